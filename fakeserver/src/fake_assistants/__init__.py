@@ -1,0 +1,28 @@
+"""A faithful fake of OpenAI's Assistants API, for tests without the API.
+
+`FakeAssistants` is one fake with a world of its own. It answers requests in process (`handle`), through a
+transport, mounted under every client of the process, as an ASGI app, or as a real server.
+"""
+
+from fake_assistants.badinput import BadInput
+from fake_assistants.clock import Clock
+from fake_assistants.demo import demo_world
+from fake_assistants.exchange import Reply, Request
+from fake_assistants.fake import FakeAssistants
+from fake_assistants.ids import IdSource
+from fake_assistants.ledger import Entry
+from fake_assistants.sunset import SunsetPlan
+
+__all__ = [
+    "BadInput",
+    "Clock",
+    "Entry",
+    "FakeAssistants",
+    "IdSource",
+    "Reply",
+    "Request",
+    "SunsetPlan",
+    "demo_world",
+]
+
+__version__ = "0.1.0"

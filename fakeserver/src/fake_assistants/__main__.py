@@ -1,0 +1,5 @@
+"""`python -m fake_assistants`."""
+
+from fake_assistants.cli import main
+
+main()

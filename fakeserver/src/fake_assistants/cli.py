@@ -1,0 +1,142 @@
+"""The command `fake-assistants`."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fake_assistants import __version__
+from fake_assistants.badinput import BadInput
+from fake_assistants.clock import Clock
+from fake_assistants.demo import demo_world
+from fake_assistants.fake import FakeAssistants
+from fake_assistants.skins.wallclock import now as wall_clock
+from fake_assistants.sunset import STYLES, SunsetPlan
+
+_NAME = "fake-assistants"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command. One line on stderr says what is wrong; exit code 2 for a mistake, 1 for the port."""
+    try:
+        code = commands.main(arguments, prog_name=_NAME, standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"{_NAME}: {error.format_message()}", err=True)
+        code = error.exit_code
+    sys.exit(code)
+
+
+@click.group(name=_NAME)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def commands() -> None:
+    """A fake of OpenAI's Assistants API."""
+
+
+def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
+    """Epoch seconds, or an ISO date or date and time; without a zone it is UTC."""
+    if given is None or given.isdecimal():
+        return None if given is None else int(given)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is neither epoch seconds nor an ISO date") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int] | None:
+    """Such as 20x50: threads, and messages in each."""
+    if given is None:
+        return None
+    threads, _cross, messages = given.partition("x")
+    if not (threads.isdecimal() and messages.isdecimal()):
+        raise click.BadParameter(f"{given!r} is not of the form 20x50")
+    return int(threads), int(messages)
+
+
+class _NotServed(click.ClickException):
+    """The address cannot be listened on."""
+
+    exit_code = 1
+
+
+@commands.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
+@click.option(
+    "--load",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A state (JSON) or a full export (NDJSON). May be repeated.",
+)
+@click.option("--sunset", "when", callback=_moment, metavar="WHEN", help="Fall silent then: epoch seconds or ISO, UTC.")
+@click.option("--sunset-after", type=click.IntRange(0), metavar="N", help="Fall silent after N requests.")
+@click.option("--sunset-style", type=click.Choice(STYLES), default="gone", show_default=True)
+@click.option("--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
+@click.option("--api-key", "keys", multiple=True, metavar="K", help="Refuse other keys. May be repeated.")
+@click.option("--demo", callback=_size, metavar="THREADSxMESSAGES", help="Serve made-up conversations.")
+def serve(
+    host: str,
+    port: int,
+    files: tuple[Path, ...],
+    when: int | None,
+    sunset_after: int | None,
+    sunset_style: Any,  # noqa: ANN401 - click has checked that it is a style
+    latency_ms: int,
+    seed: int,
+    keys: tuple[str, ...],
+    demo: tuple[int, int] | None,
+) -> None:
+    """Serve the fake over HTTP until SIGTERM or SIGINT."""
+    fake = FakeAssistants(
+        clock=Clock(wall_clock), seed=seed, api_keys=keys, sunset=_plan(when, sunset_after, sunset_style)
+    )
+    if demo:
+        fake.load(demo_world(*demo, seed=seed))
+    _load(fake, files)
+    _warn(host)
+    _serve(fake, host, port, latency_ms)
+
+
+def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:  # noqa: ANN401 - as above
+    if when is not None and after is not None:
+        raise click.UsageError("give --sunset or --sunset-after, not both")
+    if when is None and after is None:
+        return None
+    return SunsetPlan(at=when, after_requests=after, style=style)
+
+
+def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
+    for path in files:
+        try:
+            fake.load(path)
+        except BadInput as error:
+            raise click.UsageError(f"{path}: {error}") from None
+        except OSError as error:
+            raise click.UsageError(f"{path}: {error.strerror}") from None
+
+
+def _warn(host: str) -> None:
+    try:
+        private = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        private = False
+    if not private:
+        click.echo(f"{_NAME}: warning: {host} can be reached from other machines", err=True)
+
+
+def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int) -> None:
+    from fake_assistants.skins.foreground import serve_until_told  # uvicorn is slow to import
+
+    try:
+        serve_until_told(fake.asgi(latency_ms=latency_ms), host=host, port=port)
+    except OSError as error:
+        raise _NotServed(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:
+        raise _NotServed(f"cannot listen on {host!r}: not an address") from None

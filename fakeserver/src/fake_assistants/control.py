@@ -1,0 +1,181 @@
+"""The control API under `/_fake/`: stage a world, a clock and a sunset over HTTP.
+
+No key is asked for, and nothing here is in the ledger. What is not well formed is answered 400 with what is
+wrong and where, and changes nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from fake_assistants.badinput import BadInput
+from fake_assistants.core import Core
+from fake_assistants.envelope import Problem
+from fake_assistants.exchange import Reply, Request
+from fake_assistants.jsontext import MalformedJson, dumps, loads
+from fake_assistants.shelf import Obj
+from fake_assistants.sunset import STYLES, SunsetPlan
+
+PREFIX = "/_fake/"
+
+
+@attrs.frozen
+class _Order:
+    """A control request, as those who carry it out see it."""
+
+    core: Core
+    body: bytes
+
+
+def answer(core: Core, request: Request) -> Reply:
+    """Answer a control request. Nothing is raised."""
+    routes = CONTROLS.get(request.path)
+    if routes is None:
+        return _problem(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
+    if request.method not in routes:
+        allowed = ", ".join(routes)
+        return _problem(405, f"{request.path} takes {allowed}, not {request.method}")
+    try:
+        return _reply(200, routes[request.method](_Order(core, request.body)))
+    except BadInput as error:
+        return _problem(400, str(error), param=error.where)
+
+
+def _problem(status: int, message: str, param: str | None = None) -> Reply:
+    problem = Problem(status, message, param)
+    return Reply(status, (("content-type", "application/json"),), problem.body())
+
+
+def _reply(status: int, value: object) -> Reply:
+    return Reply(status, (("content-type", "application/json"),), dumps(value))
+
+
+# --- what each call does ----------------------------------------------------------------------------
+
+
+def _health(_: _Order) -> object:
+    return {"status": "ok"}
+
+
+def _reset(order: _Order) -> object:
+    order.core.reset()
+    return {"status": "ok"}
+
+
+def _snapshot(order: _Order) -> object:
+    return order.core.world.snapshot()
+
+
+def _replace(order: _Order) -> object:
+    order.core.replace(_json(order.body))
+    return {"status": "ok"}
+
+
+def _merge(order: _Order) -> object:
+    order.core.merge(_json(order.body))
+    return {"status": "ok"}
+
+
+def _clock(order: _Order) -> object:
+    return {"now": order.core.clock.now(), "frozen": order.core.clock.frozen}
+
+
+def _set_clock(order: _Order) -> object:
+    given = _object(order.body, {"now", "frozen", "advance"})
+    if set(given) == {"advance"}:
+        order.core.clock.advance(_seconds(given, "advance"))
+    elif given and "advance" not in given:
+        now = _seconds(given, "now") if "now" in given else None
+        order.core.clock.set(now=now, frozen=_frozen(given))
+    else:
+        raise BadInput('expected {"now": seconds, "frozen": true or false} or {"advance": seconds}')
+    return _clock(order)
+
+
+def _sunset(order: _Order) -> object:
+    plan = order.core.sunset.plan
+    if plan is None:
+        return None
+    trigger: Obj = {"after_requests": plan.after_requests} if plan.at is None else {"at": plan.at}
+    return {**trigger, "style": plan.style, "fallen": order.core.sunset.fallen}
+
+
+def _set_sunset(order: _Order) -> object:
+    order.core.sunset.follow(None if _json(order.body) is None else _plan(order.body))
+    return _sunset(order)
+
+
+def _lift_sunset(order: _Order) -> object:
+    order.core.sunset.lift()
+    return None
+
+
+def _requests(order: _Order) -> object:
+    return [entry.json() for entry in order.core.ledger]
+
+
+CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
+    "/_fake/health": {"GET": _health},
+    "/_fake/reset": {"POST": _reset},
+    "/_fake/state": {"GET": _snapshot, "PUT": _replace, "PATCH": _merge},
+    "/_fake/clock": {"GET": _clock, "PUT": _set_clock},
+    "/_fake/sunset": {"GET": _sunset, "PUT": _set_sunset, "DELETE": _lift_sunset},
+    "/_fake/requests": {"GET": _requests},
+}
+
+# --- reading bodies -----------------------------------------------------------------------------------
+
+
+def _json(body: bytes) -> object:
+    try:
+        value: object = loads(body)
+    except MalformedJson as error:
+        raise BadInput(f"not JSON: {error}") from None
+    return value
+
+
+def _object(body: bytes, known: set[str]) -> Obj:
+    value = _json(body)
+    if not isinstance(value, dict):
+        raise BadInput("expected an object")
+    for key in value:
+        if key not in known:
+            raise BadInput(f"unknown key; known are {', '.join(sorted(known))}", f"$.{key}")
+    return value
+
+
+def _plan(body: bytes) -> SunsetPlan:
+    given = _object(body, {"at", "after_requests", "now", "style"})
+    style = given.pop("style", "gone")
+    if style not in STYLES:
+        raise BadInput(f"expected one of {', '.join(STYLES)}", "$.style")
+    if len(given) != 1:
+        raise BadInput('expected one of "at", "after_requests" and "now"')
+    if "at" in given:
+        return SunsetPlan(at=_seconds(given, "at"), style=style)
+    if "now" in given and given["now"] is not True:
+        raise BadInput("expected true; null in place of the whole body lifts the sunset", "$.now")
+    return SunsetPlan(after_requests=_count(given, "after_requests"), style=style)
+
+
+def _seconds(given: Obj, key: str) -> int:
+    """Whole seconds; fractions are dropped, downwards."""
+    value = given[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput("expected a number of seconds", f"$.{key}")
+    return math.floor(value)
+
+
+def _frozen(given: Obj) -> bool | None:
+    value = given.get("frozen")
+    if "frozen" in given and not isinstance(value, bool):
+        raise BadInput("expected true or false", "$.frozen")
+    return value
+
+
+def _count(given: Obj, key: str) -> int:
+    value = given.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadInput("expected a whole number, 0 or more", f"$.{key}")
+    return value

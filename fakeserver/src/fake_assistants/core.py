@@ -1,0 +1,87 @@
+"""What one fake consists of, and the calls that rooms get to see."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from fake_assistants import bodies
+from fake_assistants.checks import Shape
+from fake_assistants.clock import Clock
+from fake_assistants.exchange import Pairs, Request
+from fake_assistants.ids import IdSource
+from fake_assistants.ledger import Ledger
+from fake_assistants.shelf import Obj
+from fake_assistants.state import State, checked, empty
+from fake_assistants.sunset import Sunset
+from fake_assistants.world import World
+
+
+@attrs.define(kw_only=True)
+class Core:
+    """The parts of a fake. `loaded` is the state that a reset goes back to."""
+
+    clock: Clock
+    ids: IdSource
+    sunset: Sunset
+    api_keys: frozenset[str] = frozenset()
+    messages_per_thread: int = 100_000
+    ledger: Ledger = attrs.field(factory=Ledger)
+    world: World = attrs.field(factory=World)
+    loaded: State = attrs.field(factory=empty)
+
+    def mint(self, prefix: str) -> str:
+        """A new id with this prefix."""
+        return self.world.mint(self.ids, prefix)
+
+    def replace(self, given: object) -> None:
+        """Make the world what a state says. Raises BadInput, and then nothing has changed."""
+        self.world = _built(checked(given))
+
+    def merge(self, given: object) -> None:
+        """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""
+        self.world.put_all(checked(given, threads=self.world.thread_ids()))
+
+    def load(self, given: object) -> None:
+        """Merge a state into the world and into what a reset goes back to. Raises BadInput."""
+        first = _built(self.loaded)
+        lasting = checked(given, threads=first.thread_ids())
+        self.merge(given)
+        first.put_all(lasting)
+        self.loaded = first.snapshot()
+
+    def reset(self) -> None:
+        """Back to the loaded state and to the clock, sunset and ids that the fake was made with."""
+        self.world = _built(self.loaded)
+        self.ledger.clear()
+        self.clock.restart()
+        self.sunset.restart()
+        self.ids.restart()
+
+    def headers(self) -> Pairs:
+        """The headers of an API answer, as recorded. Organization and project are the fake's own."""
+        return (
+            ("content-type", "application/json"),
+            ("openai-version", "2020-10-01"),
+            ("openai-organization", "fake-assistants"),
+            ("openai-project", "proj_fakeassistants"),
+            ("openai-processing-ms", "12"),
+            ("x-request-id", self.ids.draw("req_")),
+        )
+
+
+@attrs.frozen
+class Call:
+    """A request that has passed the gate. `ids` are the path's ids, decoded, by parameter name."""
+
+    request: Request
+    ids: Mapping[str, str]
+
+    def body(self, shape: Shape) -> Obj:
+        """The body, checked. Raises Refused."""
+        return bodies.read(self.request.body, shape)
+
+
+def _built(state: State) -> World:
+    world = World()
+    world.put_all(state)
+    return world

@@ -1,0 +1,71 @@
+"""One exchange: a request in, a reply out. Bytes and text only, no library's own types."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import attrs
+
+from fake_assistants.jsontext import loads
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def _pairs(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
+    return tuple(given.items() if isinstance(given, Mapping) else given)
+
+
+def _lowered(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header names in lower case; a repeated header is joined with commas, as RFC 9110 allows."""
+    headers: dict[str, str] = {}
+    for name, value in _pairs(given):
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
+
+
+@attrs.frozen
+class Request:
+    """What a client asks. `path` is as on the wire, percent-encoded and without the query.
+
+    `query` and `headers` may be given as mappings or as pairs. Header names are kept in lower case.
+    """
+
+    method: str
+    path: str
+    query: Pairs = attrs.field(default=(), converter=_pairs)
+    headers: Mapping[str, str] = attrs.field(default=(), converter=_lowered)
+    body: bytes = b""
+
+    @classmethod
+    def of(
+        cls,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> "Request":
+        """A request from a wire target such as `/v1/threads/thread_1/messages?limit=2`."""
+        path, _, query = target.partition("?")
+        return cls(method, path, parse_qsl(query, keep_blank_values=True), headers, body)
+
+    def asked(self, name: str) -> str | None:
+        """The value of a query parameter; the last one when it is repeated, None when it is absent."""
+        return dict(self.query).get(name)
+
+
+@attrs.frozen
+class Reply:
+    """What the fake answers. Skins add `content-length` and nothing else."""
+
+    status: int
+    headers: Pairs = attrs.field(default=(), converter=_pairs)
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """The value of one header, by its lower-case name."""
+        return dict(self.headers).get(name)
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON is any value, and callers index into it
+        """The body as JSON. Raises MalformedJson (a ValueError) when it is not."""
+        return loads(self.body)

@@ -1,0 +1,155 @@
+"""The front door: one fake, in process."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fake_assistants import control, gate, loading
+from fake_assistants.badinput import BadInput
+from fake_assistants.bulk import uncollected
+from fake_assistants.clock import Clock
+from fake_assistants.core import Core
+from fake_assistants.exchange import Reply, Request
+from fake_assistants.ids import IdSource
+from fake_assistants.jsontext import dumps, loads
+from fake_assistants.ledger import Ledger
+from fake_assistants.skins.lock import new_lock
+from fake_assistants.state import State
+from fake_assistants.sunset import Sunset, SunsetPlan
+
+if TYPE_CHECKING:
+    from fake_assistants.skins.asgi import AsgiApp
+    from fake_assistants.skins.server import Server
+
+# The skins are imported inside the methods that need them, so that `import fake_assistants` loads neither
+# an HTTP library nor a server, and respx is only asked for by those who mount.
+
+
+class FakeAssistants:
+    """A fake of OpenAI's Assistants API with a world of its own.
+
+    `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
+    and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
+    without, any key will do. `sunset` is the plan that `reset()` goes back to.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+        seed: int = 0,
+        api_keys: Iterable[str] = (),
+        sunset: SunsetPlan | None = None,
+        messages_per_thread: int = 100_000,
+    ) -> None:
+        time = clock or Clock()
+        self._core = Core(
+            clock=time,
+            ids=ids or IdSource(seed),
+            sunset=Sunset(time, sunset),
+            api_keys=frozenset(api_keys),
+            messages_per_thread=messages_per_thread,
+        )
+        self._lock = new_lock()
+
+    @property
+    def clock(self) -> Clock:
+        """The fake's clock: `set`, `advance`, `now`."""
+        return self._core.clock
+
+    @property
+    def sunset(self) -> Sunset:
+        """The sunset: `now`, `at`, `after_requests`, `lift`."""
+        return self._core.sunset
+
+    @property
+    def requests(self) -> Ledger:
+        """The ledger of API requests, oldest first."""
+        return self._core.ledger
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request, API or control. Nothing is raised; threads may call at the same time."""
+        answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
+        with self._lock:
+            return answer(self._core, request)
+
+    @property
+    def state(self) -> State:
+        """The world as plain JSON, a copy; assigning a state replaces the world (raises BadInput)."""
+        return self.snapshot()
+
+    @state.setter
+    def state(self, given: Mapping[str, list[dict[str, Any]]]) -> None:
+        state = _plain(given)
+        with self._lock:
+            self._core.replace(state)
+
+    def snapshot(self) -> State:
+        """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
+        with self._lock:
+            copy: State = loads(dumps(self._core.world.snapshot()))
+        return copy
+
+    def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
+        """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
+
+        A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that
+        cannot be read; then nothing has changed.
+        """
+        with uncollected(), self._lock:
+            self._core.load(_plain(source) if isinstance(source, Mapping) else loading.read(_bytes(source)))
+
+    def reset(self) -> None:
+        """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
+        with self._lock:
+            self._core.reset()
+
+    def mount(self) -> AbstractContextManager["FakeAssistants"]:
+        """Serve every HTTP client of this process that stands on httpx or httpx2, `OpenAI()` included.
+
+        Nothing that they send leaves the machine. Raises ImportError without `fake-assistants[respx]`.
+        """
+        from fake_assistants.skins.mount import mounted
+
+        return mounted(self)
+
+    def transport(self) -> Any:  # noqa: ANN401 - of httpx or httpx2, whichever the caller has
+        """A transport for `httpx.Client` or `httpx2.Client`."""
+        from fake_assistants.skins.transport import Transport
+
+        return Transport(self)
+
+    def async_transport(self) -> Any:  # noqa: ANN401 - of httpx or httpx2, whichever the caller has
+        """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
+        from fake_assistants.skins.transport import AsyncTransport
+
+        return AsyncTransport(self)
+
+    def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
+        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes."""
+        from fake_assistants.skins.asgi import app
+
+        return app(self, latency_ms=latency_ms, max_body=max_body)
+
+    def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
+        """A real HTTP server on a thread; port 0 picks a free one. Raises OSError when it cannot bind."""
+        from fake_assistants.skins.server import serving
+
+        return serving(self.asgi(latency_ms=latency_ms), host=host, port=port)
+
+
+def _bytes(source: bytes | str | Path) -> bytes:
+    return source if isinstance(source, bytes) else Path(source).read_bytes()
+
+
+def _plain(given: Mapping[str, list[dict[str, Any]]]) -> Any:  # noqa: ANN401 - checked where it is put in
+    """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON."""
+    try:
+        copy = loads(dumps(dict(given)))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInput(f"not plain JSON: {error}") from None
+    if copy != given:
+        raise BadInput("not plain JSON: NaN, tuples and the like do not survive")
+    return copy

@@ -1,0 +1,76 @@
+"""The gate: every API request passes here, in this order.
+
+Route known, key good, sunset not fallen, beta header there, ids in the path well formed; then the room.
+"""
+
+from collections.abc import Mapping
+
+from fake_assistants import refusals
+from fake_assistants.core import Call, Core
+from fake_assistants.envelope import Problem, Refused
+from fake_assistants.exchange import Reply, Request
+from fake_assistants.jsontext import dumps
+from fake_assistants.ledger import bearer
+from fake_assistants.routes import PATH_IDS, match
+
+# Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
+_UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("vary", "Origin"))
+
+
+def answer(core: Core, request: Request) -> Reply:
+    """Answer an API request and note it in the ledger. Nothing is raised."""
+    reply = _answer(core, request)
+    core.ledger.note(request, reply.status)
+    return reply
+
+
+def _answer(core: Core, request: Request) -> Reply:
+    try:
+        route = match(request)
+        _check_key(core, request)
+        if core.sunset.fallen:
+            return _silence(core)
+        core.sunset.count()
+        _check_beta(request)
+        _check_ids(core, route.ids)
+        return Reply(200, core.headers(), dumps(route.handler(core, Call(request, route.ids))))
+    except Refused as refusal:
+        return _refusal(core, refusal.problem)
+
+
+def _refusal(core: Core, problem: Problem) -> Reply:
+    if problem.status == 401:
+        request_id = ("x-request-id", core.ids.draw("req_"))
+        return Reply(401, (*_UNAUTHORIZED_HEADERS, request_id), problem.body())
+    return Reply(problem.status, core.headers(), problem.body())
+
+
+def _silence(core: Core) -> Reply:
+    plan = core.sunset.plan
+    if plan is not None and plan.style == "not-found":
+        return Reply(404)
+    raise refusals.gone()
+
+
+def _check_key(core: Core, request: Request) -> None:
+    key = bearer(request)
+    if key is None:
+        raise refusals.no_key()
+    if core.api_keys and key not in core.api_keys:
+        raise refusals.wrong_key(key)
+
+
+def _check_beta(request: Request) -> None:
+    betas = {beta.strip() for beta in request.headers.get("openai-beta", "").split(",")}
+    if "assistants=v2" in betas:
+        return
+    raise refusals.old_beta() if "assistants=v1" in betas else refusals.no_beta()
+
+
+def _check_ids(core: Core, ids: Mapping[str, str]) -> None:
+    """Refuse ids without their prefix (recorded), except those that a loaded state brought in."""
+    for param, value in ids.items():
+        kind = PATH_IDS[param]
+        parent = ids["thread_id"] if kind.parent else ""
+        if not value.startswith(kind.prefix) and core.world.find(kind, value, parent) is None:
+            raise refusals.malformed_id(param, value, kind)

@@ -1,0 +1,80 @@
+"""The ledger: what was asked of the API, in order, without any key."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import attrs
+
+from fake_assistants.exchange import Pairs, Request
+from fake_assistants.shelf import Obj
+
+# A server that runs for days must not grow without end.
+KEPT = 100_000
+
+_SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
+_MASK = "***"
+
+
+@attrs.frozen
+class Entry:
+    """One request to the API and the status of its answer. `fault` names an injected fault."""
+
+    method: str
+    path: str
+    query: Pairs
+    status: int
+    fault: str | None = None
+
+    def json(self) -> Obj:
+        """The entry as the control API shows it; a query name given twice has a list of values."""
+        query: Obj = {}
+        for name, value in self.query:
+            query[name] = [*_as_list(query[name]), value] if name in query else value
+        return {
+            "method": self.method,
+            "path": self.path,
+            "query": query,
+            "status": self.status,
+            "fault": self.fault,
+        }
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
+
+
+class Ledger:
+    """The newest 100,000 entries, oldest first."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque(maxlen=KEPT)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries))
+
+    def note(self, request: Request, status: int) -> None:
+        """Write a request down, with everything that could be a key masked."""
+        key = bearer(request) or ""
+        query = tuple((name, _masked(name, value, key)) for name, value in request.query)
+        self._entries.append(Entry(request.method, request.path, query, status))
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        self._entries.clear()
+
+
+def bearer(request: Request) -> str | None:
+    """The key of an Authorization header, None when there is no such header."""
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    scheme, _, key = header.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else header.strip()
+
+
+def _masked(name: str, value: str, key: str) -> str:
+    secret = name.lower() in _SECRET_NAMES or value.startswith("sk-") or (value == key != "")
+    return _MASK if secret else value

@@ -1,0 +1,110 @@
+"""Cursor paging: what a list request asks for, and which slice of a shelf answers it.
+
+Recorded: newest first by default, ties in created_at stay in insertion order, `has_more` looks in the
+direction of travel, an empty page has null ids. Inferred: `before=X` is the page that ends next to X, still
+in the requested order, with `has_more` for what precedes it; `after` and `before` together are the open
+interval, walked from `after`; the texts for bad limits, orders and cursors.
+"""
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+
+import attrs
+
+from fake_assistants import refusals
+from fake_assistants.exchange import Request
+from fake_assistants.kinds import Kind
+from fake_assistants.shelf import Obj, Shelf
+
+_LIMITS = (1, 100)
+_DEFAULT_LIMIT = 20
+_ORDERS = ("asc", "desc")
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+
+
+@attrs.frozen(kw_only=True)
+class Ask:
+    """A list request: how many, in which order, from which cursors. Cursors are places on the shelf."""
+
+    limit: int = _DEFAULT_LIMIT
+    order: str = "desc"
+    after: int | None = None
+    before: int | None = None
+
+
+@attrs.frozen
+class Cut:
+    """Positions in the ascending sequence, in the order in which they are answered."""
+
+    positions: range
+    has_more: bool
+
+
+def cut(places: Sequence[int], ask: Ask) -> Cut:
+    """The slice that answers `ask`, found by bisection. `places` ascend."""
+    above, below = (ask.after, ask.before) if ask.order == "asc" else (ask.before, ask.after)
+    low = 0 if above is None else bisect_right(places, above)
+    high = len(places) if below is None else bisect_left(places, below)
+    high = max(low, high)
+    backwards = ask.before is not None and ask.after is None
+    if (ask.order == "asc") is not backwards:
+        start, stop = low, min(low + ask.limit, high)
+    else:
+        start, stop = max(high - ask.limit, low), high
+    positions = range(start, stop) if ask.order == "asc" else range(stop - 1, start - 1, -1)
+    return Cut(positions, has_more=high - low > len(positions))
+
+
+def asked(request: Request, shelf: Shelf, kind: Kind) -> Ask:
+    """Read limit, order, after and before from the query. Raises Refused."""
+    return Ask(
+        limit=_limit(request.asked("limit")),
+        order=_order(request.asked("order")),
+        after=_cursor("after", request.asked("after"), shelf, kind),
+        before=_cursor("before", request.asked("before"), shelf, kind),
+    )
+
+
+def page(shelf: Shelf, ask: Ask, keep: Callable[[Obj], bool] | None = None) -> Obj:
+    """The page object. With `keep`, only objects that pass are listed; cursors keep their places anyway."""
+    places = shelf.places if keep is None else [place for place, value in shelf.rows() if keep(value)]
+    found = cut(places, ask)
+    rows = [shelf.at(places[position]) for position in found.positions]
+    return {
+        "object": "list",
+        "data": rows,
+        "first_id": rows[0]["id"] if rows else None,
+        "last_id": rows[-1]["id"] if rows else None,
+        "has_more": found.has_more,
+    }
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return _DEFAULT_LIMIT
+    if not _INTEGER.fullmatch(given):
+        raise refusals.invalid_type("limit", "an integer", given)
+    limit, (least, most) = int(given), _LIMITS
+    if limit < least:
+        raise refusals.out_of_bounds("limit", "below", "integer", least, limit)
+    if limit > most:
+        raise refusals.out_of_bounds("limit", "above", "integer", most, limit)
+    return limit
+
+
+def _order(given: str | None) -> str:
+    if given is not None and given not in _ORDERS:
+        raise refusals.invalid_value("order", given, _ORDERS)
+    return given or "desc"
+
+
+def _cursor(param: str, given: str | None, shelf: Shelf, kind: Kind) -> int | None:
+    if given is None:
+        return None
+    place = shelf.place_of(given)
+    if place is not None:
+        return place
+    if not given.startswith(kind.prefix):
+        raise refusals.malformed_id(param, given, kind)
+    raise refusals.not_found(kind, given)

@@ -1,0 +1,233 @@
+"""Every text with which the fake refuses, one small function for each.
+
+Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
+"inferred" a text made in the shape of its recorded siblings.
+"""
+
+from collections.abc import Sequence
+
+from fake_assistants.envelope import Problem, Refused
+from fake_assistants.kinds import Kind
+
+# --- the door -------------------------------------------------------------------------------------
+
+
+def invalid_url(method: str, path: str) -> Refused:
+    """No such route. Recorded."""
+    return Refused(Problem(404, f"Invalid URL ({method} {path})"))
+
+
+def wrong_method(method: str, path: str) -> Refused:
+    """The path exists, the method does not. Quoted, from other routes."""
+    hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
+    return Refused(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
+
+
+def session_key_needed(method: str, path: str) -> Refused:
+    """Listing threads was for the dashboard only. Quoted for other dashboard routes, inferred here."""
+    text = (
+        f"Your request to {method} {path} must be made with a session key (that is, it can only be made "
+        "from the browser). You made it with the following key type: secret."
+    )
+    return Refused(Problem(403, text, type="server_error"))
+
+
+def no_key() -> Refused:
+    """No Authorization header. Quoted."""
+    text = (
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+        "Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) "
+        "if you're accessing the API from your browser and are prompted for a username and password. You "
+        "can obtain an API key from https://platform.openai.com/account/api-keys."
+    )
+    return Refused(Problem(401, text))
+
+
+def wrong_key(key: str) -> Refused:
+    """A key that is not known, masked as the real API masked it. Recorded."""
+    text = (
+        f"Incorrect API key provided: {masked(key)}. "
+        "You can find your API key at https://platform.openai.com/account/api-keys."
+    )
+    return Refused(Problem(401, text, code="invalid_api_key"))
+
+
+def masked(key: str) -> str:
+    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one."""
+    if len(key) <= 12:
+        return key or "''"
+    return key[:8] + "*" * (len(key) - 12) + key[-4:]
+
+
+def gone() -> Refused:
+    """After the sunset, in the style `gone`. Inferred: promised by migration guides, never seen."""
+    text = (
+        "The Assistants API was officially sunset on August 26, 2026, and is no longer available. See the "
+        "migration guide for more information: https://developers.openai.com/api/docs/assistants/migration"
+    )
+    return Refused(Problem(410, text))
+
+
+def no_beta() -> Refused:
+    """No OpenAI-Beta header. The text is recorded; status 400 is inferred from the v1 sibling."""
+    text = (
+        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by "
+        "setting the header 'OpenAI-Beta: assistants=v2'."
+    )
+    return Refused(Problem(400, text, code="invalid_beta"))
+
+
+def old_beta() -> Refused:
+    """`OpenAI-Beta: assistants=v1`, refused since 2024-12-18. Recorded."""
+    text = (
+        "The v1 Assistants API has been deprecated. Please try again by setting the header "
+        "'OpenAI-Beta: assistants=v2'. See the migration guide for more information: "
+        "https://platform.openai.com/docs/assistants/migration."
+    )
+    return Refused(Problem(400, text, code="invalid_beta"))
+
+
+def malformed_json() -> Refused:
+    """The body is not JSON. Recorded."""
+    text = (
+        "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your "
+        "HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not valid "
+        "JSON. If you have trouble figuring out how to fix this, please contact us through our help center "
+        "at help.openai.com.)"
+    )
+    return Refused(Problem(400, text))
+
+
+def too_large(limit: int) -> Problem:
+    """The body is larger than the skin takes. The fake's own."""
+    return Problem(413, f"The request body is larger than {limit} bytes.", code="request_too_large")
+
+
+# --- ids ------------------------------------------------------------------------------------------
+
+
+def not_found(kind: Kind, object_id: str) -> Refused:
+    """Recorded for threads and assistants, inferred for messages."""
+    return Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
+
+
+def malformed_id(param: str, value: str, kind: Kind) -> Refused:
+    """An id without its prefix. Recorded for path ids, inferred for cursors."""
+    text = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{kind.prefix}'."
+    return Refused(Problem(400, text, param, "invalid_value"))
+
+
+def thread_full(thread_id: str, limit: int) -> Refused:
+    """The documented limit of messages in a thread. The text is inferred."""
+    text = f"Can't add messages to {thread_id}: a thread can hold at most {limit} messages."
+    return Refused(Problem(400, text))
+
+
+# --- values: the validator's vocabulary, recorded or quoted on these or neighbouring routes ----------
+
+_NAMES: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (int, "an integer"),
+    (float, "a decimal"),
+    (str, "a string"),
+    (list, "an array"),
+    (dict, "an object"),
+)
+
+
+def _named(value: object) -> str:
+    return next((name for kind, name in _NAMES if isinstance(value, kind)), "null")
+
+
+def _bad(param: str, text: str, code: str) -> Refused:
+    return Refused(Problem(400, text, param, code))
+
+
+def unknown_parameter(param: str) -> Refused:
+    """A key that the route does not know."""
+    return _bad(param, f"Unknown parameter: '{param}'.", "unknown_parameter")
+
+
+def missing_parameter(param: str) -> Refused:
+    """A key that the route needs."""
+    return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
+
+
+def invalid_type(param: str, expected: str, value: object) -> Refused:
+    """`expected` is worded with its article: "a string"."""
+    where = f" for '{param}'" if param else ""
+    text = f"Invalid type{where}: expected {expected}, but got {_named(value)} instead."
+    return Refused(Problem(400, text, param or None, "invalid_type"))
+
+
+def invalid_value(param: str, value: str, supported: Sequence[str]) -> Refused:
+    """Not one of the supported values."""
+    text = f"Invalid value: '{value}'. Supported values are: {_listed(supported)}."
+    return _bad(param, text, "invalid_value")
+
+
+def _listed(values: Sequence[str]) -> str:
+    *first, last = [f"'{value}'" for value in values]
+    return f"{', '.join(first)}{',' if len(first) > 1 else ''} and {last}"
+
+
+def too_long(param: str, limit: int, length: int) -> Refused:
+    """Characters beyond the limit."""
+    text = (
+        f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, "
+        f"but got a string with length {length} instead."
+    )
+    return _bad(param, text, "string_above_max_length")
+
+
+def empty_string(param: str) -> Refused:
+    """Inferred."""
+    text = f"Invalid '{param}': empty string. Expected a string with minimum length 1, but got an empty string instead."
+    return _bad(param, text, "empty_string")
+
+
+def empty_array(param: str) -> Refused:
+    """Inferred."""
+    text = f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead."
+    return _bad(param, text, "empty_array")
+
+
+def too_many_items(param: str, limit: int, length: int) -> Refused:
+    """Items beyond the limit."""
+    text = (
+        f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
+        f"but got an array with length {length} instead."
+    )
+    return _bad(param, text, "array_above_max_length")
+
+
+def too_many_properties(param: str, limit: int, length: int) -> Refused:
+    """Metadata pairs beyond the limit."""
+    text = (
+        f"Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
+        f"but got an object with {length} properties instead."
+    )
+    return _bad(param, text, "object_above_max_properties")
+
+
+def long_property_name(param: str, limit: int, length: int) -> Refused:
+    """A metadata key beyond the limit. The code is quoted, the text inferred."""
+    text = (
+        f"Invalid '{param}': property name too long. Expected a property name with maximum length {limit}, "
+        f"but got a property name with length {length} instead."
+    )
+    return _bad(param, text, "property_name_above_max_length")
+
+
+# The validator calls whole numbers integers and others decimals, in its texts and in its codes.
+_BOUNDS = {
+    "below": ("below minimum value", ">=", "below_min_value"),
+    "above": ("above maximum value", "<=", "above_max_value"),
+}
+
+
+def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -> Refused:
+    """`side` is "below" or "above"; `number` is "integer" or "decimal"."""
+    words, sign, code = _BOUNDS[side]
+    text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
+    return _bad(param, text, f"{number}_{code}")

@@ -1,0 +1,79 @@
+"""The API's routes, as a literal table, and the match of a request against it."""
+
+from collections.abc import Callable, Mapping
+from urllib.parse import unquote
+
+import attrs
+
+from fake_assistants import assistants, messages, threads
+from fake_assistants.core import Call, Core
+from fake_assistants.exchange import Request
+from fake_assistants.kinds import ASSISTANTS, MESSAGES, THREADS
+from fake_assistants.refusals import invalid_url, wrong_method
+from fake_assistants.shelf import Obj
+
+Handler = Callable[[Core, Call], Obj]
+
+# Ids in a path, each with the kind it names.
+PATH_IDS = {"assistant_id": ASSISTANTS, "thread_id": THREADS, "message_id": MESSAGES}
+
+# Every route here belongs to the Assistants API: it wants the beta header and falls silent at the sunset.
+ROUTES: Mapping[str, Mapping[str, Handler]] = {
+    "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
+    "/v1/assistants/{assistant_id}": {
+        "GET": assistants.retrieve,
+        "POST": assistants.modify,
+        "DELETE": assistants.delete,
+    },
+    "/v1/threads": {"GET": threads.listing, "POST": threads.create},
+    "/v1/threads/{thread_id}": {"GET": threads.retrieve, "POST": threads.modify, "DELETE": threads.delete},
+    "/v1/threads/{thread_id}/messages": {"GET": messages.listing, "POST": messages.create},
+    "/v1/threads/{thread_id}/messages/{message_id}": {
+        "GET": messages.retrieve,
+        "POST": messages.modify,
+        "DELETE": messages.delete,
+    },
+}
+
+
+@attrs.frozen
+class Match:
+    """The handler of a request and the ids in its path, percent-decoded."""
+
+    handler: Handler
+    ids: Mapping[str, str]
+
+
+def match(request: Request) -> Match:
+    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
+    parts = request.path.split("/")
+    for pattern, methods in _BY_LENGTH.get(len(parts), ()):
+        ids = _ids(pattern, parts)
+        if ids is None:
+            continue
+        if request.method not in methods:
+            raise wrong_method(request.method, request.path)
+        return Match(methods[request.method], ids)
+    raise invalid_url(request.method, request.path)
+
+
+def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    """The ids that make the parts fit the pattern; None when they do not fit."""
+    ids: dict[str, str] = {}
+    for wanted, part in zip(pattern, parts, strict=True):
+        if wanted.startswith("{") and part:
+            ids[wanted.strip("{}")] = unquote(part)
+        elif wanted != part:
+            return None
+    return ids
+
+
+def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
+    table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
+    for pattern, methods in ROUTES.items():
+        parts = pattern.split("/")
+        table.setdefault(len(parts), []).append((parts, methods))
+    return table
+
+
+_BY_LENGTH = _by_length()

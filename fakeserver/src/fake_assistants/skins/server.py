@@ -1,0 +1,86 @@
+"""A real HTTP server, on a thread: uvicorn on a socket that is bound before anything else."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import attrs
+import uvicorn
+
+from fake_assistants.skins.asgi import AsgiApp
+
+# Open requests are given this long at the end, in seconds; idle connections are closed at once.
+_GRACE = 1
+
+
+@attrs.frozen
+class Server:
+    """Where a running server is reached."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:8000`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes: such as `http://127.0.0.1:8000/v1`."""
+        return f"{self.url}/v1"
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when it accepts connections."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self.settled = Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+
+@contextmanager
+def serving(app: AsgiApp, *, host: str, port: int, patience: float | None = None) -> Iterator[Server]:
+    """Serve while the context lasts. Raises OSError when the address cannot be bound.
+
+    `patience` is how many seconds to wait for the end of open requests; None waits until all is closed.
+    """
+    listener = _listen(host, port)
+    server = _Uvicorn(app)
+    thread = Thread(target=server.run, args=([listener],), name="fake-assistants", daemon=True)
+    thread.start()
+    server.settled.wait()
+    try:
+        yield Server(host, listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(patience)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound and listening, so that no connection is refused while the server starts."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,76 @@
+"""When the Assistants routes fall silent, and how."""
+
+from typing import Literal
+
+import attrs
+
+from fake_assistants.clock import Clock
+
+Style = Literal["gone", "not-found"]
+
+# gone: 410 with the error envelope, as migration guides promised.
+# not-found: 404 with an empty body, as the real API answered after 2026-08-26 (recorded).
+STYLES: tuple[Style, ...] = ("gone", "not-found")
+
+
+@attrs.frozen(kw_only=True)
+class SunsetPlan:
+    """The sunset falls at an epoch second, or after so many more requests to Assistants routes."""
+
+    at: int | None = None
+    after_requests: int | None = None
+    style: Style = attrs.field(default="gone", validator=attrs.validators.in_(STYLES))
+
+    def fallen(self, *, now: int, served: int) -> bool:
+        """Whether the routes are silent at `now`, `served` requests after the plan was made."""
+        timely = self.at is not None and now >= self.at
+        return timely or (self.after_requests is not None and served >= self.after_requests)
+
+
+class Sunset:
+    """The sunset of one fake: set it, lift it, ask whether it has fallen."""
+
+    def __init__(self, clock: Clock, plan: SunsetPlan | None = None) -> None:
+        self._clock = clock
+        self._first = plan
+        self.restart()
+
+    def restart(self) -> None:
+        """Back to the plan that the fake was made with."""
+        self.follow(self._first)
+
+    @property
+    def plan(self) -> SunsetPlan | None:
+        """The plan in force."""
+        return self._plan
+
+    def follow(self, plan: SunsetPlan | None) -> None:
+        """Put a plan in force; None lifts the sunset. Requests are counted from here."""
+        self._plan = plan
+        self._served = 0
+
+    def now(self, *, style: Style = "gone") -> None:
+        """Fall silent at once, whatever the clock says later."""
+        self.follow(SunsetPlan(after_requests=0, style=style))
+
+    def at(self, epoch: int, *, style: Style = "gone") -> None:
+        """Fall silent when the fake's clock shows this epoch second or a later one."""
+        self.follow(SunsetPlan(at=epoch, style=style))
+
+    def after_requests(self, count: int, *, style: Style = "gone") -> None:
+        """Serve `count` more requests to Assistants routes, then fall silent."""
+        self.follow(SunsetPlan(after_requests=count, style=style))
+
+    def lift(self) -> None:
+        """Serve again."""
+        self.follow(None)
+
+    @property
+    def fallen(self) -> bool:
+        """Whether Assistants routes are silent now."""
+        plan = self._plan
+        return plan is not None and plan.fallen(now=self._clock.now(), served=self._served)
+
+    def count(self) -> None:
+        """One more request to an Assistants route was served."""
+        self._served += 1

@@ -1,0 +1,57 @@
+"""The threads' room."""
+
+from fake_assistants import bodies, messages
+from fake_assistants.core import Call, Core
+from fake_assistants.kinds import THREADS
+from fake_assistants.lookup import found
+from fake_assistants.refusals import session_key_needed
+from fake_assistants.resources import kept
+from fake_assistants.shelf import Obj
+
+
+def create(core: Core, call: Call) -> Obj:
+    """POST /threads, with messages and vector stores on the way."""
+    body = call.body(bodies.NEW_THREAD)
+    given = body.get("messages", [])
+    thread_id = core.mint("thread_")
+    messages.refuse_overflow(core, thread_id, len(given))
+    thread: Obj = {
+        "id": thread_id,
+        "object": "thread",
+        "created_at": core.clock.now(),
+        "metadata": body.get("metadata") or {},
+        "tool_resources": kept(core, body.get("tool_resources")),
+    }
+    core.world.put(THREADS, thread)
+    for message in given:
+        messages.add(core, thread_id, message)
+    return thread
+
+
+def retrieve(core: Core, call: Call) -> Obj:
+    """GET /threads/{thread_id}. Recorded: empty tool resources are shown in their long form here only."""
+    thread = found(core, THREADS, call.ids["thread_id"])
+    if thread.get("tool_resources") == {}:
+        return thread | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    return thread
+
+
+def modify(core: Core, call: Call) -> Obj:
+    """POST /threads/{thread_id}."""
+    old = found(core, THREADS, call.ids["thread_id"])
+    body = call.body(bodies.CHANGED_THREAD)
+    new = old | {key: value or {} for key, value in body.items()}
+    core.world.put(THREADS, new)
+    return new
+
+
+def delete(core: Core, call: Call) -> Obj:
+    """DELETE /threads/{thread_id}: its messages go with it."""
+    old = found(core, THREADS, call.ids["thread_id"])
+    core.world.delete(THREADS, old["id"])
+    return {"id": old["id"], "object": "thread.deleted", "deleted": True}
+
+
+def listing(_: Core, call: Call) -> Obj:
+    """GET /threads was never open to API keys."""
+    raise session_key_needed(call.request.method, call.request.path)

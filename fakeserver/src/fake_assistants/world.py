@@ -1,0 +1,74 @@
+"""The world: everything that the fake keeps, on shelves."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from heapq import merge
+from itertools import count
+from operator import itemgetter
+
+from fake_assistants.ids import IdSource
+from fake_assistants.kinds import KINDS, MESSAGES, THREADS, Kind
+from fake_assistants.shelf import Obj, Shelf
+from fake_assistants.state import State, parent_of
+
+_place = itemgetter(0)
+
+
+class World:
+    """One shelf per kind, or per kind and thread for what stands in threads.
+
+    Places are dealt out by one counter for the whole world, so the order of insertion is known across
+    threads too and a snapshot gives it back.
+    """
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, defaultdict[str, Shelf]] = {name: defaultdict(Shelf) for name in KINDS}
+        self._next_place = count()
+        self._used: set[str] = set()
+
+    def shelf(self, kind: Kind, parent: str = "") -> Shelf:
+        """The shelf of a kind; `parent` is the thread's id for what stands in a thread."""
+        return self._shelves[kind.name][parent]
+
+    def find(self, kind: Kind, object_id: str, parent: str = "") -> Obj | None:
+        """The object with this id, or None."""
+        shelf = self._shelves[kind.name].get(parent)
+        return None if shelf is None else shelf.get(object_id)
+
+    def thread_ids(self) -> Collection[str]:
+        """The ids of all threads."""
+        return self.shelf(THREADS).ids
+
+    def put(self, kind: Kind, value: Obj) -> None:
+        """Append a new object, or replace the one with its id where it stands."""
+        shelf = self.shelf(kind, parent_of(kind, value))
+        if value["id"] in shelf:
+            shelf.replace(value["id"], value)
+        else:
+            shelf.append(value["id"], value, next(self._next_place))
+            self._used.add(value["id"])
+
+    def delete(self, kind: Kind, object_id: str, parent: str = "") -> None:
+        """Take an object away; with a thread go its messages."""
+        self.shelf(kind, parent).delete(object_id)
+        if kind is THREADS:
+            self._shelves[MESSAGES.name].pop(object_id, None)
+
+    def mint(self, ids: IdSource, prefix: str) -> str:
+        """A new id that nothing in this world has or had."""
+        return ids.draw(prefix, self._used.__contains__)
+
+    def put_all(self, state: State) -> None:
+        """Merge a checked state by id."""
+        for kind in KINDS.values():
+            for value in state[kind.name]:
+                self.put(kind, value)
+
+    def snapshot(self) -> State:
+        """The world as a state. The objects are the world's own: they are for reading."""
+        return {name: self._in_order(shelves.values()) for name, shelves in self._shelves.items()}
+
+    @staticmethod
+    def _in_order(shelves: Iterable[Shelf]) -> list[Obj]:
+        rows = merge(*(shelf.rows() for shelf in shelves), key=_place)
+        return [value for _, value in rows]

@@ -1,0 +1,87 @@
+"""``threadkeep demo``: the main job from end to end, without a key and without a network."""
+
+import importlib
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from threadkeep.cli.exits import Exit
+from threadkeep.cli.job import Job, run_job
+from threadkeep.cli.validate import findings_of, print_findings
+from threadkeep.cli.words import print_summary
+from threadkeep.codec import decode
+from threadkeep.exporter import Options
+from threadkeep.outfiles import Paths
+from threadkeep.records import UnknownPart
+from threadkeep.validate import is_whole
+
+__all__ = ["demo"]
+
+_THREADS, _MESSAGES = 40, 120
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the files go; a new folder for temporary files by default.",
+)
+def demo(folder: Path | None) -> int:
+    """Export a made-up world from a fake Assistants API on this machine, and validate the export."""
+    fake_assistants = _fake_assistants()
+    folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    ids_file, out = folder / "thread_ids.txt", folder / "out.ndjson"
+    fake = fake_assistants.FakeAssistants()
+    world = fake_assistants.demo_world(_THREADS, _MESSAGES)
+    fake.load(world)
+    ids = tuple(thread["id"] for thread in world["threads"])
+    ids_file.write_text("".join(f"{thread_id}\n" for thread_id in ids))
+    with fake.serve() as server:
+        click.echo(f"a fake Assistants API with {len(ids)} threads is listening on {server.base_url}")
+        job = Job(
+            ids=ids,
+            paths=Paths(out),
+            options=Options(assistant_id=world["assistants"][0]["id"]),
+            base_url=server.base_url,
+            api_key="sk-demo",
+            fresh=True,
+        )
+        result = run_job(job, show_progress=True)
+    findings = findings_of(out, ids=ids)
+    print_summary(result.manifest, result.problems, out=str(out))
+    _print_parts(out)
+    print_findings(out, findings)
+    click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    return result.report_ending() or (Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE)
+
+
+def _fake_assistants() -> Any:  # noqa: ANN401 - a package that this one never imports, and so has no types for
+    try:
+        return importlib.import_module("fake_assistants")
+    except ImportError:
+        raise click.UsageError(
+            "the demo needs the package fake-assistants, which is not installed. In a copy of the repository:"
+            " pip install ./fakeserver"
+        ) from None
+
+
+def _print_parts(out: Path) -> None:
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    with out.open("rb") as lines:
+        parts = Counter(
+            f"unknown type {part.type!r}" if isinstance(part, UnknownPart) else type(part).__name__
+            for line in lines
+            for part in decode(line).parts
+        )
+    for kind, count in sorted(parts.items()):
+        table.add_row(kind, f"{count:,}")
+    click.echo("content parts in the export")
+    Console().print(table)

@@ -1,0 +1,52 @@
+"""Exit codes, and what each error means for the person at the screen."""
+
+from enum import IntEnum
+
+from threadkeep.errors import (
+    AccessRefused,
+    ApiGone,
+    Interrupted,
+    MalformedAddress,
+    OutputUnusable,
+    ServerUnreachable,
+    ThreadkeepError,
+    UnreadableIds,
+    WrongAddress,
+)
+
+__all__ = ["Exit", "exit_for"]
+
+
+class Exit(IntEnum):
+    """How a command ended; scripts are written against these."""
+
+    WHOLE = 0
+    INCOMPLETE = 1
+    USAGE = 2
+    GONE = 3
+    REFUSED = 4
+    OUTPUT = 5
+    INTERRUPTED = 130
+
+
+_EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
+    ApiGone: (
+        Exit.GONE,
+        "What was complete is in the export; pages of threads that were cut off are in the .partial file beside it.",
+    ),
+    WrongAddress: (Exit.GONE, "Check --base-url or OPENAI_BASE_URL: the address ends where /threads begins."),
+    AccessRefused: (Exit.REFUSED, "Check OPENAI_API_KEY and what the key is allowed to do."),
+    ServerUnreachable: (
+        Exit.INCOMPLETE,
+        "Check the address and the network, then export again with --fresh.",
+    ),
+    MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
+    UnreadableIds: (Exit.USAGE, "Give a text file with one thread id a line."),
+    OutputUnusable: (Exit.OUTPUT, ""),
+    Interrupted: (Exit.INTERRUPTED, "What was complete is in the export; --fresh begins anew and keeps it."),
+}
+
+
+def exit_for(error: ThreadkeepError) -> tuple[Exit, str]:
+    """Give the code and the next step for an error that ended a command."""
+    return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))

@@ -1,0 +1,69 @@
+"""``threadkeep export``: the file of ids in, the NDJSON out."""
+
+from pathlib import Path
+
+import click
+
+from threadkeep.cli.inputs import load_ids
+from threadkeep.cli.job import Job, run_job
+from threadkeep.cli.words import complain, print_json, print_summary
+from threadkeep.exporter import Options
+from threadkeep.outfiles import Paths
+from threadkeep.walker import Pace
+
+__all__ = ["export"]
+
+
+@click.command()
+@click.argument("thread_ids", type=str)
+@click.argument("assistant_id", type=str)
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
+@click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads at a time.")
+@click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
+@click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
+@click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
+@click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
+@click.option("--quiet", is_flag=True, help="No progress and no summary; problems still go to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+def export(
+    thread_ids: str,
+    assistant_id: str,
+    out: Path,
+    flat: bool,
+    base_url: str | None,
+    concurrency: int,
+    rpm: int | None,
+    max_retries: int,
+    fresh: bool,
+    limit: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Export the threads listed in THREAD_IDS (one id a line; "-" is standard input) to OUT.
+
+    ASSISTANT_ID is the assistant that the export is for; it is written on every line. Beside OUT stand its
+    journal and its manifest, which `threadkeep validate OUT` holds it against.
+    """
+    ids = load_ids(thread_ids)
+    job = Job(
+        ids=ids.listed[:limit],
+        paths=Paths(out),
+        options=Options(
+            assistant_id=assistant_id,
+            flat=flat,
+            concurrency=concurrency,
+            pace=Pace(rpm=rpm, max_retries=max_retries),
+        ),
+        base_url=base_url,
+        fresh=fresh,
+    )
+    if not job.ids:
+        complain(f"no thread ids in {thread_ids}: the export will be empty")
+    result = run_job(job, show_progress=not quiet and not as_json)
+    if as_json:
+        print_json(result.as_json())
+    elif not quiet:
+        print_summary(result.manifest, result.problems, out=str(out))
+    return result.report_ending()

@@ -1,0 +1,148 @@
+"""One export from end to end: connect, walk, write, and bring the files to their end however it ended."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+
+import attrs
+
+from threadkeep import manifest
+from threadkeep.cli.exits import Exit, exit_for
+from threadkeep.cli.screen import Screen
+from threadkeep.cli.words import complain
+from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
+from threadkeep.exporter import Options, export_threads
+from threadkeep.journal import Entry, Header, Outcome
+from threadkeep.outfiles import OutFiles, Paths
+
+__all__ = ["Job", "Result", "run_job"]
+
+
+@attrs.frozen(kw_only=True)
+class Job:
+    """One export to be made. Without an address or a key, the SDK's environment variables count."""
+
+    ids: tuple[str, ...]
+    paths: Paths
+    options: Options
+    base_url: str | None = None
+    api_key: str | None = None
+    fresh: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """What an export came to."""
+
+    paths: Paths
+    manifest: dict[str, Any]
+    problems: tuple[Entry, ...]
+    seconds: float
+    ended_by: ThreadkeepError | None
+
+    @property
+    def code(self) -> Exit:
+        """The exit code."""
+        if self.ended_by is not None:
+            return exit_for(self.ended_by)[0]
+        return Exit.INCOMPLETE if self.problems else Exit.WHOLE
+
+    def as_json(self) -> dict[str, Any]:
+        """The summary for programs."""
+        return {
+            "out": str(self.paths.out),
+            "exit": int(self.code),
+            "ended_by": None if self.ended_by is None else str(self.ended_by),
+            "totals": self.manifest["totals"],
+            "outcomes": self.manifest["outcomes"],
+            "not_exported": [
+                {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
+                for entry in self.problems
+            ],
+        }
+
+    def report_ending(self) -> Exit:
+        """Say what ended the run before its time, if anything did, and give the exit code."""
+        if self.ended_by is not None:
+            left = self.manifest["totals"]["not_started"]
+            complain(f"{self.ended_by} ({left} threads had not had their turn)", exit_for(self.ended_by)[1])
+        return self.code
+
+
+def run_job(job: Job, *, show_progress: bool) -> Result:
+    """Make an export, and write its manifest however it ends.
+
+    Raises:
+        AccessRefused, MalformedAddress: before anything is written.
+        OutputUnusable: the files cannot be begun, or not be brought to their end.
+    """
+    # Only here, since importing the SDK takes most of a second that no other command needs.
+    from threadkeep.sdk import Api
+
+    api = Api.connect(base_url=job.base_url, api_key=job.api_key, max_retries=job.options.pace.max_retries)
+    started = datetime.now(UTC)
+    header = Header(
+        source=api.address,
+        assistant_id=job.options.assistant_id,
+        flat=job.options.flat,
+        started_at=started.isoformat(timespec="seconds"),
+    )
+    with OutFiles.create(job.paths, header, fresh=job.fresh) as out:
+        with Screen(len(job.ids), shown=show_progress) as screen:
+            ended_by = _ending(lambda: asyncio.run(_export(job, api, out, screen.take)))
+        finished = datetime.now(UTC)
+        ending = manifest.Ending(
+            finished_at=finished.isoformat(timespec="seconds"),
+            listed=len(job.ids),
+            ended_by=None if ended_by is None else str(ended_by),
+        )
+        claims = manifest.build(header, out.journal, ending, _versions())
+        with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
+            out.finish(claims)
+    return Result(
+        paths=job.paths,
+        manifest=claims,
+        problems=tuple(entry for entry in out.journal.entries.values() if entry.outcome is not Outcome.COMPLETE),
+        seconds=(finished - started).total_seconds(),
+        ended_by=ended_by,
+    )
+
+
+def _ending(run: Callable[[], None]) -> ThreadkeepError | None:
+    try:
+        run()
+    except (RunEnded, OutputUnusable) as error:
+        return error
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return Interrupted("interrupted")
+    return None
+
+
+async def _export(job: Job, api: Any, out: OutFiles, take: Callable[[Entry], None]) -> None:  # noqa: ANN401
+    with _cancelled_by_sigterm():
+        async with api:
+            await export_threads(job.ids, api, out, job.options, on_entry=take)
+
+
+@contextlib.contextmanager
+def _cancelled_by_sigterm() -> Iterator[None]:
+    """A polite request to end is treated like Ctrl-C, so that the manifest is written."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None or sys.platform == "win32":
+        yield
+        return
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("threadkeep", "openai")} | {"python": python_version()}

@@ -1,0 +1,47 @@
+"""What a person sees while an export runs, on standard error."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from threadkeep.cli.words import problem_line
+from threadkeep.journal import Entry, Outcome
+
+__all__ = ["Screen"]
+
+
+class Screen:
+    """The progress bar, and a line for each thread that was not exported, both on standard error."""
+
+    def __init__(self, total: int, *, shown: bool) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            TextColumn("threads"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[messages]:,} messages"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not (shown and console.is_terminal),
+        )
+        self._task = self._progress.add_task("export", total=total, messages=0)
+        self._messages = 0
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def take(self, entry: Entry) -> None:
+        """Show one thread's entry."""
+        if entry.outcome is Outcome.COMPLETE:
+            self._messages += entry.messages
+        else:
+            self._progress.console.print(problem_line(entry), markup=False, highlight=False, soft_wrap=True)
+        self._progress.update(self._task, advance=1, messages=self._messages)

@@ -1,0 +1,145 @@
+"""Everything that threadkeep raises.
+
+A leaf stands only where a caller acts differently:
+
+* ThreadkeepError
+  - MalformedMessage      a JSON value that cannot be a message: it has no id or no thread_id
+  - MalformedLine         an NDJSON line that is no export record
+  - FlatRecord            a record read from a flat line, which carries no message to give back
+  - UnreadableIds         the file of thread ids cannot be read as text
+  - MalformedAddress      a base URL that is no HTTP address
+  - OutputUnusable        the export or a file beside it cannot be opened or written
+  - Interrupted           Ctrl-C, or a polite request to end
+  + ApiError              what asking the API can come to
+    - ThreadMissing       the API knows no such thread; the others may be fine
+    - IdRefused           the API says that the id is malformed
+    - BadPage             an answer that is no page, or contradicts its cursor; worth asking again
+    - RequestFailed       no usable answer after every retry
+    + RunEnded            asking on is in vain: it ends the whole run
+      - ApiGone           the sunset: the API answered before, or says itself that it is gone
+      - WrongAddress      no Assistants API at this address (any more)
+      - AccessRefused     the key or its permissions
+      - ServerUnreachable no answer to anything any more
+
+Each message says what happened and where; the command line adds what to do next.
+"""
+
+__all__ = [
+    "AccessRefused",
+    "ApiError",
+    "ApiGone",
+    "BadPage",
+    "FlatRecord",
+    "IdRefused",
+    "Interrupted",
+    "MalformedAddress",
+    "MalformedLine",
+    "MalformedMessage",
+    "OutputUnusable",
+    "RequestFailed",
+    "RunEnded",
+    "ServerUnreachable",
+    "ThreadMissing",
+    "ThreadkeepError",
+    "UnreadableIds",
+    "WrongAddress",
+]
+
+
+class ThreadkeepError(Exception):
+    """The base of everything that threadkeep raises on purpose."""
+
+
+class MalformedMessage(ThreadkeepError):
+    """A JSON value that cannot be a message.
+
+    Attributes:
+        path: where in the value the trouble is, as a JSON path (``$.id``).
+    """
+
+    def __init__(self, what: str, path: str) -> None:
+        super().__init__(f"{what} @ {path}")
+        self.path = path
+
+
+class MalformedLine(ThreadkeepError):
+    """A line that is no export record.
+
+    Attributes:
+        code: the kind of trouble, the same words that ``validate`` uses for its findings.
+        path: where in the line the trouble is, as a JSON path.
+    """
+
+    def __init__(self, code: str, what: str, path: str = "$") -> None:
+        super().__init__(f"{what} @ {path}")
+        self.code = code
+        self.what = what
+        self.path = path
+
+
+class FlatRecord(ThreadkeepError):
+    """A record that came from a flat line was asked for the message that such a line does not carry."""
+
+
+class UnreadableIds(ThreadkeepError):
+    """The file of thread ids is not text."""
+
+
+class MalformedAddress(ThreadkeepError):
+    """The base URL is no HTTP address."""
+
+
+class OutputUnusable(ThreadkeepError):
+    """The export, or a file beside it, cannot be used: it exists already, or the disk refuses."""
+
+
+class Interrupted(ThreadkeepError):
+    """Ctrl-C, or a polite request to end."""
+
+
+class ApiError(ThreadkeepError):
+    """What asking the API came to, other than an answer."""
+
+
+class ThreadMissing(ApiError):
+    """The API answered 404 with its own JSON error: there is no such thread."""
+
+
+class IdRefused(ApiError):
+    """The API answered 400: the id is malformed."""
+
+
+class BadPage(ApiError):
+    """A success whose body is no page of a list, or a page that contradicts the cursor it answers."""
+
+
+class RequestFailed(ApiError):
+    """No usable answer: the connection, a timeout, the rate limit or the server, after every retry.
+
+    Attributes:
+        unreachable: True when no answer came back at all.
+    """
+
+    def __init__(self, what: str, *, unreachable: bool = False) -> None:
+        super().__init__(what)
+        self.unreachable = unreachable
+
+
+class RunEnded(ApiError):
+    """Nothing more can come from this API with this key: asking on would be in vain."""
+
+
+class ApiGone(RunEnded):
+    """The sunset: 410, or an empty or foreign 404 from an address that has answered before."""
+
+
+class WrongAddress(RunEnded):
+    """The address does not serve the Assistants API (any more)."""
+
+
+class AccessRefused(RunEnded):
+    """401 or 403, or no key at all."""
+
+
+class ServerUnreachable(RunEnded):
+    """No answer came back at all, to one thread after another, or to the very first."""

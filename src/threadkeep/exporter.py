@@ -1,0 +1,197 @@
+"""The export: walk many threads at once, and write each whole.
+
+An async shell round the pure steps of `threadkeep.paging`. At most ``concurrency`` threads are walked at a time,
+each through its own spool; one writer puts them into the export. What cannot be exported has its reason in the
+journal. A problem with one thread is that thread's own; the sunset, a refused key, a wrong address or a silent
+server end the run.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from threadkeep.codec import encode
+from threadkeep.errors import (
+    ApiError,
+    ApiGone,
+    BadPage,
+    IdRefused,
+    RequestFailed,
+    RunEnded,
+    ServerUnreachable,
+    ThreadMissing,
+)
+from threadkeep.ids import is_thread_id
+from threadkeep.journal import Entry, Outcome
+from threadkeep.mapping import from_message_json
+from threadkeep.outfiles import OutFiles, Spool
+from threadkeep.walker import Api, Pace, Walker
+
+__all__ = ["Options", "export_threads"]
+
+_OUTCOMES: dict[type[ApiError], Outcome] = {
+    ThreadMissing: Outcome.MISSING,
+    IdRefused: Outcome.INVALID,
+    BadPage: Outcome.FAILED,
+    RequestFailed: Outcome.FAILED,
+}
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """How to export.
+
+    Attributes:
+        assistant_id: the assistant that the export is for.
+        flat: write flat lines.
+        concurrency: how many threads are walked at a time.
+        pace: how hard to ask.
+    """
+
+    assistant_id: str
+    flat: bool = False
+    concurrency: int = 16
+    pace: Pace = attrs.field(factory=Pace)
+
+
+async def export_threads(
+    thread_ids: Sequence[str],
+    api: Api,
+    out: OutFiles,
+    options: Options,
+    *,
+    on_entry: Callable[[Entry], None] = lambda _entry: None,
+) -> None:
+    """Export every thread that can be; afterwards ``out.journal`` says what became of each.
+
+    Args:
+        thread_ids: distinct; a malformed one costs no request.
+        api: where the threads are.
+        out: where they go.
+        options: how.
+        on_entry: called with each thread's journal entry.
+
+    Raises:
+        RunEnded: the run ended before every thread had its turn. What came is in the files.
+        OutputUnusable: the disk refuses.
+    """
+    run = _Run(api, out, options, on_entry)
+    waiting = iter(thread_ids)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(options.concurrency, len(thread_ids))):
+                group.create_task(run.work(waiting))
+    except BaseExceptionGroup as problems:
+        # The first problem ended the run; the others are its echo in the other workers.
+        raise problems.exceptions[0] from None
+
+
+class _Run:
+    """One run over many threads: its requests, and the place where each thread's fate is written down."""
+
+    def __init__(self, api: Api, out: OutFiles, options: Options, on_entry: Callable[[Entry], None]) -> None:
+        self._api = api
+        self._out = out
+        self._options = options
+        self._on_entry = on_entry
+        self._walker = Walker(api, options.pace)
+        self._silent = 0
+        self._ended: RunEnded | None = None
+
+    async def work(self, waiting: Iterator[str]) -> None:
+        """Take one thread after another, until there are none."""
+        for thread_id in waiting:
+            if is_thread_id(thread_id):
+                await self._export(thread_id)
+            else:
+                self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
+
+    async def _export(self, thread_id: str) -> None:
+        with contextlib.closing(_Walked(thread_id, self._out, self._options)) as walked:
+            try:
+                await walked.fetch(self._walker)
+            except RunEnded as ending:
+                self._ended = self._ended or ending
+                self._keep_partial(walked, str(ending))
+                raise
+            except asyncio.CancelledError:
+                self._keep_partial(walked, str(self._ended))
+                raise
+            except ApiError as problem:
+                self._give_up(walked, problem)
+            else:
+                self._silent = 0
+                self._on_entry(self._out.add_thread(thread_id, walked.lines))
+
+    def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
+        self._count_silence(problem)
+        reason = str(problem)
+        if isinstance(problem, ThreadMissing) and walked.full.messages:
+            self._out.add_partial(walked.full)
+            reason += f" It was deleted while it was walked: {walked.full.messages} messages kept in the partial file."
+        self._settle(Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason))
+
+    def _count_silence(self, problem: ApiError) -> None:
+        """A server that answers nobody any more is not asked about every thread in turn."""
+        silent = isinstance(problem, RequestFailed) and problem.unreachable
+        self._silent = self._silent + 1 if silent else 0
+        patience = 2 * self._options.concurrency if self._api.answered else 1
+        if self._silent >= patience:
+            raise ServerUnreachable(str(problem)) from problem
+
+    def _keep_partial(self, walked: "_Walked", reason: str) -> None:
+        """What the sunset left us cannot be fetched again; after any other ending it can."""
+        if isinstance(self._ended, ApiGone) and walked.full.messages:
+            self._out.add_partial(walked.full)
+            self._settle(
+                Entry(
+                    thread_id=walked.thread_id,
+                    outcome=Outcome.PARTIAL,
+                    messages=walked.full.messages,
+                    first_id=walked.full.first_id,
+                    last_id=walked.full.last_id,
+                    cursor=walked.full.last_id,
+                    reason=reason,
+                )
+            )
+
+    def _settle(self, entry: Entry) -> None:
+        self._on_entry(self._out.add_entry(entry))
+
+
+class _Walked:
+    """One thread on its way into the export.
+
+    ``lines`` is what the export will hold, ``full`` what the partial file would: full lines also when flat ones
+    are asked for.
+    """
+
+    def __init__(self, thread_id: str, out: OutFiles, options: Options) -> None:
+        self.thread_id = thread_id
+        self._options = options
+        self.full: Spool = out.spool()
+        self.lines: Spool = out.spool() if options.flat else self.full
+
+    async def fetch(self, walker: Walker) -> None:
+        """Walk the thread to its end."""
+        path = f"/threads/{quote(self.thread_id, safe='')}/messages"
+        async for page in walker.walk(path, thread_id=self.thread_id):
+            for message in page.rows:
+                self._add(message)
+
+    def _add(self, message: Mapping[str, Any]) -> None:
+        record = from_message_json(message, assistant_id=self._options.assistant_id)
+        try:
+            self.full.add(record.message_id, encode(record))
+        except ValueError as error:
+            raise BadPage(f"{record.message_id} cannot be written: {error}") from None
+        if self._options.flat:
+            self.lines.add(record.message_id, encode(record, flat=True))
+
+    def close(self) -> None:
+        self.full.close()
+        self.lines.close()

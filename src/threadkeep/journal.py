@@ -1,0 +1,139 @@
+"""The journal beside an export: what has happened to each thread, one JSON line each, only ever appended to.
+
+The first line is the header. Each further line is the entry of one thread, written when its lines are safely in
+the export; the last entry of a thread counts. A torn last line is normal: the process ended while writing it.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import attrs
+
+from threadkeep import jsontext
+
+__all__ = ["FORMAT", "Entry", "Header", "Journal", "Outcome", "encode_line", "fold"]
+
+FORMAT = "threadkeep-journal/1"
+
+
+class Outcome(StrEnum):
+    """What became of a thread."""
+
+    COMPLETE = "complete"
+    """All its messages are in the export; a thread without messages has no lines."""
+    MISSING = "missing"
+    """The API knows no such thread."""
+    INVALID = "invalid"
+    """The id is malformed."""
+    PARTIAL = "partial"
+    """The sunset cut it off; the pages that came are in the partial file."""
+    FAILED = "failed"
+    """No usable answer after every retry."""
+
+
+@attrs.frozen(kw_only=True)
+class Header:
+    """What the export is of.
+
+    Attributes:
+        source: the address that was asked, without secrets.
+        assistant_id: the assistant that the export is for.
+        flat: whether its lines are flat.
+        started_at: when the export began, ISO 8601, UTC.
+    """
+
+    source: str
+    assistant_id: str
+    flat: bool
+    started_at: str
+    format: str = FORMAT
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """What became of one thread.
+
+    Attributes:
+        messages: how many of its messages are in the export; for a partial thread, in the partial file.
+        first_id, last_id: of those messages; None without any.
+        end_offset: where the export ended, in bytes, when the entry was written.
+        sha256: of the thread's lines, newlines included; None unless complete.
+        cursor: the last id before the cut, for a partial thread.
+        reason: why it is not complete, in one line; None when it is.
+    """
+
+    thread_id: str
+    outcome: Outcome
+    messages: int = 0
+    first_id: str | None = None
+    last_id: str | None = None
+    end_offset: int = 0
+    sha256: str | None = None
+    cursor: str | None = None
+    reason: str | None = None
+
+
+@attrs.frozen
+class Journal:
+    """A journal that was read.
+
+    Attributes:
+        header: None when the first line is not one.
+        entries: the last entry of each thread, in the order in which they were written.
+        torn: whether the last line is cut short.
+        unreadable: the numbers of the whole lines, from 1, that are no journal lines.
+    """
+
+    header: Header | None
+    entries: Mapping[str, Entry]
+    torn: bool = False
+    unreadable: tuple[int, ...] = ()
+
+    @property
+    def complete(self) -> tuple[Entry, ...]:
+        """The entries of the threads that are in the export, in its order."""
+        return tuple(entry for entry in self.entries.values() if entry.outcome is Outcome.COMPLETE)
+
+    @property
+    def end_offset(self) -> int:
+        """How far the journal vouches for the export, in bytes."""
+        return max((entry.end_offset for entry in self.entries.values()), default=0)
+
+
+def encode_line(row: Header | Entry) -> bytes:
+    """Write a header or an entry as its line, newline included."""
+    return jsontext.dumps(attrs.asdict(row)) + b"\n"
+
+
+def fold(content: bytes) -> Journal:
+    """Read a journal's bytes. Pure and total: what cannot be read is named, never raised."""
+    *lines, tail = content.split(b"\n")
+    rows = [_row(line) for line in lines]
+    header = rows[0] if rows and isinstance(rows[0], Header) else None
+    return Journal(
+        header=header,
+        entries=_last_of_each(row for row in rows if isinstance(row, Entry)),
+        torn=bool(tail),
+        unreadable=tuple(number for number, row in enumerate(rows, 1) if row is None),
+    )
+
+
+def _last_of_each(entries: Iterable[Entry]) -> dict[str, Entry]:
+    last: dict[str, Entry] = {}
+    for entry in entries:
+        last.pop(entry.thread_id, None)  # a later entry also takes the later place
+        last[entry.thread_id] = entry
+    return last
+
+
+def _row(line: bytes) -> Header | Entry | None:
+    try:
+        fields = jsontext.loads(line)
+        return _entry(fields) if "thread_id" in fields else Header(**fields)
+    except (ValueError, TypeError):
+        return None
+
+
+def _entry(fields: Mapping[str, Any]) -> Entry:
+    return Entry(**{**fields, "outcome": Outcome(fields["outcome"])})

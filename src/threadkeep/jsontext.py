@@ -1,0 +1,69 @@
+"""JSON text in and out, without loss.
+
+orjson does the work wherever it is faithful. Three things it is not faithful to go the slower way through the
+standard library: integers beyond 64 bits (it reads them as floats, silently), lone surrogates (it refuses the
+escape ``\\ud800``) and deep nesting. What no double can hold (1e400) is refused, never rounded to infinity.
+"""
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+import orjson
+
+__all__ = ["dumps", "loads"]
+
+# 2**63 has 19 digits. The run of digits may stand in a string: then the slow path is slower and just as right.
+_MAYBE_BEYOND_64_BITS = re.compile(rb"[0-9]{19}")
+
+
+def loads(text: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
+    """Read one JSON value, keeping number types, key order and lone surrogates.
+
+    Args:
+        text: UTF-8. Where a key occurs twice in one object, the last one counts.
+
+    Raises:
+        ValueError: the bytes are not JSON, or hold a number or a depth that cannot be kept.
+    """
+    if not _MAYBE_BEYOND_64_BITS.search(text):
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass  # perhaps only a lone surrogate: the standard library decides
+    try:
+        return json.loads(text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def dumps(value: object) -> bytes:
+    """Write one JSON value as compact UTF-8 on one line; lone surrogates stay JSON escapes.
+
+    Raises:
+        ValueError: the value holds NaN, an infinity, too deep a nesting, or something that is not JSON.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits, or more than 254 levels
+        pass
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+    # Only a lone surrogate cannot be encoded, and Python's backslash form of one is its JSON escape.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"the number {digits} is too large to be kept")
+    return number
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")

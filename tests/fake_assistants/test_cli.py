@@ -1,0 +1,143 @@
+"""The command, as a real process."""
+
+import http.client
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_assistants import __version__, demo_world
+from fake_assistants.cli import main
+
+COMMAND = [sys.executable, "-m", "fake_assistants"]
+HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
+    """A server that has said where it listens, and a connection to it; ended by SIGTERM if it still runs."""
+    command = [*COMMAND, "serve", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            line = running.stdout.readline()
+            found = re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)/v1\n", line)
+            assert found, line
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+            yield running, connection
+            connection.close()
+        finally:
+            running.terminate()
+
+
+def ask(connection: http.client.HTTPConnection, method: str, target: str, body: Any = None) -> tuple[int, Any]:
+    content = None if body is None else json.dumps(body)
+    connection.request(method, target, body=content, headers=HEADERS)
+    reply = connection.getresponse()
+    text = reply.read()
+    return reply.status, json.loads(text) if text else None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_it_listens_answers_and_ends_by_a_signal(number: signal.Signals) -> None:
+    """One line on stdout, also into a pipe; exit code 0, also with a connection kept open."""
+    with serving() as (running, connection):
+        assert ask(connection, "POST", "/v1/threads", {})[0] == 200
+        running.send_signal(number)
+        rest, errors = running.communicate(timeout=10)
+    assert (running.returncode, rest, errors) == (0, "", "")
+
+
+def test_it_ends_in_the_middle_of_a_request() -> None:
+    """Whoever still waits is not waited for."""
+    with serving("--latency-ms", "60000") as (running, connection):
+        connection.request("GET", "/_fake/health")
+        running.terminate()
+        _, errors = running.communicate(timeout=10)
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+
+
+def test_it_serves_what_is_loaded(tmp_path: Path) -> None:
+    """State files, exports and the demo are merged; keys, seed and sunset are heeded."""
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"threads": [{"id": "thread_state"}]}))
+    export = tmp_path / "out.ndjson"
+    message = {"id": "msg_1", "thread_id": "thread_export"}
+    export.write_text(json.dumps({"thread_id": "thread_export", "message": message}) + "\n")
+    options = ["--load", str(state), "--load", str(export), "--demo", "2x3", "--seed", "5"]
+    options += ["--api-key", "sk-test", "--sunset", "2999-01-01", "--sunset-style", "not-found"]
+    with serving(*options) as (_, connection):
+        _, world = ask(connection, "GET", "/_fake/state")
+        assert [one["id"] for one in world["threads"]][2:] == ["thread_state", "thread_export"]
+        assert world["messages"][:6] == demo_world(2, 3, seed=5)["messages"]
+        assert ask(connection, "GET", "/_fake/sunset")[1]["at"] == 32472144000
+        assert ask(connection, "GET", "/v1/threads/thread_export/messages/msg_1") == (200, message)
+        ask(connection, "PUT", "/_fake/clock", {"now": 32472144000})
+        assert ask(connection, "GET", "/v1/threads/thread_export/messages/msg_1") == (404, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--port", "seventy"], "--port"),
+        (["--colour", "red"], "--colour"),
+        (["--sunset", "soon"], "neither epoch seconds nor an ISO date"),
+        (["--sunset", "1", "--sunset-after", "1"], "not both"),
+        (["--sunset-style", "loud"], "loud"),
+        (["--demo", "many"], "20x50"),
+        (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    """On stderr, without a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *options])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("fake-assistants: ")
+    assert words in err
+
+
+def test_a_bad_file_is_told_with_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Path of the file, reason, path in the file."""
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"threads": [{"id": 1}]}')
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--load", str(bad)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"fake-assistants: {bad}: expected a string @ $.threads[0].id\n"
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """So a script can tell it from a mistake. An address beyond loopback is warned of."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
+        main(["serve", "--port", str(taken.getsockname()[1])])
+    assert ended.value.code == 1
+    assert "Address already in use" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", ".."])
+def test_an_address_beyond_loopback_is_warned_of(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    """Before anything listens there; what is no address cannot be listened on."""
+    with socket.create_server(("0.0.0.0", 0)) as taken, pytest.raises(SystemExit) as ended:
+        main(["serve", "--host", host, "--port", str(taken.getsockname()[1])])
+    assert ended.value.code == 1
+    assert f"warning: {host} can be reached from other machines" in capsys.readouterr().err
+
+
+def test_help_and_version() -> None:
+    """On stdout, exit code 0."""
+    for option, words in (("--version", f"fake-assistants {__version__}\n"), ("--help", "serve")):
+        run = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=True)
+        assert words in run.stdout

@@ -1,0 +1,252 @@
+"""Assistants, threads and messages: the recorded shapes, key orders and quirks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fake_assistants import FakeAssistants, Reply, Request
+
+Ask = Callable[..., Reply]
+NOW = 1774963200
+
+
+def test_a_thread_is_recorded_in_three_shapes(ask: Ask) -> None:
+    """Create and modify answer `{}`, retrieve the long form of the same nothing."""
+    made = ask("POST", "/v1/threads", {}).json()
+    assert list(made.items())[1:] == [
+        ("object", "thread"),
+        ("created_at", NOW),
+        ("metadata", {}),
+        ("tool_resources", {}),
+    ]
+    path = f"/v1/threads/{made['id']}"
+    assert ask("GET", path).json()["tool_resources"] == {"code_interpreter": {"file_ids": []}}
+    changed = ask("POST", path, {"metadata": {"a": "1"}}).json()
+    assert changed == made | {"metadata": {"a": "1"}}
+    assert ask("POST", path, {"metadata": None}).json() == made
+
+
+def test_metadata_given_replaces_the_whole(ask: Ask) -> None:
+    """It is not merged key by key; what is not given stays."""
+    made = ask("POST", "/v1/threads", {"metadata": {"a": "1", "b": "2"}}).json()
+    path = f"/v1/threads/{made['id']}"
+    assert ask("POST", path, {"metadata": {"c": "3"}}).json()["metadata"] == {"c": "3"}
+    files = {"code_interpreter": {"file_ids": ["file-1"]}}
+    changed = ask("POST", path, {"tool_resources": files}).json()
+    assert (changed["metadata"], changed["tool_resources"]) == ({"c": "3"}, files)
+    assert ask("GET", path).json() == changed
+
+
+def test_a_thread_with_stores_creates_them(fake: FakeAssistants, ask: Ask) -> None:
+    """The answer names the store; the world keeps it."""
+    wanted = {"file_search": {"vector_stores": [{"file_ids": ["file-1", "file-2"]}]}}
+    made = ask("POST", "/v1/threads", {"tool_resources": wanted}).json()
+    (store,) = fake.state["vector_stores"]
+    assert made["tool_resources"] == {"file_search": {"vector_store_ids": [store["id"]]}}
+    assert ask("GET", f"/v1/threads/{made['id']}").json() == made
+    assert store["file_counts"]["total"] == 2
+    assert (store["id"][:3], len(store["id"])) == ("vs_", 35)
+
+
+def test_a_thread_begins_with_its_messages(ask: Ask) -> None:
+    """In their order, in the same second."""
+    first = {"role": "user", "content": "Hello"}
+    second = {"role": "assistant", "content": [{"type": "text", "text": "Hi"}], "metadata": {"n": "2"}}
+    thread = ask("POST", "/v1/threads", {"messages": [first, second]}).json()["id"]
+    rows = ask("GET", f"/v1/threads/{thread}/messages?order=asc").json()["data"]
+    assert [row["content"][0]["text"]["value"] for row in rows] == ["Hello", "Hi"]
+    assert rows[1]["metadata"] == {"n": "2"}
+
+
+@pytest.fixture
+def thread(ask: Ask) -> str:
+    """The path of a new thread."""
+    return f"/v1/threads/{ask('POST', '/v1/threads').json()['id']}"
+
+
+def test_a_message_over_rest(fake: FakeAssistants, ask: Ask, thread: str) -> None:
+    """Exactly these keys, in this order: no status, nulls for a message by hand."""
+    fake.clock.advance(5)
+    made = ask("POST", f"{thread}/messages", {"role": "assistant", "content": "x"}).json()
+    assert list(made.items())[1:] == [
+        ("object", "thread.message"),
+        ("created_at", NOW + 5),
+        ("assistant_id", None),
+        ("thread_id", thread.rpartition("/")[2]),
+        ("run_id", None),
+        ("role", "assistant"),
+        ("content", [{"type": "text", "text": {"value": "x", "annotations": []}}]),
+        ("attachments", []),
+        ("metadata", {}),
+    ]
+    assert ask("GET", f"{thread}/messages/{made['id']}").json() == made
+
+
+def test_parts_keep_their_order_and_images_get_a_detail(ask: Ask, thread: str) -> None:
+    """`auto`, when nobody says otherwise."""
+    content = [
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+        {"type": "text", "text": "and"},
+        {"type": "image_file", "image_file": {"detail": "low", "file_id": "file-1"}},
+        {"type": "image_file", "image_file": {"file_id": "file-2"}},
+    ]
+    made = ask("POST", f"{thread}/messages", {"role": "user", "content": content}).json()
+    assert made["content"] == [
+        {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "auto"}},
+        {"type": "text", "text": {"value": "and", "annotations": []}},
+        {"type": "image_file", "image_file": {"file_id": "file-1", "detail": "low"}},
+        {"type": "image_file", "image_file": {"file_id": "file-2", "detail": "auto"}},
+    ]
+
+
+def test_a_modified_message_answers_the_old_shape(ask: Ask, thread: str) -> None:
+    """`file_ids` in place of `attachments`, in this answer only."""
+    twice = [
+        {"file_id": "file-1", "tools": [{"type": "file_search"}]},
+        {"file_id": "file-1", "tools": [{"type": "code_interpreter"}]},
+    ]
+    body = {"role": "user", "content": "x", "attachments": twice}
+    made = ask("POST", f"{thread}/messages", body).json()
+    path = f"{thread}/messages/{made['id']}"
+    changed = ask("POST", path, {"metadata": {"a": "1"}}).json()
+    assert list(changed) == [*list(made)[:8], "file_ids", "metadata"]
+    assert (changed["file_ids"], changed["metadata"]) == ([], {"a": "1"})
+    assert ask("GET", path).json() == made | {"metadata": {"a": "1"}, "attachments": twice}
+
+
+def test_what_is_deleted_is_gone(ask: Ask, thread: str) -> None:
+    """A second delete answers 404; with a thread go its messages."""
+    body = {"role": "user", "content": "x"}
+    message = ask("POST", f"{thread}/messages", body).json()["id"]
+    assistant = ask("POST", "/v1/assistants", {"model": "gpt-4o-mini"}).json()["id"]
+    for path, kind in (
+        (f"{thread}/messages/{message}", "thread.message.deleted"),
+        (thread, "thread.deleted"),
+        (f"/v1/assistants/{assistant}", "assistant.deleted"),
+    ):
+        gone = ask("DELETE", path).json()
+        assert list(gone.items()) == [
+            ("id", path.rpartition("/")[2]),
+            ("object", kind),
+            ("deleted", True),
+        ]
+        assert ask("DELETE", path).status == 404
+    assert ask("GET", f"{thread}/messages").status == 404
+
+
+def test_a_thread_put_back_has_no_old_messages(fake: FakeAssistants, ask: Ask, thread: str) -> None:
+    """Deleting was for good."""
+    ask("POST", f"{thread}/messages", {"role": "user", "content": "x"})
+    saved = fake.snapshot()["threads"]
+    ask("DELETE", thread)
+    fake.load({"threads": saved})
+    assert ask("GET", f"{thread}/messages").json()["data"] == []
+
+
+def test_an_assistant_in_full(ask: Ask) -> None:
+    """Recorded order, nulls for what is unset, decimals for numbers, the tool's empty file list."""
+    body = {"model": "gpt-4o-mini", "name": "Math Tutor", "tools": [{"type": "code_interpreter"}]}
+    made = ask("POST", "/v1/assistants", body).json()
+    assert list(made.items())[1:] == [
+        ("object", "assistant"),
+        ("created_at", NOW),
+        ("name", "Math Tutor"),
+        ("description", None),
+        ("model", "gpt-4o-mini"),
+        ("instructions", None),
+        ("tools", [{"type": "code_interpreter"}]),
+        ("top_p", 1.0),
+        ("temperature", 1.0),
+        ("reasoning_effort", None),
+        ("tool_resources", {"code_interpreter": {"file_ids": []}}),
+        ("metadata", {}),
+        ("response_format", "auto"),
+    ]
+    assert ask("GET", f"/v1/assistants/{made['id']}").json() == made
+
+
+def test_an_assistant_is_modified_field_by_field(ask: Ask) -> None:
+    """What is not given stays; null unsets."""
+    full = {
+        "model": "gpt-4o-mini",
+        "name": "A",
+        "temperature": 0,
+        "response_format": {"type": "json_object"},
+        "tool_resources": {"file_search": {"vector_store_ids": ["vs_1"]}},
+        "tools": [{"type": "file_search"}],
+    }
+    made = ask("POST", "/v1/assistants", full).json()
+    assert repr(made["temperature"]) == "0.0"
+    changed = ask("POST", f"/v1/assistants/{made['id']}", {"name": None, "description": "B"}).json()
+    assert changed == made | {"name": None, "description": "B"}
+
+
+def test_tools_are_echoed_with_their_defaults(ask: Ask) -> None:
+    """Functions get `strict`, searches their ranking options."""
+    function = {"parameters": {"type": "object", "properties": {}}, "name": "weather"}
+    tools = [
+        {"type": "function", "function": function},
+        {"type": "function", "function": {"name": "exact", "strict": True}},
+        {"type": "file_search"},
+        {
+            "type": "file_search",
+            "file_search": {"max_num_results": 5, "ranking_options": {"score_threshold": 0.5}},
+        },
+    ]
+    made = ask("POST", "/v1/assistants", {"model": "m", "tools": tools}).json()
+    ranking: dict[str, Any] = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
+    assert list(made["tools"][0]["function"].items()) == [
+        ("name", "weather"),
+        ("parameters", function["parameters"]),
+        ("strict", False),
+    ]
+    assert made["tools"][2]["file_search"] == {"ranking_options": ranking}
+    assert made["tools"][1]["function"] == {"name": "exact", "strict": True}
+    assert made["tools"][3]["file_search"] == {
+        "max_num_results": 5,
+        "ranking_options": ranking | {"score_threshold": 0.5},
+    }
+
+
+def test_assistants_are_listed_newest_first(fake: FakeAssistants, ask: Ask) -> None:
+    """Ties in created_at by insertion; beyond the last one an empty page."""
+    assert ask("GET", "/v1/assistants").json() == {
+        "object": "list",
+        "data": [],
+        "first_id": None,
+        "last_id": None,
+        "has_more": False,
+    }
+    made = [ask("POST", "/v1/assistants", {"model": str(n)}).json()["id"] for n in range(21)]
+    page = ask("GET", "/v1/assistants").json()
+    assert [row["id"] for row in page["data"]] == made[:0:-1]
+    assert page["has_more"] is True
+    beyond = ask("GET", f"/v1/assistants?after={made[0]}").json()
+    assert (beyond["data"], beyond["has_more"]) == ([], False)
+    assert len(fake.requests) == 24
+
+
+def test_headers_are_the_recorded_ones(ask: Ask) -> None:
+    """No rate limit, no deprecation header, a fresh request id each time."""
+    one, two = ask("POST", "/v1/threads"), ask("GET", "/v1/threads/thread_no")
+    for reply in (one, two):
+        assert [name for name, _ in reply.headers] == [
+            "content-type",
+            "openai-version",
+            "openai-organization",
+            "openai-project",
+            "openai-processing-ms",
+            "x-request-id",
+        ]
+        assert reply.header("content-type") == "application/json"
+    assert one.header("x-request-id") != two.header("x-request-id")
+
+
+def test_ids_have_the_recorded_shapes() -> None:
+    """A prefix and 24 letters and digits; the same on every run with the same seed."""
+    ask = Request("POST", "/v1/threads", (), {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"})
+    first, same, other = (FakeAssistants(seed=seed).handle(ask).json()["id"] for seed in (0, 0, 1))
+    assert first == same != other
+    assert first.removeprefix("thread_").isalnum()
+    assert len(first) == len("thread_") + 24

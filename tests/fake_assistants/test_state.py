@@ -1,0 +1,277 @@
+"""States go in and come out unharmed, or are refused whole."""
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
+from fake_assistants.jsontext import dumps
+from fake_assistants.kinds import KINDS
+from strategies import json_values
+
+Ask = Callable[..., Reply]
+
+ids = st.text(st.characters(), max_size=12)
+odd_objects = st.dictionaries(st.text(max_size=5), json_values, max_size=2)
+
+
+def named(object_ids: st.SearchStrategy[str] = ids) -> st.SearchStrategy[list[dict[str, Any]]]:
+    rows = st.lists(st.tuples(object_ids, odd_objects), max_size=3, unique_by=lambda row: row[0])
+    return rows.map(lambda rows: [fields | {"id": object_id} for object_id, fields in rows])
+
+
+@st.composite
+def states(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
+    """Odd objects of every kind under any ids; messages of several threads in any mixture."""
+    state = {name: draw(named()) for name in KINDS}
+    threads = [thread["id"] for thread in state["threads"]]
+    if not threads:
+        return state | {"messages": []}
+    rows = [message | {"thread_id": draw(st.sampled_from(threads))} for message in state["messages"]]
+    return state | {"messages": rows}
+
+
+def control(fake: FakeAssistants, method: str, path: str, body: bytes = b"") -> Reply:
+    return fake.handle(Request(method, f"/_fake/{path}", body=body))
+
+
+@settings(max_examples=50)
+@given(states())
+def test_putting_back_what_get_gave_changes_nothing(state: dict[str, Any]) -> None:
+    """Byte for byte, whatever the objects hold; interleaved threads keep their order."""
+    fake = FakeAssistants()
+    assert control(fake, "PUT", "state", json.dumps(state).encode()).status == 200
+    first = control(fake, "GET", "state").body
+    assert first == dumps(state)
+    assert control(fake, "PUT", "state", first).status == 200
+    assert control(fake, "GET", "state").body == first
+    assert fake.snapshot() == state
+
+
+@settings(max_examples=30)
+@given(states(), states())
+def test_a_merge_keeps_places_and_appends_the_new(one: dict[str, Any], two: dict[str, Any]) -> None:
+    """By id; a message also by its thread."""
+    fake = FakeAssistants()
+    fake.state = one
+    assert control(fake, "PATCH", "state", json.dumps(two).encode()).status == 200
+    merged = fake.state
+    for kind in KINDS:
+        keys = [(row.get("thread_id") if kind == "messages" else "", row["id"]) for row in one[kind]]
+        fresh = {(row.get("thread_id") if kind == "messages" else "", row["id"]): row for row in two[kind]}
+        expected = [fresh.pop(key, row) for key, row in zip(keys, one[kind], strict=True)]
+        assert merged[kind] == [*expected, *fresh.values()]
+
+
+def test_an_odd_message_is_listed_exactly_as_it_was_put_in(fake: FakeAssistants, ask: Ask) -> None:
+    """Unknown fields and parts, absent fields, any key order."""
+    odd = {
+        "thread_id": "thread_1",
+        "zeta": {"n": 2**70, "f": 1.0},
+        "content": [{"type": "hologram", "depth": 3}, {"no": "type"}],
+        "id": "msg_1",
+        "text": "\ud800",
+    }
+    fake.load({"threads": [{"id": "thread_1"}], "messages": [odd]})
+    listed = ask("GET", "/v1/threads/thread_1/messages").json()["data"]
+    assert dumps(listed) == dumps([odd])
+    assert ask("GET", "/v1/threads/thread_1/messages/msg_1").body == dumps(odd)
+    assert ask("GET", "/v1/threads/thread_1").json() == {"id": "thread_1"}
+
+
+def test_loaded_objects_are_served_under_any_id(fake: FakeAssistants, ask: Ask) -> None:
+    """An id without the usual prefix is refused only when nothing has it."""
+    message = {"id": "m/1 é", "thread_id": "t 1"}
+    fake.load({"threads": [{"id": "t 1"}], "messages": [message]})
+    assert ask("GET", "/v1/threads/t%201/messages/m%2F1%20%C3%A9").json() == message
+    assert ask("GET", "/v1/threads/t%201/messages?after=m%2F1%20%C3%A9").json()["data"] == []
+    assert ask("GET", "/v1/threads/t%202").status == 400
+
+
+def test_the_same_message_id_may_stand_in_two_threads(fake: FakeAssistants, ask: Ask) -> None:
+    """Each thread has its own shelf."""
+    rows = [{"id": "msg_1", "thread_id": thread, "n": thread} for thread in ("thread_a", "thread_b")]
+    fake.load({"threads": [{"id": "thread_a"}, {"id": "thread_b"}], "messages": rows})
+    assert ask("DELETE", "/v1/threads/thread_a/messages/msg_1").status == 200
+    assert ask("GET", "/v1/threads/thread_b/messages/msg_1").json() == rows[1]
+
+
+def test_new_ids_never_meet_loaded_ones(ask: Ask) -> None:
+    """A state saved from a fake with the same seed holds the very ids that would come next."""
+    first = ask("POST", "/v1/threads", {"messages": [{"role": "user", "content": "a"}]}).json()
+    again = FakeAssistants()
+    again.load({"threads": [first]})
+    reply = again.handle(
+        Request("POST", "/v1/threads", (), {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"})
+    )
+    assert reply.json()["id"] != first["id"]
+    assert len(again.snapshot()["threads"]) == 2
+
+
+BAD_STATES = [
+    ("[]", "$", "expected an object"),
+    ("null", "$", "expected an object"),
+    ("{", "$", "not JSON"),
+    ('{"thraeds": []}', "$.thraeds", "unknown kind"),
+    ('{"threads": {}}', "$.threads", "expected a list"),
+    ('{"threads": [3]}', "$.threads[0]", "expected an object"),
+    ('{"threads": [{"id": 3}]}', "$.threads[0].id", "expected a string"),
+    ('{"threads": [{"id": "a"}, {"id": "a"}]}', "$.threads[1].id", "there twice"),
+    ('{"messages": [{"id": "a"}]}', "$.messages[0].thread_id", "expected a string"),
+    ('{"messages": [{"id": "a", "thread_id": "t"}]}', "$.messages[0].thread_id", "no thread 't'"),
+]
+
+
+@pytest.mark.parametrize(("body", "where", "reason"), BAD_STATES)
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_a_bad_state_is_refused_and_changes_nothing(
+    fake: FakeAssistants, method: str, body: str, where: str, reason: str
+) -> None:
+    """With what is wrong and where."""
+    fake.load(demo_world(2, 3))
+    before = fake.snapshot()
+    reply = control(fake, method, "state", body.encode())
+    error = reply.json()["error"]
+    assert (reply.status, error["param"]) == (400, where)
+    assert reason in error["message"]
+    assert error["message"].endswith(f"@ {where}")
+    assert fake.snapshot() == before
+
+
+def test_a_kind_missing_from_a_put_is_empty(fake: FakeAssistants) -> None:
+    """PUT replaces the world, it does not merge."""
+    fake.load(demo_world(2, 3))
+    assert control(fake, "PUT", "state", b'{"files": [{"id": "file-1"}]}').status == 200
+    assert {kind: len(rows) for kind, rows in fake.state.items() if rows} == {"files": 1}
+
+
+def test_python_states_are_copied_in_and_out(fake: FakeAssistants) -> None:
+    """Neither what was given nor what is got is the fake's own."""
+    world = demo_world(1, 1)
+    fake.load(world)
+    world["threads"].clear()
+    fake.snapshot()["messages"][0]["content"].append("mine")
+    assert fake.state == demo_world(1, 1)
+
+
+def endless() -> dict[str, Any]:
+    loop: list[Any] = []
+    loop.append(loop)
+    return {"threads": [{"id": "a", "x": loop}]}
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"threads": [{"id": "a", "x": float("nan")}]},
+        {"threads": [{"id": "a", "x": (1,)}]},
+        {"threads": [{"id": "a", "x": object()}]},
+        endless(),
+    ],
+    ids=["nan", "tuple", "object", "endless"],
+)
+def test_what_is_not_plain_json_is_refused(fake: FakeAssistants, state: dict[str, Any]) -> None:
+    """Rather than changed on the way in."""
+    with pytest.raises(BadInput, match="not plain JSON"):
+        fake.load(state)
+    with pytest.raises(BadInput):
+        fake.state = state
+
+
+def test_reset_comes_back_to_what_was_loaded(fake: FakeAssistants, ask: Ask) -> None:
+    """World, ledger, clock, sunset and ids; what was loaded in several steps is all there."""
+    fake.load(demo_world(1, 2))
+    fake.load({"files": [{"id": "file-1"}]})
+    loaded = fake.snapshot()
+    first = ask("POST", "/v1/threads").json()
+    fake.clock.advance(100)
+    fake.sunset.now()
+    assert control(fake, "POST", "reset").json() == {"status": "ok"}
+    assert fake.snapshot() == loaded
+    assert len(fake.requests) == 0
+    assert ask("POST", "/v1/threads").json() == first
+
+
+def test_a_load_that_only_fits_the_changed_world_is_refused(fake: FakeAssistants, ask: Ask) -> None:
+    """A reset could not come back to a message whose thread was made by a call."""
+    thread = ask("POST", "/v1/threads").json()["id"]
+    before = fake.snapshot()
+    with pytest.raises(BadInput, match="no thread"):
+        fake.load({"messages": [{"id": "msg_1", "thread_id": thread}]})
+    assert fake.snapshot() == before
+
+
+def test_loading_leaves_the_collector_as_it_was(fake: FakeAssistants) -> None:
+    """On or off."""
+    for wanted in (gc.disable, gc.enable):
+        wanted()
+        before = gc.isenabled()
+        fake.load(demo_world(1, 1))
+        assert gc.isenabled() is before
+
+
+# --- files
+
+
+def export_line(thread_id: str, message_id: str, **fields: Any) -> bytes:
+    message = {"id": message_id, "thread_id": thread_id, **fields}
+    row = {"thread_id": thread_id, "assistant_id": "asst_1", "message_id": message_id, "message": message}
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+def test_an_export_is_served_again(fake: FakeAssistants, ask: Ask, tmp_path: Path) -> None:
+    """Threads are made up, as old as their first message; U+2028 breaks no line, blank lines are passed."""
+    lines = [
+        export_line("thread_a", "msg_1", created_at=7, text="one\u2028line\x85"),
+        export_line("thread_b", "msg_2", n=1.0),
+        b"",
+        export_line("thread_a", "msg_3"),
+    ]
+    path = tmp_path / "out.ndjson"
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    fake.load(path)
+    assert [row["id"] for row in fake.state["messages"]] == ["msg_1", "msg_2", "msg_3"]
+    assert fake.state["threads"] == [
+        {"id": name, "object": "thread", "created_at": made, "metadata": {}, "tool_resources": {}}
+        for name, made in (("thread_a", 7), ("thread_b", 0))
+    ]
+    listed = ask("GET", "/v1/threads/thread_a/messages?order=asc").json()
+    assert [row["id"] for row in listed["data"]] == ["msg_1", "msg_3"]
+
+
+def test_a_state_file_is_loaded(fake: FakeAssistants, tmp_path: Path) -> None:
+    """As PUT takes it; an empty file is the export of no thread."""
+    path = tmp_path / "state.json"
+    path.write_bytes(dumps(demo_world(2, 2)))
+    fake.load(str(path))
+    fake.load(b"")
+    assert fake.state == demo_world(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "reason"),
+    [
+        (b"nonsense", "$", "neither a state"),
+        (b"[1]", "$", "expected an object"),
+        (b'{"threads": [{}]}', "$.threads[0].id", "expected a string"),
+        (export_line("t", "m") + b"\n{", "line 2", "not JSON"),
+        (export_line("t", "m") + b"\n\n[]", "line 3", "expected an object"),
+        (b'{"thread_id": "t", "role": "user", "text": "flat"}', "line 1", "a full export is needed"),
+        (b'{"thread_id": "t", "message": {"thread_id": "t"}}', "line 1", "string id"),
+        (b'{"thread_id": "t", "message": {"id": "m"}}', "line 1", "same thread_id"),
+        (b'{"thread_id": 1, "message": {"id": "m", "thread_id": 1}}', "line 1", "same thread_id"),
+        (export_line("t", "m") + b"\n" + export_line("t", "m"), "$.messages[1].id", "there twice"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_place(fake: FakeAssistants, text: bytes, where: str, reason: str) -> None:
+    """Nothing is loaded of it."""
+    with pytest.raises(BadInput, match=reason) as caught:
+        fake.load(text)
+    assert caught.value.where == where
+    assert fake.state == FakeAssistants().state

@@ -1,0 +1,365 @@
+"""The export, over the real SDK and a canned server: every thread whole or not at all, each with its reason."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+import strategies
+from canned import HTTP, async_client
+from canned_threads import ThreadServer, message, page, thread_of
+from threadkeep.codec import decode, encode
+from threadkeep.errors import AccessRefused, ApiGone, OutputUnusable, RunEnded, ServerUnreachable, WrongAddress
+from threadkeep.exporter import Options, export_threads
+from threadkeep.journal import Entry, Header, Journal, Outcome, fold
+from threadkeep.mapping import from_message_json
+from threadkeep.outfiles import OutFiles, Paths, Spool
+from threadkeep.sdk import Api
+from threadkeep.validate import Vouchers, validate
+from threadkeep.walker import Pace
+
+ASSISTANT = "asst_abc123"
+pytestmark = pytest.mark.anyio
+
+
+async def no_wait(_seconds: float) -> None:
+    """Waits not at all, but lets the others go on."""
+    await asyncio.sleep(0)
+
+
+class Export:
+    """An export into a folder, and what came of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(folder / "out.ndjson")
+        self.ended_by: RunEnded | None = None
+        self.reported: list[Entry] = []
+
+    async def run(self, ids: Sequence[str], server: Any, **options: Any) -> "Export":
+        """Export these threads from this server."""
+        header = Header(source="https://api.test/v1", assistant_id=ASSISTANT, flat=False, started_at="now")
+        chosen = Options(assistant_id=ASSISTANT, **{"pace": Pace(max_retries=2, sleep=no_wait), **options})
+        with OutFiles.create(self.paths, header) as out:
+            async with Api(async_client(server)) as api:
+                try:
+                    await export_threads(ids, api, out, chosen, on_entry=self.reported.append)
+                except RunEnded as ending:
+                    self.ended_by = ending
+            self.journal: Journal = out.journal
+        return self
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The export's lines."""
+        return self.paths.out.read_bytes().splitlines(keepends=True)
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """What became of each thread."""
+        return {thread_id: entry.outcome for thread_id, entry in self.journal.entries.items()}
+
+    def messages(self, path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
+        """What a file holds, by thread."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for line in (path or self.paths.out).read_bytes().split(b"\n")[:-1]:
+            record = decode(line)
+            found.setdefault(record.thread_id, []).append(dict(record.raw))
+        return found
+
+
+def threads_of(**sizes: int) -> dict[str, list[dict[str, Any]]]:
+    """Threads of ordinary messages, by name and size."""
+    return {
+        f"thread_{name}": [message(f"thread_{name}", number) for number in range(size)] for name, size in sizes.items()
+    }
+
+
+@given(threads=strategies.threads())
+@settings(max_examples=60)
+async def test_every_message_comes_out_once_unharmed_and_in_order(
+    threads: Mapping[str, list[dict[str, Any]]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The export holds each thread's messages as they were served, and nothing else."""
+    export = await Export(tmp_path_factory.mktemp("export")).run(list(threads), ThreadServer(threads))
+    expected = {thread_id: rows for thread_id, rows in threads.items() if rows}
+    assert json.dumps(export.messages(), sort_keys=True) == json.dumps(expected, sort_keys=True)
+    assert set(export.outcomes.values()) <= {Outcome.COMPLETE}
+    assert set(export.outcomes) == set(threads)
+
+
+async def test_threads_of_many_pages_stand_together_in_order(tmp_path: Path) -> None:
+    """However many are walked at a time, a thread's lines are contiguous and in the server's order."""
+    threads = threads_of(a=250, b=0, c=100, d=101, e=1, f=399)
+    export = await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=4)
+    assert export.messages() == {name: rows for name, rows in threads.items() if rows}
+    runs = [decode(line).thread_id for line in export.lines]
+    assert sum(1 for before, after in pairwise(runs) if before != after) == 4
+
+
+async def test_no_more_threads_than_allowed_are_walked_at_a_time(tmp_path: Path) -> None:
+    """Concurrency is a bound on the requests in flight."""
+    in_flight, most = 0, 0
+    server = ThreadServer(threads_of(**{f"n{number}": 3 for number in range(12)}))
+
+    async def answer(request: Any) -> Any:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        in_flight -= 1
+        return server(request)
+
+    await Export(tmp_path).run(list(server.threads), answer, concurrency=3)
+    assert most == 3
+
+
+async def test_the_journal_vouches_for_each_thread(tmp_path: Path) -> None:
+    """The journal on the disk says what the run says, and the export validates against it."""
+    threads = threads_of(a=250, b=0)
+    export = await Export(tmp_path).run([*threads, "thread_gone", "undefined"], ThreadServer(threads))
+    journal = fold(export.paths.journal.read_bytes())
+    assert dict(journal.entries) == dict(export.journal.entries)
+    assert list(journal.entries.values()) == export.reported
+    assert export.outcomes == {
+        "thread_a": Outcome.COMPLETE,
+        "thread_b": Outcome.COMPLETE,
+        "thread_gone": Outcome.MISSING,
+        "undefined": Outcome.INVALID,
+    }
+    assert journal.end_offset == len(export.paths.out.read_bytes())
+    codes = {finding.code for finding in validate(export.lines, Vouchers(journal=journal))}
+    assert codes == {"thread_missing", "thread_invalid", "unfinished_run"}
+
+
+async def test_a_malformed_id_costs_no_request(tmp_path: Path) -> None:
+    """Nothing is asked about what cannot be a thread id."""
+    server = ThreadServer({})
+    export = await Export(tmp_path).run(["undefined", "thread_a/../../files"], server)
+    assert server.asked == []
+    assert set(export.outcomes.values()) == {Outcome.INVALID}
+
+
+async def test_an_id_that_the_server_calls_malformed_is_invalid(tmp_path: Path) -> None:
+    """The server's own check of the prefix counts as well."""
+    text = "Invalid 'thread_id': 'threadless'. Expected an ID that begins with 'thread_'."
+    refused = json.dumps({"error": {"message": text}}).encode()
+    export = await Export(tmp_path).run(["threadless"], lambda _request: HTTP.Response(400, content=refused))
+    assert export.journal.entries["threadless"].outcome is Outcome.INVALID
+    assert export.journal.entries["threadless"].reason == text
+
+
+class Spoiled(ThreadServer):
+    """Spoils the second page of thread_a, the first ``times`` that it is asked for."""
+
+    def __init__(self, threads: Any, answer: Any, times: int) -> None:
+        super().__init__(threads)
+        self._answer, self._times = answer, times
+
+    def spoil(self, request: Any, times: int) -> Any:
+        if thread_of(request.url) == "thread_a" and "after" in request.url.params and times <= self._times:
+            return self._answer(self.honest(request))
+        return None
+
+
+SPOILS = {
+    "truncated": lambda honest: HTTP.Response(200, content=honest.content[:-30]),
+    "html": lambda _honest: HTTP.Response(200, content=b"<html>busy</html>", headers={"content-type": "text/html"}),
+    "empty body": lambda _honest: HTTP.Response(200),
+    "repeated page": lambda _honest: HTTP.Response(200, content=page(threads_of(a=100)["thread_a"], has_more=True)),
+    "empty with has_more": lambda _honest: HTTP.Response(200, content=page([], has_more=True)),
+    "another thread's": lambda _honest: HTTP.Response(200, content=page(threads_of(b=3)["thread_b"], has_more=False)),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+async def test_a_bad_page_is_asked_for_again(spoil: Any, tmp_path: Path) -> None:
+    """A page that is no page, or contradicts its cursor, is a passing fault at first."""
+    threads = threads_of(a=250, b=5)
+    export = await Export(tmp_path).run(list(threads), Spoiled(threads, spoil, times=2))
+    assert export.messages() == threads
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
+async def test_a_page_that_stays_bad_fails_its_thread_only(spoil: Any, tmp_path: Path) -> None:
+    """After the last retry the thread is failed, none of it is in the export, and the others are whole."""
+    threads = threads_of(a=250, b=5)
+    export = await Export(tmp_path).run(list(threads), Spoiled(threads, spoil, times=99))
+    assert export.messages() == {"thread_b": threads["thread_b"]}
+    entry = export.journal.entries["thread_a"]
+    assert entry.outcome is Outcome.FAILED
+    assert (
+        "the page after msg_thread_a_00099" in str(entry.reason)
+        or "the answer is" in str(entry.reason)
+        or "belongs to" in str(entry.reason)
+    )
+    assert export.ended_by is None
+
+
+@pytest.mark.parametrize("depth", [200, 900, 940, 985, 100_000])
+async def test_a_message_too_deep_to_write_fails_its_thread(depth: int, tmp_path: Path) -> None:
+    """What can be read and written is exported, what cannot be is told, and the other threads go on."""
+    row = json.dumps(message("thread_a", 0))[:-1] + f', "deep": {"[" * depth}{"]" * depth}}}'
+    deep = HTTP.Response(200, content=f'{{"data": [{row}], "has_more": false}}'.encode())
+    server = Deep(threads_of(b=2), deep)
+    export = await Export(tmp_path).run(["thread_a", "thread_b"], server)
+    assert export.messages()["thread_b"] == server.threads["thread_b"]
+    assert ("thread_a" in export.messages()) == (export.outcomes["thread_a"] is Outcome.COMPLETE)
+    assert depth > 200 or export.outcomes["thread_a"] is Outcome.COMPLETE
+    assert depth < 100_000 or export.outcomes["thread_a"] is Outcome.FAILED
+
+
+class Deep(ThreadServer):
+    """Answers one page for thread_a."""
+
+    def __init__(self, threads: Any, answer: Any) -> None:
+        super().__init__(threads)
+        self._answer = answer
+
+    def spoil(self, request: Any, times: int) -> Any:
+        del times
+        return self._answer if thread_of(request.url) == "thread_a" else None
+
+
+class Ending(ThreadServer):
+    """Answers every request after the first ``count`` with the end."""
+
+    def __init__(self, threads: Any, end: Any, count: int) -> None:
+        super().__init__(threads)
+        self._end, self._count = end, count
+
+    def spoil(self, request: Any, times: int) -> Any:
+        del request, times
+        return self._end() if len(self.asked) > self._count else None
+
+
+async def test_the_sunset_keeps_the_pages_that_came(tmp_path: Path) -> None:
+    """A thread that the sunset cuts off is partial: its pages are in the partial file, and not in the export."""
+    threads = threads_of(a=50, b=450, c=450, d=5)
+    server = Ending(threads, lambda: HTTP.Response(404), count=4)
+    export = await Export(tmp_path).run(list(threads), server, concurrency=2)
+    assert isinstance(export.ended_by, ApiGone)
+    assert export.outcomes["thread_a"] is Outcome.COMPLETE
+    cut_off = [name for name, outcome in export.outcomes.items() if outcome is Outcome.PARTIAL]
+    assert cut_off
+    kept = export.messages(export.paths.partial)
+    assert set(kept) == set(cut_off)
+    for name in cut_off:
+        entry = export.journal.entries[name]
+        assert kept[name] == threads[name][: entry.messages]
+        assert entry.cursor == entry.last_id == kept[name][-1]["id"]
+        assert name not in export.messages()
+
+
+async def test_the_partial_file_holds_full_lines_also_of_a_flat_export(tmp_path: Path) -> None:
+    """What cannot be fetched again is kept with everything that came."""
+    threads = threads_of(a=3, b=450)
+    server = Ending(threads, lambda: HTTP.Response(410), count=3)
+    export = await Export(tmp_path).run(list(threads), server, concurrency=1, flat=True)
+    assert export.messages(export.paths.partial) == {"thread_b": threads["thread_b"][:200]}
+    expected = [
+        encode(from_message_json(row, assistant_id=ASSISTANT), flat=True) + b"\n" for row in threads["thread_a"]
+    ]
+    assert export.lines == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (lambda: HTTP.Response(401, content=b"{}"), AccessRefused),
+        (lambda: HTTP.Response(403, content=b"{}"), AccessRefused),
+        (lambda: HTTP.Response(404, content=b"<html>"), WrongAddress),
+    ],
+)
+async def test_a_refusal_stops_the_run_at_once(end: Any, kind: type[RunEnded], tmp_path: Path) -> None:
+    """Nothing more is asked, whole threads stay, and what can be fetched again is not called partial."""
+    threads = threads_of(a=5, b=450, c=5, d=5)
+    server = Ending(threads, end, count=2)
+    export = await Export(tmp_path).run(list(threads), server, concurrency=1)
+    assert type(export.ended_by) is kind
+    assert len(server.asked) == 3
+    assert export.outcomes == {"thread_a": Outcome.COMPLETE}
+    assert not export.paths.partial.exists()
+
+
+def silence() -> Any:
+    """No answer at all."""
+    raise HTTP.ConnectError("no route to host")
+
+
+async def test_a_server_that_never_answers_is_not_asked_about_every_thread(tmp_path: Path) -> None:
+    """The first thread's failure ends a run that has heard nothing yet."""
+    server = Ending(threads_of(a=1, b=1, c=1), silence, count=0)
+    export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
+    assert isinstance(export.ended_by, ServerUnreachable)
+    assert len(server.asked) == 1
+
+
+async def test_a_server_that_falls_silent_fails_some_threads_and_then_ends_the_run(tmp_path: Path) -> None:
+    """After twice as many silent threads as are walked at a time, nobody is there any more."""
+    server = Ending(threads_of(**{f"n{number}": 1 for number in range(20)}), silence, count=5)
+    export = await Export(tmp_path).run(list(server.threads), server, concurrency=2)
+    assert isinstance(export.ended_by, ServerUnreachable)
+    outcomes = list(export.outcomes.values())
+    assert outcomes.count(Outcome.COMPLETE) == 5
+    assert outcomes.count(Outcome.FAILED) == 3
+
+
+async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_path: Path) -> None:
+    """What came before the deletion cannot be fetched again, so it is kept, and not in the export."""
+    threads = threads_of(a=250, b=1)
+    gone = HTTP.Response(
+        404, content=json.dumps({"error": {"message": "No thread found with id 'thread_a'."}}).encode()
+    )
+    export = await Export(tmp_path).run(list(threads), Spoiled(threads, lambda _honest: gone, times=9))
+    entry = export.journal.entries["thread_a"]
+    assert entry.outcome is Outcome.MISSING
+    assert "100 messages kept" in str(entry.reason)
+    assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
+    assert export.messages() == {"thread_b": threads["thread_b"]}
+
+
+async def test_a_thread_larger_than_memory_allows_goes_by_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spool that rolls over to a file gives the same bytes."""
+    monkeypatch.setattr("threadkeep.outfiles._SPOOL_BYTES", 1_000)
+    threads = threads_of(a=250)
+    export = await Export(tmp_path).run(list(threads), ThreadServer(threads))
+    assert export.messages() == threads
+
+
+async def test_a_full_disk_ends_the_run_behind_the_last_whole_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk refuses half way is taken back, and the error names the file."""
+    real, copied = Spool.copy_to, []
+
+    def copy_half(spool: Spool, file: Any) -> None:
+        copied.append(spool.messages)
+        if len(copied) == 1:
+            real(spool, file)
+            return
+        file.write(b'{"half')
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Spool, "copy_to", copy_half)
+    threads = threads_of(a=5, b=5)
+    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No space left on device"):
+        await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=1)
+    monkeypatch.undo()
+    assert Export(tmp_path).messages() == {"thread_a": threads["thread_a"]}
+
+
+async def test_requests_are_paced(tmp_path: Path) -> None:
+    """With a limit, every request takes its turn at the limiter; without one there is none."""
+    threads = threads_of(a=150)
+    server = ThreadServer(threads)
+    export = await Export(tmp_path).run(list(threads), server, pace=Pace(rpm=60_000, sleep=no_wait))
+    assert export.messages() == threads
+    assert len(server.asked) == 2

@@ -1,0 +1,46 @@
+"""The file of thread ids, as people keep it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadkeep.errors import UnreadableIds
+from threadkeep.ids import is_thread_id, read_ids
+
+ENTRIES = st.lists(st.text("abcXYZ019_-", min_size=1, max_size=12).map("thread_".__add__), max_size=12)
+NOISE = st.sampled_from(["", "   ", "# a comment", "\t# thread_commented"])
+
+
+@given(
+    ENTRIES,
+    st.lists(NOISE, max_size=5),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_ids_survive_how_the_file_was_kept(ids: list[str], noise: list[str], line_end: str, encoding: str) -> None:
+    """Blank lines, comments, line ends, byte order marks and repetitions change neither the ids nor their order."""
+    lines = [*noise, *(f" {entry}\t" for entry in ids)]
+    found = read_ids(line_end.join(lines).encode(encoding))
+    assert list(found.listed) == list(dict.fromkeys(ids))
+    assert found.repeated == len(ids) - len(set(ids))
+
+
+def test_what_is_not_text_is_refused_with_its_line() -> None:
+    """A picture is no list of ids."""
+    with pytest.raises(UnreadableIds, match="not utf-8 text: invalid start byte in line 2"):
+        read_ids(b"thread_a\n\x89PNG")
+
+
+@pytest.mark.parametrize("text", ["thread_abc123", "thread_" + "A" * 24, "thread_a-b", "threadless"])
+def test_the_prefix_makes_a_thread_id(text: str) -> None:
+    """Only the beginning is checked, never the length."""
+    assert is_thread_id(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["thread", "undefined", "asst_abc123", "1234", "thread_a/../b", "thread_a b", "thread_é", "thread_a?x=1", ""],
+)
+def test_anything_else_is_malformed(text: str) -> None:
+    """What cannot be an id never reaches a URL."""
+    assert not is_thread_id(text)

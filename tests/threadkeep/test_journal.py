@@ -1,0 +1,102 @@
+"""The journal's fold and the manifest: pure, total, and the last entry of a thread counts."""
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
+from threadkeep.manifest import Ending, build, claims
+
+HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
+DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
+ENTRIES = st.builds(
+    Entry,
+    thread_id=st.one_of(st.sampled_from(["thread_a", "thread_b"]), strategies.raw_text),
+    outcome=st.sampled_from(Outcome),
+    messages=st.integers(0, 100_000),
+    first_id=st.none() | strategies.raw_text,
+    last_id=st.none() | strategies.raw_text,
+    end_offset=st.integers(0, 2**40),
+    sha256=st.none() | DIGESTS,
+    cursor=st.none() | strategies.raw_text,
+    reason=st.none() | strategies.raw_text,
+)
+
+
+def written(entries: list[Entry]) -> bytes:
+    """A journal's bytes."""
+    return encode_line(HEADER) + b"".join(encode_line(entry) for entry in entries)
+
+
+@given(st.lists(ENTRIES, max_size=8))
+def test_a_journal_reads_back(entries: list[Entry]) -> None:
+    """The header and the last entry of each thread come back, in the order in which they were written."""
+    journal = fold(written(entries))
+    last = {entry.thread_id: entry for entry in entries}
+    assert journal.header == HEADER
+    assert dict(journal.entries) == last
+    assert list(journal.entries.values()) == [
+        entry for n, entry in enumerate(entries) if entry.thread_id not in {e.thread_id for e in entries[n + 1 :]}
+    ]
+    assert not journal.torn
+    assert not journal.unreadable
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=5), st.data())
+def test_a_torn_last_line_costs_its_own_entry_only(entries: list[Entry], draw: st.DataObject) -> None:
+    """Cut anywhere in the last line, the journal is what it was before that line."""
+    whole = written(entries)
+    line = encode_line(entries[-1])
+    cut = draw.draw(st.integers(1, len(line) - 1))
+    torn = fold(whole[: len(whole) - cut])
+    assert torn == attrs.evolve(fold(written(entries[:-1])), torn=True)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_can_be_folded(content: bytes) -> None:
+    """Foreign bytes are no entries, and each whole line of them is named."""
+    journal = fold(content)
+    assert not journal.entries
+    assert len(journal.unreadable) == content.count(b"\n")
+
+
+def test_foreign_lines_are_named_by_number() -> None:
+    """A line that is JSON and no entry is named like one that is not JSON."""
+    entry = Entry(thread_id="thread_a", outcome=Outcome.COMPLETE)
+    foreign = b'{"thread_id":"thread_b","outcome":"lost"}\n[]\n\n{"format":1}\n'
+    journal = fold(encode_line(HEADER) + foreign + encode_line(entry))
+    assert journal.unreadable == (2, 3, 4, 5)
+    assert dict(journal.entries) == {"thread_a": entry}
+
+
+def test_an_empty_journal_vouches_for_nothing() -> None:
+    """No bytes, no header, no claims."""
+    assert fold(b"") == Journal(None, {})
+    assert fold(b"").end_offset == 0
+
+
+def test_the_manifest_says_what_the_journal_says() -> None:
+    """Totals and outcomes are counted over the last entries; what was never reached is counted too."""
+    entries = [
+        Entry(thread_id="thread_a", outcome=Outcome.FAILED, end_offset=0),
+        Entry(thread_id="thread_b", outcome=Outcome.COMPLETE, messages=3, end_offset=300, sha256="b" * 64),
+        Entry(thread_id="thread_a", outcome=Outcome.COMPLETE, messages=2, end_offset=500, sha256="a" * 64),
+        Entry(thread_id="thread_c", outcome=Outcome.PARTIAL, messages=100, end_offset=500),
+        Entry(thread_id="x", outcome=Outcome.INVALID, end_offset=500),
+    ]
+    journal = fold(written(entries))
+    manifest = build(
+        HEADER, journal, Ending(finished_at="now", listed=9, ended_by="the API is gone"), {"threadkeep": "1"}
+    )
+    assert manifest["totals"] == {"threads": 9, "not_started": 5, "messages": 5, "bytes": 500}
+    assert manifest["outcomes"] == {"complete": 2, "missing": 0, "invalid": 1, "partial": 1, "failed": 0}
+    assert manifest["ended_by"] == "the API is gone"
+    assert claims(journal, listed=9).items() <= manifest.items()
+
+
+def test_the_digest_depends_on_the_order() -> None:
+    """Two threads in another order are another export."""
+    a, b = (Entry(thread_id=f"thread_{name}", outcome=Outcome.COMPLETE, sha256=name * 64) for name in "ab")
+    forward, backward = (claims(fold(written(list(order))), listed=2)["digest"] for order in ((a, b), (b, a)))
+    assert forward != backward

@@ -1,0 +1,121 @@
+"""The laws of records, mapping and codec: what goes in comes out."""
+
+import json
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from threadkeep import jsontext
+from threadkeep.codec import FLAT_KEYS, decode, encode, to_flat
+from threadkeep.errors import MalformedMessage
+from threadkeep.mapping import from_message_json, to_message_json
+from threadkeep.records import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
+
+ANY_MESSAGE = st.one_of(strategies.messages(), strategies.odd_messages())
+ASSISTANT = "asst_abc123"
+
+
+@given(ANY_MESSAGE)
+def test_a_message_survives_the_record(message: dict[str, Any]) -> None:
+    """The record gives back the very message it was made from."""
+    before = json.dumps(message)
+    assert json.dumps(to_message_json(from_message_json(message, assistant_id=ASSISTANT))) == before
+
+
+@given(ANY_MESSAGE)
+def test_a_record_survives_the_line(message: dict[str, Any]) -> None:
+    """Decoding a line gives the record that was written, number types and key order included."""
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    again = decode(encode(record))
+    assert again == record
+    assert json.dumps(to_message_json(again)) == json.dumps(message)
+
+
+@given(ANY_MESSAGE, st.booleans())
+def test_a_line_is_one_line(message: dict[str, Any], flat: bool) -> None:
+    """A line holds no raw newline and is valid UTF-8."""
+    line = encode(from_message_json(message, assistant_id=ASSISTANT), flat=flat)
+    assert b"\n" not in line
+    assert b"\r" not in line
+    line.decode("utf-8")
+
+
+@given(ANY_MESSAGE)
+def test_readers_agree_on_every_line_that_both_can_carry(message: dict[str, Any]) -> None:
+    """json and orjson read the same from a line. Lone surrogates and wide integers are beyond orjson."""
+    line = encode(from_message_json(message, assistant_id=ASSISTANT))
+    value = json.loads(line)
+    try:
+        carried = orjson.dumps(value)
+    except TypeError:
+        assert jsontext.loads(line) == value
+    else:
+        assert orjson.loads(line) == value == orjson.loads(carried)
+
+
+@given(ANY_MESSAGE)
+def test_text_is_the_join_of_the_text_parts_and_nothing_else(message: dict[str, Any]) -> None:
+    """The text is found again by walking the JSON, without the mapping."""
+    values = [
+        part["text"]["value"]
+        for part in (message.get("content") if isinstance(message.get("content"), list) else None) or []
+        if isinstance(part, dict)
+        and part.get("type") == "text"
+        and isinstance(part.get("text"), dict)
+        and isinstance(part["text"].get("value"), str)
+    ]
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    assert record.text == "\n".join(values)
+    assert [part.value for part in record.parts if isinstance(part, TextPart)] == values
+
+
+@given(strategies.messages())
+def test_images_come_in_order(message: dict[str, Any]) -> None:
+    """The images are the image parts of the JSON, in its order."""
+    expected = [
+        ImageFilePart(part["image_file"]["file_id"], part["image_file"].get("detail"))
+        if part["type"] == "image_file"
+        else ImageUrlPart(part["image_url"]["url"], part["image_url"].get("detail"))
+        for part in message["content"]
+        if part["type"] in ("image_file", "image_url")
+    ]
+    assert list(from_message_json(message, assistant_id=ASSISTANT).images) == expected
+
+
+@given(ANY_MESSAGE)
+def test_every_part_is_kept(message: dict[str, Any]) -> None:
+    """There is one part for each element of the content; what is not known holds the element itself."""
+    content = message.get("content")
+    elements = content if isinstance(content, list) else [] if content is None else [content]
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    assert len(record.parts) == len(elements)
+    for part, element in zip(record.parts, elements, strict=True):
+        if isinstance(part, UnknownPart):
+            assert part.raw is element
+
+
+@given(ANY_MESSAGE)
+def test_a_flat_line_holds_the_six_keys_and_reads_back(message: dict[str, Any]) -> None:
+    """A flat line is the six keys in order, and decodes to a record with the same six values."""
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    line = encode(record, flat=True)
+    assert list(json.loads(line)) == list(FLAT_KEYS)
+    assert to_flat(decode(line)) == to_flat(record)
+
+
+@given(strategies.json_values)
+def test_anything_that_is_no_message_is_refused_with_its_path(value: object) -> None:
+    """JSON without both ids never becomes a record and never raises anything but MalformedMessage."""
+    with pytest.raises(MalformedMessage, match=r"@ \$"):
+        from_message_json(value, assistant_id=ASSISTANT)  # type: ignore[arg-type]  # bad input is the subject
+
+
+@given(strategies.json_values)
+def test_json_text_is_kept_without_loss(value: object) -> None:
+    """Any JSON value is written and read back the same, to the type of each number and the order of keys."""
+    again = jsontext.loads(jsontext.dumps(value))
+    assert json.dumps(again) == json.dumps(value)

@@ -1,0 +1,196 @@
+"""The SDK's exceptions in our words: total over the installed SDK, and telling the sunset from a missing thread."""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import openai
+import pytest
+
+from canned import HTTP, async_client
+from threadkeep.errors import (
+    AccessRefused,
+    ApiError,
+    ApiGone,
+    IdRefused,
+    MalformedAddress,
+    RequestFailed,
+    ThreadMissing,
+    WrongAddress,
+)
+from threadkeep.sdk import TRANSLATIONS, Api, translate, without_secrets
+
+NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
+NO_ROUTE = {"error": {"message": "Invalid URL (GET /v1/threads/x)", "type": "invalid_request_error"}}
+
+
+def descendants(kind: type[Exception]) -> Iterator[type[Exception]]:
+    """A class and every class below it."""
+    yield kind
+    children: list[type[Exception]] = kind.__subclasses__()
+    for child in children:
+        yield from descendants(child)
+
+
+def sdk_exceptions() -> list[type[Exception]]:
+    """Every exception of the installed SDK, after importing all its modules that can be imported."""
+    for module in pkgutil.walk_packages(openai.__path__, "openai.", onerror=lambda _name: None):
+        if not module.name.startswith(("openai.cli", "openai.__main__", "openai.helpers")):
+            with suppress(Exception):  # modules of extras that are not installed define no exceptions of requests
+                importlib.import_module(module.name)
+    return [
+        kind
+        for kind in descendants(openai.OpenAIError)
+        if kind.__module__.split(".")[0] == "openai" and not kind.__module__.startswith("openai.cli")
+    ]
+
+
+def test_every_exception_of_the_sdk_has_its_row() -> None:
+    """An exception that the SDK gains fails here, until someone has decided what it means."""
+    named = {kind.__name__ for kind in sdk_exceptions()}
+    assert {"APIStatusError", "APITimeoutError", "RateLimitError"} <= named
+    assert named <= set(TRANSLATIONS)
+
+
+def test_an_exception_of_tomorrow_is_still_an_error_of_ours() -> None:
+    """A class that the table does not know is translated as its nearest ancestor."""
+
+    class TomorrowError(openai.OpenAIError):
+        pass
+
+    problem = translate(TomorrowError("new"), address="http://here/v1", answered=True)
+    assert isinstance(problem, RequestFailed)
+    assert "TomorrowError at http://here/v1: new" in str(problem)
+
+
+async def problem_of(status: int, body: bytes, *, answered: bool = False) -> ApiError:
+    """What one answer to a page of messages comes to."""
+    api = Api(async_client([HTTP.Response(status, content=body)]))
+    api.answered = answered
+    with pytest.raises(ApiError) as caught:
+        await api.get("/threads/thread_x/messages", {"limit": 100})
+    return caught.value
+
+
+JSON_THREAD, JSON_ROUTE = json.dumps(NO_THREAD).encode(), json.dumps(NO_ROUTE).encode()
+HTML = b"<!doctype html><title>Not Found</title>"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("status", "body", "answered", "kind"),
+    [
+        (404, JSON_THREAD, False, ThreadMissing),
+        (404, JSON_THREAD, True, ThreadMissing),
+        (404, b"", True, ApiGone),
+        (404, b"  \n", True, ApiGone),
+        (404, b"404 page not found", True, ApiGone),
+        (404, b"", False, WrongAddress),
+        (404, b"404 page not found", False, WrongAddress),
+        (404, HTML, False, WrongAddress),
+        (404, HTML, True, WrongAddress),
+        (404, JSON_ROUTE, False, WrongAddress),
+        (404, JSON_ROUTE, True, WrongAddress),
+        (404, b'{"detail":"Not Found"}', False, WrongAddress),
+        (404, b'{"error":"Unexpected endpoint"}', False, WrongAddress),
+        (404, b'{"error":{"code":"404","message":"Resource not found"}}', False, WrongAddress),
+        (410, b"", False, ApiGone),
+        (410, json.dumps({"error": {"message": "It is over."}}).encode(), False, ApiGone),
+        (401, b"{}", True, AccessRefused),
+        (403, b"", True, AccessRefused),
+        (400, b'{"error":{"message":"Invalid \'thread_id\': \'x\'. Expected an ID"}}', True, IdRefused),
+        (400, b"{}", True, RequestFailed),
+        (409, b"{}", True, RequestFailed),
+        (422, b"{}", True, RequestFailed),
+        (429, b"{}", True, RequestFailed),
+        (500, b"{}", True, RequestFailed),
+        (502, HTML, True, RequestFailed),
+        (418, b"{}", True, RequestFailed),
+    ],
+)
+async def test_each_answer_means_one_thing(status: int, body: bytes, answered: bool, kind: type[ApiError]) -> None:
+    """The sunset, a missing thread and a wrong address are told apart by the answer and what came before it."""
+    assert type(await problem_of(status, body, answered=answered)) is kind
+
+
+@pytest.mark.anyio
+async def test_a_wrong_address_is_named() -> None:
+    """The message says which address does not serve the API."""
+    problem = await problem_of(404, b"")
+    assert "this address does not serve the Assistants API (any more): https://api.test/v1" in str(problem)
+
+
+@pytest.mark.anyio
+async def test_a_missing_thread_counts_as_an_answer() -> None:
+    """After a missing thread the address has answered, so that an empty 404 is the sunset."""
+    api = Api(async_client([HTTP.Response(404, content=JSON_THREAD), HTTP.Response(404)]))
+    with pytest.raises(ThreadMissing):
+        await api.get("/threads/thread_x/messages", {})
+    with pytest.raises(ApiGone):
+        await api.get("/threads/thread_y/messages", {})
+
+
+@pytest.mark.anyio
+async def test_a_lost_connection_is_told_with_its_cause() -> None:
+    """No answer at all is a failed request that knows it was not answered."""
+
+    def refuse(request: object) -> None:
+        raise HTTP.ConnectError("connection refused", request=request)
+
+    api = Api(async_client(refuse))
+    with pytest.raises(RequestFailed, match="connection refused") as caught:
+        await api.get("/threads/thread_x/messages", {})
+    assert caught.value.unreachable
+
+
+@pytest.mark.anyio
+async def test_a_success_gives_its_bytes_and_asks_as_the_sdk_does() -> None:
+    """The body comes as it was sent, and the request carries the beta header, the key and the query."""
+    seen: list[Any] = []
+
+    def answer(request: object) -> object:
+        seen.append(request)
+        return HTTP.Response(200, content=b'{"cut": ')
+
+    api = Api(async_client(answer))
+    assert await api.get("/threads/thread_x/messages", {"limit": 100, "order": "asc"}) == b'{"cut": '
+    assert api.answered
+    (request,) = seen
+    assert request.headers["openai-beta"] == "assistants=v2"
+    assert request.headers["authorization"] == "Bearer sk-test"
+    assert str(request.url) == "https://api.test/v1/threads/thread_x/messages?limit=100&order=asc"
+
+
+@pytest.mark.parametrize("key", ["sk-tést", "sk test", "sk-test\n", "sk\x00"])
+def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: str) -> None:
+    """A stray blank or line end in the key is told as such, not as a failed connection."""
+    with pytest.raises(AccessRefused, match="the key holds"):
+        Api.connect(base_url="http://127.0.0.1:1/v1", api_key=key)
+
+
+def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key the SDK's own words are passed on."""
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(AccessRefused, match="OPENAI_API_KEY"):
+        Api.connect(base_url="http://127.0.0.1:1/v1")
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:8000/v1", "ftp://here/v1", "http://", "http://[::1/v1", "", "http://h:x/"]
+)
+def test_a_malformed_address_is_refused_before_anything_is_sent(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no HTTP address is a slip of the keyboard, by option or by environment."""
+    with pytest.raises(MalformedAddress, match="http://"):
+        Api.connect(base_url=address, api_key="sk-test")
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    with pytest.raises(MalformedAddress, match="http://"):
+        Api.connect(api_key="sk-test")
+
+
+def test_an_address_is_shown_without_secrets() -> None:
+    """What is printed and written down holds no user, password or query."""
+    assert without_secrets("https://me:secret@host:8000/v1/?token=secret#x") == "https://host:8000/v1"

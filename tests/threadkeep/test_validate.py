@@ -1,0 +1,224 @@
+"""Validate: a whole export has no findings, and every kind of damage is found where it is."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from canned_threads import message
+from threadkeep.codec import encode
+from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
+from threadkeep.manifest import Ending, build
+from threadkeep.mapping import from_message_json
+from threadkeep.validate import Finding, Severity, Vouchers, is_whole, validate
+
+HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
+
+
+def digest(lines: list[bytes]) -> str:
+    """The sha256 that a journal holds for these lines."""
+    return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+@attrs.frozen
+class Made:
+    """An export in memory with all that vouches for it."""
+
+    lines: list[bytes]
+    journal: Journal
+    manifest: dict[str, Any]
+
+    def check(self, **changes: Any) -> list[Finding]:
+        """The findings, with other vouchers where given."""
+        vouchers = Vouchers(**{"journal": self.journal, "manifest": self.manifest, **changes})
+        return list(validate(self.lines, vouchers))
+
+
+def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = False, listed: int = 0) -> Made:
+    """A whole export of these threads, with journal entries for others."""
+    lines, entries = list[bytes](), list[Entry]()
+    for name, messages in threads.items():
+        own = [encode(from_message_json(row, assistant_id="asst_1"), flat=flat) + b"\n" for row in messages]
+        lines += own
+        entries.append(
+            Entry(
+                thread_id=name,
+                outcome=Outcome.COMPLETE,
+                messages=len(own),
+                end_offset=sum(map(len, lines)),
+                sha256=digest(own),
+            )
+        )
+    journal = Journal(HEADER, {entry.thread_id: entry for entry in [*entries, *others]})
+    ending = Ending(finished_at="later", listed=listed or len(journal.entries), ended_by=None)
+    return Made(lines, journal, build(HEADER, journal, ending, {}))
+
+
+def small() -> Made:
+    """Two threads of three messages."""
+    return made({name: [message(name, number) for number in range(3)] for name in ("thread_a", "thread_b")})
+
+
+@given(strategies.threads(), st.booleans())
+def test_a_whole_export_has_no_findings(threads: dict[str, list[dict[str, Any]]], flat: bool) -> None:
+    """Whatever the messages, full or flat, with the ids that were wanted or without."""
+    export = made(threads, flat=flat)
+    assert export.check() == []
+    assert export.check(ids=list(threads)) == []
+
+
+@given(strategies.threads(), st.data())
+def test_any_changed_byte_is_found(threads: dict[str, list[dict[str, Any]]], draw: st.DataObject) -> None:
+    """One byte that is another, anywhere in the export, and it is not whole any more."""
+    export = made(threads)
+    content = bytearray(b"".join(export.lines))
+    if not content:
+        return
+    place = draw.draw(st.integers(0, len(content) - 1))
+    content[place] = draw.draw(st.integers(0, 255).filter(lambda byte: byte != content[place]))
+    lines = bytes(content).split(b"\n")
+    damaged = attrs.evolve(export, lines=[line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else []))
+    assert not is_whole(damaged.check())
+
+
+def test_without_a_journal_nothing_vouches() -> None:
+    """A note, and still whole for what it is."""
+    findings = small().check(journal=None, manifest=None)
+    assert [(row.code, row.severity) for row in findings] == [("unvouched", Severity.NOTE)]
+    assert is_whole(findings)
+
+
+def edited(line: bytes, **changes: Any) -> bytes:
+    """A line with other keys; None takes a key away."""
+    value = json.loads(line) | changes
+    return json.dumps({key: inner for key, inner in value.items() if inner is not ...}).encode() + b"\n"
+
+
+def replaced(number: int, line: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """Another line in the place of one."""
+    return lambda lines: [*lines[:number], line, *lines[number + 1 :]]
+
+
+def changed(number: int, **changes: Any) -> Callable[[list[bytes]], list[bytes]]:
+    """One line with other keys."""
+    return lambda lines: [*lines[:number], edited(lines[number], **changes), *lines[number + 1 :]]
+
+
+DAMAGE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], tuple[str, int | None, str | None]]] = {
+    "not utf-8": (replaced(1, b'{"text": "\xff"}\n'), ("not_utf8", 2, "$")),
+    "not json": (replaced(1, b'{"text": \n'), ("malformed_line", 2, "$")),
+    "blank": (replaced(1, b"\n"), ("blank_line", 2, None)),
+    "no object": (replaced(1, b"[1]\n"), ("not_an_object", 2, "$")),
+    "a key is missing": (changed(1, role=...), ("missing_key", 2, "$.role")),
+    "a key has another type": (changed(1, created_at="now"), ("wrong_type", 2, "$.created_at")),
+    "a truth value is no number": (changed(1, created_at=True), ("wrong_type", 2, "$.created_at")),
+    "the message has no place": (changed(1, message={}), ("malformed_message", 2, "$.message")),
+    "the message is no object": (changed(1, message=3), ("malformed_message", 2, "$.message")),
+    "text against parts": (changed(1, text="other"), ("text_mismatch", 2, "$.text")),
+    "a key against the message": (changed(1, message_id="msg_other"), ("key_mismatch", 2, "$.message_id")),
+    "a line twice": (lambda lines: [lines[0], *lines], ("duplicate_message", 2, None)),
+    "a line lost": (lambda lines: lines[1:], ("digest_mismatch", 1, None)),
+    "two lines swapped": (lambda lines: [lines[1], lines[0], *lines[2:]], ("digest_mismatch", 1, None)),
+    "a thread lost": (lambda lines: lines[:3], ("lost_thread", None, None)),
+    "a thread split": (lambda lines: [*lines[:2], *lines[3:], lines[2]], ("split_thread", 6, None)),
+    "the end cut off": (lambda lines: [*lines[:-1], lines[-1][:-5]], ("torn_line", 6, None)),
+}
+
+
+@pytest.mark.parametrize(("damage", "expected"), DAMAGE.values(), ids=DAMAGE.keys())
+def test_damage_is_found_where_it_is(
+    damage: Callable[[list[bytes]], list[bytes]], expected: tuple[str, int | None, str | None]
+) -> None:
+    """Each kind of damage has its code, its line and its path, as an error."""
+    export = small()
+    found = attrs.evolve(export, lines=damage(export.lines)).check()
+    assert expected in {(row.code, row.line, row.path) for row in found if row.severity is Severity.ERROR}
+
+
+def test_one_line_can_have_several_findings() -> None:
+    """The first trouble does not hide the second."""
+    lines = changed(0, role=..., text=3)(small().lines)
+    codes = [(row.code, row.path) for row in attrs.evolve(small(), lines=lines).check(journal=None)]
+    assert ("missing_key", "$.role") in codes
+    assert ("wrong_type", "$.text") in codes
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "severity"),
+    [
+        (Outcome.FAILED, "thread_failed", Severity.ERROR),
+        (Outcome.PARTIAL, "thread_partial", Severity.ERROR),
+        (Outcome.MISSING, "thread_missing", Severity.WARNING),
+        (Outcome.INVALID, "thread_invalid", Severity.WARNING),
+    ],
+)
+def test_threads_that_are_not_complete_are_named(outcome: Outcome, code: str, severity: Severity) -> None:
+    """With its reason, whether the ids are given or not, and once."""
+    export = made({"thread_a": []}, Entry(thread_id="thread_x", outcome=outcome, reason="because"))
+    for ids in (None, ["thread_a", "thread_x"]):
+        (row,) = export.check(ids=ids)
+        assert (row.code, row.severity, row.thread_id, row.message) == (code, severity, "thread_x", "because")
+
+
+def test_a_wanted_thread_of_which_nothing_is_known_is_missed() -> None:
+    """By the ids file, with a journal and without."""
+    for vouchers in ({}, {"journal": None, "manifest": None}):
+        found = small().check(ids=["thread_a", "thread_b", "thread_c"], **vouchers)
+        assert [row.thread_id for row in found if row.code == "not_exported"] == ["thread_c"]
+
+
+def test_threads_that_never_had_their_turn_are_counted_by_the_manifest() -> None:
+    """Also without the ids file."""
+    (row,) = made({"thread_a": []}, listed=5).check()
+    assert row.code == "not_exported"
+    assert row.message.startswith("4 threads")
+
+
+def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
+    """A torn last journal entry leaves its thread unvouched for, and both are findings."""
+    export = small()
+    entries = list(export.journal.entries.values())
+    whole = encode_line(HEADER) + encode_line(entries[0]) + encode_line(entries[1])
+    found = export.check(journal=fold(whole[:-9]), manifest=None)
+    assert {row.code for row in found} == {"torn_journal", "unjournalled_thread", "unfinished_run"}
+    assert next(row for row in found if row.code == "unjournalled_thread").thread_id == "thread_b"
+
+
+def test_a_torn_line_behind_a_whole_journal_is_normal() -> None:
+    """A run that was killed while writing leaves one; without a manifest it is a note only."""
+    export = attrs.evolve(small(), lines=[*small().lines, b'{"thread_id": "thr'])
+    severities = {row.code: row.severity for row in export.check(manifest=None)}
+    assert severities == {"torn_line": Severity.NOTE, "unfinished_run": Severity.WARNING}
+    assert {row.code: row.severity for row in export.check()} == {"torn_line": Severity.ERROR}
+
+
+def test_a_foreign_journal_vouches_for_nothing() -> None:
+    """Each unreadable line is named, and the missing header too."""
+    found = made({}).check(journal=fold(b"hello\nworld\n"))
+    assert [row.message for row in found if row.code == "unreadable_journal"] == [
+        "the journal does not begin with its header",
+        "line 1 of the journal cannot be read",
+        "line 2 of the journal cannot be read",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": "0" * 64},
+        {"totals": {"threads": 2, "not_started": 0, "messages": 7, "bytes": 1}},
+        {"outcomes": {}},
+        {"totals": 3},
+    ],
+)
+def test_a_manifest_that_claims_something_else_is_found(change: dict[str, Any]) -> None:
+    """The manifest must say what the journal says."""
+    export = small()
+    (row,) = export.check(manifest=export.manifest | change)
+    assert (row.code, row.path) == ("manifest_mismatch", f"$.{next(iter(change))}")

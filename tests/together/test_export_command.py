@@ -1,0 +1,310 @@
+"""``threadkeep export`` against the fake over real HTTP: files, words and exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import Run
+from fake_assistants import FakeAssistants, demo_world
+from threadkeep import decode
+
+ASSISTANT = "asst_abc123"
+
+
+def write_ids(folder: Path, *lines: str) -> Path:
+    """A file of ids."""
+    path = folder / "ids.txt"
+    path.write_bytes("\n".join(lines).encode())
+    return path
+
+
+@pytest.fixture
+def names(fake: FakeAssistants) -> list[str]:
+    """The ids of a loaded demo world with threads of more than one page."""
+    world = demo_world(4, 130)
+    fake.load(world)
+    return [thread["id"] for thread in world["threads"]]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the export goes."""
+    return tmp_path / "out.ndjson"
+
+
+def exported(out: Path) -> dict[str, list[Any]]:
+    """The messages of an export, by thread."""
+    found: dict[str, list[Any]] = {}
+    for line in out.read_bytes().split(b"\n")[:-1]:
+        record = decode(line)
+        found.setdefault(record.thread_id, []).append(record.raw)
+    return found
+
+
+def served(fake: FakeAssistants) -> dict[str, list[Any]]:
+    """The messages of the fake's world, by thread."""
+    found: dict[str, list[Any]] = {}
+    for message in fake.snapshot()["messages"]:
+        found.setdefault(message["thread_id"], []).append(message)
+    return found
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_whole_world_comes_out_whole(
+    fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Every message of the world, field by field, with a summary that counts them, and a valid export."""
+    ids = write_ids(tmp_path, *names)
+    done = threadkeep("export", ids, ASSISTANT, out)
+    assert (done.code, done.err) == (0, "")
+    assert "520" in done.out
+    assert exported(out) == served(fake)
+    assert threadkeep("validate", out, "--ids", ids).code == 0
+    assert threadkeep("status", out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_the_ids_file_is_read_as_people_keep_it(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """A byte order mark, CRLF, comments, blank lines and repetitions are no obstacle."""
+    ids = tmp_path / "ids.txt"
+    ids.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(["# mine", names[0], "", f"  {names[1]} ", names[0], ""]).encode())
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert set(exported(out)) == set(names[:2])
+
+
+@pytest.mark.usefixtures("base_url")
+def test_what_is_not_exported_has_its_reason_in_one_line(
+    fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """On standard error and in the summary; a malformed id costs no request; the exit code is 1."""
+    fake.reset()
+    ids = write_ids(tmp_path, "undefined", "thread_nobody", names[0], "bad\x1b[2Jid")
+    done = threadkeep("export", ids, ASSISTANT, out)
+    assert done.code == 1
+    assert sorted(done.err.splitlines()) == [
+        "bad\\x1b[2Jid: invalid: not a thread id",
+        "thread_nobody: missing: No thread found with id 'thread_nobody'.",
+        "undefined: invalid: not a thread id",
+    ]
+    assert all(line in done.out for line in done.err.splitlines())
+    assert not [entry for entry in fake.requests if "undefined" in entry.path]
+    assert set(exported(out)) == {names[0]}
+    assert threadkeep("status", out).code == 1
+
+
+@pytest.mark.usefixtures("base_url")
+def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """One JSON object on standard output, for programs."""
+    ids = write_ids(tmp_path, *names, "undefined")
+    done = threadkeep("export", ids, ASSISTANT, out, "--json")
+    summary = json.loads(done.out)
+    assert (done.code, summary["exit"]) == (1, 1)
+    assert summary["totals"]["messages"] == 520
+    assert summary["outcomes"]["complete"] == 4
+    assert summary["not_exported"] == [{"thread_id": "undefined", "outcome": "invalid", "reason": "not a thread id"}]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_limit_and_quiet(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """The first N threads only, and not a word when all is well."""
+    done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--limit", 2, "--quiet")
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert set(exported(out)) == set(names[:2])
+
+
+@pytest.mark.usefixtures("base_url")
+def test_an_empty_list_of_ids_is_said_to_be_empty(threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """Nothing asked for is nothing missing, but it is hardly what was meant."""
+    done = threadkeep("export", write_ids(tmp_path, "# nothing"), ASSISTANT, out)
+    assert done.code == 0
+    assert "no thread ids in" in done.err
+    assert out.read_bytes() == b""
+
+
+@pytest.mark.parametrize("style", ["gone", "not-found"])
+@pytest.mark.usefixtures("base_url")
+def test_the_sunset_in_the_middle(
+    style: Any, fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Exit 3, whole threads in the export, cut-off pages in the partial file, both told, and validate agrees."""
+    fake.sunset.after_requests(4, style=style)
+    ids = write_ids(tmp_path, *names)
+    done = threadkeep("export", ids, ASSISTANT, out, "--concurrency", 3)
+    assert done.code == 3
+    assert "is gone" in done.err
+    assert ".partial" in done.err
+    partial = out.with_name("out.ndjson.partial")
+    whole, kept, world = exported(out), exported(partial), served(fake)
+    assert not set(whole) & set(kept)
+    assert all(messages == world[name] for name, messages in whole.items())
+    assert all(messages == world[name][: len(messages)] for name, messages in kept.items())
+    assert sum(len(messages) for messages in [*whole.values(), *kept.values()]) == sum(
+        min(100, len(world[name]) - 100 * page) for name, page in walked_pages(fake)
+    )
+    assert json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())["ended_by"]
+    codes = {row["code"] for row in json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]}
+    assert codes <= {"thread_partial", "not_exported"}
+    assert "not_exported" in codes
+
+
+def walked_pages(fake: FakeAssistants) -> list[tuple[str, int]]:
+    """Thread and number of each page that was served with success."""
+    pages: list[tuple[str, int]] = []
+    for entry in fake.requests:
+        if entry.status == 200:
+            name = entry.path.split("/")[3]
+            pages.append((name, sum(1 for seen, _ in pages if seen == name)))
+    return pages
+
+
+def test_the_sunset_before_the_first_answer_is_a_wrong_address(
+    fake: FakeAssistants, base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """An empty 404 as the first answer of all names the address; exit 3; nothing is exported and nothing claimed."""
+    fake.sunset.now(style="not-found")
+    done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--concurrency", 1)
+    assert done.code == 3
+    assert f"this address does not serve the Assistants API (any more): {base_url}" in done.err
+    assert len(list(fake.requests)) == 1
+    assert out.read_bytes() == b""
+
+
+def test_an_address_without_v1_is_told_as_wrong(
+    base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """The server's own "Invalid URL" is no missing thread."""
+    wrong = base_url.removesuffix("/v1")
+    done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--base-url", wrong)
+    assert done.code == 3
+    assert f"does not serve the Assistants API (any more): {wrong}" in done.err
+    assert "Invalid URL" in done.err
+
+
+def test_a_missing_thread_as_the_first_answer_is_only_a_missing_thread(
+    base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """The JSON envelope proves that somebody serves the API there."""
+    del base_url
+    done = threadkeep("export", write_ids(tmp_path, "thread_none", names[0]), ASSISTANT, out, "--concurrency", 1)
+    assert done.code == 1
+    assert set(exported(out)) == {names[0]}
+
+
+def test_a_refused_key_stops_at_once(threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """Exit 4, the API's own words without the key, and one request only."""
+    fake = FakeAssistants(api_keys=["sk-right"])
+    with fake.serve() as server:
+        ids = write_ids(tmp_path, "thread_a", "thread_b")
+        monkey = pytest.MonkeyPatch()
+        monkey.setenv("OPENAI_API_KEY", "sk-wrong-0123456789-secret-0123456789")
+        done = threadkeep("export", ids, ASSISTANT, out, "--base-url", server.base_url, "--concurrency", 1)
+        monkey.undo()
+    assert done.code == 4
+    assert "Incorrect API key provided" in done.err
+    assert "0123456789-secret" not in done.err
+    assert "OPENAI_API_KEY" in done.err
+    assert len(list(fake.requests)) == 1
+
+
+def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A closed port ends the run with its address, not with a traceback for each thread."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with FakeAssistants().serve() as server:
+        address = server.base_url
+    ids = write_ids(tmp_path, *(f"thread_{number}" for number in range(50)))
+    done = threadkeep("export", ids, ASSISTANT, out, "--base-url", address, "--max-retries", 0)
+    assert done.code == 1
+    assert f"no answer from {address}" in done.err
+
+
+@pytest.mark.usefixtures("base_url")
+def test_an_export_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """A second run is refused with 5 and changes nothing; --fresh keeps the old files, valid, under another name."""
+    ids = write_ids(tmp_path, *names[:2])
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    before = out.read_bytes()
+    refused = threadkeep("export", ids, ASSISTANT, out)
+    assert refused.code == 5
+    assert "--fresh" in refused.err
+    assert out.read_bytes() == before
+    assert threadkeep("export", ids, ASSISTANT, out, "--fresh", "--limit", 1).code == 0
+    assert threadkeep("export", ids, ASSISTANT, out, "--fresh", "--limit", 1).code == 0
+    old = tmp_path / "out.old-1.ndjson"
+    assert old.read_bytes() == before
+    assert threadkeep("validate", old, "--ids", ids).code == 0
+    assert (tmp_path / "out.old-2.ndjson").exists()
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["export", "{tmp}/none.txt", ASSISTANT, "{tmp}/o"], 2, "none.txt: No such file"),
+        (["export", "{tmp}", ASSISTANT, "{tmp}/o"], 2, "Is a directory"),
+        (["export", "{tmp}/picture.png", ASSISTANT, "{tmp}/o"], 2, "not utf-8 text"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/no/such/o"], 5, "No such file or directory"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}"], 5, "exists already"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--base-url", "localhost:1"], 2, "must begin with http"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--concurrency", "0"], 2, "concurrency"),
+        (["export", "{tmp}/ids.txt", ASSISTANT], 2, "OUT"),
+        (["validate", "{tmp}/none"], 5, "none: No such file"),
+        (["validate", "{tmp}"], 5, "Is a directory"),
+        (["validate", "{tmp}/ids.txt", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
+        (["status", "{tmp}/none"], 5, "there is no journal"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_bad_input_is_told_in_words(
+    arguments: list[str], code: int, words: str, threadkeep: Run, tmp_path: Path
+) -> None:
+    """Never a traceback: what happened, where, and the exit code of its kind."""
+    write_ids(tmp_path, "thread_a")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n")
+    done = threadkeep(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert done.code == code
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "o").exists()
+
+
+def test_no_key_is_refused_before_anything_is_written(
+    threadkeep: Run, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 4, and no files of an export that never began."""
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    done = threadkeep("export", write_ids(tmp_path, "thread_a"), ASSISTANT, out)
+    assert done.code == 4
+    assert "OPENAI_API_KEY" in done.err
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("base_url")
+def test_assistants_are_listed(fake: FakeAssistants, threadkeep: Run) -> None:
+    """Id, tab, name; control characters in a name are made visible; no name is an empty name."""
+    rows = [("asst_1", "Tutor"), ("asst_2", None), ("asst_3", "red\x1b[31m")]
+    base = {"object": "assistant", "created_at": 1, "model": "gpt-4o"}
+    fake.state = {"assistants": [{"id": name, "name": title, **base} for name, title in rows]}
+    done = threadkeep("assistants")
+    assert (done.code, done.out) == (0, "asst_1\tTutor\nasst_2\t\nasst_3\tred\\x1b[31m\n")
+
+
+@pytest.mark.usefixtures("base_url")
+def test_every_awkward_message_is_exported_as_it_is(
+    fake: FakeAssistants, threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Number types, key order, lone surrogates, NUL, U+2028 and unknown fields come through HTTP to the letter."""
+    raw = (
+        '{"id":"msg_1","zz":[1,1.0,-0.0,18446744073709551615,1e22,18446744073709551616,-9223372036854775809],'
+        '"thread_id":"thread_1","role":"user","created_at":1700000000,"content":['
+        '{"type":"text","text":{"value":"a\\u0000b\\ud800c\u2028d\\u0085e\\r\\n\U0001f32e","annotations":[],"new":null}},'
+        '{"type":"hologram","depth":{"x":[[]]}},{"type":"refusal","refusal":"no"}],"aa":"1234567890123456789012"}'
+    )
+    fake.load(f'{{"threads":[{{"id":"thread_1"}}],"messages":[{raw}]}}'.encode())
+    assert threadkeep("export", write_ids(tmp_path, "thread_1"), ASSISTANT, out).code == 0
+    (line,) = out.read_bytes().split(b"\n")[:-1]
+    assert json.dumps(json.loads(line)["message"]) == json.dumps(json.loads(raw))
+    assert json.loads(line)["text"] == "a\x00b\ud800c\u2028d\x85e\r\n\U0001f32e"
+    assert threadkeep("validate", out).code == 0

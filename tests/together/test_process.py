@@ -1,0 +1,156 @@
+"""The command as a process of its own: interrupted, killed, on a full disk, into a closed pipe."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import Run
+from fake_assistants import FakeAssistants, demo_world
+from threadkeep import decode
+
+ASSISTANT = "asst_abc123"
+THREADKEEP = [sys.executable, "-c", "from threadkeep.cli import main; main()"]
+
+
+@contextmanager
+def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, running; killed at the end if it still is."""
+    command = [*THREADKEEP, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> Path:
+    """A thread that nobody has, so that its reason tells when the run is under way, and many that somebody has."""
+    names = [f"thread_{number}" for number in range(500)]
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(["thread_none", *names]))
+    return path
+
+
+@pytest.fixture
+def slow_url(ids: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A world of these threads behind a server that takes its time."""
+    fake = FakeAssistants()
+    names = ids.read_text().split()[1:]
+    fake.load(
+        {
+            "threads": [{"id": name} for name in names],
+            "messages": [{"id": f"msg_{n}", "thread_id": name, "content": []} for name in names for n in range(3)],
+        }
+    )
+    with fake.serve(latency_ms=20) as server:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+        yield server.base_url
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.usefixtures("slow_url")
+def test_an_interrupted_export_ends_in_order(name: str, ids: Path, tmp_path: Path, threadkeep: Run) -> None:
+    """Exit 130, whole threads only, a manifest that says so, and nothing that validate would call damaged."""
+    out = tmp_path / "out.ndjson"
+    with started("export", ids, ASSISTANT, out, "--concurrency", 1) as process:
+        assert process.stderr is not None
+        assert b"thread_none: missing" in process.stderr.readline()
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in err
+    assert b"Traceback" not in err
+    assert json.loads((tmp_path / "out.ndjson.manifest.json").read_bytes())["ended_by"] == "interrupted"
+    found = json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]
+    assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
+    assert threadkeep("status", out).code == 1
+
+
+@pytest.mark.usefixtures("slow_url")
+def test_a_killed_export_is_told_from_a_whole_one(ids: Path, tmp_path: Path, threadkeep: Run) -> None:
+    """After SIGKILL there is no manifest; status and validate say that the run did not end by itself."""
+    out = tmp_path / "out.ndjson"
+    with started("export", ids, ASSISTANT, out, "--concurrency", 1) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.kill()
+        process.communicate(timeout=60)
+    status = threadkeep("status", out)
+    assert status.code == 1
+    assert "did not end by itself" in status.err
+    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    assert "unfinished_run" in {row["code"] for row in found}
+
+
+def limit_files(most: int) -> Callable[[], None]:
+    """No file of the process may grow beyond so many bytes: what a full disk looks like."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threadkeep: Run
+) -> None:
+    """The disk's own words, no traceback, and the export ends behind its last whole thread."""
+    fake, world = FakeAssistants(), demo_world(30, 20)
+    fake.load(world)
+    ids, out = tmp_path / "ids.txt", tmp_path / "out.ndjson"
+    ids.write_text("\n".join(thread["id"] for thread in world["threads"]))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with (
+        fake.serve() as server,
+        started(
+            "export", ids, ASSISTANT, out, "--base-url", server.base_url, preexec_fn=limit_files(100_000)
+        ) as process,
+    ):
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert b"out.ndjson: File too large" in err
+    assert b"Traceback" not in err
+    content = out.read_bytes()
+    assert content.endswith(b"\n")
+    sizes: dict[str, int] = {}
+    for line in content.split(b"\n")[:-1]:
+        sizes[decode(line).thread_id] = sizes.get(decode(line).thread_id, 0) + 1
+    assert set(sizes.values()) == {20}
+    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    assert {row["code"] for row in found} == {"not_exported"}
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with ``| head``."""
+    fake = FakeAssistants()
+    fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with fake.serve() as server:
+        done = subprocess.run(
+            [*THREADKEEP, "assistants", "--base-url", server.base_url],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    os.close(writer)
+    assert b"Traceback" not in done.stderr
+
+
+def test_ids_come_from_standard_input(slow_url: str, tmp_path: Path) -> None:
+    """The minus sign stands for standard input, in export and in validate."""
+    del slow_url
+    out = tmp_path / "out.ndjson"
+    for arguments in (("export", "-", ASSISTANT, out, "--quiet"), ("validate", out, "--ids", "-")):
+        command = [*THREADKEEP, *map(str, arguments)]
+        done = subprocess.run(command, input=b"thread_1\nthread_2\n", capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
