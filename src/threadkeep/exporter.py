@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import attrs
 
-from threadkeep.codec import encode
+from threadkeep.codec import encode_message
 from threadkeep.errors import (
     ApiError,
     ApiGone,
@@ -27,7 +27,6 @@ from threadkeep.errors import (
 )
 from threadkeep.ids import is_thread_id
 from threadkeep.journal import Entry, Outcome
-from threadkeep.mapping import from_message_json
 from threadkeep.outfiles import OutFiles, Spool
 from threadkeep.walker import Api, Pace, Walker
 
@@ -180,17 +179,17 @@ class _Walked:
         """Walk the thread to its end."""
         path = f"/threads/{quote(self.thread_id, safe='')}/messages"
         async for page in walker.walk(path, thread_id=self.thread_id):
-            for message in page.rows:
-                self._add(message)
+            self._add(page.rows, self.full, flat=False)
+            if self._options.flat:
+                self._add(page.rows, self.lines, flat=True)
 
-    def _add(self, message: Mapping[str, Any]) -> None:
-        record = from_message_json(message, assistant_id=self._options.assistant_id)
+    def _add(self, rows: Sequence[Mapping[str, Any]], spool: Spool, *, flat: bool) -> None:
+        assistant_id = self._options.assistant_id
         try:
-            self.full.add(record.message_id, encode(record))
+            lines = [encode_message(row, assistant_id=assistant_id, flat=flat) for row in rows]
         except ValueError as error:
-            raise BadPage(f"{record.message_id} cannot be written: {error}") from None
-        if self._options.flat:
-            self.lines.add(record.message_id, encode(record, flat=True))
+            raise BadPage(f"a message of the page that ends with {rows[-1]['id']} cannot be written: {error}") from None
+        spool.add([row["id"] for row in rows], lines)
 
     def close(self) -> None:
         self.full.close()

@@ -7,15 +7,16 @@ escape ``\\ud800``) and deep nesting. What no double can hold (1e400) is refused
 
 import json
 import math
-import re
 from typing import Any, NoReturn
 
 import orjson
 
 __all__ = ["dumps", "loads"]
 
-# 2**63 has 19 digits. The run of digits may stand in a string: then the slow path is slower and just as right.
-_MAYBE_BEYOND_64_BITS = re.compile(rb"[0-9]{19}")
+# 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
+# it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
+_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
+_MAYBE_BEYOND_64_BITS = b"0" * 19
 
 
 def loads(text: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
@@ -27,7 +28,7 @@ def loads(text: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
     Raises:
         ValueError: the bytes are not JSON, or hold a number or a depth that cannot be kept.
     """
-    if not _MAYBE_BEYOND_64_BITS.search(text):
+    if _MAYBE_BEYOND_64_BITS not in text.translate(_ONE_DIGIT):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:

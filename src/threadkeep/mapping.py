@@ -5,7 +5,7 @@ type as some other class. It is total. What is not known, or known but of anothe
 kept whole as `UnknownPart` or `UnknownAnnotation`; it is never dropped and never guessed at.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from threadkeep.errors import FlatRecord, MalformedMessage
@@ -23,7 +23,15 @@ from threadkeep.records import (
     UnknownPart,
 )
 
-__all__ = ["ANNOTATIONS", "PARTS", "SdkModel", "from_message", "from_message_json", "to_message_json"]
+__all__ = [
+    "ANNOTATIONS",
+    "PARTS",
+    "SdkModel",
+    "flat_values",
+    "from_message",
+    "from_message_json",
+    "to_message_json",
+]
 
 
 @runtime_checkable
@@ -82,20 +90,27 @@ def from_message_json(raw: Mapping[str, Any], *, assistant_id: str) -> MessageRe
     Raises:
         MalformedMessage: there is no id or no thread_id, so that the message has no place.
     """
+    flat = flat_values(raw, assistant_id=assistant_id)
+    return MessageRecord(**flat, parts=_parts(raw.get("content")), raw=raw)
+
+
+def flat_values(raw: Mapping[str, Any], *, assistant_id: str) -> dict[str, Any]:
+    """Give the six flat values of a message, by key and in the order of a line, without making its record.
+
+    Raises:
+        MalformedMessage: there is no id or no thread_id, so that the message has no place.
+    """
     if not isinstance(raw, Mapping):
         raise MalformedMessage(f"a message must be an object, not {_kind(raw)}", "$")
-    parts = _parts(raw.get("content"))
     role = raw.get("role")
-    return MessageRecord(
-        thread_id=_identity(raw, "thread_id"),
-        assistant_id=assistant_id,
-        message_id=_identity(raw, "id"),
-        role=role if isinstance(role, str) else None,
-        text="\n".join(part.value for part in parts if isinstance(part, TextPart)),
-        created_at=_whole_number(raw.get("created_at")),
-        parts=parts,
-        raw=raw,
-    )
+    return {
+        "thread_id": _identity(raw, "thread_id"),
+        "assistant_id": assistant_id,
+        "message_id": _identity(raw, "id"),
+        "role": role if isinstance(role, str) else None,
+        "text": "\n".join(_text_values(raw.get("content"))),
+        "created_at": _whole_number(raw.get("created_at")),
+    }
 
 
 def to_message_json(record: MessageRecord) -> dict[str, Any]:
@@ -127,6 +142,15 @@ def _whole_number(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def _text_values(content: object) -> Iterator[str]:
+    if isinstance(content, list):
+        for part in content:
+            if isinstance(part, dict) and part.get("type") == "text":
+                body = part.get("text")
+                if isinstance(body, dict) and isinstance(body.get("value"), str):
+                    yield body["value"]
+
+
 def _parts(content: object) -> tuple[Part, ...]:
     if content is None:
         return ()
@@ -138,32 +162,32 @@ def _parts(content: object) -> tuple[Part, ...]:
 def _part(raw: object) -> Part:
     kind = _named_kind(raw)
     known = PARTS.get(kind) if kind is not None else None
-    part = known(raw) if known is not None and isinstance(raw, Mapping) else None
+    part = known(raw) if known is not None and isinstance(raw, dict) else None
     return part if part is not None else UnknownPart(kind, raw)
 
 
 def _named_kind(raw: object) -> str | None:
-    kind = raw.get("type") if isinstance(raw, Mapping) else None
+    kind = raw.get("type") if isinstance(raw, dict) else None
     return kind if isinstance(kind, str) else None
 
 
 def _text(raw: Mapping[str, Any]) -> TextPart | None:
     body = raw.get("text")
-    if not isinstance(body, Mapping) or not isinstance(body.get("value"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("value"), str):
         return None
     return TextPart(body["value"], _annotations(body.get("annotations")))
 
 
 def _image_file(raw: Mapping[str, Any]) -> ImageFilePart | None:
     body = raw.get("image_file")
-    if not isinstance(body, Mapping) or not isinstance(body.get("file_id"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("file_id"), str):
         return None
     return ImageFilePart(body["file_id"], _text_or_none(body.get("detail")))
 
 
 def _image_url(raw: Mapping[str, Any]) -> ImageUrlPart | None:
     body = raw.get("image_url")
-    if not isinstance(body, Mapping) or not isinstance(body.get("url"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("url"), str):
         return None
     return ImageUrlPart(body["url"], _text_or_none(body.get("detail")))
 
@@ -193,13 +217,13 @@ def _annotations(annotations: object) -> tuple[Annotation, ...]:
 def _annotation(raw: object) -> Annotation:
     kind = _named_kind(raw)
     known = ANNOTATIONS.get(kind) if kind is not None else None
-    annotation = known(raw) if known is not None and isinstance(raw, Mapping) else None
+    annotation = known(raw) if known is not None and isinstance(raw, dict) else None
     return annotation if annotation is not None else UnknownAnnotation(kind, raw)
 
 
 def _file_citation(raw: Mapping[str, Any]) -> FileCitation | None:
     body = raw.get("file_citation")
-    if not isinstance(body, Mapping) or not isinstance(body.get("file_id"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("file_id"), str):
         return None
     if not isinstance(raw.get("text"), str):
         return None
@@ -214,7 +238,7 @@ def _file_citation(raw: Mapping[str, Any]) -> FileCitation | None:
 
 def _file_path(raw: Mapping[str, Any]) -> FilePath | None:
     body = raw.get("file_path")
-    if not isinstance(body, Mapping) or not isinstance(body.get("file_id"), str):
+    if not isinstance(body, dict) or not isinstance(body.get("file_id"), str):
         return None
     if not isinstance(raw.get("text"), str):
         return None

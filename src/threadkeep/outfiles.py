@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -67,19 +67,21 @@ class Spool:
         self.last_id: str | None = None
         self.messages = 0
 
-    def add(self, message_id: str, line: bytes) -> None:
-        """Take one line, without its newline.
+    def add(self, message_ids: Sequence[str], lines: Sequence[bytes]) -> None:
+        """Take the lines of one page, without their newlines, and the ids of their messages.
 
         Raises:
             OutputUnusable: the disk refuses.
         """
-        whole = line + b"\n"
+        if not lines:
+            return
+        whole = b"\n".join([*lines, b""])
         with _disk("the pages of a thread"):
             self._file.write(whole)
         self._digest.update(whole)
-        self.first_id = self.first_id or message_id
-        self.last_id = message_id
-        self.messages += 1
+        self.first_id = self.first_id or message_ids[0]
+        self.last_id = message_ids[-1]
+        self.messages += len(lines)
 
     @property
     def sha256(self) -> str:

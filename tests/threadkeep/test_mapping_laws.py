@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import strategies
 from threadkeep import jsontext
-from threadkeep.codec import FLAT_KEYS, decode, encode, to_flat
+from threadkeep.codec import FLAT_KEYS, decode, encode, encode_message, to_flat
 from threadkeep.errors import MalformedMessage
 from threadkeep.mapping import from_message_json, to_message_json
 from threadkeep.records import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
@@ -105,6 +105,13 @@ def test_a_flat_line_holds_the_six_keys_and_reads_back(message: dict[str, Any]) 
     line = encode(record, flat=True)
     assert list(json.loads(line)) == list(FLAT_KEYS)
     assert to_flat(decode(line)) == to_flat(record)
+
+
+@given(ANY_MESSAGE, st.booleans())
+def test_a_message_is_written_as_its_record_would_be(message: dict[str, Any], flat: bool) -> None:
+    """The exporter's short way gives the same bytes as the way through the record."""
+    through_the_record = encode(from_message_json(message, assistant_id=ASSISTANT), flat=flat)
+    assert encode_message(message, assistant_id=ASSISTANT, flat=flat) == through_the_record
 
 
 @given(strategies.json_values)
