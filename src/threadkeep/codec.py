@@ -10,8 +10,8 @@ from typing import Any
 
 import attrs
 
-from threadkeep import jsontext
 from threadkeep.errors import MalformedLine, MalformedMessage
+from threadkeep.jsontext import dumps, loads, refuse_nan
 from threadkeep.mapping import flat_values, from_message_json, to_message_json
 from threadkeep.records import MessageRecord, TextPart
 
@@ -39,14 +39,15 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
     line = to_flat(record)
     if not flat:
         line["message"] = to_message_json(record)
-    return jsontext.dumps(line)
+        refuse_nan(line["message"])
+    return dumps(line)
 
 
 def encode_message(raw: Mapping[str, Any], *, assistant_id: str, flat: bool = False) -> bytes:
     """Write a message as one line: the bytes of ``encode(from_message_json(raw, ...))``, without the record.
 
-    The exporter's way. The record's parts and annotations would be three quarters of the work, and no line
-    shows them.
+    The exporter's way, for what `threadkeep.jsontext.loads` has read. The record's parts and annotations would be
+    three quarters of the work, and no line shows them.
 
     Raises:
         ValueError: the message holds what JSON cannot.
@@ -55,7 +56,7 @@ def encode_message(raw: Mapping[str, Any], *, assistant_id: str, flat: bool = Fa
     line = flat_values(raw, assistant_id=assistant_id)
     if not flat:
         line["message"] = raw
-    return jsontext.dumps(line)
+    return dumps(line)
 
 
 def decode(line: bytes | str) -> MessageRecord:
@@ -76,14 +77,14 @@ def decode(line: bytes | str) -> MessageRecord:
     return _from_full(value) if "message" in value else _from_flat(value)
 
 
-def parse(line: bytes) -> Any:  # noqa: ANN401 - a line may hold any JSON
+def parse(line: bytes) -> Any:
     """Read the JSON of a line, whatever it holds.
 
     Raises:
         MalformedLine: the bytes are not UTF-8, or not JSON.
     """
     try:
-        return jsontext.loads(line)
+        return loads(line)
     except UnicodeDecodeError as error:
         raise MalformedLine("not_utf8", f"not UTF-8: {error.reason} at byte {error.start}") from None
     except ValueError as error:

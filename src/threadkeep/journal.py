@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep import jsontext
+from threadkeep.jsontext import dumps, loads
 
 __all__ = ["FORMAT", "Entry", "Header", "Journal", "Outcome", "encode_line", "fold"]
 
@@ -103,7 +103,7 @@ class Journal:
 
 def encode_line(row: Header | Entry) -> bytes:
     """Write a header or an entry as its line, newline included."""
-    return jsontext.dumps(attrs.asdict(row)) + b"\n"
+    return dumps(attrs.asdict(row)) + b"\n"
 
 
 def fold(content: bytes) -> Journal:
@@ -129,7 +129,7 @@ def _last_of_each(entries: Iterable[Entry]) -> dict[str, Entry]:
 
 def _row(line: bytes) -> Header | Entry | None:
     try:
-        fields = jsontext.loads(line)
+        fields = loads(line)
         return _entry(fields) if "thread_id" in fields else Header(**fields)
     except (ValueError, TypeError):
         return None

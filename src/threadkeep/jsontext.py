@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "loads", "refuse_nan"]
 
 # 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
 # it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
@@ -19,7 +19,7 @@ _ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
 _MAYBE_BEYOND_64_BITS = b"0" * 19
 
 
-def loads(text: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
+def loads(text: bytes) -> Any:
     """Read one JSON value, keeping number types, key order and lone surrogates.
 
     Args:
@@ -42,8 +42,11 @@ def loads(text: bytes) -> Any:  # noqa: ANN401 - JSON is any of its six kinds
 def dumps(value: object) -> bytes:
     """Write one JSON value as compact UTF-8 on one line; lone surrogates stay JSON escapes.
 
+    What `loads` gave holds no NaN and no infinity. For any other value see `refuse_nan` first: orjson would write
+    them as null.
+
     Raises:
-        ValueError: the value holds NaN, an infinity, too deep a nesting, or something that is not JSON.
+        ValueError: the value is nested too deeply, or holds something that is not JSON.
     """
     try:
         return orjson.dumps(value)
@@ -57,6 +60,26 @@ def dumps(value: object) -> bytes:
         raise ValueError(str(error)) from None
     # Only a lone surrogate cannot be encoded, and Python's backslash form of one is its JSON escape.
     return text.encode("utf-8", "backslashreplace")
+
+
+def refuse_nan(value: object) -> None:
+    """Look for NaN and infinities, which JSON cannot hold.
+
+    Raises:
+        ValueError: there is one, or the value is nested too deeply to look.
+    """
+    try:
+        _refuse_nan(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_nan(value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is not JSON")
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _refuse_nan(inner)
 
 
 def _finite(digits: str) -> float:

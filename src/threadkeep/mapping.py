@@ -66,7 +66,7 @@ def from_message(message: SdkModel, *, assistant_id: str) -> MessageRecord:
     return from_message_json(_plain(message), assistant_id=assistant_id)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value, with the SDK's models in it
+def _plain(value: Any) -> Any:
     """Take the SDK's models off again. Its own dump fails on a key that UTF-8 cannot carry."""
     if isinstance(value, SdkModel):
         fields = type(value).model_fields  # type: ignore[attr-defined]  # a class attribute, beyond a protocol

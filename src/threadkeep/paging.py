@@ -14,8 +14,8 @@ from typing import Any
 
 import attrs
 
-from threadkeep import jsontext
 from threadkeep.errors import BadPage
+from threadkeep.jsontext import loads
 
 __all__ = ["LIMIT", "Page", "Walk", "advance", "read_page"]
 
@@ -55,7 +55,7 @@ def read_page(body: bytes, *, thread_id: str | None = None) -> Page:
         BadPage: the bytes are not JSON (cut short, HTML), or no page of a list, or hold another thread's row.
     """
     try:
-        page = jsontext.loads(body)
+        page = loads(body)
     except ValueError as error:
         raise BadPage(f"the answer is not JSON ({error}): {_beginning(body)}") from None
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):

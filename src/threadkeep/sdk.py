@@ -14,7 +14,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import openai
 
-from threadkeep import jsontext
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -25,6 +24,7 @@ from threadkeep.errors import (
     ThreadMissing,
     WrongAddress,
 )
+from threadkeep.jsontext import loads
 
 __all__ = ["TRANSLATIONS", "Api", "translate", "without_secrets"]
 
@@ -134,13 +134,11 @@ def translate(error: openai.OpenAIError, *, address: str, answered: bool) -> Api
         address: the base URL, for the message.
         answered: whether this address has answered as an Assistants API before.
     """
-    for ancestor in type(error).__mro__:
-        if ancestor.__name__ in TRANSLATIONS:
-            return TRANSLATIONS[ancestor.__name__](error, address, answered)
-    raise AssertionError(f"{type(error)} does not descend from OpenAIError")
+    known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in TRANSLATIONS)
+    return TRANSLATIONS[known](error, address, answered)
 
 
-def _by_status(error: Any, address: str, answered: bool) -> ApiError:  # noqa: ANN401 - a class of each SDK
+def _by_status(error: Any, address: str, answered: bool) -> ApiError:
     status, message = error.status_code, _envelope(error.response.content).get("message")
     said = f"{status} from {address}: {message or _beginning(error.response.content)}"
     if status == 404:
@@ -172,7 +170,7 @@ def _not_found(body: bytes, address: str, answered: bool) -> ApiError:
 
 def _envelope(body: bytes) -> Mapping[str, Any]:
     try:
-        answer = jsontext.loads(body)
+        answer = loads(body)
     except ValueError:
         return {}
     inner = answer.get("error") if isinstance(answer, dict) else None

@@ -257,7 +257,7 @@ def _fault(fault: LineFault, number: int, thread_id: str | None, message_id: str
     return _error(fault.code, fault.what, path=fault.path, line=number, thread_id=thread_id, message_id=message_id)
 
 
-def _error(code: str, message: str, **where: Any) -> Finding:  # noqa: ANN401 - the fields of Finding
+def _error(code: str, message: str, **where: Any) -> Finding:
     return Finding(code=code, severity=Severity.ERROR, message=message, **where)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import strategies
 from threadkeep import jsontext
 from threadkeep.codec import FLAT_KEYS, decode, encode, encode_message, to_flat
-from threadkeep.errors import MalformedMessage
+from threadkeep.errors import FlatRecord, MalformedLine, MalformedMessage
 from threadkeep.mapping import from_message_json, to_message_json
 from threadkeep.records import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
 
@@ -119,6 +119,85 @@ def test_anything_that_is_no_message_is_refused_with_its_path(value: object) -> 
     """JSON without both ids never becomes a record and never raises anything but MalformedMessage."""
     with pytest.raises(MalformedMessage, match=r"@ \$"):
         from_message_json(value, assistant_id=ASSISTANT)  # type: ignore[arg-type]  # bad input is the subject
+
+
+MISSHAPEN_ANNOTATIONS: list[Any] = [
+    "odd",
+    {"type": "file_citation", "text": "x", "file_citation": {}},
+    {"type": "file_citation", "text": 1, "file_citation": {"file_id": "file-1"}},
+    {"type": "file_path", "text": "x", "file_path": None},
+    {"type": "file_path", "file_path": {"file_id": "file-1"}},
+    {"type": "url_citation", "url": "http://x"},
+    {"no": "type"},
+]
+
+
+@pytest.mark.parametrize("annotations", [MISSHAPEN_ANNOTATIONS, "no list", {"a": 1}])
+def test_an_annotation_of_another_shape_is_kept_as_unknown(annotations: Any) -> None:
+    """Neither a missing key nor a wrong type loses an annotation, or the text that it belongs to."""
+    content = [{"type": "text", "text": {"value": "hello", "annotations": annotations}}]
+    record = from_message_json({"id": "m", "thread_id": "t", "content": content}, assistant_id=ASSISTANT)
+    (part,) = record.parts
+    assert isinstance(part, TextPart)
+    expected = annotations if isinstance(annotations, list) else [annotations]
+    assert [getattr(annotation, "raw", None) for annotation in part.annotations] == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "text"},
+        {"type": "text", "text": "plain"},
+        {"type": "text", "text": {"value": None}},
+        {"type": "image_file", "image_file": {}},
+        {"type": "image_url", "image_url": "http://x"},
+        {"type": "refusal"},
+        {"type": ["text"]},
+        "plain",
+        None,
+    ],
+)
+def test_a_part_of_another_shape_is_kept_as_unknown(part: Any) -> None:
+    """It is no text, no image and no refusal, and it is not lost."""
+    record = from_message_json({"id": "m", "thread_id": "t", "content": [part]}, assistant_id=ASSISTANT)
+    (found,) = record.parts
+    assert isinstance(found, UnknownPart)
+    assert found.raw == part
+    assert record.text == ""
+
+
+def test_a_record_of_a_flat_line_does_not_pretend_to_carry_its_message() -> None:
+    """What a flat line has lost cannot be asked for, and its absence has a name."""
+    flat = encode(from_message_json({"id": "m", "thread_id": "t"}, assistant_id=ASSISTANT), flat=True)
+    with pytest.raises(FlatRecord, match="m was read from a flat line"):
+        to_message_json(decode(flat))
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "path"),
+    [
+        (b"\xff", "not_utf8", "$"),
+        (b"{", "malformed_line", "$"),
+        ('{"text": "\ud800"}', "not_utf8", "$"),
+        (b"[]", "not_an_object", "$"),
+        (b'{"thread_id": 1}', "wrong_type", "$.thread_id"),
+        (b"{}", "missing_key", "$.thread_id"),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_with_code_and_path(line: bytes | str, code: str, path: str) -> None:
+    """The same codes that validate uses."""
+    with pytest.raises(MalformedLine) as caught:
+        decode(line)
+    assert (caught.value.code, caught.value.path) == (code, path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), [{"deep": -float("inf")}], {1, 2}, {"a": object()}])
+@pytest.mark.parametrize("beside", [None, 2**70])
+def test_what_is_not_json_is_refused_and_not_written_as_something_else(value: object, beside: object) -> None:
+    """NaN is not null, on the fast path and on the slow one."""
+    message = {"id": "m", "thread_id": "t", "beside": beside, "value": value}
+    with pytest.raises(ValueError, match="JSON"):
+        encode(from_message_json(message, assistant_id=ASSISTANT))
 
 
 @given(strategies.json_values)

@@ -66,6 +66,14 @@ def test_an_exception_of_tomorrow_is_still_an_error_of_ours() -> None:
     assert "TomorrowError at http://here/v1: new" in str(problem)
 
 
+def test_trouble_with_coming_by_a_key_is_a_refusal() -> None:
+    """Whichever way the SDK gets its key."""
+    refused = type("SubjectTokenProviderError", (openai.OpenAIError,), {})("expired")
+    problem = translate(refused, address="http://here/v1", answered=True)
+    assert isinstance(problem, AccessRefused)
+    assert "no access to http://here/v1: expired" in str(problem)
+
+
 async def problem_of(status: int, body: bytes, *, answered: bool = False) -> ApiError:
     """What one answer to a page of messages comes to."""
     api = Api(async_client([HTTP.Response(status, content=body)]))

@@ -102,7 +102,7 @@ def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threadkeep: Run
 ) -> None:
     """The disk's own words, no traceback, and the export ends behind its last whole thread."""
-    fake, world = FakeAssistants(), demo_world(30, 20)
+    fake, world = FakeAssistants(), demo_world(40, 60)
     fake.load(world)
     ids, out = tmp_path / "ids.txt", tmp_path / "out.ndjson"
     ids.write_text("\n".join(thread["id"] for thread in world["threads"]))
@@ -110,7 +110,7 @@ def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
     with (
         fake.serve() as server,
         started(
-            "export", ids, ASSISTANT, out, "--base-url", server.base_url, preexec_fn=limit_files(100_000)
+            "export", ids, ASSISTANT, out, "--base-url", server.base_url, preexec_fn=limit_files(1_000_000)
         ) as process,
     ):
         _, err = process.communicate(timeout=60)
@@ -122,7 +122,7 @@ def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
     sizes: dict[str, int] = {}
     for line in content.split(b"\n")[:-1]:
         sizes[decode(line).thread_id] = sizes.get(decode(line).thread_id, 0) + 1
-    assert set(sizes.values()) == {20}
+    assert set(sizes.values()) == {60}
     found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
     assert {row["code"] for row in found} == {"not_exported"}
 

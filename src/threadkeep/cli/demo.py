@@ -17,7 +17,7 @@ from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
 from threadkeep.exporter import Options
 from threadkeep.outfiles import Paths
-from threadkeep.records import UnknownPart
+from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.validate import is_whole
 
 __all__ = ["demo"]
@@ -61,7 +61,7 @@ def demo(folder: Path | None) -> int:
     return result.report_ending() or (Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE)
 
 
-def _fake_assistants() -> Any:  # noqa: ANN401 - a package that this one never imports, and so has no types for
+def _fake_assistants() -> Any:
     try:
         return importlib.import_module("fake_assistants")
     except ImportError:
@@ -71,16 +71,19 @@ def _fake_assistants() -> Any:  # noqa: ANN401 - a package that this one never i
         ) from None
 
 
+_KINDS = {TextPart: "text", ImageFilePart: "image_file", ImageUrlPart: "image_url", RefusalPart: "refusal"}
+
+
+def _kind(part: Part) -> str:
+    return f"{part.type} (unknown)" if isinstance(part, UnknownPart) else _KINDS[type(part)]
+
+
 def _print_parts(out: Path) -> None:
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     with out.open("rb") as lines:
-        parts = Counter(
-            f"unknown type {part.type!r}" if isinstance(part, UnknownPart) else type(part).__name__
-            for line in lines
-            for part in decode(line).parts
-        )
+        parts = Counter(_kind(part) for line in lines for part in decode(line).parts)
     for kind, count in sorted(parts.items()):
         table.add_row(kind, f"{count:,}")
     click.echo("content parts in the export")

@@ -144,7 +144,7 @@ def _ending(run: Callable[[], None]) -> ThreadkeepError | None:
     return None
 
 
-async def _export(job: Job, api: Any, out: OutFiles, take: Callable[[Entry], None]) -> None:  # noqa: ANN401
+async def _export(job: Job, api: Any, out: OutFiles, take: Callable[[Entry], None]) -> None:
     with _cancelled_by_sigterm():
         async with api:
             await export_threads(job.ids, api, out, job.options, on_entry=take)
