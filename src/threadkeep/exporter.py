@@ -3,7 +3,8 @@
 An async shell round the pure steps of `threadkeep.paging`. At most ``concurrency`` threads are walked at a time,
 each through its own spool; one writer puts them into the export. What cannot be exported has its reason in the
 journal. A problem with one thread is that thread's own; the sunset, a refused key, a wrong address or a silent
-server end the run.
+server end the run: no more is asked, answers on their way are still taken, and the pages of threads that were cut
+off are kept aside.
 """
 
 import asyncio
@@ -17,7 +18,6 @@ import attrs
 from threadkeep.codec import encode_message
 from threadkeep.errors import (
     ApiError,
-    ApiGone,
     BadPage,
     IdRefused,
     RequestFailed,
@@ -87,6 +87,8 @@ async def export_threads(
     except BaseExceptionGroup as problems:
         # The first problem ended the run; the others are its echo in the other workers.
         raise problems.exceptions[0] from None
+    if run.ended_by is not None:
+        raise run.ended_by
 
 
 class _Run:
@@ -99,11 +101,15 @@ class _Run:
         self._on_entry = on_entry
         self._walker = Walker(api, options.pace)
         self._silent = 0
-        self._ended: RunEnded | None = None
+
+    @property
+    def ended_by(self) -> RunEnded | None:
+        """What ended the run before every thread had its turn."""
+        return self._walker.ended_by
 
     async def work(self, waiting: Iterator[str]) -> None:
-        """Take one thread after another, until there are none."""
-        for thread_id in waiting:
+        """Take one thread after another, until there are none or the run has ended."""
+        while self.ended_by is None and (thread_id := next(waiting, None)) is not None:
             if is_thread_id(thread_id):
                 await self._export(thread_id)
             else:
@@ -114,12 +120,8 @@ class _Run:
             try:
                 await walked.fetch(self._walker)
             except RunEnded as ending:
-                self._ended = self._ended or ending
-                self._keep_partial(walked, str(ending))
-                raise
-            except asyncio.CancelledError:
-                self._keep_partial(walked, str(self._ended))
-                raise
+                self._walker.ended_by = self.ended_by or ending
+                self._keep_partial(walked, ending)
             except ApiError as problem:
                 self._give_up(walked, problem)
             else:
@@ -127,24 +129,24 @@ class _Run:
                 self._on_entry(self._out.add_thread(thread_id, walked.lines))
 
     def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
-        self._count_silence(problem)
         reason = str(problem)
         if isinstance(problem, ThreadMissing) and walked.full.messages:
             self._out.add_partial(walked.full)
             reason += f" It was deleted while it was walked: {walked.full.messages} messages kept in the partial file."
         self._settle(Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason))
+        self._count_silence(problem)
 
     def _count_silence(self, problem: ApiError) -> None:
         """A server that answers nobody any more is not asked about every thread in turn."""
         silent = isinstance(problem, RequestFailed) and problem.unreachable
         self._silent = self._silent + 1 if silent else 0
         patience = 2 * self._options.concurrency if self._api.answered else 1
-        if self._silent >= patience:
-            raise ServerUnreachable(str(problem)) from problem
+        if self._silent >= patience and self.ended_by is None:
+            self._walker.ended_by = ServerUnreachable(str(problem))
 
-    def _keep_partial(self, walked: "_Walked", reason: str) -> None:
-        """What the sunset left us cannot be fetched again; after any other ending it can."""
-        if isinstance(self._ended, ApiGone) and walked.full.messages:
+    def _keep_partial(self, walked: "_Walked", ending: RunEnded) -> None:
+        """Pages that came before the end may never come again, whatever the end was taken for."""
+        if walked.full.messages:
             self._out.add_partial(walked.full)
             self._settle(
                 Entry(
@@ -154,7 +156,7 @@ class _Run:
                     first_id=walked.full.first_id,
                     last_id=walked.full.last_id,
                     cursor=walked.full.last_id,
-                    reason=reason,
+                    reason=str(ending),
                 )
             )
 

@@ -14,7 +14,7 @@ from threadkeep.errors import UnreadableIds
 
 __all__ = ["ThreadIds", "is_thread_id", "read_ids"]
 
-_THREAD_ID = re.compile(r"thread[A-Za-z0-9_-]+")
+_THREAD_ID = re.compile(r"thread[^\s/\\?#%\"',;]*")
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -37,8 +37,9 @@ class ThreadIds:
 
 
 def is_thread_id(text: str) -> bool:
-    """Say whether the API would look for this id at all: it begins with ``thread`` (quoted from the API)."""
-    return _THREAD_ID.fullmatch(text) is not None
+    """Say whether to ask the API about this id: it begins with ``thread``, which is all that the API checks, and
+    holds nothing that a file of ids has beside ids (blanks, quotes, separators) or that means something in a URL."""
+    return _THREAD_ID.fullmatch(text) is not None and text.isprintable()
 
 
 def read_ids(content: bytes) -> ThreadIds:
@@ -54,6 +55,8 @@ def read_ids(content: bytes) -> ThreadIds:
 
 def _decode(content: bytes) -> str:
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\x00" in content:
+        raise UnreadableIds("not text: it holds NUL bytes (UTF-16 needs a byte order mark)")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
@@ -63,6 +66,6 @@ def _decode(content: bytes) -> str:
 
 def _entries(text: str) -> Iterator[str]:
     for line in _LINE_END.split(text):
-        entry = line.strip()
+        entry = line.strip().removeprefix("\ufeff")  # of a file that was appended to another
         if entry and not entry.startswith("#"):
             yield entry

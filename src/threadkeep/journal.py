@@ -6,9 +6,9 @@ the export; the last entry of a thread counts. A torn last line is normal: the p
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
 
 import attrs
+from attrs.validators import ge, in_, instance_of, optional
 
 from threadkeep.jsontext import dumps, loads
 
@@ -32,6 +32,10 @@ class Outcome(StrEnum):
     """No usable answer after every retry."""
 
 
+_COUNT = [instance_of(int), ge(0)]
+_TEXT = optional(instance_of(str))
+
+
 @attrs.frozen(kw_only=True)
 class Header:
     """What the export is of.
@@ -43,11 +47,11 @@ class Header:
         started_at: when the export began, ISO 8601, UTC.
     """
 
-    source: str
-    assistant_id: str
-    flat: bool
-    started_at: str
-    format: str = FORMAT
+    source: str = attrs.field(validator=instance_of(str))
+    assistant_id: str = attrs.field(validator=instance_of(str))
+    flat: bool = attrs.field(validator=instance_of(bool))
+    started_at: str = attrs.field(validator=instance_of(str))
+    format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
 
 
 @attrs.frozen(kw_only=True)
@@ -63,15 +67,15 @@ class Entry:
         reason: why it is not complete, in one line; None when it is.
     """
 
-    thread_id: str
-    outcome: Outcome
-    messages: int = 0
-    first_id: str | None = None
-    last_id: str | None = None
-    end_offset: int = 0
-    sha256: str | None = None
-    cursor: str | None = None
-    reason: str | None = None
+    thread_id: str = attrs.field(validator=instance_of(str))
+    outcome: Outcome = attrs.field(converter=Outcome)
+    messages: int = attrs.field(default=0, validator=_COUNT)
+    first_id: str | None = attrs.field(default=None, validator=_TEXT)
+    last_id: str | None = attrs.field(default=None, validator=_TEXT)
+    end_offset: int = attrs.field(default=0, validator=_COUNT)
+    sha256: str | None = attrs.field(default=None, validator=_TEXT)
+    cursor: str | None = attrs.field(default=None, validator=_TEXT)
+    reason: str | None = attrs.field(default=None, validator=_TEXT)
 
 
 @attrs.frozen
@@ -109,10 +113,9 @@ def encode_line(row: Header | Entry) -> bytes:
 def fold(content: bytes) -> Journal:
     """Read a journal's bytes. Pure and total: what cannot be read is named, never raised."""
     *lines, tail = content.split(b"\n")
-    rows = [_row(line) for line in lines]
-    header = rows[0] if rows and isinstance(rows[0], Header) else None
+    rows = [_header(line) if number == 0 else _entry(line) for number, line in enumerate(lines)]
     return Journal(
-        header=header,
+        header=rows[0] if rows and isinstance(rows[0], Header) else None,
         entries=_last_of_each(row for row in rows if isinstance(row, Entry)),
         torn=bool(tail),
         unreadable=tuple(number for number, row in enumerate(rows, 1) if row is None),
@@ -127,13 +130,15 @@ def _last_of_each(entries: Iterable[Entry]) -> dict[str, Entry]:
     return last
 
 
-def _row(line: bytes) -> Header | Entry | None:
+def _header(line: bytes) -> Header | None:
     try:
-        fields = loads(line)
-        return _entry(fields) if "thread_id" in fields else Header(**fields)
+        return Header(**loads(line))
     except (ValueError, TypeError):
         return None
 
 
-def _entry(fields: Mapping[str, Any]) -> Entry:
-    return Entry(**{**fields, "outcome": Outcome(fields["outcome"])})
+def _entry(line: bytes) -> Entry | None:
+    try:
+        return Entry(**loads(line))
+    except (ValueError, TypeError):
+        return None

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["dumps", "loads", "refuse_nan"]
+__all__ = ["dumps", "dumps_pretty", "loads", "refuse_nan"]
 
 # 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
 # it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
@@ -51,9 +51,24 @@ def dumps(value: object) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:  # a lone surrogate, an integer beyond 64 bits, or more than 254 levels
-        pass
+        return _dumps_slowly(value, separators=(",", ":"))
+
+
+def dumps_pretty(value: object) -> bytes:
+    """Write one JSON value as UTF-8 for people, indented by two blanks and ended by a newline.
+
+    Raises:
+        ValueError: as for `dumps`.
+    """
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        return _dumps_slowly(value, indent=2) + b"\n"
+
+
+def _dumps_slowly(value: object, **form: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, **form)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except TypeError as error:

@@ -5,16 +5,31 @@ It is made from the journal, so that it can say nothing that the journal does no
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
+from attrs.validators import deep_mapping, ge, in_, instance_of, optional
 
 from threadkeep.journal import Entry, Header, Journal, Outcome
+from threadkeep.jsontext import loads
 
-__all__ = ["FORMAT", "Ending", "build", "claims", "digest_of_digests"]
+__all__ = [
+    "FORMAT",
+    "Claims",
+    "Ending",
+    "Manifest",
+    "Totals",
+    "build",
+    "claims",
+    "read",
+    "to_json",
+]
 
 FORMAT = "threadkeep-manifest/1"
+
+_COUNT = [instance_of(int), ge(0)]
+_TEXT = instance_of(str)
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +47,59 @@ class Ending:
     ended_by: str | None
 
 
-def build(header: Header, journal: Journal, ending: Ending, versions: dict[str, str]) -> dict[str, Any]:
+@attrs.frozen(kw_only=True)
+class Totals:
+    """What an export amounts to.
+
+    Attributes:
+        threads: how many distinct ids the run was asked for.
+        unfinished: how many of them have no outcome.
+        messages: how many lines the export has.
+        bytes: how long it is.
+    """
+
+    threads: int = attrs.field(validator=_COUNT)
+    unfinished: int = attrs.field(validator=_COUNT)
+    messages: int = attrs.field(validator=_COUNT)
+    bytes: int = attrs.field(validator=_COUNT)
+
+
+@attrs.frozen(kw_only=True)
+class Claims:
+    """The part of a manifest that can be checked against the journal.
+
+    Attributes:
+        totals: what the export amounts to.
+        outcomes: how many threads have each outcome.
+        digest: one sha256 over the threads' own.
+    """
+
+    totals: Totals
+    outcomes: Mapping[str, int] = attrs.field(
+        validator=[
+            deep_mapping(in_(list(Outcome)), instance_of(int), instance_of(dict)),
+            lambda _, __, given: _all_outcomes(given),
+        ]
+    )
+    digest: str = attrs.field(validator=_TEXT)
+
+
+@attrs.frozen(kw_only=True)
+class Manifest:
+    """All that a manifest holds."""
+
+    source: str = attrs.field(validator=_TEXT)
+    assistant_id: str = attrs.field(validator=_TEXT)
+    flat: bool = attrs.field(validator=instance_of(bool))
+    started_at: str = attrs.field(validator=_TEXT)
+    finished_at: str = attrs.field(validator=_TEXT)
+    ended_by: str | None = attrs.field(validator=optional(_TEXT))
+    versions: Mapping[str, str] = attrs.field(validator=deep_mapping(_TEXT, _TEXT, instance_of(dict)))
+    claims: Claims
+    format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
+
+
+def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[str, str]) -> Manifest:
     """Make the manifest of an export.
 
     Args:
@@ -41,34 +108,61 @@ def build(header: Header, journal: Journal, ending: Ending, versions: dict[str, 
         ending: how it ended.
         versions: of the programs that made it, by name.
     """
-    return {
-        "format": FORMAT,
-        "source": header.source,
-        "assistant_id": header.assistant_id,
-        "flat": header.flat,
-        "started_at": header.started_at,
-        "finished_at": ending.finished_at,
-        "ended_by": ending.ended_by,
-        "versions": versions,
-        **claims(journal, listed=ending.listed),
-    }
+    return Manifest(
+        source=header.source,
+        assistant_id=header.assistant_id,
+        flat=header.flat,
+        started_at=header.started_at,
+        finished_at=ending.finished_at,
+        ended_by=ending.ended_by,
+        versions=versions,
+        claims=claims(journal, listed=ending.listed),
+    )
 
 
-def claims(journal: Journal, *, listed: int) -> dict[str, Any]:
-    """The part of a manifest that can be checked against the journal."""
+def claims(journal: Journal, *, listed: int) -> Claims:
+    """Count what a journal says; ``listed`` is how many distinct ids the run was asked for."""
     outcomes = Counter(entry.outcome for entry in journal.entries.values())
-    return {
-        "totals": {
-            "threads": listed,
-            "not_started": listed - len(journal.entries),
-            "messages": sum(entry.messages for entry in journal.complete),
-            "bytes": journal.end_offset,
-        },
-        "outcomes": {str(outcome): outcomes[outcome] for outcome in Outcome},
-        "digest": digest_of_digests(journal.complete),
-    }
+    return Claims(
+        totals=Totals(
+            threads=listed,
+            unfinished=max(0, listed - len(journal.entries)),
+            messages=sum(entry.messages for entry in journal.complete),
+            bytes=journal.end_offset,
+        ),
+        outcomes={str(outcome): outcomes[outcome] for outcome in Outcome},
+        digest=_digest_of_digests(journal.complete),
+    )
 
 
-def digest_of_digests(entries: Iterable[Entry]) -> str:
+def _digest_of_digests(entries: Iterable[Entry]) -> str:
     """One sha256 over the sha256 of each thread's lines, in the order of the export."""
     return hashlib.sha256("\n".join(entry.sha256 or "" for entry in entries).encode()).hexdigest()
+
+
+def to_json(manifest: Manifest) -> dict[str, Any]:
+    """Give a manifest as the JSON object of its file, the claims beside the rest."""
+    fields = attrs.asdict(manifest)
+    said = fields.pop("claims")
+    return {"format": fields.pop("format"), **fields, **said}
+
+
+def read(content: bytes) -> Manifest:
+    """Read a manifest's bytes.
+
+    Raises:
+        ValueError: they are no manifest.
+    """
+    fields = loads(content)
+    try:
+        said = {name: fields.pop(name) for name in ("totals", "outcomes", "digest")}
+        return Manifest(claims=Claims(**{**said, "totals": Totals(**said["totals"])}), **fields)
+    except KeyError as error:
+        raise ValueError(f"{error} is missing") from None
+    except (AttributeError, TypeError) as error:
+        raise ValueError(str(error).splitlines()[0]) from None
+
+
+def _all_outcomes(given: Mapping[str, int]) -> None:
+    if set(given) != set(Outcome):
+        raise ValueError("an outcome is missing")

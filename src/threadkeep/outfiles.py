@@ -12,15 +12,16 @@ from collections.abc import Iterator, Sequence
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import attrs
-import orjson
 
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
+from threadkeep.jsontext import dumps_pretty
+from threadkeep.manifest import Manifest, read, to_json
 
-__all__ = ["OutFiles", "Paths", "Spool", "read_journal", "read_manifest"]
+__all__ = ["OutFiles", "Paths", "Spool", "read_journal", "read_manifest", "read_partial"]
 
 # A thread below this many bytes never touches the disk twice.
 _SPOOL_BYTES = 8 * 1024 * 1024
@@ -43,6 +44,11 @@ class Paths:
         return self._beside(".manifest.json")
 
     @property
+    def draft(self) -> Path:
+        """The manifest while it is being written; a leftover of a process that was killed then."""
+        return self._beside(".manifest.json.draft")
+
+    @property
     def partial(self) -> Path:
         """Pages of threads that were cut off."""
         return self._beside(".partial")
@@ -50,7 +56,7 @@ class Paths:
     @property
     def all(self) -> tuple[Path, ...]:
         """Every file of the export."""
-        return (self.out, self.journal, self.manifest, self.partial)
+        return (self.out, self.journal, self.manifest, self.draft, self.partial)
 
     def _beside(self, suffix: str) -> Path:
         return self.out.with_name(self.out.name + suffix)
@@ -152,29 +158,36 @@ class OutFiles:
         Raises:
             OutputUnusable: the disk refuses; the export then ends where it ended before.
         """
-        with _disk(self.paths.out):
-            try:
+        before = self._end
+        try:
+            with _disk(self.paths.out):
                 spool.copy_to(self._out)
-            except OSError:
-                self._take_back()
-                raise
-            self._end = self._out.tell()
-        return self.add_entry(
-            Entry(
-                thread_id=thread_id,
-                outcome=Outcome.COMPLETE,
-                messages=spool.messages,
-                first_id=spool.first_id,
-                last_id=spool.last_id,
-                sha256=spool.sha256,
+                self._end = self._out.tell()
+            return self.add_entry(
+                Entry(
+                    thread_id=thread_id,
+                    outcome=Outcome.COMPLETE,
+                    messages=spool.messages,
+                    first_id=spool.first_id,
+                    last_id=spool.last_id,
+                    sha256=spool.sha256,
+                )
             )
-        )
+        except OutputUnusable:
+            self._end = before
+            _cut(self._out, before)
+            raise
 
     def add_entry(self, entry: Entry) -> Entry:
         """Write down what became of a thread. Gives the entry as it stands in the journal."""
         placed = attrs.evolve(entry, end_offset=self._end)
-        with _disk(self.paths.journal):
-            _write_all(self._journal, encode_line(placed))
+        before = self._journal.tell()
+        try:
+            with _disk(self.paths.journal):
+                _write_all(self._journal, encode_line(placed))
+        except OutputUnusable:
+            _cut(self._journal, before)
+            raise
         self._entries[placed.thread_id] = placed
         return placed
 
@@ -189,20 +202,13 @@ class OutFiles:
         """What the journal holds."""
         return Journal(self.header, dict(self._entries))
 
-    def finish(self, manifest: dict[str, Any]) -> None:
+    def finish(self, claimed: Manifest) -> None:
         """Bring everything to the disk, and write the manifest in one step."""
         with _disk(self.paths.manifest):
             os.fsync(self._out.fileno())
             os.fsync(self._journal.fileno())
-            draft = self.paths.manifest.with_name(self.paths.manifest.name + ".draft")
-            draft.write_bytes(orjson.dumps(manifest, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-            draft.replace(self.paths.manifest)
-
-    def _take_back(self) -> None:
-        """Cut the export where the last whole thread ends, as far as the disk lets us."""
-        with contextlib.suppress(OSError):
-            self._out.seek(self._end)
-            self._out.truncate()
+            self.paths.draft.write_bytes(dumps_pretty(to_json(claimed)))
+            self.paths.draft.replace(self.paths.manifest)
 
 
 def read_journal(paths: Paths) -> Journal | None:
@@ -215,22 +221,29 @@ def read_journal(paths: Paths) -> Journal | None:
         return fold(paths.journal.read_bytes()) if paths.journal.exists() else None
 
 
-def read_manifest(paths: Paths) -> dict[str, Any] | None:
+def read_partial(paths: Paths) -> list[bytes]:
+    """Read the lines of the partial file; none when there is no such file.
+
+    Raises:
+        OutputUnusable: it is there and cannot be read.
+    """
+    with _disk(paths.partial):
+        return paths.partial.read_bytes().split(b"\n")[:-1] if paths.partial.exists() else []
+
+
+def read_manifest(paths: Paths) -> Manifest | None:
     """Read the manifest beside an export; None when there is none.
 
     Raises:
-        OutputUnusable: it is there and cannot be read, or is no JSON object.
+        OutputUnusable: it is there and cannot be read, or is no manifest.
     """
     with _disk(paths.manifest):
         if not paths.manifest.exists():
             return None
         try:
-            manifest = orjson.loads(paths.manifest.read_bytes())
+            return read(paths.manifest.read_bytes())
         except ValueError as error:
-            raise OutputUnusable(f"{paths.manifest} is not JSON: {error}") from None
-    if not isinstance(manifest, dict):
-        raise OutputUnusable(f"{paths.manifest} holds no JSON object")
-    return manifest
+            raise OutputUnusable(f"{paths.manifest} is no manifest: {error}") from None
 
 
 @contextlib.contextmanager
@@ -239,6 +252,13 @@ def _disk(what: Path | str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputUnusable(f"{what}: {error.strerror or error}") from error
+
+
+def _cut(file: FileIO, end: int) -> None:
+    """Take back what a full disk let us write half, as far as it lets us."""
+    with contextlib.suppress(OSError):
+        file.seek(end)
+        file.truncate()
 
 
 def _write_all(file: FileIO, content: bytes) -> None:
@@ -257,6 +277,9 @@ def _refuse_to_overwrite(paths: Paths) -> None:
 
 
 def _set_aside(paths: Paths) -> None:
+    folder = next((path for path in paths.all if path.is_dir()), None)
+    if folder is not None:
+        raise OutputUnusable(f"{folder} is a directory")
     if not any(path.exists() for path in paths.all):
         return
     number = 1

@@ -8,10 +8,12 @@ spares the import of the Assistants classes and the deprecation warning of each 
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
+import attrs
 import openai
 
 from threadkeep.errors import (
@@ -26,7 +28,7 @@ from threadkeep.errors import (
 )
 from threadkeep.jsontext import loads
 
-__all__ = ["TRANSLATIONS", "Api", "translate", "without_secrets"]
+__all__ = ["TRANSLATIONS", "Api", "Asked", "translate", "without_secrets"]
 
 _HEADERS = {"OpenAI-Beta": "assistants=v2"}
 _HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
@@ -40,12 +42,12 @@ class Api:
 
     Attributes:
         address: the base URL without user, password and query, fit to be shown and written down.
-        answered: whether this address has answered as an Assistants API yet.
+        answered: whether this address has answered as an Assistants API yet. Whoever believes a page sets it.
     """
 
     def __init__(self, client: openai.AsyncOpenAI) -> None:
         self._client = client
-        self._raw_response: Any = importlib.import_module(_HTTP_LIBRARY).Response
+        self._http: Any = importlib.import_module(_HTTP_LIBRARY)
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
@@ -82,15 +84,18 @@ class Api:
         Raises:
             ApiError: a leaf of it, with the answer's own words.
         """
+        asked = Asked(address=self.address, answered=self.answered, key=self._client.api_key)
         try:
             response = await self._client.get(
-                path, cast_to=self._raw_response, options={"headers": _HEADERS, "params": dict(params)}
+                path, cast_to=self._http.Response, options={"headers": _HEADERS, "params": dict(params)}
             )
         except openai.OpenAIError as error:
-            problem = translate(error, address=self.address, answered=self.answered)
+            problem = translate(error, asked)
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
-        self.answered = True
+        except (self._http.HTTPError, self._http.InvalidURL, UnicodeError) as error:
+            # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
+            raise _failed(error, asked) from error
         body: bytes = response.content
         return body
 
@@ -126,46 +131,66 @@ def _check_key(key: str) -> None:
         raise AccessRefused("the key holds a blank, a line end or another character that no HTTP header can carry")
 
 
-def translate(error: openai.OpenAIError, *, address: str, answered: bool) -> ApiError:
-    """Say in our words what the SDK raised. Total: every class of the installed SDK has its row in the table.
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Who was asked, for the words of an error.
 
-    Args:
-        error: what the SDK raised.
-        address: the base URL, for the message.
+    Attributes:
+        address: the base URL, without secrets.
         answered: whether this address has answered as an Assistants API before.
+        key: what must not stand in any message. The API echoes a short key whole (recorded).
     """
+
+    address: str
+    answered: bool
+    key: str = attrs.field(repr=False)
+
+    def clean(self, text: object) -> str:
+        """Take the key out of the server's words."""
+        return str(text).replace(self.key, "[key]") if self.key else str(text)
+
+
+def translate(error: openai.OpenAIError, asked: Asked) -> ApiError:
+    """Say in our words what the SDK raised. Total: every class of the installed SDK has its row in the table."""
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in TRANSLATIONS)
-    return TRANSLATIONS[known](error, address, answered)
+    return TRANSLATIONS[known](error, asked)
 
 
-def _by_status(error: Any, address: str, answered: bool) -> ApiError:
-    status, message = error.status_code, _envelope(error.response.content).get("message")
-    said = f"{status} from {address}: {message or _beginning(error.response.content)}"
+def _by_status(error: Any, asked: Asked) -> ApiError:
+    status, body = error.status_code, error.response.content
+    message = _envelope(body).get("message")
+    words = asked.clean(message or _beginning(body))
+    said = f"{status} from {asked.address}: {words}"
     if status == 404:
-        return _not_found(error.response.content, address, answered)
+        return _not_found(body, asked)
     if status == 410:
-        return ApiGone(f"the Assistants API at {address} is gone: {message or '410 Gone'}")
+        return ApiGone(f"the Assistants API at {asked.address} is gone: {words}")
     if status in (401, 403):
         return AccessRefused(said)
-    if status == 400 and str(message).startswith("Invalid 'thread_id'"):
-        return IdRefused(str(message))
+    if status == 400 and words.startswith("Invalid 'thread_id'"):
+        return IdRefused(words)
     return RequestFailed(said)
 
 
-# A 404 in the API's own envelope means a missing thread, except with these words: OpenAI's for a route that it
-# does not have (recorded), and Azure's.
-_NO_SUCH_ROUTE = ("Invalid URL", "Resource not found")
+# How the API (recorded) and servers like it say that there is no such thread. Any other 404 about an object, a
+# cursor for example, is not taken for one.
+_NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not exist|doesn't exist)", re.IGNORECASE)
+
+# 404s in an envelope like the API's own that speak of the route: OpenAI's (recorded), and those of other servers.
+_NO_SUCH_ROUTE = ("Invalid URL", "Resource not found", "Unknown request URL", "Not Found")
 
 
-def _not_found(body: bytes, address: str, answered: bool) -> ApiError:
+def _not_found(body: bytes, asked: Asked) -> ApiError:
     message = _envelope(body).get("message")
+    said = asked.clean(message or (_beginning(body) if body.strip() else "404 with an empty body"))
+    if isinstance(message, str) and _NO_SUCH_THREAD.search(message):
+        return ThreadMissing(said)
     if isinstance(message, str) and not message.startswith(_NO_SUCH_ROUTE):
-        return ThreadMissing(message)
+        return RequestFailed(f"404 from {asked.address}: {said}")
     foreign = body.lstrip()[:1] in (b"<", b"{")  # a web page, or the JSON of some other server
-    if answered and not foreign:
-        return ApiGone(f"the Assistants API at {address} is gone: 404 without an error of its own")
-    said = message or (_beginning(body) if body.strip() else "404 with an empty body")
-    return WrongAddress(f"this address does not serve the Assistants API (any more): {address} ({said})")
+    if asked.answered and not foreign:
+        return ApiGone(f"the Assistants API at {asked.address} is gone: 404 without an error of its own")
+    return WrongAddress(f"this address does not serve the Assistants API (any more): {asked.address} ({said})")
 
 
 def _envelope(body: bytes) -> Mapping[str, Any]:
@@ -182,24 +207,30 @@ def _beginning(body: bytes) -> str:
     return text + "…" if len(body) > 120 else text or "an empty body"
 
 
-def _unreachable(error: Exception, address: str, _answered: bool) -> ApiError:
-    cause = f" ({error.__cause__})" if str(error.__cause__ or "") else ""
-    return RequestFailed(f"no answer from {address}: {error}{cause}", unreachable=True)
+# Causes, by name since each HTTP library has its own, that mean that nobody is there. A body that broke off does not.
+_NOBODY_THERE = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
 
 
-def _no_access(error: Exception, address: str, _answered: bool) -> ApiError:
-    return AccessRefused(f"no access to {address}: {error}")
+def _no_connection(error: Exception, asked: Asked) -> ApiError:
+    cause = error.__cause__
+    why = f" ({cause})" if str(cause or "") else ""
+    what = asked.clean(f"no whole answer from {asked.address}: {error}{why}")
+    return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE)
 
 
-def _failed(error: Exception, address: str, _answered: bool) -> ApiError:
-    return RequestFailed(f"{type(error).__name__} at {address}: {error}")
+def _no_access(error: Exception, asked: Asked) -> ApiError:
+    return AccessRefused(asked.clean(f"no access to {asked.address}: {error}"))
 
 
-TRANSLATIONS: dict[str, Callable[[Any, str, bool], ApiError]] = {
+def _failed(error: Exception, asked: Asked) -> ApiError:
+    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"))
+
+
+TRANSLATIONS: dict[str, Callable[[Any, Asked], ApiError]] = {
     "OpenAIError": _failed,
     "APIError": _failed,
-    "APIConnectionError": _unreachable,
-    "APITimeoutError": _unreachable,
+    "APIConnectionError": _no_connection,
+    "APITimeoutError": _no_connection,
     "APIResponseValidationError": _failed,
     "APIStatusError": _by_status,
     "BadRequestError": _by_status,

@@ -8,7 +8,7 @@ import attrs
 from aiolimiter import AsyncLimiter
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from threadkeep.errors import BadPage
+from threadkeep.errors import BadPage, RunEnded
 from threadkeep.paging import LIMIT, Page, Walk, advance, read_page
 
 __all__ = ["Api", "Pace", "Walker"]
@@ -17,10 +17,8 @@ __all__ = ["Api", "Pace", "Walker"]
 class Api(Protocol):
     """What is asked of the API: `threadkeep.sdk.Api`, or a stand-in."""
 
-    @property
-    def answered(self) -> bool:
-        """Whether the address has answered as an Assistants API yet."""
-        ...
+    answered: bool
+    """Whether the address has answered as an Assistants API yet. A page that was believed sets it."""
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success, or raise a leaf of `ApiError`."""
@@ -43,10 +41,15 @@ class Pace:
 
 
 class Walker:
-    """Walks lists of one API at one pace."""
+    """Walks lists of one API at one pace.
+
+    Attributes:
+        ended_by: what ended the run, if anything has. Then nothing more is asked; answers on their way still count.
+    """
 
     def __init__(self, api: Api, pace: Pace) -> None:
         self._api = api
+        self.ended_by: RunEnded | None = None
         self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
         self._retrying = AsyncRetrying(
             retry=retry_if_exception_type(BadPage),
@@ -64,7 +67,7 @@ class Walker:
             thread_id: the thread that every row must belong to; None for lists of other things.
 
         Raises:
-            ApiError: a leaf of it. The pages before were whole.
+            ApiError: a leaf of it, `ended_by` too. The pages before were whole.
         """
         walk, seen = Walk(), set[str]()
         while not walk.done:
@@ -76,9 +79,13 @@ class Walker:
     async def _step(self, path: str, walk: Walk, seen: set[str], thread_id: str | None) -> tuple[Page, Walk]:
         if self._limiter is not None:
             await self._limiter.acquire()
+        if self.ended_by is not None:
+            raise self.ended_by
         params = {"limit": LIMIT, "order": "asc", **({"after": walk.cursor} if walk.cursor else {})}
         page = read_page(await self._api.get(path, params), thread_id=thread_id)
-        return page, advance(walk, page, seen)
+        further = advance(walk, page, seen)
+        self._api.answered = True
+        return page, further
 
 
 def _limiter(rpm: int) -> AsyncLimiter:

@@ -31,7 +31,20 @@ def test_what_is_not_text_is_refused_with_its_line() -> None:
         read_ids(b"thread_a\n\x89PNG")
 
 
-@pytest.mark.parametrize("text", ["thread_abc123", "thread_" + "A" * 24, "thread_a-b", "threadless"])
+def test_utf_16_without_its_mark_is_told_as_such() -> None:
+    """Instead of a list of ids that no one can read."""
+    with pytest.raises(UnreadableIds, match="UTF-16 needs a byte order mark"):
+        read_ids("thread_a\n".encode("utf-16-le"))
+
+
+def test_a_file_appended_to_another_keeps_its_mark_out_of_the_id() -> None:
+    """A byte order mark in the middle is no part of an id."""
+    assert read_ids("thread_a\n\ufeffthread_b\n".encode()).listed == ("thread_a", "thread_b")
+
+
+@pytest.mark.parametrize(
+    "text", ["thread_abc123", "thread_" + "A" * 24, "thread_a-b", "thread_a.b", "thread_é", "threadless", "thread"]
+)
 def test_the_prefix_makes_a_thread_id(text: str) -> None:
     """Only the beginning is checked, never the length."""
     assert is_thread_id(text)
@@ -39,7 +52,18 @@ def test_the_prefix_makes_a_thread_id(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["thread", "undefined", "asst_abc123", "1234", "thread_a/../b", "thread_a b", "thread_é", "thread_a?x=1", ""],
+    [
+        "undefined",
+        "asst_abc123",
+        "1234",
+        "thread_a/../b",
+        "thread_a b",
+        "thread_?x=1",
+        '"thread_a"',
+        "thread_a,",
+        "thread_\x00",
+        "",
+    ],
 )
 def test_anything_else_is_malformed(text: str) -> None:
     """What cannot be an id never reaches a URL."""

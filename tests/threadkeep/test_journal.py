@@ -1,12 +1,14 @@
 """The journal's fold and the manifest: pure, total, and the last entry of a thread counts."""
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
-from threadkeep.manifest import Ending, build, claims
+from threadkeep.jsontext import dumps, dumps_pretty
+from threadkeep.manifest import Ending, Totals, build, claims, read, to_json
 
 HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -53,6 +55,23 @@ def test_a_torn_last_line_costs_its_own_entry_only(entries: list[Entry], draw: s
     assert torn == attrs.evolve(fold(written(entries[:-1])), torn=True)
 
 
+@given(strategies.json_values, st.data())
+def test_a_line_of_another_shape_is_unreadable(value: object, draw: st.DataObject) -> None:
+    """Any value in the place of any field, and a field too few, raise nothing; what is kept has the right types."""
+    fields = attrs.asdict(Entry(thread_id="thread_a", outcome=Outcome.FAILED))
+    name = draw.draw(st.sampled_from(sorted(fields)))
+    lacking = {key: inner for key, inner in fields.items() if key != "outcome"}
+    lines = [encode_line(HEADER), dumps(fields | {name: value}) + b"\n", dumps(lacking) + b"\n"]
+    journal = fold(b"".join(lines))
+    assert 3 in journal.unreadable
+    assert len(journal.entries) + len(journal.unreadable) == 2
+    for entry in journal.entries.values():
+        assert isinstance(entry.thread_id, str)
+        assert isinstance(entry.messages, int)
+        assert isinstance(entry.end_offset, int)
+        assert entry.reason is None or isinstance(entry.reason, str)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_folded(content: bytes) -> None:
     """Foreign bytes are no entries, and each whole line of them is named."""
@@ -64,9 +83,9 @@ def test_any_bytes_can_be_folded(content: bytes) -> None:
 def test_foreign_lines_are_named_by_number() -> None:
     """A line that is JSON and no entry is named like one that is not JSON."""
     entry = Entry(thread_id="thread_a", outcome=Outcome.COMPLETE)
-    foreign = b'{"thread_id":"thread_b","outcome":"lost"}\n[]\n\n{"format":1}\n'
+    foreign = b'{"thread_id":"thread_b","outcome":"lost"}\n[]\n\n{"format":1}\n' + encode_line(HEADER)
     journal = fold(encode_line(HEADER) + foreign + encode_line(entry))
-    assert journal.unreadable == (2, 3, 4, 5)
+    assert journal.unreadable == (2, 3, 4, 5, 6)
     assert dict(journal.entries) == {"thread_a": entry}
 
 
@@ -86,17 +105,42 @@ def test_the_manifest_says_what_the_journal_says() -> None:
         Entry(thread_id="x", outcome=Outcome.INVALID, end_offset=500),
     ]
     journal = fold(written(entries))
-    manifest = build(
-        HEADER, journal, Ending(finished_at="now", listed=9, ended_by="the API is gone"), {"threadkeep": "1"}
-    )
-    assert manifest["totals"] == {"threads": 9, "not_started": 5, "messages": 5, "bytes": 500}
-    assert manifest["outcomes"] == {"complete": 2, "missing": 0, "invalid": 1, "partial": 1, "failed": 0}
-    assert manifest["ended_by"] == "the API is gone"
-    assert claims(journal, listed=9).items() <= manifest.items()
+    ending = Ending(finished_at="now", listed=9, ended_by="the API is gone")
+    manifest = build(HEADER, journal, ending, {"threadkeep": "1"})
+    assert manifest.claims.totals == Totals(threads=9, unfinished=5, messages=5, bytes=500)
+    assert manifest.claims.outcomes == {"complete": 2, "missing": 0, "invalid": 1, "partial": 1, "failed": 0}
+    assert manifest.ended_by == "the API is gone"
+    assert manifest.claims == claims(journal, listed=9)
+    assert read(dumps_pretty(to_json(manifest))) == manifest
+    assert next(iter(to_json(manifest))) == "format"
+
+
+RIGHT_KINDS = {"ended_by": (str, type(None)), "versions": (dict,)}
+FIELDS = st.sampled_from(["totals", "outcomes", "digest", "flat", "versions", "source", "ended_by"])
+
+
+@given(FIELDS, strategies.json_values)
+def test_a_manifest_of_another_shape_is_refused(field: str, value: object) -> None:
+    """Whatever stands in the place of a field, and when nothing does."""
+    manifest = build(HEADER, fold(written([])), Ending(finished_at="now", listed=0, ended_by=None), {})
+    fields = to_json(manifest)
+    right = fields.pop(field)
+    with pytest.raises(ValueError, match=r"\w"):
+        read(dumps_pretty(fields))
+    if not isinstance(value, RIGHT_KINDS.get(field, (type(right),))):
+        with pytest.raises(ValueError, match=r"\w"):
+            read(dumps_pretty({**fields, field: value}))
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"3", b"{}", b'{"totals": {}, "outcomes": {}, "digest": ""}', b"\xff"])
+def test_what_is_no_manifest_is_refused(content: bytes) -> None:
+    """Foreign bytes are no claims."""
+    with pytest.raises(ValueError, match=r"\w"):
+        read(content)
 
 
 def test_the_digest_depends_on_the_order() -> None:
     """Two threads in another order are another export."""
     a, b = (Entry(thread_id=f"thread_{name}", outcome=Outcome.COMPLETE, sha256=name * 64) for name in "ab")
-    forward, backward = (claims(fold(written(list(order))), listed=2)["digest"] for order in ((a, b), (b, a)))
+    forward, backward = (claims(fold(written(list(order))), listed=2).digest for order in ((a, b), (b, a)))
     assert forward != backward

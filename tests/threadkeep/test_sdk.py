@@ -3,7 +3,7 @@
 import importlib
 import json
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,8 +21,9 @@ from threadkeep.errors import (
     ThreadMissing,
     WrongAddress,
 )
-from threadkeep.sdk import TRANSLATIONS, Api, translate, without_secrets
+from threadkeep.sdk import TRANSLATIONS, Api, Asked, translate, without_secrets
 
+ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
 NO_ROUTE = {"error": {"message": "Invalid URL (GET /v1/threads/x)", "type": "invalid_request_error"}}
 
@@ -61,7 +62,7 @@ def test_an_exception_of_tomorrow_is_still_an_error_of_ours() -> None:
     class TomorrowError(openai.OpenAIError):
         pass
 
-    problem = translate(TomorrowError("new"), address="http://here/v1", answered=True)
+    problem = translate(TomorrowError("new"), ASKED)
     assert isinstance(problem, RequestFailed)
     assert "TomorrowError at http://here/v1: new" in str(problem)
 
@@ -69,7 +70,7 @@ def test_an_exception_of_tomorrow_is_still_an_error_of_ours() -> None:
 def test_trouble_with_coming_by_a_key_is_a_refusal() -> None:
     """Whichever way the SDK gets its key."""
     refused = type("SubjectTokenProviderError", (openai.OpenAIError,), {})("expired")
-    problem = translate(refused, address="http://here/v1", answered=True)
+    problem = translate(refused, ASKED)
     assert isinstance(problem, AccessRefused)
     assert "no access to http://here/v1: expired" in str(problem)
 
@@ -105,6 +106,12 @@ HTML = b"<!doctype html><title>Not Found</title>"
         (404, b'{"detail":"Not Found"}', False, WrongAddress),
         (404, b'{"error":"Unexpected endpoint"}', False, WrongAddress),
         (404, b'{"error":{"code":"404","message":"Resource not found"}}', False, WrongAddress),
+        (404, b'{"error":{"code":404,"message":"Not Found"}}', True, WrongAddress),
+        (404, b'{"error":{"message":"Unknown request URL: GET /v1/threads/x"}}', False, WrongAddress),
+        (404, b'{"error":{"message":"Thread thread_x not found"}}', False, ThreadMissing),
+        (404, b'{"error":{"message":"No message found with id \'msg_9\'."}}', True, RequestFailed),
+        (404, b'{"error":{"message":"No message found with id \'msg_9\'."}}', False, RequestFailed),
+        (404, b'{"error":{"message":7}}', False, WrongAddress),
         (410, b"", False, ApiGone),
         (410, json.dumps({"error": {"message": "It is over."}}).encode(), False, ApiGone),
         (401, b"{}", True, AccessRefused),
@@ -165,11 +172,57 @@ async def test_a_success_gives_its_bytes_and_asks_as_the_sdk_does() -> None:
 
     api = Api(async_client(answer))
     assert await api.get("/threads/thread_x/messages", {"limit": 100, "order": "asc"}) == b'{"cut": '
-    assert api.answered
+    assert not api.answered  # that is for whoever can believe the page to say
     (request,) = seen
     assert request.headers["openai-beta"] == "assistants=v2"
     assert request.headers["authorization"] == "Bearer sk-test"
     assert str(request.url) == "https://api.test/v1/threads/thread_x/messages?limit=100&order=asc"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("cause", "unreachable"), [("ConnectError", True), ("ReadTimeout", True), ("ReadError", False)]
+)
+async def test_only_silence_counts_as_nobody_there(cause: str, unreachable: bool) -> None:
+    """A body that breaks off is a failed request to a server that is there."""
+
+    def fail(request: object) -> None:
+        raise getattr(HTTP, cause)("trouble", request=request)
+
+    with pytest.raises(RequestFailed) as caught:
+        await Api(async_client(fail)).get("/threads/thread_x/messages", {})
+    assert caught.value.unreachable is unreachable
+
+
+@pytest.mark.anyio
+async def test_a_body_that_cannot_be_unpacked_is_a_failed_request() -> None:
+    """Whether the SDK maps it or not."""
+
+    async def packed() -> AsyncIterator[bytes]:
+        yield b"no gzip"
+
+    def answer(_request: object) -> Any:
+        return HTTP.Response(200, content=packed(), headers={"content-encoding": "gzip"})
+
+    with pytest.raises(RequestFailed):
+        await Api(async_client(answer)).get("/threads/thread_x/messages", {})
+
+
+@pytest.mark.anyio
+async def test_an_id_that_no_url_can_carry_is_a_failed_request() -> None:
+    """A lone surrogate as cursor concerns its own thread."""
+    with pytest.raises(RequestFailed, match="UnicodeEncodeError at https://api"):
+        await Api(async_client([])).get("/threads/thread_x/messages", {"after": "msg_\ud800"})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 401, 404, 410, 429])
+async def test_the_key_stands_in_no_message(status: int) -> None:
+    """Not even when the server echoes it, as the API does with short keys."""
+    body = json.dumps({"error": {"message": "Incorrect API key provided: sk-test. No thread."}}).encode()
+    problem = await problem_of(status, body, answered=True)
+    assert "[key]" in str(problem)
+    assert "sk-test" not in str(problem)
 
 
 @pytest.mark.parametrize("key", ["sk-tést", "sk test", "sk-test\n", "sk\x00"])

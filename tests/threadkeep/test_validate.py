@@ -14,7 +14,7 @@ import strategies
 from canned_threads import message
 from threadkeep.codec import encode
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
-from threadkeep.manifest import Ending, build
+from threadkeep.manifest import Ending, Manifest, Totals, build
 from threadkeep.mapping import from_message_json
 from threadkeep.validate import Finding, Severity, Vouchers, is_whole, validate
 
@@ -32,7 +32,7 @@ class Made:
 
     lines: list[bytes]
     journal: Journal
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     def check(self, **changes: Any) -> list[Finding]:
         """The findings, with other vouchers where given."""
@@ -51,6 +51,8 @@ def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = 
                 thread_id=name,
                 outcome=Outcome.COMPLETE,
                 messages=len(own),
+                first_id=messages[0]["id"] if messages else None,
+                last_id=messages[-1]["id"] if messages else None,
                 end_offset=sum(map(len, lines)),
                 sha256=digest(own),
             )
@@ -177,7 +179,7 @@ def test_threads_that_never_had_their_turn_are_counted_by_the_manifest() -> None
     """Also without the ids file."""
     (row,) = made({"thread_a": []}, listed=5).check()
     assert row.code == "not_exported"
-    assert row.message.startswith("4 threads")
+    assert row.message.startswith("4 wanted threads")
 
 
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
@@ -208,17 +210,71 @@ def test_a_foreign_journal_vouches_for_nothing() -> None:
     ]
 
 
+TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("field", "change"),
     [
-        {"digest": "0" * 64},
-        {"totals": {"threads": 2, "not_started": 0, "messages": 7, "bytes": 1}},
-        {"outcomes": {}},
-        {"totals": 3},
+        ("digest", lambda row: attrs.evolve(row, claims=attrs.evolve(row.claims, digest="0" * 64))),
+        ("totals", lambda row: attrs.evolve(row, claims=attrs.evolve(row.claims, totals=TOTALS))),
+        ("source", lambda row: attrs.evolve(row, source="http://elsewhere")),
+        ("assistant_id", lambda row: attrs.evolve(row, assistant_id="asst_other")),
+        ("flat", lambda row: attrs.evolve(row, flat=True)),
     ],
 )
-def test_a_manifest_that_claims_something_else_is_found(change: dict[str, Any]) -> None:
+def test_a_manifest_that_claims_something_else_is_found(field: str, change: Callable[[Manifest], Manifest]) -> None:
     """The manifest must say what the journal says."""
     export = small()
-    (row,) = export.check(manifest=export.manifest | change)
-    assert (row.code, row.path) == ("manifest_mismatch", f"$.{next(iter(change))}")
+    (row,) = export.check(manifest=change(export.manifest))
+    assert (row.code, row.path) == ("manifest_mismatch", f"$.{field}")
+
+
+def test_a_manifest_without_its_journal_is_no_proof() -> None:
+    """Also of an export that was emptied: whoever deletes the journal must not get a verdict of whole."""
+    for lines in (small().lines, []):
+        (row,) = attrs.evolve(small(), lines=lines).check(journal=None)
+        assert (row.code, row.severity) == ("lost_journal", Severity.ERROR)
+
+
+def test_a_manifest_that_cannot_be_read_is_a_finding() -> None:
+    """And the lines are still checked."""
+    (row,) = small().check(manifest=None, manifest_fault="no manifest: digest is missing")
+    assert (row.code, row.message) == ("unreadable_manifest", "no manifest: digest is missing")
+    codes = {row.code for row in small().check(journal=None, manifest=None, manifest_fault="cut")}
+    assert codes == {"unreadable_manifest", "lost_journal"}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"first_id": "msg_other"}, "unreadable_journal"),
+        ({"last_id": None}, "unreadable_journal"),
+        ({"messages": 2}, "unreadable_journal"),
+        ({"end_offset": 7}, "misplaced_thread"),
+        ({"sha256": None}, "digest_mismatch"),
+    ],
+)
+def test_an_entry_that_contradicts_the_lines_is_found(change: dict[str, Any], code: str) -> None:
+    """Each of its fields is held against the export."""
+    export = small()
+    entry = export.journal.entries["thread_a"]
+    journal = Journal(HEADER, {**export.journal.entries, "thread_a": attrs.evolve(entry, **change)})
+    assert code in {row.code for row in export.check(journal=journal)}
+
+
+def test_threads_that_changed_places_are_found() -> None:
+    """Each is whole, and neither is where it was written."""
+    export = small()
+    found = attrs.evolve(export, lines=export.lines[3:] + export.lines[:3]).check()
+    assert {row.code for row in found} == {"misplaced_thread"}
+    assert [row.thread_id for row in found] == ["thread_a", "thread_b"]
+
+
+def test_pages_that_were_kept_must_still_be_there() -> None:
+    """The journal counts what went into the partial file."""
+    entry = Entry(thread_id="thread_x", outcome=Outcome.PARTIAL, messages=2, reason="gone")
+    export = made({"thread_a": []}, entry)
+    kept = [encode(from_message_json(message("thread_x", number), assistant_id="asst_1")) for number in range(2)]
+    assert [row.code for row in export.check(partial=kept)] == ["thread_partial"]
+    assert [row.code for row in export.check(partial=[kept[0], b"{"])] == ["lost_partial", "thread_partial"]

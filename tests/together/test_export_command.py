@@ -216,7 +216,7 @@ def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatc
     ids = write_ids(tmp_path, *(f"thread_{number}" for number in range(50)))
     done = threadkeep("export", ids, ASSISTANT, out, "--base-url", address, "--max-retries", 0)
     assert done.code == 1
-    assert f"no answer from {address}" in done.err
+    assert f"no whole answer from {address}" in done.err
 
 
 @pytest.mark.usefixtures("base_url")
@@ -253,6 +253,15 @@ def test_an_export_is_never_overwritten(names: list[str], threadkeep: Run, tmp_p
         (["validate", "{tmp}"], 5, "Is a directory"),
         (["validate", "{tmp}/ids.txt", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
         (["status", "{tmp}/none"], 5, "there is no journal"),
+        (["export", "{tmp}/ids.txt", "", "{tmp}/o"], 2, "ASSISTANT_ID is empty"),
+        (["export", "{tmp}/ids.txt", "{tmp}/o", ASSISTANT], 2, "the order is THREAD_IDS ASSISTANT_ID OUT"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/ids.txt", "--fresh"], 2, "take the place of the file of ids"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}", "--fresh"], 5, "is a directory"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, ""], 2, "does not name a file"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/" + "o" * 245], 5, "File name too long"),
+        (["validate", "."], 2, "does not name a file"),
+        (["status", "/"], 2, "does not name a file"),
+        (["demo", "--folder", "{tmp}/ids.txt/x"], 5, "Not a directory"),
         (["nonsense"], 2, "No such command"),
     ],
 )

@@ -48,12 +48,14 @@ def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
 def test_a_manifest_that_cannot_be_read_is_told(content: bytes, out: Path, threadkeep: Run) -> None:
-    """Exit 5, with its name."""
+    """By status as unusable, by validate as a finding."""
     out.with_name("out.ndjson.manifest.json").write_bytes(content)
-    for command in ("validate", "status"):
-        done = threadkeep(command, out)
-        assert done.code == 5
-        assert "out.ndjson.manifest.json" in done.err
+    status = threadkeep("status", out)
+    assert status.code == 5
+    assert "out.ndjson.manifest.json is no manifest" in status.err
+    validated = threadkeep("validate", out)
+    assert validated.code == 1
+    assert "unreadable_manifest" in validated.out
 
 
 def test_an_export_that_was_ended_is_told_by_status(
@@ -66,7 +68,7 @@ def test_an_export_that_was_ended_is_told_by_status(
     done = threadkeep("status", out)
     assert done.code == 1
     assert "the run was ended: the Assistants API at" in done.err
-    assert "threads not started" in done.out
+    assert "threads unfinished" in done.out
 
 
 def test_the_console_is_not_told_what_it_would_obey(base_url: str, threadkeep: Run, tmp_path: Path) -> None:

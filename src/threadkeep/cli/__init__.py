@@ -1,6 +1,7 @@
 """The command line. Rooms: one file a command, `exits` for codes and next steps, `words` for what people read."""
 
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -33,6 +34,10 @@ for _command in (export, validate, status, assistants, demo):
 
 def main() -> None:
     """Run the command line; ends the process with one of the codes of `Exit`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # An id in letters that the console has not must not end a run.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -51,6 +56,10 @@ def run(arguments: list[str]) -> int:
         code, next_step = exit_for(error)
         complain(str(error), next_step)
         return code
+    except OSError as error:
+        # Standard output itself: full, closed, or gone.
+        complain(f"cannot write: {error.strerror or error}")
+        return Exit.OUTPUT
     except (click.Abort, KeyboardInterrupt):
         complain("interrupted")
         return Exit.INTERRUPTED

@@ -15,6 +15,7 @@ from threadkeep.cli.job import Job, run_job
 from threadkeep.cli.validate import findings_of, print_findings
 from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
+from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.outfiles import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
@@ -35,7 +36,10 @@ def demo(folder: Path | None) -> int:
     """Export a made-up world from a fake Assistants API on this machine, and validate the export."""
     fake_assistants = _fake_assistants()
     folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputUnusable(f"{folder}: {error.strerror or error}") from None
     ids_file, out = folder / "thread_ids.txt", folder / "out.ndjson"
     fake = fake_assistants.FakeAssistants()
     world = fake_assistants.demo_world(_THREADS, _MESSAGES)
@@ -54,7 +58,7 @@ def demo(folder: Path | None) -> int:
         )
         result = run_job(job, show_progress=True)
     findings = findings_of(out, ids=ids)
-    print_summary(result.manifest, result.problems, out=str(out))
+    print_summary(result.manifest.claims, result.problems, out=str(out))
     _print_parts(out)
     print_findings(out, findings)
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from threadkeep.cli.inputs import load_ids
+from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.job import Job, run_job
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
@@ -17,7 +17,7 @@ __all__ = ["export"]
 @click.command()
 @click.argument("thread_ids", type=str)
 @click.argument("assistant_id", type=str)
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own.")
 @click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads at a time.")
@@ -46,6 +46,7 @@ def export(
     ASSISTANT_ID is the assistant that the export is for; it is written on every line. Beside OUT stand its
     journal and its manifest, which `threadkeep validate OUT` holds it against.
     """
+    _refuse_mixed_up(thread_ids, assistant_id, out)
     ids = load_ids(thread_ids)
     job = Job(
         ids=ids.listed[:limit],
@@ -65,5 +66,19 @@ def export(
     if as_json:
         print_json(result.as_json())
     elif not quiet:
-        print_summary(result.manifest, result.problems, out=str(out))
+        print_summary(result.manifest.claims, result.problems, out=str(out))
     return result.report_ending()
+
+
+def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
+    """Three arguments in a row are easily swapped, and an empty variable easily given.
+
+    Raises:
+        click.UsageError: one of them cannot be meant.
+    """
+    if not assistant_id.strip():
+        raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
+    if out.name.startswith("asst_"):
+        raise click.UsageError(f"OUT is {out.name}, an assistant's id: the order is THREAD_IDS ASSISTANT_ID OUT.")
+    if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all}:
+        raise click.UsageError(f"OUT would take the place of the file of ids, {thread_ids}.")

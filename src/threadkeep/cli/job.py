@@ -13,16 +13,20 @@ from typing import Any
 
 import attrs
 
-from threadkeep import manifest
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.screen import Screen
 from threadkeep.cli.words import complain
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Entry, Header, Outcome
+from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles, Paths
 
 __all__ = ["Job", "Result", "run_job"]
+
+
+# Windows has no such handlers; there only Ctrl-C interrupts in order.
+_POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
 @attrs.frozen(kw_only=True)
@@ -42,7 +46,7 @@ class Result:
     """What an export came to."""
 
     paths: Paths
-    manifest: dict[str, Any]
+    manifest: Manifest
     problems: tuple[Entry, ...]
     seconds: float
     ended_by: ThreadkeepError | None
@@ -60,8 +64,8 @@ class Result:
             "out": str(self.paths.out),
             "exit": int(self.code),
             "ended_by": None if self.ended_by is None else str(self.ended_by),
-            "totals": self.manifest["totals"],
-            "outcomes": self.manifest["outcomes"],
+            "totals": attrs.asdict(self.manifest.claims.totals),
+            "outcomes": dict(self.manifest.claims.outcomes),
             "not_exported": [
                 {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
                 for entry in self.problems
@@ -71,8 +75,8 @@ class Result:
     def report_ending(self) -> Exit:
         """Say what ended the run before its time, if anything did, and give the exit code."""
         if self.ended_by is not None:
-            left = self.manifest["totals"]["not_started"]
-            complain(f"{self.ended_by} ({left} threads had not had their turn)", exit_for(self.ended_by)[1])
+            left = self.manifest.claims.totals.unfinished
+            complain(f"{self.ended_by} ({left} threads have no outcome)", exit_for(self.ended_by)[1])
         return self.code
 
 
@@ -104,17 +108,17 @@ def _run(job: Job, *, show_progress: bool) -> Result:
         with Screen(len(job.ids), shown=show_progress) as screen:
             ended_by = _ending(lambda: asyncio.run(_export(job, api, out, screen.take)))
         finished = datetime.now(UTC)
-        ending = manifest.Ending(
+        ending = Ending(
             finished_at=finished.isoformat(timespec="seconds"),
             listed=len(job.ids),
             ended_by=None if ended_by is None else str(ended_by),
         )
-        claims = manifest.build(header, out.journal, ending, _versions())
+        made = build(header, out.journal, ending, _versions())
         with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
-            out.finish(claims)
+            out.finish(made)
     return Result(
         paths=job.paths,
-        manifest=claims,
+        manifest=made,
         problems=tuple(entry for entry in out.journal.entries.values() if entry.outcome is not Outcome.COMPLETE),
         seconds=(finished - started).total_seconds(),
         ended_by=ended_by,
@@ -145,23 +149,23 @@ def _ending(run: Callable[[], None]) -> ThreadkeepError | None:
 
 
 async def _export(job: Job, api: Any, out: OutFiles, take: Callable[[Entry], None]) -> None:
-    with _cancelled_by_sigterm():
+    with _cancelled_by_signals():
         async with api:
             await export_threads(job.ids, api, out, job.options, on_entry=take)
 
 
 @contextlib.contextmanager
-def _cancelled_by_sigterm() -> Iterator[None]:
-    """A polite request to end is treated like Ctrl-C, so that the manifest is written."""
+def _cancelled_by_signals() -> Iterator[None]:
+    """A polite request to end, and a lost terminal, are treated like Ctrl-C, so that the manifest is written."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    if task is None or sys.platform == "win32":
-        yield
-        return
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    assert task is not None
+    for number in _POLITE_SIGNALS:
+        loop.add_signal_handler(number, task.cancel)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in _POLITE_SIGNALS:
+            loop.remove_signal_handler(number)
 
 
 def _versions() -> dict[str, str]:

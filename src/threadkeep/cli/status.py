@@ -4,18 +4,19 @@ from pathlib import Path
 
 import click
 
-from threadkeep import manifest
 from threadkeep.cli.exits import Exit
+from threadkeep.cli.inputs import OUT
 from threadkeep.cli.words import complain, print_summary
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, Outcome
+from threadkeep.manifest import claims
 from threadkeep.outfiles import Paths, read_journal, read_manifest
 
 __all__ = ["status"]
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OUT)
 def status(out: Path) -> int:
     """Show how far the export OUT has come, from its journal and manifest."""
     paths = Paths(out)
@@ -26,15 +27,13 @@ def status(out: Path) -> int:
 
 
 def _show(paths: Paths, journal: Journal) -> int:
-    claimed = read_manifest(paths)
-    ended = claimed is not None
-    if claimed is None:
-        claimed = manifest.claims(journal, listed=len(journal.entries))
+    manifest = read_manifest(paths)
+    said = manifest.claims if manifest is not None else claims(journal, listed=len(journal.entries))
     problems = [entry for entry in journal.entries.values() if entry.outcome is not Outcome.COMPLETE]
-    print_summary(claimed, problems, out=str(paths.out))
-    if not ended:
+    print_summary(said, problems, out=str(paths.out))
+    if manifest is None:
         complain("the run did not end by itself: there is no manifest, and threads may be left that it never reached")
-    elif claimed.get("ended_by") is not None:
-        complain(f"the run was ended: {claimed['ended_by']}")
-    whole = ended and not problems and not claimed["totals"]["not_started"] and not journal.torn
+    elif manifest.ended_by is not None:
+        complain(f"the run was ended: {manifest.ended_by}")
+    whole = manifest is not None and not problems and not said.totals.unfinished and not journal.torn
     return Exit.WHOLE if whole else Exit.INCOMPLETE

@@ -8,10 +8,10 @@ import attrs
 import click
 
 from threadkeep.cli.exits import Exit
-from threadkeep.cli.inputs import load_ids
+from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.words import print_json, shown
 from threadkeep.errors import OutputUnusable
-from threadkeep.outfiles import Paths, read_journal, read_manifest
+from threadkeep.outfiles import Paths, read_journal, read_manifest, read_partial
 from threadkeep.validate import Finding, Vouchers, is_whole
 from threadkeep.validate import validate as check
 
@@ -19,7 +19,7 @@ __all__ = ["findings_of", "print_findings", "validate"]
 
 
 @click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=OUT)
 @click.option("--ids", help='The file of thread ids that were wanted; "-" is standard input.')
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the findings.")
 def validate(out: Path, ids: str | None, as_json: bool) -> int:
@@ -45,7 +45,11 @@ def findings_of(out: Path, *, ids: tuple[str, ...] | None = None) -> list[Findin
         OutputUnusable: the export cannot be read.
     """
     paths = Paths(out)
-    vouchers = Vouchers(journal=read_journal(paths), manifest=read_manifest(paths), ids=ids)
+    vouchers = Vouchers(journal=read_journal(paths), partial=read_partial(paths), ids=ids)
+    try:
+        vouchers = attrs.evolve(vouchers, manifest=read_manifest(paths))
+    except OutputUnusable as error:
+        vouchers = attrs.evolve(vouchers, manifest_fault=str(error))
     try:
         with out.open("rb") as lines:
             return list(check(lines, vouchers))

@@ -1,15 +1,14 @@
 """What people read: problems on standard error, tables on standard output."""
 
-import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
 
 from threadkeep.journal import Entry, Outcome
+from threadkeep.jsontext import dumps_pretty
+from threadkeep.manifest import Claims
 
 __all__ = ["complain", "print_json", "print_summary", "problem_line", "shown"]
 
@@ -36,23 +35,22 @@ def problem_line(entry: Entry) -> str:
 
 def print_json(value: object) -> None:
     """Print one JSON object on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.buffer.flush()
+    click.echo(dumps_pretty(value), nl=False)
 
 
-def print_summary(claims: Mapping[str, Any], problems: Iterable[Entry], *, out: str) -> None:
+def print_summary(claims: Claims, problems: Iterable[Entry], *, out: str) -> None:
     """Print what an export came to: the outcomes, and the reasons for what is not in it."""
-    totals = claims["totals"]
+    totals = claims.totals
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     for outcome in Outcome:
-        if claims["outcomes"][outcome] or outcome is Outcome.COMPLETE:
-            table.add_row(f"threads {outcome}", f"{claims['outcomes'][outcome]:,}")
-    if totals["not_started"]:
-        table.add_row("threads not started", f"{totals['not_started']:,}")
-    table.add_row("messages", f"{totals['messages']:,}")
-    table.add_row("bytes", f"{totals['bytes']:,}")
+        if claims.outcomes[outcome] or outcome is Outcome.COMPLETE:
+            table.add_row(f"threads {outcome}", f"{claims.outcomes[outcome]:,}")
+    if totals.unfinished:
+        table.add_row("threads unfinished", f"{totals.unfinished:,}")
+    table.add_row("messages", f"{totals.messages:,}")
+    table.add_row("bytes", f"{totals.bytes:,}")
     console = Console()
     console.print(shown(out), markup=False, highlight=False, soft_wrap=True)
     console.print(table)
