@@ -2,13 +2,14 @@
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,49 @@ def test_it_ends_in_the_middle_of_a_request() -> None:
     assert "Traceback" not in errors
 
 
+def test_an_interrupt_while_loading_is_no_mistake(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """130, as a shell says it, and no traceback."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fake_assistants.cli.demo_world", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--demo", "1x1"])
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip() == ""
+
+
+def test_nobody_has_to_read_where_it_listens() -> None:
+    """A closed pipe is no reason not to serve, and no complaint at the end."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    unread, end = os.pipe()
+    os.close(unread)
+    command = [*COMMAND, "serve", "--port", str(port)]
+    with subprocess.Popen(command, stdout=end, stderr=subprocess.PIPE, text=True) as running:
+        os.close(end)
+        try:
+            with closing(connected(port, running)) as connection:
+                assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
+        finally:
+            running.terminate()
+        _, errors = running.communicate(timeout=10)
+    assert (running.returncode, errors) == (0, "")
+
+
+def connected(port: int, running: subprocess.Popen[str]) -> http.client.HTTPConnection:
+    """A connection as soon as somebody listens; none when the process has ended."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    while running.poll() is None:
+        with suppress(ConnectionRefusedError):
+            connection.connect()
+            break
+    return connection
+
+
 def test_it_serves_what_is_loaded(tmp_path: Path) -> None:
     """State files, exports and the demo are merged; keys, seed and sunset are heeded."""
     state = tmp_path / "state.json"
@@ -94,6 +138,7 @@ def test_it_serves_what_is_loaded(tmp_path: Path) -> None:
         (["--sunset", "1", "--sunset-after", "1"], "not both"),
         (["--sunset-style", "loud"], "loud"),
         (["--demo", "many"], "20x50"),
+        (["--api-key", "sk-1", "--api-key", ""], "--api-key"),
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
     ],
 )

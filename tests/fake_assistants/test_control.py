@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -48,6 +49,7 @@ def test_an_unknown_control_path_names_what_exists(ask: Ask) -> None:
         ("sunset", '{"at": 1, "now": true}', "$", "expected one of"),
         ("sunset", '{"now": false}', "$.now", "expected true"),
         ("sunset", '{"at": "soon"}', "$.at", "number of seconds"),
+        ("sunset", '{"at": 1000000000001}', "$.at", "seconds"),
         ("sunset", '{"after_requests": -1}', "$.after_requests", "whole number"),
         ("sunset", '{"after_requests": 1.0}', "$.after_requests", "whole number"),
         ("sunset", '{"now": true, "style": "loud"}', "$.style", "gone, not-found"),
@@ -76,8 +78,34 @@ def test_the_clock_is_moved_over_http(fake: FakeAssistants, ask: Ask) -> None:
     assert ask("GET", put).json() == {"now": NOW, "frozen": True}
     assert ask("PUT", put, {"now": 5}).json() == {"now": 5, "frozen": True}
     assert ask("PUT", put, {"advance": -2.5}).json() == {"now": 2, "frozen": True}
-    assert ask("PUT", put, {"now": 10**30, "frozen": False}).json() == {"now": 10**30, "frozen": False}
-    assert ask("POST", "/v1/threads").json()["created_at"] == fake.clock.now() == 10**30
+    assert ask("PUT", put, {"now": 10**12, "frozen": False}).json() == {"now": 10**12, "frozen": False}
+    assert ask("POST", "/v1/threads").json()["created_at"] == fake.clock.now() == 10**12
+
+
+@pytest.mark.parametrize(
+    ("first", "body", "where"),
+    [
+        (NOW, {"now": 10**12 + 1}, "$.now"),
+        (NOW, {"now": -(10**12) - 1}, "$.now"),
+        (NOW, {"now": 1e308}, "$.now"),
+        (NOW, {"now": 10**4000}, "$.now"),
+        (10**12, {"advance": 1}, "$.advance"),
+        (-(10**12), {"advance": -0.5}, "$.advance"),
+        (NOW, {"advance": 10**30}, "$.advance"),
+    ],
+)
+def test_the_clock_cannot_be_moved_out_of_bounds(
+    fake: FakeAssistants, ask: Ask, first: int, body: dict[str, Any], where: str
+) -> None:
+    """400, and it shows what it showed; in Python it is a ValueError."""
+    fake.clock.set(now=first)
+    reply = ask("PUT", "/_fake/clock", body)
+    assert (reply.status, reply.json()["error"]["param"]) == (400, where)
+    assert fake.clock.now() == first
+    for move in (fake.clock.advance, lambda now: fake.clock.set(now=now)):
+        with pytest.raises(ValueError, match="seconds"):
+            move(3 * 10**12)
+    assert fake.clock.now() == first
 
 
 def test_a_clock_with_a_source_follows_it() -> None:
@@ -113,13 +141,12 @@ def silent(reply: Reply, style: str) -> bool:
 def test_the_sunset_falls_by_the_clock(ask: Ask, style: str) -> None:
     """Not a second earlier; reads and writes alike; put back, the clock brings the API back."""
     put = ask("PUT", "/_fake/sunset", {"at": NOW + 10, "style": style})
-    assert put.json() == {"at": NOW + 10, "style": style, "fallen": False}
+    assert put.json() == {"at": NOW + 10, "style": style}
     ask("PUT", "/_fake/clock", {"advance": 9})
     thread = ask("POST", "/v1/threads").json()["id"]
     ask("PUT", "/_fake/clock", {"advance": 1})
     assert silent(ask("GET", f"/v1/threads/{thread}"), style)
     assert silent(ask("POST", "/v1/assistants", b"{"), style)
-    assert ask("GET", "/_fake/sunset").json()["fallen"] is True
     ask("PUT", "/_fake/clock", {"advance": -1})
     assert ask("GET", f"/v1/threads/{thread}").status == 200
 
@@ -129,7 +156,7 @@ def test_the_sunset_falls_after_so_many_requests(ask: Ask, style: str) -> None:
     """Counted from when it was set, by requests to Assistants routes alone."""
     ask("POST", "/v1/threads")
     body = {"after_requests": 2, "style": style}
-    assert ask("PUT", "/_fake/sunset", body).json() == {**body, "fallen": False}
+    assert ask("PUT", "/_fake/sunset", body).json() == body
     assert ask("GET", "/v1/elsewhere").status == 404
     assert ask("POST", "/v1/threads", b"", {}).status == 401
     assert [ask("POST", "/v1/threads").status for _ in range(2)] == [200, 200]
@@ -138,7 +165,7 @@ def test_the_sunset_falls_after_so_many_requests(ask: Ask, style: str) -> None:
 
 def test_the_sunset_falls_now_and_is_lifted(fake: FakeAssistants, ask: Ask) -> None:
     """Over HTTP and in Python; a null or a DELETE lifts it. The default style is `gone`."""
-    assert ask("PUT", "/_fake/sunset", {"now": True}).json()["fallen"] is True
+    assert ask("PUT", "/_fake/sunset", {"now": True}).json() == {"after_requests": 0, "style": "gone"}
     assert silent(ask("POST", "/v1/threads"), "gone")
     assert ask("PUT", "/_fake/sunset", b"null").json() is None
     assert ask("GET", "/_fake/sunset").json() is None
@@ -151,6 +178,47 @@ def test_the_sunset_falls_now_and_is_lifted(fake: FakeAssistants, ask: Ask) -> N
     fake.sunset.lift()
     assert ask("POST", "/v1/threads").status == 200
     assert ask("GET", "/v1/elsewhere").status == 404
+
+
+@pytest.mark.parametrize(
+    "plan", [{"at": NOW + 10}, {"at": NOW}, {"after_requests": 2}, {"now": True}, None], ids=json.dumps
+)
+@pytest.mark.parametrize("served", range(4))
+def test_the_sunset_can_be_put_back(ask: Ask, plan: dict[str, Any] | None, served: int) -> None:
+    """What GET gave, at whatever moment, changes nothing: not what is told, and not when it falls."""
+    ask("PUT", "/_fake/sunset", plan and {**plan, "style": "not-found"})
+    for _ in range(served):
+        ask("POST", "/v1/threads")
+    told = ask("GET", "/_fake/sunset").body
+    assert ask("PUT", "/_fake/sunset", told).body == told
+    put_back = [ask("POST", "/v1/threads").status for _ in range(4 - served)]
+    ask("PUT", "/_fake/sunset", plan and {**plan, "style": "not-found"})
+    assert [ask("POST", "/v1/threads").status for _ in range(4)][served:] == put_back
+
+
+@pytest.mark.parametrize("style", ["gone", "not-found"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/threads"),
+        ("PUT", "/v1/threads"),
+        ("GET", "/v1/threads/"),
+        ("GET", "/v1/threads/undefined"),
+        ("POST", "/v1/threads/thread_1/runs"),
+        ("GET", "/v1/threads/thread_1/runs/run_1/steps?limit=1000"),
+        ("PATCH", "/v1/assistants/asst_1"),
+        ("GET", "/v1/assistants/a/b/c/d/e"),
+    ],
+)
+def test_after_the_sunset_all_below_is_silent(
+    fake: FakeAssistants, ask: Ask, style: Any, method: str, path: str
+) -> None:
+    """Known route or not, right method or not; the key is asked for first, and what stands beside speaks on."""
+    fake.sunset.now(style=style)
+    assert silent(ask(method, path), style)
+    assert ask(method, path, b"", {}).status == 401
+    for beside in ("/v1/threadsy", "/v1", "/threads", "/v1/assistant"):
+        assert b"Invalid URL" in ask(method, beside).body
 
 
 def test_a_reset_goes_back_to_the_first_sunset() -> None:
@@ -198,6 +266,41 @@ def test_no_key_is_ever_in_the_ledger(fake: FakeAssistants, ask: Ask) -> None:
     )
     assert "hush" not in json.dumps(entry.json())
     assert KEPT >= 100_000
+
+
+SECRET = "not-so-Öbvious/key 1"
+
+
+@pytest.mark.parametrize("key", ["sk-proj-Ab_1-c", SECRET, "a?b=c&d#e%20f"])
+@pytest.mark.parametrize(
+    "target", ["/v1/threads/{}/messages", "/{}?x=1", "/v1?{}=1", "/v1?x=a{}b&y={}", "/v1?q=Bearer%20{}"]
+)
+@pytest.mark.parametrize("spell", [str, quote, lambda key: "".join(f"%{byte:02x}" for byte in key.encode())])
+def test_the_key_is_masked_wherever_it_stands(
+    ask: Ask, fake: FakeAssistants, key: str, target: str, spell: Any
+) -> None:
+    """In the path, in names and in values, in whichever spelling."""
+    ask("GET", target.replace("{}", spell(key)), b"", {"Authorization": f"Bearer {key}"})
+    (entry,) = fake.requests
+    told = json.dumps(entry.json(), ensure_ascii=False)
+    assert key not in told
+    assert key not in unquote(told)
+    assert spell(key) not in told
+    assert "***" in told or spell is str  # as it stands it may be cut by the target's own ? & =
+
+
+def test_what_looks_like_a_key_is_masked_without_a_header(ask: Ask, fake: FakeAssistants) -> None:
+    """And nothing else is: short keys only where they stand alone."""
+    ask("GET", "/v1/threads/sk-abc/messages?q=use%20sk-abc%20now&sk-abc=1&n=task-list", b"", {})
+    ask("GET", "/v1/threads/xsk-0123456789abcdef", b"", {"Authorization": "Basic a"})
+    ask("GET", "/v1/assistants/asst_1?after=a", b"", {"Authorization": "Bearer a"})
+    ask("GET", "/v1/threads?x=hushhush-1", b"", {"Authorization": "Basic hushhush-1"})
+    assert [(entry.path, entry.query) for entry in fake.requests] == [
+        ("/v1/threads/***/messages", (("q", "use *** now"), ("***", "1"), ("n", "task-list"))),
+        ("/v1/threads/x***", ()),
+        ("/v1/assistants/asst_1", (("after", "***"),)),
+        ("/v1/threads", (("x", "***"),)),
+    ]
 
 
 def test_bad_input_says_what_and_where() -> None:

@@ -232,6 +232,21 @@ BODIES: list[tuple[str, Any, str, str | None, str]] = [
         "invalid_type",
     ),
     (
+        "/v1/threads",
+        {"tool_resources": {"file_search": {"vector_store_ids": ["vs_1"], "vector_stores": [{}]}}},
+        "Invalid 'tool_resources.file_search.vector_stores': array too long. Expected an array with maximum length 1, "
+        "but got an array with length 2 instead.",
+        "tool_resources.file_search.vector_stores",
+        "array_above_max_length",
+    ),
+    (
+        "/v1/threads",
+        {"tool_resources": {"file_search": 3}},
+        "Invalid type for 'tool_resources.file_search': expected an object, but got an integer instead.",
+        "tool_resources.file_search",
+        "invalid_type",
+    ),
+    (
         "/v1/assistants",
         [],
         "Invalid type: expected an object, but got an array instead.",
@@ -397,6 +412,29 @@ def test_a_key_is_wanted(ask: Ask) -> None:
     assert reply.header("content-type") == "application/json; charset=utf-8"
     assert reply.header("openai-version") is None
     assert str(reply.header("x-request-id")).startswith("req_")
+
+
+@pytest.mark.parametrize("fake", [FakeAssistants(), FakeAssistants(api_keys=["sk-right"])], ids=["any", "configured"])
+def test_an_empty_key_is_no_key(fake: FakeAssistants) -> None:
+    """Also where any key will do; where there is no bearer at all, that is said."""
+    for header, words in (
+        ("Bearer", "Incorrect API key provided: ''. You can find"),
+        ("Bearer ", "Incorrect API key provided: ''. You can find"),
+        ("bearer   ", "Incorrect API key provided: ''. You can find"),
+        ("", "You didn't provide an API key."),
+        ("  ", "You didn't provide an API key."),
+        ("Basic abc", "You didn't provide an API key."),
+    ):
+        reply = fake.handle(Request("POST", "/v1/threads", (), {"Authorization": header, **BETA}))
+        status, text, param, code = said(reply)
+        assert (status, param, code) == (401, None, "invalid_api_key" if "''" in words else None)
+        assert text.startswith(words)
+
+
+def test_an_empty_key_cannot_be_configured() -> None:
+    """It would let everybody in, or nobody."""
+    with pytest.raises(ValueError, match="empty"):
+        FakeAssistants(api_keys=["sk-right", ""])
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,29 @@ def test_tools_are_echoed_with_their_defaults(ask: Ask) -> None:
     }
 
 
+@pytest.mark.parametrize("resources", [None, {}, {"file_search": {}}, {"code_interpreter": {"file_ids": ["file-1"]}}])
+def test_resources_have_one_shape(ask: Ask, resources: Any) -> None:
+    """Modify keeps what create would have kept."""
+    for path, body in (("/v1/threads", {}), ("/v1/assistants", {"model": "m"})):
+        created = ask("POST", path, {**body, "tool_resources": resources}).json()
+        other = ask("POST", path, body).json()
+        modified = ask("POST", f"{path}/{other['id']}", {"tool_resources": resources}).json()
+        assert modified["tool_resources"] == created["tool_resources"]
+        assert created["tool_resources"] == (
+            {"file_search": {"vector_store_ids": []}} if resources == {"file_search": {}} else resources or {}
+        )
+
+
+@pytest.mark.parametrize("tools", [None, 5, {}, [5, None, {"type": "code_interpreter"}]], ids=repr)
+@pytest.mark.parametrize("resources", [None, 5, [], "x"], ids=repr)
+def test_an_odd_assistant_is_modified_like_any(fake: FakeAssistants, ask: Ask, tools: Any, resources: Any) -> None:
+    """What a state brought in stays as it is; only null makes room for the tool's empty list of files."""
+    odd = {"id": "asst_1", "tools": tools, "tool_resources": resources}
+    fake.load({"assistants": [odd]})
+    kept = {"code_interpreter": {"file_ids": []}} if resources is None and isinstance(tools, list) else resources
+    assert ask("POST", "/v1/assistants/asst_1", {"name": "x"}).json() == odd | {"name": "x", "tool_resources": kept}
+
+
 def test_assistants_are_listed_newest_first(fake: FakeAssistants, ask: Ask) -> None:
     """Ties in created_at by insertion; beyond the last one an empty page."""
     assert ask("GET", "/v1/assistants").json() == {
@@ -228,16 +251,18 @@ def test_assistants_are_listed_newest_first(fake: FakeAssistants, ask: Ask) -> N
 
 
 def test_headers_are_the_recorded_ones(ask: Ask) -> None:
-    """No rate limit, no deprecation header, a fresh request id each time."""
+    """In the recorded order; no rate limit, no deprecation header, a fresh request id each time."""
     one, two = ask("POST", "/v1/threads"), ask("GET", "/v1/threads/thread_no")
     for reply in (one, two):
         assert [name for name, _ in reply.headers] == [
             "content-type",
+            "x-content-type-options",
             "openai-version",
             "openai-organization",
             "openai-project",
             "openai-processing-ms",
             "x-request-id",
+            "x-openai-proxy-wasm",
         ]
         assert reply.header("content-type") == "application/json"
     assert one.header("x-request-id") != two.header("x-request-id")

@@ -110,7 +110,7 @@ def test_errors_become_the_sdks_exceptions(fake: FakeAssistants, client: OpenAI)
 
 @pytest.fixture
 async def async_clients(fake: FakeAssistants) -> AsyncIterator[Callable[[], list[AsyncOpenAI]]]:
-    """Mounted, by transport, and over HTTP."""
+    """A plain client, which wants a mount around it, and one by transport; made when asked for, closed at the end."""
     made: list[AsyncOpenAI] = []
 
     def clients() -> list[AsyncOpenAI]:

@@ -9,9 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import anyio
 import httpx
 import httpx2
 import pytest
+import respx
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from fake_assistants import FakeAssistants, Request
@@ -110,6 +116,8 @@ def test_one_scenario_over_every_skin(fake: FakeAssistants, send: Send) -> None:
     assert b"three" in rest
     assert rest == fake.handle(Request.of("GET", target, HEADERS)).body
     assert send("GET", "/v1/threads/a%2Fb%20%C3%A9")[0] == 400
+    for odd in ("/v1/threads/thread_a%0Ab", "/v1/threads/thread_a%0D%0A", "/_fake/health%0Ax"):
+        assert (send("GET", odd)[0], in_the_envelope(send("GET", odd))) == (404, True)
     assert send("PATCH", "/v1/threads")[0] == 405
     assert b"Invalid URL (GET /somewhere)" in send("GET", "/somewhere?x")[2]
     assert send("DELETE", f"/v1/threads/{thread}")[0] == 200
@@ -118,6 +126,119 @@ def test_one_scenario_over_every_skin(fake: FakeAssistants, send: Send) -> None:
     assert (status, body, headers.get("content-type")) == (404, b"", None)
     assert send("GET", "/_fake/health")[0] == 200
     assert [entry.path for entry in fake.requests][-2:] == [f"/v1/threads/{thread}", f"/v1/threads/{thread}"]
+
+
+# --- targets that no HTTP client would send
+
+
+@contextmanager
+def asgi_by_hand(fake: FakeAssistants) -> Iterator[Send]:
+    def send(method: str, target: str, body: bytes = b"") -> Answer:
+        return anyio.run(by_scope, fake, method, target.encode("latin-1"), body)
+
+    yield send
+
+
+async def by_scope(fake: FakeAssistants, method: str, target: bytes, body: bytes = b"", **more: Any) -> Answer:
+    """What a server hands to an app, and what it gets back."""
+    sent: list[Any] = []
+    path, _, query = target.partition(b"?")
+    headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+    scope = {"type": "http", "method": method, "raw_path": path, "query_string": query, "headers": headers}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await fake.asgi()({key: value for key, value in (scope | more).items() if value is not None}, receive, send)
+    start, rest = sent
+    return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, rest["body"]
+
+
+@contextmanager
+def server_by_hand(fake: FakeAssistants) -> Iterator[Send]:
+    with fake.serve() as served:
+        connection = http.client.HTTPConnection(served.host, served.port, timeout=10)
+
+        def send(method: str, target: str, body: bytes = b"") -> Answer:
+            connection.request(method, target, body, HEADERS)
+            reply = connection.getresponse()
+            return reply.status, dict(reply.getheaders()), reply.read()
+
+        yield send
+        connection.close()
+
+
+def in_the_envelope(answer: Answer) -> bool:
+    return list(json.loads(answer[2])) == ["error"]
+
+
+@pytest.mark.parametrize("wire", [core, asgi_by_hand, server_by_hand], ids=lambda wire: wire.__name__)
+def test_every_target_is_the_fakes_own(fake: FakeAssistants, wire: Any) -> None:
+    """Absolute targets are the routes that they name; what is no path is a 404 in the envelope. All is noted."""
+    fake.load({"threads": [{"id": "thread_a\nb"}]})
+    with wire(fake) as send:
+        assert send("GET", "http://h/v1/threads/thread_a%0Ab?x=1")[0] == 200
+        assert send("GET", "http://h/_fake/health")[0] == 200
+        for method, target in (("OPTIONS", "*"), ("CONNECT", "h:1"), ("GET", "http://h"), ("GET", "//v1//threads")):
+            assert b"Invalid URL" in send(method, target)[2]
+        fake.sunset.now()
+        assert send("GET", "http://h/v1/threads/thread_a%0Ab")[0] == 410
+    paths = [entry.path for entry in fake.requests]
+    assert paths == ["/v1/threads/thread_a%0Ab", "*", "h:1", "/", "//v1//threads", "/v1/threads/thread_a%0Ab"]
+
+
+@given(st.text(max_size=5), st.binary(max_size=30) | st.binary(max_size=20).map(b"/v1/threads/".__add__))
+def test_the_app_says_what_the_core_says(method: str, target: bytes) -> None:
+    """Whatever the method and the target."""
+    status, _, body = anyio.run(by_scope, FakeAssistants(), method, target)
+    reply = FakeAssistants().handle(Request.of(method, target.decode("latin-1"), HEADERS))
+    assert (status, body) == (reply.status, reply.body)
+
+
+def test_the_app_may_stand_below_a_prefix(fake: FakeAssistants) -> None:
+    """The prefix is not part of the fake's path, however it is spelled; lifespan events are answered."""
+    fake.load({"threads": [{"id": "thread_é"}]})
+    with TestClient(Starlette(routes=[Mount("/sub é", app=fake.asgi())])) as client:
+        assert client.get("/sub%20%C3%A9/_fake/health").json() == {"status": "ok"}
+        assert client.get("/sub%20%C3%A9/v1/threads/thread_%C3%A9", headers=HEADERS).status_code == 200
+    assert [entry.path for entry in fake.requests] == ["/v1/threads/thread_%C3%A9"]
+
+
+@pytest.mark.anyio
+async def test_a_server_may_leave_out_what_is_optional(fake: FakeAssistants) -> None:
+    """`raw_path`, which is made from the decoded path, and the query."""
+    fake.load({"threads": [{"id": "thread_a/é"}]})
+    missing: dict[str, Any] = {"raw_path": None, "query_string": None}
+    for path, status in (("/v1/threads/thread_x", 404), ("/_fake/health", 200), ("/v1/threads/\ud800", 400)):
+        assert (await by_scope(fake, "GET", b"", **missing, path=path))[0] == status
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.anyio
+async def test_only_http_is_spoken(fake: FakeAssistants) -> None:
+    """A WebSocket is closed before it opens; a scope that nobody knows is an error, as ASGI wants it."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await fake.asgi()({"type": "websocket", "path": "/v1/threads", "headers": []}, receive, send)
+    assert sent == [{"type": "websocket.close", "code": 1000}]
+    with pytest.raises(ValueError, match="carrier-pigeon"):
+        await fake.asgi()({"type": "carrier-pigeon"}, receive, send)
+
+
+def test_the_server_never_upgrades() -> None:
+    """Whatever WebSocket library is installed."""
+    from fake_assistants.skins.server import _Uvicorn
+
+    assert _Uvicorn(FakeAssistants().asgi()).config.ws == "none"
 
 
 @pytest.mark.anyio
@@ -172,6 +293,73 @@ def test_of_two_mounts_the_newer_answers() -> None:
     assert [entry.path for entry in two.requests] == ["/inner", "/late"]
 
 
+def test_one_fake_may_be_mounted_twice() -> None:
+    """Each mount has its own place in the order, whoever it is of."""
+    one, two = FakeAssistants(), FakeAssistants()
+    with one.mount(), two.mount():
+        with one.mount():
+            httpx.get("http://a/one")
+        httpx.get("http://a/two")
+    assert [[entry.path for entry in fake.requests] for fake in (one, two)] == [["/one"], ["/two"]]
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
+def test_the_mount_wins_over_an_outer_router(fake: FakeAssistants, library: Any) -> None:
+    """Nothing reaches the router or the machine behind it; after the mount the router is back."""
+    with respx.mock(assert_all_called=False) as router:
+        route = router.get("http://127.0.0.1:9/x").respond(418)
+        router.route().pass_through()
+        with fake.mount():
+            assert library.get("http://127.0.0.1:9/y").status_code == 404
+            assert library.get("http://127.0.0.1:9/x").status_code == 404
+        assert not route.called
+        assert httpx.get("http://127.0.0.1:9/x").status_code == 418
+    assert [entry.path for entry in fake.requests] == ["/y", "/x"]
+
+
+@pytest.mark.anyio
+async def test_the_mount_wins_over_an_outer_router_for_async_clients(fake: FakeAssistants) -> None:
+    """The same, awaited."""
+    with respx.mock(assert_all_called=False) as router:
+        router.route().respond(418)
+        async with httpx.AsyncClient() as client:
+            with fake.mount():
+                assert (await client.get("http://127.0.0.1:9/y")).status_code == 404
+            assert (await client.get("http://127.0.0.1:9/y")).status_code == 418
+
+
+def test_an_inner_router_answers_first(fake: FakeAssistants) -> None:
+    """What it passes through comes to the fake, not to the network; a mount inside it wins again."""
+    inner = FakeAssistants()
+    with fake.mount(), respx.mock(assert_all_called=False) as router:
+        router.get("http://127.0.0.1:9/x").respond(418)
+        router.route().pass_through()
+        assert httpx.get("http://127.0.0.1:9/x").status_code == 418
+        assert httpx.get("http://127.0.0.1:9/y").status_code == 404
+        with inner.mount():
+            assert httpx.get("http://127.0.0.1:9/x").status_code == 404
+    assert [[entry.path for entry in one.requests] for one in (fake, inner)] == [["/y"], ["/x"]]
+
+
+async def got(url: str) -> int:
+    """The status that an async client gets."""
+    async with httpx.AsyncClient() as client:
+        return (await client.get(url)).status_code
+
+
+def test_a_router_that_outlives_the_mount_leaves_nothing_behind(fake: FakeAssistants) -> None:
+    """What it puts back at its end lets requests out again."""
+    with fake.serve() as served:
+        mount, router = ExitStack(), respx.mock(assert_all_called=False)
+        mount.enter_context(FakeAssistants().mount())
+        router.start()
+        mount.close()
+        router.stop()
+        assert httpx.get(f"{served.url}/a").status_code == 404
+        assert anyio.run(got, f"{served.url}/b") == 404
+    assert [entry.path for entry in fake.requests] == ["/a", "/b"]
+
+
 def test_without_respx_the_mount_says_what_to_install() -> None:
     """The extra, by name."""
     code = (
@@ -209,6 +397,24 @@ def test_the_server_is_real(fake: FakeAssistants) -> None:
         connection.close()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((served.host, served.port))
+
+
+def test_a_request_that_is_half_sent_is_cut_off_at_the_end() -> None:
+    """With a 503 in the envelope; nothing is printed, nothing is noted, and nobody waits for it."""
+    code = (
+        "import socket\nfrom fake_assistants import FakeAssistants\nfake = FakeAssistants()\n"
+        "with fake.serve() as served:\n"
+        "    half = socket.create_connection((served.host, served.port))\n"
+        "    half.sendall(b'POST /v1/threads HTTP/1.1\\r\\nHost: x\\r\\n"
+        "Expect: 100-continue\\r\\nContent-Length: 9\\r\\n\\r\\n')\n"
+        "    half.recv(12)\n"
+        "print(half.makefile('rb').read().decode(), len(fake.requests))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    assert "HTTP/1.1 503" in run.stdout
+    assert "The fake is stopping." in run.stdout
+    assert run.stdout.endswith(" 0\n")
+    assert run.stderr == ""
 
 
 def test_the_server_speaks_ipv6(fake: FakeAssistants) -> None:

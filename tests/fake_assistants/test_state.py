@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
-from fake_assistants.jsontext import dumps
+from fake_assistants.jsontext import OBJECT_LEVELS, dumps
 from fake_assistants.kinds import KINDS
 from strategies import json_values
 
@@ -94,6 +94,20 @@ def test_loaded_objects_are_served_under_any_id(fake: FakeAssistants, ask: Ask) 
     assert ask("GET", "/v1/threads/t%202").status == 400
 
 
+@pytest.mark.parametrize("query", ["", "&after=msg_2&order=asc", "&before=msg_1&order=asc"])
+@pytest.mark.parametrize(("run", "status"), [("r/1", 200), ("r2", 200), ("run_3", 200), ("r4", 400), ("r5", 400)])
+def test_a_run_that_exists_may_be_asked_for(fake: FakeAssistants, ask: Ask, query: str, run: str, status: int) -> None:
+    """By any message of the thread, or on the runs' shelf; whether its page is empty is another matter."""
+    rows: list[dict[str, Any]] = [
+        {"id": "msg_1", "thread_id": "thread_1", "run_id": "r/1"},
+        {"id": "msg_2", "thread_id": "thread_1", "run_id": None},
+        {"id": "msg_3", "thread_id": "thread_2", "run_id": "r5"},
+    ]
+    fake.load({"threads": [{"id": "thread_1"}, {"id": "thread_2"}], "messages": rows, "runs": [{"id": "r2"}]})
+    target = f"/v1/threads/thread_1/messages?run_id={run}{query}"
+    assert ask("GET", target).status == status
+
+
 def test_the_same_message_id_may_stand_in_two_threads(fake: FakeAssistants, ask: Ask) -> None:
     """Each thread has its own shelf."""
     rows = [{"id": "msg_1", "thread_id": thread, "n": thread} for thread in ("thread_a", "thread_b")]
@@ -158,6 +172,46 @@ def test_python_states_are_copied_in_and_out(fake: FakeAssistants) -> None:
     world["threads"].clear()
     fake.snapshot()["messages"][0]["content"].append("mine")
     assert fake.state == demo_world(1, 1)
+
+
+def deep(levels: int) -> dict[str, Any]:
+    """A message that is so many levels deep."""
+    value: Any = []
+    for _ in range(levels - 2):
+        value = [value]
+    return {"id": "msg_1", "thread_id": "thread_1", "x": value}
+
+
+def by_export(fake: FakeAssistants, message: dict[str, Any]) -> None:
+    fake.load(json.dumps({"thread_id": "thread_1", "message": message}).encode())
+
+
+def by_state_file(fake: FakeAssistants, message: dict[str, Any]) -> None:
+    fake.load(json.dumps({"threads": [{"id": "thread_1"}], "messages": [message]}).encode())
+
+
+def by_python(fake: FakeAssistants, message: dict[str, Any]) -> None:
+    fake.state = {"threads": [{"id": "thread_1"}], "messages": [message]}
+
+
+def by_merge(fake: FakeAssistants, message: dict[str, Any]) -> None:
+    state = {"threads": [{"id": "thread_1"}], "messages": [message]}
+    reply = control(fake, "PATCH", "state", json.dumps(state).encode())
+    if reply.status != 200:
+        raise BadInput(reply.json()["error"]["message"])
+
+
+@pytest.mark.parametrize("put_in", [by_export, by_state_file, by_python, by_merge], ids=lambda way: way.__name__)
+def test_what_was_let_in_can_be_put_back_however_deep(fake: FakeAssistants, ask: Ask, put_in: Any) -> None:
+    """One limit for objects, whichever way they come."""
+    put_in(fake, deep(OBJECT_LEVELS))
+    saved = fake.snapshot()
+    fake.state = saved
+    assert fake.snapshot() == saved
+    assert ask("GET", "/v1/threads/thread_1/messages").json()["data"] == [deep(OBJECT_LEVELS)]
+    with pytest.raises(BadInput, match="nested more than"):
+        put_in(fake, deep(OBJECT_LEVELS + 1))
+    assert fake.snapshot() == saved
 
 
 def endless() -> dict[str, Any]:

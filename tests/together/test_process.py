@@ -146,6 +146,41 @@ def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPat
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("slow_url")
+def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are shown as escapes."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    (tmp_path / "ids.txt").write_text("thread_é漢\nthread_1", encoding="utf-8")
+    with started("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o") as process:
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert err.startswith(b"thread_\\xe9\\u6f22: missing: ")
+    assert b"threads complete" in out
+
+
+@pytest.mark.usefixtures("slow_url")
+def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, in a file's name and in the assistant's id, are lone surrogates to Python."""
+    (tmp_path / "ids.txt").write_text("thread_1")
+    names = [os.fsencode(tmp_path / "ids.txt"), b"asst_\xff", os.fsencode(tmp_path / "o") + b"\xff"]
+    for command in ([b"export", *names, b"--json"], [b"validate", names[2], b"--json"], [b"status", names[2]]):
+        done = subprocess.run([*map(os.fsencode, THREADKEEP), *command], capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback where nothing can be printed."""
+    fake = FakeAssistants()
+    fake.load({"assistants": [{"id": "asst_1"}]})
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with fake.serve() as server, Path("/dev/full").open("wb") as full:
+        command = [*THREADKEEP, "assistants", "--base-url", server.base_url]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"threadkeep: cannot write: No space left on device")
+    assert b"Traceback" not in done.stderr
+
+
 def test_ids_come_from_standard_input(slow_url: str, tmp_path: Path) -> None:
     """The minus sign stands for standard input, in export and in validate."""
     del slow_url

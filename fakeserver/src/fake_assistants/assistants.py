@@ -1,6 +1,7 @@
 """The assistants' room."""
 
-from fake_assistants import bodies, paging
+import fake_assistants.bodies as bodies
+import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import ASSISTANTS
 from fake_assistants.lookup import found
@@ -72,7 +73,12 @@ def _settled(core: Core, body: Obj) -> Obj:
 
 
 def _with_code_files(assistant: Obj) -> Obj:
-    """Recorded: with the code interpreter on, its empty list of files is there."""
-    if {"type": "code_interpreter"} not in assistant.get("tools", []):
+    """Recorded: with the code interpreter on, its empty list of files is there.
+
+    A state may have brought in any JSON for either field; what is not of the real type stays as it is.
+    """
+    tools, resources = assistant.get("tools"), assistant.get("tool_resources")
+    is_on = isinstance(tools, list) and {"type": "code_interpreter"} in tools
+    if not is_on or not isinstance(resources, dict | None):
         return assistant
-    return assistant | {"tool_resources": {"code_interpreter": {"file_ids": []}} | assistant.get("tool_resources", {})}
+    return assistant | {"tool_resources": {"code_interpreter": {"file_ids": []}} | (resources or {})}

@@ -3,7 +3,7 @@
 Keys and limits are those of the published documentation; the recordings show what is echoed.
 """
 
-from fake_assistants import refusals
+import fake_assistants.refusals as refusals
 from fake_assistants.checks import (
     Check,
     Choice,
@@ -15,6 +15,7 @@ from fake_assistants.checks import (
     Tagged,
     Text,
     TextOr,
+    Together,
     anything,
     boolean,
 )
@@ -80,7 +81,9 @@ _NEW_RESOURCES = OrNull(
     Shape(
         {
             "code_interpreter": _CODE_FILES,
-            "file_search": Shape({"vector_store_ids": _STORE_IDS, "vector_stores": ListOf(_NEW_STORE, at_most=1)}),
+            "file_search": Together(
+                Shape({"vector_store_ids": _STORE_IDS, "vector_stores": ListOf(_NEW_STORE, at_most=1)}), at_most=1
+            ),
         }
     )
 )

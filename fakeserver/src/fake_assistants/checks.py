@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast
 
 import attrs
 
-from fake_assistants import refusals
+import fake_assistants.refusals as refusals
 
 
 class Check(Protocol):
@@ -126,6 +126,21 @@ class Shape:
                 raise refusals.missing_parameter(_inside(path, key))
         for key, item in value.items():
             self.keys[key](item, _inside(path, key))
+
+
+@attrs.frozen
+class Together:
+    """A shape of arrays that share one limit; the last one given is refused (the text is inferred)."""
+
+    shape: Shape
+    at_most: int
+
+    def __call__(self, value: object, path: str) -> None:
+        self.shape(value, path)
+        arrays = cast(dict[str, list[object]], value)
+        total = sum(map(len, arrays.values()))
+        if total > self.at_most:
+            raise refusals.too_many_items(_inside(path, list(arrays)[-1]), self.at_most, total)
 
 
 @attrs.frozen

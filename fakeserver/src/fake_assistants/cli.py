@@ -21,12 +21,17 @@ _NAME = "fake-assistants"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command. One line on stderr says what is wrong; exit code 2 for a mistake, 1 for the port."""
+    """Run the command. One line on stderr says what is wrong; exit code 2 for a mistake, 1 for the port.
+
+    Exit code 130 when it is interrupted before it listens.
+    """
     try:
         code = commands.main(arguments, prog_name=_NAME, standalone_mode=False)
     except click.ClickException as error:
         click.echo(f"{_NAME}: {error.format_message()}", err=True)
         code = error.exit_code
+    except click.Abort:
+        code = 130
     sys.exit(code)
 
 
@@ -57,6 +62,12 @@ def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int
     return int(threads), int(messages)
 
 
+def _keys(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    if "" in given:
+        raise click.BadParameter("an empty key is no key")
+    return given
+
+
 class _NotServed(click.ClickException):
     """The address cannot be listened on."""
 
@@ -79,7 +90,9 @@ class _NotServed(click.ClickException):
 @click.option("--sunset-style", type=click.Choice(STYLES), default="gone", show_default=True)
 @click.option("--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
-@click.option("--api-key", "keys", multiple=True, metavar="K", help="Refuse other keys. May be repeated.")
+@click.option(
+    "--api-key", "keys", multiple=True, callback=_keys, metavar="K", help="Refuse other keys. May be repeated."
+)
 @click.option("--demo", callback=_size, metavar="THREADSxMESSAGES", help="Serve made-up conversations.")
 def serve(
     host: str,
@@ -87,7 +100,7 @@ def serve(
     files: tuple[Path, ...],
     when: int | None,
     sunset_after: int | None,
-    sunset_style: Any,  # noqa: ANN401 - click has checked that it is a style
+    sunset_style: Any,
     latency_ms: int,
     seed: int,
     keys: tuple[str, ...],
@@ -104,7 +117,7 @@ def serve(
     _serve(fake, host, port, latency_ms)
 
 
-def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:  # noqa: ANN401 - as above
+def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
     if when is not None and after is not None:
         raise click.UsageError("give --sunset or --sunset-after, not both")
     if when is None and after is None:

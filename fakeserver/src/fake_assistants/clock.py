@@ -3,6 +3,9 @@
 import math
 from collections.abc import Callable
 
+# The farthest second that a clock can be set to, either way: beyond it, dates and JSON readers give out.
+LIMIT = 10**12
+
 EPOCH = 1774963200  # 2026-03-31T13:20:00Z, the day of the newest recordings
 
 
@@ -41,14 +44,19 @@ class Clock:
         return self._stopped_at if self._frozen else self._reading() + self._offset
 
     def set(self, *, now: int | None = None, frozen: bool | None = None) -> None:
-        """Show `now` (epoch seconds) from here on, and stand still or run. What is not given stays as it is."""
+        """Show `now` (epoch seconds) from here on, and stand still or run. What is not given stays as it is.
+
+        Raises ValueError for a second beyond LIMIT, and then nothing has changed.
+        """
+        if now is not None and abs(now) > LIMIT:
+            raise ValueError(f"expected seconds from {-LIMIT} to {LIMIT}")
         target = self.now() if now is None else now
         self._frozen = self._frozen if frozen is None else frozen
         self._stopped_at = target
         self._offset = target - self._reading()
 
     def advance(self, seconds: int) -> None:
-        """Move by whole seconds; a negative number moves back."""
+        """Move by whole seconds; a negative number moves back. Raises ValueError as `set` does."""
         self.set(now=self.now() + seconds)
 
     def _reading(self) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from fake_assistants.badinput import BadInput
+from fake_assistants.clock import LIMIT
 from fake_assistants.core import Core
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Reply, Request
@@ -68,6 +69,7 @@ def _snapshot(order: _Order) -> object:
 
 
 def _replace(order: _Order) -> object:
+    """A state has only what stands there: the places of deleted ids, at which a cursor could go on, are forgotten."""
     order.core.replace(_json(order.body))
     return {"status": "ok"}
 
@@ -84,7 +86,7 @@ def _clock(order: _Order) -> object:
 def _set_clock(order: _Order) -> object:
     given = _object(order.body, {"now", "frozen", "advance"})
     if set(given) == {"advance"}:
-        order.core.clock.advance(_seconds(given, "advance"))
+        order.core.clock.advance(_seconds(given, "advance", since=order.core.clock.now()))
     elif given and "advance" not in given:
         now = _seconds(given, "now") if "now" in given else None
         order.core.clock.set(now=now, frozen=_frozen(given))
@@ -94,11 +96,12 @@ def _set_clock(order: _Order) -> object:
 
 
 def _sunset(order: _Order) -> object:
-    plan = order.core.sunset.plan
+    """In the form that PUT takes, and counted from here: putting it back changes nothing."""
+    plan = order.core.sunset.left
     if plan is None:
         return None
     trigger: Obj = {"after_requests": plan.after_requests} if plan.at is None else {"at": plan.at}
-    return {**trigger, "style": plan.style, "fallen": order.core.sunset.fallen}
+    return {**trigger, "style": plan.style}
 
 
 def _set_sunset(order: _Order) -> object:
@@ -159,12 +162,15 @@ def _plan(body: bytes) -> SunsetPlan:
     return SunsetPlan(after_requests=_count(given, "after_requests"), style=style)
 
 
-def _seconds(given: Obj, key: str) -> int:
-    """Whole seconds; fractions are dropped, downwards."""
+def _seconds(given: Obj, key: str, *, since: int = 0) -> int:
+    """Whole seconds; fractions are dropped, downwards. Counted from `since` they stay within the clock's limit."""
     value = given[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput("expected a number of seconds", f"$.{key}")
-    return math.floor(value)
+    seconds = math.floor(value)
+    if abs(since + seconds) > LIMIT:
+        raise BadInput(f"expected a number of seconds that ends between {-LIMIT} and {LIMIT}", f"$.{key}")
+    return seconds
 
 
 def _frozen(given: Obj) -> bool | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from fake_assistants import bodies
+import fake_assistants.bodies as bodies
 from fake_assistants.checks import Shape
 from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
@@ -58,14 +58,20 @@ class Core:
         self.ids.restart()
 
     def headers(self) -> Pairs:
-        """The headers of an API answer, as recorded. Organization and project are the fake's own."""
+        """The headers of an API answer, as recorded. Organization and project are the fake's own.
+
+        Left out, though recorded: `server`, `cf-*` and `alt-svc`, which were the edge's, and
+        `strict-transport-security`, which would turn a browser's later visits to this host to https.
+        """
         return (
             ("content-type", "application/json"),
+            ("x-content-type-options", "nosniff"),
             ("openai-version", "2020-10-01"),
             ("openai-organization", "fake-assistants"),
             ("openai-project", "proj_fakeassistants"),
             ("openai-processing-ms", "12"),
             ("x-request-id", self.ids.draw("req_")),
+            ("x-openai-proxy-wasm", "v0.1"),
         )
 
 

@@ -1,5 +1,6 @@
 """One exchange: a request in, a reply out. Bytes and text only, no library's own types."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,6 +10,9 @@ import attrs
 from fake_assistants.jsontext import loads
 
 Pairs = tuple[tuple[str, str], ...]
+
+# Scheme and host of an absolute target (RFC 9112, 3.2.2).
+_ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
 
 
 def _pairs(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
@@ -45,8 +49,13 @@ class Request:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> "Request":
-        """A request from a wire target such as `/v1/threads/thread_1/messages?limit=2`."""
+        """A request from a wire target such as `/v1/threads/thread_1/messages?limit=2`.
+
+        An absolute target, as proxies send it (`http://host/v1/threads`), stands for its path.
+        """
         path, _, query = target.partition("?")
+        absolute = _ABSOLUTE.match(path)
+        path = (path[absolute.end() :] or "/") if absolute else path
         return cls(method, path, parse_qsl(query, keep_blank_values=True), headers, body)
 
     def asked(self, name: str) -> str | None:
@@ -66,6 +75,6 @@ class Reply:
         """The value of one header, by its lower-case name."""
         return dict(self.headers).get(name)
 
-    def json(self) -> Any:  # noqa: ANN401 - JSON is any value, and callers index into it
+    def json(self) -> Any:
         """The body as JSON. Raises MalformedJson (a ValueError) when it is not."""
         return loads(self.body)

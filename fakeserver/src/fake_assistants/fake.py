@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fake_assistants import control, gate, loading
+import fake_assistants.control as control
+import fake_assistants.gate as gate
+import fake_assistants.loading as loading
 from fake_assistants.badinput import BadInput
 from fake_assistants.bulk import uncollected
 from fake_assistants.clock import Clock
@@ -31,7 +33,8 @@ class FakeAssistants:
 
     `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
     and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
-    without, any key will do. `sunset` is the plan that `reset()` goes back to.
+    without, any key will do but an empty one. `sunset` is the plan that `reset()` goes back to. Raises
+    ValueError for an empty string in `api_keys`.
     """
 
     def __init__(
@@ -44,12 +47,14 @@ class FakeAssistants:
         sunset: SunsetPlan | None = None,
         messages_per_thread: int = 100_000,
     ) -> None:
-        time = clock or Clock()
+        time, keys = clock or Clock(), frozenset(api_keys)
+        if "" in keys:
+            raise ValueError("an empty string in api_keys is no key: leave it out")
         self._core = Core(
             clock=time,
             ids=ids or IdSource(seed),
             sunset=Sunset(time, sunset),
-            api_keys=frozenset(api_keys),
+            api_keys=keys,
             messages_per_thread=messages_per_thread,
         )
         self._lock = new_lock()
@@ -77,7 +82,11 @@ class FakeAssistants:
 
     @property
     def state(self) -> State:
-        """The world as plain JSON, a copy; assigning a state replaces the world (raises BadInput)."""
+        """The world as plain JSON, a copy; assigning a state replaces the world (raises BadInput).
+
+        A state has only what stands there: with its assignment the places of deleted ids are forgotten, and a
+        cursor that points at one is refused, where before it went on from there.
+        """
         return self.snapshot()
 
     @state.setter
@@ -109,19 +118,21 @@ class FakeAssistants:
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
         """Serve every HTTP client of this process that stands on httpx or httpx2, `OpenAI()` included.
 
-        Nothing that they send leaves the machine. Raises ImportError without `fake-assistants[respx]`.
+        Nothing that they send leaves the machine, also below an outer `respx.mock`. Inside, a `respx.mock` of
+        your own answers clients of httpx first, and what it passes through comes to the fake. Such contexts must
+        end in the reverse order. Raises ImportError without `fake-assistants[respx]`.
         """
         from fake_assistants.skins.mount import mounted
 
         return mounted(self)
 
-    def transport(self) -> Any:  # noqa: ANN401 - of httpx or httpx2, whichever the caller has
+    def transport(self) -> Any:
         """A transport for `httpx.Client` or `httpx2.Client`."""
         from fake_assistants.skins.transport import Transport
 
         return Transport(self)
 
-    def async_transport(self) -> Any:  # noqa: ANN401 - of httpx or httpx2, whichever the caller has
+    def async_transport(self) -> Any:
         """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
         from fake_assistants.skins.transport import AsyncTransport
 
@@ -144,7 +155,7 @@ def _bytes(source: bytes | str | Path) -> bytes:
     return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
-def _plain(given: Mapping[str, list[dict[str, Any]]]) -> Any:  # noqa: ANN401 - checked where it is put in
+def _plain(given: Mapping[str, list[dict[str, Any]]]) -> Any:
     """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON."""
     try:
         copy = loads(dumps(dict(given)))

@@ -1,17 +1,18 @@
 """The gate: every API request passes here, in this order.
 
-Route known, key good, sunset not fallen, beta header there, ids in the path well formed; then the room.
+Route known, key good, sunset not fallen, beta header there, ids in the path well formed; then the room. Once
+the sunset has fallen, no route of the Assistants API is known any more: key good, and then silence.
 """
 
 from collections.abc import Mapping
 
-from fake_assistants import refusals
+import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
-from fake_assistants.ledger import bearer
-from fake_assistants.routes import PATH_IDS, match
+from fake_assistants.masking import bearer
+from fake_assistants.routes import PATH_IDS, is_assistants, match
 
 # Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
 _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("vary", "Origin"))
@@ -26,10 +27,11 @@ def answer(core: Core, request: Request) -> Reply:
 
 def _answer(core: Core, request: Request) -> Reply:
     try:
+        if core.sunset.fallen and is_assistants(request.path):
+            _check_key(core, request)
+            return _silence(core)
         route = match(request)
         _check_key(core, request)
-        if core.sunset.fallen:
-            return _silence(core)
         core.sunset.count()
         _check_beta(request)
         _check_ids(core, route.ids)
@@ -56,7 +58,7 @@ def _check_key(core: Core, request: Request) -> None:
     key = bearer(request)
     if key is None:
         raise refusals.no_key()
-    if core.api_keys and key not in core.api_keys:
+    if not key or (core.api_keys and key not in core.api_keys):
         raise refusals.wrong_key(key)
 
 

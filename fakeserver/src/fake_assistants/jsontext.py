@@ -19,6 +19,9 @@ import orjson
 # The standard library's writer needs one frame a level, and Python has about a thousand.
 MAX_LEVELS = 500
 
+# How deep an object of a world may be: a state or a page that holds it is two levels more.
+OBJECT_LEVELS = MAX_LEVELS - 2
+
 # A number that does not fit 64 bits has 19 digits or more. Flattened digits are found ten times faster
 # than by a regular expression, which would cost more than the reading itself.
 _FLATTENED = bytes.maketrans(b"123456789", b"000000000")
@@ -29,7 +32,7 @@ class MalformedJson(ValueError):
     """The text is not JSON, or is nested too deep. The message says where."""
 
 
-def loads(text: bytes, *, levels: int = MAX_LEVELS) -> Any:  # noqa: ANN401 - JSON is any value
+def loads(text: bytes, *, levels: int = MAX_LEVELS) -> Any:
     """Read UTF-8 JSON text, nested at most `levels` deep. Raises MalformedJson."""
     value = _read(text)
     if text.count(b"[") + text.count(b"{") > levels and _deeper(value, levels):
@@ -50,7 +53,7 @@ def dumps(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def _read(text: bytes) -> Any:  # noqa: ANN401 - JSON is any value
+def _read(text: bytes) -> Any:
     if _LONG_NUMBER not in text.translate(_FLATTENED):
         try:
             return orjson.loads(text)

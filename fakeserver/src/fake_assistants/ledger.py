@@ -6,13 +6,11 @@ from collections.abc import Iterator
 import attrs
 
 from fake_assistants.exchange import Pairs, Request
+from fake_assistants.masking import Mask
 from fake_assistants.shelf import Obj
 
 # A server that runs for days must not grow without end.
 KEPT = 100_000
-
-_SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
-_MASK = "***"
 
 
 @attrs.frozen
@@ -57,24 +55,9 @@ class Ledger:
 
     def note(self, request: Request, status: int) -> None:
         """Write a request down, with everything that could be a key masked."""
-        key = bearer(request) or ""
-        query = tuple((name, _masked(name, value, key)) for name, value in request.query)
-        self._entries.append(Entry(request.method, request.path, query, status))
+        mask = Mask(request)
+        self._entries.append(Entry(request.method, mask.text(request.path), mask.query(request.query), status))
 
     def clear(self) -> None:
         """Forget every entry."""
         self._entries.clear()
-
-
-def bearer(request: Request) -> str | None:
-    """The key of an Authorization header, None when there is no such header."""
-    header = request.headers.get("authorization")
-    if header is None:
-        return None
-    scheme, _, key = header.partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else header.strip()
-
-
-def _masked(name: str, value: str, key: str) -> str:
-    secret = name.lower() in _SECRET_NAMES or value.startswith("sk-") or (value == key != "")
-    return _MASK if secret else value

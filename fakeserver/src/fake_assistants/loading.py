@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import MalformedJson, loads
+from fake_assistants.jsontext import OBJECT_LEVELS, MalformedJson, loads
 from fake_assistants.shelf import Obj
 from fake_assistants.state import State, empty
 
 
-def read(text: bytes) -> Any:  # noqa: ANN401 - a state is checked where it is put in
+def read(text: bytes) -> Any:
     """The state that a file holds. Raises BadInput with the path or the line.
 
     An export's first line is a JSON object with a `thread_id`; anything else is read as one JSON state.
@@ -54,7 +54,7 @@ def _messages(text: bytes) -> Iterator[Obj]:
 
 def _message(line: bytes, where: str) -> Obj:
     try:
-        row = loads(line)
+        row = loads(line, levels=OBJECT_LEVELS + 1)  # the message stands in its line
     except MalformedJson as error:
         raise BadInput(f"not JSON: {error}", where) from None
     if not isinstance(row, dict):

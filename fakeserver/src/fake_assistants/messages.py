@@ -1,11 +1,12 @@
 """The messages' room."""
 
-from fake_assistants import bodies, paging
+import fake_assistants.bodies as bodies
+import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
 from fake_assistants.lookup import found
 from fake_assistants.refusals import malformed_id, thread_full
-from fake_assistants.shelf import Obj
+from fake_assistants.shelf import Obj, Shelf
 
 
 def create(core: Core, call: Call) -> Obj:
@@ -66,10 +67,16 @@ def listing(core: Core, call: Call) -> Obj:
     run_id = call.request.asked("run_id")
     if run_id is None:
         return paging.page(shelf, ask)
-    page = paging.page(shelf, ask, keep=lambda message: message.get("run_id") == run_id)
-    if not page["data"] and not run_id.startswith(RUNS.prefix):
+    _check_run(core, shelf, run_id)
+    return paging.page(shelf, ask, keep=lambda message: message.get("run_id") == run_id)
+
+
+def _check_run(core: Core, shelf: Shelf, run_id: str) -> None:
+    """Refuse an id without its prefix, except one that a loaded state brought in."""
+    if run_id.startswith(RUNS.prefix) or core.world.find(RUNS, run_id):
+        return
+    if not any(message.get("run_id") == run_id for _, message in shelf.rows()):
         raise malformed_id("run_id", run_id, RUNS)
-    return page
 
 
 def delete(core: Core, call: Call) -> Obj:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from fake_assistants import refusals
+import fake_assistants.refusals as refusals
 from fake_assistants.exchange import Request
 from fake_assistants.kinds import Kind
 from fake_assistants.shelf import Obj, Shelf

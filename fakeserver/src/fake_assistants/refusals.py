@@ -33,7 +33,7 @@ def session_key_needed(method: str, path: str) -> Refused:
 
 
 def no_key() -> Refused:
-    """No Authorization header. Quoted."""
+    """No Authorization header, or none with a bearer token. Quoted."""
     text = (
         "You didn't provide an API key. You need to provide your API key in an Authorization header using "
         "Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) "
@@ -44,7 +44,7 @@ def no_key() -> Refused:
 
 
 def wrong_key(key: str) -> Refused:
-    """A key that is not known, masked as the real API masked it. Recorded."""
+    """A key that is not known, or an empty one; masked as the real API masked it. Recorded."""
     text = (
         f"Incorrect API key provided: {masked(key)}. "
         "You can find your API key at https://platform.openai.com/account/api-keys."
@@ -101,6 +101,11 @@ def malformed_json() -> Refused:
 def too_large(limit: int) -> Problem:
     """The body is larger than the skin takes. The fake's own."""
     return Problem(413, f"The request body is larger than {limit} bytes.", code="request_too_large")
+
+
+def stopping() -> Problem:
+    """The server ends before the request was all there. The fake's own."""
+    return Problem(503, "The fake is stopping.", type="server_error")
 
 
 # --- ids ------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from urllib.parse import unquote
 
 import attrs
 
-from fake_assistants import assistants, messages, threads
+import fake_assistants.assistants as assistants
+import fake_assistants.messages as messages
+import fake_assistants.threads as threads
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Request
 from fake_assistants.kinds import ASSISTANTS, MESSAGES, THREADS
@@ -34,6 +36,14 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
         "DELETE": messages.delete,
     },
 }
+
+
+_ROOTS = frozenset(pattern for pattern in ROUTES if pattern.count("/") == 2)
+
+
+def is_assistants(path: str) -> bool:
+    """Whether the path is one of the Assistants API or would be below one, known route or not."""
+    return "/".join(path.split("/")[:3]) in _ROOTS
 
 
 @attrs.frozen

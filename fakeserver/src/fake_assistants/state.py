@@ -57,7 +57,7 @@ def _objects(kind: Kind, given: object, parents: Mapping[str, None]) -> Iterator
         yield value
 
 
-def _check_object(kind: Kind, value: Any, parents: Mapping[str, None], where: str) -> None:  # noqa: ANN401 - JSON
+def _check_object(kind: Kind, value: Any, parents: Mapping[str, None], where: str) -> None:
     if not isinstance(value, dict):
         raise BadInput("expected an object", where)
     if not isinstance(value.get("id"), str):

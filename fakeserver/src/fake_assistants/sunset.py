@@ -44,6 +44,13 @@ class Sunset:
         """The plan in force."""
         return self._plan
 
+    @property
+    def left(self) -> SunsetPlan | None:
+        """The plan in force with the requests that are left; to follow it changes nothing."""
+        if self._plan is None or self._plan.after_requests is None:
+            return self._plan
+        return attrs.evolve(self._plan, after_requests=max(0, self._plan.after_requests - self._served))
+
     def follow(self, plan: SunsetPlan | None) -> None:
         """Put a plan in force; None lifts the sunset. Requests are counted from here."""
         self._plan = plan

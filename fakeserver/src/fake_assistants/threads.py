@@ -1,6 +1,7 @@
 """The threads' room."""
 
-from fake_assistants import bodies, messages
+import fake_assistants.bodies as bodies
+import fake_assistants.messages as messages
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import THREADS
 from fake_assistants.lookup import found
@@ -19,7 +20,7 @@ def create(core: Core, call: Call) -> Obj:
         "id": thread_id,
         "object": "thread",
         "created_at": core.clock.now(),
-        "metadata": body.get("metadata") or {},
+        "metadata": _metadata(core, body.get("metadata")),
         "tool_resources": kept(core, body.get("tool_resources")),
     }
     core.world.put(THREADS, thread)
@@ -40,7 +41,7 @@ def modify(core: Core, call: Call) -> Obj:
     """POST /threads/{thread_id}."""
     old = found(core, THREADS, call.ids["thread_id"])
     body = call.body(bodies.CHANGED_THREAD)
-    new = old | {key: value or {} for key, value in body.items()}
+    new = old | {key: _KEPT[key](core, value) for key, value in body.items()}
     core.world.put(THREADS, new)
     return new
 
@@ -50,6 +51,14 @@ def delete(core: Core, call: Call) -> Obj:
     old = found(core, THREADS, call.ids["thread_id"])
     core.world.delete(THREADS, old["id"])
     return {"id": old["id"], "object": "thread.deleted", "deleted": True}
+
+
+def _metadata(_: Core, given: Obj | None) -> Obj:
+    return given or {}
+
+
+# The fields that can be changed, each with how it is kept.
+_KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
 def listing(_: Core, call: Call) -> Obj:

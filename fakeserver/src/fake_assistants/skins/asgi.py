@@ -1,51 +1,50 @@
-"""The ASGI app: one catch-all over the core."""
+"""The ASGI app: one door to the core. Nothing else answers, whatever the target looks like."""
 
 import asyncio
-from typing import TypeAlias
+from urllib.parse import quote, unquote
 
-from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.refusals import too_large
+from fake_assistants.refusals import stopping, too_large
 from fake_assistants.skins.speaker import Speaker
 from fake_assistants.skins.transport import headers_of
-
-AsgiApp: TypeAlias = Starlette
 
 MAX_BODY = 512 * 1024 * 1024  # bytes: the documented limit of an uploaded file
 
 
-def app(speaker: Speaker, *, latency_ms: int = 0, max_body: int | None = None) -> AsgiApp:
-    """An app that answers every path and method from `speaker`."""
-    door = _Door(speaker, latency_ms / 1000, MAX_BODY if max_body is None else max_body)
-    return Starlette(routes=[Mount("/", app=door)])
+class AsgiApp:
+    """Answers every path and method from a speaker. `latency` is in seconds, `max_body` in bytes."""
 
-
-class _Door:
-    """One request in, one reply out."""
-
-    def __init__(self, speaker: Speaker, latency: float, max_body: int) -> None:
+    def __init__(self, speaker: Speaker, *, latency: float, max_body: int) -> None:
         self._speaker = speaker
         self._latency = latency
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        doors = {"http": self._http, "lifespan": _lifespan, "websocket": _no_websocket}
+        if scope["type"] not in doors:
+            raise ValueError(f"not an ASGI scope that the fake speaks: {scope['type']!r}")
+        await doors[scope["type"]](scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            body = await self._body(HttpRequest(scope, receive))
+            reply = await self._reply(scope, receive)
         except ClientDisconnect:
             return
-        if body is None:
-            problem = too_large(self._max_body)
-            reply = Reply(problem.status, (("content-type", "application/json"),), problem.body())
-        else:
-            reply = self._speaker.handle(_request(scope, body))
+        except asyncio.CancelledError:
+            reply = _own(stopping())  # a server that stops; raised on, it would print a traceback
+        await _send(reply, send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        body = await self._body(HttpRequest(scope, receive))
+        reply = _own(too_large(self._max_body)) if body is None else self._speaker.handle(_request(scope, body))
         if self._latency:
             await asyncio.sleep(self._latency)
-        await _send(reply, send)
+        return reply
 
     async def _body(self, request: HttpRequest) -> bytes | None:
         """The whole body, or None when it is larger than it may be."""
@@ -58,10 +57,42 @@ class _Door:
         return b"".join(chunks)
 
 
+def app(speaker: Speaker, *, latency_ms: int = 0, max_body: int | None = None) -> AsgiApp:
+    """An app that answers from `speaker`."""
+    return AsgiApp(speaker, latency=latency_ms / 1000, max_body=MAX_BODY if max_body is None else max_body)
+
+
+async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
+    """Nothing to start and nothing to stop, which a server wants to be told."""
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
+
+
+async def _no_websocket(_: Scope, receive: Receive, send: Send) -> None:
+    """Closed before it is open, which servers answer with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
+
+
+def _own(problem: Problem) -> Reply:
+    return Reply(problem.status, (("content-type", "application/json"),), problem.body())
+
+
 def _request(scope: Scope, body: bytes) -> Request:
-    target = scope["raw_path"] + b"?" + scope["query_string"]
+    target = f"{_path(scope)}?{scope.get('query_string', b'').decode('latin-1')}"
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-    return Request.of(scope["method"], target.decode("latin-1"), headers, body)
+    return Request.of(scope["method"], target, headers, body)
+
+
+def _path(scope: Scope) -> str:
+    """The path as on the wire, below the prefix at which the app is mounted."""
+    raw: bytes | None = scope.get("raw_path")  # optional in ASGI
+    path = quote(scope["path"], errors="replace") if raw is None else raw.decode("latin-1")
+    root: str = scope.get("root_path", "")
+    parts, depth = path.split("/"), root.count("/") + 1
+    is_below = root and unquote("/".join(parts[:depth])) == root
+    return "/" + "/".join(parts[depth:]) if is_below else path
 
 
 async def _send(reply: Reply, send: Send) -> None:

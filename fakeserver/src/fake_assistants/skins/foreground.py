@@ -1,5 +1,6 @@
 """A server in the foreground of a process, until a signal ends it."""
 
+import os
 import signal
 import sys
 from threading import Event
@@ -20,7 +21,15 @@ def serve_until_told(app: AsgiApp, *, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
     with serving(app, host=host, port=port, patience=_PATIENCE) as server:
-        sys.stdout.write(f"listening on {server.base_url}\n")
-        sys.stdout.flush()
+        _say(f"listening on {server.base_url}\n")
         while not told.is_set():
             told.wait(_GLANCE)
+
+
+def _say(line: str) -> None:
+    """Write to stdout at once. Where nobody reads it any more, whatever comes later goes nowhere."""
+    try:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,13 +1,19 @@
 """The mount: every httpx and httpx2 client of the process reaches the fake.
 
-respx does the patching, below the client, so `OpenAI()` of every major, sync and async, goes through it.
-Its own routers, which keep every call for ever, are not used: the mocker below asks the fake directly.
+It patches httpcore and httpcore2 below the client, so `OpenAI()` of every major, sync and async, goes through
+it; respx converts their requests and answers. Its routers, which keep every call for ever, are not used.
+
+Each mount is a layer of patches of its own, laid over whatever is there, and taken off again at its end. So
+the innermost wins: of two mounts the newer, under an outer `respx.mock` the fake, and inside the fake an inner
+`respx.mock`, whose passed-through requests come to the fake.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
-from typing import ClassVar, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, ClassVar, TypeVar
+from unittest.mock import patch
 
 try:
     import httpx
@@ -29,17 +35,34 @@ def _installed(targets: tuple[str, ...]) -> list[str]:
     return list(targets) if find_spec(library) else []
 
 
+class _Layer:
+    """One mount: who answers, and the patches that bring requests to it."""
+
+    def __init__(self, speaker: Speaker) -> None:
+        self.speaker = speaker
+        self.is_over = False
+        self.patches = ExitStack()
+        for target in FakeAssistantsMocker.targets:
+            method = "handle_async_request" if "._async." in target else "handle_request"
+            patching = patch(f"{target}.{method}", spec=True, new_callable=FakeAssistantsMocker.mock)
+            self.patches.enter_context(patching)
+
+
 class FakeAssistantsMocker(HTTPCoreMocker):
-    """Patches httpcore, and httpcore2 where it is installed. The name must be nobody else's."""
+    """Stands in for the methods of httpcore, and of httpcore2 where it is installed.
+
+    respx registers it by its name, which must be nobody else's. Its own way of patching is not used: it
+    leaves a method alone that is patched already.
+    """
 
     name = "fake-assistants"
     targets: ClassVar[list[str]] = _installed(_HTTPCORE) + _installed(_HTTPCORE2)
-    speakers: ClassVar[list[Speaker]] = []
+    layers: ClassVar[list[_Layer]] = []
 
     @classmethod
     def handler(cls, httpx_request: httpx.Request) -> httpx.Response:
         """Answer from the fake that was mounted last."""
-        reply = cls.speakers[-1].handle(from_httpx(httpx_request, httpx_request.content))
+        reply = cls.layers[-1].speaker.handle(from_httpx(httpx_request, httpx_request.content))
         return httpx.Response(reply.status, headers=headers_of(reply), content=reply.body)
 
     @classmethod
@@ -47,15 +70,31 @@ class FakeAssistantsMocker(HTTPCoreMocker):
         """The same, for async clients."""
         return cls.handler(httpx_request)
 
+    @classmethod
+    def mock(cls, spec: Any) -> Any:
+        """What stands in for `spec` while anything is mounted. It has the names that respx looks for."""
+        converting: Any = super().mock
+
+        async def handle_async_request(self: object, request: object) -> Any:
+            return await (answer if cls.layers else spec)(self, request)
+
+        def handle_request(self: object, request: object) -> Any:
+            return (answer if cls.layers else spec)(self, request)
+
+        standing_in = handle_async_request if iscoroutinefunction(spec) else handle_request
+        answer = converting(standing_in)
+        return standing_in
+
 
 @contextmanager
 def mounted(speaker: AnySpeaker) -> Iterator[AnySpeaker]:
     """Answer every request of the process from `speaker`; of two that are mounted, the newer answers."""
-    FakeAssistantsMocker.speakers.append(speaker)
-    FakeAssistantsMocker.start()
+    layers = FakeAssistantsMocker.layers
+    layer = _Layer(speaker)
+    layers.append(layer)
     try:
         yield speaker
     finally:
-        FakeAssistantsMocker.speakers.remove(speaker)
-        if not FakeAssistantsMocker.speakers:
-            FakeAssistantsMocker.stop()
+        layer.is_over = True
+        while layers and layers[-1].is_over:  # a layer can only be taken off from the top
+            layers.pop().patches.close()

@@ -10,7 +10,7 @@ import uvicorn
 
 from fake_assistants.skins.asgi import AsgiApp
 
-# Open requests are given this long at the end, in seconds; idle connections are closed at once.
+# Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
 _GRACE = 1
 
 
@@ -40,6 +40,7 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                ws="none",
                 lifespan="off",
                 access_log=False,
                 log_config=None,
@@ -52,6 +53,12 @@ class _Uvicorn(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut off the requests that are still open: they wait for the rest of a body, or out a latency."""
+        for request in self.server_state.tasks:
+            request.cancel()
+        await super().shutdown(sockets)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ class Transport:
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
 
-    def handle_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's request
+    def handle_request(self, request: Any) -> Any:
         """Answer with the caller's own response class."""
         return _answer(self._speaker, request, request.read())
 
@@ -40,7 +40,7 @@ class AsyncTransport:
     def __init__(self, speaker: Speaker) -> None:
         self._speaker = speaker
 
-    async def handle_async_request(self, request: Any) -> Any:  # noqa: ANN401 - either library's request
+    async def handle_async_request(self, request: Any) -> Any:
         """Answer with the caller's own response class."""
         return _answer(self._speaker, request, await request.aread())
 
@@ -56,7 +56,7 @@ class AsyncTransport:
         return None
 
 
-def from_httpx(request: Any, body: bytes) -> Request:  # noqa: ANN401 - either library's request
+def from_httpx(request: Any, body: bytes) -> Request:
     """The exchange's request from either library's."""
     target = request.url.raw_path.decode("ascii")
     return Request.of(request.method, target, request.headers.multi_items(), body)
@@ -67,7 +67,7 @@ def headers_of(reply: Reply) -> list[tuple[str, str]]:
     return [*reply.headers, ("content-length", str(len(reply.body)))]
 
 
-def _answer(speaker: Speaker, request: Any, body: bytes) -> Any:  # noqa: ANN401 - either library's
+def _answer(speaker: Speaker, request: Any, body: bytes) -> Any:
     reply = speaker.handle(from_httpx(request, body))
     library = next(
         sys.modules[name]

@@ -1,0 +1,63 @@
+"""Masking: no key of a request is told on, wherever it stands and however it is spelled."""
+
+import re
+
+from fake_assistants.exchange import Pairs, Request
+
+_MASK = "***"
+
+_SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
+
+# Where a word begins: behind no letter or digit, or behind a percent-encoded character.
+_EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
+
+
+def _spelled(text: str) -> str:
+    """A pattern for a text in whichever spelling, each character plain or percent-encoded."""
+    return "".join(f"(?:{re.escape(one)}|(?i:{_percent(one)}))" for one in text)
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
+
+
+# What looks like a key: after a letter or digit only when it is long, so that "task-list" stays.
+_SK, _REST = _spelled("sk-"), r"(?:[\w-]|%[0-9a-fA-F]{2})"
+_LOOKS = rf"{_EDGE}{_SK}{_REST}+|{_SK}{_REST}{{16,}}"
+
+# A shorter key than this is masked only where it stands alone: "a" must not tear "assistants" apart.
+_LONG = 8
+
+
+def bearer(request: Request) -> str | None:
+    """The key of a bearer token, "" when it is empty; None when the request has no bearer token."""
+    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
+class Mask:
+    """What hides the secrets of one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._secrets = re.compile("|".join([*_own(request), _LOOKS]))
+
+    def text(self, text: str) -> str:
+        """A text without secrets."""
+        return self._secrets.sub(_MASK, text)
+
+    def query(self, query: Pairs) -> Pairs:
+        """Names and values without secrets; a name that promises one has its value hidden whole."""
+        return tuple((self.text(name), self._value(name, value)) for name, value in query)
+
+    def _value(self, name: str, value: str) -> str:
+        return _MASK if name.lower() in _SECRET_NAMES else self.text(value)
+
+
+def _own(request: Request) -> list[str]:
+    """Patterns for what the Authorization header holds, of whichever scheme."""
+    header = request.headers.get("authorization", "").strip()
+    key = header.partition(" ")[2].strip() or header
+    if not key or key.lower() == "bearer":
+        return []
+    pattern = _spelled(key)
+    return [pattern if len(key) >= _LONG else rf"{_EDGE}{pattern}(?![^\W_])"]
