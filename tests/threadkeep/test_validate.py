@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 import strategies
 from canned_threads import message
 from threadkeep.codec import encode
+from threadkeep.findings import Finding, Severity, is_whole
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
 from threadkeep.manifest import Ending, Manifest, Totals, build
 from threadkeep.mapping import from_message_json
-from threadkeep.validate import Finding, Severity, Vouchers, is_whole, validate
+from threadkeep.validate import Vouchers, validate
 
 HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
 

@@ -17,9 +17,9 @@ from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
 from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
+from threadkeep.findings import is_whole
 from threadkeep.outfiles import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
-from threadkeep.validate import is_whole
 
 __all__ = ["demo"]
 

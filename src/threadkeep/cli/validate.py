@@ -11,8 +11,9 @@ from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.words import print_json, shown
 from threadkeep.errors import OutputUnusable
+from threadkeep.findings import Finding, is_whole
 from threadkeep.outfiles import Paths, read_journal, read_manifest, read_partial
-from threadkeep.validate import Finding, Vouchers, is_whole
+from threadkeep.validate import Vouchers
 from threadkeep.validate import validate as check
 
 __all__ = ["findings_of", "print_findings", "validate"]
