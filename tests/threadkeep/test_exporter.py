@@ -332,6 +332,26 @@ async def test_an_answer_on_its_way_when_the_sunset_falls_is_still_taken(tmp_pat
     assert export.messages() == {"thread_b": threads["thread_b"]}
 
 
+async def test_nothing_more_is_asked_once_the_run_has_ended(tmp_path: Path) -> None:
+    """A page that arrives after the end is kept; the next one is not asked for."""
+    threads = threads_of(a=5, b=250)
+    server, asked = ThreadServer(threads), asyncio.Event()
+
+    async def answer(request: Any) -> Any:
+        if thread_of(request.url) == "thread_a":
+            await asked.wait()
+            return HTTP.Response(410)
+        asked.set()
+        for _ in range(50):  # long enough for the other worker to have dealt with the end
+            await asyncio.sleep(0)
+        return server(request)
+
+    export = await Export(tmp_path).run(list(threads), answer, concurrency=2)
+    assert len(server.asked) == 1
+    assert export.outcomes == {"thread_b": Outcome.PARTIAL}
+    assert export.messages(export.paths.partial) == {"thread_b": threads["thread_b"][:100]}
+
+
 async def test_a_cursor_that_is_gone_is_no_missing_thread(tmp_path: Path) -> None:
     """A 404 about a message fails its thread; nothing says that the thread does not exist."""
     threads = threads_of(a=250, b=1)

@@ -144,3 +144,10 @@ def test_the_digest_depends_on_the_order() -> None:
     a, b = (Entry(thread_id=f"thread_{name}", outcome=Outcome.COMPLETE, sha256=name * 64) for name in "ab")
     forward, backward = (claims(fold(written(list(order))), listed=2).digest for order in ((a, b), (b, a)))
     assert forward != backward
+
+
+def test_a_manifest_counts_every_outcome() -> None:
+    """One that is left out is not zero."""
+    manifest = build(HEADER, fold(written([])), Ending(finished_at="now", listed=0, ended_by=None), {})
+    with pytest.raises(ValueError, match="an outcome is missing"):
+        read(dumps_pretty({**to_json(manifest), "outcomes": {"complete": 0}}))

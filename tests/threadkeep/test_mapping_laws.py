@@ -166,6 +166,40 @@ def test_a_part_of_another_shape_is_kept_as_unknown(part: Any) -> None:
     assert record.text == ""
 
 
+@pytest.mark.parametrize(
+    ("given_time", "expected"),
+    [
+        (1774963800, 1774963800),
+        (1774963800.0, 1774963800),
+        (1.5, None),
+        (True, None),
+        ("1774963800", None),
+        (None, None),
+    ],
+)
+def test_only_a_whole_number_is_a_time(given_time: object, expected: int | None) -> None:
+    """The message keeps what was given, of whatever type."""
+    record = from_message_json({"id": "m", "thread_id": "t", "created_at": given_time}, assistant_id=ASSISTANT)
+    assert record.created_at == expected
+    assert json.dumps(to_message_json(record)["created_at"]) == json.dumps(given_time)
+
+
+def test_a_text_without_annotations_is_a_text() -> None:
+    """Absent and null mean none."""
+    content = [{"type": "text", "text": {"value": "a"}}, {"type": "text", "text": {"value": "b", "annotations": None}}]
+    record = from_message_json({"id": "m", "thread_id": "t", "content": content}, assistant_id=ASSISTANT)
+    assert record.parts == (TextPart("a"), TextPart("b"))
+
+
+def test_a_nesting_too_deep_to_look_through_is_refused() -> None:
+    """In words, not as a RecursionError."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        jsontext.refuse_nan(deep)
+
+
 def test_a_record_of_a_flat_line_does_not_pretend_to_carry_its_message() -> None:
     """What a flat line has lost cannot be asked for, and its absence has a name."""
     flat = encode(from_message_json({"id": "m", "thread_id": "t"}, assistant_id=ASSISTANT), flat=True)

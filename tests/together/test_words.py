@@ -1,5 +1,7 @@
 """What people read: findings in words, long lists cut short, and damaged files beside an export."""
 
+import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,58 @@ def test_an_export_that_was_ended_is_told_by_status(
     assert done.code == 1
     assert "the run was ended: the Assistants API at" in done.err
     assert "threads unfinished" in done.out
+
+
+def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit 5, in words."""
+
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys.modules["threadkeep.cli.validate"], "print_json", full)
+    done = threadkeep("validate", out, "--json")
+    assert (done.code, done.err) == (5, "threadkeep: cannot write: No space left on device\n")
+
+
+def test_an_interruption_before_the_first_request_is_told(
+    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the ids are read nothing has begun; once it has, the files are brought to their end."""
+
+    class Keyboard:
+        @property
+        def buffer(self) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Keyboard())
+    done = threadkeep("export", "-", ASSISTANT, tmp_path / "o")
+    assert (done.code, done.err.strip()) == (130, "threadkeep: interrupted")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
+    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 130, and status knows."""
+
+    async def interrupted(*_arguments: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("threadkeep.cli.job._export", interrupted)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    (tmp_path / "ids.txt").write_text("thread_a")
+    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    assert done.code == 130
+    assert "interrupted (1 threads have no outcome)" in done.err
+    assert "the run was ended: interrupted" in threadkeep("status", tmp_path / "o").err
+
+
+def test_closed_standard_input_is_told(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to read ids from."""
+    monkeypatch.setattr("sys.stdin", None)
+    done = threadkeep("export", "-", ASSISTANT, tmp_path / "o")
+    assert done.code == 2
+    assert "standard input is closed" in done.err
 
 
 def test_the_console_is_not_told_what_it_would_obey(base_url: str, threadkeep: Run, tmp_path: Path) -> None:

@@ -34,10 +34,9 @@ for _command in (export, validate, status, assistants, demo):
 
 def main() -> None:
     """Run the command line; ends the process with one of the codes of `Exit`."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            # An id in letters that the console has not must not end a run.
-            stream.reconfigure(errors="backslashreplace")
+    # An id in letters that the console has not must not end a run.
+    for stream in [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, TextIOWrapper)]:
+        stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

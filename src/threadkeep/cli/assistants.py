@@ -1,7 +1,7 @@
 """``threadkeep assistants``: which assistants there are, for the ASSISTANT_ID of an export."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -17,7 +17,11 @@ __all__ = ["assistants"]
 @click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own.")
 def assistants(base_url: str | None) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
-    for assistant in asyncio.run(_listed(base_url)):
+    return _print(asyncio.run(_listed(base_url)))
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> int:
+    for assistant in rows:
         name = assistant.get("name")
         click.echo(f"{shown(assistant['id'])}\t{shown(name) if isinstance(name, str) else ''}")
     return Exit.WHOLE

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from threadkeep.cli.exits import Exit
-from threadkeep.cli.job import Job, run_job
+from threadkeep.cli.inputs import load_ids
+from threadkeep.cli.job import Job, Result, run_job
 from threadkeep.cli.validate import findings_of, print_findings
 from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
@@ -35,29 +36,40 @@ _THREADS, _MESSAGES = 40, 120
 def demo(folder: Path | None) -> int:
     """Export a made-up world from a fake Assistants API on this machine, and validate the export."""
     fake_assistants = _fake_assistants()
+    folder = _made(folder)
+    world = fake_assistants.demo_world(_THREADS, _MESSAGES)
+    return _tell(folder, _exported(folder, world, fake_assistants.FakeAssistants()))
+
+
+def _made(folder: Path | None) -> Path:
     folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputUnusable(f"{folder}: {error.strerror or error}") from None
-    ids_file, out = folder / "thread_ids.txt", folder / "out.ndjson"
-    fake = fake_assistants.FakeAssistants()
-    world = fake_assistants.demo_world(_THREADS, _MESSAGES)
-    fake.load(world)
+    return folder
+
+
+def _exported(folder: Path, world: Any, fake: Any) -> Result:
     ids = tuple(thread["id"] for thread in world["threads"])
-    ids_file.write_text("".join(f"{thread_id}\n" for thread_id in ids))
+    (folder / "thread_ids.txt").write_text("".join(f"{thread_id}\n" for thread_id in ids))
+    fake.load(world)
     with fake.serve() as server:
         click.echo(f"a fake Assistants API with {len(ids)} threads is listening on {server.base_url}")
         job = Job(
             ids=ids,
-            paths=Paths(out),
+            paths=Paths(folder / "out.ndjson"),
             options=Options(assistant_id=world["assistants"][0]["id"]),
             base_url=server.base_url,
             api_key="sk-demo",
             fresh=True,
         )
-        result = run_job(job, show_progress=True)
-    findings = findings_of(out, ids=ids)
+        return run_job(job, show_progress=True)
+
+
+def _tell(folder: Path, result: Result) -> int:
+    out = result.paths.out
+    findings = findings_of(out, ids=load_ids(str(folder / "thread_ids.txt")).listed)
     print_summary(result.manifest.claims, result.problems, out=str(out))
     _print_parts(out)
     print_findings(out, findings)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from threadkeep.cli.inputs import OUT, load_ids
-from threadkeep.cli.job import Job, run_job
+from threadkeep.cli.job import Job, Result, run_job
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
 from threadkeep.outfiles import Paths
@@ -62,11 +62,14 @@ def export(
     )
     if not job.ids:
         complain(f"no thread ids in {thread_ids}: the export will be empty")
-    result = run_job(job, show_progress=not quiet and not as_json)
+    return _tell(run_job(job, show_progress=not quiet and not as_json), as_json=as_json, quiet=quiet)
+
+
+def _tell(result: Result, *, as_json: bool, quiet: bool) -> int:
     if as_json:
         print_json(result.as_json())
     elif not quiet:
-        print_summary(result.manifest.claims, result.problems, out=str(out))
+        print_summary(result.manifest.claims, result.problems, out=str(result.paths.out))
     return result.report_ending()
 
 
