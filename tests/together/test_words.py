@@ -8,6 +8,7 @@ import pytest
 
 from command import Run
 from fake_assistants import FakeAssistants
+from threadkeep.errors import ApiGone
 
 ASSISTANT = "asst_abc123"
 
@@ -115,6 +116,23 @@ def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
     assert done.code == 130
     assert "interrupted (1 threads have no outcome)" in done.err
     assert "the run was ended: interrupted" in threadkeep("status", tmp_path / "o").err
+
+
+def test_an_end_right_at_the_start_still_leaves_a_manifest(
+    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what ended it."""
+
+    async def ended(*_arguments: object) -> None:
+        raise ApiGone("the Assistants API at http://here/v1 is gone: it is over")
+
+    monkeypatch.setattr("threadkeep.cli.job._export", ended)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    (tmp_path / "ids.txt").write_text("thread_a")
+    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    assert done.code == 3
+    assert "is gone: it is over (1 threads have no outcome)" in done.err
+    assert "the run was ended: the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").err
 
 
 def test_closed_standard_input_is_told(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
