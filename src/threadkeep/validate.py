@@ -166,4 +166,4 @@ def _unfinished(vouchers: Vouchers) -> Iterator[Finding]:
     """Without the ids, only the manifest knows how many threads never had their turn."""
     left = vouchers.manifest.claims.totals.unfinished if vouchers.manifest is not None else 0
     if vouchers.ids is None and left > 0:
-        yield error("not_exported", f"{left} wanted threads have no outcome (--ids names them)")
+        yield error("not_exported", f"wanted threads without outcome: {left} (--ids names them)")

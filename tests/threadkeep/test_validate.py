@@ -180,7 +180,7 @@ def test_threads_that_never_had_their_turn_are_counted_by_the_manifest() -> None
     """Also without the ids file."""
     (row,) = made({"thread_a": []}, listed=5).check()
     assert row.code == "not_exported"
-    assert row.message.startswith("4 wanted threads")
+    assert row.message.startswith("wanted threads without outcome: 4")
 
 
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:

@@ -75,8 +75,9 @@ class Result:
     def report_ending(self) -> Exit:
         """Say what ended the run before its time, if anything did, and give the exit code."""
         if self.ended_by is not None:
-            left = self.manifest.claims.totals.unfinished
-            complain(f"{self.ended_by} ({left} threads have no outcome)", exit_for(self.ended_by)[1])
+            totals = self.manifest.claims.totals
+            left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
+            complain(f"{self.ended_by} ({left})", exit_for(self.ended_by)[1])
         return self.code
 
 
