@@ -38,12 +38,12 @@ _EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
     AccessRefused: (Exit.REFUSED, "Check OPENAI_API_KEY and what the key is allowed to do."),
     ServerUnreachable: (
         Exit.INCOMPLETE,
-        "Check the address and the network, then export again with --fresh.",
+        "Check the address and the network.",
     ),
     MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
     UnreadableIds: (Exit.USAGE, "Give a text file with one thread id a line."),
     OutputUnusable: (Exit.OUTPUT, ""),
-    Interrupted: (Exit.INTERRUPTED, "What was complete is in the export; --fresh begins anew and keeps it."),
+    Interrupted: (Exit.INTERRUPTED, "What was complete is in the export."),
 }
 
 

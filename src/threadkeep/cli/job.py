@@ -77,7 +77,8 @@ class Result:
         if self.ended_by is not None:
             totals = self.manifest.claims.totals
             left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
-            complain(f"{self.ended_by} ({left})", exit_for(self.ended_by)[1])
+            again = "To export again, add --fresh: it keeps the files of this run under another name."
+            complain(f"{self.ended_by} ({left})", f"{exit_for(self.ended_by)[1]} {again}".lstrip())
         return self.code
 
 
