@@ -114,6 +114,21 @@ def _lift_sunset(order: _Order) -> object:
     return None
 
 
+def _script(order: _Order) -> object:
+    """In the form that PUT takes, without what is used up."""
+    return order.core.script.json()
+
+
+def _set_script(order: _Order) -> object:
+    order.core.script.set(_json(order.body))
+    return _script(order)
+
+
+def _clear_script(order: _Order) -> object:
+    order.core.script.clear()
+    return _script(order)
+
+
 def _requests(order: _Order) -> object:
     return [entry.json() for entry in order.core.ledger]
 
@@ -124,6 +139,7 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
     "/_fake/state": {"GET": _snapshot, "PUT": _replace, "PATCH": _merge},
     "/_fake/clock": {"GET": _clock, "PUT": _set_clock},
     "/_fake/sunset": {"GET": _sunset, "PUT": _set_sunset, "DELETE": _lift_sunset},
+    "/_fake/script": {"GET": _script, "PUT": _set_script, "DELETE": _clear_script},
     "/_fake/requests": {"GET": _requests},
 }
 

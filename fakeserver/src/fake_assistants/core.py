@@ -10,6 +10,7 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
+from fake_assistants.script import Script
 from fake_assistants.shelf import Obj
 from fake_assistants.state import State, checked, empty
 from fake_assistants.sunset import Sunset
@@ -26,6 +27,7 @@ class Core:
     api_keys: frozenset[str] = frozenset()
     messages_per_thread: int = 100_000
     ledger: Ledger = attrs.field(factory=Ledger)
+    script: Script = attrs.field(factory=Script)
     world: World = attrs.field(factory=World)
     loaded: State = attrs.field(factory=empty)
 
@@ -50,21 +52,22 @@ class Core:
         self.loaded = first.snapshot()
 
     def reset(self) -> None:
-        """Back to the loaded state and to the clock, sunset and ids that the fake was made with."""
+        """Back to the loaded state and to what the fake was made with; script and ledger are cleared."""
         self.world = _built(self.loaded)
         self.ledger.clear()
+        self.script.clear()
         self.clock.restart()
         self.sunset.restart()
         self.ids.restart()
 
-    def headers(self) -> Pairs:
+    def headers(self, content_type: str = "application/json") -> Pairs:
         """The headers of an API answer, as recorded. Organization and project are the fake's own.
 
         Left out, though recorded: `server`, `cf-*` and `alt-svc`, which were the edge's, and
         `strict-transport-security`, which would turn a browser's later visits to this host to https.
         """
         return (
-            ("content-type", "application/json"),
+            ("content-type", content_type),
             ("x-content-type-options", "nosniff"),
             ("openai-version", "2020-10-01"),
             ("openai-organization", "fake-assistants"),

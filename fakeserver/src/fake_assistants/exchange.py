@@ -1,7 +1,7 @@
 """One exchange: a request in, a reply out. Bytes and text only, no library's own types."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -62,14 +62,40 @@ class Request:
         """The value of a query parameter; the last one when it is repeated, None when it is absent."""
         return dict(self.query).get(name)
 
+    def asked_all(self, name: str) -> tuple[str, ...]:
+        """Every value of a repeated query parameter, such as `include[]`."""
+        return tuple(value for key, value in self.query if key == name)
+
+
+@attrs.frozen
+class Pause:
+    """In a stream: so many seconds pass before the next chunk."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Cut:
+    """In a stream: here the connection breaks, and the client sees no proper end."""
+
+
+Chunk = bytes | Pause | Cut
+
 
 @attrs.frozen
 class Reply:
-    """What the fake answers. Skins add `content-length` and nothing else."""
+    """What the fake answers. Skins add `content-length` (streams have none) and nothing else.
+
+    `chunks` is a stream in place of the body; whoever takes from it moves the world on. After `delay` seconds
+    the answer begins, or, with `hang_up`, the connection is closed without any.
+    """
 
     status: int
     headers: Pairs = attrs.field(default=(), converter=_pairs)
     body: bytes = b""
+    chunks: Iterator[Chunk] | None = None
+    delay: float = attrs.field(default=0.0, kw_only=True)
+    hang_up: bool = attrs.field(default=False, kw_only=True)
 
     def header(self, name: str) -> str | None:
         """The value of one header, by its lower-case name."""

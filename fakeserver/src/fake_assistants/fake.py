@@ -17,6 +17,7 @@ from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
 from fake_assistants.skins.lock import new_lock
+from fake_assistants.script import Script
 from fake_assistants.state import State
 from fake_assistants.sunset import Sunset, SunsetPlan
 
@@ -68,6 +69,17 @@ class FakeAssistants:
     def sunset(self) -> Sunset:
         """The sunset: `now`, `at`, `after_requests`, `lift`."""
         return self._core.sunset
+
+    @property
+    def script(self) -> Script:
+        """What the model answers: `set`, `when`, `clear`; a script may also be assigned."""
+        return self._core.script
+
+    @script.setter
+    def script(self, given: Mapping[str, Any]) -> None:
+        script = _plain(given)
+        with self._lock:
+            self._core.script.set(script)
 
     @property
     def requests(self) -> Ledger:
@@ -155,7 +167,7 @@ def _bytes(source: bytes | str | Path) -> bytes:
     return source if isinstance(source, bytes) else Path(source).read_bytes()
 
 
-def _plain(given: Mapping[str, list[dict[str, Any]]]) -> Any:
+def _plain(given: Mapping[str, Any]) -> Any:
     """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON."""
     try:
         copy = loads(dumps(dict(given)))

@@ -12,7 +12,7 @@ from fake_assistants.envelope import Problem, Refused
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
 from fake_assistants.masking import bearer
-from fake_assistants.routes import PATH_IDS, is_assistants, match
+from fake_assistants.routes import PATH_IDS, Answer, is_assistants, match
 
 # Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
 _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("vary", "Origin"))
@@ -32,12 +32,19 @@ def _answer(core: Core, request: Request) -> Reply:
             return _silence(core)
         route = match(request)
         _check_key(core, request)
-        core.sunset.count()
-        _check_beta(request)
+        if route.is_assistants:
+            core.sunset.count()
+            _check_beta(request)
         _check_ids(core, route.ids)
-        return Reply(200, core.headers(), dumps(route.handler(core, Call(request, route.ids))))
+        return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
         return _refusal(core, refusal.problem)
+
+
+def _reply(core: Core, answer: Answer) -> Reply:
+    if isinstance(answer, Reply):
+        return answer
+    return Reply(200, core.headers(), answer if isinstance(answer, bytes) else dumps(answer))
 
 
 def _refusal(core: Core, problem: Problem) -> Reply:
@@ -73,6 +80,6 @@ def _check_ids(core: Core, ids: Mapping[str, str]) -> None:
     """Refuse ids without their prefix (recorded), except those that a loaded state brought in."""
     for param, value in ids.items():
         kind = PATH_IDS[param]
-        parent = ids["thread_id"] if kind.parent else ""
+        parent = ids.get(kind.parent or "", "")
         if not value.startswith(kind.prefix) and core.world.find(kind, value, parent) is None:
             raise refusals.malformed_id(param, value, kind)

@@ -53,6 +53,15 @@ def dumps(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
+def dumps_compact(value: object) -> bytes:
+    """Write a JSON value on one line without blanks, raw UTF-8, as the real API does in streams. Raises as `dumps`."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return text.encode("utf-8", "backslashreplace")
+
+
 def _read(text: bytes) -> Any:
     if _LONG_NUMBER not in text.translate(_FLATTENED):
         try:

@@ -9,18 +9,22 @@ import fake_assistants.assistants as assistants
 import fake_assistants.messages as messages
 import fake_assistants.threads as threads
 from fake_assistants.core import Call, Core
-from fake_assistants.exchange import Request
+from fake_assistants.exchange import Reply, Request
 from fake_assistants.kinds import ASSISTANTS, MESSAGES, THREADS
 from fake_assistants.refusals import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
-Handler = Callable[[Core, Call], Obj]
+# An object goes out as JSON, bytes are JSON already, and a reply is sent as it is.
+Answer = Obj | bytes | Reply
+Handler = Callable[[Core, Call], Answer]
 
 # Ids in a path, each with the kind it names.
 PATH_IDS = {"assistant_id": ASSISTANTS, "thread_id": THREADS, "message_id": MESSAGES}
 
-# Every route here belongs to the Assistants API: it wants the beta header and falls silent at the sunset.
-ROUTES: Mapping[str, Mapping[str, Handler]] = {
+Table = Mapping[str, Mapping[str, Handler]]
+
+# The Assistants API: these routes want the beta header and fall silent at the sunset.
+ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
         "GET": assistants.retrieve,
@@ -37,8 +41,12 @@ ROUTES: Mapping[str, Mapping[str, Handler]] = {
     },
 }
 
+# What goes on after the sunset.
+OTHER_ROUTES: Table = {}
 
-_ROOTS = frozenset(pattern for pattern in ROUTES if pattern.count("/") == 2)
+ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
+
+_ROOTS = frozenset(pattern for pattern in ASSISTANTS_ROUTES if pattern.count("/") == 2)
 
 
 def is_assistants(path: str) -> bool:
@@ -52,19 +60,19 @@ class Match:
 
     handler: Handler
     ids: Mapping[str, str]
+    is_assistants: bool
 
 
 def match(request: Request) -> Match:
     """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
     parts = request.path.split("/")
+    known = False
     for pattern, methods in _BY_LENGTH.get(len(parts), ()):
         ids = _ids(pattern, parts)
-        if ids is None:
-            continue
-        if request.method not in methods:
-            raise wrong_method(request.method, request.path)
-        return Match(methods[request.method], ids)
-    raise invalid_url(request.method, request.path)
+        known = known or ids is not None
+        if ids is not None and request.method in methods:
+            return Match(methods[request.method], ids, is_assistants(request.path))
+    raise (wrong_method if known else invalid_url)(request.method, request.path)
 
 
 def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.kinds import KINDS, THREADS, Kind
+from fake_assistants.kinds import KINDS, MESSAGES, THREADS, Kind
 from fake_assistants.shelf import Obj
 
 State = dict[str, list[Obj]]
@@ -20,8 +20,9 @@ def empty() -> State:
 
 
 def parent_of(kind: Kind, value: Obj) -> str:
-    """The id of the thread on whose shelf the object stands; "" for what stands in no thread."""
-    return value[kind.parent] if kind.parent else ""
+    """The id of what the object stands in, such as its thread; "" for what stands alone or names no parent."""
+    parent = value.get(kind.parent) if kind.parent else None
+    return parent if isinstance(parent, str) else ""
 
 
 def checked(given: object, *, threads: Collection[str] = ()) -> State:
@@ -62,10 +63,10 @@ def _check_object(kind: Kind, value: Any, parents: Mapping[str, None], where: st
         raise BadInput("expected an object", where)
     if not isinstance(value.get("id"), str):
         raise BadInput("expected a string", f"{where}.id")
-    if kind.parent is None:
+    if kind is not MESSAGES:
         return
-    parent = value.get(kind.parent)
+    parent = value.get("thread_id")
     if not isinstance(parent, str):
-        raise BadInput("expected a string", f"{where}.{kind.parent}")
+        raise BadInput("expected a string", f"{where}.thread_id")
     if parent not in parents:
-        raise BadInput(f"no thread {parent!r} in this state", f"{where}.{kind.parent}")
+        raise BadInput(f"no thread {parent!r} in this state", f"{where}.thread_id")

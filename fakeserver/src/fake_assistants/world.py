@@ -7,7 +7,7 @@ from itertools import count
 from operator import itemgetter
 
 from fake_assistants.ids import IdSource
-from fake_assistants.kinds import KINDS, MESSAGES, THREADS, Kind
+from fake_assistants.kinds import KINDS, THREADS, Kind
 from fake_assistants.shelf import Obj, Shelf
 from fake_assistants.state import State, parent_of
 
@@ -15,7 +15,7 @@ _place = itemgetter(0)
 
 
 class World:
-    """One shelf per kind, or per kind and thread for what stands in threads.
+    """One shelf per kind, or per kind and parent for what stands in something else.
 
     Places are dealt out by one counter for the whole world, so the order of insertion is known across
     threads too and a snapshot gives it back.
@@ -27,7 +27,7 @@ class World:
         self._used: set[str] = set()
 
     def shelf(self, kind: Kind, parent: str = "") -> Shelf:
-        """The shelf of a kind; `parent` is the thread's id for what stands in a thread."""
+        """The shelf of a kind; `parent` is the id of what its objects stand in, such as a thread."""
         return self._shelves[kind.name][parent]
 
     def find(self, kind: Kind, object_id: str, parent: str = "") -> Obj | None:
@@ -49,10 +49,15 @@ class World:
             self._used.add(value["id"])
 
     def delete(self, kind: Kind, object_id: str, parent: str = "") -> None:
-        """Take an object away; with a thread go its messages."""
+        """Take an object away, and with it all that stands in it."""
         self.shelf(kind, parent).delete(object_id)
-        if kind is THREADS:
-            self._shelves[MESSAGES.name].pop(object_id, None)
+        self._clear(kind, object_id)
+
+    def _clear(self, kind: Kind, object_id: str) -> None:
+        for inner in KINDS.values():
+            shelf = self._shelves[inner.name].pop(object_id, None) if inner.within is kind else None
+            for inner_id in () if shelf is None else shelf.ids:
+                self._clear(inner, inner_id)
 
     def mint(self, ids: IdSource, prefix: str) -> str:
         """A new id that nothing in this world has or had."""
