@@ -16,8 +16,8 @@ from fake_assistants.exchange import Reply, Request
 from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
-from fake_assistants.skins.lock import new_lock
 from fake_assistants.script import Script
+from fake_assistants.skins.lock import new_lock
 from fake_assistants.state import State
 from fake_assistants.sunset import Sunset, SunsetPlan
 

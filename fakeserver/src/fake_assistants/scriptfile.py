@@ -95,8 +95,7 @@ def _step(given: object, where: str) -> Step:
 def _reply(given: object, where: str) -> tuple[Obj, ...]:
     if isinstance(given, str):
         return (_text(given),)
-    parts = tuple(_part(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
-    return parts
+    return tuple(_part(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
 
 
 def _part(given: object, where: str) -> Obj:
