@@ -59,6 +59,11 @@ class Found:
             raise self.deviates(f"the key {name!r}")
         return Found(fields[name], self.asked, f"{self.where}.{name}")
 
+    def either(self, name: str, otherwise: object) -> "Found":
+        """The value of a key of this object, or something else where the key is absent."""
+        there = name in self._a(dict, "an object")
+        return self[name] if there else Found(otherwise, self.asked, f"{self.where}.{name}")
+
     def rows(self, least: int = 0) -> list["Found"]:
         """The items of this array, at least so many."""
         items = self._a(list, "an array")

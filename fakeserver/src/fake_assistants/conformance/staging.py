@@ -76,10 +76,10 @@ def calling(api: Api, calls: int = 1) -> Iterator[Found]:
         yield api.until(run_path(made), ("requires_action", *TERMINAL))
 
 
-def calls_of(made: Found) -> list[Found]:
+def calls_of(made: Found, least: int = 1) -> list[Found]:
     """The function calls that a run waits for."""
     made["status"].same("requires_action")
-    return made["required_action"]["submit_tool_outputs"]["tool_calls"].rows(1)
+    return made["required_action"]["submit_tool_outputs"]["tool_calls"].rows(least)
 
 
 def submit(api: Api, made: Found, output: str = "sunny") -> Found:

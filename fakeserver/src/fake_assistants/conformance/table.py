@@ -4,8 +4,12 @@ import fake_assistants.conformance.assistants as assistants
 import fake_assistants.conformance.errors as errors
 import fake_assistants.conformance.messages as messages
 import fake_assistants.conformance.paging as paging
+import fake_assistants.conformance.runs as runs
+import fake_assistants.conformance.steps as steps
+import fake_assistants.conformance.streaming as streaming
 import fake_assistants.conformance.sunset as sunset
 import fake_assistants.conformance.threads as threads
+import fake_assistants.conformance.tools as tools
 import fake_assistants.conformance.validation as validation
 import fake_assistants.conformance.wire as wire
 from fake_assistants.conformance.case import Case
@@ -18,5 +22,9 @@ CASES: tuple[Case, ...] = (
     *paging.CASES,
     *errors.CASES,
     *validation.CASES,
+    *runs.CASES,
+    *steps.CASES,
+    *tools.CASES,
+    *streaming.CASES,
     *sunset.CASES,
 )
