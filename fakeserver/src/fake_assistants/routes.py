@@ -31,7 +31,7 @@ PATH_IDS = {
 
 Table = Mapping[str, Mapping[str, Handler]]
 
-# The Assistants API: these routes want the beta header and fall silent at the sunset.
+# The Assistants API: these routes want the beta header and fall silent at the sunset. The first that fits answers.
 ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
@@ -40,6 +40,7 @@ ASSISTANTS_ROUTES: Table = {
         "DELETE": assistants.delete,
     },
     "/v1/threads": {"GET": threads.listing, "POST": threads.create},
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}": {"GET": threads.retrieve, "POST": threads.modify, "DELETE": threads.delete},
     "/v1/threads/{thread_id}/messages": {"GET": messages.listing, "POST": messages.create},
     "/v1/threads/{thread_id}/messages/{message_id}": {
@@ -47,7 +48,6 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
-    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
     "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
     "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},

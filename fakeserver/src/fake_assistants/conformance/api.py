@@ -128,7 +128,7 @@ class Api:
         try:
             yield
         finally:
-            self.control("PUT", name, before)
+            self.control("DELETE" if before is None else "PUT", name, before).ok()
 
     # --- the end
 
