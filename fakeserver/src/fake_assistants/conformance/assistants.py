@@ -61,6 +61,7 @@ def search_echo(api: Api) -> None:
 def retrieve(api: Api) -> None:
     """Retrieve answers what create did."""
     made = api.post("/assistants", {"model": api.model, "description": "d", "metadata": {"a": "1"}}).ok()
+    made.has(object="assistant", description="d", metadata={"a": "1"})
     api.get(f"/assistants/{made['id'].text()}").ok().same(made.value)
 
 

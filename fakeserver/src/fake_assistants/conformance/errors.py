@@ -30,10 +30,11 @@ _WRONG_KEY = (
 
 def envelope(api: Api) -> None:
     """An error is one object with message, type, param and code, in this order, null where there is none."""
-    body = api.get(f"/threads/thread_{_NOBODY}").json()
+    answer = api.get(f"/threads/thread_{_NOBODY}")
+    answer.refused(404)
+    body = answer.json()
     body.keys(("error",))
     body["error"].keys(ENVELOPE)
-    body["error"].has(param=None, code=None)
 
 
 # --- what does not exist ---------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def unlocked(api: Api) -> None:
     path = staging.thread(api, "Hello")
     chosen = staging.assistant(api)
     staging.finished(api, path, assistant_id=chosen)
-    staging.message(api, path, content="And again.")
+    staging.message(api, path, content="And again.")["object"].same("thread.message")
     staging.finished(api, path, assistant_id=chosen)["status"].same("completed")
 
 

@@ -70,6 +70,7 @@ def two_calls(api: Api) -> None:
 def waits(api: Api) -> None:
     """A run waits for its outputs however often it is read."""
     with staging.calling(api) as made:
+        staging.calls_of(made)
         for _ in range(3):
             api.get(staging.run_path(made)).ok().same(made.value)
 
