@@ -335,10 +335,10 @@ DUMB = {
 
 
 @pytest.mark.parametrize("name", DUMB)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_no_case_holds_for_a_server_that_always_says_the_same(case: Case, name: str) -> None:
+def test_no_case_holds_for_a_server_that_always_says_the_same(name: str) -> None:
     """A case that does would check nothing."""
-    assert check(case, saying(DUMB[name]), SETTING).outcome != "ok"
+    results = [check(case, saying(DUMB[name]), SETTING) for case in CASES]
+    assert [str(result.case) for result in results if result.outcome == "ok"] == []
 
 
 odd = st.recursive(
@@ -350,11 +350,11 @@ odd = st.recursive(
 )
 
 
-@given(st.lists(odd, min_size=1, max_size=5), st.sampled_from([200, 400, 404]), st.integers(0, len(CASES) - 1))
-def test_no_answer_upsets_the_suite(values: list[Any], code: int, index: int) -> None:
+@given(st.lists(odd, min_size=1, max_size=5), st.sampled_from([200, 400, 404]), st.sampled_from(CASES))
+def test_no_answer_upsets_the_suite(values: list[Any], code: int, case: Case) -> None:
     """Whatever JSON comes, a case deviates; nothing is raised."""
     answers = iterate(values)
-    assert check(CASES[index], lambda _: Reply(code, (), dumps(next(answers))), SETTING).outcome != "ok"
+    assert check(case, lambda _: Reply(code, (), dumps(next(answers))), SETTING).outcome != "ok"
 
 
 def iterate(values: list[Any]) -> Iterator[Any]:
@@ -365,16 +365,18 @@ def iterate(values: list[Any]) -> Iterator[Any]:
 STREAMS = [case for case in CASES if case.area == "streaming"]
 
 
-@given(st.lists(st.sampled_from(["thread.run.created", "thread.created", "error", "done", "", "x"]), max_size=4), odd)
-def test_no_stream_upsets_the_suite(names: list[str], value: Any) -> None:
+names = st.lists(st.sampled_from(["thread.run.created", "thread.created", "error", "done", "", "x"]), max_size=4)
+
+
+@given(names, odd, st.sampled_from([case for case in STREAMS if case.name != "refused"]))
+def test_no_stream_upsets_the_suite(names: list[str], value: Any, case: Case) -> None:
     """Nor any events, of any JSON."""
     told = [f"event: {name}\r\ndata: {dumps_compact(value).decode()}\r\n\r\n".encode() for name in names]
 
     def lie(_: Request, reply: Reply) -> Reply:
         return reply if reply.chunks is None else attrs.evolve(reply, chunks=iter(told))
 
-    for case in STREAMS:
-        assert (case.name == "refused") is (check(case, lying(lie), SETTING).outcome == "ok")
+    assert check(case, lying(lie), SETTING).outcome == "deviates"
 
 
 def test_a_stream_without_end_is_left() -> None:
@@ -420,15 +422,18 @@ def test_what_a_server_leaves_open_does_not_apply() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    """Threads, assistants and what is staged: the state after a run is the state before it."""
+    """Threads, assistants and what is staged: the world after a run is the world before it."""
     fake = honest()
     fake.script = {"default": [{"reply": "Mine."}]}
     fake.sunset.at(2**39)
-    before = (fake.state, fake.script.json(), fake.sunset.left)
+    before = staged(fake)
     run(fake.handle)
-    after = (fake.state, fake.script.json(), fake.sunset.left)
-    assert {name: rows for name, rows in after[0].items() if rows} == {}
-    assert after[1:] == before[1:]
+    assert staged(fake) == before
+
+
+def staged(fake: FakeAssistants) -> Any:
+    state = {name: rows for name, rows in fake.state.items() if rows}
+    return state, fake.script.json(), fake.sunset.left, fake.clock.now(), fake.clock.frozen
 
 
 @pytest.mark.parametrize(

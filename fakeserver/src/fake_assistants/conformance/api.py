@@ -87,7 +87,7 @@ class Api:
         read = events(answer)
         for event in read:
             if event.name == "thread.created":
-                self._made.append(f"/threads/{event.data['id'].text()}")
+                self.owns(f"/threads/{event.data['id'].text()}")
         return read
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None) -> Answer:
@@ -132,6 +132,10 @@ class Api:
 
     # --- the end
 
+    def owns(self, path: str) -> None:
+        """Remember what was created on the way."""
+        self._made.append(path)
+
     def tidy(self) -> None:
         """Delete what was created; what cannot be deleted stays."""
         while self._made:
@@ -143,7 +147,7 @@ class Api:
         with suppress(MalformedJson):
             made = loads(reply.body) if key and reply.chunks is None else None
             if isinstance(made, dict) and isinstance(made.get(key), str):
-                self._made.append(f"{parent}/{made[key]}")
+                self.owns(f"{parent}/{made[key]}")
 
 
 def has_control(send: Port) -> bool:

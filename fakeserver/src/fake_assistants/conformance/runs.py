@@ -245,8 +245,8 @@ def expired(api: Api) -> None:
     """A run whose outputs are not handed in within 600 seconds expires."""
     with staging.calling(api) as made:
         staging.calls_of(made)
-        api.control("PUT", "clock", {"advance": 601}).ok()
-        api.until(staging.run_path(made), staging.TERMINAL)["status"].same("expired")
+        with api.staged("clock", {"advance": 601}):
+            api.until(staging.run_path(made), staging.TERMINAL)["status"].same("expired")
 
 
 def by_reads(api: Api) -> None:

@@ -62,6 +62,7 @@ def vector_stores(api: Api) -> None:
     wanted: dict[str, Any] = {"file_search": {"vector_stores": [{"file_ids": []}]}}
     made = api.post("/threads", {"tool_resources": wanted}).ok()
     store = made["tool_resources"]["file_search"]["vector_store_ids"].only()
+    api.owns(f"/vector_stores/{store.text()}")
     store.like("vs_[0-9a-f]{32}", "vs_ and 32 hexadecimal digits")
     made["tool_resources"].same({"file_search": {"vector_store_ids": [store.value]}})
 
