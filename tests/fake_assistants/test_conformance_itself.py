@@ -1,5 +1,6 @@
 """The conformance suite can fail: small lies of a server are found, each by the case that is meant for it."""
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +31,6 @@ from fake_assistants.conformance.events import events
 from fake_assistants.conformance.suite import check, selected
 from fake_assistants.exchange import Chunk, Cut, Pause
 from fake_assistants.jsontext import dumps, dumps_compact
-from strategies import json_values
 
 KEY = "sk-conformance"
 SETTING = Setting(key=KEY, control=True, polls=5)
@@ -341,12 +341,12 @@ def test_no_case_holds_for_a_server_that_always_says_the_same(name: str) -> None
     assert [str(result.case) for result in results if result.outcome == "ok"] == []
 
 
+WORDS = ["", "x", "é\n", "thread_1", "run_1", "completed", "requires_action", "list"]
+NAMES = ["id", "thread_id", "status", "object", "data", "error", "usage", "content", "delta", "type"]
 odd = st.recursive(
-    json_values,
-    lambda inner: st.dictionaries(
-        st.sampled_from(["id", "thread_id", "status", "object", "data", "error", "usage", "tools", "content"]),
-        inner | st.sampled_from(["thread_1", "completed", "requires_action", "list", []]),
-    ),
+    st.sampled_from([None, True, 0, -1, 1.5, 2**70, *WORDS]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=3),
+    max_leaves=4,
 )
 
 
@@ -355,6 +355,30 @@ def test_no_answer_upsets_the_suite(values: list[Any], code: int, case: Case) ->
     """Whatever JSON comes, a case deviates; nothing is raised."""
     answers = iterate(values)
     assert check(case, lambda _: Reply(code, (), dumps(next(answers))), SETTING).outcome != "ok"
+
+
+places = st.lists(st.integers(0, 30), min_size=1, max_size=6)
+
+
+@given(st.integers(0, 12), places, odd, st.sampled_from(CASES))
+def test_no_odd_value_upsets_the_suite(at: int, place: list[int], value: Any, case: Case) -> None:
+    """One answer has something odd somewhere: at most the case deviates."""
+    answers = itertools.count()
+    change = of_json(lambda _, body: with_odd(body, place, value))
+    result = check(
+        case, lying(lambda request, reply: change(request, reply) if next(answers) == at else reply), SETTING
+    )
+    assert result.outcome in {"ok", "deviates"}
+
+
+def with_odd(value: Any, place: list[int], odd: Any) -> Any:
+    """The value with something else at a place; a number picks a key or an item."""
+    if not place or not isinstance(value, dict | list) or not value:
+        return odd
+    names = list(value) if isinstance(value, dict) else list(range(len(value)))
+    name = names[place[0] % len(names)]
+    value[name] = with_odd(value[name], place[1:], odd)
+    return value
 
 
 def iterate(values: list[Any]) -> Iterator[Any]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from fake_assistants.conformance.answer import Answer
 from fake_assistants.conformance.api import Api
-from fake_assistants.conformance.found import Found
+from fake_assistants.conformance.found import Found, NotApplicable
 
 TERMINAL = ("completed", "failed", "incomplete", "cancelled", "expired")
 
@@ -86,3 +87,10 @@ def submit(api: Api, made: Found, output: str = "sunny") -> Found:
     """Hand in the output of every call that a run waits for."""
     outputs = [{"tool_call_id": call["id"].text(), "output": output} for call in calls_of(made)]
     return api.post(f"{run_path(made)}/submit_tool_outputs", {"tool_outputs": outputs}).ok()
+
+
+def served(answer: Answer) -> Answer:
+    """The answer of a route beside the Assistants API. Raises NotApplicable where the server does not have it."""
+    if answer.status in {404, 405, 501}:
+        raise NotApplicable(f"{answer.asked} is answered {answer.status}: the server has no such route")
+    return answer

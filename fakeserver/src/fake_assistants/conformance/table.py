@@ -1,7 +1,10 @@
 """Every case, area by area."""
 
 import fake_assistants.conformance.assistants as assistants
+import fake_assistants.conformance.control as control
+import fake_assistants.conformance.conversations as conversations
 import fake_assistants.conformance.errors as errors
+import fake_assistants.conformance.files as files
 import fake_assistants.conformance.messages as messages
 import fake_assistants.conformance.paging as paging
 import fake_assistants.conformance.runs as runs
@@ -26,5 +29,8 @@ CASES: tuple[Case, ...] = (
     *steps.CASES,
     *tools.CASES,
     *streaming.CASES,
+    *files.CASES,
+    *conversations.CASES,
     *sunset.CASES,
+    *control.CASES,
 )
