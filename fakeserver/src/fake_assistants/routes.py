@@ -101,9 +101,14 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return ids
 
 
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
 def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in ROUTES.items():
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table
