@@ -79,20 +79,23 @@ class Core:
         return bool(key) and (not self.api_keys or key in self.api_keys)
 
     def twin(self) -> "Core":
-        """A core of its own that begins where this one stands; its reset goes back to that state and those plans."""
+        """A core of its own that begins where this one stands; its reset goes back to that state and those plans.
+
+        Nothing that can change is shared, so every part is named here.
+        """
         clock, state = self.clock.twin(), self.world.snapshot()
-        return attrs.evolve(
-            self,
+        return Core(
             clock=clock,
             ids=self.ids.twin(),
             sunset=self.sunset.twin(clock),
-            ledger=Ledger(),
+            api_keys=self.api_keys,
+            messages_per_thread=self.messages_per_thread,
             script=self.script.twin(),
             world=_built(state),
             loaded=state,
+            profile=self.profile,
             faults=self.faults.twin(),
             limit=self.limit and self.limit.twin(clock),
-            worlds=None,
         )
 
     def headers(self, content_type: str = "application/json") -> Pairs:
