@@ -61,6 +61,7 @@ CALLS = [
     ("GET", "/v1/assistants"),
     ("GET", "/v1/threads/thread_x"),
 ]
+anything = st.none() | st.integers() | st.text(max_size=3) | st.lists(json_values, max_size=2) | st.just([{"do": {}}])
 calls = st.lists(st.sampled_from(CALLS), max_size=15)
 
 
@@ -96,7 +97,7 @@ def test_the_same_plan_seed_and_calls_have_the_same_faults(plan: Plan, asked: An
     assert noted(first) == notes
 
 
-@given(plans, plans, st.recursive(json_values, lambda inner: st.lists(inner) | st.just({"do": {"status": 1}})))
+@given(plans, plans, anything)
 def test_a_plan_is_told_as_it_was_given(plan: Plan, other: Plan, anything: Any) -> None:
     """With nothing added; what is refused changes nothing, and names a path."""
     fake = FakeAssistants(faults=plan)
@@ -141,9 +142,9 @@ def test_the_first_rule_that_strikes_answers(plan: Plan, asked: list[tuple[str, 
 
 
 def fits(match: dict[str, Any], method: str, path: str) -> bool:
-    return (
+    return bool(
         match.get("method", method).upper() == method
-        and bool(re.search(match.get("path", ""), path))
+        and re.search(match.get("path", ""), path)
         and ("thread" not in match or f"/{match['thread']}/" in f"{path}/")
     )
 
@@ -499,6 +500,15 @@ def test_a_rewrite_that_finds_nothing_to_change_does_nothing() -> None:
         assert noted(fake) == [None] * (len(asked) + 1)
         told(fake, [("GET", f"{MESSAGES}?limit=2"), ("GET", f"{MESSAGES}?limit=2&after={IDS[58]}")])
         assert noted(fake).count(f"rewrite {rewrite}") == 1, rewrite
+
+
+def test_what_is_no_page_is_not_remembered() -> None:
+    """A text, or JSON of another shape, in a 200."""
+    for body in ("oops", [1], {"object": "list"}, {"object": "list", "data": [], "has_more": 0}):
+        told_once = {"match": {"times": 1}, "do": {"status": 200, "body": body}}
+        fake = faulty([told_once, {"do": {"rewrite": "repeat-page"}}])
+        told(fake, [("GET", MESSAGES)] * 3)
+        assert noted(fake) == ["status 200", None, "rewrite repeat-page"]
 
 
 def test_lists_are_not_mixed_up() -> None:

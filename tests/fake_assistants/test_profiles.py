@@ -129,7 +129,8 @@ def test_sunset_faults_and_ledger_work_the_same(foundry: FakeAssistants) -> None
     foundry.sunset.after_requests(1)
     assert [ask(foundry, "GET", path).status for _ in range(3)] == [500, 200, 410]
     assert b"Invalid URL" in ask(foundry, "GET", f"/v1/threads/{THREAD}").body
-    assert [(entry.path, entry.fault) for entry in foundry.requests][0] == (path, "status 500")
+    first = next(iter(foundry.requests))
+    assert (first.path, first.fault) == (path, "status 500")
 
 
 def test_the_api_key_header_is_masked_wherever_it_appears(foundry: FakeAssistants) -> None:

@@ -12,7 +12,7 @@ import attrs
 
 import fake_assistants.faultplan as faultplan
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.faultplan import Do, Rule
+from fake_assistants.faultplan import Do, Match, Rule
 from fake_assistants.plain import plain
 from fake_assistants.rewrites import REMEMBERING, Place, page_in, page_of, place_of
 from fake_assistants.shelf import Obj
@@ -44,9 +44,10 @@ class _Count:
 
 @attrs.frozen
 class _Course:
-    """A plan on its way: the count of each rule, and the last page of each list."""
+    """A plan on its way: the count of each rule, the last page of each list, and for which calls pages are kept."""
 
     counts: tuple[_Count, ...]
+    remembering: tuple[Match, ...]
     pages: OrderedDict[Place, bytes] = attrs.field(factory=OrderedDict)
 
 
@@ -92,11 +93,10 @@ class Faults:
 
     def remember(self, request: Request, reply: Reply) -> None:
         """Keep a page that was answered, where a rule may want it again."""
-        course, place = self._course, place_of(request)
-        rules = [count.rule for count in course.counts if count.rule.do.rewrite in REMEMBERING]
-        if not any(rule.match.fits(request) for rule in rules) or page_of(request, reply) is None:
+        wanted = any(match.fits(request) for match in self._course.remembering)
+        if not wanted or page_of(request, reply) is None:
             return
-        pages = course.pages
+        pages, place = self._course.pages, place_of(request)
         pages[place] = reply.body
         pages.move_to_end(place)
         if len(pages) > _LISTS:
@@ -108,8 +108,10 @@ class Faults:
         return None if body is None else page_in(body)
 
     def _follow(self, plan: list[Obj]) -> None:
-        counts = [_Count(rule=rule, position=position) for position, rule in enumerate(faultplan.rules(plan))]
-        self._course, self._given = _Course(tuple(counts)), plan
+        rules = faultplan.rules(plan)
+        counts = tuple(_Count(rule=rule, position=position) for position, rule in enumerate(rules))
+        remembering = tuple(rule.match for rule in rules if rule.do.rewrite in REMEMBERING)
+        self._course, self._given = _Course(counts, remembering), plan
 
     def _strikes(self, count: _Count) -> bool:
         match = count.rule.match
