@@ -61,7 +61,9 @@ CALLS = [
     ("GET", "/v1/assistants"),
     ("GET", "/v1/threads/thread_x"),
 ]
-anything = st.none() | st.integers() | st.text(max_size=3) | st.lists(json_values, max_size=2) | st.just([{"do": {}}])
+anything: st.SearchStrategy[Any] = (
+    st.none() | st.integers() | st.text(max_size=3) | st.lists(json_values, max_size=2) | st.just([{"do": {}}])
+)
 calls = st.lists(st.sampled_from(CALLS), max_size=15)
 
 
@@ -142,9 +144,9 @@ def test_the_first_rule_that_strikes_answers(plan: Plan, asked: list[tuple[str, 
 
 
 def fits(match: dict[str, Any], method: str, path: str) -> bool:
-    return bool(
-        match.get("method", method).upper() == method
-        and re.search(match.get("path", ""), path)
+    return (
+        bool(match.get("method", method).upper() == method)
+        and bool(re.search(match.get("path", ""), path))
         and ("thread" not in match or f"/{match['thread']}/" in f"{path}/")
     )
 
