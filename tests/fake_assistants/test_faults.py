@@ -147,13 +147,13 @@ def fits(match: dict[str, Any], method: str, path: str) -> bool:
     return (
         bool(match.get("method", method).upper() == method)
         and bool(re.search(match.get("path", ""), path))
-        and ("thread" not in match or f"/{match['thread']}/" in f"{path}/")
+        and match.get("thread", THREAD) in [*path.split("/"), *([] if "thread" in match else [THREAD])]
     )
 
 
 def due(match: dict[str, Any], call: int, struck: int) -> bool:
     if "nth" not in match:
-        return struck < match.get("times", 100)
+        return bool(struck < match.get("times", 100))
     firsts = match["nth"] if isinstance(match["nth"], list) else [match["nth"]]
     return any(call in range(first, first + match.get("times", 1)) for first in firsts)
 

@@ -46,6 +46,7 @@ steps = st.tuples(
             f"/threads/{THREAD}/messages",
             f"/threads/{THREAD}/messages?limit=3&order=asc&after={IDS[4]}",
             f"/threads/{THREAD}/messages/{IDS[7]}",
+            f"/threads/{THREAD}/runs",
             "/threads/undefined",
             "/threads/thread_x",
             "/nowhere",

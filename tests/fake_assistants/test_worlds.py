@@ -40,6 +40,9 @@ steps = st.sampled_from(
         ("PUT", "/_fake/script", {"default": [{"reply": "x"}]}),
         ("GET", "/_fake/script", None),
         ("GET", "/_fake/requests", None),
+        ("PUT", "/_fake/runs", {"progress": "immediate"}),
+        ("POST", f"/v1/threads/{THREAD}/runs", {"assistant_id": WORLD["assistants"][0]["id"]}),
+        ("GET", f"/v1/threads/{THREAD}/runs", None),
     ]
 )
 
@@ -66,8 +69,21 @@ def test_a_world_cannot_tell_that_there_are_others(asked: list[tuple[str, tuple[
 def test_every_part_of_a_core_is_a_worlds_own_or_cannot_change() -> None:
     """Whoever adds a part to the core says here whether worlds share it, and in `twin` what a world is born with."""
     shared = {"api_keys", "messages_per_thread", "profile"}
-    own = {"clock", "ids", "sunset", "ledger", "script", "world", "loaded", "faults", "limit", "worlds"}
-    assert {field.name for field in attrs.fields(Core)} == shared | own
+    own = {
+        "clock",
+        "ids",
+        "sunset",
+        "ledger",
+        "script",
+        "runs",
+        "plans",
+        "world",
+        "loaded",
+        "faults",
+        "limit",
+        "worlds",
+    }
+    assert {field.name for field in attrs.fields(Core)} == shared | own | {"settled_at"}
     core = FakeAssistants(rpm=1, worlds_by_key=True)._core
     twin = core.twin()
     for name in shared:
@@ -85,6 +101,7 @@ def test_a_world_is_born_from_the_common_one() -> None:
     ask(fake, None, "PUT", "/_fake/sunset", {"at": 5000})
     ask(fake, None, "PUT", "/_fake/clock", {"now": 4000})
     ask(fake, None, "PUT", "/_fake/faults", FAULTS)
+    ask(fake, None, "PUT", "/_fake/runs", {"reads": 3})
     fake.script.set({"default": [{"reply": "y"}]})
     fake.script.when(lambda _: False, [])
     new = fake.world("new")
@@ -92,6 +109,7 @@ def test_a_world_is_born_from_the_common_one() -> None:
     assert old.sunset.plan is None
     assert [thread["id"] for thread in new.state["threads"]] == ["thread_new"]
     assert (new.clock.now(), new.sunset.plan, new.faults.json()) == (4000, SunsetPlan(at=5000), FAULTS)
+    assert (new.runs.reads, old.runs.reads) == (3, 1)
     assert new.script.json() == {"default": [{"reply": "y"}]}
     new.state = {}
     new.faults = []

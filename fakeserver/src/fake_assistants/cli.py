@@ -17,6 +17,7 @@ from fake_assistants.clock import Clock
 from fake_assistants.demo import demo_world
 from fake_assistants.fake import FakeAssistants
 from fake_assistants.jsontext import MalformedJson, loads
+from fake_assistants.plans import WAYS, By
 from fake_assistants.profiles import PROFILES
 from fake_assistants.skins.wallclock import now as wall_clock
 from fake_assistants.sunset import STYLES, SunsetPlan
@@ -99,6 +100,13 @@ class _NotServed(click.ClickException):
 )
 @click.option("--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Whose API.")
 @click.option("--worlds-by-key", is_flag=True, help="Give every API key a world of its own.")
+@click.option(
+    "--runs",
+    type=click.Choice(WAYS),
+    default="read",
+    show_default=True,
+    help="What carries runs on: each read of one, nothing (at once), or the clock.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
 @click.option(
     "--api-key", "keys", multiple=True, callback=_keys, metavar="K", help="Refuse other keys. May be repeated."
@@ -116,6 +124,7 @@ def serve(
     plan_file: Path | None,
     profile: str,
     worlds_by_key: bool,
+    runs: By,
     seed: int,
     keys: tuple[str, ...],
     demo: tuple[int, int] | None,
@@ -130,6 +139,7 @@ def serve(
         rpm=rpm,
         profile=profile,
         worlds_by_key=worlds_by_key,
+        runs=runs,
     )
     if demo:
         fake.load(demo_world(*demo, seed=seed))

@@ -12,6 +12,7 @@ from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
+from fake_assistants.plans import Plan, Progress
 from fake_assistants.profiles import OPENAI, Profile
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -33,6 +34,9 @@ class Core:
     messages_per_thread: int = 100_000
     ledger: Ledger = attrs.field(factory=Ledger)
     script: Script = attrs.field(factory=Script)
+    runs: Progress = attrs.field(factory=Progress)
+    plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
+    settled_at: int | None = None  # the second up to which the plans have followed the clock
     world: World = attrs.field(factory=World)
     loaded: State = attrs.field(factory=empty)
     profile: Profile = OPENAI
@@ -65,6 +69,8 @@ class Core:
         self.world = _built(self.loaded)
         self.ledger.clear()
         self.script.clear()
+        self.plans.clear()
+        self.runs.restart()
         self.clock.restart()
         self.sunset.restart()
         self.ids.restart()
@@ -81,7 +87,7 @@ class Core:
     def twin(self) -> "Core":
         """A core of its own that begins where this one stands; its reset goes back to that state and those plans.
 
-        Nothing that can change is shared, so every part is named here.
+        Nothing that can change is shared, so every part is named here. Plans of runs on their way are this core's.
         """
         clock, state = self.clock.twin(), self.world.snapshot()
         return Core(
@@ -91,6 +97,7 @@ class Core:
             api_keys=self.api_keys,
             messages_per_thread=self.messages_per_thread,
             script=self.script.twin(),
+            runs=self.runs.twin(),
             world=_built(state),
             loaded=state,
             profile=self.profile,

@@ -18,6 +18,7 @@ from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
 from fake_assistants.plain import plain
+from fake_assistants.plans import By, Progress
 from fake_assistants.profiles import PROFILES, Profile, anyones_key
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -58,6 +59,7 @@ class FakeAssistants:
         rpm: int | None = None,
         profile: str = "openai",
         worlds_by_key: bool = False,
+        runs: By = "read",
     ) -> None:
         time, keys = clock or Clock(), frozenset(api_keys)
         if "" in keys:
@@ -72,6 +74,7 @@ class FakeAssistants:
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
             worlds=Worlds(self._born) if worlds_by_key else None,
+            runs=Progress(progress=runs),
         )
         self._lock = new_lock()
 
@@ -111,6 +114,16 @@ class FakeAssistants:
     def profile(self) -> Profile:
         """Whose API the fake speaks; `profile.base_path` is where clients find it."""
         return self._core.profile
+
+    @property
+    def runs(self) -> Progress:
+        """How runs move on: `progress`, `reads`, `seconds`; any of them may be assigned as an object too."""
+        return self._core.runs
+
+    @runs.setter
+    def runs(self, given: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._core.runs.set(given)
 
     @property
     def requests(self) -> Ledger:

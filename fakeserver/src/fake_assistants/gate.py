@@ -8,6 +8,7 @@ good, and then silence. The profile says where the routes stand, where the key i
 from collections.abc import Mapping
 
 import fake_assistants.inflict as inflict
+import fake_assistants.progress as progress
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused
@@ -38,6 +39,7 @@ def _answer(core: Core, request: Request) -> Reply:
             core.sunset.count()
             _check_beta(core, request)
         _check_ids(core, route.ids)
+        progress.settle(core)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
         return _refusal(core, refusal.problem)

@@ -7,7 +7,7 @@ import attrs
 
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Core
-from fake_assistants.envelope import Refused
+from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Chunk, Cut, Pairs, Reply, Request
 from fake_assistants.faultplan import BODILESS, Do
 from fake_assistants.faults import Strike
@@ -85,8 +85,8 @@ def _real(core: Core, status: int) -> tuple[Pairs, bytes]:
         return (("content-type", "text/html"),), refusals.edge_page(status, _PAGES[status])
     headers = core.headers()
     request_id = dict(headers)["x-request-id"]
-    refused = _REAL[status](request_id) if status in _REAL else refusals.told_to(status, _phrase(status))
-    return headers, refused.problem.body()
+    problem = _REAL[status](request_id) if status in _REAL else refusals.told_to(status, _phrase(status))
+    return headers, problem.body()
 
 
 def _phrase(status: int) -> str:
@@ -99,8 +99,8 @@ def _phrase(status: int) -> str:
 _PAGES = {502: "Bad Gateway", 504: "Gateway Time-out"}
 
 # Recorded: the limit of 3 a minute with which the real text was seen.
-_REAL: Mapping[int, Callable[[str], Refused]] = {
-    429: lambda _: refusals.rate_limited(3, 20),
+_REAL: Mapping[int, Callable[[str], Problem]] = {
+    429: lambda _: refusals.rate_limited(3, 20).problem,
     500: refusals.server_error,
     503: lambda _: refusals.overloaded(),
 }
