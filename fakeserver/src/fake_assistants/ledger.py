@@ -15,7 +15,10 @@ KEPT = 100_000
 
 @attrs.frozen
 class Entry:
-    """One request to the API and the status of its answer. `fault` names an injected fault."""
+    """One request to the API and the status of its answer. `fault` names an injected fault.
+
+    The status is 0 where a fault closed the connection before any answer.
+    """
 
     method: str
     path: str
@@ -53,10 +56,10 @@ class Ledger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
 
-    def note(self, request: Request, status: int) -> None:
+    def note(self, request: Request, status: int, fault: str | None = None) -> None:
         """Write a request down, with everything that could be a key masked."""
         mask = Mask(request)
-        self._entries.append(Entry(request.method, mask.text(request.path), mask.query(request.query), status))
+        self._entries.append(Entry(request.method, mask.text(request.path), mask.query(request.query), status, fault))
 
     def clear(self) -> None:
         """Forget every entry."""

@@ -4,6 +4,7 @@ Evidence is named per function: "recorded" is a real response, "quoted" a real t
 "inferred" a text made in the shape of its recorded siblings.
 """
 
+import math
 from collections.abc import Sequence
 
 from fake_assistants.envelope import Problem, Refused
@@ -106,6 +107,60 @@ def too_large(limit: int) -> Problem:
 def stopping() -> Problem:
     """The server ends before the request was all there. The fake's own."""
     return Problem(503, "The fake is stopping.", type="server_error")
+
+
+# --- limits and failures ----------------------------------------------------------------------------
+
+
+def rate_limited(limit: int, wait: float) -> Refused:
+    """More than `limit` requests a minute; `wait` is in seconds. Recorded, with the name of a model in it."""
+    text = (
+        f"Rate limit reached in organization fake-assistants on requests per min (RPM): Limit {limit}, Used {limit}, "
+        f"Requested 1. Please try again in {go_duration(wait)}. "
+        "Visit https://platform.openai.com/account/rate-limits to learn more."
+    )
+    return Refused(Problem(429, text, code="rate_limit_exceeded", type="requests"))
+
+
+def go_duration(seconds: float) -> str:
+    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, thousandths = divmod(rest, 1000)
+    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
+
+
+def overloaded() -> Problem:
+    """The server has too much to do. Inferred."""
+    text = (
+        "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or "
+        "contact us through our help center at help.openai.com if the error persists."
+    )
+    return Problem(503, text, type="server_error")
+
+
+def told_to(status: int, phrase: str) -> Problem:
+    """A fault plan asked for a status of which no real text is known. The fake's own."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return Problem(status, f"The fake was told to answer {status} {phrase}.", type=kind)
+
+
+def edge_page(status: int, phrase: str) -> bytes:
+    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    lines = (
+        "<html>",
+        f"<head><title>{status} {phrase}</title></head>",
+        "<body>",
+        f"<center><h1>{status} {phrase}</h1></center>",
+        "<hr><center>cloudflare</center>",
+        "</body>",
+        "</html>",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 # --- ids ------------------------------------------------------------------------------------------

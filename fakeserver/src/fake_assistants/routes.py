@@ -78,15 +78,19 @@ class Match:
     is_assistants: bool
 
 
-def match(request: Request) -> Match:
-    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
-    parts = request.path.split("/")
+def match(request: Request, path: str | None = None) -> Match:
+    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method.
+
+    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    """
+    path = request.path if path is None else path
+    parts = path.split("/")
     known = False
     for pattern, methods in _BY_LENGTH.get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
         if ids is not None and request.method in methods:
-            return Match(methods[request.method], ids, is_assistants(request.path))
+            return Match(methods[request.method], ids, is_assistants(path))
     raise (wrong_method if known else invalid_url)(request.method, request.path)
 
 
