@@ -6,9 +6,11 @@ the sunset has fallen, no route of the Assistants API is known any more: key goo
 
 from collections.abc import Mapping
 
+import attrs
+
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
 from fake_assistants.masking import bearer
@@ -21,7 +23,7 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 def answer(core: Core, request: Request) -> Reply:
     """Answer an API request and note it in the ledger. Nothing is raised."""
     reply = _answer(core, request)
-    core.ledger.note(request, reply.status)
+    core.ledger.note(request, reply.status, unrouted=reply.unrouted)
     return reply
 
 
@@ -38,7 +40,8 @@ def _answer(core: Core, request: Request) -> Reply:
         _check_ids(core, route.ids)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
-        return _refusal(core, refusal.problem)
+        reply = _refusal(core, refusal.problem)
+        return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
 
 
 def _reply(core: Core, answer: Answer) -> Reply:

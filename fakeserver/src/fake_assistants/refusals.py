@@ -6,7 +6,7 @@ Evidence is named per function: "recorded" is a real response, "quoted" a real t
 
 from collections.abc import Sequence
 
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
 
 # --- the door -------------------------------------------------------------------------------------
@@ -14,13 +14,13 @@ from fake_assistants.kinds import Kind
 
 def invalid_url(method: str, path: str) -> Refused:
     """No such route. Recorded."""
-    return Refused(Problem(404, f"Invalid URL ({method} {path})"))
+    return Unrouted(Problem(404, f"Invalid URL ({method} {path})"))
 
 
 def wrong_method(method: str, path: str) -> Refused:
     """The path exists, the method does not. Quoted, from other routes."""
     hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
-    return Refused(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
+    return Unrouted(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
 
 
 def session_key_needed(method: str, path: str) -> Refused:
