@@ -1,13 +1,14 @@
 """Every text with which the fake refuses, one small function for each.
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
-"inferred" a text made in the shape of its recorded siblings.
+"documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
+and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
 """
 
 import math
 from collections.abc import Sequence
 
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
 
 # --- the door -------------------------------------------------------------------------------------
@@ -15,13 +16,13 @@ from fake_assistants.kinds import Kind
 
 def invalid_url(method: str, path: str) -> Refused:
     """No such route. Recorded."""
-    return Refused(Problem(404, f"Invalid URL ({method} {path})"))
+    return Unrouted(Problem(404, f"Invalid URL ({method} {path})"))
 
 
 def wrong_method(method: str, path: str) -> Refused:
     """The path exists, the method does not. Quoted, from other routes."""
     hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
-    return Refused(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
+    return Unrouted(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
 
 
 def session_key_needed(method: str, path: str) -> Refused:
@@ -54,7 +55,7 @@ def wrong_key(key: str) -> Refused:
 
 
 def masked(key: str) -> str:
-    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one."""
+    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one. Recorded."""
     if len(key) <= 12:
         return key or "''"
     return key[:8] + "*" * (len(key) - 12) + key[-4:]
@@ -253,24 +254,24 @@ def _bad(param: str, text: str, code: str) -> Refused:
 
 
 def unknown_parameter(param: str) -> Refused:
-    """A key that the route does not know."""
+    """A key that the route does not know. Recorded, on another route."""
     return _bad(param, f"Unknown parameter: '{param}'.", "unknown_parameter")
 
 
 def missing_parameter(param: str) -> Refused:
-    """A key that the route needs."""
+    """A key that the route needs. Inferred: so others hold it on another route."""
     return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
 
 
 def invalid_type(param: str, expected: str, value: object) -> Refused:
-    """`expected` is worded with its article: "a string"."""
+    """`expected` is worded with its article: "a string". Recorded for metadata, inferred elsewhere."""
     where = f" for '{param}'" if param else ""
     text = f"Invalid type{where}: expected {expected}, but got {_named(value)} instead."
     return Refused(Problem(400, text, param or None, "invalid_type"))
 
 
 def invalid_value(param: str, value: str, supported: Sequence[str]) -> Refused:
-    """Not one of the supported values."""
+    """Not one of the supported values. Recorded for roles, inferred elsewhere."""
     text = f"Invalid value: '{value}'. Supported values are: {_listed(supported)}."
     return _bad(param, text, "invalid_value")
 
@@ -281,7 +282,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def too_long(param: str, limit: int, length: int) -> Refused:
-    """Characters beyond the limit."""
+    """Characters beyond a documented limit. Quoted for the content of messages, inferred elsewhere."""
     text = (
         f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, "
         f"but got a string with length {length} instead."
@@ -302,7 +303,7 @@ def empty_array(param: str) -> Refused:
 
 
 def too_many_items(param: str, limit: int, length: int) -> Refused:
-    """Items beyond the limit."""
+    """Items beyond a documented limit. Inferred."""
     text = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
         f"but got an array with length {length} instead."
@@ -311,7 +312,7 @@ def too_many_items(param: str, limit: int, length: int) -> Refused:
 
 
 def too_many_properties(param: str, limit: int, length: int) -> Refused:
-    """Metadata pairs beyond the limit."""
+    """Metadata pairs beyond the limit. Quoted."""
     text = (
         f"Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
         f"but got an object with {length} properties instead."
@@ -336,7 +337,7 @@ _BOUNDS = {
 
 
 def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -> Refused:
-    """`side` is "below" or "above"; `number` is "integer" or "decimal"."""
+    """`side` is "below" or "above"; `number` is "integer" or "decimal". Recorded for another list, inferred here."""
     words, sign, code = _BOUNDS[side]
     text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
     return _bad(param, text, f"{number}_{code}")
