@@ -59,7 +59,7 @@ def test_a_completion_in_full(fake: FakeAssistants) -> None:
     ]
     assert len(made["id"].removeprefix("chatcmpl-")) == 29
     [one] = made["choices"]
-    message = {"role": "assistant", "content": "Hello, world!", "refusal": None, "annotations": []}
+    message: dict[str, Any] = {"role": "assistant", "content": "Hello, world!", "refusal": None, "annotations": []}
     assert list(one.items()) == [
         ("index", 0),
         ("message", message),

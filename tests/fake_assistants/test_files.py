@@ -179,7 +179,7 @@ def test_a_bad_form_is_refused(
 )
 def test_a_bad_expiry_is_refused(ask: Ask, expiry: dict[str, str], param: str) -> None:
     """By the place in the form."""
-    reply = ask("POST", "/v1/files", form(**expiry), FORM)
+    reply = ask("POST", "/v1/files", form(b"hello", "a.txt", "vision", **expiry), FORM)
     assert (reply.status, reply.json()["error"]["param"]) == (400, param)
 
 
@@ -192,6 +192,8 @@ def test_a_file_whose_content_a_state_left_out_is_not_found(
     fake.load({"files": [odd], "file_contents": [{"id": "img", **kept}]})
     assert ask("GET", "/v1/files/img").json() == odd
     assert ask("GET", "/v1/files/img/content").status == 404
+    fake.state = {"files": [odd]}
+    assert ask("DELETE", "/v1/files/img").status == 200
 
 
 def test_a_state_may_bring_a_file_with_its_content(fake: FakeAssistants, ask: Ask) -> None:

@@ -93,7 +93,7 @@ def joined_deltas(told: list[dict[str, Any]]) -> dict[str, str]:
     return joined
 
 
-def whole(item: dict[str, Any]) -> str:
+def whole(item: dict[str, Any]) -> Any:
     parts = item.get("content", [])
     text = "".join(part.get("text", "") + part.get("refusal", "") for part in parts)
     return text + item.get("arguments", "") + item.get("code", "")

@@ -107,6 +107,7 @@ def test_a_store_is_modified_field_by_field(ask: Ask) -> None:
     changed = ask("POST", path, {"name": None, "expires_after": expiry}).json()
     assert changed == made | {"name": None, "expires_after": expiry, "expires_at": EPOCH + DAY}
     assert ask("POST", path, {"metadata": None, "expires_after": None}).json() == made | {"name": None, "metadata": {}}
+    assert ask("POST", path, {"name": "a", "metadata": {"a": "b"}}).json() == made
 
 
 def test_a_store_is_deleted_with_what_stands_in_it(fake: FakeAssistants, ask: Ask) -> None:
@@ -135,7 +136,7 @@ def test_a_store_made_on_the_way_is_one_of_them(ask: Ask) -> None:
 
 def test_odd_stores_are_served_like_any(fake: FakeAssistants, ask: Ask) -> None:
     """Whatever a state brought in is counted by what it says of itself."""
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"id": "f1", "vector_store_id": "vs_1", "status": ["completed"], "usage_bytes": "x"},
         {"id": "f2", "vector_store_id": "vs_1", "status": "failed", "usage_bytes": 5},
     ]
