@@ -206,10 +206,13 @@ def test_a_cut_breaks_the_stream_and_nothing_else(fake: FakeAssistants, ask: Ask
     assert len(ask("GET", f"/v1/conversations/{name}/items").json()["data"]) == 2
 
 
-def test_a_cut_that_is_never_reached_cuts_nothing(fake: FakeAssistants) -> None:
-    """The stream ends as any other."""
-    fake.script = {"default": [{"reply": "one", "cut": 5}]}
-    assert events(stream(fake))[-1]["type"] == "response.completed"
+def test_a_cut_beyond_the_last_delta_comes_after_it(fake: FakeAssistants) -> None:
+    """When the item is done."""
+    fake.script = {"default": [{"reply": "one", "cut": 5}, {"reply": "never heard"}]}
+    chunks = list(stream(fake).chunks or ())
+    assert chunks[-1] == Cut()
+    assert isinstance(chunks[-2], bytes)
+    assert read(chunks[-2])["type"] == "response.output_item.done"
 
 
 def test_what_nobody_heard_to_the_end_is_kept(fake: FakeAssistants) -> None:

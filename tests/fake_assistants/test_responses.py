@@ -282,7 +282,7 @@ def test_parts_and_annotations_of_a_script_find_their_place(fake: FakeAssistants
             {"type": "file_path", **span},
         ],
     }
-    odd = [{"type": "hologram"}, {"type": "refusal", "refusal": 5}, {"type": "output_text"}]
+    odd = [{"type": "hologram"}, {"type": "refusal", "refusal": "No"}, {"type": "output_text"}]
     fake.load({"files": [{"id": "file-1", "filename": "a.txt"}]})
     fake.script = {"default": [{"reply": [{"type": "text", "text": text}, *odd]}, {"refuse": "No."}]}
     first, second = said(respond(ask))
@@ -294,7 +294,7 @@ def test_parts_and_annotations_of_a_script_find_their_place(fake: FakeAssistants
     ]
     assert first["content"][1:] == [
         {"type": "hologram"},
-        {"type": "refusal", "refusal": "5"},
+        {"type": "refusal", "refusal": "No"},
         {"type": "output_text", "annotations": [], "logprobs": [], "text": ""},
     ]
     assert second["content"] == [{"type": "refusal", "refusal": "No."}]
@@ -324,15 +324,15 @@ def test_a_response_may_fail(fake: FakeAssistants, ask: Ask, step: Any, error: t
 @pytest.mark.parametrize(
     ("steps", "reason", "output"),
     [
-        ([{"reply": "12345678"}, {"incomplete": "max_completion_tokens"}], "max_output_tokens", "1234"),
-        ([{"reply": "1"}, {"incomplete": "content_filter"}], "content_filter", ""),
+        ([{"reply": "12345678"}, {"incomplete": "max_completion_tokens"}], "max_output_tokens", "12345678"),
+        ([{"reply": "1"}, {"incomplete": "content_filter"}], "content_filter", "1"),
         ([{"incomplete": "content_filter"}], "content_filter", None),
     ],
 )
 def test_a_response_may_end_incomplete(
     fake: FakeAssistants, ask: Ask, steps: Any, reason: str, output: str | None
 ) -> None:
-    """Half of what came just before is there."""
+    """What came just before is there, and incomplete."""
     fake.script = {"default": steps}
     made = respond(ask)
     assert (made["status"], made["incomplete_details"], made["completed_at"]) == (

@@ -11,12 +11,12 @@ import attrs
 
 import fake_assistants.bodies_chat as bodies
 import fake_assistants.items as items
-import fake_assistants.refusals as refusals
 import fake_assistants.sse as sse
 import fake_assistants.tokens as tokens
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused
 from fake_assistants.exchange import Chunk, Cut, Pause, Reply
+from fake_assistants.refusals import server_error
 from fake_assistants.script import Turn
 from fake_assistants.scriptfile import Step
 from fake_assistants.shelf import Obj
@@ -56,7 +56,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     said = _said(core, steps, body)
     head = {"id": core.mint("chatcmpl-"), "created": core.clock.now(), "model": body["model"]}
     if body.get("stream"):
-        return Reply(200, core.headers(sse.HEADERS[0][1]), chunks=_stream(head, body, said))
+        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=_stream(head, body, said))
     if said.problem is not None:
         raise Refused(said.problem)
     return _completion(head, body, said)
@@ -113,11 +113,10 @@ def _said(core: Core, steps: tuple[Step, ...], body: Obj) -> _Said:
     said = _Said()
     for step in steps:
         if step.kind == "incomplete":
-            _halve(said)
             said.finish = "content_filter" if step.value == "content_filter" else "length"
             break
         if step.kind in ("fail", "error"):
-            said.problem = _problem(step)
+            said.problem = _problem(core, step)
             break
         if step.kind == "call":
             said.calls += [(_call(core, call), step) for call in step.value]
@@ -133,7 +132,7 @@ def _listen(said: _Said, step: Step) -> None:
         inner: Any = part.get("text")
         text = inner["value"] if part["type"] == "text" else part.get("refusal")
         heard = {"text": said.text, "refusal": said.refusal}.get(part["type"])
-        if heard is not None and isinstance(text, str):
+        if heard is not None:
             heard.append((f"\n{text}" if heard else text, step))
 
 
@@ -142,18 +141,11 @@ def _call(core: Core, call: Obj) -> Obj:
     return {"id": call.get("id") or core.mint("call_"), "type": "function", "function": function}
 
 
-def _problem(step: Step) -> Problem:
+def _problem(core: Core, step: Step) -> Problem:
     if step.kind == "error":
-        return refusals.model_error(step.value)
+        return attrs.evolve(server_error(core.ids.draw("req_")), **step.value)
     status, kind = _STATUSES.get(step.value["code"], (500, "server_error"))
     return Problem(status, step.value["message"], code=step.value["code"], type=kind)
-
-
-def _halve(said: _Said) -> None:
-    """Of the last text only half is there."""
-    if said.text:
-        text, step = said.text[-1]
-        said.text[-1] = (tokens.within(text, tokens.count(text) // 2), step)
 
 
 def _capped(said: _Said, limit: int | None) -> _Said:
@@ -228,7 +220,7 @@ def _paced(deltas: list[Obj], step: Step) -> Iterator[Obj | Pause | Cut]:
         if number and step.pause:
             yield Pause(step.pause)
         yield _choice(delta)
-    if step.cut == len(deltas):
+    if step.cut is not None and step.cut >= len(deltas):
         yield Cut()
 
 

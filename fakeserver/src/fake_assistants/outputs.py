@@ -6,10 +6,10 @@ from typing import Any, Literal
 import attrs
 
 import fake_assistants.items as items
-import fake_assistants.refusals as refusals
 import fake_assistants.tokens as tokens
 from fake_assistants.core import Core
 from fake_assistants.kinds import FILES
+from fake_assistants.refusals import server_error
 from fake_assistants.scriptfile import Step
 from fake_assistants.shelf import Obj
 
@@ -58,12 +58,12 @@ class Output:
 def of(core: Core, steps: tuple[Step, ...], request: Obj, words: str) -> Output:
     """The output that the steps make. `words` are the user's last, which a file search is said to look for.
 
-    What is beyond `max_output_tokens`, or stands just before an `incomplete` step, is cut off.
+    What is beyond `max_output_tokens` is cut off; a message just before an `incomplete` step is incomplete.
     """
     told: list[Told] = []
     left = request.get("max_output_tokens")
     for step in steps:
-        ending = _ending(step)
+        ending = _ending(core, step)
         if ending is not None:
             return Output(tuple(_shortened(told) if ending.status == "incomplete" else told), ending)
         for item in _items(core, step, request, words):
@@ -75,7 +75,7 @@ def of(core: Core, steps: tuple[Step, ...], request: Obj, words: str) -> Output:
     return Output(tuple(told), Ending())
 
 
-def _ending(step: Step) -> Ending | None:
+def _ending(core: Core, step: Step) -> Ending | None:
     """How a step ends the response; None when it does not."""
     if step.kind == "incomplete":
         reason = "max_output_tokens" if step.value in _CAPS else step.value
@@ -83,7 +83,7 @@ def _ending(step: Step) -> Ending | None:
     if step.kind == "fail":
         return Ending(status="failed", error=step.value)
     if step.kind == "error":
-        broken = refusals.model_error(step.value).error()
+        broken = attrs.evolve(server_error(core.ids.draw("req_")), **step.value).error()
         error = {"code": broken["code"] or "server_error", "message": broken["message"]}
         return Ending(status="failed", error=error, broken=broken)
     return None
@@ -177,7 +177,7 @@ def _part(core: Core, part: Obj) -> Obj:
         annotations = part.get("annotations")
         notes = annotations if isinstance(annotations, list) else []
         return {"type": "output_text", "annotations": notes, "logprobs": [], "text": str(part.get("text", ""))}
-    return {**part, "refusal": str(part.get("refusal", ""))} if part["type"] == "refusal" else part
+    return part
 
 
 def _note(core: Core, note: Obj) -> Obj:
@@ -197,13 +197,10 @@ def _note(core: Core, note: Obj) -> Obj:
 
 
 def _shortened(told: list[Told]) -> list[Told]:
-    """Only half of the last item is there, when that is a message."""
-    if not told:
+    """The last item is incomplete, when it is a message."""
+    if not told or told[-1].item["type"] != "message":
         return told
-    last = told[-1].item
-    cost = sum(map(tokens.count, items.texts(last)))
-    status = {"status": "incomplete"} if last["type"] == "message" else {}
-    return [*told[:-1], Told({**_within(last, cost // 2), **status}, told[-1].step)]
+    return [*told[:-1], Told({**told[-1].item, "status": "incomplete"}, told[-1].step)]
 
 
 def _within(item: Obj, left: int) -> Obj:

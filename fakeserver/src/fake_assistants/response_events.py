@@ -73,6 +73,8 @@ def _paced(events: Iterator[Event], step: Step) -> Iterator[Beat]:
         deltas += event.is_delta
         if event.is_delta and deltas == step.cut:
             yield Cut()
+    if step.cut is not None:
+        yield Cut()
 
 
 # --- one item -----------------------------------------------------------------------------------------

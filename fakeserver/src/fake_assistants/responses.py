@@ -54,7 +54,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     settle = partial(_settle, core, core.world, exchange)
     if body.get("stream"):
         chunks = _telling(response_events.chunks(opened, output, closed), settle)
-        return Reply(200, core.headers(sse.HEADERS[0][1]), chunks=chunks)
+        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=chunks)
     settle()
     return closed
 

@@ -11,6 +11,8 @@ import fake_assistants.conversations as conversations
 import fake_assistants.files as files
 import fake_assistants.messages as messages
 import fake_assistants.responses as responses
+import fake_assistants.runs as runs
+import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
 import fake_assistants.vector_stores as vector_stores
 from fake_assistants.core import Call, Core
@@ -22,6 +24,8 @@ from fake_assistants.kinds import (
     FILES,
     MESSAGES,
     RESPONSES,
+    RUN_STEPS,
+    RUNS,
     THREADS,
     VECTOR_STORES,
 )
@@ -37,6 +41,8 @@ PATH_IDS = {
     "assistant_id": ASSISTANTS,
     "thread_id": THREADS,
     "message_id": MESSAGES,
+    "run_id": RUNS,
+    "step_id": RUN_STEPS,
     "file_id": FILES,
     "vector_store_id": VECTOR_STORES,
     "conversation_id": CONVERSATIONS,
@@ -62,6 +68,13 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
+    "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
+    "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
+    "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
+    "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
 }
 
 # What goes on after the sunset.
