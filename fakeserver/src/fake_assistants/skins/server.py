@@ -70,10 +70,18 @@ class _Uvicorn(uvicorn.Server):
         self.settled.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut off the requests that are still open: they wait for the rest of a body, out a latency, or stream."""
+        """Cut off the requests that are still open: they wait for the rest of a body, out a latency, or stream.
+
+        Answers that nobody reads are given half of the grace: at its end uvicorn would complain of them.
+        """
         for request in self.server_state.tasks:
             request.cancel()
+        asyncio.get_running_loop().call_later(_GRACE / 2, self._abandon)
         await super().shutdown(sockets)
+
+    def _abandon(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 @contextmanager

@@ -80,10 +80,13 @@ def headers_of(reply: Reply) -> list[tuple[str, str]]:
 
 
 def _response(reply: Reply, caller: Caller, playing: type, kind: str) -> Any:
+    """Not read yet, a body no more than a stream: the client does that, as with every transport."""
+    library = caller.library
     if reply.chunks is None:
-        return caller.library.Response(reply.status, headers=headers_of(reply), content=reply.body)
-    stream = _stream_class(caller.library, playing, kind)(reply.chunks, caller)
-    return caller.library.Response(reply.status, headers=headers_of(reply), stream=stream)
+        stream = library.ByteStream(reply.body)
+    else:
+        stream = _stream_class(library, playing, kind)(reply.chunks, caller)
+    return library.Response(reply.status, headers=headers_of(reply), stream=stream)
 
 
 @cache
