@@ -5,6 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 import fake_assistants.control as control
 import fake_assistants.gate as gate
 import fake_assistants.loading as loading
@@ -18,7 +20,7 @@ from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
 from fake_assistants.plans import By, Progress
 from fake_assistants.script import Script
-from fake_assistants.skins.lock import new_lock
+from fake_assistants.skins.lock import LockedChunks, new_lock
 from fake_assistants.state import State
 from fake_assistants.sunset import Sunset, SunsetPlan
 
@@ -100,10 +102,14 @@ class FakeAssistants:
         return self._core.ledger
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, API or control. Nothing is raised; threads may call at the same time."""
+        """Answer one request, API or control. Nothing is raised; threads may call at the same time.
+
+        The world moves on with every chunk that is taken from a stream; whoever leaves one early closes it.
+        """
         answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
         with self._lock:
-            return answer(self._core, request)
+            reply = answer(self._core, request)
+        return reply if reply.chunks is None else attrs.evolve(reply, chunks=LockedChunks(reply.chunks, self._lock))
 
     @property
     def state(self) -> State:
