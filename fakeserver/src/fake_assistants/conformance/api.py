@@ -92,7 +92,7 @@ class Api:
 
     def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None) -> Answer:
         """Any request; a header that is given as None is left out."""
-        usual: dict[str, str | None] = {"authorization": f"Bearer {self.setting.key}", "openai-beta": "assistants=v2"}
+        usual: dict[str, str | None] = {**self._key(), "openai-beta": "assistants=v2"}
         if body:
             usual["content-type"] = "application/json"
         wanted = usual | dict(headers or {})
@@ -115,10 +115,10 @@ class Api:
     # --- the fake's control API
 
     def control(self, method: str, name: str, body: object = None) -> Answer:
-        """Ask `/_fake/NAME`."""
+        """Ask `/_fake/NAME`; with the key, for a fake that keeps a world for each."""
         target = f"/_fake/{name}"
         content = b"" if method in {"GET", "DELETE"} else json.dumps(body).encode()
-        return Answer(f"{method} {target}", self._send(Request.of(method, target, (), content)))
+        return Answer(f"{method} {target}", self._send(Request.of(method, target, self._key(), content)))
 
     @contextmanager
     def staged(self, name: str, value: object) -> Iterator[None]:
@@ -129,6 +129,9 @@ class Api:
             yield
         finally:
             self.control("DELETE" if before is None else "PUT", name, before).ok()
+
+    def _key(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.setting.key}"}
 
     # --- the end
 

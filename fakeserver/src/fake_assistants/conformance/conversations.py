@@ -38,7 +38,9 @@ def create(api: Api) -> None:
 def no_beta(api: Api) -> None:
     """No beta header is wanted."""
     answer = served(api.ask("POST", "/conversations", b"{}", headers={"openai-beta": None}))
-    api.owns(f"/conversations/{answer.ok()['id'].text()}")
+    made = answer.ok()
+    api.owns(f"/conversations/{made['id'].text()}")
+    made["object"].same("conversation")
 
 
 def items_create(api: Api) -> None:
