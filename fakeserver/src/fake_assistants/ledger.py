@@ -17,7 +17,8 @@ KEPT = 100_000
 class Entry:
     """One request to the API and the status of its answer. `fault` names an injected fault.
 
-    `unrouted` is whether no route took it: an unknown path, or a method that the path does not have.
+    The status is 0 where a fault closed the connection before any answer. `unrouted` is whether no route took it: an
+    unknown path, or a method that the path does not have.
     """
 
     method: str
@@ -57,11 +58,11 @@ class Ledger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
 
-    def note(self, request: Request, status: int, *, unrouted: bool = False) -> None:
+    def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
         """Write a request down, with everything that could be a key masked."""
         mask = Mask(request)
         path, query = mask.text(request.path), mask.query(request.query)
-        self._entries.append(Entry(request.method, path, query, status, unrouted=unrouted))
+        self._entries.append(Entry(request.method, path, query, status, fault, unrouted))
 
     def clear(self) -> None:
         """Forget every entry."""

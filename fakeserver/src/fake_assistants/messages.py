@@ -1,18 +1,24 @@
 """The messages' room."""
 
+from collections.abc import Iterable
+
 import fake_assistants.bodies as bodies
 import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
+from fake_assistants.lifecycle import is_active
 from fake_assistants.lookup import found
-from fake_assistants.refusals import malformed_id, thread_full
-from fake_assistants.shelf import Obj, Shelf
+from fake_assistants.refusals import malformed_id, thread_full, thread_locked
+from fake_assistants.shelf import Obj
 
 
 def create(core: Core, call: Call) -> Obj:
     """POST /threads/{thread_id}/messages."""
     thread = found(core, THREADS, call.ids["thread_id"])
     body = call.body(bodies.NEW_MESSAGE)
+    active = active_run(core, thread["id"])
+    if active is not None:
+        raise thread_locked(thread["id"], active["id"])
     refuse_overflow(core, thread["id"], 1)
     return add(core, thread["id"], body)
 
@@ -33,6 +39,24 @@ def add(core: Core, thread_id: str, body: Obj) -> Obj:
     }
     core.world.put(MESSAGES, message)
     return message
+
+
+def add_all(core: Core, thread_id: str, given: Iterable[Obj]) -> None:
+    """Put checked new messages at the end of a thread."""
+    for message in given:
+        add(core, thread_id, message)
+
+
+def active_run(core: Core, thread_id: str) -> Obj | None:
+    """The run that locks a thread, if there is one."""
+    runs = (run for _, run in core.world.shelf(RUNS, thread_id).rows())
+    return next((run for run in runs if is_active(run)), None)
+
+
+def has_user_message(core: Core, thread_id: str) -> bool:
+    """Whether a user has said anything in a thread. The newest messages are looked at first."""
+    shelf = core.world.shelf(MESSAGES, thread_id)
+    return any(shelf.at(place).get("role") == "user" for place in reversed(shelf.places))
 
 
 def refuse_overflow(core: Core, thread_id: str, coming: int) -> None:
@@ -67,15 +91,16 @@ def listing(core: Core, call: Call) -> Obj:
     run_id = call.request.asked("run_id")
     if run_id is None:
         return paging.page(shelf, ask)
-    _check_run(core, shelf, run_id)
+    _check_run(core, thread["id"], run_id)
     return paging.page(shelf, ask, keep=lambda message: message.get("run_id") == run_id)
 
 
-def _check_run(core: Core, shelf: Shelf, run_id: str) -> None:
-    """Refuse an id without its prefix, except one that a loaded state brought in."""
-    if run_id.startswith(RUNS.prefix) or core.world.find(RUNS, run_id):
+def _check_run(core: Core, thread_id: str, run_id: str) -> None:
+    """Refuse an id without its prefix, except one that a loaded state brought in, with a thread or without."""
+    if run_id.startswith(RUNS.prefix) or core.world.find(RUNS, run_id, thread_id) or core.world.find(RUNS, run_id):
         return
-    if not any(message.get("run_id") == run_id for _, message in shelf.rows()):
+    messages = (message for _, message in core.world.shelf(MESSAGES, thread_id).rows())
+    if not any(message.get("run_id") == run_id for message in messages):
         raise malformed_id("run_id", run_id, RUNS)
 
 

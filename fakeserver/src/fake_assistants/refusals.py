@@ -5,6 +5,7 @@ Evidence is named per function: "recorded" is a real response, "quoted" a real t
 and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
 """
 
+import math
 from collections.abc import Sequence
 
 from fake_assistants.envelope import Problem, Refused, Unrouted
@@ -109,6 +110,60 @@ def stopping() -> Problem:
     return Problem(503, "The fake is stopping.", type="server_error")
 
 
+# --- limits and failures ----------------------------------------------------------------------------
+
+
+def rate_limited(limit: int, wait: float) -> Refused:
+    """More than `limit` requests a minute; `wait` is in seconds. Recorded, with the name of a model in it."""
+    text = (
+        f"Rate limit reached in organization fake-assistants on requests per min (RPM): Limit {limit}, Used {limit}, "
+        f"Requested 1. Please try again in {go_duration(wait)}. "
+        "Visit https://platform.openai.com/account/rate-limits to learn more."
+    )
+    return Refused(Problem(429, text, code="rate_limit_exceeded", type="requests"))
+
+
+def go_duration(seconds: float) -> str:
+    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, thousandths = divmod(rest, 1000)
+    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
+
+
+def overloaded() -> Problem:
+    """The server has too much to do. Inferred."""
+    text = (
+        "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or "
+        "contact us through our help center at help.openai.com if the error persists."
+    )
+    return Problem(503, text, type="server_error")
+
+
+def told_to(status: int, phrase: str) -> Problem:
+    """A fault plan asked for a status of which no real text is known. The fake's own."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return Problem(status, f"The fake was told to answer {status} {phrase}.", type=kind)
+
+
+def edge_page(status: int, phrase: str) -> bytes:
+    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    lines = (
+        "<html>",
+        f"<head><title>{status} {phrase}</title></head>",
+        "<body>",
+        f"<center><h1>{status} {phrase}</h1></center>",
+        "<hr><center>cloudflare</center>",
+        "</body>",
+        "</html>",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
 # --- ids ------------------------------------------------------------------------------------------
 
 
@@ -127,6 +182,55 @@ def thread_full(thread_id: str, limit: int) -> Refused:
     """The documented limit of messages in a thread. The text is inferred."""
     text = f"Can't add messages to {thread_id}: a thread can hold at most {limit} messages."
     return Refused(Problem(400, text))
+
+
+# --- runs and their threads -------------------------------------------------------------------------
+
+
+def thread_locked(thread_id: str, run_id: str) -> Refused:
+    """A message for a thread whose run is active. Recorded."""
+    return Refused(Problem(400, f"Can't add messages to {thread_id} while a run {run_id} is active."))
+
+
+def run_active(thread_id: str, run_id: str) -> Refused:
+    """A second run beside an active one. Recorded."""
+    return Refused(Problem(400, f"Thread {thread_id} already has an active run {run_id}."))
+
+
+def nothing_to_say() -> Refused:
+    """A run without instructions on a thread without a user's message. Recorded."""
+    text = "Run creation requires a Thread with a user message or an assistant with instructions."
+    return Refused(Problem(400, text, code="invalid_thread"))
+
+
+def cannot_cancel(status: object) -> Refused:
+    """Recorded for runs that were cancelled or completed."""
+    return Refused(Problem(400, f"Cannot cancel run with status '{status}'."))
+
+
+def cannot_update(status: object) -> Refused:
+    """Recorded for an active run."""
+    return Refused(Problem(400, f"Cannot update run with status '{status}'."))
+
+
+def no_outputs_wanted(status: object) -> Refused:
+    """Recorded, with the double quotes."""
+    return Refused(Problem(400, f'Runs in status "{status}" do not accept tool outputs.'))
+
+
+def wrong_outputs(wanted: Sequence[str], given: Sequence[str]) -> Refused:
+    """Recorded: lists as Python prints them, and no full stop."""
+    return Refused(Problem(400, f"Expected tool outputs for call_ids {list(wanted)}, got {list(given)}"))
+
+
+def server_error(request_id: str) -> Problem:
+    """What a 500 says, and the error event of a stream. Recorded."""
+    text = (
+        "The server had an error processing your request. Sorry about that! You can retry your request, or contact us "
+        "through our help center at help.openai.com if you keep seeing this error. (Please include the request ID "
+        f"{request_id} in your email.)"
+    )
+    return Problem(500, text, type="server_error")
 
 
 # --- values: the validator's vocabulary, recorded or quoted on these or neighbouring routes ----------

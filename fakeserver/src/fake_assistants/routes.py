@@ -7,10 +7,12 @@ import attrs
 
 import fake_assistants.assistants as assistants
 import fake_assistants.messages as messages
+import fake_assistants.runs as runs
+import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.kinds import ASSISTANTS, MESSAGES, THREADS
+from fake_assistants.kinds import ASSISTANTS, MESSAGES, RUN_STEPS, RUNS, THREADS
 from fake_assistants.refusals import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
@@ -19,7 +21,13 @@ Answer = Obj | bytes | Reply
 Handler = Callable[[Core, Call], Answer]
 
 # Ids in a path, each with the kind it names.
-PATH_IDS = {"assistant_id": ASSISTANTS, "thread_id": THREADS, "message_id": MESSAGES}
+PATH_IDS = {
+    "assistant_id": ASSISTANTS,
+    "thread_id": THREADS,
+    "message_id": MESSAGES,
+    "run_id": RUNS,
+    "step_id": RUN_STEPS,
+}
 
 Table = Mapping[str, Mapping[str, Handler]]
 
@@ -39,6 +47,13 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
+    "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
+    "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
+    "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
+    "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
 }
 
 # What goes on after the sunset.
@@ -63,15 +78,19 @@ class Match:
     is_assistants: bool
 
 
-def match(request: Request) -> Match:
-    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
-    parts = request.path.split("/")
+def match(request: Request, path: str | None = None) -> Match:
+    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method.
+
+    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    """
+    path = request.path if path is None else path
+    parts = path.split("/")
     known = False
     for pattern, methods in _BY_LENGTH.get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
         if ids is not None and request.method in methods:
-            return Match(methods[request.method], ids, is_assistants(request.path))
+            return Match(methods[request.method], ids, is_assistants(path))
     raise (wrong_method if known else invalid_url)(request.method, request.path)
 
 
@@ -86,9 +105,14 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return ids
 
 
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
 def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in ROUTES.items():
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table

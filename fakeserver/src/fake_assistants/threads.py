@@ -2,6 +2,7 @@
 
 import fake_assistants.bodies as bodies
 import fake_assistants.messages as messages
+import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import THREADS
 from fake_assistants.lookup import found
@@ -12,8 +13,12 @@ from fake_assistants.shelf import Obj
 
 def create(core: Core, call: Call) -> Obj:
     """POST /threads, with messages and vector stores on the way."""
-    body = call.body(bodies.NEW_THREAD)
-    given = body.get("messages", [])
+    return made(core, call.body(bodies.NEW_THREAD))
+
+
+def made(core: Core, body: Obj) -> Obj:
+    """A new thread from a checked body, put into the world."""
+    given = body.get("messages") or []
     thread_id = core.mint("thread_")
     messages.refuse_overflow(core, thread_id, len(given))
     thread: Obj = {
@@ -24,8 +29,7 @@ def create(core: Core, call: Call) -> Obj:
         "tool_resources": kept(core, body.get("tool_resources")),
     }
     core.world.put(THREADS, thread)
-    for message in given:
-        messages.add(core, thread_id, message)
+    messages.add_all(core, thread_id, given)
     return thread
 
 
@@ -61,6 +65,9 @@ def _metadata(_: Core, given: Obj | None) -> Obj:
 _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
-def listing(_: Core, call: Call) -> Obj:
-    """GET /threads was never open to API keys."""
-    raise session_key_needed(call.request.method, call.request.path)
+def listing(core: Core, call: Call) -> Obj:
+    """GET /threads was never open to API keys at OpenAI; other profiles list threads."""
+    if not core.profile.lists_threads:
+        raise session_key_needed(call.request.method, call.request.path)
+    shelf = core.world.shelf(THREADS)
+    return paging.page(shelf, paging.asked(call.request, shelf, THREADS))

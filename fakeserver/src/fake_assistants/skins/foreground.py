@@ -15,12 +15,12 @@ _PATIENCE = 0.5
 _GLANCE = 0.5
 
 
-def serve_until_told(app: AsgiApp, *, host: str, port: int) -> None:
+def serve_until_told(app: AsgiApp, *, host: str, port: int, base_path: str = "/v1") -> None:
     """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError."""
     told = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: told.set())
-    with serving(app, host=host, port=port, patience=_PATIENCE) as server:
+    with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
         _say(f"listening on {server.base_url}\n")
         while not told.is_set():
             told.wait(_GLANCE)
