@@ -7,7 +7,7 @@ two together.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
@@ -169,8 +169,44 @@ def edge_page(status: int, phrase: str) -> bytes:
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for messages."""
-    return Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
+    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
+    own = _NOT_FOUND.get(kind.name)
+    return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
+
+
+def no_such_file(file_id: str) -> Refused:
+    """Recorded, with its `detail`."""
+    return Refused(Problem(404, f"No such File object: {file_id}", "id", is_detailed=True))
+
+
+def no_such_conversation(conversation_id: str) -> Refused:
+    """Recorded."""
+    return Refused(Problem(404, f"Conversation with id '{conversation_id}' not found."))
+
+
+def no_such_response(response_id: str) -> Refused:
+    """Recorded."""
+    return Refused(Problem(404, f"Response with id '{response_id}' not found."))
+
+
+def no_such_item(item_id: str) -> Refused:
+    """Inferred."""
+    return Refused(Problem(404, f"Item with id '{item_id}' not found."))
+
+
+def no_such_file_in_store(file_id: str, store_id: str) -> Refused:
+    """Quoted."""
+    return Refused(Problem(404, f"No file found with id '{file_id}' in vector store '{store_id}'."))
+
+
+_NOT_FOUND: Mapping[str, Callable[[str], Refused]] = {
+    "files": no_such_file,
+    "file_contents": no_such_file,
+    "conversations": no_such_conversation,
+    "conversation_items": no_such_item,
+    "responses": no_such_response,
+    "response_input_items": no_such_item,
+}
 
 
 def malformed_id(param: str, value: str, kind: Kind) -> Refused:
@@ -342,3 +378,67 @@ def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -
     words, sign, code = _BOUNDS[side]
     text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
     return _bad(param, text, f"{number}_{code}")
+
+
+# --- files, in the words of another validator ---------------------------------------------------------
+
+
+def not_one_of(param: str, value: str, supported: Sequence[str]) -> Refused:
+    """A purpose that nobody knows. Recorded, with its `detail`."""
+    return Refused(Problem(400, f"'{value}' is not one of {list(supported)} - '{param}'", param, is_detailed=True))
+
+
+def required_property(name: str) -> Refused:
+    """A part of the form is missing. Quoted; the `detail` is inferred."""
+    return Refused(Problem(400, f"'{name}' is a required property", is_detailed=True))
+
+
+def malformed_form() -> Refused:
+    """The body is no multipart form. Inferred."""
+    return Refused(Problem(400, "Could not parse multipart form.", is_detailed=True))
+
+
+def not_downloadable(purpose: str) -> Refused:
+    """What users uploaded cannot be had back. Quoted."""
+    return Refused(Problem(400, f"Not allowed to download files of purpose: {purpose}"))
+
+
+# --- responses ----------------------------------------------------------------------------------------
+
+
+def no_such_previous_response(response_id: str) -> Refused:
+    """Quoted."""
+    text = f"Previous response with id '{response_id}' not found."
+    return _bad("previous_response_id", text, "previous_response_not_found")
+
+
+def two_pasts() -> Refused:
+    """Both a conversation and a previous response. That they exclude each other is documented, the text is inferred."""
+    text = (
+        "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. "
+        "Ensure you are only providing one of these parameters."
+    )
+    return _bad("previous_response_id", text, "mutually_exclusive_parameters")
+
+
+def nothing_to_answer() -> Refused:
+    """No input, nor anything that could stand for it. The text is quoted, the param inferred."""
+    text = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
+    return _bad("input", text, "missing_required_parameter")
+
+
+def duplicate_item(item_id: str) -> Refused:
+    """Quoted."""
+    text = f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again."
+    return Refused(Problem(400, text, "input"))
+
+
+def output_without_call(call_id: str) -> Refused:
+    """The output of a function that nobody called. Quoted."""
+    text = f"No tool call found for function call output with call_id {call_id}."
+    return Refused(Problem(400, text, "input"))
+
+
+def call_without_output(call_id: str) -> Refused:
+    """A call whose output is still missing. Quoted."""
+    return Refused(Problem(400, f"No tool output found for function call {call_id}.", "input"))
