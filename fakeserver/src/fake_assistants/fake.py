@@ -195,6 +195,12 @@ class FakeAssistants:
             world: FakeAssistants = worlds.of(key)
         return world
 
+    def worlds(self) -> "list[FakeAssistants]":
+        """This fake, and with `worlds_by_key` the worlds of all keys that were born so far."""
+        born = self._core.worlds
+        with self._lock:
+            return [self, *(born or ())]
+
     def _world_of(self, request: Request) -> "FakeAssistants":
         """Who answers: with worlds by key the world of a good key, else this fake."""
         if self._core.worlds is None:
