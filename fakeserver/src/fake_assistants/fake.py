@@ -227,7 +227,10 @@ class FakeAssistants:
         return mounted(self)
 
     def transport(self) -> Any:
-        """A transport for `httpx.Client` or `httpx2.Client`."""
+        """A transport for `httpx.Client` or `httpx2.Client`.
+
+        Where a reply makes the client wait, it waits; beyond its read timeout that timeout is raised at once.
+        """
         from fake_assistants.skins.transport import Transport
 
         return Transport(self)
@@ -239,7 +242,11 @@ class FakeAssistants:
         return AsyncTransport(self)
 
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
-        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes."""
+        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
+
+        Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
+        as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.
+        """
         from fake_assistants.skins.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
