@@ -173,7 +173,11 @@ def small_things(quick: bool) -> Iterator[Line]:
     def worked() -> None:
         fake.handle(Request.of("POST", path, HEADERS, b'{"role": "user", "content": "hello"}'))
 
-    made, used, both = best_of(5, 100 if quick else 400, FakeAssistants, worked, lambda: (worked(), fake.reset()))
+    def worked_and_reset() -> None:
+        worked()
+        fake.reset()
+
+    made, used, both = best_of(5, 100 if quick else 400, FakeAssistants, worked, worked_and_reset)
     yield Line("FakeAssistants()", made, None, 1)
     yield Line("reset() after one message, 5 threads of 20", both - used, None, 0.2)
 
@@ -336,7 +340,7 @@ def write_export(path: Path, threads: int, messages: int) -> None:
             for number in range(messages):
                 made = message(f"thread_{thread:020}", thread * messages + number)
                 text = made["content"][0]["text"]
-                text["value"] = TEXT[:90]
+                text["value"] = (TEXT * 2)[:150]
                 head = {"thread_id": made["thread_id"], "assistant_id": "asst_1", "message_id": made["id"]}
                 row = head | {"role": "user", "text": text["value"], "created_at": made["created_at"], "message": made}
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")

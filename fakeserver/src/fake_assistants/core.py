@@ -12,14 +12,14 @@ from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
 from fake_assistants.script import Script
 from fake_assistants.shelf import Obj
-from fake_assistants.state import State, checked, empty
+from fake_assistants.state import checked
 from fake_assistants.sunset import Sunset
 from fake_assistants.world import World
 
 
 @attrs.define(kw_only=True)
 class Core:
-    """The parts of a fake. `loaded` is the state that a reset goes back to."""
+    """The parts of a fake. `loaded` is the world that a reset goes back to; it shares its shelves with `world`."""
 
     clock: Clock
     ids: IdSource
@@ -28,8 +28,12 @@ class Core:
     messages_per_thread: int = 100_000
     ledger: Ledger = attrs.field(factory=Ledger)
     script: Script = attrs.field(factory=Script)
-    world: World = attrs.field(factory=World)
-    loaded: State = attrs.field(factory=empty)
+    loaded: World = attrs.field(factory=World)
+    world: World = attrs.field()
+
+    @world.default
+    def _begun(self) -> World:
+        return self.loaded.fork()
 
     def mint(self, prefix: str) -> str:
         """A new id with this prefix."""
@@ -37,23 +41,31 @@ class Core:
 
     def replace(self, given: object) -> None:
         """Make the world what a state says. Raises BadInput, and then nothing has changed."""
-        self.world = _built(checked(given))
+        state = checked(given)
+        state.refuse_strays()
+        self.world = World()
+        self.world.put_all(state)
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""
-        self.world.put_all(checked(given, threads=self.world.thread_ids()))
+        state = checked(given)
+        state.refuse_strays(self.world.thread_ids())
+        self.world.put_all(state)
 
     def load(self, given: object) -> None:
         """Merge a state into the world and into what a reset goes back to. Raises BadInput."""
-        first = _built(self.loaded)
-        lasting = checked(given, threads=first.thread_ids())
-        self.merge(given)
-        first.put_all(lasting)
-        self.loaded = first.snapshot()
+        state = checked(given)
+        state.refuse_strays(self.loaded.thread_ids())
+        is_fresh = self.world.is_still(self.loaded)
+        if not is_fresh:
+            self.merge(state)
+        self.loaded.put_all(state)
+        if is_fresh:
+            self.world = self.loaded.fork()
 
     def reset(self) -> None:
         """Back to the loaded state and to what the fake was made with; script and ledger are cleared."""
-        self.world = _built(self.loaded)
+        self.world = self.loaded.fork()
         self.ledger.clear()
         self.script.clear()
         self.clock.restart()
@@ -88,9 +100,3 @@ class Call:
     def body(self, shape: Shape) -> Obj:
         """The body, checked. Raises Refused."""
         return bodies.read(self.request.body, shape)
-
-
-def _built(state: State) -> World:
-    world = World()
-    world.put_all(state)
-    return world

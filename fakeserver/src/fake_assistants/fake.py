@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
 from fake_assistants.script import Script
 from fake_assistants.skins.lock import new_lock
-from fake_assistants.state import State
+from fake_assistants.state import Staged, State, checked, copied
 from fake_assistants.sunset import Sunset, SunsetPlan
 
 if TYPE_CHECKING:
@@ -103,15 +104,14 @@ class FakeAssistants:
 
     @state.setter
     def state(self, given: Mapping[str, list[dict[str, Any]]]) -> None:
-        state = _plain(given)
+        state = checked(given, copied)
         with self._lock:
             self._core.replace(state)
 
     def snapshot(self) -> State:
         """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
         with self._lock:
-            copy: State = loads(dumps(self._core.world.snapshot()))
-        return copy
+            return self._core.world.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
         """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
@@ -119,8 +119,10 @@ class FakeAssistants:
         A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that
         cannot be read; then nothing has changed.
         """
-        with uncollected(), self._lock:
-            self._core.load(_plain(source) if isinstance(source, Mapping) else loading.read(_bytes(source)))
+        with uncollected():
+            state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
+            with self._lock:
+                self._core.load(state)
 
     def reset(self) -> None:
         """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
@@ -163,8 +165,9 @@ class FakeAssistants:
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port)
 
 
-def _bytes(source: bytes | str | Path) -> bytes:
-    return source if isinstance(source, bytes) else Path(source).read_bytes()
+def _from_file(source: bytes | str | Path) -> Staged:
+    with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        return loading.read(file)
 
 
 def _plain(given: Mapping[str, Any]) -> Any:

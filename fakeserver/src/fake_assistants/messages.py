@@ -3,10 +3,11 @@
 import fake_assistants.bodies as bodies
 import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
+from fake_assistants.jsontext import loads
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
-from fake_assistants.lookup import found
+from fake_assistants.lookup import found, found_text
 from fake_assistants.refusals import malformed_id, thread_full
-from fake_assistants.shelf import Obj, Shelf
+from fake_assistants.shelf import Field, Obj, Shelf
 
 
 def create(core: Core, call: Call) -> Obj:
@@ -42,9 +43,9 @@ def refuse_overflow(core: Core, thread_id: str, coming: int) -> None:
         raise thread_full(thread_id, core.messages_per_thread)
 
 
-def retrieve(core: Core, call: Call) -> Obj:
+def retrieve(core: Core, call: Call) -> bytes:
     """GET /threads/{thread_id}/messages/{message_id}."""
-    return _message(core, call)
+    return _text_of(core, call)
 
 
 def modify(core: Core, call: Call) -> Obj:
@@ -52,43 +53,47 @@ def modify(core: Core, call: Call) -> Obj:
 
     Recorded: this answer alone has the old shape, `"file_ids": []` in place of `attachments`.
     """
-    old = _message(core, call)
+    old: Obj = loads(_text_of(core, call))
     body = call.body(bodies.CHANGED_MESSAGE)
     new = old | {key: value or {} for key, value in body.items()}
     core.world.put(MESSAGES, new)
     return dict(("file_ids", []) if key == "attachments" else (key, value) for key, value in new.items())
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /threads/{thread_id}/messages."""
-    thread = found(core, THREADS, call.ids["thread_id"])
-    shelf = core.world.shelf(MESSAGES, thread["id"])
+    found_text(core, THREADS, call.ids["thread_id"])
+    shelf = core.world.shelf(MESSAGES, call.ids["thread_id"])
     ask = paging.asked(call.request, shelf, MESSAGES)
     run_id = call.request.asked("run_id")
     if run_id is None:
         return paging.page(shelf, ask)
-    _check_run(core, shelf, run_id)
-    return paging.page(shelf, ask, keep=lambda message: message.get("run_id") == run_id)
+    of_run = Field("run_id", run_id)
+    _check_run(core, shelf, of_run)
+    return paging.page(shelf, ask, keep=of_run)
 
 
-def _check_run(core: Core, shelf: Shelf, run_id: str) -> None:
+def _check_run(core: Core, shelf: Shelf, of_run: Field) -> None:
     """Refuse an id without its prefix, except one that a loaded state brought in."""
-    if run_id.startswith(RUNS.prefix) or core.world.find(RUNS, run_id):
+    run_id = of_run.value
+    if run_id.startswith(RUNS.prefix) or core.world.text(RUNS, run_id):
         return
-    if not any(message.get("run_id") == run_id for _, message in shelf.rows()):
+    if not any(of_run(text) for _, text in shelf.texts()):
         raise malformed_id("run_id", run_id, RUNS)
 
 
 def delete(core: Core, call: Call) -> Obj:
     """DELETE /threads/{thread_id}/messages/{message_id}."""
-    old = _message(core, call)
-    core.world.delete(MESSAGES, old["id"], call.ids["thread_id"])
-    return {"id": old["id"], "object": "thread.message.deleted", "deleted": True}
+    message_id = call.ids["message_id"]
+    _text_of(core, call)
+    core.world.delete(MESSAGES, message_id, call.ids["thread_id"])
+    return {"id": message_id, "object": "thread.message.deleted", "deleted": True}
 
 
-def _message(core: Core, call: Call) -> Obj:
-    thread = found(core, THREADS, call.ids["thread_id"])
-    return found(core, MESSAGES, call.ids["message_id"], thread["id"])
+def _text_of(core: Core, call: Call) -> bytes:
+    """The message's JSON text. Raises Refused, for its thread first."""
+    found_text(core, THREADS, call.ids["thread_id"])
+    return found_text(core, MESSAGES, call.ids["message_id"], call.ids["thread_id"])
 
 
 def _content(given: str | list[Obj]) -> list[Obj]:
