@@ -24,8 +24,8 @@ from fake_assistants.shelf import Obj
 
 _LEVELS = 400  # below the reader's own limit, so that a state file can hold what a body brought
 
-_METADATA = OrNull(Metadata())
-_LONG = Text(256_000)
+METADATA = OrNull(Metadata())
+LONG = Text(256_000)
 _DETAIL = Choice(("auto", "low", "high"))
 
 # --- messages
@@ -60,11 +60,11 @@ NEW_MESSAGE = Shape(
         "role": Choice(("user", "assistant")),
         "content": _CONTENT,
         "attachments": OrNull(ListOf(_ATTACHMENT)),
-        "metadata": _METADATA,
+        "metadata": METADATA,
     },
     needed=("role", "content"),
 )
-CHANGED_MESSAGE = Shape({"metadata": _METADATA})
+CHANGED_MESSAGE = Shape({"metadata": METADATA})
 
 # --- tool resources, of threads and assistants
 
@@ -72,12 +72,12 @@ _NEW_STORE = Shape(
     {
         "file_ids": ListOf(Text(), at_most=10_000),
         "chunking_strategy": anything,
-        "metadata": _METADATA,
+        "metadata": METADATA,
     }
 )
 _CODE_FILES = Shape({"file_ids": ListOf(Text(), at_most=20)})
 _STORE_IDS = ListOf(Text(), at_most=1)
-_NEW_RESOURCES = OrNull(
+NEW_RESOURCES = OrNull(
     Shape(
         {
             "code_interpreter": _CODE_FILES,
@@ -93,8 +93,8 @@ _CHANGED_RESOURCES = OrNull(
 
 # --- threads
 
-NEW_THREAD = Shape({"messages": ListOf(NEW_MESSAGE), "tool_resources": _NEW_RESOURCES, "metadata": _METADATA})
-CHANGED_THREAD = Shape({"tool_resources": _CHANGED_RESOURCES, "metadata": _METADATA})
+NEW_THREAD = Shape({"messages": ListOf(NEW_MESSAGE), "tool_resources": NEW_RESOURCES, "metadata": METADATA})
+CHANGED_THREAD = Shape({"tool_resources": _CHANGED_RESOURCES, "metadata": METADATA})
 
 # --- assistants
 
@@ -109,17 +109,21 @@ _FUNCTION = Shape(
     },
     needed=("name",),
 )
-_TOOLS = ListOf(
-    Tagged(
-        {
-            "code_interpreter": Shape({}),
-            "file_search": Shape({"file_search": _SEARCH}),
-            "function": Shape({"function": _FUNCTION}, needed=("function",)),
-        }
-    ),
-    at_most=128,
+_TOOL = Tagged(
+    {
+        "code_interpreter": Shape({}),
+        "file_search": Shape({"file_search": _SEARCH}),
+        "function": Shape({"function": _FUNCTION}, needed=("function",)),
+    }
 )
-_FORMAT = TextOr(
+
+
+def tools(at_most: int) -> Check:
+    """A list of tools: an assistant has up to 128, a run up to 20 (documented)."""
+    return ListOf(_TOOL, at_most=at_most)
+
+
+FORMAT = TextOr(
     Choice(("auto", "none")),
     Tagged({"json_object": Shape({}), "json_schema": Shape({"json_schema": anything}), "text": Shape({})}),
     takes=dict,
@@ -129,15 +133,15 @@ _ASSISTANT: dict[str, Check] = {
     "model": Text(),
     "name": OrNull(Text(256)),
     "description": OrNull(Text(512)),
-    "instructions": OrNull(_LONG),
-    "tools": _TOOLS,
+    "instructions": OrNull(LONG),
+    "tools": tools(128),
     "top_p": OrNull(Number(0, 1)),
     "temperature": OrNull(Number(0, 2)),
     "reasoning_effort": OrNull(Text()),
-    "metadata": _METADATA,
-    "response_format": OrNull(_FORMAT),
+    "metadata": METADATA,
+    "response_format": OrNull(FORMAT),
 }
-NEW_ASSISTANT = Shape(_ASSISTANT | {"tool_resources": _NEW_RESOURCES}, needed=("model",))
+NEW_ASSISTANT = Shape(_ASSISTANT | {"tool_resources": NEW_RESOURCES}, needed=("model",))
 CHANGED_ASSISTANT = Shape(_ASSISTANT | {"tool_resources": _CHANGED_RESOURCES})
 
 

@@ -14,6 +14,7 @@ from fake_assistants.badinput import BadInput
 from fake_assistants.clock import Clock
 from fake_assistants.demo import demo_world
 from fake_assistants.fake import FakeAssistants
+from fake_assistants.plans import WAYS, By
 from fake_assistants.skins.wallclock import now as wall_clock
 from fake_assistants.sunset import STYLES, SunsetPlan
 
@@ -89,6 +90,13 @@ class _NotServed(click.ClickException):
 @click.option("--sunset-after", type=click.IntRange(0), metavar="N", help="Fall silent after N requests.")
 @click.option("--sunset-style", type=click.Choice(STYLES), default="gone", show_default=True)
 @click.option("--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
+@click.option(
+    "--runs",
+    type=click.Choice(WAYS),
+    default="read",
+    show_default=True,
+    help="What carries runs on: each read of one, nothing (at once), or the clock.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
 @click.option(
     "--api-key", "keys", multiple=True, callback=_keys, metavar="K", help="Refuse other keys. May be repeated."
@@ -102,13 +110,14 @@ def serve(
     sunset_after: int | None,
     sunset_style: Any,
     latency_ms: int,
+    runs: By,
     seed: int,
     keys: tuple[str, ...],
     demo: tuple[int, int] | None,
 ) -> None:
     """Serve the fake over HTTP until SIGTERM or SIGINT."""
     fake = FakeAssistants(
-        clock=Clock(wall_clock), seed=seed, api_keys=keys, sunset=_plan(when, sunset_after, sunset_style)
+        clock=Clock(wall_clock), seed=seed, api_keys=keys, sunset=_plan(when, sunset_after, sunset_style), runs=runs
     )
     if demo:
         fake.load(demo_world(*demo, seed=seed))

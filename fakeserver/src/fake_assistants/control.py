@@ -130,6 +130,16 @@ def _clear_script(order: _Order) -> object:
     return _script(order)
 
 
+def _runs(order: _Order) -> object:
+    """In the form that PUT takes."""
+    return order.core.runs.json()
+
+
+def _set_runs(order: _Order) -> object:
+    order.core.runs.set(_json(order.body))
+    return _runs(order)
+
+
 def _requests(order: _Order) -> object:
     return [entry.json() for entry in order.core.ledger]
 
@@ -141,6 +151,7 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
     "/_fake/clock": {"GET": _clock, "PUT": _set_clock},
     "/_fake/sunset": {"GET": _sunset, "PUT": _set_sunset, "DELETE": _lift_sunset},
     "/_fake/script": {"GET": _script, "PUT": _set_script, "DELETE": _clear_script},
+    "/_fake/runs": {"GET": _runs, "PUT": _set_runs},
     "/_fake/requests": {"GET": _requests},
 }
 

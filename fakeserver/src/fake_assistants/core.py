@@ -10,6 +10,7 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
+from fake_assistants.plans import Plan, Progress
 from fake_assistants.script import Script
 from fake_assistants.shelf import Obj
 from fake_assistants.state import checked
@@ -28,6 +29,9 @@ class Core:
     messages_per_thread: int = 100_000
     ledger: Ledger = attrs.field(factory=Ledger)
     script: Script = attrs.field(factory=Script)
+    runs: Progress = attrs.field(factory=Progress)
+    plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
+    settled_at: int | None = None  # the second up to which the plans have followed the clock
     loaded: World = attrs.field(factory=World)
     world: World = attrs.field()
 
@@ -68,6 +72,8 @@ class Core:
         self.world = self.loaded.fork()
         self.ledger.clear()
         self.script.clear()
+        self.plans.clear()
+        self.runs.restart()
         self.clock.restart()
         self.sunset.restart()
         self.ids.restart()

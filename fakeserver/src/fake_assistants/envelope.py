@@ -17,8 +17,11 @@ class Problem:
 
     def body(self) -> bytes:
         """The envelope as it goes over the wire (recorded shape)."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        return dumps({"error": error})
+        return dumps({"error": self.error()})
+
+    def error(self) -> dict[str, str | None]:
+        """What stands in the envelope."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
 
 class Refused(Exception):

@@ -17,6 +17,7 @@ from fake_assistants.exchange import Reply, Request
 from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
+from fake_assistants.plans import By, Progress
 from fake_assistants.script import Script
 from fake_assistants.skins.lock import new_lock
 from fake_assistants.state import Staged, State, checked, copied
@@ -48,6 +49,7 @@ class FakeAssistants:
         api_keys: Iterable[str] = (),
         sunset: SunsetPlan | None = None,
         messages_per_thread: int = 100_000,
+        runs: By = "read",
     ) -> None:
         time, keys = clock or Clock(), frozenset(api_keys)
         if "" in keys:
@@ -58,6 +60,7 @@ class FakeAssistants:
             sunset=Sunset(time, sunset),
             api_keys=keys,
             messages_per_thread=messages_per_thread,
+            runs=Progress(progress=runs),
         )
         self._lock = new_lock()
 
@@ -81,6 +84,16 @@ class FakeAssistants:
         script = _plain(given)
         with self._lock:
             self._core.script.set(script)
+
+    @property
+    def runs(self) -> Progress:
+        """How runs move on: `progress`, `reads`, `seconds`; any of them may be assigned as an object too."""
+        return self._core.runs
+
+    @runs.setter
+    def runs(self, given: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._core.runs.set(given)
 
     @property
     def requests(self) -> Ledger:

@@ -6,6 +6,7 @@ the sunset has fallen, no route of the Assistants API is known any more: key goo
 
 from collections.abc import Mapping
 
+import fake_assistants.progress as progress
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused
@@ -36,6 +37,7 @@ def _answer(core: Core, request: Request) -> Reply:
             core.sunset.count()
             _check_beta(request)
         _check_ids(core, route.ids)
+        progress.settle(core)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
         return _refusal(core, refusal.problem)

@@ -1,19 +1,27 @@
 """The messages' room."""
 
+from collections.abc import Iterable
+
 import fake_assistants.bodies as bodies
 import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.jsontext import loads
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
+from fake_assistants.lifecycle import ACTIVE
 from fake_assistants.lookup import found, found_text
-from fake_assistants.refusals import malformed_id, thread_full
-from fake_assistants.shelf import Field, Obj, Shelf
+from fake_assistants.refusals import malformed_id, thread_full, thread_locked
+from fake_assistants.shelf import Field, Obj
+
+_ACTIVE = tuple(Field("status", status) for status in ACTIVE)
 
 
 def create(core: Core, call: Call) -> Obj:
     """POST /threads/{thread_id}/messages."""
     thread = found(core, THREADS, call.ids["thread_id"])
     body = call.body(bodies.NEW_MESSAGE)
+    active = active_run(core, thread["id"])
+    if active is not None:
+        raise thread_locked(thread["id"], active["id"])
     refuse_overflow(core, thread["id"], 1)
     return add(core, thread["id"], body)
 
@@ -34,6 +42,24 @@ def add(core: Core, thread_id: str, body: Obj) -> Obj:
     }
     core.world.put(MESSAGES, message)
     return message
+
+
+def add_all(core: Core, thread_id: str, given: Iterable[Obj]) -> None:
+    """Put checked new messages at the end of a thread."""
+    for message in given:
+        add(core, thread_id, message)
+
+
+def active_run(core: Core, thread_id: str) -> Obj | None:
+    """The run that locks a thread, if there is one."""
+    runs = core.world.shelf(RUNS, thread_id).texts()
+    return next((loads(text) for _, text in runs if any(is_so(text) for is_so in _ACTIVE)), None)
+
+
+def has_user_message(core: Core, thread_id: str) -> bool:
+    """Whether a user has said anything in a thread. The newest messages are looked at first."""
+    shelf = core.world.shelf(MESSAGES, thread_id)
+    return any(shelf.at(place).get("role") == "user" for place in reversed(shelf.places))
 
 
 def refuse_overflow(core: Core, thread_id: str, coming: int) -> None:
@@ -69,16 +95,16 @@ def listing(core: Core, call: Call) -> bytes:
     if run_id is None:
         return paging.page(shelf, ask)
     of_run = Field("run_id", run_id)
-    _check_run(core, shelf, of_run)
+    _check_run(core, call.ids["thread_id"], of_run)
     return paging.page(shelf, ask, keep=of_run)
 
 
-def _check_run(core: Core, shelf: Shelf, of_run: Field) -> None:
-    """Refuse an id without its prefix, except one that a loaded state brought in."""
+def _check_run(core: Core, thread_id: str, of_run: Field) -> None:
+    """Refuse an id without its prefix, except one that a loaded state brought in, with a thread or without."""
     run_id = of_run.value
-    if run_id.startswith(RUNS.prefix) or core.world.text(RUNS, run_id):
+    if run_id.startswith(RUNS.prefix) or core.world.text(RUNS, run_id, thread_id) or core.world.text(RUNS, run_id):
         return
-    if not any(of_run(text) for _, text in shelf.texts()):
+    if not any(of_run(text) for _, text in core.world.shelf(MESSAGES, thread_id).texts()):
         raise malformed_id("run_id", run_id, RUNS)
 
 

@@ -128,6 +128,55 @@ def thread_full(thread_id: str, limit: int) -> Refused:
     return Refused(Problem(400, text))
 
 
+# --- runs and their threads -------------------------------------------------------------------------
+
+
+def thread_locked(thread_id: str, run_id: str) -> Refused:
+    """A message for a thread whose run is active. Recorded."""
+    return Refused(Problem(400, f"Can't add messages to {thread_id} while a run {run_id} is active."))
+
+
+def run_active(thread_id: str, run_id: str) -> Refused:
+    """A second run beside an active one. Recorded."""
+    return Refused(Problem(400, f"Thread {thread_id} already has an active run {run_id}."))
+
+
+def nothing_to_say() -> Refused:
+    """A run without instructions on a thread without a user's message. Recorded."""
+    text = "Run creation requires a Thread with a user message or an assistant with instructions."
+    return Refused(Problem(400, text, code="invalid_thread"))
+
+
+def cannot_cancel(status: object) -> Refused:
+    """Recorded for runs that were cancelled or completed."""
+    return Refused(Problem(400, f"Cannot cancel run with status '{status}'."))
+
+
+def cannot_update(status: object) -> Refused:
+    """Recorded for an active run."""
+    return Refused(Problem(400, f"Cannot update run with status '{status}'."))
+
+
+def no_outputs_wanted(status: object) -> Refused:
+    """Recorded, with the double quotes."""
+    return Refused(Problem(400, f'Runs in status "{status}" do not accept tool outputs.'))
+
+
+def wrong_outputs(wanted: Sequence[str], given: Sequence[str]) -> Refused:
+    """Recorded: lists as Python prints them, and no full stop."""
+    return Refused(Problem(400, f"Expected tool outputs for call_ids {list(wanted)}, got {list(given)}"))
+
+
+def server_error(request_id: str) -> Problem:
+    """What a 500 says, and the error event of a stream. Recorded."""
+    text = (
+        "The server had an error processing your request. Sorry about that! You can retry your request, or contact us "
+        "through our help center at help.openai.com if you keep seeing this error. (Please include the request ID "
+        f"{request_id} in your email.)"
+    )
+    return Problem(500, text, type="server_error")
+
+
 # --- values: the validator's vocabulary, recorded or quoted on these or neighbouring routes ----------
 
 _NAMES: tuple[tuple[type, str], ...] = (

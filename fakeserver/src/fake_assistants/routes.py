@@ -7,10 +7,12 @@ import attrs
 
 import fake_assistants.assistants as assistants
 import fake_assistants.messages as messages
+import fake_assistants.runs as runs
+import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.kinds import ASSISTANTS, MESSAGES, THREADS
+from fake_assistants.kinds import ASSISTANTS, MESSAGES, RUN_STEPS, RUNS, THREADS
 from fake_assistants.refusals import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
@@ -19,7 +21,13 @@ Answer = Obj | bytes | Reply
 Handler = Callable[[Core, Call], Answer]
 
 # Ids in a path, each with the kind it names.
-PATH_IDS = {"assistant_id": ASSISTANTS, "thread_id": THREADS, "message_id": MESSAGES}
+PATH_IDS = {
+    "assistant_id": ASSISTANTS,
+    "thread_id": THREADS,
+    "message_id": MESSAGES,
+    "run_id": RUNS,
+    "step_id": RUN_STEPS,
+}
 
 Table = Mapping[str, Mapping[str, Handler]]
 
@@ -39,6 +47,13 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
+    "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
+    "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
+    "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
+    "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
 }
 
 # What goes on after the sunset.

@@ -4,7 +4,7 @@ from fake_assistants.jsontext import dumps_compact
 
 DONE = b"event: done\ndata: [DONE]\n\n"
 
-HEADERS = (("content-type", "text/event-stream; charset=utf-8"),)
+CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
 def event(name: str, data: object) -> bytes:

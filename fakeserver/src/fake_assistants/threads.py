@@ -12,8 +12,12 @@ from fake_assistants.shelf import Obj
 
 def create(core: Core, call: Call) -> Obj:
     """POST /threads, with messages and vector stores on the way."""
-    body = call.body(bodies.NEW_THREAD)
-    given = body.get("messages", [])
+    return made(core, call.body(bodies.NEW_THREAD))
+
+
+def made(core: Core, body: Obj) -> Obj:
+    """A new thread from a checked body, put into the world."""
+    given = body.get("messages") or []
     thread_id = core.mint("thread_")
     messages.refuse_overflow(core, thread_id, len(given))
     thread: Obj = {
@@ -24,8 +28,7 @@ def create(core: Core, call: Call) -> Obj:
         "tool_resources": kept(core, body.get("tool_resources")),
     }
     core.world.put(THREADS, thread)
-    for message in given:
-        messages.add(core, thread_id, message)
+    messages.add_all(core, thread_id, given)
     return thread
 
 

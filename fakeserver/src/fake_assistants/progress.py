@@ -1,0 +1,165 @@
+"""How runs move on: by reading, at once, by the clock, or under a stream that takes them along."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+
+import fake_assistants.sse as sse
+import fake_assistants.story as story
+from fake_assistants.core import Core
+from fake_assistants.exchange import Chunk, Cut
+from fake_assistants.kinds import RUNS
+from fake_assistants.lifecycle import ACTIVE, MOVING
+from fake_assistants.plans import Beat, Event, Plan
+from fake_assistants.scriptfile import Steps
+from fake_assistants.shelf import Obj
+
+# --- beginnings and turns -----------------------------------------------------------------------------
+
+
+def begin(core: Core, run: Obj, steps: Steps, *, asked: int) -> Plan:
+    """Plan a run that is queued. `asked` is how many tokens the model is asked with."""
+    plan = _planned(core, run)
+    plan.asked, plan.deadline = asked, run["expires_at"]
+    plan.story = story.of_new(core, plan, steps)
+    return plan
+
+
+def submit(core: Core, run: Obj, outputs: Mapping[str, str], steps: Steps) -> Plan:
+    """Hand over the outputs that a run waits for. `steps` are for a run that has no plan, since a state put it in."""
+    plan = planned(core, run)
+    if plan is None:
+        plan = _planned(core, run)
+        plan.story = story.of_resumed(core, plan, steps)
+    plan.outputs = outputs
+    return plan
+
+
+def cancel(core: Core, run: Obj) -> Plan:
+    """Let a run come to its end; it is cancelling when this returns."""
+    plan = planned(core, run) or _planned(core, run)
+    plan.story = story.of_cancelled(core, plan)
+    carry_on(core, plan, core.clock.now())
+    return plan
+
+
+def planned(core: Core, run: Obj) -> Plan | None:
+    """The plan of a run, unless somebody has put another run in its place."""
+    plan = core.plans.get((run["thread_id"], run["id"]))
+    return plan if plan is not None and plan.run == run else None
+
+
+def _planned(core: Core, run: Obj) -> Plan:
+    now = core.clock.now()
+    plan = Plan(run=run, moment=now, since=now)
+    core.plans[plan.key] = plan
+    return plan
+
+
+# --- moving on ----------------------------------------------------------------------------------------
+
+
+def pull(core: Core, plan: Plan, moment: int) -> bool:
+    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom."""
+    thread_id, run_id = plan.key
+    beat = None
+    if core.world.find(RUNS, run_id, thread_id) == plan.run:
+        plan.moment = moment
+        beat = next(plan.story, None)
+    if beat is None or plan.status not in ACTIVE:
+        core.plans.pop(plan.key, None)
+    if beat is None:
+        return False
+    for inbox in plan.inboxes:
+        inbox.append(beat)
+    return True
+
+
+def carry_on(core: Core, plan: Plan, moment: int) -> None:
+    """Let things happen until the run has another status."""
+    before = plan.status
+    while plan.status == before and pull(core, plan, moment):
+        pass
+
+
+def run_on(core: Core, plan: Plan) -> None:
+    """Let everything happen that happens by itself."""
+    while plan.status in MOVING and pull(core, plan, core.clock.now()):
+        pass
+
+
+def answered(core: Core, plan: Plan) -> None:
+    """A call that set the run going is answered: where runs move on at once, this one does."""
+    if core.runs.progress == "immediate":
+        run_on(core, plan)
+
+
+def seen(core: Core, plan: Plan) -> None:
+    """Somebody reads the run: where reading carries runs on, this one goes on when it was shown often enough."""
+    if core.runs.progress != "read" or plan.status not in MOVING:
+        return
+    if plan.shown >= core.runs.reads:
+        carry_on(core, plan, core.clock.now())
+    plan.shown += 1
+
+
+def settle(core: Core) -> None:
+    """Catch up with the clock: runs that it moves go on, runs that took too long expire."""
+    now = core.clock.now()
+    if now != core.settled_at:
+        core.settled_at = now
+        for plan in list(core.plans.values()):
+            _settle(core, plan, now)
+
+
+def _settle(core: Core, plan: Plan, now: int) -> None:
+    """One thing after the other, each at its own second."""
+    while plan.status in ACTIVE:
+        due, is_late = _due(core, plan)
+        if due is None or due > now:
+            return
+        if is_late:
+            plan.story = story.of_expired(core, plan)
+        before = plan.status
+        carry_on(core, plan, due)
+        if plan.status == before:
+            return
+
+
+def _due(core: Core, plan: Plan) -> tuple[int | None, bool]:
+    """When something is due, and whether it is the run's expiry. What somebody streams moves with the stream."""
+    by_clock = core.runs.progress == "clock" and plan.status in MOVING and not plan.is_heard
+    due = plan.since + core.runs.seconds if by_clock else None
+    if plan.deadline is not None and (due is None or plan.deadline <= due):
+        return plan.deadline, True
+    return due, False
+
+
+# --- streams ------------------------------------------------------------------------------------------
+
+
+def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk]:
+    """The run from here on as server-sent events, `first` before all. Taking a chunk moves the run on."""
+    inbox: deque[Beat] = deque() if first is None else deque([first])
+    plan.inboxes.append(inbox)
+    return _flow(core, plan, inbox)
+
+
+def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+    try:
+        for chunk in _beats(core, plan, inbox):
+            yield chunk
+            if isinstance(chunk, Cut):
+                return
+        # A run that vanished under its stream leaves no proper end.
+        yield Cut() if plan.status in MOVING else sse.DONE
+    finally:
+        plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+        answered(core, plan)
+
+
+def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+    """What comes into the inbox, and what has to happen so that something comes; until the run stands still."""
+    while inbox or (plan.status in MOVING and pull(core, plan, core.clock.now())):
+        while inbox:
+            beat = inbox.popleft()
+            yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat

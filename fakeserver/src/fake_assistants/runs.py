@@ -1,0 +1,225 @@
+"""The runs' room."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fake_assistants.bodies_runs as bodies
+import fake_assistants.paging as paging
+import fake_assistants.progress as progress
+import fake_assistants.refusals as refusals
+import fake_assistants.sse as sse
+import fake_assistants.threads as threads
+from fake_assistants.checks import Shape
+from fake_assistants.core import Call, Core
+from fake_assistants.exchange import Reply
+from fake_assistants.kinds import ASSISTANTS, RUNS, THREADS
+from fake_assistants.lifecycle import LIFETIME, is_active, knows
+from fake_assistants.lookup import found
+from fake_assistants.messages import active_run, add_all, has_user_message, refuse_overflow
+from fake_assistants.plans import Event, Plan
+from fake_assistants.resources import kept, tool
+from fake_assistants.runshapes import streamed
+from fake_assistants.runsteps import includes_contents
+from fake_assistants.shelf import Obj
+from fake_assistants.turns import asked_with, turn_of
+
+# What a run has that nobody said anything about, in the recorded order of keys.
+_UNSET: Obj = {
+    "status": "queued",
+    "started_at": None,
+    "expires_at": None,
+    "cancelled_at": None,
+    "failed_at": None,
+    "completed_at": None,
+    "required_action": None,
+    "last_error": None,
+    "model": None,
+    "instructions": None,
+    "tools": [],
+    "tool_resources": {},
+    "metadata": {},
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "reasoning_effort": None,
+    "max_completion_tokens": None,
+    "max_prompt_tokens": None,
+    "truncation_strategy": {"type": "auto", "last_messages": None},
+    "incomplete_details": None,
+    "usage": None,
+    "response_format": "auto",
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+}
+
+# What a run takes over from its assistant, and which of its own keys are kept as they are given.
+_INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "reasoning_effort", "response_format")
+_OWN = ("metadata", "max_completion_tokens", "max_prompt_tokens", "tool_choice", "parallel_tool_calls")
+
+# --- creating -----------------------------------------------------------------------------------------
+
+
+def create(core: Core, call: Call) -> Obj | Reply:
+    """POST /threads/{thread_id}/runs."""
+    thread = found(core, THREADS, call.ids["thread_id"])
+    body, with_contents = _body(call, bodies.NEW_RUN)
+    assistant = found(core, ASSISTANTS, body["assistant_id"])
+    active = active_run(core, thread["id"])
+    if active is not None:
+        raise refusals.run_active(thread["id"], active["id"])
+    added = body.get("additional_messages") or []
+    refuse_overflow(core, thread["id"], len(added))
+    fields = _fields(core, body, assistant)
+    if not _can_speak(fields, added) and not has_user_message(core, thread["id"]):
+        raise refusals.nothing_to_say()
+    add_all(core, thread["id"], added)
+    plan = _begun(core, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    plan.with_contents = with_contents
+    return _answer(core, plan, body)
+
+
+def create_with_thread(core: Core, call: Call) -> Obj | Reply:
+    """POST /threads/runs: a thread and a run of it. When the run is refused there is no thread."""
+    body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
+    assistant = found(core, ASSISTANTS, body["assistant_id"])
+    wanted = body.get("thread") or {}
+    fields = _fields(core, body, assistant)
+    if not _can_speak(fields, wanted.get("messages") or []):
+        raise refusals.nothing_to_say()
+    thread = threads.made(core, wanted)
+    plan = _begun(core, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    plan.with_contents = with_contents
+    return _answer(core, plan, body, Event("thread.created", streamed(thread)))
+
+
+def _body(call: Call, shape: Shape) -> tuple[Obj, bool]:
+    body = call.body(shape)
+    return body, includes_contents(call.request)
+
+
+def _can_speak(fields: Obj, messages: list[Obj]) -> bool:
+    """Recorded: a run needs instructions, or a thread with a user's message."""
+    return bool(fields["instructions"]) or any(message["role"] == "user" for message in messages)
+
+
+def _fields(core: Core, body: Obj, assistant: Obj) -> Obj:
+    """What the run says of itself, in the recorded order of keys."""
+    fields = {**_UNSET, **{key: assistant[key] for key in _INHERITED if assistant.get(key) is not None}}
+    given = {key: value for key, value in body.items() if value is not None}
+    fields |= {key: given[key] for key in (*_INHERITED, *_OWN) if key in given}
+    fields["instructions"] = _instructions(fields["instructions"], given.get("additional_instructions"))
+    if "truncation_strategy" in given:
+        fields["truncation_strategy"] = {**_UNSET["truncation_strategy"], **given["truncation_strategy"]}
+    for key in ("temperature", "top_p"):
+        fields[key] = float(fields[key]) if isinstance(fields[key], int) else fields[key]
+    if "tools" in given:
+        fields["tools"] = [tool(one) for one in given["tools"]]
+    return fields | {"tool_resources": kept(core, given.get("tool_resources"))}
+
+
+def _instructions(own: Any, additional: str | None) -> Any:
+    """Documented: additional instructions stand at the end. What joins them is inferred."""
+    return own if not additional else f"{own}\n{additional}" if own else additional
+
+
+def _begun(core: Core, owners: Obj, fields: Obj) -> Plan:
+    now = core.clock.now()
+    head = {"id": core.mint("run_"), "object": "thread.run", "created_at": now}
+    run = {**head, **owners, **fields, "expires_at": now + LIFETIME}
+    core.world.put(RUNS, run)
+    turn = turn_of(core, run)
+    return progress.begin(core, run, core.script.steps(turn), asked=asked_with(turn))
+
+
+def _answer(core: Core, plan: Plan, body: Obj, first: Event | None = None) -> Obj | Reply:
+    """The run as it is now, or a stream of what becomes of it."""
+    if body.get("stream"):
+        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=progress.stream(core, plan, first))
+    shown = plan.run
+    progress.answered(core, plan)
+    return shown
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def retrieve(core: Core, call: Call) -> Obj:
+    """GET /threads/{thread_id}/runs/{run_id}."""
+    run = _run(core, call)
+    plan = progress.planned(core, run)
+    if plan is None:
+        return run
+    progress.seen(core, plan)
+    return plan.run
+
+
+def listing(core: Core, call: Call) -> Obj | bytes:
+    """GET /threads/{thread_id}/runs."""
+    thread = found(core, THREADS, call.ids["thread_id"])
+    shelf = core.world.shelf(RUNS, thread["id"])
+    ask = paging.asked(call.request, shelf, RUNS)
+    active = active_run(core, thread["id"])
+    plan = progress.planned(core, active) if active else None
+    if plan is not None:
+        progress.seen(core, plan)
+    return paging.page(shelf, ask)
+
+
+def _run(core: Core, call: Call) -> Obj:
+    thread = found(core, THREADS, call.ids["thread_id"])
+    return found(core, RUNS, call.ids["run_id"], thread["id"])
+
+
+# --- turns --------------------------------------------------------------------------------------------
+
+
+def modify(core: Core, call: Call) -> Obj:
+    """POST /threads/{thread_id}/runs/{run_id}. Recorded: an active run is refused."""
+    old = _run(core, call)
+    body = call.body(bodies.CHANGED_RUN)
+    if is_active(old):
+        raise refusals.cannot_update(old["status"])
+    new = old | {key: value or {} for key, value in body.items()}
+    core.world.put(RUNS, new)
+    return new
+
+
+def cancel(core: Core, call: Call) -> Obj:
+    """POST /threads/{thread_id}/runs/{run_id}/cancel. Recorded: it is cancelling at first."""
+    run = _run(core, call)  # a body is not read: none is wanted (recorded)
+    if not knows(run, "cancel"):
+        raise refusals.cannot_cancel(run.get("status"))
+    plan = progress.cancel(core, run)
+    shown = plan.run
+    progress.answered(core, plan)
+    return shown
+
+
+def submit(core: Core, call: Call) -> Obj | Reply:
+    """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once, or none (recorded)."""
+    run = _run(core, call)
+    body = call.body(bodies.OUTPUTS)
+    if not knows(run, "submit"):
+        raise refusals.no_outputs_wanted(run.get("status"))
+    given = [one["tool_call_id"] for one in body["tool_outputs"]]
+    wanted = _wanted(run)
+    if sorted(given) != sorted(wanted):
+        raise refusals.wrong_outputs(wanted, given)
+    outputs = {one["tool_call_id"]: one.get("output") or "" for one in body["tool_outputs"]}
+    return _submitted(core, run, outputs, body)
+
+
+def _wanted(run: Obj) -> list[str]:
+    """The ids of the calls that a run waits for. A state may have brought in any JSON."""
+    found: Any = run.get("required_action")
+    for key in ("submit_tool_outputs", "tool_calls"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    calls = found if isinstance(found, list) else []
+    return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
+
+
+def _submitted(core: Core, run: Obj, outputs: Mapping[str, str], body: Obj) -> Obj | Reply:
+    steps = () if progress.planned(core, run) else core.script.steps(turn_of(core, run))
+    plan = progress.submit(core, run, outputs, steps)
+    stream = _answer(core, plan, body) if body.get("stream") else None
+    progress.carry_on(core, plan, core.clock.now())  # what happens now is the first that the stream tells
+    return stream or _answer(core, plan, body)
