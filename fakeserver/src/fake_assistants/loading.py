@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import OBJECT_LEVELS, MalformedJson, dumps, loads
+from fake_assistants.jsontext import OBJECT_LEVELS, MalformedJson, dumps_to_keep, loads
 from fake_assistants.kinds import MESSAGES, THREADS
 from fake_assistants.shelf import Obj
 from fake_assistants.state import Staged, checked
@@ -59,8 +59,8 @@ def _from_export(lines: Iterable[bytes]) -> Staged:
         if message["thread_id"] not in threads:
             threads.add(message["thread_id"])
             thread = _thread(message)
-            staged.add(THREADS, thread, dumps(thread))
-        staged.add(MESSAGES, message, dumps(message))
+            staged.add(THREADS, thread, dumps_to_keep(thread))
+        staged.add(MESSAGES, message, dumps_to_keep(message))
     return staged
 
 

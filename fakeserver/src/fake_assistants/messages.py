@@ -53,7 +53,7 @@ def add_all(core: Core, thread_id: str, given: Iterable[Obj]) -> None:
 def active_run(core: Core, thread_id: str) -> Obj | None:
     """The run that locks a thread, if there is one."""
     runs = core.world.shelf(RUNS, thread_id).texts()
-    return next((loads(text) for _, text in runs if any(is_so(text) for is_so in _ACTIVE)), None)
+    return next((loads(text) for _, text in runs if any(field.is_in(text) for field in _ACTIVE)), None)
 
 
 def has_user_message(core: Core, thread_id: str) -> bool:
@@ -104,7 +104,7 @@ def _check_run(core: Core, thread_id: str, of_run: Field) -> None:
     run_id = of_run.value
     if run_id.startswith(RUNS.prefix) or core.world.text(RUNS, run_id, thread_id) or core.world.text(RUNS, run_id):
         return
-    if not any(of_run(text) for _, text in core.world.shelf(MESSAGES, thread_id).texts()):
+    if not any(of_run.is_in(text) for _, text in core.world.shelf(MESSAGES, thread_id).texts()):
         raise malformed_id("run_id", run_id, RUNS)
 
 

@@ -8,7 +8,7 @@ interval, walked from `after`; the texts for bad limits, orders and cursors.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
@@ -79,8 +79,8 @@ def asked(request: Request, shelf: Shelf, kind: Kind) -> Ask:
 def page(shelf: Shelf, ask: Ask, keep: Field | Callable[[Obj], bool] | None = None) -> bytes:
     """The page as it goes over the wire, joined from the objects' texts.
 
-    With `keep`, only objects that pass are listed; cursors keep their places anyway. A `Field` is asked of every
-    text on the shelf; any other condition wants every object read.
+    With `keep`, only objects that pass are listed; cursors keep their places anyway. A `Field` is looked for in
+    every text on the shelf; any other condition wants every object read.
     """
     places, ids = (shelf.places, shelf.order) if keep is None else shelf.those(_fit(keep))
     found = cut(places, ask)
@@ -89,8 +89,8 @@ def page(shelf: Shelf, ask: Ask, keep: Field | Callable[[Obj], bool] | None = No
     return _PAGE % (array_of(shelf.texts_of(listed), level=1), *ends, b"true" if found.has_more else b"false")
 
 
-def _fit(keep: Field | Callable[[Obj], bool]) -> Callable[[bytes], bool]:
-    return keep if isinstance(keep, Field) else lambda text: keep(loads(text))
+def _fit(keep: Field | Callable[[Obj], bool]) -> Callable[[Iterable[bytes]], list[bool]]:
+    return keep.among if isinstance(keep, Field) else lambda texts: [keep(loads(text)) for text in texts]
 
 
 def _limit(given: str | None) -> int:

@@ -83,9 +83,9 @@ class Shelf:
         """Place and JSON text, in order."""
         return zip(self._places, map(self._texts.__getitem__, self._ids), strict=True)
 
-    def those(self, fit: Callable[[bytes], bool]) -> tuple[Sequence[int], Sequence[str]]:
-        """Places and ids of the objects whose text fits, in order."""
-        fitting = [fit(self._texts[object_id]) for object_id in self._ids]
+    def those(self, fit: Callable[[Iterable[bytes]], list[bool]]) -> tuple[Sequence[int], Sequence[str]]:
+        """Places and ids of the objects whose texts fit, in order."""
+        fitting = fit(map(self._texts.__getitem__, self._ids))
         return list(compress(self._places, fitting)), list(compress(self._ids, fitting))
 
     def append(self, object_id: str, text: bytes, place: int) -> None:
@@ -123,5 +123,11 @@ class Field:
     def _written(self) -> bytes:
         return b"\n  " + dumps(self.name) + b": " + dumps(self.value)
 
-    def __call__(self, text: bytes) -> bool:
+    def among(self, texts: Iterable[bytes]) -> list[bool]:
+        """For each text, whether its object has the field."""
+        line = self._line
+        return [line in text for text in texts]
+
+    def is_in(self, text: bytes) -> bool:
+        """Whether the object of this text has the field."""
         return self._line in text

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import OBJECT_LEVELS, dumps, loads
+from fake_assistants.jsontext import OBJECT_LEVELS, dumps_to_keep, loads
 from fake_assistants.kinds import KINDS, MESSAGES, THREADS, Kind
 from fake_assistants.shelf import Obj
 
@@ -65,7 +65,7 @@ def parent_of(kind: Kind, value: Obj) -> str:
 
 def written(value: object) -> tuple[Any, bytes]:
     """A value that was read from JSON, and its text."""
-    return value, dumps(value)
+    return value, dumps_to_keep(value)
 
 
 def copied(value: object) -> tuple[Any, bytes]:
@@ -74,7 +74,7 @@ def copied(value: object) -> tuple[Any, bytes]:
     Raises BadInput for what is not JSON, or is deeper than an object may be.
     """
     try:
-        text = dumps(value)
+        text = dumps_to_keep(value)
         copy = loads(text, levels=OBJECT_LEVELS)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"not plain JSON: {error}") from None

@@ -6,7 +6,7 @@ from operator import itemgetter
 import attrs
 
 from fake_assistants.ids import IdSource
-from fake_assistants.jsontext import array_of, dumps, loads
+from fake_assistants.jsontext import array_of, dumps_to_keep, loads
 from fake_assistants.kinds import KINDS, THREADS, Kind
 from fake_assistants.shelf import Obj, Shelf
 from fake_assistants.state import Staged, State, parent_of
@@ -76,7 +76,7 @@ class World:
 
     def put(self, kind: Kind, value: Obj) -> None:
         """Append a new object, or replace the one with its id where it stands."""
-        self._put(kind, parent_of(kind, value), value["id"], dumps(value))
+        self._put(kind, parent_of(kind, value), value["id"], dumps_to_keep(value))
 
     def delete(self, kind: Kind, object_id: str, parent: str = "") -> None:
         """Take an object away, and with it all that stands in it."""
