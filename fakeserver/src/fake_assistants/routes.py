@@ -6,13 +6,29 @@ from urllib.parse import unquote
 import attrs
 
 import fake_assistants.assistants as assistants
+import fake_assistants.chat as chat
+import fake_assistants.conversations as conversations
+import fake_assistants.files as files
 import fake_assistants.messages as messages
+import fake_assistants.responses as responses
 import fake_assistants.runs as runs
 import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
+import fake_assistants.vector_stores as vector_stores
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.kinds import ASSISTANTS, MESSAGES, RUN_STEPS, RUNS, THREADS
+from fake_assistants.kinds import (
+    ASSISTANTS,
+    CONVERSATION_ITEMS,
+    CONVERSATIONS,
+    FILES,
+    MESSAGES,
+    RESPONSES,
+    RUN_STEPS,
+    RUNS,
+    THREADS,
+    VECTOR_STORES,
+)
 from fake_assistants.refusals import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
@@ -27,6 +43,11 @@ PATH_IDS = {
     "message_id": MESSAGES,
     "run_id": RUNS,
     "step_id": RUN_STEPS,
+    "file_id": FILES,
+    "vector_store_id": VECTOR_STORES,
+    "conversation_id": CONVERSATIONS,
+    "item_id": CONVERSATION_ITEMS,
+    "response_id": RESPONSES,
 }
 
 Table = Mapping[str, Mapping[str, Handler]]
@@ -57,7 +78,44 @@ ASSISTANTS_ROUTES: Table = {
 }
 
 # What goes on after the sunset.
-OTHER_ROUTES: Table = {}
+OTHER_ROUTES: Table = {
+    "/v1/files": {"GET": files.listing, "POST": files.upload},
+    "/v1/files/{file_id}": {"GET": files.retrieve, "DELETE": files.delete},
+    "/v1/files/{file_id}/content": {"GET": files.content},
+    "/v1/vector_stores": {"GET": vector_stores.listing, "POST": vector_stores.create},
+    "/v1/vector_stores/{vector_store_id}": {
+        "GET": vector_stores.retrieve,
+        "POST": vector_stores.modify,
+        "DELETE": vector_stores.delete,
+    },
+    "/v1/vector_stores/{vector_store_id}/files": {
+        "GET": vector_stores.file_listing,
+        "POST": vector_stores.attach_file,
+    },
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}": {
+        "GET": vector_stores.retrieve_file,
+        "POST": vector_stores.modify_file,
+        "DELETE": vector_stores.detach_file,
+    },
+    "/v1/conversations": {"POST": conversations.create},
+    "/v1/conversations/{conversation_id}": {
+        "GET": conversations.retrieve,
+        "POST": conversations.modify,
+        "DELETE": conversations.delete,
+    },
+    "/v1/conversations/{conversation_id}/items": {
+        "GET": conversations.list_items,
+        "POST": conversations.create_items,
+    },
+    "/v1/conversations/{conversation_id}/items/{item_id}": {
+        "GET": conversations.retrieve_item,
+        "DELETE": conversations.delete_item,
+    },
+    "/v1/responses": {"POST": responses.create},
+    "/v1/responses/{response_id}": {"GET": responses.retrieve, "DELETE": responses.delete},
+    "/v1/responses/{response_id}/input_items": {"GET": responses.input_items},
+    "/v1/chat/completions": {"POST": chat.create},
+}
 
 ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
 
@@ -78,15 +136,19 @@ class Match:
     is_assistants: bool
 
 
-def match(request: Request) -> Match:
-    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
-    parts = request.path.split("/")
+def match(request: Request, path: str | None = None) -> Match:
+    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method.
+
+    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    """
+    path = request.path if path is None else path
+    parts = path.split("/")
     known = False
     for pattern, methods in _BY_LENGTH.get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
         if ids is not None and request.method in methods:
-            return Match(methods[request.method], ids, is_assistants(request.path))
+            return Match(methods[request.method], ids, is_assistants(path))
     raise (wrong_method if known else invalid_url)(request.method, request.path)
 
 
@@ -101,9 +163,14 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return ids
 
 
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
 def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in ROUTES.items():
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import OBJECT_LEVELS, dumps_to_keep, loads
+from fake_assistants.jsontext import OBJECT_LEVELS, dumps_to_keep
 from fake_assistants.kinds import KINDS, MESSAGES, THREADS, Kind
+from fake_assistants.plain import plain
 from fake_assistants.shelf import Obj
 
 State = dict[str, list[Obj]]
@@ -69,18 +70,9 @@ def written(value: object) -> tuple[Any, bytes]:
 
 
 def copied(value: object) -> tuple[Any, bytes]:
-    """A copy of a Python value that the caller's later changes cannot reach, and its text.
-
-    Raises BadInput for what is not JSON, or is deeper than an object may be.
-    """
-    try:
-        text = dumps_to_keep(value)
-        copy = loads(text, levels=OBJECT_LEVELS)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadInput(f"not plain JSON: {error}") from None
-    if copy != value:
-        raise BadInput("not plain JSON: NaN, tuples and the like do not survive")
-    return copy, text
+    """A copy of a Python value, and its text. Raises BadInput for what is not JSON, or deeper than an object may be."""
+    copy = plain(value, levels=OBJECT_LEVELS)
+    return copy, dumps_to_keep(copy)
 
 
 def checked(given: object, take: Callable[[object], tuple[Any, bytes]] = written) -> Staged:
