@@ -99,7 +99,7 @@ class Core:
     def twin(self) -> "Core":
         """A core of its own that begins where this one stands; its reset goes back to that state and those plans.
 
-        Nothing that can change is shared, so every part is named here; of the world, what neither changes. Plans of runs
+        Nothing that can change is shared, so every part is named here; worlds part when either changes. Plans of runs
         on their way are this core's.
         """
         clock = self.clock.twin()
