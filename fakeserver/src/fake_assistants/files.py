@@ -65,7 +65,7 @@ def add(core: Core, filename: str, purpose: str, content: bytes, *, lives: int |
     return file
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> Obj | bytes:
     """GET /files. Documented: up to 10,000 at once, which is also the default."""
     shelf = core.world.shelf(FILES)
     ask = paging.asked(call.request, shelf, FILES, default=_MANY, most=_MANY)

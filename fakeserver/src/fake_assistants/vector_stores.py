@@ -70,7 +70,7 @@ def modify(core: Core, call: Call) -> Obj:
     return new
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> Obj | bytes:
     """GET /vector_stores."""
     shelf = core.world.shelf(VECTOR_STORES)
     return paging.page(shelf, paging.asked(call.request, shelf, VECTOR_STORES))
@@ -94,7 +94,7 @@ def attach_file(core: Core, call: Call) -> Obj:
     return kept | {"usage_bytes": 0, "status": "in_progress"}
 
 
-def file_listing(core: Core, call: Call) -> Obj:
+def file_listing(core: Core, call: Call) -> Obj | bytes:
     """GET /vector_stores/{vector_store_id}/files."""
     shelf = core.world.shelf(VECTOR_STORE_FILES, _store(core, call)["id"])
     ask = paging.asked(call.request, shelf, VECTOR_STORE_FILES)
