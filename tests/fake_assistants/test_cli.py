@@ -23,14 +23,14 @@ HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
 
 
 @contextmanager
-def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
+def serving(*options: str, base: str = "/v1") -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
     """A server that has said where it listens, and a connection to it; ended by SIGTERM if it still runs."""
     command = [*COMMAND, "serve", "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         try:
             line = running.stdout.readline()
-            found = re.fullmatch(r"listening on http://127\.0\.0\.1:(\d+)/v1\n", line)
+            found = re.fullmatch(rf"listening on http://127\.0\.0\.1:(\d+){base}\n", line)
             assert found, line
             connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
             yield running, connection
@@ -129,6 +129,20 @@ def test_it_serves_what_is_loaded(tmp_path: Path) -> None:
         assert ask(connection, "GET", "/v1/threads/thread_export/messages/msg_1") == (404, None)
 
 
+def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> None:
+    """A plan from a file; foundry's address; a world for each key."""
+    plan = [{"match": {"nth": 1}, "do": {"status": 503, "body": {"a": 1}}}]
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    options = ["--faults", str(tmp_path / "plan.json"), "--rpm", "2", "--profile", "foundry", "--worlds-by-key"]
+    with serving(*options, base="/api/projects/fake") as (_, connection):
+        for _ in range(2):
+            assert ask(connection, "GET", "/api/projects/p/threads") == (503, {"a": 1})
+            answers = [ask(connection, "GET", "/api/projects/p/threads")[0] for _ in range(3)]
+            assert answers == [200, 200, 429]
+            ask(connection, "POST", "/_fake/reset")
+            assert ask(connection, "GET", "/_fake/faults") == (200, plan)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -140,6 +154,9 @@ def test_it_serves_what_is_loaded(tmp_path: Path) -> None:
         (["--demo", "many"], "20x50"),
         (["--api-key", "sk-1", "--api-key", ""], "--api-key"),
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
+        (["--faults", "/nowhere.json"], "/nowhere.json: No such file"),
+        (["--rpm", "0"], "--rpm"),
+        (["--profile", "azure"], "--profile"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
@@ -162,6 +179,19 @@ def test_a_bad_file_is_told_with_its_place(capsys: pytest.CaptureFixture[str], t
         main(["serve", "--load", str(bad)])
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"fake-assistants: {bad}: expected a string @ $.threads[0].id\n"
+
+
+@pytest.mark.parametrize(("text", "words"), [("[{}]", 'expected a "do" @ $[0]'), ("[", "not JSON: ")])
+def test_a_bad_plan_of_faults_is_told_with_its_place(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, text: str, words: str
+) -> None:
+    """Path of the file, reason, path in the plan."""
+    bad = tmp_path / "plan.json"
+    bad.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "--faults", str(bad)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"fake-assistants: {bad}: {words}")
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,8 +14,10 @@ from openai import AsyncOpenAI, OpenAI
 from fake_assistants import Reply
 from fake_assistants.exchange import Chunk, Cut, Pause
 from fake_assistants.skins.transport import AsyncTransport, Transport
-from fake_assistants.sse import DONE, HEADERS, event
+from fake_assistants.sse import CONTENT_TYPE, DONE, event
 from streaming import HandMade, Watched, reached, streaming, until
+
+HEADERS = (("content-type", CONTENT_TYPE),)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning"),

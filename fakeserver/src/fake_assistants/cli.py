@@ -1,7 +1,8 @@
 """The command `fake-assistants`."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -9,12 +10,15 @@ from typing import Any
 
 import click
 
+import fake_assistants.faultplan as faultplan
 from fake_assistants import __version__
 from fake_assistants.badinput import BadInput
 from fake_assistants.clock import Clock
 from fake_assistants.demo import demo_world
 from fake_assistants.fake import FakeAssistants
+from fake_assistants.jsontext import MalformedJson, loads
 from fake_assistants.plans import WAYS, By
+from fake_assistants.profiles import PROFILES
 from fake_assistants.skins.wallclock import now as wall_clock
 from fake_assistants.sunset import STYLES, SunsetPlan
 
@@ -90,6 +94,12 @@ class _NotServed(click.ClickException):
 @click.option("--sunset-after", type=click.IntRange(0), metavar="N", help="Fall silent after N requests.")
 @click.option("--sunset-style", type=click.Choice(STYLES), default="gone", show_default=True)
 @click.option("--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
+@click.option("--rpm", type=click.IntRange(1), metavar="N", help="Let each key ask N times a minute.")
+@click.option(
+    "--faults", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="A plan of faults to inject (JSON)."
+)
+@click.option("--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Whose API.")
+@click.option("--worlds-by-key", is_flag=True, help="Give every API key a world of its own.")
 @click.option(
     "--runs",
     type=click.Choice(WAYS),
@@ -110,6 +120,10 @@ def serve(
     sunset_after: int | None,
     sunset_style: Any,
     latency_ms: int,
+    rpm: int | None,
+    plan_file: Path | None,
+    profile: str,
+    worlds_by_key: bool,
     runs: By,
     seed: int,
     keys: tuple[str, ...],
@@ -117,7 +131,15 @@ def serve(
 ) -> None:
     """Serve the fake over HTTP until SIGTERM or SIGINT."""
     fake = FakeAssistants(
-        clock=Clock(wall_clock), seed=seed, api_keys=keys, sunset=_plan(when, sunset_after, sunset_style), runs=runs
+        clock=Clock(wall_clock),
+        seed=seed,
+        api_keys=keys,
+        sunset=_plan(when, sunset_after, sunset_style),
+        faults=_faults(plan_file) if plan_file else (),
+        rpm=rpm,
+        profile=profile,
+        worlds_by_key=worlds_by_key,
+        runs=runs,
     )
     if demo:
         fake.load(demo_world(*demo, seed=seed))
@@ -134,14 +156,32 @@ def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
     return SunsetPlan(at=when, after_requests=after, style=style)
 
 
+def _faults(path: Path) -> Any:
+    """A plan of faults, read and checked."""
+    with _told_with(path):
+        try:
+            plan = loads(path.read_bytes())
+        except MalformedJson as error:
+            raise BadInput(f"not JSON: {error}") from None
+        faultplan.rules(plan)
+    return plan
+
+
+@contextmanager
+def _told_with(path: Path) -> Iterator[None]:
+    """What is wrong with a file is a mistake of the user's, told with its path."""
+    try:
+        yield
+    except BadInput as error:
+        raise click.UsageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise click.UsageError(f"{path}: {error.strerror}") from None
+
+
 def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
     for path in files:
-        try:
+        with _told_with(path):
             fake.load(path)
-        except BadInput as error:
-            raise click.UsageError(f"{path}: {error}") from None
-        except OSError as error:
-            raise click.UsageError(f"{path}: {error.strerror}") from None
 
 
 def _warn(host: str) -> None:
@@ -157,7 +197,8 @@ def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int) -> None:
     from fake_assistants.skins.foreground import serve_until_told  # uvicorn is slow to import
 
     try:
-        serve_until_told(fake.asgi(latency_ms=latency_ms), host=host, port=port)
+        app = fake.asgi(latency_ms=latency_ms)
+        serve_until_told(app, host=host, port=port, base_path=fake.profile.base_path)
     except OSError as error:
         raise _NotServed(f"cannot listen on {host}:{port}: {error.strerror}") from None
     except UnicodeError:

@@ -1,5 +1,6 @@
 """The fake's clock: integer epoch seconds, moved by hand or carried by a time source."""
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -42,6 +43,14 @@ class Clock:
     def now(self) -> int:
         """The time, in whole epoch seconds."""
         return self._stopped_at if self._frozen else self._reading() + self._offset
+
+    def exact(self) -> float:
+        """The time, in epoch seconds with their fraction where the source has one; `now` is its whole seconds."""
+        return float(self._stopped_at) if self._frozen else self._source() + self._offset
+
+    def twin(self) -> "Clock":
+        """A clock of its own that shows what this one shows, and goes back to the same beginning."""
+        return copy.copy(self)
 
     def set(self, *, now: int | None = None, frozen: bool | None = None) -> None:
         """Show `now` (epoch seconds) from here on, and stand still or run. What is not given stays as it is.

@@ -1,7 +1,7 @@
 """The control API under `/_fake/`: stage a world, a clock and a sunset over HTTP.
 
-No key is asked for, and nothing here is in the ledger. What is not well formed is answered 400 with what is
-wrong and where, and changes nothing.
+No key is asked for; with worlds by key, one says which world is meant. Nothing here is in the ledger. What is not
+well formed is answered 400 with what is wrong and where, and changes nothing.
 """
 
 import math
@@ -15,6 +15,7 @@ from fake_assistants.core import Core
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import MalformedJson, dumps, loads
+from fake_assistants.profiles import anyones_key
 from fake_assistants.shelf import Obj
 from fake_assistants.sunset import STYLES, SunsetPlan
 
@@ -31,6 +32,8 @@ class _Order:
 
 def answer(core: Core, request: Request) -> Reply:
     """Answer a control request. Nothing is raised."""
+    if core.worlds is not None and anyones_key(request):
+        return _problem(401, "This key is refused, so it has no world. Without a key the common world is meant.")
     routes = CONTROLS.get(request.path)
     if routes is None:
         return _problem(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
@@ -129,6 +132,21 @@ def _clear_script(order: _Order) -> object:
     return _script(order)
 
 
+def _faults(order: _Order) -> object:
+    """As they were given."""
+    return order.core.faults.json()
+
+
+def _set_faults(order: _Order) -> object:
+    order.core.faults.set(_json(order.body))
+    return _faults(order)
+
+
+def _clear_faults(order: _Order) -> object:
+    order.core.faults.clear()
+    return _faults(order)
+
+
 def _runs(order: _Order) -> object:
     """In the form that PUT takes."""
     return order.core.runs.json()
@@ -149,6 +167,7 @@ CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
     "/_fake/state": {"GET": _snapshot, "PUT": _replace, "PATCH": _merge},
     "/_fake/clock": {"GET": _clock, "PUT": _set_clock},
     "/_fake/sunset": {"GET": _sunset, "PUT": _set_sunset, "DELETE": _lift_sunset},
+    "/_fake/faults": {"GET": _faults, "PUT": _set_faults, "DELETE": _clear_faults},
     "/_fake/script": {"GET": _script, "PUT": _set_script, "DELETE": _clear_script},
     "/_fake/runs": {"GET": _runs, "PUT": _set_runs},
     "/_fake/requests": {"GET": _requests},

@@ -1,6 +1,7 @@
 """What one fake consists of, and the calls that rooms get to see."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -8,14 +9,18 @@ import fake_assistants.bodies as bodies
 from fake_assistants.checks import Shape
 from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
+from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
 from fake_assistants.plans import Plan, Progress
+from fake_assistants.profiles import OPENAI, Profile
+from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
 from fake_assistants.shelf import Obj
 from fake_assistants.state import State, checked, empty
 from fake_assistants.sunset import Sunset
 from fake_assistants.world import World
+from fake_assistants.worlds import Worlds
 
 
 @attrs.define(kw_only=True)
@@ -34,6 +39,10 @@ class Core:
     settled_at: int | None = None  # the second up to which the plans have followed the clock
     world: World = attrs.field(factory=World)
     loaded: State = attrs.field(factory=empty)
+    profile: Profile = OPENAI
+    faults: Faults = attrs.field(factory=Faults)
+    limit: RateLimit | None = None
+    worlds: Worlds[Any] | None = None
 
     def mint(self, prefix: str) -> str:
         """A new id with this prefix."""
@@ -56,7 +65,7 @@ class Core:
         self.loaded = first.snapshot()
 
     def reset(self) -> None:
-        """Back to the loaded state and to what the fake was made with; script and ledger are cleared."""
+        """Back to the loaded state and to what the fake was made with; script, ledger and worlds by key are cleared."""
         self.world = _built(self.loaded)
         self.ledger.clear()
         self.script.clear()
@@ -65,6 +74,36 @@ class Core:
         self.clock.restart()
         self.sunset.restart()
         self.ids.restart()
+        self.faults.restart()
+        if self.limit:
+            self.limit.restart()
+        if self.worlds:
+            self.worlds.forget()
+
+    def admits(self, key: str) -> bool:
+        """Whether this key is not refused."""
+        return bool(key) and (not self.api_keys or key in self.api_keys)
+
+    def twin(self) -> "Core":
+        """A core of its own that begins where this one stands; its reset goes back to that state and those plans.
+
+        Nothing that can change is shared, so every part is named here. Plans of runs on their way are this core's.
+        """
+        clock, state = self.clock.twin(), self.world.snapshot()
+        return Core(
+            clock=clock,
+            ids=self.ids.twin(),
+            sunset=self.sunset.twin(clock),
+            api_keys=self.api_keys,
+            messages_per_thread=self.messages_per_thread,
+            script=self.script.twin(),
+            runs=self.runs.twin(),
+            world=_built(state),
+            loaded=state,
+            profile=self.profile,
+            faults=self.faults.twin(),
+            limit=self.limit and self.limit.twin(clock),
+        )
 
     def headers(self, content_type: str = "application/json") -> Pairs:
         """The headers of an API answer, as recorded. Organization and project are the fake's own.

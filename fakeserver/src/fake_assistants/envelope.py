@@ -32,3 +32,7 @@ class Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+class Unrouted(Refused):
+    """No route takes the request: the path is unknown, or has other methods."""

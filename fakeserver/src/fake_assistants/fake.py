@@ -1,5 +1,6 @@
 """The front door: one fake, in process."""
 
+import copy
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,19 +11,23 @@ import attrs
 import fake_assistants.control as control
 import fake_assistants.gate as gate
 import fake_assistants.loading as loading
-from fake_assistants.badinput import BadInput
 from fake_assistants.bulk import uncollected
 from fake_assistants.clock import Clock
 from fake_assistants.core import Core
 from fake_assistants.exchange import Reply, Request
+from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
+from fake_assistants.plain import plain
 from fake_assistants.plans import By, Progress
+from fake_assistants.profiles import PROFILES, Profile, anyones_key
+from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
 from fake_assistants.skins.lock import LockedChunks, new_lock
 from fake_assistants.state import State
 from fake_assistants.sunset import Sunset, SunsetPlan
+from fake_assistants.worlds import Worlds
 
 if TYPE_CHECKING:
     from fake_assistants.skins.asgi import AsgiApp
@@ -37,8 +42,10 @@ class FakeAssistants:
 
     `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
     and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
-    without, any key will do but an empty one. `sunset` is the plan that `reset()` goes back to. Raises
-    ValueError for an empty string in `api_keys`.
+    without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
+    `rpm` limits the requests of each key a minute. `profile` is whose API is spoken: "openai" or "foundry". With
+    `worlds_by_key` every key has a world of its own, see `world()`. Raises ValueError for an empty string in
+    `api_keys`, an unknown profile, an `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
     """
 
     def __init__(
@@ -50,6 +57,10 @@ class FakeAssistants:
         api_keys: Iterable[str] = (),
         sunset: SunsetPlan | None = None,
         messages_per_thread: int = 100_000,
+        faults: Iterable[Mapping[str, Any]] = (),
+        rpm: int | None = None,
+        profile: str = "openai",
+        worlds_by_key: bool = False,
         runs: By = "read",
     ) -> None:
         time, keys = clock or Clock(), frozenset(api_keys)
@@ -61,6 +72,10 @@ class FakeAssistants:
             sunset=Sunset(time, sunset),
             api_keys=keys,
             messages_per_thread=messages_per_thread,
+            faults=Faults(seed, list(faults)),
+            limit=None if rpm is None else RateLimit(time, rpm),
+            profile=_profile(profile),
+            worlds=Worlds(self._born) if worlds_by_key else None,
             runs=Progress(progress=runs),
         )
         self._lock = new_lock()
@@ -82,9 +97,25 @@ class FakeAssistants:
 
     @script.setter
     def script(self, given: Mapping[str, Any]) -> None:
-        script = _plain(given)
+        script = plain(given)
         with self._lock:
             self._core.script.set(script)
+
+    @property
+    def faults(self) -> Faults:
+        """Injected faults: `set`, `clear`, `json`; a plan may also be assigned (raises BadInput)."""
+        return self._core.faults
+
+    @faults.setter
+    def faults(self, plan: Iterable[Mapping[str, Any]]) -> None:
+        given = list(plan)
+        with self._lock:
+            self._core.faults.set(given)
+
+    @property
+    def profile(self) -> Profile:
+        """Whose API the fake speaks; `profile.base_path` is where clients find it."""
+        return self._core.profile
 
     @property
     def runs(self) -> Progress:
@@ -106,6 +137,9 @@ class FakeAssistants:
 
         The world moves on with every chunk that is taken from a stream; whoever leaves one early closes it.
         """
+        own = self._world_of(request)
+        if own is not self:
+            return own.handle(request)
         answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
         with self._lock:
             reply = answer(self._core, request)
@@ -122,7 +156,7 @@ class FakeAssistants:
 
     @state.setter
     def state(self, given: Mapping[str, list[dict[str, Any]]]) -> None:
-        state = _plain(given)
+        state = plain(given)
         with self._lock:
             self._core.replace(state)
 
@@ -139,12 +173,41 @@ class FakeAssistants:
         cannot be read; then nothing has changed.
         """
         with uncollected(), self._lock:
-            self._core.load(_plain(source) if isinstance(source, Mapping) else loading.read(_bytes(source)))
+            self._core.load(plain(source) if isinstance(source, Mapping) else loading.read(_bytes(source)))
 
     def reset(self) -> None:
         """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
         with self._lock:
             self._core.reset()
+
+    def world(self, key: str) -> "FakeAssistants":
+        """The world of an API key, with `worlds_by_key`: a fake with the same settings and with its own state, clock,
+        sunset, faults, script, ledger, ids and rate limit. It is born when it is first asked for, from what this one
+        holds then; later changes here do not reach it, and `reset()` here makes all keys begin anew. Raises ValueError
+        without `worlds_by_key`, and for a key that is refused.
+        """
+        worlds = self._core.worlds
+        if worlds is None:
+            raise ValueError("all keys share one world: make the fake with worlds_by_key=True")
+        if not self._core.admits(key):
+            raise ValueError("a key that is refused has no world")
+        with self._lock:
+            world: FakeAssistants = worlds.of(key)
+        return world
+
+    def _world_of(self, request: Request) -> "FakeAssistants":
+        """Who answers: with worlds by key the world of a good key, else this fake."""
+        if self._core.worlds is None:
+            return self
+        find = anyones_key if request.path.startswith(control.PREFIX) else self._core.profile.key
+        key = find(request)
+        return self.world(key) if key and self._core.admits(key) else self
+
+    def _born(self) -> "FakeAssistants":
+        """A fake like this one, around a core of its own. The lock is held."""
+        born = copy.copy(self)
+        born._core, born._lock = self._core.twin(), new_lock()  # noqa: SLF001 - its own kind
+        return born
 
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
         """Serve every HTTP client of this process that stands on httpx or httpx2, `OpenAI()` included.
@@ -179,19 +242,14 @@ class FakeAssistants:
         """A real HTTP server on a thread; port 0 picks a free one. Raises OSError when it cannot bind."""
         from fake_assistants.skins.server import serving
 
-        return serving(self.asgi(latency_ms=latency_ms), host=host, port=port)
+        return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
+
+
+def _profile(name: str) -> Profile:
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile {name!r}; known are {', '.join(PROFILES)}")
+    return PROFILES[name]
 
 
 def _bytes(source: bytes | str | Path) -> bytes:
     return source if isinstance(source, bytes) else Path(source).read_bytes()
-
-
-def _plain(given: Mapping[str, Any]) -> Any:
-    """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON."""
-    try:
-        copy = loads(dumps(dict(given)))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadInput(f"not plain JSON: {error}") from None
-    if copy != given:
-        raise BadInput("not plain JSON: NaN, tuples and the like do not survive")
-    return copy

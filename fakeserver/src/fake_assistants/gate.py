@@ -1,18 +1,21 @@
 """The gate: every API request passes here, in this order.
 
-Route known, key good, sunset not fallen, beta header there, ids in the path well formed; then the room. Once
-the sunset has fallen, no route of the Assistants API is known any more: key good, and then silence.
+No fault injected, route known, key good, rate limit not reached, sunset not fallen, beta header there, ids in the
+path well formed; then the room. Once the sunset has fallen, no route of the Assistants API is known any more: key
+good, and then silence. The profile says where the routes stand, where the key is, and whether a beta header is wanted.
 """
 
 from collections.abc import Mapping
 
+import attrs
+
+import fake_assistants.inflict as inflict
 import fake_assistants.progress as progress
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
-from fake_assistants.masking import bearer
 from fake_assistants.routes import PATH_IDS, Answer, is_assistants, match
 
 # Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
@@ -21,26 +24,28 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 
 def answer(core: Core, request: Request) -> Reply:
     """Answer an API request and note it in the ledger. Nothing is raised."""
-    reply = _answer(core, request)
-    core.ledger.note(request, reply.status)
+    reply, fault = inflict.answered(core, request, lambda: _answer(core, request))
+    core.ledger.note(request, reply.status, fault, unrouted=reply.unrouted)
     return reply
 
 
 def _answer(core: Core, request: Request) -> Reply:
+    path = core.profile.route(request.path)
     try:
-        if core.sunset.fallen and is_assistants(request.path):
-            _check_key(core, request)
+        if core.sunset.fallen and is_assistants(path):
+            _admit(core, request)
             return _silence(core)
-        route = match(request)
-        _check_key(core, request)
+        route = match(request, path)
+        _admit(core, request)
         if route.is_assistants:
             core.sunset.count()
-            _check_beta(request)
+            _check_beta(core, request)
         _check_ids(core, route.ids)
         progress.settle(core)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
-        return _refusal(core, refusal.problem)
+        reply = _refusal(core, refusal.problem)
+        return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
 
 
 def _reply(core: Core, answer: Answer) -> Reply:
@@ -63,15 +68,21 @@ def _silence(core: Core) -> Reply:
     raise refusals.gone()
 
 
-def _check_key(core: Core, request: Request) -> None:
-    key = bearer(request)
+def _admit(core: Core, request: Request) -> None:
+    """The key is good, and its requests are not too many."""
+    key = core.profile.key(request)
     if key is None:
         raise refusals.no_key()
-    if not key or (core.api_keys and key not in core.api_keys):
+    if not core.admits(key):
         raise refusals.wrong_key(key)
+    wait = core.limit.wait(key) if core.limit else 0
+    if core.limit and wait:
+        raise refusals.rate_limited(core.limit.rpm, wait)
 
 
-def _check_beta(request: Request) -> None:
+def _check_beta(core: Core, request: Request) -> None:
+    if not core.profile.wants_beta:
+        return
     betas = {beta.strip() for beta in request.headers.get("openai-beta", "").split(",")}
     if "assistants=v2" in betas:
         return

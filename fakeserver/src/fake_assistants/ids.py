@@ -1,5 +1,6 @@
 """Ids in the real shapes, the same on every run with the same seed."""
 
+import copy
 import hashlib
 from collections import Counter
 from collections.abc import Callable
@@ -45,6 +46,12 @@ class IdSource:
             drawn = prefix + self._tail(prefix, self._drawn[prefix])
             if not taken(drawn):
                 return drawn
+
+    def twin(self) -> "IdSource":
+        """A source of its own that draws the same ids from the beginning."""
+        twin = copy.deepcopy(self)
+        twin.restart()
+        return twin
 
     def restart(self) -> None:
         """Draw from the beginning again."""

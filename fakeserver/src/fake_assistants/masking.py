@@ -35,6 +35,12 @@ def bearer(request: Request) -> str | None:
     return key.strip() if scheme.lower() == "bearer" else None
 
 
+def api_key(request: Request) -> str | None:
+    """The key in the `api-key` header, as Azure's services take it; None when there is none."""
+    key = request.headers.get("api-key")
+    return None if key is None else key.strip()
+
+
 class Mask:
     """What hides the secrets of one request."""
 
@@ -54,10 +60,13 @@ class Mask:
 
 
 def _own(request: Request) -> list[str]:
-    """Patterns for what the Authorization header holds, of whichever scheme."""
+    """Patterns for what the Authorization header holds, of whichever scheme, and for the api-key header."""
     header = request.headers.get("authorization", "").strip()
     key = header.partition(" ")[2].strip() or header
-    if not key or key.lower() == "bearer":
-        return []
+    keys = (None if key.lower() == "bearer" else key, api_key(request))
+    return [_pattern(key) for key in keys if key]
+
+
+def _pattern(key: str) -> str:
     pattern = _spelled(key)
-    return [pattern if len(key) >= _LONG else rf"{_EDGE}{pattern}(?![^\W_])"]
+    return pattern if len(key) >= _LONG else rf"{_EDGE}{pattern}(?![^\W_])"

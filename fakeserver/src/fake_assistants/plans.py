@@ -35,6 +35,10 @@ class Progress:
         """Back to how it was made."""
         self.set(self._first)
 
+    def twin(self) -> "Progress":
+        """One of its own that begins as this one is."""
+        return Progress(progress=self.progress, reads=self.reads, seconds=self.seconds)
+
     def set(self, given: object) -> None:
         """Take over the given ones of `progress`, `reads` and `seconds`. Raises BadInput, and nothing has changed."""
         new = read_progress(given, self.json())

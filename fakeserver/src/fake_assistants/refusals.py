@@ -1,12 +1,14 @@
 """Every text with which the fake refuses, one small function for each.
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
-"inferred" a text made in the shape of its recorded siblings.
+"documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
+and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
 
 # --- the door -------------------------------------------------------------------------------------
@@ -14,13 +16,13 @@ from fake_assistants.kinds import Kind
 
 def invalid_url(method: str, path: str) -> Refused:
     """No such route. Recorded."""
-    return Refused(Problem(404, f"Invalid URL ({method} {path})"))
+    return Unrouted(Problem(404, f"Invalid URL ({method} {path})"))
 
 
 def wrong_method(method: str, path: str) -> Refused:
     """The path exists, the method does not. Quoted, from other routes."""
     hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
-    return Refused(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
+    return Unrouted(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
 
 
 def session_key_needed(method: str, path: str) -> Refused:
@@ -53,7 +55,7 @@ def wrong_key(key: str) -> Refused:
 
 
 def masked(key: str) -> str:
-    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one."""
+    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one. Recorded."""
     if len(key) <= 12:
         return key or "''"
     return key[:8] + "*" * (len(key) - 12) + key[-4:]
@@ -108,11 +110,65 @@ def stopping() -> Problem:
     return Problem(503, "The fake is stopping.", type="server_error")
 
 
+# --- limits and failures ----------------------------------------------------------------------------
+
+
+def rate_limited(limit: int, wait: float) -> Refused:
+    """More than `limit` requests a minute; `wait` is in seconds. Recorded, with the name of a model in it."""
+    text = (
+        f"Rate limit reached in organization fake-assistants on requests per min (RPM): Limit {limit}, Used {limit}, "
+        f"Requested 1. Please try again in {go_duration(wait)}. "
+        "Visit https://platform.openai.com/account/rate-limits to learn more."
+    )
+    return Refused(Problem(429, text, code="rate_limit_exceeded", type="requests"))
+
+
+def go_duration(seconds: float) -> str:
+    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, thousandths = divmod(rest, 1000)
+    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
+
+
+def overloaded() -> Problem:
+    """The server has too much to do. Inferred."""
+    text = (
+        "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or "
+        "contact us through our help center at help.openai.com if the error persists."
+    )
+    return Problem(503, text, type="server_error")
+
+
+def told_to(status: int, phrase: str) -> Problem:
+    """A fault plan asked for a status of which no real text is known. The fake's own."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return Problem(status, f"The fake was told to answer {status} {phrase}.", type=kind)
+
+
+def edge_page(status: int, phrase: str) -> bytes:
+    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    lines = (
+        "<html>",
+        f"<head><title>{status} {phrase}</title></head>",
+        "<body>",
+        f"<center><h1>{status} {phrase}</h1></center>",
+        "<hr><center>cloudflare</center>",
+        "</body>",
+        "</html>",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
 # --- ids ------------------------------------------------------------------------------------------
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
+    """Recorded for threads and assistants, inferred for others; files, conversations and responses have texts below."""
     own = _NOT_FOUND.get(kind.name)
     return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
 
@@ -234,24 +290,24 @@ def _bad(param: str, text: str, code: str) -> Refused:
 
 
 def unknown_parameter(param: str) -> Refused:
-    """A key that the route does not know."""
+    """A key that the route does not know. Recorded, on another route."""
     return _bad(param, f"Unknown parameter: '{param}'.", "unknown_parameter")
 
 
 def missing_parameter(param: str) -> Refused:
-    """A key that the route needs."""
+    """A key that the route needs. Inferred: so others hold it on another route."""
     return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
 
 
 def invalid_type(param: str, expected: str, value: object) -> Refused:
-    """`expected` is worded with its article: "a string"."""
+    """`expected` is worded with its article: "a string". Recorded for metadata, inferred elsewhere."""
     where = f" for '{param}'" if param else ""
     text = f"Invalid type{where}: expected {expected}, but got {_named(value)} instead."
     return Refused(Problem(400, text, param or None, "invalid_type"))
 
 
 def invalid_value(param: str, value: str, supported: Sequence[str]) -> Refused:
-    """Not one of the supported values."""
+    """Not one of the supported values. Recorded for roles, inferred elsewhere."""
     text = f"Invalid value: '{value}'. Supported values are: {_listed(supported)}."
     return _bad(param, text, "invalid_value")
 
@@ -262,7 +318,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def too_long(param: str, limit: int, length: int) -> Refused:
-    """Characters beyond the limit."""
+    """Characters beyond a documented limit. Quoted for the content of messages, inferred elsewhere."""
     text = (
         f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, "
         f"but got a string with length {length} instead."
@@ -283,7 +339,7 @@ def empty_array(param: str) -> Refused:
 
 
 def too_many_items(param: str, limit: int, length: int) -> Refused:
-    """Items beyond the limit."""
+    """Items beyond a documented limit. Inferred."""
     text = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
         f"but got an array with length {length} instead."
@@ -292,7 +348,7 @@ def too_many_items(param: str, limit: int, length: int) -> Refused:
 
 
 def too_many_properties(param: str, limit: int, length: int) -> Refused:
-    """Metadata pairs beyond the limit."""
+    """Metadata pairs beyond the limit. Quoted."""
     text = (
         f"Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
         f"but got an object with {length} properties instead."
@@ -317,7 +373,7 @@ _BOUNDS = {
 
 
 def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -> Refused:
-    """`side` is "below" or "above"; `number` is "integer" or "decimal"."""
+    """`side` is "below" or "above"; `number` is "integer" or "decimal". Recorded for another list, inferred here."""
     words, sign, code = _BOUNDS[side]
     text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
     return _bad(param, text, f"{number}_{code}")

@@ -52,7 +52,7 @@ PATH_IDS = {
 
 Table = Mapping[str, Mapping[str, Handler]]
 
-# The Assistants API: these routes want the beta header and fall silent at the sunset.
+# The Assistants API: these routes want the beta header and fall silent at the sunset. The first that fits answers.
 ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
@@ -61,6 +61,7 @@ ASSISTANTS_ROUTES: Table = {
         "DELETE": assistants.delete,
     },
     "/v1/threads": {"GET": threads.listing, "POST": threads.create},
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}": {"GET": threads.retrieve, "POST": threads.modify, "DELETE": threads.delete},
     "/v1/threads/{thread_id}/messages": {"GET": messages.listing, "POST": messages.create},
     "/v1/threads/{thread_id}/messages/{message_id}": {
@@ -68,7 +69,6 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
-    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
     "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
     "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
@@ -136,15 +136,19 @@ class Match:
     is_assistants: bool
 
 
-def match(request: Request) -> Match:
-    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method."""
-    parts = request.path.split("/")
+def match(request: Request, path: str | None = None) -> Match:
+    """The route of a request. Raises Refused: 404 for an unknown path, 405 for another method.
+
+    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    """
+    path = request.path if path is None else path
+    parts = path.split("/")
     known = False
     for pattern, methods in _BY_LENGTH.get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
         if ids is not None and request.method in methods:
-            return Match(methods[request.method], ids, is_assistants(request.path))
+            return Match(methods[request.method], ids, is_assistants(path))
     raise (wrong_method if known else invalid_url)(request.method, request.path)
 
 
@@ -159,9 +163,14 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return ids
 
 
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
 def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in ROUTES.items():
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table

@@ -3,6 +3,7 @@
 A script is a list of steps for each run. Where nothing is scripted, the model echoes the user's last words.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -74,6 +75,12 @@ class Script:
         """The script as `set` takes it, without what is used up."""
         queues = {name: self._given[name][taken:] for name, taken in self._taken.items() if name in self._given}
         return {**self._given, **queues}
+
+    def twin(self) -> "Script":
+        """A script of its own that begins with what is left here."""
+        twin = copy.copy(self)
+        twin._taken, twin._rules = dict(self._taken), list(self._rules)  # noqa: SLF001 - its own kind
+        return twin
 
     def steps(self, turn: Turn) -> tuple[Step, ...]:
         """The steps that serve a turn. A queue gets shorter by it."""

@@ -25,6 +25,11 @@ from typing import Any
 import attrs
 
 from fake_assistants.badinput import BadInput
+from fake_assistants.jsonshape import a_count as _count
+from fake_assistants.jsonshape import a_list as _list
+from fake_assistants.jsonshape import a_string as _string
+from fake_assistants.jsonshape import an_object as _object
+from fake_assistants.jsonshape import seconds as _seconds
 from fake_assistants.jsontext import dumps_compact
 from fake_assistants.shelf import Obj
 
@@ -102,6 +107,8 @@ def _part(given: object, where: str) -> Obj:
     """A part as over REST; unknown types pass as they are."""
     part = _object(given, where)
     _string(part, "type", where)
+    if part["type"] == "refusal":
+        _string(part, "refusal", where)
     if part["type"] != "text":
         return part
     text = part.get("text")
@@ -209,38 +216,3 @@ _KINDS: Mapping[str, Callable[[object, str], Any]] = {
     "incomplete": _plain,
     "error": _error,
 }
-
-# --- plain checks -------------------------------------------------------------------------------------
-
-
-def _object(given: object, where: str, known: set[str] | None = None) -> Obj:
-    if not isinstance(given, dict):
-        raise BadInput("expected an object", where)
-    for key in given:
-        if known is not None and key not in known:
-            raise BadInput(f"unknown key; known are {', '.join(sorted(known))}", f"{where}.{key}")
-    return given
-
-
-def _list(given: object, where: str) -> list[Any]:
-    if not isinstance(given, list | tuple):
-        raise BadInput("expected a list", where)
-    return list(given)
-
-
-def _string(fields: Obj, key: str, where: str) -> None:
-    if not isinstance(fields.get(key), str):
-        raise BadInput("expected a string", f"{where}.{key}")
-
-
-def _count(fields: Obj, key: str, where: str, *, least: int) -> int | None:
-    value = fields.get(key)
-    if value is not None and (type(value) is not int or value < least):
-        raise BadInput(f"expected a whole number, {least} or more", f"{where}.{key}")
-    return value
-
-
-def _seconds(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 3600:
-        raise BadInput("expected seconds from 0 to 3600", where)
-    return float(value)

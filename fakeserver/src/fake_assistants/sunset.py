@@ -39,6 +39,10 @@ class Sunset:
         """Back to the plan that the fake was made with."""
         self.follow(self._first)
 
+    def twin(self, clock: Clock) -> "Sunset":
+        """A sunset of its own, by another clock, that begins with what is left of the plan here."""
+        return Sunset(clock, self.left)
+
     @property
     def plan(self) -> SunsetPlan | None:
         """The plan in force."""

@@ -2,6 +2,7 @@
 
 import fake_assistants.bodies as bodies
 import fake_assistants.messages as messages
+import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import THREADS
 from fake_assistants.lookup import found
@@ -64,6 +65,9 @@ def _metadata(_: Core, given: Obj | None) -> Obj:
 _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
-def listing(_: Core, call: Call) -> Obj:
-    """GET /threads was never open to API keys."""
-    raise session_key_needed(call.request.method, call.request.path)
+def listing(core: Core, call: Call) -> Obj:
+    """GET /threads was never open to API keys at OpenAI; other profiles list threads."""
+    if not core.profile.lists_threads:
+        raise session_key_needed(call.request.method, call.request.path)
+    shelf = core.world.shelf(THREADS)
+    return paging.page(shelf, paging.asked(call.request, shelf, THREADS))

@@ -36,12 +36,12 @@ class Told:
                 is_told = True
 
 
-def serve_until_told(app: AsgiApp, *, host: str, port: int) -> None:
+def serve_until_told(app: AsgiApp, *, host: str, port: int, base_path: str = "/v1") -> None:
     """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError."""
     told = Told()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told.tell)
-    with serving(app, host=host, port=port, patience=_PATIENCE) as server:
+    with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
         _say(f"listening on {server.base_url}\n")
         told.wait()
 

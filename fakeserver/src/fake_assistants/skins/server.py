@@ -24,6 +24,7 @@ class Server:
 
     host: str
     port: int
+    base_path: str = "/v1"
 
     @property
     def url(self) -> str:
@@ -34,7 +35,7 @@ class Server:
     @property
     def base_url(self) -> str:
         """What an OpenAI client takes: such as `http://127.0.0.1:8000/v1`."""
-        return f"{self.url}/v1"
+        return f"{self.url}{self.base_path}"
 
 
 class _Breakable(asyncio.Protocol):
@@ -85,7 +86,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 @contextmanager
-def serving(app: AsgiApp, *, host: str, port: int, patience: float | None = None) -> Iterator[Server]:
+def serving(
+    app: AsgiApp, *, host: str, port: int, patience: float | None = None, base_path: str = "/v1"
+) -> Iterator[Server]:
     """Serve while the context lasts. Raises OSError when the address cannot be bound.
 
     `patience` is how many seconds to wait for the end of open requests; None waits until all is closed.
@@ -96,7 +99,7 @@ def serving(app: AsgiApp, *, host: str, port: int, patience: float | None = None
     thread.start()
     server.settled.wait()
     try:
-        yield Server(host, listener.getsockname()[1])
+        yield Server(host, listener.getsockname()[1], base_path)
     finally:
         server.should_exit = True
         thread.join(patience)

@@ -1,0 +1,24 @@
+"""Worlds by key: one server, and a world of its own for everyone who brings a key."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+World = TypeVar("World")
+
+
+class Worlds(Generic[World]):
+    """A world for each key, born when it is first asked for. A caller that has threads holds a lock."""
+
+    def __init__(self, born: Callable[[], World]) -> None:
+        self._born = born
+        self._worlds: dict[str, World] = {}
+
+    def of(self, key: str) -> World:
+        """The world of a key."""
+        if key not in self._worlds:
+            self._worlds[key] = self._born()
+        return self._worlds[key]
+
+    def forget(self) -> None:
+        """Forget them all: they are born anew."""
+        self._worlds.clear()
