@@ -87,6 +87,13 @@ def test_a_deviation_is_told_with_what_was_wanted_and_what_came(call: Call, bad_
     assert lines[-1].endswith("2 cases: 1 ok, 1 deviates, 0 not applicable")
 
 
+def test_what_does_not_apply_says_why(call: Call, bad_server: Server) -> None:
+    """And is no deviation."""
+    code, out, _ = call("--base-url", bad_server.base_url, "--only", "sunset/gone", "--no-control")
+    assert (code, out.splitlines()[0]) == (0, "not applicable  sunset/gone  (inferred)")
+    assert out.splitlines()[1].strip() == "needs the fake's control API under /_fake/"
+
+
 def test_json_for_machines(call: Call, bad_server: Server) -> None:
     """One object with totals and results; without the control API its cases do not apply."""
     code, out, _ = call("--base-url", bad_server.base_url, "--json", "--no-control", "sunset/gone", "threads/modify")

@@ -44,12 +44,11 @@ def honest() -> FakeAssistants:
 
 
 def lying(lie: Lie) -> Port:
-    """A server that is the fake but for one lie. The control API tells the truth."""
+    """A server that is the fake but for one lie. Which answers are lies is the lie's own business."""
     fake = honest()
 
     def send(request: Request) -> Reply:
-        reply = fake.handle(request)
-        return reply if request.path.startswith("/_fake/") else lie(request, reply)
+        return lie(request, fake.handle(request))
 
     return send
 
@@ -58,10 +57,14 @@ def lying(lie: Lie) -> Port:
 
 
 def of_json(change: Callable[[Request, Any], Any], *, on: str = "", method: str = "", error: bool = False) -> Lie:
-    """Change the JSON of answers to paths that end in `on`; of refusals only with `error`."""
+    """Change the JSON of answers to paths that end in `on`; of refusals only with `error`.
+
+    The control API tells the truth unless it is named.
+    """
 
     def lie(request: Request, reply: Reply) -> Reply:
-        fits = re.search(on + "$", request.path) and request.method.startswith(method)
+        meant = request.path.startswith("/v1/") or on.startswith("/_fake/")
+        fits = meant and re.search(on + "$", request.path) and request.method.startswith(method)
         if not fits or reply.chunks is not None or not reply.body or error is not (reply.status >= 400):
             return reply
         return attrs.evolve(reply, body=dumps(change(request, reply.json())))
@@ -158,6 +161,25 @@ def deaf_to_cursors() -> Lie:
         return first.setdefault(key, reply)
 
     return lie
+
+
+def sunny(told: list[bytes]) -> list[bytes]:
+    """Deltas of the code interpreter lose their input."""
+    return [
+        re.sub(rb'"code_interpreter":\{"input":"a[^}]*', b'"code_interpreter":{"input":"b"', event) for event in told
+    ]
+
+
+def never_silent(_: Request, reply: Reply) -> Reply:
+    """After the sunset there is a page all the same."""
+    silent = (reply.status, reply.body) == (404, b"")
+    return Reply(200, (), b'{"object": "list", "data": [], "last_id": "msg_1"}') if silent else reply
+
+
+def lenient(request: Request, reply: Reply) -> Reply:
+    """The control API takes whatever is put."""
+    wrong = request.path.startswith("/_fake/") and reply.status == 400
+    return Reply(200, (), b"{}") if wrong else reply
 
 
 def compact(_: Request, reply: Reply) -> Reply:
@@ -296,6 +318,43 @@ MUTANTS: dict[str, tuple[Lie, str]] = {
     "a comment to keep alive": (of_stream(lambda told: [b": ping\n\n", *told]), "streaming/on-the-wire"),
     "annotations in every delta": (of_stream(always_annotated), "streaming/deltas"),
     "messages in their short form": (of_stream(short_form), "streaming/message-form"),
+    "no deltas": (
+        of_stream(lambda told: [event for event in told if b"message.delta" not in event]),
+        "streaming/deltas",
+    ),
+    "an event that is no JSON": (
+        of_stream(lambda told: [event.replace(b"}\n\n", b"\n\n") for event in told]),
+        "streaming/run-form",
+    ),
+    "code that is not what ran": (of_stream(sunny), "streaming/code"),
+    "a charset before a stream": (header("content-type", "application/json; charset=utf-8"), "streaming/refused"),
+    "a 401 like any error": (header("content-type", "application/json"), "errors/no-key"),
+    "another version": (header("openai-version", "2026-01-01"), "wire/openai-headers"),
+    "no processing time": (header("openai-processing-ms", None), "wire/openai-headers"),
+    "the same request id": (header("x-request-id", f"req_{'0' * 32}"), "wire/request-id"),
+    "a run completed before it began": (
+        of_object("thread.run", lambda row: row | {"completed_at": row["completed_at"] and 1}),
+        "runs/completes",
+    ),
+    "arguments that are no JSON": (
+        of_json(lambda _, body: json.loads(json.dumps(body).replace('{\\"city', "city"))),
+        "tools/requires-action",
+    ),
+    "arguments that are a list": (
+        of_json(lambda _, body: json.loads(json.dumps(body).replace('{\\"city', '[\\"city').replace('\\"}"', '\\"]"'))),
+        "tools/requires-action",
+    ),
+    "items with a time": (
+        of_page(lambda _, page: page | {"data": [row | {"created_at": 1} for row in page["data"]]}),
+        "conversations/items-create",
+    ),
+    "no silence": (never_silent, "sunset/after-requests"),
+    "a ledger with keys": (
+        of_json(lambda _, body: [row | {"key": KEY} for row in body], on="/_fake/requests"),
+        "control/ledger",
+    ),
+    "control that takes anything": (lenient, "control/mistakes"),
+    "a page that always repeats": (deaf_to_cursors(), "faults/repeated-page"),
     "deltas that are lost": (
         of_stream(lambda told: [event for at, event in enumerate(told) if at != 9]),
         "streaming/deltas",
@@ -443,6 +502,17 @@ def test_what_a_server_leaves_open_does_not_apply() -> None:
     assert (keys.outcome, keys.detail) == ("not applicable", "the server takes every key")
     lists = lying(status(200, when=lambda request, _: (request.method, request.path) == ("GET", "/v1/threads")))
     assert check(BY_NAME["errors/list-threads"], lists, SETTING).outcome == "not applicable"
+
+
+def test_what_stands_beside_the_api_may_be_missing() -> None:
+    """Files, conversations, responses and chat do not apply where they are answered 404."""
+    beside = [case for case in CASES if case.area in {"files", "stores", "conversations", "responses", "chat"}]
+
+    def bare(request: Request, reply: Reply) -> Reply:
+        return reply if re.match(r"/v1/(threads|assistants)|/_fake/", request.path) else Reply(404)
+
+    outcomes = {check(case, lying(bare), SETTING).outcome for case in beside}
+    assert outcomes == {"not applicable"}
 
 
 def test_nothing_is_left_behind() -> None:
