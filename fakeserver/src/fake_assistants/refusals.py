@@ -4,9 +4,9 @@ Evidence is named per function: "recorded" is a real response, "quoted" a real t
 "inferred" a text made in the shape of its recorded siblings.
 """
 
-import math
 from collections.abc import Sequence
 
+from fake_assistants.durations import go_duration
 from fake_assistants.envelope import Problem, Refused
 from fake_assistants.kinds import Kind
 
@@ -120,18 +120,6 @@ def rate_limited(limit: int, wait: float) -> Refused:
         "Visit https://platform.openai.com/account/rate-limits to learn more."
     )
     return Refused(Problem(429, text, code="rate_limit_exceeded", type="requests"))
-
-
-def go_duration(seconds: float) -> str:
-    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
-    milliseconds = math.ceil(round(seconds * 1000, 3))
-    if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
-    minutes, rest = divmod(milliseconds, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    whole, thousandths = divmod(rest, 1000)
-    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
-    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
 
 
 def overloaded() -> Problem:
