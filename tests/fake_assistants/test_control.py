@@ -233,6 +233,20 @@ def test_a_reset_goes_back_to_the_first_sunset() -> None:
         fake.sunset.now(style=styles)
 
 
+# --- the script
+
+
+def test_a_script_is_kept_as_it_was_put(fake: FakeAssistants, ask: Ask) -> None:
+    """Until it is deleted, or used up; one that is not well formed leaves it as it is."""
+    empty = ask("GET", "/_fake/script").json()
+    put = ask("PUT", "/_fake/script", {"default": [{"reply": "Hello"}], "runs": [[{"refuse": "No"}]]})
+    assert put.json()["default"] == [{"reply": "Hello"}]
+    assert ask("GET", "/_fake/script").json() == put.json()
+    assert ask("PUT", "/_fake/script", {"default": [{"reply": 3}]}).status == 400
+    assert ask("GET", "/_fake/script").json() == put.json() == fake.script.json()
+    assert ask("DELETE", "/_fake/script").json() == empty
+
+
 # --- the ledger
 
 

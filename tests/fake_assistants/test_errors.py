@@ -190,6 +190,27 @@ BODIES: list[tuple[str, Any, str, str | None, str]] = [
     ),
     (
         "/v1/assistants",
+        {"model": "m", "name": "n" * 257},
+        too_long("name", 256, 257),
+        "name",
+        "string_above_max_length",
+    ),
+    (
+        "/v1/assistants",
+        {"model": "m", "description": "d" * 513},
+        too_long("description", 512, 513),
+        "description",
+        "string_above_max_length",
+    ),
+    (
+        "/v1/assistants",
+        {"model": "m", "instructions": "i" * 256_001},
+        too_long("instructions", 256_000, 256_001),
+        "instructions",
+        "string_above_max_length",
+    ),
+    (
+        "/v1/assistants",
         {"model": "m", "tools": [{"type": "code_interpreter"}] * 129},
         "Invalid 'tools': array too long. Expected an array with maximum length 128, "
         "but got an array with length 129 instead.",
@@ -410,8 +431,31 @@ def test_a_key_is_wanted(ask: Ask) -> None:
     assert (status, param, code) == (401, None, None)
     assert text.startswith("You didn't provide an API key. You need to provide your API key in an Authorization")
     assert reply.header("content-type") == "application/json; charset=utf-8"
+    assert reply.header("vary") == "Origin"
     assert reply.header("openai-version") is None
     assert str(reply.header("x-request-id")).startswith("req_")
+
+
+def test_what_is_wrong_is_told_in_this_order(ask: Ask) -> None:
+    """Path, key, beta header, ids, what they name, body: of two mistakes the first is told."""
+    asked = [
+        ("/v1/nothing", {}),
+        ("/v1/threads/undefined", {}),
+        ("/v1/threads/undefined", AUTH),
+        ("/v1/threads/undefined", AUTH | BETA),
+        ("/v1/threads/thread_x", AUTH | BETA),
+        (THREAD, AUTH | BETA),
+    ]
+    texts = [said(ask("POST", path, b"{", headers))[1] for path, headers in asked]
+    firsts = [text.split("'")[0] for text in texts]
+    assert firsts[:5] == [
+        "Invalid URL (POST /v1/nothing)",
+        "You didn",
+        "You must provide the ",
+        "Invalid ",
+        "No thread found with id ",
+    ]
+    assert firsts[5].startswith("We could not parse the JSON body")
 
 
 @pytest.mark.parametrize("fake", [FakeAssistants(), FakeAssistants(api_keys=["sk-right"])], ids=["any", "configured"])

@@ -76,7 +76,12 @@ odd_worlds = st.fixed_dictionaries(
 
 def in_the_envelope(reply: Reply) -> bool:
     body: Any = reply.json()
-    return list(body) == ["error"] and list(body["error"]) == ["message", "type", "param", "code"]
+    return list(body) in (["error"], ["error", "detail"]) and list(body["error"]) == [
+        "message",
+        "type",
+        "param",
+        "code",
+    ]
 
 
 GOOD: dict[str, Any] = {"authorization": "Bearer k", "openai-beta": "assistants=v2"}

@@ -1,11 +1,12 @@
 """Assistants, threads and messages: the recorded shapes, key orders and quirks."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from fake_assistants import FakeAssistants, Reply, Request
+from fake_assistants import FakeAssistants, IdSource, Reply, Request
 
 Ask = Callable[..., Reply]
 NOW = 1774963200
@@ -265,13 +266,16 @@ def test_headers_are_the_recorded_ones(ask: Ask) -> None:
             "x-openai-proxy-wasm",
         ]
         assert reply.header("content-type") == "application/json"
+        assert re.fullmatch("req_[0-9a-f]{32}", str(reply.header("x-request-id")))
     assert one.header("x-request-id") != two.header("x-request-id")
 
 
 def test_ids_have_the_recorded_shapes() -> None:
-    """A prefix and 24 letters and digits; the same on every run with the same seed."""
+    """A prefix and 24 letters and digits, or 32 hexadecimal digits; the same on every run with the same seed."""
     ask = Request("POST", "/v1/threads", (), {"Authorization": "Bearer k", "OpenAI-Beta": "assistants=v2"})
     first, same, other = (FakeAssistants(seed=seed).handle(ask).json()["id"] for seed in (0, 0, 1))
     assert first == same != other
     assert first.removeprefix("thread_").isalnum()
     assert len(first) == len("thread_") + 24
+    for prefix in ("vs_", "req_"):
+        assert re.fullmatch(f"{prefix}[0-9a-f]{{32}}", IdSource().draw(prefix))

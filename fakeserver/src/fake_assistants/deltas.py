@@ -12,7 +12,7 @@ def of_part(index: int, part: Obj, chunk: int | None) -> Iterator[Obj]:
     if part["type"] == "text":
         yield from ({**head, "text": text} for text in _texts(part["text"], chunk))
     elif part["type"] == "refusal":
-        yield from ({**head, "refusal": piece} for piece in tokens.pieces(part["refusal"], chunk))
+        yield from ({**head, "refusal": piece} for piece in tokens.pieces(part["refusal"], chunk) or [""])
     else:
         yield {**head, **part}
 

@@ -14,14 +14,16 @@ class Problem:
     param: str | None = None
     code: str | None = None
     type: str = "invalid_request_error"
+    is_detailed: bool = False  # the files' routes say it twice (recorded)
+
+    def error(self) -> dict[str, str | None]:
+        """What stands under `error`."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
     def body(self) -> bytes:
         """The envelope as it goes over the wire (recorded shape)."""
-        return dumps({"error": self.error()})
-
-    def error(self) -> dict[str, str | None]:
-        """What stands in the envelope."""
-        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        detail = {"detail": {"message": self.message, "code": self.code}} if self.is_detailed else {}
+        return dumps({"error": self.error(), **detail})
 
 
 class Refused(Exception):
@@ -30,3 +32,7 @@ class Refused(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
+
+
+class Unrouted(Refused):
+    """No route takes the request: the path is unknown, or has other methods."""

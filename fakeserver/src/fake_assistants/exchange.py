@@ -87,7 +87,8 @@ class Reply:
     """What the fake answers. Skins add `content-length` (streams have none) and nothing else.
 
     `chunks` is a stream in place of the body; whoever takes from it moves the world on. After `delay` seconds
-    the answer begins, or, with `hang_up`, the connection is closed without any.
+    the answer begins, or, with `hang_up`, the connection is closed without any. `unrouted` is for the ledger: no
+    route took the request. It is not told to the client.
     """
 
     status: int
@@ -96,6 +97,7 @@ class Reply:
     chunks: Iterator[Chunk] | None = None
     delay: float = attrs.field(default=0.0, kw_only=True)
     hang_up: bool = attrs.field(default=False, kw_only=True)
+    unrouted: bool = attrs.field(default=False, kw_only=True)
 
     def header(self, name: str) -> str | None:
         """The value of one header, by its lower-case name."""

@@ -6,6 +6,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 import fake_assistants.control as control
 import fake_assistants.gate as gate
 import fake_assistants.loading as loading
@@ -22,7 +24,7 @@ from fake_assistants.plans import By, Progress
 from fake_assistants.profiles import PROFILES, Profile, anyones_key
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
-from fake_assistants.skins.lock import new_lock
+from fake_assistants.skins.lock import LockedChunks, new_lock
 from fake_assistants.state import State
 from fake_assistants.sunset import Sunset, SunsetPlan
 from fake_assistants.worlds import Worlds
@@ -131,13 +133,17 @@ class FakeAssistants:
         return self._core.ledger
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, API or control. Nothing is raised; threads may call at the same time."""
+        """Answer one request, API or control. Nothing is raised; threads may call at the same time.
+
+        The world moves on with every chunk that is taken from a stream; whoever leaves one early closes it.
+        """
         own = self._world_of(request)
         if own is not self:
             return own.handle(request)
         answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
         with self._lock:
-            return answer(self._core, request)
+            reply = answer(self._core, request)
+        return reply if reply.chunks is None else attrs.evolve(reply, chunks=LockedChunks(reply.chunks, self._lock))
 
     @property
     def state(self) -> State:

@@ -7,11 +7,13 @@ good, and then silence. The profile says where the routes stand, where the key i
 
 from collections.abc import Mapping
 
+import attrs
+
 import fake_assistants.inflict as inflict
 import fake_assistants.progress as progress
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Call, Core
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
 from fake_assistants.routes import PATH_IDS, Answer, is_assistants, match
@@ -23,7 +25,7 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 def answer(core: Core, request: Request) -> Reply:
     """Answer an API request and note it in the ledger. Nothing is raised."""
     reply, fault = inflict.answered(core, request, lambda: _answer(core, request))
-    core.ledger.note(request, reply.status, fault)
+    core.ledger.note(request, reply.status, fault, unrouted=reply.unrouted)
     return reply
 
 
@@ -42,7 +44,8 @@ def _answer(core: Core, request: Request) -> Reply:
         progress.settle(core)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
-        return _refusal(core, refusal.problem)
+        reply = _refusal(core, refusal.problem)
+        return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
 
 
 def _reply(core: Core, answer: Answer) -> Reply:

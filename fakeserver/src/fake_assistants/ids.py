@@ -19,6 +19,11 @@ _HEX = _table(digits + "abcdef")
 _SHAPES = {
     "vs_": (_HEX, 32),
     "req_": (_HEX, 32),
+    "file-": (_BASE62, 22),
+    "conv_": (_HEX, 48),
+    "chatcmpl-": (_BASE62, 29),
+    # Of a response and its items: 50 hex digits, the first of them 0. Messages of threads begin `msg_` too.
+    **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "cntr_0"), (_HEX, 49)),
 }
 _USUAL = (_BASE62, 24)
 
@@ -54,5 +59,6 @@ class IdSource:
 
     def _tail(self, prefix: str, count: int) -> str:
         table, length = _SHAPES.get(prefix, _USUAL)
-        digest = hashlib.sha256(f"{self._seed}:{prefix}:{count}".encode()).digest()
+        wide = hashlib.sha256 if length <= 32 else hashlib.sha512
+        digest = wide(f"{self._seed}:{prefix}:{count}".encode()).digest()
         return digest[:length].translate(table).decode("ascii")

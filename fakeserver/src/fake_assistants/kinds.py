@@ -24,11 +24,21 @@ THREADS = Kind("threads", "thread", "thread")
 MESSAGES = Kind("messages", "message", "msg", parent="thread_id", within=THREADS)
 RUNS = Kind("runs", "run", "run", parent="thread_id", within=THREADS)
 RUN_STEPS = Kind("run_steps", "run step", "step", parent="run_id", within=RUNS)
-FILES = Kind("files", "file", "file")
+FILES = Kind("files", "file", "")  # recorded: a file id of any shape is looked up
+FILE_CONTENTS = Kind("file_contents", "file content", "")  # the fake's own: {"id": a file's, "content": base64}
 VECTOR_STORES = Kind("vector_stores", "vector store", "vs")
+VECTOR_STORE_FILES = Kind("vector_store_files", "file", "", parent="vector_store_id", within=VECTOR_STORES)
 CONVERSATIONS = Kind("conversations", "conversation", "conv")
+# An item names nothing that it stands in, so the world's items have a field more than the API's.
+CONVERSATION_ITEMS = Kind("conversation_items", "item", "", parent="conversation_id", within=CONVERSATIONS)
+RESPONSES = Kind("responses", "response", "resp")
+RESPONSE_INPUT_ITEMS = Kind("response_input_items", "item", "", parent="response_id", within=RESPONSES)
 
 # The order is that of a state file. Parents come before what stands in them.
 KINDS = {
-    kind.name: kind for kind in (ASSISTANTS, THREADS, MESSAGES, RUNS, RUN_STEPS, FILES, VECTOR_STORES, CONVERSATIONS)
+    kind.name: kind
+    for kind in (
+        *(ASSISTANTS, THREADS, MESSAGES, RUNS, RUN_STEPS, FILES, FILE_CONTENTS, VECTOR_STORES, VECTOR_STORE_FILES),
+        *(CONVERSATIONS, CONVERSATION_ITEMS, RESPONSES, RESPONSE_INPUT_ITEMS),
+    )
 }

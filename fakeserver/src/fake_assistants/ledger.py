@@ -17,7 +17,8 @@ KEPT = 100_000
 class Entry:
     """One request to the API and the status of its answer. `fault` names an injected fault.
 
-    The status is 0 where a fault closed the connection before any answer.
+    The status is 0 where a fault closed the connection before any answer. `unrouted` is whether no route took it: an
+    unknown path, or a method that the path does not have.
     """
 
     method: str
@@ -25,6 +26,7 @@ class Entry:
     query: Pairs
     status: int
     fault: str | None = None
+    unrouted: bool = False
 
     def json(self) -> Obj:
         """The entry as the control API shows it; a query name given twice has a list of values."""
@@ -56,10 +58,11 @@ class Ledger:
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries))
 
-    def note(self, request: Request, status: int, fault: str | None = None) -> None:
+    def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
         """Write a request down, with everything that could be a key masked."""
         mask = Mask(request)
-        self._entries.append(Entry(request.method, mask.text(request.path), mask.query(request.query), status, fault))
+        path, query = mask.text(request.path), mask.query(request.query)
+        self._entries.append(Entry(request.method, path, query, status, fault, unrouted))
 
     def clear(self) -> None:
         """Forget every entry."""

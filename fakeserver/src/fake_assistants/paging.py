@@ -56,10 +56,10 @@ def cut(places: Sequence[int], ask: Ask) -> Cut:
     return Cut(positions, has_more=high - low > len(positions))
 
 
-def asked(request: Request, shelf: Shelf, kind: Kind) -> Ask:
+def asked(request: Request, shelf: Shelf, kind: Kind, *, default: int = _DEFAULT_LIMIT, most: int = _LIMITS[1]) -> Ask:
     """Read limit, order, after and before from the query. Raises Refused."""
     return Ask(
-        limit=_limit(request.asked("limit")),
+        limit=_limit(request.asked("limit"), default, most),
         order=_order(request.asked("order")),
         after=_cursor("after", request.asked("after"), shelf, kind),
         before=_cursor("before", request.asked("before"), shelf, kind),
@@ -80,12 +80,12 @@ def page(shelf: Shelf, ask: Ask, keep: Callable[[Obj], bool] | None = None) -> O
     }
 
 
-def _limit(given: str | None) -> int:
+def _limit(given: str | None, default: int, most: int) -> int:
     if given is None:
-        return _DEFAULT_LIMIT
+        return default
     if not _INTEGER.fullmatch(given):
         raise refusals.invalid_type("limit", "an integer", given)
-    limit, (least, most) = int(given), _LIMITS
+    limit, least = int(given), _LIMITS[0]
     if limit < least:
         raise refusals.out_of_bounds("limit", "below", "integer", least, limit)
     if limit > most:

@@ -38,7 +38,7 @@ def cancel(core: Core, run: Obj) -> Plan:
     """Let a run come to its end; it is cancelling when this returns."""
     plan = planned(core, run) or _planned(core, run)
     plan.story = story.of_cancelled(core, plan)
-    carry_on(core, plan, core.clock.now())
+    answer_with(core, plan)
     return plan
 
 
@@ -79,6 +79,12 @@ def carry_on(core: Core, plan: Plan, moment: int) -> None:
     before = plan.status
     while plan.status == before and pull(core, plan, moment):
         pass
+
+
+def answer_with(core: Core, plan: Plan) -> None:
+    """Carry the run on to the status with which a call is answered, which is its first showing."""
+    carry_on(core, plan, core.clock.now())
+    plan.shown = 1
 
 
 def run_on(core: Core, plan: Plan) -> None:

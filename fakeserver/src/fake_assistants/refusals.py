@@ -1,13 +1,14 @@
 """Every text with which the fake refuses, one small function for each.
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
-"inferred" a text made in the shape of its recorded siblings.
+"documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
+and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fake_assistants.durations import go_duration
-from fake_assistants.envelope import Problem, Refused
+from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
 
 # --- the door -------------------------------------------------------------------------------------
@@ -15,13 +16,13 @@ from fake_assistants.kinds import Kind
 
 def invalid_url(method: str, path: str) -> Refused:
     """No such route. Recorded."""
-    return Refused(Problem(404, f"Invalid URL ({method} {path})"))
+    return Unrouted(Problem(404, f"Invalid URL ({method} {path})"))
 
 
 def wrong_method(method: str, path: str) -> Refused:
     """The path exists, the method does not. Quoted, from other routes."""
     hint = "(HINT: Perhaps you meant to use a different HTTP method?)"
-    return Refused(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
+    return Unrouted(Problem(405, f"Not allowed to {method} on {path}. {hint}"))
 
 
 def session_key_needed(method: str, path: str) -> Refused:
@@ -54,7 +55,7 @@ def wrong_key(key: str) -> Refused:
 
 
 def masked(key: str) -> str:
-    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one."""
+    """The first 8 and last 4 characters, asterisks between. Short keys are shown, '' for an empty one. Recorded."""
     if len(key) <= 12:
         return key or "''"
     return key[:8] + "*" * (len(key) - 12) + key[-4:]
@@ -155,8 +156,44 @@ def edge_page(status: int, phrase: str) -> bytes:
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for messages."""
-    return Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
+    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
+    own = _NOT_FOUND.get(kind.name)
+    return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
+
+
+def no_such_file(file_id: str) -> Refused:
+    """Recorded, with its `detail`."""
+    return Refused(Problem(404, f"No such File object: {file_id}", "id", is_detailed=True))
+
+
+def no_such_conversation(conversation_id: str) -> Refused:
+    """Recorded."""
+    return Refused(Problem(404, f"Conversation with id '{conversation_id}' not found."))
+
+
+def no_such_response(response_id: str) -> Refused:
+    """Recorded."""
+    return Refused(Problem(404, f"Response with id '{response_id}' not found."))
+
+
+def no_such_item(item_id: str) -> Refused:
+    """Inferred."""
+    return Refused(Problem(404, f"Item with id '{item_id}' not found."))
+
+
+def no_such_file_in_store(file_id: str, store_id: str) -> Refused:
+    """Quoted."""
+    return Refused(Problem(404, f"No file found with id '{file_id}' in vector store '{store_id}'."))
+
+
+_NOT_FOUND: Mapping[str, Callable[[str], Refused]] = {
+    "files": no_such_file,
+    "file_contents": no_such_file,
+    "conversations": no_such_conversation,
+    "conversation_items": no_such_item,
+    "responses": no_such_response,
+    "response_input_items": no_such_item,
+}
 
 
 def malformed_id(param: str, value: str, kind: Kind) -> Refused:
@@ -241,24 +278,24 @@ def _bad(param: str, text: str, code: str) -> Refused:
 
 
 def unknown_parameter(param: str) -> Refused:
-    """A key that the route does not know."""
+    """A key that the route does not know. Recorded, on another route."""
     return _bad(param, f"Unknown parameter: '{param}'.", "unknown_parameter")
 
 
 def missing_parameter(param: str) -> Refused:
-    """A key that the route needs."""
+    """A key that the route needs. Inferred: so others hold it on another route."""
     return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
 
 
 def invalid_type(param: str, expected: str, value: object) -> Refused:
-    """`expected` is worded with its article: "a string"."""
+    """`expected` is worded with its article: "a string". Recorded for metadata, inferred elsewhere."""
     where = f" for '{param}'" if param else ""
     text = f"Invalid type{where}: expected {expected}, but got {_named(value)} instead."
     return Refused(Problem(400, text, param or None, "invalid_type"))
 
 
 def invalid_value(param: str, value: str, supported: Sequence[str]) -> Refused:
-    """Not one of the supported values."""
+    """Not one of the supported values. Recorded for roles, inferred elsewhere."""
     text = f"Invalid value: '{value}'. Supported values are: {_listed(supported)}."
     return _bad(param, text, "invalid_value")
 
@@ -269,7 +306,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def too_long(param: str, limit: int, length: int) -> Refused:
-    """Characters beyond the limit."""
+    """Characters beyond a documented limit. Quoted for the content of messages, inferred elsewhere."""
     text = (
         f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, "
         f"but got a string with length {length} instead."
@@ -290,7 +327,7 @@ def empty_array(param: str) -> Refused:
 
 
 def too_many_items(param: str, limit: int, length: int) -> Refused:
-    """Items beyond the limit."""
+    """Items beyond a documented limit. Inferred."""
     text = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
         f"but got an array with length {length} instead."
@@ -299,7 +336,7 @@ def too_many_items(param: str, limit: int, length: int) -> Refused:
 
 
 def too_many_properties(param: str, limit: int, length: int) -> Refused:
-    """Metadata pairs beyond the limit."""
+    """Metadata pairs beyond the limit. Quoted."""
     text = (
         f"Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
         f"but got an object with {length} properties instead."
@@ -324,7 +361,71 @@ _BOUNDS = {
 
 
 def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -> Refused:
-    """`side` is "below" or "above"; `number` is "integer" or "decimal"."""
+    """`side` is "below" or "above"; `number` is "integer" or "decimal". Recorded for another list, inferred here."""
     words, sign, code = _BOUNDS[side]
     text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
     return _bad(param, text, f"{number}_{code}")
+
+
+# --- files, in the words of another validator ---------------------------------------------------------
+
+
+def not_one_of(param: str, value: str, supported: Sequence[str]) -> Refused:
+    """A purpose that nobody knows. Recorded, with its `detail`."""
+    return Refused(Problem(400, f"'{value}' is not one of {list(supported)} - '{param}'", param, is_detailed=True))
+
+
+def required_property(name: str) -> Refused:
+    """A part of the form is missing. Quoted; the `detail` is inferred."""
+    return Refused(Problem(400, f"'{name}' is a required property", is_detailed=True))
+
+
+def malformed_form() -> Refused:
+    """The body is no multipart form. Inferred."""
+    return Refused(Problem(400, "Could not parse multipart form.", is_detailed=True))
+
+
+def not_downloadable(purpose: str) -> Refused:
+    """What users uploaded cannot be had back. Quoted."""
+    return Refused(Problem(400, f"Not allowed to download files of purpose: {purpose}"))
+
+
+# --- responses ----------------------------------------------------------------------------------------
+
+
+def no_such_previous_response(response_id: str) -> Refused:
+    """Quoted."""
+    text = f"Previous response with id '{response_id}' not found."
+    return _bad("previous_response_id", text, "previous_response_not_found")
+
+
+def two_pasts() -> Refused:
+    """Both a conversation and a previous response. That they exclude each other is documented, the text is inferred."""
+    text = (
+        "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. "
+        "Ensure you are only providing one of these parameters."
+    )
+    return _bad("previous_response_id", text, "mutually_exclusive_parameters")
+
+
+def nothing_to_answer() -> Refused:
+    """No input, nor anything that could stand for it. The text is quoted, the param inferred."""
+    text = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
+    return _bad("input", text, "missing_required_parameter")
+
+
+def duplicate_item(item_id: str) -> Refused:
+    """Quoted."""
+    text = f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again."
+    return Refused(Problem(400, text, "input"))
+
+
+def output_without_call(call_id: str) -> Refused:
+    """The output of a function that nobody called. Quoted."""
+    text = f"No tool call found for function call output with call_id {call_id}."
+    return Refused(Problem(400, text, "input"))
+
+
+def call_without_output(call_id: str) -> Refused:
+    """A call whose output is still missing. Quoted."""
+    return Refused(Problem(400, f"No tool output found for function call {call_id}.", "input"))

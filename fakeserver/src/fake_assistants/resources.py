@@ -1,10 +1,10 @@
 """Tool resources and tools: what threads and assistants keep and echo of them."""
 
+import fake_assistants.vector_stores as vector_stores
 from fake_assistants.core import Core
-from fake_assistants.kinds import VECTOR_STORES
 from fake_assistants.shelf import Obj
 
-_WEEK = 7 * 24 * 60 * 60
+_WEEK: Obj = {"anchor": "last_active_at", "days": 7}
 
 # Recorded defaults in the echo of a file_search tool.
 _RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
@@ -28,22 +28,7 @@ def _search(core: Core, wanted: Obj) -> Obj:
 
 def _vector_store(core: Core, wanted: Obj) -> str:
     """Create a store as the thread and assistant routes do: it expires 7 days after its last use."""
-    now, files = core.clock.now(), len(wanted.get("file_ids", []))
-    store: Obj = {
-        "id": core.mint("vs_"),
-        "object": "vector_store",
-        "name": None,
-        "status": "completed",
-        "usage_bytes": 0,
-        "created_at": now,
-        "file_counts": {"in_progress": 0, "completed": files, "failed": 0, "cancelled": 0, "total": files},
-        "metadata": wanted.get("metadata") or {},
-        "expires_after": {"anchor": "last_active_at", "days": 7},
-        "expires_at": now + _WEEK,
-        "last_active_at": now,
-    }
-    core.world.put(VECTOR_STORES, store)
-    return str(store["id"])
+    return str(vector_stores.make(core, {**wanted, "expires_after": _WEEK})["id"])
 
 
 def tool(given: Obj) -> Obj:

@@ -6,13 +6,29 @@ from urllib.parse import unquote
 import attrs
 
 import fake_assistants.assistants as assistants
+import fake_assistants.chat as chat
+import fake_assistants.conversations as conversations
+import fake_assistants.files as files
 import fake_assistants.messages as messages
+import fake_assistants.responses as responses
 import fake_assistants.runs as runs
 import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
+import fake_assistants.vector_stores as vector_stores
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.kinds import ASSISTANTS, MESSAGES, RUN_STEPS, RUNS, THREADS
+from fake_assistants.kinds import (
+    ASSISTANTS,
+    CONVERSATION_ITEMS,
+    CONVERSATIONS,
+    FILES,
+    MESSAGES,
+    RESPONSES,
+    RUN_STEPS,
+    RUNS,
+    THREADS,
+    VECTOR_STORES,
+)
 from fake_assistants.refusals import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
@@ -27,11 +43,16 @@ PATH_IDS = {
     "message_id": MESSAGES,
     "run_id": RUNS,
     "step_id": RUN_STEPS,
+    "file_id": FILES,
+    "vector_store_id": VECTOR_STORES,
+    "conversation_id": CONVERSATIONS,
+    "item_id": CONVERSATION_ITEMS,
+    "response_id": RESPONSES,
 }
 
 Table = Mapping[str, Mapping[str, Handler]]
 
-# The Assistants API: these routes want the beta header and fall silent at the sunset.
+# The Assistants API: these routes want the beta header and fall silent at the sunset. The first that fits answers.
 ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
@@ -40,6 +61,7 @@ ASSISTANTS_ROUTES: Table = {
         "DELETE": assistants.delete,
     },
     "/v1/threads": {"GET": threads.listing, "POST": threads.create},
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}": {"GET": threads.retrieve, "POST": threads.modify, "DELETE": threads.delete},
     "/v1/threads/{thread_id}/messages": {"GET": messages.listing, "POST": messages.create},
     "/v1/threads/{thread_id}/messages/{message_id}": {
@@ -47,7 +69,6 @@ ASSISTANTS_ROUTES: Table = {
         "POST": messages.modify,
         "DELETE": messages.delete,
     },
-    "/v1/threads/runs": {"POST": runs.create_with_thread},
     "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
     "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
     "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
@@ -57,7 +78,44 @@ ASSISTANTS_ROUTES: Table = {
 }
 
 # What goes on after the sunset.
-OTHER_ROUTES: Table = {}
+OTHER_ROUTES: Table = {
+    "/v1/files": {"GET": files.listing, "POST": files.upload},
+    "/v1/files/{file_id}": {"GET": files.retrieve, "DELETE": files.delete},
+    "/v1/files/{file_id}/content": {"GET": files.content},
+    "/v1/vector_stores": {"GET": vector_stores.listing, "POST": vector_stores.create},
+    "/v1/vector_stores/{vector_store_id}": {
+        "GET": vector_stores.retrieve,
+        "POST": vector_stores.modify,
+        "DELETE": vector_stores.delete,
+    },
+    "/v1/vector_stores/{vector_store_id}/files": {
+        "GET": vector_stores.file_listing,
+        "POST": vector_stores.attach_file,
+    },
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}": {
+        "GET": vector_stores.retrieve_file,
+        "POST": vector_stores.modify_file,
+        "DELETE": vector_stores.detach_file,
+    },
+    "/v1/conversations": {"POST": conversations.create},
+    "/v1/conversations/{conversation_id}": {
+        "GET": conversations.retrieve,
+        "POST": conversations.modify,
+        "DELETE": conversations.delete,
+    },
+    "/v1/conversations/{conversation_id}/items": {
+        "GET": conversations.list_items,
+        "POST": conversations.create_items,
+    },
+    "/v1/conversations/{conversation_id}/items/{item_id}": {
+        "GET": conversations.retrieve_item,
+        "DELETE": conversations.delete_item,
+    },
+    "/v1/responses": {"POST": responses.create},
+    "/v1/responses/{response_id}": {"GET": responses.retrieve, "DELETE": responses.delete},
+    "/v1/responses/{response_id}/input_items": {"GET": responses.input_items},
+    "/v1/chat/completions": {"POST": chat.create},
+}
 
 ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
 
@@ -105,9 +163,14 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
     return ids
 
 
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
 def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in ROUTES.items():
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table

@@ -221,5 +221,5 @@ def _submitted(core: Core, run: Obj, outputs: Mapping[str, str], body: Obj) -> O
     steps = () if progress.planned(core, run) else core.script.steps(turn_of(core, run))
     plan = progress.submit(core, run, outputs, steps)
     stream = _answer(core, plan, body) if body.get("stream") else None
-    progress.carry_on(core, plan, core.clock.now())  # what happens now is the first that the stream tells
+    progress.answer_with(core, plan)  # what happens now is the first that the stream tells
     return stream or _answer(core, plan, body)

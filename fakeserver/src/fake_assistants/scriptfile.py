@@ -107,6 +107,8 @@ def _part(given: object, where: str) -> Obj:
     """A part as over REST; unknown types pass as they are."""
     part = _object(given, where)
     _string(part, "type", where)
+    if part["type"] == "refusal":
+        _string(part, "refusal", where)
     if part["type"] != "text":
         return part
     text = part.get("text")

@@ -1,10 +1,12 @@
 """What happens in a run, told while it happens.
 
 A story is a generator: each step of it changes the world and gives a beat. Whoever streams sends the beats on;
-whoever polls takes them without looking. So both see the same run. The order of events is recorded.
+whoever polls takes them without looking. So both see the same run. The order of events is recorded. Nobody asks
+a story to go on when its run has ended, or before the outputs that it waits for are there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import sha256
 
 import fake_assistants.deltas as deltas
 import fake_assistants.lifecycle as lifecycle
@@ -52,8 +54,6 @@ def _work(core: Core, plan: Plan, steps: Steps) -> Iterator[Beat]:
     """What the model does, from in_progress to the end."""
     for index, step in enumerate(steps):
         yield from _TELLERS[step.kind](core, plan, step, steps[index + 1 : index + 2])
-        if plan.status != "in_progress":
-            return
     yield _moved(core, plan, "finish", _usage(plan))
 
 
@@ -268,10 +268,15 @@ def _fail(core: Core, plan: Plan, step: Step, _: Steps) -> Iterator[Beat]:
 
 def _error(core: Core, plan: Plan, step: Step, _: Steps) -> Iterator[Beat]:
     """Recorded: an `error` event, wrapped, and the stream is done. That the run then has failed is inferred."""
-    error = {**server_error(core.ids.draw("req_")).error(), **step.value}
+    error = {**server_error(_request_id(plan.run["id"])).error(), **step.value}
     last = {"code": "server_error", "message": error["message"]}
     _moved(core, plan, "fail", {"last_error": last, "usage": _usage(plan)})
     yield Event("error", {"error": error})
+
+
+def _request_id(run_id: str) -> str:
+    """The run's own, in the recorded shape: the same however many requests there were."""
+    return f"req_{sha256(run_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
 def _incomplete(core: Core, plan: Plan, step: Step, _: Steps) -> Iterator[Beat]:

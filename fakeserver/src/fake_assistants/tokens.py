@@ -4,7 +4,6 @@ No tokenizer's tables: four characters count as one token, about what English te
 """
 
 import re
-from collections.abc import Iterator
 
 _CHARACTERS = 4
 
@@ -22,8 +21,8 @@ def within(text: str, tokens: int) -> str:
     return text[: tokens * _CHARACTERS]
 
 
-def pieces(text: str, chunk: int | None = None) -> Iterator[str]:
+def pieces(text: str, chunk: int | None = None) -> list[str]:
     """The text in pieces: words, or `chunk` characters each. Joined they are the text."""
     if chunk is None:
-        return (found.group() for found in _WORDS.finditer(text))
-    return (text[start : start + chunk] for start in range(0, len(text), chunk))
+        return _WORDS.findall(text)
+    return [text[start : start + chunk] for start in range(0, len(text), chunk)]

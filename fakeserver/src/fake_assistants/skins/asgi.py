@@ -3,6 +3,7 @@
 import asyncio
 from urllib.parse import quote, unquote
 
+import attrs
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
@@ -10,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.refusals import stopping, too_large
+from fake_assistants.skins.delivery import Line, deliver
 from fake_assistants.skins.speaker import Speaker
-from fake_assistants.skins.transport import headers_of
 
 MAX_BODY = 512 * 1024 * 1024  # bytes: the documented limit of an uploaded file
 
@@ -31,20 +32,19 @@ class AsgiApp:
         await doors[scope["type"]](scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = Line(scope, receive, send)
         try:
-            reply = await self._reply(scope, receive)
+            await deliver(await self._reply(scope, receive), line)
         except ClientDisconnect:
             return
         except asyncio.CancelledError:
-            reply = _own(stopping())  # a server that stops; raised on, it would print a traceback
-        await _send(reply, send)
+            if not await _stopped(line):
+                raise
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         body = await self._body(HttpRequest(scope, receive))
         reply = _own(too_large(self._max_body)) if body is None else self._speaker.handle(_request(scope, body))
-        if self._latency:
-            await asyncio.sleep(self._latency)
-        return reply
+        return attrs.evolve(reply, delay=reply.delay + self._latency) if self._latency else reply
 
     async def _body(self, request: HttpRequest) -> bytes | None:
         """The whole body, or None when it is larger than it may be."""
@@ -75,6 +75,14 @@ async def _no_websocket(_: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1000})
 
 
+async def _stopped(line: Line) -> bool:
+    """End a request in a server that stops; raised on, it would print a traceback. False where it cannot be ended."""
+    if line.has_begun:
+        return await line.aborts()
+    await deliver(_own(stopping()), line)
+    return True
+
+
 def _own(problem: Problem) -> Reply:
     return Reply(problem.status, (("content-type", "application/json"),), problem.body())
 
@@ -93,9 +101,3 @@ def _path(scope: Scope) -> str:
     parts, depth = path.split("/"), root.count("/") + 1
     is_below = root and unquote("/".join(parts[:depth])) == root
     return "/" + "/".join(parts[depth:]) if is_below else path
-
-
-async def _send(reply: Reply, send: Send) -> None:
-    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers_of(reply)]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})

@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from threading import Event
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from fake_assistants.skins.asgi import AsgiApp
 from fake_assistants.skins.server import serving
@@ -15,15 +16,34 @@ _PATIENCE = 0.5
 _GLANCE = 0.5
 
 
+class Told:
+    """A signal that came, or will. What Event does is not enough: a handler that interrupts a waiting
+    thread would wait for the lock which that thread holds. SimpleQueue is documented to be reentrant."""
+
+    def __init__(self) -> None:
+        self._signals: SimpleQueue[int] = SimpleQueue()
+
+    def tell(self, number: int, _: object = None) -> None:
+        """A signal handler."""
+        self._signals.put(number)
+
+    def wait(self) -> None:
+        """Until it has been told."""
+        is_told = False
+        while not is_told:
+            with suppress(Empty):
+                self._signals.get(timeout=_GLANCE)
+                is_told = True
+
+
 def serve_until_told(app: AsgiApp, *, host: str, port: int, base_path: str = "/v1") -> None:
     """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError."""
-    told = Event()
+    told = Told()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: told.set())
+        signal.signal(number, told.tell)
     with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
         _say(f"listening on {server.base_url}\n")
-        while not told.is_set():
-            told.wait(_GLANCE)
+        told.wait()
 
 
 def _say(line: str) -> None:

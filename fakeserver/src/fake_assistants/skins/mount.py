@@ -1,7 +1,8 @@
 """The mount: every httpx and httpx2 client of the process reaches the fake.
 
 It patches httpcore and httpcore2 below the client, so `OpenAI()` of every major, sync and async, goes through
-it; respx converts their requests and answers. Its routers, which keep every call for ever, are not used.
+it; respx converts their requests and answers. Its routers, which keep every call for ever, are not used. What
+breaks or takes too long is raised as httpcore's own errors, which the client turns into those of its library.
 
 Each mount is a layer of patches of its own, laid over whatever is there, and taken off again at its end. So
 the innermost wins: of two mounts the newer, under an outer `respx.mock` the fake, and inside the fake an inner
@@ -21,11 +22,16 @@ try:
 except ImportError as error:
     raise ImportError("mount() needs respx: pip install 'fake-assistants[respx]'") from error
 
+from fake_assistants.exchange import Reply
+from fake_assistants.skins.playing import AsyncChunks, Caller, SyncChunks, begin, begin_async
 from fake_assistants.skins.speaker import Speaker
 from fake_assistants.skins.transport import from_httpx, headers_of
 
 _HTTPCORE = tuple(HTTPCoreMocker.targets)
 _HTTPCORE2 = tuple(target.replace("httpcore.", "httpcore2.", 1) for target in _HTTPCORE)
+
+# Where a converted request keeps who asked.
+_CALLER = "fake_assistants.caller"
 
 AnySpeaker = TypeVar("AnySpeaker", bound=Speaker)
 
@@ -60,15 +66,32 @@ class FakeAssistantsMocker(HTTPCoreMocker):
     layers: ClassVar[list[_Layer]] = []
 
     @classmethod
+    def to_httpx_request(cls, **given: Any) -> httpx.Request:
+        """respx's conversion, which keeps the timeouts but not whose request it was."""
+        convert: Any = super().to_httpx_request
+        converted: httpx.Request = convert(**given)
+        caller = Caller.of(given["request"], ("httpcore", "httpcore2"))
+        converted.extensions = {**converted.extensions, _CALLER: caller}
+        return converted
+
+    @classmethod
     def handler(cls, httpx_request: httpx.Request) -> httpx.Response:
         """Answer from the fake that was mounted last."""
-        reply = cls.layers[-1].speaker.handle(from_httpx(httpx_request, httpx_request.content))
-        return httpx.Response(reply.status, headers=headers_of(reply), content=reply.body)
+        reply, caller = cls._ask(httpx_request)
+        begin(reply, caller)
+        return _response(reply, caller, SyncChunks)
 
     @classmethod
     async def async_handler(cls, httpx_request: httpx.Request) -> httpx.Response:
         """The same, for async clients."""
-        return cls.handler(httpx_request)
+        reply, caller = cls._ask(httpx_request)
+        await begin_async(reply, caller)
+        return _response(reply, caller, AsyncChunks)
+
+    @classmethod
+    def _ask(cls, httpx_request: httpx.Request) -> tuple[Reply, Caller]:
+        reply = cls.layers[-1].speaker.handle(from_httpx(httpx_request, httpx_request.content))
+        return reply, httpx_request.extensions[_CALLER]
 
     @classmethod
     def mock(cls, spec: Any) -> Any:
@@ -84,6 +107,13 @@ class FakeAssistantsMocker(HTTPCoreMocker):
         standing_in = handle_async_request if iscoroutinefunction(spec) else handle_request
         answer = converting(standing_in)
         return standing_in
+
+
+def _response(reply: Reply, caller: Caller, playing: Any) -> httpx.Response:
+    """respx hands its stream on as it is, to httpx and httpx2 alike."""
+    if reply.chunks is None:
+        return httpx.Response(reply.status, headers=headers_of(reply), content=reply.body)
+    return httpx.Response(reply.status, headers=headers_of(reply), stream=playing(reply.chunks, caller))
 
 
 @contextmanager

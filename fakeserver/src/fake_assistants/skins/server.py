@@ -1,14 +1,18 @@
 """A real HTTP server, on a thread: uvicorn on a socket that is bound before anything else."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from typing import Any
 
 import attrs
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fake_assistants.skins.asgi import AsgiApp
+from fake_assistants.skins.delivery import TRANSPORT
 
 # Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
 _GRACE = 1
@@ -34,6 +38,16 @@ class Server:
         return f"{self.url}{self.base_path}"
 
 
+class _Breakable(asyncio.Protocol):
+    """Laid over either of uvicorn's HTTP protocols: the app is given what it takes to break the connection off."""
+
+    app_state: dict[str, Any]  # what uvicorn puts into each request's scope, as its state
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+
+
 class _Uvicorn(uvicorn.Server):
     """uvicorn that says when it accepts connections."""
 
@@ -41,6 +55,7 @@ class _Uvicorn(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {}),
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -56,10 +71,18 @@ class _Uvicorn(uvicorn.Server):
         self.settled.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut off the requests that are still open: they wait for the rest of a body, or out a latency."""
+        """Cut off the requests that are still open: they wait for the rest of a body, out a latency, or stream.
+
+        Answers that nobody reads are given half of the grace: at its end uvicorn would complain of them.
+        """
         for request in self.server_state.tasks:
             request.cancel()
+        asyncio.get_running_loop().call_later(_GRACE / 2, self._abandon)
         await super().shutdown(sockets)
+
+    def _abandon(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 @contextmanager

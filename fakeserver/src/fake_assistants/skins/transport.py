@@ -1,15 +1,18 @@
 """Transports for httpx and httpx2 clients, sync and async.
 
 The client calls a transport by its methods alone, so no base class of either library is needed. The answer
-is made by the library whose request came in.
+is made by the library whose request came in, a stream of that library's kind.
 """
 
-import sys
-from types import TracebackType
+from functools import cache
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 from fake_assistants.exchange import Reply, Request
+from fake_assistants.skins.playing import AsyncChunks, Caller, SyncChunks, begin, begin_async
 from fake_assistants.skins.speaker import Speaker
+
+_LIBRARIES = ("httpx", "httpx2")
 
 
 class Transport:
@@ -19,8 +22,11 @@ class Transport:
         self._speaker = speaker
 
     def handle_request(self, request: Any) -> Any:
-        """Answer with the caller's own response class."""
-        return _answer(self._speaker, request, request.read())
+        """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
+        reply = self._speaker.handle(from_httpx(request, request.read()))
+        caller = Caller.of(request, _LIBRARIES)
+        begin(reply, caller)
+        return _response(reply, caller, SyncChunks, "SyncByteStream")
 
     def close(self) -> None:
         """Nothing to close."""
@@ -41,8 +47,11 @@ class AsyncTransport:
         self._speaker = speaker
 
     async def handle_async_request(self, request: Any) -> Any:
-        """Answer with the caller's own response class."""
-        return _answer(self._speaker, request, await request.aread())
+        """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
+        reply = self._speaker.handle(from_httpx(request, await request.aread()))
+        caller = Caller.of(request, _LIBRARIES)
+        await begin_async(reply, caller)
+        return _response(reply, caller, AsyncChunks, "AsyncByteStream")
 
     async def aclose(self) -> None:
         """Nothing to close."""
@@ -63,15 +72,24 @@ def from_httpx(request: Any, body: bytes) -> Request:
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
-    """A reply's headers with its length."""
-    return [*reply.headers, ("content-length", str(len(reply.body)))]
+    """A reply's headers with its length, unless it is a stream or says its length itself."""
+    headers = list(reply.headers)
+    if reply.chunks is None and not any(name.lower() == "content-length" for name, _ in headers):
+        headers.append(("content-length", str(len(reply.body))))
+    return headers
 
 
-def _answer(speaker: Speaker, request: Any, body: bytes) -> Any:
-    reply = speaker.handle(from_httpx(request, body))
-    library = next(
-        sys.modules[name]
-        for name in ("httpx", "httpx2")
-        if name in sys.modules and isinstance(request, sys.modules[name].Request)
-    )
-    return library.Response(reply.status, headers=headers_of(reply), content=reply.body)
+def _response(reply: Reply, caller: Caller, playing: type, kind: str) -> Any:
+    """Not read yet, a body no more than a stream: the client does that, as with every transport."""
+    library = caller.library
+    if reply.chunks is None:
+        stream = library.ByteStream(reply.body)
+    else:
+        stream = _stream_class(library, playing, kind)(reply.chunks, caller)
+    return library.Response(reply.status, headers=headers_of(reply), stream=stream)
+
+
+@cache
+def _stream_class(library: ModuleType, playing: type, kind: str) -> Any:
+    """Clients insist on a stream of their library's own class."""
+    return type(playing.__name__, (playing, getattr(library, kind)), {})

@@ -1,0 +1,31 @@
+"""The conformance suite: what is known of the real Assistants API, as checks against any server of its shape.
+
+    python -m fake_assistants.conformance --base-url http://127.0.0.1:8000/v1
+
+From Python, over anything that takes a Request and gives a Reply:
+
+    results = run(fake.handle)
+    results = run(HttpPort("http://127.0.0.1:8000/v1"))  # fake_assistants.skins.client
+"""
+
+from fake_assistants.conformance.api import Api, Port, Setting
+from fake_assistants.conformance.case import Case, Result
+from fake_assistants.conformance.found import Deviation, Found, NotApplicable, Unreachable
+from fake_assistants.conformance.suite import NoSuchCase, NotTheApi, run
+from fake_assistants.conformance.table import CASES
+
+__all__ = [
+    "CASES",
+    "Api",
+    "Case",
+    "Deviation",
+    "Found",
+    "NoSuchCase",
+    "NotApplicable",
+    "NotTheApi",
+    "Port",
+    "Result",
+    "Setting",
+    "Unreachable",
+    "run",
+]

@@ -1,0 +1,162 @@
+"""The server under test, as cases see it."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import attrs
+
+from fake_assistants.conformance.answer import Answer
+from fake_assistants.conformance.events import Event, events
+from fake_assistants.conformance.found import Deviation, Found, Unreachable
+from fake_assistants.exchange import Reply, Request
+from fake_assistants.jsontext import MalformedJson, loads
+
+Port = Callable[[Request], Reply]
+
+KEY = "sk-conformance"
+
+
+def _nothing() -> None:
+    """A server in the same process is never waited for."""
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """How a server is asked. `base` is the path before `/threads`; `pause` passes the time between two polls,
+    and of one thing `polls` are made at most. `control` says whether the fake's control API may be used.
+    """
+
+    base: str = "/v1"
+    key: str = KEY
+    model: str = "gpt-4o-mini"
+    control: bool = False
+    polls: int = 60
+    pause: Callable[[], None] = _nothing
+
+
+# Creating routes, with what stands before the id in the route that deletes. Longer ones first.
+_MADE = {
+    "/threads/runs": ("thread_id", "/threads"),
+    "/threads": ("id", "/threads"),
+    "/assistants": ("id", "/assistants"),
+    "/files": ("id", "/files"),
+    "/vector_stores": ("id", "/vector_stores"),
+    "/conversations": ("id", "/conversations"),
+    "/responses": ("id", "/responses"),
+}
+
+
+class Api:
+    """Asks through a port. Paths are below the setting's base; what is created is remembered for `tidy`."""
+
+    def __init__(self, send: Port, setting: Setting) -> None:
+        self.setting = setting
+        self._send = send
+        self._made: list[str] = []
+
+    @property
+    def model(self) -> str:
+        """The model that assistants are made with."""
+        return self.setting.model
+
+    def wire_path(self, path: str) -> str:
+        """The path as the server sees it."""
+        return self.setting.base + path
+
+    # --- asking
+
+    def get(self, path: str) -> Answer:
+        """GET, with a key and the beta header."""
+        return self.ask("GET", path)
+
+    def delete(self, path: str) -> Answer:
+        """DELETE, likewise."""
+        return self.ask("DELETE", path)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+        """POST, likewise; without a body none is sent."""
+        answer = self.ask("POST", path, b"" if body is None else json.dumps(body).encode())
+        self._remember(path, answer.reply)
+        return answer
+
+    def stream(self, path: str, body: Mapping[str, Any]) -> list[Event]:
+        """POST, and the events of the answer. Raises Deviation when it is no stream that ends."""
+        answer = self.post(path, {**body, "stream": True})
+        read = events(answer)
+        for event in read:
+            if event.name == "thread.created":
+                self.owns(f"/threads/{event.data['id'].text()}")
+        return read
+
+    def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str | None] | None = None) -> Answer:
+        """Any request; a header that is given as None is left out."""
+        usual: dict[str, str | None] = {**self._key(), "openai-beta": "assistants=v2"}
+        if body:
+            usual["content-type"] = "application/json"
+        wanted = usual | dict(headers or {})
+        sent = [(name, value) for name, value in wanted.items() if value is not None]
+        target = self.wire_path(path)
+        return Answer(f"{method} {target}", self._send(Request.of(method, target, sent, body)))
+
+    # --- waiting
+
+    def until(self, path: str, statuses: Sequence[str]) -> Found:
+        """Read an object until its status is one of these, at most the setting's `polls` times. Raises Deviation."""
+        found = self.get(path).ok()
+        for _ in range(self.setting.polls):
+            if found["status"].text() in statuses:
+                return found
+            self.setting.pause()
+            found = self.get(path).ok()
+        raise found["status"].deviates(f"one of {', '.join(statuses)} after {self.setting.polls} reads")
+
+    # --- the fake's control API
+
+    def control(self, method: str, name: str, body: object = None) -> Answer:
+        """Ask `/_fake/NAME`; with the key, for a fake that keeps a world for each."""
+        target = f"/_fake/{name}"
+        content = b"" if method in {"GET", "DELETE"} else json.dumps(body).encode()
+        return Answer(f"{method} {target}", self._send(Request.of(method, target, self._key(), content)))
+
+    @contextmanager
+    def staged(self, name: str, value: object) -> Iterator[None]:
+        """PUT a script, a sunset, faults or a clock, and at the end put back what was there. Raises Deviation."""
+        before = self.control("GET", name).ok().value
+        self.control("PUT", name, value).ok()
+        try:
+            yield
+        finally:
+            self.control("DELETE" if before is None else "PUT", name, before).ok()
+
+    def _key(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.setting.key}"}
+
+    # --- the end
+
+    def owns(self, path: str) -> None:
+        """Remember what was created on the way."""
+        self._made.append(path)
+
+    def tidy(self) -> None:
+        """Delete what was created; what cannot be deleted stays."""
+        while self._made:
+            with suppress(Unreachable):
+                self.delete(self._made.pop())
+
+    def _remember(self, path: str, reply: Reply) -> None:
+        key, parent = _MADE.get(path, ("", ""))
+        with suppress(MalformedJson):
+            made = loads(reply.body) if key and reply.chunks is None else None
+            if isinstance(made, dict) and isinstance(made.get(key), str):
+                self.owns(f"{parent}/{made[key]}")
+
+
+def has_control(send: Port) -> bool:
+    """Whether the server has the fake's control API. Raises Unreachable."""
+    answer = Answer("GET /_fake/health", send(Request("GET", "/_fake/health")))
+    try:
+        return bool(answer.ok().value == {"status": "ok"})
+    except Deviation:
+        return False

@@ -1,0 +1,55 @@
+"""A case, and what came of it."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from fake_assistants.conformance.api import Api
+
+# How it is known that the real API did so. "inferred" is a guess in the shape of recorded siblings; "own" is
+# what only the fake has.
+Evidence = Literal["recorded", "quoted", "spec", "SDK", "inferred", "own"]
+
+# "control" is the fake's control API; "raw" are requests that no SDK sends, such as a body that is not JSON.
+Need = Literal["control", "raw"]
+
+Outcome = Literal["ok", "deviates", "not applicable"]
+
+
+@attrs.frozen
+class Case:
+    """One behaviour. `check` raises Deviation or NotApplicable; its docstring is the promise."""
+
+    area: str
+    name: str
+    evidence: Evidence
+    check: Callable[[Api], None]
+    needs: tuple[Need, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.area}/{self.name}"
+
+    @property
+    def promise(self) -> str:
+        """What the server does, in one line."""
+        return (self.check.__doc__ or "").strip().partition("\n")[0]
+
+
+@attrs.frozen
+class Result:
+    """What came of a case. `detail` says how the server deviates, or why the case does not apply."""
+
+    case: Case
+    outcome: Outcome
+    detail: str | None = None
+
+    def json(self) -> dict[str, str | None]:
+        """One object for machines."""
+        return {
+            "area": self.case.area,
+            "name": self.case.name,
+            "evidence": self.case.evidence,
+            "outcome": self.outcome,
+            "detail": self.detail,
+        }

@@ -1,0 +1,157 @@
+"""The command `python -m fake_assistants.conformance`."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+import click
+
+from fake_assistants.conformance.api import KEY, Setting
+from fake_assistants.conformance.case import Case, Result
+from fake_assistants.conformance.found import Unreachable
+from fake_assistants.conformance.suite import NoSuchCase, NotTheApi, run, selected
+from fake_assistants.skins.client import HttpPort, pause
+
+_NAME = "python -m fake_assistants.conformance"
+
+# Exit codes: everything held, something deviated, a mistake in the call, no such server.
+HELD, DEVIATED, MISTAKE, NO_SERVER = range(4)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command: exit code 0 when all that applies holds, 1 when something deviates, 2 for a mistake in the
+    call, 3 when the server cannot be reached or does not speak the API, 130 when it is interrupted.
+    """
+    try:
+        code = conformance.main(arguments, prog_name=_NAME, standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"{_NAME}: {error.format_message()}", err=True)
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    sys.exit(code)
+
+
+class _NoServer(click.ClickException):
+    """Nobody there, or somebody else."""
+
+    exit_code = NO_SERVER
+
+
+def _address(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    if given is None:
+        return None
+    try:
+        parts = urlsplit(given)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits or not given.isascii() or not given.isprintable():
+        raise click.BadParameter(f"{given!r} is not of the form http://127.0.0.1:8000/v1")
+    return given.rstrip("/")
+
+
+@click.command(name=_NAME)
+@click.option("--base-url", "url", envvar="OPENAI_BASE_URL", metavar="URL", callback=_address, help="With /v1.")
+@click.option("--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="The key to send.")
+@click.option("--model", default=Setting().model, show_default=True, help="The model of assistants and runs.")
+@click.option("--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits all.")
+@click.argument("more", nargs=-1, metavar="")
+@click.option("--list", "listing", is_flag=True, help="List the cases, ask nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object in place of lines.")
+@click.option("--no-control", is_flag=True, help="Leave the fake's control API alone.")
+@click.option(
+    "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Of an answer, in seconds."
+)
+@click.option("--poll", default=0.5, show_default=True, type=click.FloatRange(0), help="Between two polls, in seconds.")
+@click.option("--polls", default=60, show_default=True, type=click.IntRange(1), help="At most, of one run.")
+def conformance(
+    url: str | None,
+    key: str,
+    model: str,
+    only: tuple[str, ...],
+    more: tuple[str, ...],
+    listing: bool,
+    as_json: bool,
+    no_control: bool,
+    timeout: float,
+    poll: float,
+    polls: int,
+) -> int:
+    """Ask a server what holds of the Assistants API's known behaviours. It creates threads, assistants and runs
+    there, and deletes them again.
+    """
+    names = [name for given in (*only, *more) for name in given.split(",")]
+    if listing:
+        return _list(_cases(names), as_json=as_json)
+    if url is None:
+        raise click.UsageError("give --base-url, such as http://127.0.0.1:8000/v1")
+    setting = Setting(base=urlsplit(url).path, key=key, model=model, polls=polls, pause=pause(poll))
+    cases, port = _cases(names), HttpPort(url, timeout=timeout)
+    told = _untold if as_json else _line
+    results = _results(port, [str(case) for case in cases], setting, None if not no_control else False, told)
+    (_object if as_json else _totals)(url, results)
+    return DEVIATED if any(result.outcome == "deviates" for result in results) else HELD
+
+
+def _cases(names: Sequence[str]) -> tuple[Case, ...]:
+    try:
+        return selected(names)
+    except NoSuchCase as error:
+        raise click.BadParameter(str(error), param_hint="--only") from None
+
+
+def _results(
+    port: HttpPort, names: Sequence[str], setting: Setting, control: bool | None, told: Callable[[Result], None]
+) -> tuple[Result, ...]:
+    try:
+        return run(port.send, only=names, setting=setting, control=control, told=told)
+    except (NotTheApi, Unreachable) as error:
+        raise _NoServer(str(error)) from None
+
+
+# --- what is printed ------------------------------------------------------------------------------------
+
+
+def _list(cases: Sequence[Case], *, as_json: bool) -> int:
+    rows = [
+        {"area": case.area, "name": case.name, "evidence": case.evidence, "needs": case.needs, "promise": case.promise}
+        for case in cases
+    ]
+    if as_json:
+        click.echo(json.dumps({"cases": rows}, ensure_ascii=False, indent=2))
+    else:
+        width = max(len(str(case)) for case in cases)
+        for case in cases:
+            click.echo(f"{case!s:{width}}  {case.evidence:8}  {case.promise}")
+    return HELD
+
+
+def _line(result: Result) -> None:
+    """A line for each case; under what deviates, in what."""
+    click.echo(f"{result.outcome:14}  {result.case}  ({result.case.evidence})")
+    if result.detail is not None:
+        click.echo(f"{'':14}    {result.detail}")
+        if result.outcome == "deviates":
+            click.echo(f"{'':14}    the promise: {result.case.promise}")
+
+
+def _untold(_: Result) -> None:
+    """Told at the end."""
+
+
+def _counts(results: Sequence[Result]) -> dict[str, int]:
+    found = Counter(result.outcome for result in results)
+    return {"ok": found["ok"], "deviates": found["deviates"], "not applicable": found["not applicable"]}
+
+
+def _totals(url: str, results: Sequence[Result]) -> None:
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in _counts(results).items())
+    click.echo(f"\n{url}: {len(results)} cases: {counts}")
+
+
+def _object(url: str, results: Sequence[Result]) -> None:
+    found = {"base_url": url, "totals": _counts(results), "results": [result.json() for result in results]}
+    click.echo(json.dumps(found, ensure_ascii=False, indent=2))

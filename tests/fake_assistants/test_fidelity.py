@@ -1,0 +1,122 @@
+"""docs/fidelity.md is held by the code: what it names is there, and what is there it names."""
+
+import ast
+import inspect
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+
+import fake_assistants.refusals as refusals
+from fake_assistants.control import CONTROLS
+from fake_assistants.routes import ROUTES
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+
+HEAD = ["behaviour", "evidence", "test"]
+EVIDENCE = {"recorded", "quoted", "spec", "SDK", "inferred", "own"}
+
+# The words of evidence in a docstring, and how the document spells them.
+SPELLED = {"documented": "spec", "sdk": "SDK"}
+IN_DOCSTRINGS = re.compile(r"\b(recorded|quoted|documented|sdk|inferred|own)\b", re.IGNORECASE)
+
+CALL = re.compile(r"[A-Z]+ /\S+")
+
+
+@attrs.frozen
+class Row:
+    """One behaviour: its words, its kinds of evidence, its tests, and the names in backticks."""
+
+    behaviour: str
+    evidence: list[str]
+    tests: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        return re.findall("`([^`]+)`", self.behaviour)
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("| ").split(" | ")]
+
+
+def rows() -> Iterator[Row]:
+    """Every line of every table of behaviours."""
+    for table in re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE):
+        head, _, *lines = table.splitlines()
+        for line in lines if cells(head) == HEAD else ():
+            behaviour, evidence, test = cells(line)
+            words = [re.split(r"\W", piece.strip())[0] for piece in evidence.split(";")]
+            yield Row(behaviour, words, re.findall("`([^`]+)`", test))
+
+
+ROWS = list(rows())
+
+REFUSALS = [
+    function
+    for name, function in inspect.getmembers(refusals, inspect.isfunction)
+    if function.__module__ == refusals.__name__ and not name.startswith("_")
+]
+
+
+def names_in(path: Path) -> Iterator[str]:
+    """The names of the tests in a file, without running it: functions, and cases of state machines."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.name
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield node.targets[0].id
+
+
+def test_there_are_rows() -> None:
+    """A table whose head is worded otherwise would pass for no table."""
+    heads = [line for line in TEXT.splitlines() if line.startswith("| behaviour")]
+    assert len(heads) == TEXT.count("\n## ") - 1
+    assert {line == "| behaviour | evidence | test |" for line in heads} == {True}
+    assert len(ROWS) > len(heads)
+
+
+def test_every_named_test_exists() -> None:
+    """By file and name; every row has one."""
+    there = {
+        f"{path.relative_to(ROOT).as_posix()}::{name}"
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in names_in(path)
+    }
+    assert [row.behaviour for row in ROWS if not row.tests] == []
+    assert sorted({test for row in ROWS for test in row.tests} - there) == []
+
+
+def test_every_word_of_evidence_is_known() -> None:
+    """And no row is without."""
+    assert [row for row in ROWS if not row.evidence or set(row.evidence) - EVIDENCE] == []
+
+
+def test_no_behaviour_stands_twice() -> None:
+    """Two rows that say the same would one day say two things."""
+    counted = Counter(row.behaviour for row in ROWS)
+    assert [behaviour for behaviour, count in counted.items() if count > 1] == []
+
+
+def test_every_route_and_control_call_is_named() -> None:
+    """And none that does not exist."""
+    there = {f"{method} {path}" for table in (ROUTES, CONTROLS) for path in table for method in table[path]}
+    named = {name for row in ROWS for name in row.names if CALL.fullmatch(name)}
+    assert {"without a row": sorted(there - named), "not there": sorted(named - there)} == {
+        "without a row": [],
+        "not there": [],
+    }
+
+
+@pytest.mark.parametrize("function", REFUSALS, ids=lambda function: function.__name__)
+def test_a_refusal_and_its_rows_know_the_same_evidence(function: object) -> None:
+    """Its docstring says recorded, quoted, documented, SDK, inferred or own: all of it in its rows, and no more."""
+    docstring, name = inspect.getdoc(function) or "", getattr(function, "__name__", "")
+    said = {SPELLED.get(word.lower(), word.lower()) for word in IN_DOCSTRINGS.findall(docstring)}
+    rows = [row for row in ROWS if name in row.names]
+    assert rows, f"{name} has no row in docs/fidelity.md"
+    assert {word for row in rows for word in row.evidence} == said

@@ -1,0 +1,253 @@
+"""Streams of runs: the recorded order of events and shapes of deltas, errors, cuts and pauses."""
+
+from typing import Any
+
+import pytest
+
+from fake_assistants import FakeAssistants, Request
+from fake_assistants.exchange import Cut, Pause
+from staging import HEADERS, Stage, event, events, heads
+
+MESSAGE = ["message.created", "message.in_progress", "message.delta", "message.completed"]
+STEP = ["run.step.created", "run.step.in_progress"]
+START = ["run.created", "run.queued", "run.in_progress"]
+SHOWN = [
+    *("id", "object", "created_at", "assistant_id", "thread_id"),
+    *("run_id", "status", "incomplete_details", "incomplete_at", "completed_at"),
+    *("role", "content", "attachments", "metadata"),
+]
+LONG: Any = {"code_interpreter": {"file_ids": []}}
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def script(stage: Stage, *steps: Any) -> None:
+    stage.fake.script = {"default": list(steps)}
+
+
+def data(told: list[tuple[str, Any]], name: str) -> list[Any]:
+    return [one for other, one in told if other == f"thread.{name}"]
+
+
+def test_a_plain_run(stage: Stage) -> None:
+    """All events in the recorded order; the last is named done and has no JSON."""
+    told = stage.stream()
+    assert heads(told) == [*START, *STEP, *MESSAGE, "run.step.completed", "run.completed", "done"]
+    assert told[-1] == ("done", None)
+
+
+def test_frames_are_exact(stage: Stage) -> None:
+    """Compact JSON, raw UTF-8, no ids, no comments."""
+    script(stage, {"reply": "č\u2028", "chunk": 9})
+    frames = list(stage.chunks(stage.runs, {"assistant_id": stage.assistant}))
+    (delta,) = [frame for frame in frames if isinstance(frame, bytes) and b"delta" in frame]
+    message = event(delta)[1]["id"]
+    text = '{"index":0,"type":"text","text":{"value":"č\u2028","annotations":[]}}'
+    shape = f'{{"id":"{message}","object":"thread.message.delta","delta":{{"content":[{text}]}}}}'
+    assert delta.decode() == f"event: thread.message.delta\ndata: {shape}\n\n"
+    assert frames[-1] == b"event: done\ndata: [DONE]\n\n"
+
+
+def test_objects_are_longer_than_over_rest(stage: Stage) -> None:
+    """A message with its status, a step with its expiry, a run with its empty tool resources in full."""
+    told = stage.stream()
+    created, *_ = data(told, "message.created")
+    (completed,) = data(told, "message.completed")
+    assert list(created) == list(completed) == SHOWN
+    assert (created["status"], created["content"]) == ("in_progress", [])
+    assert (completed["status"], completed["completed_at"]) == ("completed", completed["created_at"])
+    (step,) = data(told, "run.step.completed")
+    (run,) = data(told, "run.completed")
+    assert (step["expires_at"], run["expires_at"]) == (run["created_at"] + 600, None)
+    assert run["tool_resources"] == LONG
+    assert stage.read(run)["tool_resources"] == {}
+    assert stage.steps(run) == [{**step, "expires_at": None}]
+    assert data(told, "run.created") == data(told, "run.queued")
+
+
+def test_a_thread_made_on_the_way_is_told_first(stage: Stage) -> None:
+    """In its long form."""
+    body = {"assistant_id": stage.assistant, "thread": {"messages": [{"role": "user", "content": "Hi"}]}}
+    told = events(stage.chunks("/threads/runs", body))
+    assert told[0][0] == "thread.created"
+    assert told[0][1]["tool_resources"] == LONG
+    assert heads(told)[1:] == [*START, *STEP, *MESSAGE, "run.step.completed", "run.completed", "done"]
+
+
+def test_a_tool_comes_before_the_message(stage: Stage) -> None:
+    """The code in pieces, then each output."""
+    script(stage, {"code": {"input": "import sympy", "outputs": ["65"]}}, {"reply": "65."})
+    told = stage.stream()
+    tool = [*STEP, "run.step.delta", "run.step.completed"]
+    assert heads(told) == [*START, *tool, *STEP, *MESSAGE, "run.step.completed", "run.completed", "done"]
+    deltas = [one["delta"]["step_details"]["tool_calls"][0] for one in data(told, "run.step.delta")]
+    (step, _) = data(told, "run.step.completed")
+    (call,) = step["step_details"]["tool_calls"]
+    kind = "code_interpreter"
+    assert deltas == [
+        {"index": 0, "id": call["id"], "type": kind, kind: {"input": "", "outputs": []}},
+        {"index": 0, "type": kind, kind: {"input": "import"}},
+        {"index": 0, "type": kind, kind: {"input": " sympy"}},
+        {"index": 0, "type": kind, kind: {"outputs": [{"index": 0, "type": "logs", "logs": "65"}]}},
+    ]
+    opened = data(told, "run.step.created")[0]
+    assert opened["step_details"] == {"type": "tool_calls", "tool_calls": []}
+
+
+def test_functions_stop_the_stream_and_outputs_start_another(stage: Stage) -> None:
+    """No step.completed at first; no run.created later."""
+    script(stage, {"call": [{"name": "weather", "arguments": {"city": "Brno"}}]}, {"reply": "Sunny."})
+    told = stage.stream()
+    assert heads(told) == [*START, *STEP, "run.step.delta", "run.requires_action", "done"]
+    first, *rest = (one["delta"]["step_details"]["tool_calls"][0] for one in data(told, "run.step.delta"))
+    assert first["function"] == {"name": "weather", "arguments": "", "output": None}
+    assert "".join(one["function"]["arguments"] for one in rest) == '{"city":"Brno"}'
+    (run,) = data(told, "run.requires_action")
+    later = stage.submit_stream(run)
+    assert heads(later) == [
+        *("run.step.completed", "run.queued", "run.in_progress"),
+        *(*STEP, *MESSAGE, "run.step.completed", "run.completed", "done"),
+    ]
+    call = later[0][1]["step_details"]["tool_calls"][0]
+    assert call["function"]["output"] == f"out of {call['id']}"
+
+
+def test_a_search_has_one_delta(stage: Stage) -> None:
+    """What was found is shown at its end, texts only to who includes them."""
+    found = {"file_id": "file-1", "content": [{"type": "text", "text": "t"}]}
+    script(stage, {"search": {"results": [found]}})
+    for query, results in (("", [{"file_id": "file-1"}]), (f"?include[]={INCLUDED}", [found])):
+        told = events(stage.chunks(f"{stage.runs}{query}", {"assistant_id": stage.assistant}))
+        (delta,) = data(told, "run.step.delta")
+        assert delta["delta"]["step_details"]["tool_calls"][0]["file_search"]["results"] == []
+        (step,) = data(told, "run.step.completed")
+        assert step["step_details"]["tool_calls"][0]["file_search"]["results"] == results
+
+
+INCLUDED = "step_details.tool_calls[*].file_search.results[*].content"
+
+
+def test_a_marker_comes_whole_with_its_annotation(stage: Stage) -> None:
+    """With an index and an empty quote, which the message does not have."""
+    marker = "【4:0†cake.txt】"
+    value = f"It is cake {marker}."
+    start = value.index(marker)
+    where = {"start_index": start, "end_index": start + len(marker)}
+    note = {"type": "file_citation", "text": marker, **where, "file_citation": {"file_id": "file-1"}}
+    script(stage, {"reply": [{"type": "text", "text": {"value": value, "annotations": [note]}}]})
+    told = stage.stream()
+    texts = [one["delta"]["content"][0]["text"] for one in data(told, "message.delta")]
+    quoted = {"index": 0, **note, "file_citation": {"file_id": "file-1", "quote": ""}}
+    assert {"value": marker, "annotations": [quoted]} in texts
+    assert data(told, "message.completed")[0]["content"][0]["text"]["annotations"] == [note]
+
+
+def test_a_cut_off_answer_is_an_incomplete_message(stage: Stage) -> None:
+    """Its step is complete; the run ends incomplete."""
+    script(stage, {"reply": "Half of"}, {"incomplete": "max_completion_tokens"})
+    told = stage.stream()
+    assert heads(told)[-5:] == ["message.delta", "message.incomplete", "run.step.completed", "run.incomplete", "done"]
+    (message,) = data(told, "message.incomplete")
+    assert (message["status"], message["incomplete_details"]) == ("incomplete", {"reason": "max_tokens"})
+    assert (message["incomplete_at"], message["completed_at"]) == (message["created_at"], None)
+
+
+def test_an_error_is_wrapped_and_then_the_stream_is_done(stage: Stage) -> None:
+    """The real text by default; the run has failed."""
+    script(stage, {"reply": "Half"}, {"error": {}})
+    told = stage.stream()
+    assert heads(told)[-2:] == ["error", "done"]
+    error = told[-2][1]["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    assert error["message"].startswith("The server had an error processing your request.")
+    assert (error["type"], error["code"]) == ("server_error", None)
+    (run,) = stage.ask("GET", stage.runs)["data"]
+    assert (run["status"], run["last_error"]["code"]) == ("failed", "server_error")
+
+
+def test_errors_before_the_stream_are_ordinary(stage: Stage) -> None:
+    """JSON, with their status."""
+    reply = stage.send("POST", stage.runs, {"assistant_id": "asst_x", "stream": True})
+    assert (reply.status, reply.header("content-type"), reply.chunks) == (404, "application/json", None)
+
+
+def test_pauses_and_chunks_are_as_scripted(stage: Stage) -> None:
+    """So many characters a delta, so many seconds between them."""
+    script(stage, {"reply": "abcdef", "chunk": 4, "pause": 0.25})
+    chunks = list(stage.chunks(stage.runs, {"assistant_id": stage.assistant}))
+    texts = [one["delta"]["content"][0]["text"]["value"] for one in data(events(iter(chunks)), "message.delta")]
+    assert (texts, chunks.count(Pause(0.25))) == (["abcd", "ef"], 1)
+
+
+@pytest.mark.parametrize(("cut", "deltas"), [(0, 0), (1, 1), (2, 2), (9, 2)])
+def test_a_stream_can_be_cut_in_the_middle(stage: Stage, cut: int, deltas: int) -> None:
+    """After so many deltas, or at the end of fewer; the run goes on by itself."""
+    script(stage, {"reply": "one two", "cut": cut})
+    chunks = list(stage.chunks(stage.runs, {"assistant_id": stage.assistant}))
+    assert chunks[-1] == Cut()
+    assert len(data(events(iter(chunks)), "message.delta")) == deltas
+    (run,) = stage.ask("GET", stage.runs)["data"]
+    assert stage.poll(run)["status"] == "completed"
+    assert stage.messages()[-1]["content"][0]["text"]["value"] == "one two"
+
+
+def test_a_run_cancelled_under_its_stream_says_so(stage: Stage) -> None:
+    """The message is incomplete and has what was whole; its step and the run are cancelled."""
+    parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "one two three"}]
+    script(stage, {"reply": parts})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(9))
+    assert told[-1][0] == "thread.message.delta"
+    stage.ask("POST", f"{stage.runs}/{told[0][1]['id']}/cancel")
+    rest = events(chunks)
+    assert heads(rest) == ["run.cancelling", "message.incomplete", "run.step.cancelled", "run.cancelled", "done"]
+    assert rest[1][1]["incomplete_details"] == {"reason": "run_cancelled"}
+    assert [part["text"]["value"] for part in stage.messages()[-1]["content"]] == ["first"]
+
+
+def test_a_run_expires_under_its_stream(stage: Stage) -> None:
+    """When another request lets the clock's time count."""
+    script(stage, {"call": [{"name": "f"}]})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(5))
+    stage.fake.clock.advance(600)
+    assert stage.read(told[0][1])["status"] == "expired"
+    assert heads(events(chunks)) == ["run.step.expired", "run.expired", "done"]
+
+
+def test_a_reset_breaks_streams_off(stage: Stage) -> None:
+    """There is no proper end to what is gone."""
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    next(chunks)
+    stage.fake.reset()
+    assert list(chunks)[-1] == Cut()
+
+
+def test_nothing_is_lost_when_nobody_takes_the_stream() -> None:
+    """A reply whose chunks are never asked for leaves a run that polls carry on."""
+    stage = Stage()
+    body = b'{"assistant_id": "%b", "stream": true}' % stage.assistant.encode()
+    reply = stage.fake.handle(Request.of("POST", f"/v1{stage.runs}", HEADERS, body))
+    assert reply.chunks is not None
+    (run,) = stage.ask("GET", stage.runs)["data"]
+    assert stage.poll(run)["status"] == "completed"
+
+
+def test_at_once_means_also_when_the_client_of_a_stream_goes_away() -> None:
+    """The run is over then."""
+    stage = Stage(FakeAssistants(runs="immediate"))
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    run = event(next(chunks))[1]
+    assert hasattr(chunks, "close")
+    chunks.close()
+    assert stage.read(run)["status"] == "completed"
+
+
+def test_a_lone_surrogate_is_streamed_as_its_escape() -> None:
+    """UTF-8 has no other way; it comes back as it was said."""
+    stage = Stage(said="a\ud800b")
+    (message,) = data(stage.stream(), "message.completed")
+    assert message["content"][0]["text"]["value"] == "a\ud800b"
