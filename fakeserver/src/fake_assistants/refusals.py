@@ -139,7 +139,7 @@ def told_to(status: int, phrase: str) -> Problem:
 
 
 def edge_page(status: int, phrase: str) -> bytes:
-    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    """The page that the edge answers with when what stands behind it fails. Recorded for 502, inferred for 504."""
     lines = (
         "<html>",
         f"<head><title>{status} {phrase}</title></head>",
