@@ -2,7 +2,8 @@
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
 "documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
-and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
+and "the fake's own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the
+two together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
