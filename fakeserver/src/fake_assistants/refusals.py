@@ -2,7 +2,8 @@
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
 "documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
-and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
+and "the fake's own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the
+two together.
 """
 
 import math
@@ -168,7 +169,7 @@ def edge_page(status: int, phrase: str) -> bytes:
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for others; files, conversations and responses have texts below."""
+    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
     own = _NOT_FOUND.get(kind.name)
     return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
 
