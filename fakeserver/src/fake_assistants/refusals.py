@@ -157,7 +157,7 @@ def edge_page(status: int, phrase: str) -> bytes:
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for others; files, conversations and responses have texts below."""
+    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
     own = _NOT_FOUND.get(kind.name)
     return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
 
