@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_assistants.jsontext import MAX_LEVELS, MalformedJson, dumps, loads
+from fake_assistants.jsontext import MAX_LEVELS, MalformedJson, array_of, dumps, loads
 from strategies import json_values
 
 
@@ -40,6 +40,18 @@ no_floats = st.recursive(
 def test_layout_is_the_real_one(value: object) -> None:
     """Two spaces, raw UTF-8, no newline at the end: byte for byte what the standard library indents."""
     assert dumps(value) == json.dumps(value, indent=2, ensure_ascii=False).encode()
+
+
+@given(st.lists(no_floats, max_size=4), st.integers(0, 3))
+def test_an_array_is_joined_from_texts_as_if_it_were_written_whole(values: list[object], level: int) -> None:
+    """At any depth: newlines inside strings are escaped, so only the layout is moved."""
+    whole: object = values
+    for _ in range(level):
+        whole = {"x": whole}
+    wanted = dumps(whole)
+    for depth in range(level):
+        wanted = wanted.removeprefix(b"{\n" + b"  " * (depth + 1) + b'"x": ').removesuffix(b"\n" + b"  " * depth + b"}")
+    assert array_of(map(dumps, values), level=level) == wanted
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" * 400])

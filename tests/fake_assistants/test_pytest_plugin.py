@@ -319,6 +319,14 @@ def test_what_is_meant_is_no_failure(run: Run, mark: str) -> None:
     assert "no route" not in done.stdout.str()
 
 
+def test_the_worlds_of_all_keys_are_looked_at(run: Run) -> None:
+    """With worlds by key each has a ledger of its own."""
+    code = "@pytest.mark.fake_assistants(worlds_by_key=True)\ndef test_it(fake_assistants):\n    asked(base_url='http://a')\n"
+    done = run(HIDDEN + code)
+    done.assert_outcomes(passed=1, errors=1)
+    assert TOLD in done.stdout.str()
+
+
 def test_what_a_route_refuses_is_no_failure(run: Run) -> None:
     """A missing thread, a malformed id, a route that has fallen silent."""
     code = """

@@ -188,6 +188,6 @@ def test_a_signal_may_come_at_any_moment_of_the_wait(line: int) -> None:
     waiting = Thread(target=wait, daemon=True)
     waiting.start()
     waiting.join(0.01)
-    told.tell(15)  # should the line never be reached
+    Thread(target=told.tell, args=(15,), daemon=True).start()  # should the line never be reached
     waiting.join(10)
     assert not waiting.is_alive()

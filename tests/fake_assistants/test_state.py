@@ -3,6 +3,7 @@
 import gc
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fake_assistants.loading as loading
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
-from fake_assistants.jsontext import OBJECT_LEVELS, dumps
+from fake_assistants.jsontext import OBJECT_LEVELS, dumps, loads
 from fake_assistants.kinds import KINDS
 from strategies import json_values
 
@@ -44,14 +46,20 @@ def control(fake: FakeAssistants, method: str, path: str, body: bytes = b"") -> 
 @settings(max_examples=50)
 @given(states())
 def test_putting_back_what_get_gave_changes_nothing(state: dict[str, Any]) -> None:
-    """Byte for byte, whatever the objects hold; interleaved threads keep their order."""
+    """Byte for byte, whatever the objects hold; number types and the order of interleaved threads are kept."""
     fake = FakeAssistants()
     assert control(fake, "PUT", "state", json.dumps(state).encode()).status == 200
     first = control(fake, "GET", "state").body
-    assert first == dumps(state)
+    assert repr(loads(first)) == repr(state)
     assert control(fake, "PUT", "state", first).status == 200
     assert control(fake, "GET", "state").body == first
     assert fake.snapshot() == state
+
+
+def test_a_state_has_the_real_layout(fake: FakeAssistants) -> None:
+    """As if it were written whole: empty lists and all."""
+    fake.load(demo_world(2, 16))
+    assert control(fake, "GET", "state").body == dumps(demo_world(2, 16))
 
 
 @settings(max_examples=30)
@@ -139,6 +147,11 @@ BAD_STATES = [
     ('{"threads": [{"id": "a"}, {"id": "a"}]}', "$.threads[1].id", "there twice"),
     ('{"messages": [{"id": "a"}]}', "$.messages[0].thread_id", "expected a string"),
     ('{"messages": [{"id": "a", "thread_id": "t"}]}', "$.messages[0].thread_id", "no thread 't'"),
+    (
+        '{"threads": [{"id": "t"}], "messages": [{"id": "a", "thread_id": "t"}, {"id": "b", "thread_id": "u"}]}',
+        "$.messages[1].thread_id",
+        "no thread 'u'",
+    ),
 ]
 
 
@@ -252,6 +265,41 @@ def test_reset_comes_back_to_what_was_loaded(fake: FakeAssistants, ask: Ask) -> 
     assert ask("POST", "/v1/threads").json() == first
 
 
+def test_a_load_is_added_to_the_world_as_it_is(fake: FakeAssistants, ask: Ask) -> None:
+    """What was emptied, deleted or made since the last load stays so, and comes back with a reset."""
+    first, second = demo_world(1, 2), {"files": [{"id": "file-1"}]}
+    fake.load(first)
+    fake.state = {}
+    fake.load(second)
+    assert {kind: rows for kind, rows in fake.state.items() if rows} == second
+    fake.reset()
+    assert {kind: rows for kind, rows in fake.state.items() if rows} == {
+        kind: v for kind, v in first.items() if v
+    } | second
+    thread = ask("POST", "/v1/threads").json()
+    ask("DELETE", f"/v1/threads/{first['threads'][0]['id']}")
+    fake.load({"threads": [{"id": "thread_late"}]})
+    assert [one["id"] for one in fake.state["threads"]] == [thread["id"], "thread_late"]
+    fake.reset()
+    assert [one["id"] for one in fake.state["threads"]] == [first["threads"][0]["id"], "thread_late"]
+
+
+def test_a_world_that_was_reset_may_be_changed_again_and_again(fake: FakeAssistants, ask: Ask) -> None:
+    """Every reset comes back to the same bytes, whatever was put, changed or deleted before."""
+    fake.load(demo_world(2, 3))
+    loaded = control(fake, "GET", "state").body
+    thread, other = (one["id"] for one in fake.state["threads"])
+    message = fake.state["messages"][0]["id"]
+    for _ in range(3):
+        ask("POST", f"/v1/threads/{thread}/messages", {"role": "user", "content": "more"})
+        ask("POST", f"/v1/threads/{thread}/messages/{message}", {"metadata": {"a": "b"}})
+        ask("DELETE", f"/v1/threads/{thread}/messages/{message}")
+        ask("DELETE", f"/v1/threads/{other}")
+        assert control(fake, "GET", "state").body != loaded
+        fake.reset()
+        assert control(fake, "GET", "state").body == loaded
+
+
 def test_a_load_that_only_fits_the_changed_world_is_refused(fake: FakeAssistants, ask: Ask) -> None:
     """A reset could not come back to a message whose thread was made by a call."""
     thread = ask("POST", "/v1/threads").json()["id"]
@@ -297,6 +345,37 @@ def test_an_export_is_served_again(fake: FakeAssistants, ask: Ask, tmp_path: Pat
     ]
     listed = ask("GET", "/v1/threads/thread_a/messages?order=asc").json()
     assert [row["id"] for row in listed["data"]] == ["msg_1", "msg_3"]
+
+
+def test_a_file_that_goes_bad_late_changes_nothing(fake: FakeAssistants, tmp_path: Path) -> None:
+    """It is read line by line, and put into the world only when all of it is good."""
+    fake.load(demo_world(1, 3))
+    before = control(fake, "GET", "state").body
+    path = tmp_path / "out.ndjson"
+    good = [export_line("thread_a", f"msg_{number}") for number in range(500)]
+    path.write_bytes(b"\n".join([*good, b"{"]))
+    with pytest.raises(BadInput, match="line 501"):
+        fake.load(path)
+    assert control(fake, "GET", "state").body == before
+    fake.reset()
+    assert control(fake, "GET", "state").body == before
+
+
+class Pipe(BytesIO):
+    """A file that can be read once."""
+
+    def seek(self, *_: int) -> int:
+        raise AssertionError("a pipe cannot be read twice")
+
+
+def test_a_file_need_not_be_one_that_can_be_read_twice() -> None:
+    """Such as a pipe; blank lines before the first count as lines."""
+    export = loading.read(Pipe(b"\n\n" + export_line("thread_a", "msg_1")))
+    assert [row.id for row in export.rows["threads"]] == ["thread_a"]
+    state = loading.read(Pipe(b'\n{"threads": [\n{"id": "thread_b"}]}'))
+    assert [row.id for row in state.rows["threads"]] == ["thread_b"]
+    with pytest.raises(BadInput, match="line 3"):
+        loading.read(Pipe(b"\n" + export_line("thread_a", "msg_2") + b"\n{}"))
 
 
 def test_a_state_file_is_loaded(fake: FakeAssistants, tmp_path: Path) -> None:

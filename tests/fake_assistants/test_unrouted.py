@@ -8,7 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import fake_assistants.unrouted as unrouted
-from fake_assistants import Entry, FakeAssistants, Reply
+from fake_assistants import Entry, FakeAssistants, Reply, Request
+from fake_assistants.profiles import PROFILES
 from fake_assistants.routes import ROUTES
 
 Ask = Callable[..., Reply]
@@ -50,10 +51,12 @@ def test_a_spoilt_path_leads_back_to_its_route(pattern: str, how: str) -> None:
 
 @given(pattern=st.sampled_from(sorted(ROUTES)), method=st.sampled_from(["PUT", "PATCH", "HEAD", "GET", "POST"]))
 def test_a_wrong_method_is_told_the_right_ones(pattern: str, method: str) -> None:
-    """In the order of the table."""
+    """A path may be an id's place in another route too, and then takes its methods as well."""
     assume(method not in unrouted._taken(filled(pattern)))
     text = unrouted.told([entry(method, filled(pattern), 405)])
-    assert f"this path takes {', '.join(ROUTES[pattern])}." in text
+    right = text.rpartition("this path takes ")[2].removesuffix(".").split(", ")
+    assert set(ROUTES[pattern]) <= set(right)
+    assert method not in right
 
 
 @given(path=st.text().map(lambda text: f"/{text}"), status=st.sampled_from([404, 405]))
@@ -129,6 +132,27 @@ def test_what_nothing_comes_near_is_told_what_there_is() -> None:
     )
     assert "/v1/assistants, /v1/threads" in text
     assert text.endswith("whatever the host, the fake answers.")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/threads", "The base URL is wrong: this is /api/projects/fake/threads here."),
+        ("/api/projects/x/v1/threads", "The base URL is wrong: this is /api/projects/fake/threads here."),
+        ("/api/projects/x/threds", "  GET, POST /api/projects/fake/threads"),
+        ("/weather", "There are routes below /api/projects/fake/assistants, "),
+    ],
+)
+def test_a_profile_has_its_own_paths(path: str, words: str) -> None:
+    """What is told is what its clients would have to ask."""
+    assert words in unrouted.told([entry("POST", path)], PROFILES["foundry"])
+
+
+def test_a_wrong_method_is_told_whatever_the_profile() -> None:
+    """Below any project."""
+    fake = FakeAssistants(profile="foundry")
+    fake.handle(Request("PUT", "/api/projects/any/threads", (), {"Authorization": "Bearer k"}))
+    assert "this path takes GET, POST." in unrouted.told(fake.requests, fake.profile)
 
 
 def test_a_long_list_is_cut_short() -> None:

@@ -4,7 +4,7 @@ import fake_assistants.bodies as bodies
 import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import ASSISTANTS
-from fake_assistants.lookup import found
+from fake_assistants.lookup import found, found_text
 from fake_assistants.resources import kept, tool
 from fake_assistants.shelf import Obj
 
@@ -33,9 +33,9 @@ def create(core: Core, call: Call) -> Obj:
     return made
 
 
-def retrieve(core: Core, call: Call) -> Obj:
+def retrieve(core: Core, call: Call) -> bytes:
     """GET /assistants/{assistant_id}."""
-    return found(core, ASSISTANTS, call.ids["assistant_id"])
+    return found_text(core, ASSISTANTS, call.ids["assistant_id"])
 
 
 def modify(core: Core, call: Call) -> Obj:
@@ -46,7 +46,7 @@ def modify(core: Core, call: Call) -> Obj:
     return new
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /assistants."""
     shelf = core.world.shelf(ASSISTANTS)
     return paging.page(shelf, paging.asked(call.request, shelf, ASSISTANTS))

@@ -52,7 +52,8 @@ def _problem(status: int, message: str, param: str | None = None) -> Reply:
 
 
 def _reply(status: int, value: object) -> Reply:
-    return Reply(status, (("content-type", "application/json"),), dumps(value))
+    body = value if isinstance(value, bytes) else dumps(value)
+    return Reply(status, (("content-type", "application/json"),), body)
 
 
 # --- what each call does ----------------------------------------------------------------------------
@@ -68,7 +69,7 @@ def _reset(order: _Order) -> object:
 
 
 def _snapshot(order: _Order) -> object:
-    return order.core.world.snapshot()
+    return order.core.world.json()
 
 
 def _replace(order: _Order) -> object:

@@ -17,7 +17,7 @@ from fake_assistants.profiles import OPENAI, Profile
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
 from fake_assistants.shelf import Obj
-from fake_assistants.state import State, checked, empty
+from fake_assistants.state import checked
 from fake_assistants.sunset import Sunset
 from fake_assistants.world import World
 from fake_assistants.worlds import Worlds
@@ -25,7 +25,7 @@ from fake_assistants.worlds import Worlds
 
 @attrs.define(kw_only=True)
 class Core:
-    """The parts of a fake. `loaded` is the state that a reset goes back to."""
+    """The parts of a fake. `loaded` is the world that a reset goes back to; it shares its shelves with `world`."""
 
     clock: Clock
     ids: IdSource
@@ -37,12 +37,16 @@ class Core:
     runs: Progress = attrs.field(factory=Progress)
     plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
     settled_at: int | None = None  # the second up to which the plans have followed the clock
-    world: World = attrs.field(factory=World)
-    loaded: State = attrs.field(factory=empty)
+    loaded: World = attrs.field(factory=World)
+    world: World = attrs.field()
     profile: Profile = OPENAI
     faults: Faults = attrs.field(factory=Faults)
     limit: RateLimit | None = None
     worlds: Worlds[Any] | None = None
+
+    @world.default
+    def _begun(self) -> World:
+        return self.loaded.fork()
 
     def mint(self, prefix: str) -> str:
         """A new id with this prefix."""
@@ -50,23 +54,31 @@ class Core:
 
     def replace(self, given: object) -> None:
         """Make the world what a state says. Raises BadInput, and then nothing has changed."""
-        self.world = _built(checked(given))
+        state = checked(given)
+        state.refuse_strays()
+        self.world = World()
+        self.world.put_all(state)
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""
-        self.world.put_all(checked(given, threads=self.world.thread_ids()))
+        state = checked(given)
+        state.refuse_strays(self.world.thread_ids())
+        self.world.put_all(state)
 
     def load(self, given: object) -> None:
         """Merge a state into the world and into what a reset goes back to. Raises BadInput."""
-        first = _built(self.loaded)
-        lasting = checked(given, threads=first.thread_ids())
-        self.merge(given)
-        first.put_all(lasting)
-        self.loaded = first.snapshot()
+        state = checked(given)
+        state.refuse_strays(self.loaded.thread_ids())
+        is_fresh = self.world.is_still(self.loaded)
+        if not is_fresh:
+            self.merge(state)
+        self.loaded.put_all(state)
+        if is_fresh:
+            self.world = self.loaded.fork()
 
     def reset(self) -> None:
         """Back to the loaded state and to what the fake was made with; script, ledger and worlds by key are cleared."""
-        self.world = _built(self.loaded)
+        self.world = self.loaded.fork()
         self.ledger.clear()
         self.script.clear()
         self.plans.clear()
@@ -87,9 +99,10 @@ class Core:
     def twin(self) -> "Core":
         """A core of its own that begins where this one stands; its reset goes back to that state and those plans.
 
-        Nothing that can change is shared, so every part is named here. Plans of runs on their way are this core's.
+        Nothing that can change is shared, so every part is named here; worlds part when either changes. Plans of runs
+        on their way are this core's.
         """
-        clock, state = self.clock.twin(), self.world.snapshot()
+        clock = self.clock.twin()
         return Core(
             clock=clock,
             ids=self.ids.twin(),
@@ -98,8 +111,7 @@ class Core:
             messages_per_thread=self.messages_per_thread,
             script=self.script.twin(),
             runs=self.runs.twin(),
-            world=_built(state),
-            loaded=state,
+            loaded=self.world.fork(),
             profile=self.profile,
             faults=self.faults.twin(),
             limit=self.limit and self.limit.twin(clock),
@@ -133,9 +145,3 @@ class Call:
     def body(self, shape: Shape) -> Obj:
         """The body, checked. Raises Refused."""
         return bodies.read(self.request.body, shape)
-
-
-def _built(state: State) -> World:
-    world = World()
-    world.put_all(state)
-    return world

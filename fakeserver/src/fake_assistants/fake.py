@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from fake_assistants.core import Core
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
-from fake_assistants.jsontext import dumps, loads
 from fake_assistants.ledger import Ledger
 from fake_assistants.plain import plain
 from fake_assistants.plans import By, Progress
@@ -25,7 +25,7 @@ from fake_assistants.profiles import PROFILES, Profile, anyones_key
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
 from fake_assistants.skins.lock import LockedChunks, new_lock
-from fake_assistants.state import State
+from fake_assistants.state import Staged, State, checked, copied
 from fake_assistants.sunset import Sunset, SunsetPlan
 from fake_assistants.worlds import Worlds
 
@@ -156,15 +156,14 @@ class FakeAssistants:
 
     @state.setter
     def state(self, given: Mapping[str, list[dict[str, Any]]]) -> None:
-        state = plain(given)
+        state = checked(given, copied)
         with self._lock:
             self._core.replace(state)
 
     def snapshot(self) -> State:
         """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
         with self._lock:
-            copy: State = loads(dumps(self._core.world.snapshot()))
-        return copy
+            return self._core.world.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
         """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
@@ -172,8 +171,10 @@ class FakeAssistants:
         A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that
         cannot be read; then nothing has changed.
         """
-        with uncollected(), self._lock:
-            self._core.load(plain(source) if isinstance(source, Mapping) else loading.read(_bytes(source)))
+        with uncollected():
+            state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
+            with self._lock:
+                self._core.load(state)
 
     def reset(self) -> None:
         """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
@@ -194,6 +195,12 @@ class FakeAssistants:
         with self._lock:
             world: FakeAssistants = worlds.of(key)
         return world
+
+    def worlds(self) -> "list[FakeAssistants]":
+        """This fake, and with `worlds_by_key` the worlds of all keys that were born so far."""
+        born = self._core.worlds
+        with self._lock:
+            return [self, *(born or ())]
 
     def _world_of(self, request: Request) -> "FakeAssistants":
         """Who answers: with worlds by key the world of a good key, else this fake."""
@@ -221,7 +228,10 @@ class FakeAssistants:
         return mounted(self)
 
     def transport(self) -> Any:
-        """A transport for `httpx.Client` or `httpx2.Client`."""
+        """A transport for `httpx.Client` or `httpx2.Client`.
+
+        Where a reply makes the client wait, it waits; beyond its read timeout that timeout is raised at once.
+        """
         from fake_assistants.skins.transport import Transport
 
         return Transport(self)
@@ -233,7 +243,11 @@ class FakeAssistants:
         return AsyncTransport(self)
 
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
-        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes."""
+        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
+
+        Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
+        as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.
+        """
         from fake_assistants.skins.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
@@ -251,5 +265,6 @@ def _profile(name: str) -> Profile:
     return PROFILES[name]
 
 
-def _bytes(source: bytes | str | Path) -> bytes:
-    return source if isinstance(source, bytes) else Path(source).read_bytes()
+def _from_file(source: bytes | str | Path) -> Staged:
+    with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
+        return loading.read(file)

@@ -15,7 +15,7 @@ from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply
 from fake_assistants.kinds import FILE_CONTENTS, FILES
 from fake_assistants.lookup import found
-from fake_assistants.shelf import Obj
+from fake_assistants.shelf import Field, Obj
 
 _PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")  # in the order of the refusal
 
@@ -65,14 +65,14 @@ def add(core: Core, filename: str, purpose: str, content: bytes, *, lives: int |
     return file
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /files. Documented: up to 10,000 at once, which is also the default."""
     shelf = core.world.shelf(FILES)
     ask = paging.asked(call.request, shelf, FILES, default=_MANY, most=_MANY)
     purpose = call.request.asked("purpose")
     if purpose is None:
         return paging.page(shelf, ask)
-    return paging.page(shelf, ask, keep=lambda file: file.get("purpose") == purpose)
+    return paging.page(shelf, ask, keep=Field("purpose", purpose))
 
 
 def retrieve(core: Core, call: Call) -> Obj:

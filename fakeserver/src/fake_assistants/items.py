@@ -4,13 +4,12 @@ A state may have brought in any JSON as an item, so whatever is read here is loo
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import fake_assistants.paging as paging
 import fake_assistants.refusals as refusals
 from fake_assistants.core import Core
 from fake_assistants.exchange import Request
-from fake_assistants.jsontext import dumps, loads
+from fake_assistants.jsontext import loads
 from fake_assistants.kinds import Kind
 from fake_assistants.shelf import Obj, Shelf
 
@@ -91,9 +90,7 @@ def page(request: Request, shelf: Shelf, kind: Kind) -> Obj:
     """A list page. Recorded: it has an order of keys of its own; documented: there is no `before`."""
     query = [pair for pair in request.query if pair[0] != "before"]
     ask = paging.asked(Request(request.method, request.path, query), shelf, kind)
-    found: Any = paging.page(shelf, ask)
-    # A page may come as JSON text, ready to be sent.
-    plain: Obj = loads(found if isinstance(found, bytes) else dumps(found))
+    plain: Obj = loads(paging.page(shelf, ask))
     return listed([shown(kind, item) for item in plain["data"]], has_more=plain["has_more"])
 
 

@@ -12,6 +12,7 @@ surrogates smuggled in as raw bytes. What could be read but not written back is 
 
 import json
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import orjson
@@ -53,6 +54,11 @@ def dumps(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
+def dumps_to_keep(value: object) -> bytes:
+    """`dumps`, copied to its own size: what orjson gives holds on to several times its length in memory."""
+    return bytes(memoryview(dumps(value)))
+
+
 def dumps_compact(value: object) -> bytes:
     """Write a JSON value on one line without blanks, raw UTF-8, as the real API does in streams. Raises as `dumps`."""
     try:
@@ -60,6 +66,18 @@ def dumps_compact(value: object) -> bytes:
     except orjson.JSONEncodeError:
         text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         return text.encode("utf-8", "backslashreplace")
+
+
+def array_of(texts: Iterable[bytes], *, level: int = 0) -> bytes:
+    """What `dumps` writes for an array, `level` levels deep, of the texts that it wrote for the items.
+
+    Only the newlines between tokens are raw in such a text: in strings they are escaped.
+    """
+    joined = b",\n".join(texts)
+    if not joined:
+        return b"[]"
+    newline = b"\n" + b"  " * level
+    return b"".join((b"[", newline, b"  ", joined.replace(b"\n", newline + b"  "), newline, b"]"))
 
 
 def _read(text: bytes) -> Any:

@@ -1,30 +1,39 @@
-"""From a file's bytes to a state: a state file (JSON), or a full export (NDJSON), one line a message."""
+"""From a file to a staged state: a state file (JSON), or a full export (NDJSON), one line a message."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, BinaryIO
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import OBJECT_LEVELS, MalformedJson, loads
+from fake_assistants.jsontext import OBJECT_LEVELS, MalformedJson, dumps_to_keep, loads
+from fake_assistants.kinds import MESSAGES, THREADS
 from fake_assistants.shelf import Obj
-from fake_assistants.state import State, empty
+from fake_assistants.state import Staged, checked
 
 
-def read(text: bytes) -> Any:
-    """The state that a file holds. Raises BadInput with the path or the line.
+def read(file: BinaryIO) -> Staged:
+    """The state that a binary file holds. Raises BadInput with the path or the line.
 
-    An export's first line is a JSON object with a `thread_id`; anything else is read as one JSON state.
+    An export's first line is a JSON object with a `thread_id`; anything else is read as one JSON state. An
+    export is read line by line, and of a message only its JSON text is kept.
     """
-    if _is_export(text):
-        return _from_export(text)
-    try:
-        return loads(text)
-    except MalformedJson as error:
-        raise BadInput(f"neither a state (JSON) nor an export (NDJSON): {error}") from None
+    head = list(_head(file))  # lines are broken on b"\n" only: U+2028 and U+0085 stand in messages raw
+    if _is_export(head[-1] if head else b""):
+        return _from_export(chain(head, file))
+    head.append(file.read())
+    return checked(_state(b"".join(head)))
 
 
-def _is_export(text: bytes) -> bool:
-    first = text.lstrip().partition(b"\n")[0]
-    if not first:
+def _head(file: BinaryIO) -> Iterator[bytes]:
+    """The first line that is not blank, and the blank ones before it."""
+    for line in file:
+        yield line
+        if line.strip():
+            return
+
+
+def _is_export(first: bytes) -> bool:
+    if not first.strip():
         return True  # the export of no thread has no lines
     try:
         line = loads(first)
@@ -33,23 +42,26 @@ def _is_export(text: bytes) -> bool:
     return isinstance(line, dict) and "thread_id" in line
 
 
-def _from_export(text: bytes) -> State:
-    state = empty()
-    threads: dict[str, Obj] = {}
-    for message in _messages(text):
-        thread_id = message["thread_id"]
-        if thread_id not in threads:
-            threads[thread_id] = _thread(thread_id, message)
-        state["messages"].append(message)
-    state["threads"] = list(threads.values())
-    return state
+def _state(text: bytes) -> Any:
+    try:
+        return loads(text)
+    except MalformedJson as error:
+        raise BadInput(f"neither a state (JSON) nor an export (NDJSON): {error}") from None
 
 
-def _messages(text: bytes) -> Iterator[Obj]:
-    # On b"\n" only: splitlines() would break a line at U+2028 and U+0085, which stand in messages raw.
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        if line.strip():
-            yield _message(line, f"line {number}")
+def _from_export(lines: Iterable[bytes]) -> Staged:
+    staged = Staged()
+    threads: set[str] = set()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        message = _message(line, f"line {number}")
+        if message["thread_id"] not in threads:
+            threads.add(message["thread_id"])
+            thread = _thread(message)
+            staged.add(THREADS, thread, dumps_to_keep(thread))
+        staged.add(MESSAGES, message, dumps_to_keep(message))
+    return staged
 
 
 def _message(line: bytes, where: str) -> Obj:
@@ -70,10 +82,10 @@ def _message(line: bytes, where: str) -> Obj:
     return message
 
 
-def _thread(thread_id: str, first: Obj) -> Obj:
+def _thread(first: Obj) -> Obj:
     """An export has no threads, so one is made up for each: as old as its first message."""
     return {
-        "id": thread_id,
+        "id": first["thread_id"],
         "object": "thread",
         "created_at": first.get("created_at", 0),
         "metadata": {},

@@ -1,6 +1,7 @@
 """Masking: no key of a request is told on, wherever it stands and however it is spelled."""
 
 import re
+from functools import lru_cache
 
 from fake_assistants.exchange import Pairs, Request
 
@@ -12,6 +13,7 @@ _SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "acce
 _EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
 
 
+@lru_cache(maxsize=256)  # few keys send many requests; `re` keeps what it compiled in the same way
 def _spelled(text: str) -> str:
     """A pattern for a text in whichever spelling, each character plain or percent-encoded."""
     return "".join(f"(?:{re.escape(one)}|(?i:{_percent(one)}))" for one in text)

@@ -5,11 +5,14 @@ from collections.abc import Iterable
 import fake_assistants.bodies as bodies
 import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
+from fake_assistants.jsontext import loads
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
-from fake_assistants.lifecycle import is_active
-from fake_assistants.lookup import found
+from fake_assistants.lifecycle import ACTIVE
+from fake_assistants.lookup import found, found_text
 from fake_assistants.refusals import malformed_id, thread_full, thread_locked
-from fake_assistants.shelf import Obj
+from fake_assistants.shelf import Field, Obj
+
+_ACTIVE = tuple(Field("status", status) for status in ACTIVE)
 
 
 def create(core: Core, call: Call) -> Obj:
@@ -49,8 +52,8 @@ def add_all(core: Core, thread_id: str, given: Iterable[Obj]) -> None:
 
 def active_run(core: Core, thread_id: str) -> Obj | None:
     """The run that locks a thread, if there is one."""
-    runs = (run for _, run in core.world.shelf(RUNS, thread_id).rows())
-    return next((run for run in runs if is_active(run)), None)
+    runs = core.world.shelf(RUNS, thread_id).texts()
+    return next((loads(text) for _, text in runs if any(field.is_in(text) for field in _ACTIVE)), None)
 
 
 def has_user_message(core: Core, thread_id: str) -> bool:
@@ -66,9 +69,9 @@ def refuse_overflow(core: Core, thread_id: str, coming: int) -> None:
         raise thread_full(thread_id, core.messages_per_thread)
 
 
-def retrieve(core: Core, call: Call) -> Obj:
+def retrieve(core: Core, call: Call) -> bytes:
     """GET /threads/{thread_id}/messages/{message_id}."""
-    return _message(core, call)
+    return _text_of(core, call)
 
 
 def modify(core: Core, call: Call) -> Obj:
@@ -76,44 +79,47 @@ def modify(core: Core, call: Call) -> Obj:
 
     Recorded: this answer alone has the old shape, `"file_ids": []` in place of `attachments`.
     """
-    old = _message(core, call)
+    old: Obj = loads(_text_of(core, call))
     body = call.body(bodies.CHANGED_MESSAGE)
     new = old | {key: value or {} for key, value in body.items()}
     core.world.put(MESSAGES, new)
     return dict(("file_ids", []) if key == "attachments" else (key, value) for key, value in new.items())
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /threads/{thread_id}/messages."""
-    thread = found(core, THREADS, call.ids["thread_id"])
-    shelf = core.world.shelf(MESSAGES, thread["id"])
+    found_text(core, THREADS, call.ids["thread_id"])
+    shelf = core.world.shelf(MESSAGES, call.ids["thread_id"])
     ask = paging.asked(call.request, shelf, MESSAGES)
     run_id = call.request.asked("run_id")
     if run_id is None:
         return paging.page(shelf, ask)
-    _check_run(core, thread["id"], run_id)
-    return paging.page(shelf, ask, keep=lambda message: message.get("run_id") == run_id)
+    of_run = Field("run_id", run_id)
+    _check_run(core, call.ids["thread_id"], of_run)
+    return paging.page(shelf, ask, keep=of_run)
 
 
-def _check_run(core: Core, thread_id: str, run_id: str) -> None:
+def _check_run(core: Core, thread_id: str, of_run: Field) -> None:
     """Refuse an id without its prefix, except one that a loaded state brought in, with a thread or without."""
-    if run_id.startswith(RUNS.prefix) or core.world.find(RUNS, run_id, thread_id) or core.world.find(RUNS, run_id):
+    run_id = of_run.value
+    if run_id.startswith(RUNS.prefix) or core.world.text(RUNS, run_id, thread_id) or core.world.text(RUNS, run_id):
         return
-    messages = (message for _, message in core.world.shelf(MESSAGES, thread_id).rows())
-    if not any(message.get("run_id") == run_id for message in messages):
+    if not any(of_run.is_in(text) for _, text in core.world.shelf(MESSAGES, thread_id).texts()):
         raise malformed_id("run_id", run_id, RUNS)
 
 
 def delete(core: Core, call: Call) -> Obj:
     """DELETE /threads/{thread_id}/messages/{message_id}."""
-    old = _message(core, call)
-    core.world.delete(MESSAGES, old["id"], call.ids["thread_id"])
-    return {"id": old["id"], "object": "thread.message.deleted", "deleted": True}
+    message_id = call.ids["message_id"]
+    _text_of(core, call)
+    core.world.delete(MESSAGES, message_id, call.ids["thread_id"])
+    return {"id": message_id, "object": "thread.message.deleted", "deleted": True}
 
 
-def _message(core: Core, call: Call) -> Obj:
-    thread = found(core, THREADS, call.ids["thread_id"])
-    return found(core, MESSAGES, call.ids["message_id"], thread["id"])
+def _text_of(core: Core, call: Call) -> bytes:
+    """The message's JSON text. Raises Refused, for its thread first."""
+    found_text(core, THREADS, call.ids["thread_id"])
+    return found_text(core, MESSAGES, call.ids["message_id"], call.ids["thread_id"])
 
 
 def _content(given: str | list[Obj]) -> list[Obj]:

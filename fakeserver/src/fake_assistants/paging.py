@@ -8,19 +8,29 @@ interval, walked from `after`; the texts for bad limits, orders and cursors.
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
 import fake_assistants.refusals as refusals
 from fake_assistants.exchange import Request
+from fake_assistants.jsontext import array_of, dumps, loads
 from fake_assistants.kinds import Kind
-from fake_assistants.shelf import Obj, Shelf
+from fake_assistants.shelf import Field, Obj, Shelf
 
 _LIMITS = (1, 100)
 _DEFAULT_LIMIT = 20
 _ORDERS = ("asc", "desc")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
+
+# The recorded layout and order of keys.
+_PAGE = b"""{
+  "object": "list",
+  "data": %b,
+  "first_id": %b,
+  "last_id": %b,
+  "has_more": %b
+}"""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,18 +76,21 @@ def asked(request: Request, shelf: Shelf, kind: Kind, *, default: int = _DEFAULT
     )
 
 
-def page(shelf: Shelf, ask: Ask, keep: Callable[[Obj], bool] | None = None) -> Obj:
-    """The page object. With `keep`, only objects that pass are listed; cursors keep their places anyway."""
-    places = shelf.places if keep is None else [place for place, value in shelf.rows() if keep(value)]
+def page(shelf: Shelf, ask: Ask, keep: Field | Callable[[Obj], bool] | None = None) -> bytes:
+    """The page as it goes over the wire, joined from the objects' texts.
+
+    With `keep`, only objects that pass are listed; cursors keep their places anyway. A `Field` is looked for in
+    every text on the shelf; any other condition wants every object read.
+    """
+    places, ids = (shelf.places, shelf.order) if keep is None else shelf.those(_fit(keep))
     found = cut(places, ask)
-    rows = [shelf.at(places[position]) for position in found.positions]
-    return {
-        "object": "list",
-        "data": rows,
-        "first_id": rows[0]["id"] if rows else None,
-        "last_id": rows[-1]["id"] if rows else None,
-        "has_more": found.has_more,
-    }
+    listed = [ids[position] for position in found.positions]
+    ends = (dumps(listed[0]), dumps(listed[-1])) if listed else (b"null", b"null")
+    return _PAGE % (array_of(shelf.texts_of(listed), level=1), *ends, b"true" if found.has_more else b"false")
+
+
+def _fit(keep: Field | Callable[[Obj], bool]) -> Callable[[Iterable[bytes]], list[bool]]:
+    return keep.among if isinstance(keep, Field) else lambda texts: [keep(loads(text)) for text in texts]
 
 
 def _limit(given: str | None, default: int, most: int) -> int:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from fake_assistants.badinput import BadInput
-from fake_assistants.jsontext import dumps, loads
+from fake_assistants.jsontext import MAX_LEVELS, dumps, loads
 
 
-def plain(given: object) -> Any:
-    """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON."""
+def plain(given: object, *, levels: int = MAX_LEVELS) -> Any:
+    """A copy that the caller's later changes cannot reach. Raises BadInput for what is not JSON, or is too deep."""
     try:
-        copy = loads(dumps(dict(given) if isinstance(given, Mapping) else given))
+        copy = loads(dumps(dict(given) if isinstance(given, Mapping) else given), levels=levels)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"not plain JSON: {error}") from None
     if copy != given:

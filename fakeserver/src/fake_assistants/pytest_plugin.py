@@ -7,6 +7,7 @@ library and no server: a fixture brings them in when a test asks for it.
 import inspect
 import os
 from collections.abc import Generator, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -91,7 +92,8 @@ class _Watch:
 
     def tell(self) -> str:
         """What is to be told, once; "" when there is nothing."""
-        text = "" if self.is_told else unrouted.told(self.fake.requests)
+        asked = chain.from_iterable(world.requests for world in self.fake.worlds())
+        text = "" if self.is_told else unrouted.told(asked, self.fake.profile)
         self.is_told = True
         return text and text + _NEXT
 

@@ -2,12 +2,13 @@
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
 "documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
-and "own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the two together.
+and "the fake's own" what only a fake has to say. `docs/fidelity.md` names each function, and a test holds the
+two together.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 
+from fake_assistants.durations import go_duration
 from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.kinds import Kind
 
@@ -123,18 +124,6 @@ def rate_limited(limit: int, wait: float) -> Refused:
     return Refused(Problem(429, text, code="rate_limit_exceeded", type="requests"))
 
 
-def go_duration(seconds: float) -> str:
-    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
-    milliseconds = math.ceil(round(seconds * 1000, 3))
-    if milliseconds < 1000:
-        return f"{milliseconds}ms" if milliseconds else "0s"
-    minutes, rest = divmod(milliseconds, 60_000)
-    hours, minutes = divmod(minutes, 60)
-    whole, thousandths = divmod(rest, 1000)
-    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
-    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"
-
-
 def overloaded() -> Problem:
     """The server has too much to do. Inferred."""
     text = (
@@ -151,7 +140,7 @@ def told_to(status: int, phrase: str) -> Problem:
 
 
 def edge_page(status: int, phrase: str) -> bytes:
-    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    """The page that the edge answers with when what stands behind it fails. Recorded for 502, inferred for 504."""
     lines = (
         "<html>",
         f"<head><title>{status} {phrase}</title></head>",
@@ -168,7 +157,7 @@ def edge_page(status: int, phrase: str) -> bytes:
 
 
 def not_found(kind: Kind, object_id: str) -> Refused:
-    """Recorded for threads and assistants, inferred for messages; files, conversations and responses have their own."""
+    """Recorded for threads and assistants, inferred for others; files, conversations and responses have texts below."""
     own = _NOT_FOUND.get(kind.name)
     return own(object_id) if own else Refused(Problem(404, f"No {kind.noun} found with id '{object_id}'."))
 

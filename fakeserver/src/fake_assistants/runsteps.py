@@ -29,7 +29,7 @@ def listing(core: Core, call: Call) -> Obj | bytes:
     page = paging.page(shelf, paging.asked(call.request, shelf, RUN_STEPS))
     if includes_contents(call.request):
         return page
-    plain = loads(page) if isinstance(page, bytes) else page
+    plain: Obj = loads(page)
     return {**plain, "data": [without_contents(step) for step in plain["data"]]}
 
 

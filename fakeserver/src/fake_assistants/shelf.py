@@ -1,31 +1,42 @@
 """An ordered collection: insertion order is the order, and every id keeps its place for good."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import compress
 from typing import Any
+
+import attrs
+
+from fake_assistants.jsontext import dumps, loads
 
 Obj = dict[str, Any]
 
 
+@attrs.define
 class Shelf:
-    """Objects by id, in the order in which they were put here.
+    """Objects by id, in the order in which they were put here, each kept as its JSON text (what `dumps` wrote).
 
     A place is a number that only grows (the world deals them out). An id keeps its place after its object
-    is deleted, so a cursor that points at it still says where to go on. Objects are never changed in
-    place: whoever modifies one puts a new one in its stead.
+    is deleted, so a cursor that points at it still says where to go on. An object is read anew each time that
+    it is asked for: whoever modifies one puts a new one in its stead. Only the world with the same `mark` may
+    write here; others take a `fork` first.
     """
 
-    def __init__(self) -> None:
-        self._objects: dict[str, Obj] = {}
-        self._place_of: dict[str, int] = {}
-        self._places: list[int] = []
-        self._ids: list[str] = []
+    mark: object = None
+    _texts: dict[str, bytes] = attrs.field(factory=dict)
+    _place_of: dict[str, int] = attrs.field(factory=dict)
+    _places: list[int] = attrs.field(factory=list)
+    _ids: list[str] = attrs.field(factory=list)
 
     def __len__(self) -> int:
-        return len(self._objects)
+        return len(self._texts)
 
     def __contains__(self, object_id: str) -> bool:
-        return object_id in self._objects
+        return object_id in self._texts
+
+    def fork(self, mark: object) -> "Shelf":
+        """A shelf of its own with the same objects, for the world with this mark."""
+        return Shelf(mark, self._texts.copy(), self._place_of.copy(), self._places.copy(), self._ids.copy())
 
     @property
     def places(self) -> Sequence[int]:
@@ -33,40 +44,90 @@ class Shelf:
         return self._places
 
     @property
+    def order(self) -> Sequence[str]:
+        """The ids of what stands here, in the order of their places."""
+        return self._ids
+
+    @property
     def ids(self) -> Collection[str]:
         """The ids of what stands here; a look-up is not a scan."""
-        return self._objects.keys()
+        return self._texts.keys()
 
     def get(self, object_id: str) -> Obj | None:
-        """The object, or None when it is not here (any more)."""
-        return self._objects.get(object_id)
+        """The object, the caller's own; None when it is not here (any more)."""
+        text = self._texts.get(object_id)
+        return None if text is None else loads(text)
+
+    def text(self, object_id: str) -> bytes | None:
+        """The object's JSON text, or None."""
+        return self._texts.get(object_id)
+
+    def texts_of(self, object_ids: Iterable[str]) -> list[bytes]:
+        """The JSON texts of objects that stand here."""
+        return [self._texts[object_id] for object_id in object_ids]
 
     def place_of(self, object_id: str) -> int | None:
         """Where the id stands or stood; None when it was never here."""
         return self._place_of.get(object_id)
 
     def at(self, place: int) -> Obj:
-        """The object that stands at a place."""
-        return self._objects[self._ids[bisect_left(self._places, place)]]
+        """The object that stands at a place, the caller's own."""
+        value: Obj = loads(self._texts[self._ids[bisect_left(self._places, place)]])
+        return value
 
     def rows(self) -> Iterator[tuple[int, Obj]]:
-        """Place and object, in order."""
-        return zip(self._places, map(self._objects.__getitem__, self._ids), strict=True)
+        """Place and object, in order. Each object is read on its way: `texts` costs less."""
+        return ((place, loads(text)) for place, text in self.texts())
 
-    def append(self, object_id: str, value: Obj, place: int) -> None:
+    def texts(self) -> Iterator[tuple[int, bytes]]:
+        """Place and JSON text, in order."""
+        return zip(self._places, map(self._texts.__getitem__, self._ids), strict=True)
+
+    def those(self, fit: Callable[[Iterable[bytes]], list[bool]]) -> tuple[Sequence[int], Sequence[str]]:
+        """Places and ids of the objects whose texts fit, in order."""
+        fitting = fit(map(self._texts.__getitem__, self._ids))
+        return list(compress(self._places, fitting)), list(compress(self._ids, fitting))
+
+    def append(self, object_id: str, text: bytes, place: int) -> None:
         """Put a new object at the end. `place` is greater than every place given before."""
-        self._objects[object_id] = value
+        self._texts[object_id] = text
         self._place_of[object_id] = place
         self._places.append(place)
         self._ids.append(object_id)
 
-    def replace(self, object_id: str, value: Obj) -> None:
+    def replace(self, object_id: str, text: bytes) -> None:
         """Put another object where this id stands."""
-        self._objects[object_id] = value
+        self._texts[object_id] = text
 
     def delete(self, object_id: str) -> None:
         """Take the object away; its place stays known."""
-        del self._objects[object_id]
+        del self._texts[object_id]
         position = bisect_left(self._places, self._place_of[object_id])
         del self._places[position]
         del self._ids[position]
+
+
+@attrs.frozen
+class Field:
+    """A field of an object that holds this string; told from the object's JSON text without reading it.
+
+    Exact, because `dumps` wrote the text: a field of the object itself stands on a line of its own behind two
+    blanks, deeper ones stand behind more, a JSON string holds no raw newline, and a string ends with its quote.
+    """
+
+    name: str
+    value: str
+    _line: bytes = attrs.field(init=False)
+
+    @_line.default
+    def _written(self) -> bytes:
+        return b"\n  " + dumps(self.name) + b": " + dumps(self.value)
+
+    def among(self, texts: Iterable[bytes]) -> list[bool]:
+        """For each text, whether its object has the field."""
+        line = self._line
+        return [line in text for text in texts]
+
+    def is_in(self, text: bytes) -> bool:
+        """Whether the object of this text has the field."""
+        return self._line in text

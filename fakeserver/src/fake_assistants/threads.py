@@ -65,7 +65,7 @@ def _metadata(_: Core, given: Obj | None) -> Obj:
 _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /threads was never open to API keys at OpenAI; other profiles list threads."""
     if not core.profile.lists_threads:
         raise session_key_needed(call.request.method, call.request.path)

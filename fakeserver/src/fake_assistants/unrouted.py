@@ -13,17 +13,23 @@ import fake_assistants.routes as routes
 from fake_assistants.envelope import Refused
 from fake_assistants.exchange import Request
 from fake_assistants.ledger import Entry
+from fake_assistants.profiles import OPENAI, Profile
 
 _SHOWN = 10  # different requests that are told one by one
 _NEAR = 0.6  # of 1: how alike a path and a route must be to be told as near
 _NEAREST = 3
 
 _METHODS = tuple(dict.fromkeys(method for methods in routes.ROUTES.values() for method in methods))
-_ROOTS = tuple(dict.fromkeys("/".join(pattern.split("/")[:3]) for pattern in routes.ROUTES))
+_ROOTS = tuple(dict.fromkeys(pattern.split("/")[2] for pattern in routes.ROUTES))
+
+_RIGHT = "It should be the host and {}, nothing less, nothing more."
 
 
-def told(entries: Iterable[Entry]) -> str:
-    """What the entries without a route asked for, and what is there instead; "" when every one had its route."""
+def told(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
+    """What the entries without a route asked for, and what is there instead; "" when every one had its route.
+
+    `profile` is whose API was asked: paths are told as its clients know them.
+    """
     asked = Counter((entry.method, entry.path, entry.status) for entry in entries if entry.unrouted)
     if not asked:
         return ""
@@ -31,7 +37,7 @@ def told(entries: Iterable[Entry]) -> str:
     for (method, path, status), count in list(asked.items())[:_SHOWN]:
         again = "" if count == 1 else f", {count} times"
         lines += ["", f"  {method} {path} (answered {status}{again})"]
-        lines += [f"    {line}" for line in _advice(path)]
+        lines += [f"    {line}" for line in _advice(path, profile)]
     if len(asked) > _SHOWN:
         lines += ["", f"  … and {len(asked) - _SHOWN} more, in the ledger"]
     return "\n".join(lines)
@@ -41,19 +47,21 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _advice(path: str) -> Iterator[str]:
+def _advice(path: str, profile: Profile) -> Iterator[str]:
     """What to do about it, a line each."""
-    if methods := _taken(path):
+    base, known = profile.base_path, profile.route(path)
+    if methods := _taken(known):
         yield f"The method is another: this path takes {', '.join(methods)}."
     elif right := _below_v1(path):
-        yield f"The base URL is wrong: this is {right} here. It should be the host and /v1, nothing less, nothing more."
-    elif near := _nearest(path):
+        yield f"The base URL is wrong: this is {base}{right.removeprefix('/v1')} here. {_RIGHT.format(base)}"
+    elif near := _nearest(known or path):
         if "" in path.split("/")[1:]:
             yield "An id in it is empty, or there is a slash too many."
         yield "The nearest routes are:"
-        yield from (f"  {', '.join(routes.ROUTES[pattern])} {pattern}" for pattern in near)
+        yield from (f"  {', '.join(routes.ROUTES[pattern])} {base}{pattern.removeprefix('/v1')}" for pattern in near)
     else:
-        yield f"Nothing comes near. There are routes below {', '.join(_ROOTS)}; whatever the host, the fake answers."
+        roots = ", ".join(f"{base}/{root}" for root in _ROOTS)
+        yield f"Nothing comes near. There are routes below {roots}; whatever the host, the fake answers."
 
 
 def _taken(path: str) -> list[str]:

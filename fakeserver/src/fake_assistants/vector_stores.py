@@ -13,7 +13,7 @@ from fake_assistants.core import Call, Core
 from fake_assistants.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 from fake_assistants.lookup import found
 from fake_assistants.refusals import no_such_file_in_store
-from fake_assistants.shelf import Obj
+from fake_assistants.shelf import Field, Obj
 
 _DAY = 24 * 60 * 60
 _STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
@@ -70,7 +70,7 @@ def modify(core: Core, call: Call) -> Obj:
     return new
 
 
-def listing(core: Core, call: Call) -> Obj:
+def listing(core: Core, call: Call) -> bytes:
     """GET /vector_stores."""
     shelf = core.world.shelf(VECTOR_STORES)
     return paging.page(shelf, paging.asked(call.request, shelf, VECTOR_STORES))
@@ -94,7 +94,7 @@ def attach_file(core: Core, call: Call) -> Obj:
     return kept | {"usage_bytes": 0, "status": "in_progress"}
 
 
-def file_listing(core: Core, call: Call) -> Obj:
+def file_listing(core: Core, call: Call) -> bytes:
     """GET /vector_stores/{vector_store_id}/files."""
     shelf = core.world.shelf(VECTOR_STORE_FILES, _store(core, call)["id"])
     ask = paging.asked(call.request, shelf, VECTOR_STORE_FILES)
@@ -102,7 +102,7 @@ def file_listing(core: Core, call: Call) -> Obj:
     if status is None:
         return paging.page(shelf, ask)
     bodies.FILTER(status, "filter")
-    return paging.page(shelf, ask, keep=lambda file: file.get("status") == status)
+    return paging.page(shelf, ask, keep=Field("status", status))
 
 
 def retrieve_file(core: Core, call: Call) -> Obj:

@@ -1,6 +1,6 @@
 """Worlds by key: one server, and a world of its own for everyone who brings a key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 World = TypeVar("World")
@@ -18,6 +18,10 @@ class Worlds(Generic[World]):
         if key not in self._worlds:
             self._worlds[key] = self._born()
         return self._worlds[key]
+
+    def __iter__(self) -> Iterator[World]:
+        """Those that were born so far."""
+        return iter(tuple(self._worlds.values()))
 
     def forget(self) -> None:
         """Forget them all: they are born anew."""
