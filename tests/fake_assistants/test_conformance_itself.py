@@ -501,6 +501,15 @@ def test_without_a_control_api_its_cases_do_not_apply() -> None:
     assert (left_out.outcome, left_out.detail) == ("not applicable", "needs requests that this client cannot send")
 
 
+def test_a_model_left_to_itself_need_not_call_functions() -> None:
+    """Without a script the fake echoes: what needs a call does not apply, all else holds."""
+    results = run(honest().handle, control=False)
+    assert [str(result.case) for result in results if result.outcome == "deviates"] == []
+    details = {str(result.case): result.detail for result in results}
+    for name in ("tools/submit", "runs/cancel", "streaming/function-call", "steps/answered-call"):
+        assert details[name] == "the model answered without calling the function"
+
+
 def test_what_a_server_leaves_open_does_not_apply() -> None:
     """It takes every key, or lists threads as Foundry does."""
     (keys,) = run(FakeAssistants().handle, only=["errors/wrong-key"])

@@ -161,7 +161,9 @@ def refused(api: Api) -> None:
 
 def _called(api: Api) -> list[Event]:
     chosen = staging.assistant(api, instructions="Use the function.", tools=[staging.WEATHER])
-    return _run(api, "What is the weather in Łódź?", assistant_id=chosen, tool_choice=staging.CHOICE)
+    read = _run(api, "What is the weather in Łódź?", assistant_id=chosen, tool_choice=staging.CHOICE)
+    staging.called(api, "completed" if any(event.name == "thread.run.completed" for event in read) else None)
+    return read
 
 
 _SUNNY: tuple[dict[str, Any], ...] = ({"call": [staging.CALL]}, {"reply": "It is sunny."})
