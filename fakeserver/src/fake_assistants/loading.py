@@ -60,15 +60,23 @@ def _from_export(lines: Iterable[bytes]) -> Staged:
             threads.add(message["thread_id"])
             thread = _thread(message)
             staged.add(THREADS, thread, dumps_to_keep(thread))
-        staged.add(MESSAGES, message, dumps_to_keep(message))
+        _add(staged, message, f"line {number}")
     return staged
+
+
+def _add(staged: Staged, message: Obj, where: str) -> None:
+    try:
+        staged.add(MESSAGES, message, dumps_to_keep(message))
+    except BadInput as error:
+        raise BadInput(error.reason, where) from None
 
 
 def _message(line: bytes, where: str) -> Obj:
     try:
         row = loads(line, levels=OBJECT_LEVELS + 1)  # the message stands in its line
     except MalformedJson as error:
-        raise BadInput(f"not JSON: {error}", where) from None
+        reason = str(error).replace("line 1 column", "column")  # it knows this line alone
+        raise BadInput(f"not JSON: {reason}", where) from None
     if not isinstance(row, dict):
         raise BadInput("expected an object", where)
     if "message" not in row:
