@@ -318,6 +318,24 @@ def test_what_looks_like_a_key_is_masked_without_a_header(ask: Ask, fake: FakeAs
     ]
 
 
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        ({"at": "2026-08-26"}, "an epoch second"),
+        ({"at": True}, "an epoch second"),
+        ({}, "an epoch second"),
+        ({"at": 1, "after_requests": 1}, "an epoch second"),
+        ({"after_requests": 1.5}, "a whole number"),
+        ({"at": 1, "style": "loud"}, "unknown style 'loud'; known are gone, not-found"),
+    ],
+)
+def test_a_sunset_that_cannot_fall_is_refused(plan: Any, words: str) -> None:
+    """When it is planned, not by the first request."""
+    with pytest.raises(ValueError, match=words) as caught:
+        SunsetPlan(**plan)
+    assert len(caught.value.args) == 1
+
+
 @pytest.mark.parametrize("header", ["authorization", "api-key"])
 @pytest.mark.parametrize("key", ["sk-proj-Ab_1-c-0123", "not-so-obvious-1"])
 @pytest.mark.parametrize(

@@ -85,5 +85,5 @@ def test_the_readmes_code_runs(block: str) -> None:
 def test_the_readme_and_the_fake_name_the_same_things() -> None:
     """Every control call, every option of `serve` and of the conformance suite, and none that does not exist."""
     assert set(re.findall(r"/_fake/\w+", README)) == set(CONTROLS)
-    options = {name for option in (*serve.params, *conformance.params) for name in option.opts} - {"--host", "more"}
+    options = {name for option in (*serve.params, *conformance.params) for name in option.opts} - {"more"}
     assert set(re.findall(r"--[a-z][a-z-]*", README)) - {"--help"} == options

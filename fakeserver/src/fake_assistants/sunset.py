@@ -15,11 +15,21 @@ STYLES: tuple[Style, ...] = ("gone", "not-found")
 
 @attrs.frozen(kw_only=True)
 class SunsetPlan:
-    """The sunset falls at an epoch second, or after so many more requests to Assistants routes."""
+    """The sunset falls at an epoch second, or after so many more requests to Assistants routes.
+
+    Raises ValueError for any other plan: it would be found out by the first request.
+    """
 
     at: int | None = None
     after_requests: int | None = None
-    style: Style = attrs.field(default="gone", validator=attrs.validators.in_(STYLES))
+    style: Style = "gone"
+
+    def __attrs_post_init__(self) -> None:
+        trigger = self.after_requests if self.at is None else self.at
+        if type(trigger) is not int or None not in (self.at, self.after_requests):
+            raise ValueError("a sunset falls at an epoch second or after so many requests, a whole number")
+        if self.style not in STYLES:
+            raise ValueError(f"unknown style {self.style!r}; known are {', '.join(STYLES)}")
 
     def fallen(self, *, now: int, served: int) -> bool:
         """Whether the routes are silent at `now`, `served` requests after the plan was made."""
