@@ -187,6 +187,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert words in err
 
 
+def test_without_a_command_one_line_says_what_to_type(capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake like any other."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    told = "fake-assistants: give a command, such as `fake-assistants serve`; `fake-assistants --help` tells more\n"
+    assert (ended.value.code, *capsys.readouterr()) == (2, "", told)
+
+
 def test_a_bad_file_is_told_with_its_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Path of the file, reason, path in the file."""
     bad = tmp_path / "bad.json"

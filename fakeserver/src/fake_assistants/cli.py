@@ -39,10 +39,13 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-@click.group(name=_NAME)
+@click.group(name=_NAME, invoke_without_command=True)
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def commands() -> None:
+@click.pass_context
+def commands(context: click.Context) -> None:
     """A fake of OpenAI's Assistants API."""
+    if context.invoked_subcommand is None:
+        raise click.UsageError(f"give a command, such as `{_NAME} serve`; `{_NAME} --help` tells more")
 
 
 def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
