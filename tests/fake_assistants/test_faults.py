@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import fake_assistants.inflict as inflict
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
+from fake_assistants.durations import go_duration
 from fake_assistants.exchange import Chunk, Cut, Pause
-from fake_assistants.refusals import go_duration
 from strategies import json_values
 
 Ask = Callable[..., Reply]
