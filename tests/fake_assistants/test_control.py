@@ -234,6 +234,7 @@ def test_the_sunset_spares_every_other_route(style: Any, method: str, path: str)
     expected, told = before.handle(asked), after.handle(asked)
     assert (told.status, told.headers, told.body) == (expected.status, expected.headers, expected.body)
     assert told.body
+    assert b"OpenAI-Beta" not in told.body
 
 
 def test_a_reset_goes_back_to_the_first_sunset() -> None:
