@@ -51,6 +51,17 @@ def test_frames_are_exact(stage: Stage) -> None:
     assert frames[-1] == b"event: done\ndata: [DONE]\n\n"
 
 
+def test_only_the_first_delta_of_a_text_has_an_empty_list_of_annotations(stage: Stage) -> None:
+    """Later ones have none at all."""
+    script(stage, {"reply": "one two three"})
+    deltas = [one["delta"]["content"] for one in data(stage.stream(), "message.delta")]
+    assert deltas == [
+        [{"index": 0, "type": "text", "text": {"value": "one", "annotations": []}}],
+        [{"index": 0, "type": "text", "text": {"value": " two"}}],
+        [{"index": 0, "type": "text", "text": {"value": " three"}}],
+    ]
+
+
 def test_objects_are_longer_than_over_rest(stage: Stage) -> None:
     """A message with its status, a step with its expiry, a run with its empty tool resources in full."""
     told = stage.stream()
@@ -115,15 +126,41 @@ def test_functions_stop_the_stream_and_outputs_start_another(stage: Stage) -> No
     assert call["function"]["output"] == f"out of {call['id']}"
 
 
+def test_the_first_delta_of_a_function_names_it(stage: Stage) -> None:
+    """With nothing in its arguments; later ones have arguments alone, and no id."""
+    script(stage, {"call": [{"name": "f", "arguments": "{ }", "id": "call_1"}, {"name": "g", "arguments": ""}]})
+    told = stage.stream()
+    first, *rest, last = data(told, "run.step.delta")
+    assert list(first) == ["id", "object", "delta"]
+    assert (first["id"], first["object"]) == (data(told, "run.step.created")[0]["id"], "thread.run.step.delta")
+    empty = {"name": "f", "arguments": "", "output": None}
+    call = {"index": 0, "id": "call_1", "type": "function", "function": empty}
+    assert first["delta"] == {"step_details": {"type": "tool_calls", "tool_calls": [call]}}
+    assert [one["delta"]["step_details"]["tool_calls"] for one in rest] == [
+        [{"index": 0, "type": "function", "function": {"arguments": "{"}}],
+        [{"index": 0, "type": "function", "function": {"arguments": " }"}}],
+    ]
+    assert last["delta"]["step_details"]["tool_calls"][0]["index"] == 1
+
+
 def test_a_search_has_one_delta(stage: Stage) -> None:
-    """What was found is shown at its end, texts only to who includes them."""
+    """With its ranking and no results. What was found is shown at its end, texts only to who includes them."""
     found = {"file_id": "file-1", "content": [{"type": "text", "text": "t"}]}
     script(stage, {"search": {"results": [found]}})
     for query, results in (("", [{"file_id": "file-1"}]), (f"?include[]={INCLUDED}", [found])):
         told = events(stage.chunks(f"{stage.runs}{query}", {"assistant_id": stage.assistant}))
         (delta,) = data(told, "run.step.delta")
-        assert delta["delta"]["step_details"]["tool_calls"][0]["file_search"]["results"] == []
         (step,) = data(told, "run.step.completed")
+        call_id = step["step_details"]["tool_calls"][0]["id"]
+        ranking = {"ranker": "default_2024_08_21", "score_threshold": 0.0}
+        assert delta["delta"]["step_details"]["tool_calls"] == [
+            {
+                "index": 0,
+                "id": call_id,
+                "type": "file_search",
+                "file_search": {"ranking_options": ranking, "results": []},
+            }
+        ]
         assert step["step_details"]["tool_calls"][0]["file_search"]["results"] == results
 
 
@@ -251,3 +288,51 @@ def test_a_lone_surrogate_is_streamed_as_its_escape() -> None:
     stage = Stage(said="a\ud800b")
     (message,) = data(stage.stream(), "message.completed")
     assert message["content"][0]["text"]["value"] == "a\ud800b"
+
+
+NAMES = {
+    "thread.created",
+    *(f"thread.run.{name}" for name in ("created", "queued", "in_progress", "requires_action", "completed")),
+    *(f"thread.run.{name}" for name in ("incomplete", "failed", "cancelling", "cancelled", "expired")),
+    *(f"thread.run.step.{name}" for name in ("created", "in_progress", "delta", "completed")),
+    *(f"thread.run.step.{name}" for name in ("failed", "cancelled", "expired")),
+    *(f"thread.message.{name}" for name in ("created", "in_progress", "delta", "completed", "incomplete")),
+    *("error", "done"),
+}
+
+
+def names(*steps: Any, path: str = "", then: Any = None) -> set[str]:
+    """The names of a stream's events; `then` happens when it is half told."""
+    stage = Stage()
+    script(stage, *steps)
+    thread = {"messages": [{"role": "user", "content": "Hi"}]}
+    body = {"assistant_id": stage.assistant, **({"thread": thread} if path else {})}
+    chunks = stage.chunks(path or stage.runs, body)
+    first = [next(chunks) for _ in range(5)]
+    if then:
+        then(stage, events(iter(first))[0][1])
+    return {name for name, _ in events(iter([*first, *chunks]))}
+
+
+def cancel(stage: Stage, run: Any) -> None:
+    stage.ask("POST", f"{stage.runs}/{run['id']}/cancel")
+
+
+def expire(stage: Stage, run: Any) -> None:
+    stage.fake.clock.advance(600)
+    stage.read(run)
+
+
+def test_every_event_has_a_documented_name() -> None:
+    """And every documented event happens, but for a step that fails."""
+    call, reply = {"call": [{"name": "f"}]}, {"reply": "one two"}
+    seen = (
+        names({"code": {"input": "1"}}, reply, path="/threads/runs")
+        | names(call)
+        | names(call, then=cancel)
+        | names(call, then=expire)
+        | names(reply, {"incomplete": "max_tokens"})
+        | names(reply, {"fail": {"code": "server_error", "message": "x"}})
+        | names(reply, {"error": {}})
+    )
+    assert seen == NAMES - {"thread.run.step.failed"}

@@ -56,6 +56,44 @@ def test_a_run_is_queued_then_works_then_is_completed(stage: Stage) -> None:
     assert stage.read(made) == done
 
 
+def test_a_run_in_full(stage: Stage) -> None:
+    """The recorded run, down to its nulls: no instructions, no usage as long as it has not ended."""
+    stage.fake.clock.set(now=1_000)
+    made = stage.run()
+    unset: dict[str, Any] = dict.fromkeys(RUN_KEYS)
+    assert made == {
+        **unset,
+        "id": made["id"],
+        "object": "thread.run",
+        "created_at": 1_000,
+        "assistant_id": stage.assistant,
+        "thread_id": stage.thread,
+        "status": "queued",
+        "expires_at": 1_600,
+        "model": "gpt-4o-mini",
+        "tools": [],
+        "tool_resources": {},
+        "metadata": {},
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "truncation_strategy": {"type": "auto", "last_messages": None},
+        "response_format": "auto",
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+    }
+    assert stage.read(made)["usage"] is None
+
+
+def test_usage_is_spelt_as_recorded(stage: Stage) -> None:
+    """`prompt_token_details` in the singular, `completion_tokens_details` not."""
+    usage = stage.poll(stage.run())["usage"]
+    assert list(usage.items())[2:] == [
+        ("total_tokens", usage["prompt_tokens"] + usage["completion_tokens"]),
+        ("prompt_token_details", {"cached_tokens": 0}),
+        ("completion_tokens_details", {"reasoning_tokens": 0}),
+    ]
+
+
 def test_the_answer_echoes_the_user(stage: Stage) -> None:
     """One message and one step, linked, in the recorded shapes; none before the run works."""
     run = stage.run()
@@ -68,6 +106,7 @@ def test_the_answer_echoes_the_user(stage: Stage) -> None:
     assert answer["content"] == question["content"]
     assert (answer["run_id"], answer["assistant_id"], answer["role"]) == (run["id"], stage.assistant, "assistant")
     assert (step["status"], step["expires_at"], step["usage"]) == ("completed", None, run["usage"])
+    assert step["created_at"] == answer["created_at"]
     assert list(run["usage"]) == [
         *("prompt_tokens", "completion_tokens", "total_tokens"),
         *("prompt_token_details", "completion_tokens_details"),
@@ -132,6 +171,15 @@ def test_a_run_takes_over_from_its_assistant_what_it_does_not_say() -> None:
     assert (run["tool_choice"]["type"], run["parallel_tool_calls"]) == ("function", False)
     stage.poll(run)
     assert stage.run(instructions="Mine.")["instructions"] == "Mine."
+
+
+def test_a_run_takes_twenty_tools(stage: Stage) -> None:
+    """One more is refused."""
+    tools = [{"type": "code_interpreter"}] * 21
+    text = "Expected an array with maximum length 20, but got an array with length 21 instead."
+    body = {"assistant_id": stage.assistant, "tools": tools}
+    assert stage.refused("POST", stage.runs, body) == (400, f"Invalid 'tools': array too long. {text}")
+    assert stage.run(tools=tools[1:])["tools"] == tools[1:]
 
 
 def test_additional_instructions_alone_are_instructions(stage: Stage) -> None:
@@ -316,6 +364,40 @@ def test_a_run_expires_ten_minutes_after_its_creation(stage: Stage, reads: int) 
     expected = 'Runs in status "expired" do not accept tool outputs.'
     assert stage.refused("POST", target, {"tool_outputs": []}) == (400, expected)
     stage.ask("POST", f"/threads/{stage.thread}/messages", {"role": "user", "content": "x"})
+
+
+def end_by_itself(_: Stage, __: Any) -> None:
+    """Nothing has to be done."""
+
+
+def cancel(stage: Stage, run: Any) -> None:
+    stage.ask("POST", f"{stage.runs}/{run['id']}/cancel")
+
+
+def come_late(stage: Stage, _: Any) -> None:
+    stage.fake.clock.advance(600)
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "then"),
+    [
+        ("completed", [{"reply": "x"}], end_by_itself),
+        ("incomplete", [{"incomplete": "max_prompt_tokens"}], end_by_itself),
+        ("failed", [{"fail": {"code": "server_error", "message": "x"}}], end_by_itself),
+        ("cancelled", [], cancel),
+        ("expired", [], come_late),
+    ],
+)
+def test_an_expiry_is_gone_where_the_run_came_to_its_own_end(
+    stage: Stage, status: str, steps: list[Any], then: Any
+) -> None:
+    """Completed or incomplete; all others keep it."""
+    stage.fake.script = {"default": steps}
+    run = stage.run()
+    then(stage, run)
+    ended = stage.poll(run)
+    kept = None if status in ("completed", "incomplete") else run["created_at"] + 600
+    assert (ended["status"], ended["expires_at"]) == (status, kept)
 
 
 # --- progress -----------------------------------------------------------------------------------------

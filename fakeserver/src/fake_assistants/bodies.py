@@ -3,7 +3,7 @@
 Keys and limits are those of the published documentation; the recordings show what is echoed.
 """
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.door as refusals
 from fake_assistants.checks import (
     Check,
     Choice,

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 from fake_assistants.checks import (
     Check,
     Choice,

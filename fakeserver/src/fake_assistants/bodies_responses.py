@@ -1,6 +1,6 @@
 """What `POST /responses` takes in its body: the keys that the SDK's own types list."""
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 from fake_assistants.bodies_items import item
 from fake_assistants.checks import (
     Choice,

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast
 
 import attrs
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 
 
 class Check(Protocol):

@@ -6,7 +6,7 @@ A state may have brought in any JSON as an item, so whatever is read here is loo
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import fake_assistants.paging as paging
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.responses as refusals
 from fake_assistants.core import Core
 from fake_assistants.exchange import Request
 from fake_assistants.jsontext import loads

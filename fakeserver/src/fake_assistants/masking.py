@@ -43,6 +43,16 @@ def api_key(request: Request) -> str | None:
     return None if key is None else key.strip()
 
 
+def masked(key: str) -> str:
+    """A key as the API showed it to whoever sent it: the first 8 and last 4 characters, asterisks between.
+
+    Short keys are shown whole, '' for an empty one (recorded; how long a short one may be is inferred).
+    """
+    if len(key) <= 12:
+        return key or "''"
+    return key[:8] + "*" * (len(key) - 12) + key[-4:]
+
+
 class Mask:
     """What hides the secrets of one request."""
 

@@ -9,7 +9,8 @@ from fake_assistants.jsontext import loads
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
 from fake_assistants.lifecycle import ACTIVE
 from fake_assistants.lookup import found, found_text
-from fake_assistants.refusals import malformed_id, thread_full, thread_locked
+from fake_assistants.refusals.ids import malformed_id
+from fake_assistants.refusals.runs import thread_full, thread_locked
 from fake_assistants.shelf import Field, Obj
 
 _ACTIVE = tuple(Field("status", status) for status in ACTIVE)

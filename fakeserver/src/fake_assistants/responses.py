@@ -9,7 +9,8 @@ import fake_assistants.bodies_responses as bodies
 import fake_assistants.conversations as conversations
 import fake_assistants.items as items
 import fake_assistants.outputs as outputs
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.ids as unknown
+import fake_assistants.refusals.responses as refusals
 import fake_assistants.response_events as response_events
 import fake_assistants.response_shape as response_shape
 import fake_assistants.sse as sse
@@ -102,7 +103,7 @@ def _before(core: Core, previous_id: str) -> list[Obj]:
     _check_id(core, "previous_response_id", previous_id, RESPONSES)
     previous = core.world.find(RESPONSES, previous_id)
     if previous is None:
-        raise refusals.no_such_previous_response(previous_id)
+        raise unknown.no_such_previous_response(previous_id)
     return [*items.standing(core, RESPONSE_INPUT_ITEMS, previous_id), *_said(previous)]
 
 
@@ -116,7 +117,7 @@ def _said(response: Obj) -> Iterator[Obj]:
 
 def _check_id(core: Core, param: str, value: str, kind: Kind) -> None:
     if not value.startswith(kind.prefix) and core.world.find(kind, value) is None:
-        raise refusals.malformed_id(param, value, kind)
+        raise unknown.malformed_id(param, value, kind)
 
 
 def _input(body: Obj) -> list[Obj]:
@@ -132,7 +133,7 @@ def _kept(core: Core, given: Obj) -> Obj:
         for item in _said(response):
             if item["id"] == given.get("id"):
                 return item
-    raise refusals.no_such_item(str(given.get("id")))
+    raise unknown.no_such_item(str(given.get("id")))
 
 
 def _output(core: Core, body: Obj, context: list[Obj]) -> outputs.Output:

@@ -6,7 +6,7 @@ from typing import Any
 import fake_assistants.bodies_runs as bodies
 import fake_assistants.paging as paging
 import fake_assistants.progress as progress
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.runs as refusals
 import fake_assistants.sse as sse
 import fake_assistants.threads as threads
 from fake_assistants.checks import Shape

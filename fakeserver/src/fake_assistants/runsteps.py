@@ -6,7 +6,7 @@ from fake_assistants.exchange import Request
 from fake_assistants.jsontext import loads
 from fake_assistants.kinds import RUN_STEPS, RUNS, THREADS
 from fake_assistants.lookup import found
-from fake_assistants.refusals import invalid_value
+from fake_assistants.refusals.values import invalid_value
 from fake_assistants.runshapes import without_contents
 from fake_assistants.shelf import Obj
 

@@ -16,7 +16,7 @@ from fake_assistants.core import Core
 from fake_assistants.exchange import Cut, Pause
 from fake_assistants.kinds import MESSAGES, RUN_STEPS, RUNS
 from fake_assistants.plans import Beat, Event, Plan
-from fake_assistants.refusals import server_error
+from fake_assistants.refusals.failures import server_error
 from fake_assistants.scriptfile import Step, Steps
 from fake_assistants.shelf import Obj
 

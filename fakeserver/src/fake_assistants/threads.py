@@ -6,7 +6,7 @@ import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import THREADS
 from fake_assistants.lookup import found
-from fake_assistants.refusals import session_key_needed
+from fake_assistants.refusals.door import session_key_needed
 from fake_assistants.resources import kept
 from fake_assistants.shelf import Obj
 
