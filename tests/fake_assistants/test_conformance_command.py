@@ -82,9 +82,16 @@ def test_a_deviation_is_told_with_what_was_wanted_and_what_came(call: Call, bad_
     assert code == 1
     assert lines[:2] == ["ok              threads/create  (recorded)", "deviates        threads/modify  (recorded)"]
     assert "POST /v1/threads/thread_" in lines[2]
-    assert '"metadata": {"b": "2"}' in lines[2]
+    assert lines[2].endswith(': wanted {"b": "2"} at $.metadata, came {}')
     assert lines[3].strip().startswith("the promise: Modify answers the short form again")
     assert lines[-1].endswith("2 cases: 1 ok, 1 deviates, 0 not applicable")
+
+
+def test_what_does_not_apply_says_why(call: Call, bad_server: Server) -> None:
+    """And is no deviation."""
+    code, out, _ = call("--base-url", bad_server.base_url, "--only", "sunset/gone", "--no-control")
+    assert (code, out.splitlines()[0]) == (0, "not applicable  sunset/gone  (inferred)")
+    assert out.splitlines()[1].strip() == "needs the fake's control API under /_fake/"
 
 
 def test_json_for_machines(call: Call, bad_server: Server) -> None:

@@ -44,12 +44,11 @@ def honest() -> FakeAssistants:
 
 
 def lying(lie: Lie) -> Port:
-    """A server that is the fake but for one lie. The control API tells the truth."""
+    """A server that is the fake but for one lie. Which answers are lies is the lie's own business."""
     fake = honest()
 
     def send(request: Request) -> Reply:
-        reply = fake.handle(request)
-        return reply if request.path.startswith("/_fake/") else lie(request, reply)
+        return lie(request, fake.handle(request))
 
     return send
 
@@ -58,10 +57,14 @@ def lying(lie: Lie) -> Port:
 
 
 def of_json(change: Callable[[Request, Any], Any], *, on: str = "", method: str = "", error: bool = False) -> Lie:
-    """Change the JSON of answers to paths that end in `on`; of refusals only with `error`."""
+    """Change the JSON of answers to paths that end in `on`; of refusals only with `error`.
+
+    The control API tells the truth unless it is named.
+    """
 
     def lie(request: Request, reply: Reply) -> Reply:
-        fits = re.search(on + "$", request.path) and request.method.startswith(method)
+        meant = request.path.startswith("/v1/") or on.startswith("/_fake/")
+        fits = meant and re.search(on + "$", request.path) and request.method.startswith(method)
         if not fits or reply.chunks is not None or not reply.body or error is not (reply.status >= 400):
             return reply
         return attrs.evolve(reply, body=dumps(change(request, reply.json())))
@@ -158,6 +161,25 @@ def deaf_to_cursors() -> Lie:
         return first.setdefault(key, reply)
 
     return lie
+
+
+def sunny(told: list[bytes]) -> list[bytes]:
+    """Deltas of the code interpreter lose their input."""
+    return [
+        re.sub(rb'"code_interpreter":\{"input":"a[^}]*', b'"code_interpreter":{"input":"b"', event) for event in told
+    ]
+
+
+def never_silent(_: Request, reply: Reply) -> Reply:
+    """After the sunset there is a page all the same."""
+    silent = (reply.status, reply.body) == (404, b"")
+    return Reply(200, (), b'{"object": "list", "data": [], "last_id": "msg_1"}') if silent else reply
+
+
+def lenient(request: Request, reply: Reply) -> Reply:
+    """The control API takes whatever is put."""
+    wrong = request.path.startswith("/_fake/") and reply.status == 400
+    return Reply(200, (), b"{}") if wrong else reply
 
 
 def compact(_: Request, reply: Reply) -> Reply:
@@ -291,13 +313,55 @@ MUTANTS: dict[str, tuple[Lie, str]] = {
         "tools/submit",
     ),
     "the message completed before its deltas": (of_stream(swapped), "streaming/plain"),
+    "events with blanks": (
+        of_stream(lambda told: [event.replace(b'{"', b'{ "') for event in told]),
+        "streaming/on-the-wire",
+    ),
     "no done": (of_stream(lambda told: told[:-1]), "streaming/on-the-wire"),
     "a stream that breaks": (of_stream(lambda told: [*told[:-1], Pause(1), Cut()]), "streaming/afterwards"),
     "a comment to keep alive": (of_stream(lambda told: [b": ping\n\n", *told]), "streaming/on-the-wire"),
     "annotations in every delta": (of_stream(always_annotated), "streaming/deltas"),
     "messages in their short form": (of_stream(short_form), "streaming/message-form"),
+    "no status 200": (status(206, when=lambda _, reply: reply.chunks is not None), "streaming/plain"),
+    "no deltas": (
+        of_stream(lambda told: [event for event in told if b"message.delta" not in event]),
+        "streaming/deltas",
+    ),
+    "an event that is no JSON": (
+        of_stream(lambda told: [event.replace(b"}\n\n", b"\n\n") for event in told]),
+        "streaming/run-form",
+    ),
+    "code that is not what ran": (of_stream(sunny), "streaming/code"),
+    "a charset before a stream": (header("content-type", "application/json; charset=utf-8"), "streaming/refused"),
+    "a 401 like any error": (header("content-type", "application/json"), "errors/no-key"),
+    "another version": (header("openai-version", "2026-01-01"), "wire/openai-headers"),
+    "no processing time": (header("openai-processing-ms", None), "wire/openai-headers"),
+    "the same request id": (header("x-request-id", f"req_{'0' * 32}"), "wire/request-id"),
+    "a run completed before it began": (
+        of_object("thread.run", lambda row: row | {"completed_at": row["completed_at"] and 1}),
+        "runs/completes",
+    ),
+    "arguments that are no JSON": (
+        of_json(lambda _, body: json.loads(json.dumps(body).replace('{\\"city', "city"))),
+        "tools/requires-action",
+    ),
+    "arguments that are a list": (
+        of_json(lambda _, body: json.loads(json.dumps(body).replace('{\\"city', '[\\"city').replace('\\"}"', '\\"]"'))),
+        "tools/requires-action",
+    ),
+    "items with a time": (
+        of_page(lambda _, page: page | {"data": [row | {"created_at": 1} for row in page["data"]]}),
+        "conversations/items-create",
+    ),
+    "no silence": (never_silent, "sunset/after-requests"),
+    "a ledger with keys": (
+        of_json(lambda _, body: [row | {"key": KEY} for row in body], on="/_fake/requests"),
+        "control/ledger",
+    ),
+    "control that takes anything": (lenient, "control/mistakes"),
+    "a page that always repeats": (deaf_to_cursors(), "faults/repeated-page"),
     "deltas that are lost": (
-        of_stream(lambda told: [event for at, event in enumerate(told) if at != 9]),
+        of_stream(lambda told: told[:8] + told[9:]),
         "streaming/deltas",
     ),
 }
@@ -437,12 +501,32 @@ def test_without_a_control_api_its_cases_do_not_apply() -> None:
     assert (left_out.outcome, left_out.detail) == ("not applicable", "needs requests that this client cannot send")
 
 
+def test_a_model_left_to_itself_need_not_call_functions() -> None:
+    """Without a script the fake echoes: what needs a call does not apply, all else holds."""
+    results = run(honest().handle, control=False)
+    assert [str(result.case) for result in results if result.outcome == "deviates"] == []
+    details = {str(result.case): result.detail for result in results}
+    for name in ("tools/submit", "runs/cancel", "streaming/function-call", "steps/answered-call"):
+        assert details[name] == "the model answered without calling the function"
+
+
 def test_what_a_server_leaves_open_does_not_apply() -> None:
     """It takes every key, or lists threads as Foundry does."""
     (keys,) = run(FakeAssistants().handle, only=["errors/wrong-key"])
     assert (keys.outcome, keys.detail) == ("not applicable", "the server takes every key")
     lists = lying(status(200, when=lambda request, _: (request.method, request.path) == ("GET", "/v1/threads")))
     assert check(BY_NAME["errors/list-threads"], lists, SETTING).outcome == "not applicable"
+
+
+def test_what_stands_beside_the_api_may_be_missing() -> None:
+    """Files, conversations, responses and chat do not apply where they are answered 404."""
+    beside = [case for case in CASES if case.area in {"files", "stores", "conversations", "responses", "chat"}]
+
+    def bare(request: Request, reply: Reply) -> Reply:
+        return reply if re.match(r"/v1/(threads|assistants)|/_fake/", request.path) else Reply(404)
+
+    outcomes = {check(case, lying(bare), SETTING).outcome for case in beside}
+    assert outcomes == {"not applicable"}
 
 
 def test_nothing_is_left_behind() -> None:
@@ -527,6 +611,10 @@ def found(value: Any) -> Found:
     return Found(value, "GET /v1/x")
 
 
+def answer() -> Answer:
+    return Answer("GET /v1/x", Reply(200, {"a": "1"}))
+
+
 @pytest.mark.parametrize(
     ("expect", "words"),
     [
@@ -538,7 +626,12 @@ def found(value: Any) -> Found:
         (lambda: found({"a": [0]})["a"].rows(2), "wanted at least 2 items at $.a, came [0]"),
         (lambda: found([0, 1]).only(), "wanted exactly one item at $, came [0, 1]"),
         (lambda: found([{"a": 1}]).only()["a"].same(True), "wanted true at $[0].a, came 1"),
-        (lambda: found([1, {"a": None}]).same([1, {"a": 0}]), """wanted [1, {"a": 0}] at $"""),
+        (lambda: found([1, {"a": None}]).same([1, {"a": 0}]), "wanted 0 at $[1].a, came null"),
+        (lambda: found({"a": [1]}).same({"a": [1, 2]}), "wanted [1, 2] at $.a, came [1]"),
+        (lambda: found({"a": 1}).same({"b": 1}), """wanted {"b": 1} at $, came {"a": 1}"""),
+        (lambda: found("a\u2028\x85").same(""), r'came "a\u2028\u0085"'),
+        (lambda: answer().has_header("b", "1"), "wanted b: 1, came no b"),
+        (lambda: answer().has_header("A", "2"), "wanted A: 2, came A: 1"),
         (lambda: found("x").one_of(["a", None]), """wanted one of ["a", null] at $, came "x\""""),
         (lambda: found("x").like("y", "a y"), "wanted a y at $"),
         (lambda: found({"a": 1, "b": 2}).keys(["b", "a"]), "wanted the keys in the order b, a at $"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai import OpenAI, RateLimitError
 
 import fake_assistants.inflict as inflict
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
@@ -534,6 +535,21 @@ def test_pages_are_remembered_only_where_they_may_be_wanted() -> None:
     assert not any("/v1/assistants" in place or ("n", "0") in place for place in pages)
     told(fake, [("GET", f"{MESSAGES}?limit=1&n=1")])
     assert noted(fake)[-1] == "rewrite repeat-page"
+
+
+@pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
+def test_the_sdk_gets_over_what_passes_and_tells_what_does_not() -> None:
+    """Its own retries see the faults as the real API's."""
+    soon = {"headers": {"retry-after-ms": "1"}}
+    fake = faulty([{"match": {"nth": 2}, "do": {"status": status, **soon}} for status in (429, 502)])
+    with fake.mount(), OpenAI(api_key="sk-test", max_retries=1) as client:
+        walked = client.beta.threads.messages.list(THREAD, limit=30, order="asc")
+        assert [message.id for message in walked] == IDS
+        fake.faults = [{"do": {"status": 429, **soon}}]
+        with pytest.raises(RateLimitError, match="Please try again in 20s") as limited:
+            client.beta.threads.retrieve(THREAD)
+    assert limited.value.code == "rate_limit_exceeded"
+    assert [note for note in noted(fake) if note] == ["status 429", "status 429", "status 429"]
 
 
 @pytest.mark.parametrize(

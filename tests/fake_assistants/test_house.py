@@ -11,6 +11,7 @@ import pytest
 import fake_assistants
 from fake_assistants import FakeAssistants, demo_world
 from fake_assistants.cli import serve
+from fake_assistants.conformance.command import conformance
 from fake_assistants.control import CONTROLS
 
 HEAVY = ["openai", "respx", "httpx", "httpx2", "starlette", "uvicorn", "threadkeep"]
@@ -82,7 +83,7 @@ def test_the_readmes_code_runs(block: str) -> None:
 
 
 def test_the_readme_and_the_fake_name_the_same_things() -> None:
-    """Every control call and every option of `serve`, and none that does not exist."""
+    """Every control call, every option of `serve` and of the conformance suite, and none that does not exist."""
     assert set(re.findall(r"/_fake/\w+", README)) == set(CONTROLS)
-    options = {name for option in serve.params for name in option.opts} - {"--host"}
+    options = {name for option in (*serve.params, *conformance.params) for name in option.opts} - {"--host", "more"}
     assert set(re.findall(r"--[a-z][a-z-]*", README)) - {"--help"} == options

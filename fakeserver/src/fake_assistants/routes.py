@@ -6,15 +6,10 @@ from urllib.parse import unquote
 import attrs
 
 import fake_assistants.assistants as assistants
-import fake_assistants.chat as chat
-import fake_assistants.conversations as conversations
-import fake_assistants.files as files
 import fake_assistants.messages as messages
-import fake_assistants.responses as responses
 import fake_assistants.runs as runs
 import fake_assistants.runsteps as runsteps
 import fake_assistants.threads as threads
-import fake_assistants.vector_stores as vector_stores
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.kinds import (
@@ -29,6 +24,7 @@ from fake_assistants.kinds import (
     THREADS,
     VECTOR_STORES,
 )
+from fake_assistants.later import Later
 from fake_assistants.refusals.door import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
@@ -76,6 +72,12 @@ ASSISTANTS_ROUTES: Table = {
     "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
     "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
 }
+
+files = Later("fake_assistants.files")
+vector_stores = Later("fake_assistants.vector_stores")
+conversations = Later("fake_assistants.conversations")
+responses = Later("fake_assistants.responses")
+chat = Later("fake_assistants.chat")
 
 # What goes on after the sunset.
 OTHER_ROUTES: Table = {

@@ -30,6 +30,12 @@ class Answer:
         """The value of a header, by its name in any case."""
         return next((value for key, value in self.reply.headers if key.lower() == name.lower()), None)
 
+    def has_header(self, name: str, wanted: str) -> None:
+        """Want a header with exactly this value. Raises Deviation."""
+        came = self.header(name)
+        if came != wanted:
+            raise Deviation(self.asked, f"{name}: {wanted}", f"{name}: {came}" if came else f"no {name}")
+
     def deviates(self, wanted: str) -> Deviation:
         """The deviation that shows this whole answer."""
         return Deviation(self.asked, wanted, f"{self.status} {shown(self.body)}".rstrip())

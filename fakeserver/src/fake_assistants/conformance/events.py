@@ -27,7 +27,7 @@ class Event:
         try:
             return Found(loads(self.text.encode()), self.asked, f"({self.name or 'event'}) $")
         except MalformedJson:
-            raise Deviation(self.asked, f"JSON in the event {self.name}", shown(self.text)) from None
+            raise Deviation(self.asked, f"JSON in the event {self.name}", shown(self.text.encode())) from None
 
 
 def wire(answer: Answer) -> bytes:

@@ -35,8 +35,11 @@ class Unreachable(Exception):
 
 def shown(value: object) -> str:
     """A value as it stands in words: on one line, cut where it is long."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value, ensure_ascii=False)
-    text = " ".join(text.split()) if isinstance(value, bytes) else text
+    if isinstance(value, bytes):
+        text = " ".join(value.decode("utf-8", "replace").split())
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    text = "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 
@@ -95,9 +98,12 @@ class Found:
         return self._a(int, "a whole number")
 
     def same(self, wanted: object) -> None:
-        """Want exactly this value; 1 and 1.0 are the same, 1 and true are not."""
-        if not _alike(self.value, wanted):
-            raise self.deviates(shown(wanted))
+        """Want exactly this value; 1 and 1.0 are the same, 1 and true are not. The first difference is told."""
+        if _alike(self.value, wanted):
+            return
+        for inner, value in self._beside(wanted):
+            inner.same(value)
+        raise self.deviates(shown(wanted))
 
     def one_of(self, wanted: Sequence[object]) -> None:
         """Want one of a few values."""
@@ -122,6 +128,14 @@ class Found:
         """Want a string that fits a regular expression as a whole; `words` say what that is."""
         if not re.fullmatch(pattern, self.text(), re.DOTALL):
             raise self.deviates(words)
+
+    def _beside(self, wanted: object) -> list[tuple["Found", object]]:
+        """What this holds beside what it should hold, where both have the same keys or the same length."""
+        if isinstance(self.value, dict) and isinstance(wanted, dict) and self.value.keys() == wanted.keys():
+            return [(self[name], value) for name, value in wanted.items()]
+        if isinstance(self.value, list) and isinstance(wanted, list) and len(self.value) == len(wanted):
+            return list(zip(self.rows(), wanted, strict=True))
+        return []
 
     def _a(self, kind: type[Kind], words: str) -> Kind:
         if not isinstance(self.value, kind):

@@ -74,7 +74,15 @@ def calling(api: Api, calls: int = 1) -> Iterator[Found]:
         chosen = assistant(api, instructions="Use the function.", tools=[WEATHER])
         path = thread(api, "What is the weather in " + " and in ".join(("Łódź", "Graz", "Porto")[:calls]) + "?")
         made = run(api, path, assistant_id=chosen, **({"tool_choice": CHOICE} if calls == 1 else {}))
-        yield api.until(run_path(made), ("requires_action", *TERMINAL))
+        waiting = api.until(run_path(made), ("requires_action", *TERMINAL))
+        called(api, waiting["status"].value)
+        yield waiting
+
+
+def called(api: Api, status: object) -> None:
+    """Raises NotApplicable where a model that is left to itself has answered and called nothing."""
+    if status == "completed" and not api.setting.control:
+        raise NotApplicable("the model answered without calling the function")
 
 
 def calls_of(made: Found, least: int = 1) -> list[Found]:

@@ -29,8 +29,7 @@ def raw_unicode(api: Api) -> None:
 def json_type(api: Api) -> None:
     """Answers and errors are `application/json`, without a charset."""
     for answer in (api.post("/threads", {}), api.get("/threads/thread_nobody")):
-        if answer.header("content-type") != "application/json":
-            raise answer.deviates(f"content-type application/json, not {answer.header('content-type')}")
+        answer.has_header("content-type", "application/json")
 
 
 def request_id(api: Api) -> None:
@@ -47,8 +46,7 @@ def request_id(api: Api) -> None:
 def openai_headers(api: Api) -> None:
     """Answers name the API's version and how many milliseconds they took."""
     answer = api.post("/threads", {})
-    if answer.header("openai-version") != "2020-10-01":
-        raise answer.deviates(f"openai-version 2020-10-01, not {answer.header('openai-version')}")
+    answer.has_header("openai-version", "2020-10-01")
     if not (answer.header("openai-processing-ms") or "").isdecimal():
         raise answer.deviates("an openai-processing-ms")
 
