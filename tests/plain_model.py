@@ -117,25 +117,27 @@ class Model:
     def happen(self, run: Run, name: str, what: Any) -> None:
         head, _, tail = name.partition(".")
         if name == "step.created":
-            run.steps.append([what, "in_progress"])
+            run.steps.append(["tool_calls" if what is None else "message_creation", "in_progress"])
+            if what is not None:
+                self.write(run, what)
         elif head == "step" and tail != "in_progress":
             run.steps[-1][1] = tail
-        elif head == "message":
-            self.write(run, tail, what)
+        elif name in ("message.completed", "message.incomplete"):
+            self.written(run, bool(what))
         elif name == "error" or tail in (*ACTIVE, *OVER):
             run.status = "failed" if name == "error" else tail
             run.wanted = what if tail == "requires_action" else []
 
-    def write(self, run: Run, tail: str, parts: Any) -> None:
-        """The message is there from its creation on; a client may have deleted it before it is whole."""
-        if tail == "created":
-            run.written = {"id": None, "role": "assistant", "run_id": run.id, "content": [], "whole": parts}
-            run.written["metadata"] = {}
-            self.world.threads[run.thread].append(run.written)
-        elif tail != "in_progress" and run.written is not None:
-            if parts is not None:
-                run.written["content"] = run.written.pop("whole")
-            run.written = None
+    def write(self, run: Run, parts: Any) -> None:
+        """The message is there from its step's creation on."""
+        run.written = {"id": None, "role": "assistant", "run_id": run.id, "content": [], "whole": parts, "metadata": {}}
+        self.world.threads[run.thread].append(run.written)
+
+    def written(self, run: Run, is_whole: bool) -> None:
+        """A client may have deleted it before it is whole."""
+        if run.written is not None and is_whole:
+            run.written["content"] = run.written.pop("whole")
+        run.written = None
 
     def carry_on(self, run: Run, moment: int) -> None:
         """Until the status is another."""
@@ -217,12 +219,12 @@ def work(script: Iterable[Any]) -> list[Beat]:
         kind = next(key for key in step if key not in ("chunk", "pause", "cut"))
         if kind in ENDS:
             return [*beats, ENDS[kind]]
-        beats += [("step.created", "tool_calls" if kind in TOOLS else "message_creation"), ("step.in_progress", None)]
-        if kind in ("reply", "image", "refuse"):
-            is_short = "incomplete" in steps[index + 1 : index + 2][0] if steps[index + 1 :] else False
-            whole = parts_of(kind, step[kind])
-            beats += [("message.created", whole), ("message.in_progress", None)]
-            beats += [("message.incomplete" if is_short else "message.completed", whole)]
+        whole = parts_of(kind, step[kind]) if kind in SAYING else None
+        beats += [("step.created", whole), ("step.in_progress", None)]
+        if whole is not None:
+            is_short = any("incomplete" in follower for follower in steps[index + 1 : index + 2])
+            beats += [("message.created", None), ("message.in_progress", None)]
+            beats += [("message.incomplete" if is_short else "message.completed", True)]
         if kind == "call":
             beats += [("run.requires_action", [call["name"] for call in step["call"]])]
             beats += [("step.completed", None), ("run.queued", None), ("run.in_progress", None)]
@@ -231,7 +233,7 @@ def work(script: Iterable[Any]) -> list[Beat]:
     return [*beats, ("run.completed", None)]
 
 
-TOOLS = ("call", "code", "search")
+SAYING = ("reply", "image", "refuse")
 ENDS: dict[str, Beat] = {
     "fail": ("run.failed", None),
     "incomplete": ("run.incomplete", None),
