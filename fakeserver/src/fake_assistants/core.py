@@ -12,7 +12,7 @@ from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
-from fake_assistants.plans import Plan, Progress
+from fake_assistants.plans import By, Plan, Progress
 from fake_assistants.profiles import OPENAI, Profile
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -36,7 +36,7 @@ class Core:
     script: Script = attrs.field(factory=Script)
     runs: Progress = attrs.field(factory=Progress)
     plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
-    settled_at: int | None = None  # the second up to which the plans have followed the clock
+    settled_at: tuple[int, By, int] | None = None  # second and progress up to which the plans have followed them
     loaded: World = attrs.field(factory=World)
     world: World = attrs.field()
     profile: Profile = OPENAI

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import fake_assistants.sse as sse
 import fake_assistants.story as story
 from fake_assistants.core import Core
-from fake_assistants.exchange import Chunk, Cut
+from fake_assistants.exchange import Chunk, Cut, Pause
 from fake_assistants.kinds import RUNS
 from fake_assistants.lifecycle import ACTIVE, MOVING
 from fake_assistants.plans import Beat, Event, Plan
@@ -59,14 +59,19 @@ def _planned(core: Core, run: Obj) -> Plan:
 
 
 def pull(core: Core, plan: Plan, moment: int) -> bool:
-    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom."""
+    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom.
+
+    A stream may have kept a plan that is in force no more: after a reset the same id is another run's.
+    """
+    if core.plans.get(plan.key) is not plan:
+        return False
     thread_id, run_id = plan.key
     beat = None
     if core.world.find(RUNS, run_id, thread_id) == plan.run:
         plan.moment = moment
         beat = next(plan.story, None)
     if beat is None or plan.status not in ACTIVE:
-        core.plans.pop(plan.key, None)
+        del core.plans[plan.key]
     if beat is None:
         return False
     for inbox in plan.inboxes:
@@ -109,16 +114,19 @@ def seen(core: Core, plan: Plan) -> None:
 
 
 def settle(core: Core) -> None:
-    """Catch up with the clock: runs that it moves go on, runs that took too long expire."""
+    """Catch up with the clock and with how runs move on: what is due happens, and runs that took too long expire."""
     now = core.clock.now()
-    if now != core.settled_at:
-        core.settled_at = now
+    mark = (now, core.runs.progress, core.runs.seconds)
+    if mark != core.settled_at:
+        core.settled_at = mark
         for plan in list(core.plans.values()):
             _settle(core, plan, now)
 
 
 def _settle(core: Core, plan: Plan, now: int) -> None:
-    """One thing after the other, each at its own second."""
+    """One thing after the other, each at its own second; where runs move on at once, all that happens by itself."""
+    if not plan.is_heard:
+        answered(core, plan)
     while plan.status in ACTIVE:
         due, is_late = _due(core, plan)
         if due is None or due > now:
@@ -147,11 +155,15 @@ def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk
     """The run from here on as server-sent events, `first` before all. Taking a chunk moves the run on."""
     inbox: deque[Beat] = deque() if first is None else deque([first])
     plan.inboxes.append(inbox)
-    return _flow(core, plan, inbox)
+    flow = _flow(core, plan, inbox)
+    next(flow)
+    return flow
 
 
 def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+    """The first pause is for nobody: only what has begun can notice that it is closed before its first chunk."""
     try:
+        yield Pause(0)
         for chunk in _beats(core, plan, inbox):
             yield chunk
             if isinstance(chunk, Cut):
@@ -160,6 +172,7 @@ def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
         yield Cut() if plan.status in MOVING else sse.DONE
     finally:
         plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+        core.settled_at = None  # from here on the clock moves the run
         answered(core, plan)
 
 
