@@ -161,12 +161,13 @@ def _async_hook(name: str, own: Any) -> Any:
 
 
 def calls(handler: Any) -> list[str]:
-    """The hooks that were called, in order, without `event`; deltas in a row only once."""
-    names = [name for name, *_ in handler.told if name != "event"]
+    """The hooks that were called, in order, without `event`; each delta once until a hook that is no delta's."""
     kept: list[str] = []
-    for name in names:
-        if not name.endswith("delta") or name not in kept[-2:]:
+    since: set[str] = set()
+    for name, *_ in handler.told:
+        if name != "event" and name not in since:
             kept.append(name)
+        since = since | {name} if name.endswith("delta") or name == "event" else set()
     return kept
 
 
