@@ -232,7 +232,7 @@ def test_a_stream_can_be_cut_in_the_middle(stage: Stage, cut: int, deltas: int) 
 
 
 def test_a_run_cancelled_under_its_stream_says_so(stage: Stage) -> None:
-    """The message is incomplete and has what was whole; its step and the run are cancelled."""
+    """The message is incomplete and has what was told; its step and the run are cancelled."""
     parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "one two three"}]
     script(stage, {"reply": parts})
     chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
@@ -242,7 +242,46 @@ def test_a_run_cancelled_under_its_stream_says_so(stage: Stage) -> None:
     rest = events(chunks)
     assert heads(rest) == ["run.cancelling", "message.incomplete", "run.step.cancelled", "run.cancelled", "done"]
     assert rest[1][1]["incomplete_details"] == {"reason": "run_cancelled"}
-    assert [part["text"]["value"] for part in stage.messages()[-1]["content"]] == ["first"]
+    assert [part["text"]["value"] for part in stage.messages()[-1]["content"]] == ["first", "one"]
+
+
+def test_a_message_that_breaks_off_has_what_was_told_of_it(stage: Stage) -> None:
+    """After each delta: of a text its annotations too, of a refusal its words; an image whole."""
+    note = {"type": "file_path", "text": "two", "start_index": 4, "end_index": 7, "file_path": {"file_id": "file-1"}}
+    text = {"type": "text", "text": {"value": "one two three", "annotations": [note]}}
+    image = {"type": "image_file", "image_file": {"file_id": "file-2"}}
+    heard = []
+    for taken in range(8):
+        script(stage, {"reply": [text, {"type": "refusal", "refusal": "I will"}, image]})
+        chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+        told = events(next(chunks) for _ in range(7 + taken))
+        stage.ask("POST", f"{stage.runs}/{told[0][1]['id']}/cancel")
+        heard.append(events(chunks)[1][1]["content"])
+    pieces = [("one", []), ("one ", []), ("one two", [note]), ("one two three", [note])]
+    texts: list[Any] = [{"type": "text", "text": {"value": value, "annotations": notes}} for value, notes in pieces]
+    refusals: list[Any] = [{"type": "refusal", "refusal": said} for said in ("I", "I will")]
+    assert heard == [
+        [],
+        *([one] for one in texts),
+        *([texts[-1], one] for one in refusals),
+        [texts[-1], refusals[-1], image],
+    ]
+
+
+@pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
+def test_a_stream_ends_where_its_run_waits(stage: Stage, progress: str) -> None:
+    """Also when the outputs are submitted before the client has taken the stream's end."""
+    stage.fake.runs.set({"progress": progress})
+    script(stage, {"call": [{"name": "f"}]}, {"reply": "Done."})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = [event(next(chunks)) for _ in range(8)]
+    assert told[-1][0] == "thread.run.requires_action"
+    submitted = stage.submit(told[-1][1])
+    stage.fake.clock.advance(1)
+    rest = events(chunks)
+    assert heads(rest) == ["done"]
+    stage.fake.clock.advance(1)
+    assert stage.poll(submitted)["status"] == "completed"
 
 
 def test_a_run_expires_under_its_stream(stage: Stage) -> None:

@@ -8,7 +8,7 @@ import fake_assistants.story as story
 from fake_assistants.core import Core
 from fake_assistants.exchange import Chunk, Cut, Pause
 from fake_assistants.kinds import RUNS
-from fake_assistants.lifecycle import ACTIVE, MOVING
+from fake_assistants.lifecycle import ACTIVE, MOVING, TRANSITIONS
 from fake_assistants.plans import Beat, Event, Plan
 from fake_assistants.scriptfile import Steps
 from fake_assistants.shelf import Obj
@@ -160,25 +160,36 @@ def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk
     return flow
 
 
+# Behind these a stream has nothing more to tell: the run stands still or has ended.
+_LAST = frozenset({"error", *(f"thread.run.{status}" for status in TRANSITIONS if status not in MOVING)})
+
+
 def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
     """The first pause is for nobody: only what has begun can notice that it is closed before its first chunk."""
     try:
         yield Pause(0)
-        for chunk in _beats(core, plan, inbox):
-            yield chunk
-            if isinstance(chunk, Cut):
+        for beat in _beats(core, plan, inbox):
+            is_last = isinstance(beat, Event) and beat.name in _LAST
+            if is_last:  # whoever hears this may set the run going again, and that is told elsewhere
+                _leave(plan, inbox)
+            yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat
+            if is_last:
+                yield sse.DONE
+            if is_last or isinstance(beat, Cut):
                 return
-        # A run that vanished under its stream leaves no proper end.
-        yield Cut() if plan.status in MOVING else sse.DONE
+        yield Cut()  # the run has vanished under its stream: no proper end
     finally:
-        plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+        _leave(plan, inbox)
         core.settled_at = None  # from here on the clock moves the run
         answered(core, plan)
 
 
-def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+def _leave(plan: Plan, inbox: deque[Beat]) -> None:
+    plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+
+
+def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Beat]:
     """What comes into the inbox, and what has to happen so that something comes; until the run stands still."""
     while inbox or (plan.status in MOVING and pull(core, plan, core.clock.now())):
         while inbox:
-            beat = inbox.popleft()
-            yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat
+            yield inbox.popleft()
