@@ -60,6 +60,8 @@ def _planned(core: Core, run: Obj) -> Plan:
 
 def pull(core: Core, plan: Plan, moment: int) -> bool:
     """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom."""
+    if core.plans.get(plan.key) is not plan:
+        return False  # after a reset another run may bear the same id
     thread_id, run_id = plan.key
     beat = None
     if core.world.find(RUNS, run_id, thread_id) == plan.run:
@@ -109,10 +111,10 @@ def seen(core: Core, plan: Plan) -> None:
 
 
 def settle(core: Core) -> None:
-    """Catch up with the clock: runs that it moves go on, runs that took too long expire."""
-    now = core.clock.now()
-    if now != core.settled_at:
-        core.settled_at = now
+    """Catch up with the clock and with how runs move on: what moves by itself goes on, what took too long expires."""
+    now, runs = core.clock.now(), core.runs
+    if (now, runs.progress, runs.seconds) != core.settled_at:
+        core.settled_at = (now, runs.progress, runs.seconds)
         for plan in list(core.plans.values()):
             _settle(core, plan, now)
 
@@ -133,8 +135,8 @@ def _settle(core: Core, plan: Plan, now: int) -> None:
 
 def _due(core: Core, plan: Plan) -> tuple[int | None, bool]:
     """When something is due, and whether it is the run's expiry. What somebody streams moves with the stream."""
-    by_clock = core.runs.progress == "clock" and plan.status in MOVING and not plan.is_heard
-    due = plan.since + core.runs.seconds if by_clock else None
+    by_itself = {"clock": plan.since + core.runs.seconds, "immediate": core.clock.now()}
+    due = by_itself.get(core.runs.progress) if plan.status in MOVING and not plan.is_heard else None
     if plan.deadline is not None and (due is None or plan.deadline <= due):
         return plan.deadline, True
     return due, False
@@ -147,11 +149,14 @@ def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk
     """The run from here on as server-sent events, `first` before all. Taking a chunk moves the run on."""
     inbox: deque[Beat] = deque() if first is None else deque([first])
     plan.inboxes.append(inbox)
-    return _flow(core, plan, inbox)
+    flow = _flow(core, plan, inbox)
+    next(flow)
+    return flow
 
 
 def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
     try:
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         for chunk in _beats(core, plan, inbox):
             yield chunk
             if isinstance(chunk, Cut):
@@ -165,7 +170,12 @@ def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
 
 def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
     """What comes into the inbox, and what has to happen so that something comes; until the run stands still."""
-    while inbox or (plan.status in MOVING and pull(core, plan, core.clock.now())):
+    while _something_comes(core, plan, inbox):
         while inbox:
             beat = inbox.popleft()
             yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat
+
+
+def _something_comes(core: Core, plan: Plan, inbox: deque[Beat]) -> bool:
+    settle(core)  # the run may have taken too long
+    return bool(inbox) or (plan.status in MOVING and pull(core, plan, core.clock.now()))
