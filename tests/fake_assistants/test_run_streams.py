@@ -294,12 +294,34 @@ def test_a_run_expires_under_its_stream(stage: Stage) -> None:
     assert heads(events(chunks)) == ["run.step.expired", "run.expired", "done"]
 
 
+def test_a_stream_itself_lets_the_clock_count(stage: Stage) -> None:
+    """No other request is needed for a run to expire under it."""
+    script(stage, {"reply": "one two three"})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(8))
+    assert told[-1][0] == "thread.message.delta"
+    stage.fake.clock.advance(600)
+    assert heads(events(chunks)) == ["message.incomplete", "run.step.expired", "run.expired", "done"]
+
+
 def test_a_reset_breaks_streams_off(stage: Stage) -> None:
     """There is no proper end to what is gone."""
     chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
     next(chunks)
     stage.fake.reset()
     assert list(chunks)[-1] == Cut()
+
+
+def test_a_stream_of_before_a_reset_leaves_the_next_run_alone(stage: Stage) -> None:
+    """Ids begin anew with a reset, so the next run bears the same one."""
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(2))
+    stage.fake.reset()
+    again = Stage(stage.fake)
+    run = again.run()
+    assert run["id"] == told[0][1]["id"]
+    assert list(chunks) == [Cut()]
+    assert again.poll(run)["status"] == "completed"
 
 
 def test_nothing_is_lost_when_nobody_takes_the_stream() -> None:
@@ -320,6 +342,18 @@ def test_at_once_means_also_when_the_client_of_a_stream_goes_away() -> None:
     assert hasattr(chunks, "close")
     chunks.close()
     assert stage.read(run)["status"] == "completed"
+
+
+@pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
+def test_a_stream_that_is_closed_before_its_first_chunk_is_over(progress: Any) -> None:
+    """The run moves on as if nobody had ever listened."""
+    stage = Stage(FakeAssistants(runs=progress))
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    assert hasattr(chunks, "close")
+    chunks.close()
+    stage.fake.clock.advance(10)
+    (run,) = stage.ask("GET", stage.runs)["data"]
+    assert stage.poll(run)["status"] == "completed"
 
 
 def test_a_lone_surrogate_is_streamed_as_its_escape() -> None:

@@ -11,6 +11,7 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
+from fake_assistants.kinds import RUNS
 from fake_assistants.ledger import Ledger
 from fake_assistants.plans import By, Plan, Progress
 from fake_assistants.profiles import OPENAI, Profile
@@ -58,6 +59,12 @@ class Core:
         state.refuse_strays()
         self.world = World()
         self.world.put_all(state)
+        self.plans = {key: plan for key, plan in self.plans.items() if self._stands(plan)}
+
+    def _stands(self, plan: Plan) -> bool:
+        """Whether the world still has the run as its plan has put it there, and its thread."""
+        thread_id, run_id = plan.key
+        return thread_id in self.world.thread_ids() and self.world.find(RUNS, run_id, thread_id) == plan.run
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""

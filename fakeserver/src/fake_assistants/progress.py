@@ -190,6 +190,11 @@ def _leave(plan: Plan, inbox: deque[Beat]) -> None:
 
 def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Beat]:
     """What comes into the inbox, and what has to happen so that something comes; until the run stands still."""
-    while inbox or (plan.status in MOVING and pull(core, plan, core.clock.now())):
+    while _something_comes(core, plan, inbox):
         while inbox:
             yield inbox.popleft()
+
+
+def _something_comes(core: Core, plan: Plan, inbox: deque[Beat]) -> bool:
+    settle(core)  # the run may have taken too long
+    return bool(inbox) or (plan.status in MOVING and pull(core, plan, core.clock.now()))

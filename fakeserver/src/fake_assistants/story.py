@@ -259,9 +259,11 @@ def _filled(step: Obj, outputs: Mapping[str, str]) -> Obj:
 
 
 def _with_output(call: Obj, outputs: Mapping[str, str]) -> Obj:
-    if not isinstance(call, dict) or not isinstance(call.get("function"), dict) or call.get("id") not in outputs:
+    if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
         return call
-    return {**call, "function": {**call["function"], "output": outputs[call["id"]]}}
+    call_id = call.get("id")
+    output = outputs.get(call_id) if isinstance(call_id, str) else None
+    return call if output is None else {**call, "function": {**call["function"], "output": output}}
 
 
 # --- ends ---------------------------------------------------------------------------------------------
