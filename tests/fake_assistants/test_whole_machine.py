@@ -667,7 +667,8 @@ class Whole(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_foretold(self) -> None:
-        """The world, the ledger, and no id twice."""
+        """The world, the ledger, and no id twice. To look at the world is to let it catch up with the clock."""
+        self.model.settle()
         shown = self.shown()
         foretold = self.foretold()
         assert shown == foretold, (shown, foretold)
