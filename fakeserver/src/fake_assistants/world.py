@@ -1,17 +1,20 @@
 """The world: everything that the fake keeps, on shelves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from heapq import merge
 from itertools import count
 from operator import itemgetter
 
 from fake_assistants.ids import IdSource
-from fake_assistants.kinds import KINDS, THREADS, Kind
+from fake_assistants.kinds import CONVERSATION_ITEMS, KINDS, RESPONSE_INPUT_ITEMS, RESPONSES, THREADS, Kind
 from fake_assistants.shelf import Obj, Shelf
 from fake_assistants.state import State, parent_of
 
 _place = itemgetter(0)
+
+# What has ids within, or is itself called by two.
+_ITEMS = frozenset(kind.name for kind in (RESPONSES, CONVERSATION_ITEMS, RESPONSE_INPUT_ITEMS))
 
 
 class World:
@@ -47,6 +50,8 @@ class World:
         else:
             shelf.append(value["id"], value, next(self._next_place))
             self._used.add(value["id"])
+        if kind.name in _ITEMS:
+            self._used.update(_item_ids(kind, value))
 
     def delete(self, kind: Kind, object_id: str, parent: str = "") -> None:
         """Take an object away, and with it all that stands in it."""
@@ -77,3 +82,11 @@ class World:
     def _in_order(shelves: Iterable[Shelf]) -> list[Obj]:
         rows = merge(*(shelf.rows() for shelf in shelves), key=_place)
         return [value for _, value in rows]
+
+
+def _item_ids(kind: Kind, value: Obj) -> Iterator[str]:
+    """The ids of an item, or of those that a response said; a state may have brought in any JSON for them."""
+    items = value.get("output") if kind is RESPONSES else [value]
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield from (item[key] for key in ("id", "call_id") if isinstance(item.get(key), str))
