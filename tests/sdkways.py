@@ -17,6 +17,9 @@ MAJOR = int(openai.__version__.partition(".")[0])
 # The SDK takes an http_client of its own library only.
 LIBRARY: Any = httpx2 if MAJOR >= 3 else httpx
 
+# Responses and conversations came with the second major.
+HAS_RESPONSES = MAJOR >= 2
+
 # A cut in a stream is the HTTP library's own error on 1.x and 2.x, and the SDK's on 3.x.
 BROKEN = (openai.APIConnectionError, LIBRARY.RemoteProtocolError)
 

@@ -156,8 +156,10 @@ async def test_steps_show_what_a_search_found_to_who_asks(seat: Seat) -> None:
     where = {"step_id": full.id, "run_id": run.id, "thread_id": seat.thread}
     assert await got(seat.runs.steps.retrieve(**where)) == plain
     assert await got(seat.runs.steps.retrieve(**where, include=CONTENTS)) == full
+    # As a query of the call's own: the async client of 1.55 has `include` in the body too, where it is unknown.
     created = seat.runs.create
-    events = await each(created(thread_id=seat.thread, assistant_id=seat.assistant, include=CONTENTS, stream=True))
+    asking = {"extra_query": {"include": CONTENTS}, "stream": True}
+    events = await each(created(thread_id=seat.thread, assistant_id=seat.assistant, **asking))
     step = next(event.data for event in events if event.event == "thread.run.step.completed")
     assert found(step) == found(full)
 

@@ -139,7 +139,9 @@ class Whole(RuleBasedStateMachine):
 
     def is_silent(self) -> bool:
         plan = self.sunset
-        return plan is not None and (plan.get("at", 10**12) <= self.model.now or plan.get("after", 10**12) <= self.served)
+        return plan is not None and (
+            plan.get("at", 10**12) <= self.model.now or plan.get("after", 10**12) <= self.served
+        )
 
     def fresh(self, kind: str) -> Any:
         return self.fake.snapshot()[kind][-1]
@@ -512,7 +514,12 @@ class Whole(RuleBasedStateMachine):
         self.control("PUT", "script", {"runs": queue, **({} if default is None else {"default": default})})
         self.model.queue, self.model.default = list(queue), default
 
-    @rule(plan=st.lists(st.tuples(MATCHES, st.sampled_from(DOINGS)), min_size=1, max_size=2, unique_by=lambda rule: str(rule[1])), lasts=st.booleans())
+    @rule(
+        plan=st.lists(
+            st.tuples(MATCHES, st.sampled_from(DOINGS)), min_size=1, max_size=2, unique_by=lambda rule: str(rule[1])
+        ),
+        lasts=st.booleans(),
+    )
     def faults_set(self, plan: list[Any], lasts: bool) -> None:
         rules = [{"match": match if lasts else {"times": 1, **match}, "do": do} for match, do in plan]
         self.control("PUT", "faults", rules)
@@ -546,7 +553,9 @@ class Whole(RuleBasedStateMachine):
         runs = [{"id": f"run_{self.made}_{place}", "status": status} for place, status in enumerate(statuses)]
         state = {
             "threads": [{"id": thread}],
-            "messages": [{"id": f"msg_{self.made}", "thread_id": thread, "role": "user", "content": [], "metadata": {}}],
+            "messages": [
+                {"id": f"msg_{self.made}", "thread_id": thread, "role": "user", "content": [], "metadata": {}}
+            ],
             "runs": [{**run, "thread_id": thread, "metadata": {}, "required_action": action} for run in runs],
         }
         self.fake.load(state)
@@ -683,7 +692,9 @@ class Whole(RuleBasedStateMachine):
 
 def without_thread(state: Any, thread: str) -> Any:
     """A state without one of its threads."""
-    return {kind: [one for one in rows if thread not in (one["id"], one.get("thread_id"))] for kind, rows in state.items()}
+    return {
+        kind: [one for one in rows if thread not in (one["id"], one.get("thread_id"))] for kind, rows in state.items()
+    }
 
 
 TestWhole = Whole.TestCase

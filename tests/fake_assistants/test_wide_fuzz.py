@@ -36,15 +36,52 @@ IDS = {
 FIELDS = [
     *("object", "created_at", "status", "metadata", "role", "content", "tools", "tool_resources", "required_action"),
     *("assistant_id", "instructions", "model", "step_details", "type", "usage", "purpose", "bytes", "filename"),
-    *("file_ids", "file_counts", "expires_after", "output", "conversation", "previous_response_id", "input", "attributes"),
+    *(
+        "file_ids",
+        "file_counts",
+        "expires_after",
+        "output",
+        "conversation",
+        "previous_response_id",
+        "input",
+        "attributes",
+    ),
     *("temperature", "top_p", "response_format", "max_completion_tokens", "chunking_strategy", "attachments"),
 ]
 CALLS = {"submit_tool_outputs": {"tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f"}}]}}
 likely = st.sampled_from(
     [
-        *("", "user", "assistant", "text", "auto", "asst_1", "thread_1", "file-1", "vs_1", "conv_1", "resp_1", "call_1"),
+        *(
+            "",
+            "user",
+            "assistant",
+            "text",
+            "auto",
+            "asst_1",
+            "thread_1",
+            "file-1",
+            "vs_1",
+            "conv_1",
+            "resp_1",
+            "call_1",
+        ),
         *("queued", "in_progress", "requires_action", "completed", "input_text", "message", "function", "file_search"),
-        *(True, None, 0, -1, 1, 10**400, 1e308, {}, [], CALLS, "a" * 300_000, [{}], [None], {"type": "text", "text": "x"}),
+        *(
+            True,
+            None,
+            0,
+            -1,
+            1,
+            10**400,
+            1e308,
+            {},
+            [],
+            CALLS,
+            "a" * 300_000,
+            [{}],
+            [None],
+            {"type": "text", "text": "x"},
+        ),
         *([{"role": "user", "content": "Hi"}], [{"type": "function", "function": {"name": "f"}}], {"a": "b"}),
         *([{"type": "input_text", "text": "x"}], [{"type": "file_search", "vector_store_ids": ["vs_1"]}]),
     ]
@@ -85,7 +122,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/conversations": {"items": [SAY], "metadata": {}},
     "/v1/conversations/{conversation_id}/items": {"items": [SAY]},
     "/v1/responses": {"model": "m", "input": [SAY], "conversation": "conv_1", "stream": True},
-    "/v1/chat/completions": {"model": "m", "messages": [SAY], "stream": True, "stream_options": {"include_usage": True}},
+    "/v1/chat/completions": {
+        "model": "m",
+        "messages": [SAY],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    },
     "/_fake/clock": {"now": 1, "frozen": True},
     "/_fake/sunset": {"at": 1, "style": "gone"},
     "/_fake/runs": {"progress": "clock", "reads": 1, "seconds": 1},
@@ -111,7 +153,21 @@ def bodies(draw: st.DrawFn, pattern: str) -> bytes:
     return json.dumps(body).encode()
 
 
-HOSTILE = ["%2F", "%00", "%ff%fe", "%", "..", "%2e%2e", "a" * 5_000, "%ED%A0%80", "🌮", "\ud800", " ", "sk-x", "%E2%80%A8"]
+HOSTILE = [
+    "%2F",
+    "%00",
+    "%ff%fe",
+    "%",
+    "..",
+    "%2e%2e",
+    "a" * 5_000,
+    "%ED%A0%80",
+    "🌮",
+    "\ud800",
+    " ",
+    "sk-x",
+    "%E2%80%A8",
+]
 good_ids = {"run_id": "run_1", "step_id": "step_1", "item_id": "msg_1"}
 good_ids |= {f"{kind.removesuffix('s')}_id": object_id for kind, object_id in IDS.items() if "_" not in kind}
 good_ids["vector_store_id"] = "vs_1"
@@ -121,7 +177,9 @@ FORM = (
 )
 NAMES = ["limit", "order", "after", "before", "run_id", "include[]", "purpose", "filter", "key", "api-version"]
 queries = st.lists(
-    st.tuples(st.sampled_from(NAMES), st.sampled_from(["1", "0", "-1", "9" * 5_000, "asc", "msg_1", "\ud800", "x", KEY])),
+    st.tuples(
+        st.sampled_from(NAMES), st.sampled_from(["1", "0", "-1", "9" * 5_000, "asc", "msg_1", "\ud800", "x", KEY])
+    ),
     max_size=2,
 )
 ODD_HEADERS = [
@@ -157,7 +215,9 @@ def _id(draw: st.DrawFn, part: str) -> str:
     name = part.strip("{}")
     prefix = good_ids[name].partition("1")[0]
     hostile = st.sampled_from(HOSTILE)
-    return draw(st.one_of(st.just(good_ids[name]), st.just(good_ids[name]), hostile, hostile.map(lambda one: prefix + one)))
+    return draw(
+        st.one_of(st.just(good_ids[name]), st.just(good_ids[name]), hostile, hostile.map(lambda one: prefix + one))
+    )
 
 
 def taken(reply: Reply) -> bytes:
