@@ -7,7 +7,6 @@ import fake_assistants.sse as sse
 import fake_assistants.story as story
 from fake_assistants.core import Core
 from fake_assistants.exchange import Chunk, Cut
-from fake_assistants.kinds import RUNS
 from fake_assistants.lifecycle import ACTIVE, MOVING
 from fake_assistants.plans import Beat, Event, Plan
 from fake_assistants.scriptfile import Steps
@@ -62,9 +61,8 @@ def pull(core: Core, plan: Plan, moment: int) -> bool:
     """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom."""
     if core.plans.get(plan.key) is not plan:
         return False  # after a reset another run may bear the same id
-    thread_id, run_id = plan.key
     beat = None
-    if core.world.find(RUNS, run_id, thread_id) == plan.run:
+    if core.follows(plan):
         plan.moment = moment
         beat = next(plan.story, None)
     if beat is None or plan.status not in ACTIVE:
