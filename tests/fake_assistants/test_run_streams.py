@@ -182,6 +182,20 @@ def test_a_marker_comes_whole_with_its_annotation(stage: Stage) -> None:
     assert data(told, "message.completed")[0]["content"][0]["text"]["annotations"] == [note]
 
 
+def test_of_markers_that_overlap_the_first_comes_whole(stage: Stage) -> None:
+    """The text is told once, and both annotations."""
+    notes = [
+        {"type": "file_path", "text": "bcd", "start_index": 1, "end_index": 4, "file_path": {"file_id": "file-1"}},
+        {"type": "file_path", "text": "cde", "start_index": 2, "end_index": 5, "file_path": {"file_id": "file-2"}},
+    ]
+    script(stage, {"reply": [{"type": "text", "text": {"value": "abcdef", "annotations": notes}}]})
+    texts = [one["delta"]["content"][0]["text"] for one in data(stage.stream(), "message.delta")]
+    assert [text["value"] for text in texts] == ["a", "bcd", "ef"]
+    assert [note for text in texts for note in text.get("annotations", [])] == [
+        {"index": index, **note} for index, note in enumerate(notes)
+    ]
+
+
 def test_a_cut_off_answer_is_an_incomplete_message(stage: Stage) -> None:
     """Its step is complete; the run ends incomplete."""
     script(stage, {"reply": "Half of"}, {"incomplete": "max_completion_tokens"})

@@ -613,6 +613,22 @@ def test_what_a_search_found_is_shown_to_who_includes_it(stage: Stage) -> None:
     assert stage.refused("GET", f"{target}?include[]=all")[0] == 400
 
 
+def test_anything_else_to_include_is_refused(stage: Stage) -> None:
+    """With its place among what is asked for, and the one value that there is."""
+    contents = "step_details.tool_calls[*].file_search.results[*].content"
+    query = f"include[]={contents}&include[]=x"
+    error = stage.send("POST", f"{stage.runs}?{query}", {"assistant_id": stage.assistant}).json()["error"]
+    assert error["message"] == f"Invalid value: 'x'. Supported values are: '{contents}'."
+    assert (error["param"], error["code"]) == ("include[1]", "invalid_value")
+
+
+def test_a_schema_to_answer_by_must_be_there(stage: Stage) -> None:
+    """A response format of that type is nothing without it."""
+    body = {"assistant_id": stage.assistant, "response_format": {"type": "json_schema"}}
+    text = "Missing required parameter: 'response_format.json_schema'."
+    assert stage.refused("POST", stage.runs, body) == (400, text)
+
+
 def test_steps_are_listed_like_everything(stage: Stage) -> None:
     """Newest first, by limit and cursor; another run's step is not found."""
     stage.fake.script = {"default": [{"reply": str(number)} for number in range(3)]}
@@ -734,8 +750,8 @@ def test_outputs_fill_only_what_looks_like_a_call(stage: Stage) -> None:
     """A step from a state may have calls with any JSON for an id."""
     calls: list[Any] = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     run = put_in(stage, status="requires_action", required_action={"submit_tool_outputs": {"tool_calls": calls}})
-    odd: list[Any] = [{"id": odd, "function": {"name": "f"}} for odd in ([], {}, None, "call_2")]
-    details = {"tool_calls": odd}
+    ids: list[Any] = [[], {}, None, "call_2"]
+    details = {"tool_calls": [{"id": odd, "function": {"name": "f"}} for odd in ids]}
     stage.fake.load({"run_steps": [{"id": "s", "run_id": "run_put", "status": "in_progress", "step_details": details}]})
     body = {"tool_outputs": [{"tool_call_id": "call_1", "output": "sunny"}]}
     stage.ask("POST", f"{stage.runs}/run_put/submit_tool_outputs", body)

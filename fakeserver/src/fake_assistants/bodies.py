@@ -125,7 +125,13 @@ def tools(at_most: int) -> Check:
 
 FORMAT = TextOr(
     Choice(("auto", "none")),
-    Tagged({"json_object": Shape({}), "json_schema": Shape({"json_schema": anything}), "text": Shape({})}),
+    Tagged(
+        {
+            "json_object": Shape({}),
+            "json_schema": Shape({"json_schema": anything}, needed=("json_schema",)),
+            "text": Shape({}),
+        }
+    ),
     takes=dict,
     expected="one of a string or an object",
 )

@@ -11,6 +11,7 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
+from fake_assistants.jsontext import loads
 from fake_assistants.kinds import RUNS
 from fake_assistants.ledger import Ledger
 from fake_assistants.plans import By, Plan, Progress
@@ -59,12 +60,17 @@ class Core:
         state.refuse_strays()
         self.world = World()
         self.world.put_all(state)
-        self.plans = {key: plan for key, plan in self.plans.items() if self._stands(plan)}
+        self.plans = {key: plan for key, plan in self.plans.items() if self.follows(plan)}
 
-    def _stands(self, plan: Plan) -> bool:
+    def follows(self, plan: Plan) -> bool:
         """Whether the world still has the run as its plan has put it there, and its thread."""
         thread_id, run_id = plan.key
-        return thread_id in self.world.thread_ids() and self.world.find(RUNS, run_id, thread_id) == plan.run
+        text = self.world.text(RUNS, run_id, thread_id)
+        if text is None or thread_id not in self.world.thread_ids():
+            return False
+        if text is not plan.text and loads(text) == plan.run:
+            plan.text = text  # asked again for every delta of a stream, so a run is read once for each change
+        return text is plan.text
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""

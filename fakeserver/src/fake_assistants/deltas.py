@@ -48,10 +48,10 @@ def _markers(annotations: list[Obj]) -> list[tuple[int, int]]:
 def _ended(annotations: list[Obj], told: int, position: int) -> list[Obj]:
     """The next annotations, in the order of the message, whose markers are over at this position."""
     notes = []
-    for index, note in enumerate(annotations[told:], start=told):
-        if note["end_index"] > position:
+    for index in range(told, len(annotations)):
+        if annotations[index]["end_index"] > position:
             break
-        notes.append(_note(index, note))
+        notes.append(_note(index, annotations[index]))
     return notes
 
 

@@ -87,6 +87,7 @@ class Plan:
     """
 
     run: Obj
+    text: bytes = b""  # the run's JSON text in the world, once it was looked at
     story: Iterator[Beat] = attrs.field(factory=lambda: iter(()))
     moment: int = 0  # the epoch second at which the story happens
     deadline: int | None = None  # when the run expires

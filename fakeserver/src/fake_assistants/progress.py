@@ -7,7 +7,6 @@ import fake_assistants.sse as sse
 import fake_assistants.story as story
 from fake_assistants.core import Core
 from fake_assistants.exchange import Chunk, Cut, Pause
-from fake_assistants.kinds import RUNS
 from fake_assistants.lifecycle import ACTIVE, MOVING, TRANSITIONS
 from fake_assistants.plans import Beat, Event, Plan
 from fake_assistants.scriptfile import Steps
@@ -65,9 +64,8 @@ def pull(core: Core, plan: Plan, moment: int) -> bool:
     """
     if core.plans.get(plan.key) is not plan:
         return False
-    thread_id, run_id = plan.key
     beat = None
-    if core.world.find(RUNS, run_id, thread_id) == plan.run:
+    if core.follows(plan):
         plan.moment = moment
         beat = next(plan.story, None)
     if beat is None or plan.status not in ACTIVE:

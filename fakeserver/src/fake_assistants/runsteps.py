@@ -16,9 +16,9 @@ _CONTENTS = "step_details.tool_calls[*].file_search.results[*].content"
 def includes_contents(request: Request) -> bool:
     """Whether what a file search found is asked for. Raises Refused for anything else that is to be included."""
     asked = (*request.asked_all("include[]"), *request.asked_all("include"))
-    for value in asked:
+    for index, value in enumerate(asked):
         if value != _CONTENTS:
-            raise invalid_value("include[0]", value, (_CONTENTS,))
+            raise invalid_value(f"include[{index}]", value, (_CONTENTS,))
     return bool(asked)
 
 

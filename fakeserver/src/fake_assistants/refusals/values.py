@@ -47,6 +47,8 @@ def invalid_value(param: str, value: str, supported: Sequence[str]) -> Refused:
 
 def _listed(values: Sequence[str]) -> str:
     *first, last = [f"'{value}'" for value in values]
+    if not first:
+        return last
     return f"{', '.join(first)}{',' if len(first) > 1 else ''} and {last}"
 
 
