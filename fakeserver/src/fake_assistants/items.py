@@ -3,7 +3,7 @@
 A state may have brought in any JSON as an item, so whatever is read here is looked at first.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 import fake_assistants.paging as paging
 import fake_assistants.refusals.responses as refusals
@@ -115,11 +115,11 @@ def listed(rows: list[Obj], *, has_more: bool = False) -> Obj:
     }
 
 
-def refuse_twins(before: Iterable[Obj], coming: Iterable[Obj]) -> None:
-    """Refuse an item whose id is there already."""
-    seen = {item["id"] for item in before}
+def refuse_twins(before: Container[str], coming: Iterable[Obj]) -> None:
+    """Refuse an item whose id is there already: `before` are the ids of what stands there."""
+    seen: set[str] = set()
     for item in coming:
-        if item["id"] in seen:
+        if item["id"] in before or item["id"] in seen:
             raise refusals.duplicate_item(item["id"])
         seen.add(item["id"])
 

@@ -39,7 +39,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(core, body)
     given = [_kept(core, item) for item in _input(body)]
-    items.refuse_twins(past, given)
+    items.refuse_twins({item["id"] for item in past}, given)
     context = [*past, *given]
     items.refuse_open_calls(context)
     output = _output(core, body, context)
