@@ -82,14 +82,6 @@ class Cut:
 Chunk = bytes | Pause | Cut
 
 
-def begun(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """A stream whose first chunk, an empty one, is taken off. Takes a generator that yields it inside its `try`:
-    a generator that never began would run no `finally` when it is closed.
-    """
-    next(chunks)
-    return chunks
-
-
 @attrs.frozen
 class Reply:
     """What the fake answers. Skins add `content-length` (streams have none) and nothing else.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import fake_assistants.sse as sse
 import fake_assistants.story as story
 from fake_assistants.core import Core
-from fake_assistants.exchange import Chunk, Cut, begun
+from fake_assistants.exchange import Chunk, Cut
 from fake_assistants.kinds import RUNS
 from fake_assistants.lifecycle import ACTIVE, MOVING
 from fake_assistants.plans import Beat, Event, Plan
@@ -147,12 +147,14 @@ def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk
     """The run from here on as server-sent events, `first` before all. Taking a chunk moves the run on."""
     inbox: deque[Beat] = deque() if first is None else deque([first])
     plan.inboxes.append(inbox)
-    return begun(_flow(core, plan, inbox))
+    flow = _flow(core, plan, inbox)
+    next(flow)
+    return flow
 
 
 def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
     try:
-        yield b""
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         for chunk in _beats(core, plan, inbox):
             yield chunk
             if isinstance(chunk, Cut):

@@ -15,7 +15,7 @@ import fake_assistants.response_events as response_events
 import fake_assistants.response_shape as response_shape
 import fake_assistants.sse as sse
 from fake_assistants.core import Call, Core
-from fake_assistants.exchange import Chunk, Reply, begun
+from fake_assistants.exchange import Chunk, Reply
 from fake_assistants.kinds import CONVERSATIONS, RESPONSE_INPUT_ITEMS, RESPONSES, Kind
 from fake_assistants.lookup import found
 from fake_assistants.script import Turn
@@ -54,8 +54,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     )
     settle = partial(_settle, core, core.world, exchange)
     if body.get("stream"):
-        chunks = begun(_telling(response_events.chunks(opened, output, closed), settle))
-        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=chunks)
+        return _stream(core, response_events.chunks(opened, output, closed), settle)
     settle()
     return closed
 
@@ -145,10 +144,16 @@ def _output(core: Core, body: Obj, context: list[Obj]) -> outputs.Output:
 # --- what is kept -------------------------------------------------------------------------------------
 
 
+def _stream(core: Core, chunks: Iterator[Chunk], settle: Callable[[], None]) -> Reply:
+    telling = _telling(chunks, settle)
+    next(telling)
+    return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=telling)
+
+
 def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
     """The stream. Whether it is heard to its end or not, the model has answered."""
     try:
-        yield b""
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         yield from chunks
     finally:
         settle()
