@@ -245,7 +245,7 @@ def test_a_stream_can_be_cut_in_the_middle(stage: Stage, cut: int, deltas: int) 
 
 
 def test_a_run_cancelled_under_its_stream_says_so(stage: Stage) -> None:
-    """The message is incomplete and has what was whole; its step and the run are cancelled."""
+    """The message is incomplete and has what was told; its step and the run are cancelled."""
     parts = [{"type": "text", "text": "first"}, {"type": "text", "text": "one two three"}]
     script(stage, {"reply": parts})
     chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
@@ -255,7 +255,46 @@ def test_a_run_cancelled_under_its_stream_says_so(stage: Stage) -> None:
     rest = events(chunks)
     assert heads(rest) == ["run.cancelling", "message.incomplete", "run.step.cancelled", "run.cancelled", "done"]
     assert rest[1][1]["incomplete_details"] == {"reason": "run_cancelled"}
-    assert [part["text"]["value"] for part in stage.messages()[-1]["content"]] == ["first"]
+    assert [part["text"]["value"] for part in stage.messages()[-1]["content"]] == ["first", "one"]
+
+
+def test_a_message_that_breaks_off_has_what_was_told_of_it(stage: Stage) -> None:
+    """After each delta: of a text its annotations too, of a refusal its words; an image whole."""
+    note = {"type": "file_path", "text": "two", "start_index": 4, "end_index": 7, "file_path": {"file_id": "file-1"}}
+    text = {"type": "text", "text": {"value": "one two three", "annotations": [note]}}
+    image = {"type": "image_file", "image_file": {"file_id": "file-2"}}
+    heard = []
+    for taken in range(8):
+        script(stage, {"reply": [text, {"type": "refusal", "refusal": "I will"}, image]})
+        chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+        told = events(next(chunks) for _ in range(7 + taken))
+        stage.ask("POST", f"{stage.runs}/{told[0][1]['id']}/cancel")
+        heard.append(events(chunks)[1][1]["content"])
+    pieces = [("one", []), ("one ", []), ("one two", [note]), ("one two three", [note])]
+    texts: list[Any] = [{"type": "text", "text": {"value": value, "annotations": notes}} for value, notes in pieces]
+    refusals: list[Any] = [{"type": "refusal", "refusal": said} for said in ("I", "I will")]
+    assert heard == [
+        [],
+        *([one] for one in texts),
+        *([texts[-1], one] for one in refusals),
+        [texts[-1], refusals[-1], image],
+    ]
+
+
+@pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
+def test_a_stream_ends_where_its_run_waits(stage: Stage, progress: str) -> None:
+    """Also when the outputs are submitted before the client has taken the stream's end."""
+    stage.fake.runs.set({"progress": progress})
+    script(stage, {"call": [{"name": "f"}]}, {"reply": "Done."})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = [event(next(chunks)) for _ in range(8)]
+    assert told[-1][0] == "thread.run.requires_action"
+    submitted = stage.submit(told[-1][1])
+    stage.fake.clock.advance(1)
+    rest = events(chunks)
+    assert heads(rest) == ["done"]
+    stage.fake.clock.advance(1)
+    assert stage.poll(submitted)["status"] == "completed"
 
 
 def test_a_run_expires_under_its_stream(stage: Stage) -> None:
@@ -268,12 +307,34 @@ def test_a_run_expires_under_its_stream(stage: Stage) -> None:
     assert heads(events(chunks)) == ["run.step.expired", "run.expired", "done"]
 
 
+def test_a_stream_itself_lets_the_clock_count(stage: Stage) -> None:
+    """No other request is needed for a run to expire under it."""
+    script(stage, {"reply": "one two three"})
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(8))
+    assert told[-1][0] == "thread.message.delta"
+    stage.fake.clock.advance(600)
+    assert heads(events(chunks)) == ["message.incomplete", "run.step.expired", "run.expired", "done"]
+
+
 def test_a_reset_breaks_streams_off(stage: Stage) -> None:
     """There is no proper end to what is gone."""
     chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
     next(chunks)
     stage.fake.reset()
     assert list(chunks)[-1] == Cut()
+
+
+def test_a_stream_of_before_a_reset_leaves_the_next_run_alone(stage: Stage) -> None:
+    """Ids begin anew with a reset, so the next run bears the same one."""
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    told = events(next(chunks) for _ in range(2))
+    stage.fake.reset()
+    again = Stage(stage.fake)
+    run = again.run()
+    assert run["id"] == told[0][1]["id"]
+    assert list(chunks) == [Cut()]
+    assert again.poll(run)["status"] == "completed"
 
 
 def test_nothing_is_lost_when_nobody_takes_the_stream() -> None:
@@ -294,6 +355,18 @@ def test_at_once_means_also_when_the_client_of_a_stream_goes_away() -> None:
     assert hasattr(chunks, "close")
     chunks.close()
     assert stage.read(run)["status"] == "completed"
+
+
+@pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
+def test_a_stream_that_is_closed_before_its_first_chunk_is_over(progress: Any) -> None:
+    """The run moves on as if nobody had ever listened."""
+    stage = Stage(FakeAssistants(runs=progress))
+    chunks = stage.chunks(stage.runs, {"assistant_id": stage.assistant})
+    assert hasattr(chunks, "close")
+    chunks.close()
+    stage.fake.clock.advance(10)
+    (run,) = stage.ask("GET", stage.runs)["data"]
+    assert stage.poll(run)["status"] == "completed"
 
 
 def test_a_lone_surrogate_is_streamed_as_its_escape() -> None:

@@ -215,6 +215,31 @@ def test_a_refused_run_leaves_no_thread(stage: Stage) -> None:
     assert stage.fake.snapshot() == before
 
 
+def test_a_refused_run_leaves_no_vector_store(stage: Stage) -> None:
+    """Nothing at all."""
+    before = stage.fake.state
+    resources = {"file_search": {"vector_stores": [{"file_ids": ["file-1"]}]}}
+    body: dict[str, Any] = {"assistant_id": stage.assistant, "tool_resources": resources}
+    assert stage.refused("POST", "/threads/runs", body)[0] == 400
+    assert stage.fake.state == before
+    run = stage.ask("POST", "/threads/runs", {**body, "instructions": "Speak."})
+    assert list(run) == RUN_KEYS
+    (store,) = stage.fake.state["vector_stores"]
+    assert run["tool_resources"] == {"file_search": {"vector_store_ids": [store["id"]]}}
+
+
+@pytest.mark.parametrize("target", ["/threads/runs", "{runs}"])
+def test_an_assistant_id_without_its_prefix_is_refused(stage: Stage, target: str) -> None:
+    """Recorded; an id that a state brought in is taken as it is."""
+    thread: dict[str, Any] = {} if "{" in target else {"thread": {"messages": [{"role": "user", "content": "Hi"}]}}
+    target, body = target.format(runs=stage.runs), {"assistant_id": "wf_1", **thread}
+    error = stage.send("POST", target, body).json()["error"]
+    assert error["message"] == "Invalid 'assistant_id': 'wf_1'. Expected an ID that begins with 'asst'."
+    assert (error["param"], error["code"]) == ("assistant_id", "invalid_value")
+    stage.fake.load({"assistants": [{"id": "wf_1", "model": "gpt-4o"}]})
+    assert stage.ask("POST", target, body)["assistant_id"] == "wf_1"
+
+
 def test_a_run_without_anything_to_answer_is_refused(stage: Stage) -> None:
     """An assistant's words alone are nothing to answer; with code invalid_thread."""
     thread = stage.ask("POST", "/threads", {"messages": [{"role": "assistant", "content": "Hi"}]})["id"]
@@ -445,6 +470,34 @@ def test_a_run_that_moves_on_at_once_is_answered_as_queued() -> None:
     assert stage.fake.runs.progress == "immediate"
 
 
+def test_runs_on_their_way_follow_how_runs_move_on(stage: Stage) -> None:
+    """Whatever was set when they were created."""
+    run = stage.run()
+    stage.fake.runs = {"progress": "immediate"}
+    assert stage.read(run)["status"] == "completed"
+    stage.fake.script = {"default": [{"call": [{"name": "f"}]}]}
+    stage.fake.runs = {"progress": "read"}
+    run = stage.run()
+    stage.fake.runs = {"progress": "immediate"}
+    assert stage.refused("POST", stage.runs, {"assistant_id": stage.assistant})[1].endswith(f"{run['id']}.")
+    assert stage.read(run)["status"] == "requires_action"
+
+
+def test_a_snapshot_has_followed_the_clock(stage: Stage) -> None:
+    """Over HTTP too, and before it is set otherwise how runs move on."""
+    stage.fake.runs = {"progress": "clock"}
+    stage.run()
+    stage.fake.clock.advance(1)
+    assert stage.fake.snapshot()["runs"][0]["status"] == "in_progress"
+    stage.fake.clock.advance(1)
+    got = stage.fake.handle(Request.of("GET", "/_fake/state", {}, b""))
+    assert got.json()["runs"][0]["status"] == "completed"
+    run = stage.run()
+    stage.fake.clock.advance(2)
+    stage.fake.handle(Request.of("PUT", "/_fake/runs", {}, b'{"progress": "read"}'))
+    assert stage.read(run)["status"] == "completed"
+
+
 def test_listing_runs_is_reading_them(stage: Stage) -> None:
     """The active one goes on."""
     stage.run()
@@ -658,6 +711,45 @@ def test_a_run_that_was_taken_in_hand_is_not_moved_by_the_clock(stage: Stage) ->
     assert stage.read(run)["status"] == "queued"
 
 
+def test_a_run_without_its_thread_does_nothing_more(stage: Stage) -> None:
+    """A state may leave the thread out; what is left can be put back."""
+    stage.fake.runs = {"progress": "clock"}
+    stage.run()
+    stage.fake.state = {"runs": stage.fake.state["runs"]}
+    stage.fake.clock.advance(100)
+    stage.send("GET", "/assistants")
+    assert stage.fake.state["messages"] == []
+    stage.fake.state = stage.fake.state
+
+
+def test_a_run_that_comes_back_later_keeps_its_status(stage: Stage) -> None:
+    """Between the two states it was gone."""
+    run, saved = stage.run(), stage.fake.state
+    stage.fake.state = {}
+    stage.fake.state = saved
+    assert [stage.read(run)["status"] for _ in range(3)] == ["queued"] * 3
+
+
+def test_outputs_fill_only_what_looks_like_a_call(stage: Stage) -> None:
+    """A step from a state may have calls with any JSON for an id."""
+    calls: list[Any] = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    run = put_in(stage, status="requires_action", required_action={"submit_tool_outputs": {"tool_calls": calls}})
+    odd: list[Any] = [{"id": odd, "function": {"name": "f"}} for odd in ([], {}, None, "call_2")]
+    details = {"tool_calls": odd}
+    stage.fake.load({"run_steps": [{"id": "s", "run_id": "run_put", "status": "in_progress", "step_details": details}]})
+    body = {"tool_outputs": [{"tool_call_id": "call_1", "output": "sunny"}]}
+    stage.ask("POST", f"{stage.runs}/run_put/submit_tool_outputs", body)
+    assert stage.steps(run)[0]["step_details"] == details
+
+
+@given(st.dictionaries(st.sampled_from(RUN_KEYS), json_values | st.just(10**400)))
+def test_a_run_of_an_odd_assistant_is_a_run(fields: dict[str, Any]) -> None:
+    """A state may have brought in any JSON as what an assistant says of itself."""
+    stage = Stage()
+    stage.fake.load({"assistants": [{**fields, "id": "odd"}]})
+    assert stage.poll(stage.run(assistant_id="odd", additional_instructions="Be brief."))["status"] == "completed"
+
+
 def test_a_deleted_thread_takes_its_runs_along(stage: Stage) -> None:
     """With their steps; a stream that was open breaks off."""
     run = stage.poll(stage.run())
@@ -734,6 +826,46 @@ def test_a_script_comes_back_as_it_was_given(script: list[Any]) -> None:
 def said(stage: Stage) -> str:
     stage.poll(stage.run())
     return str(stage.messages()[-1]["content"][0]["text"]["value"])
+
+
+def test_a_script_is_a_copy_and_plain_json(stage: Stage) -> None:
+    """However it is given: what the caller changes later does not reach it, and what is no JSON is refused."""
+    found: dict[str, Any] = {"file_id": "file-1"}
+    stage.fake.script.set({"default": [{"search": {"results": [found]}}]})
+    stage.fake.script.when(lambda turn: turn.text == "again", [{"search": {"results": [found]}}])
+    found["score"] = 1.0
+    for said in ({}, {"additional_messages": [{"role": "user", "content": "again"}]}):
+        (step,) = stage.steps(stage.poll(stage.run(**said)))
+        assert step["step_details"]["tool_calls"][0]["file_search"]["results"] == [{"file_id": "file-1"}]
+    with pytest.raises(BadInput, match="not plain JSON"):
+        stage.fake.script.when(lambda _: True, [{"search": {"results": [{"score": {1}}]}}])
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"deeper": value}
+    return value
+
+
+def test_what_a_script_brings_fits_into_a_state(stage: Stage) -> None:
+    """However deep it is, or it is refused."""
+    with pytest.raises(BadInput, match="nested more than 400 levels"):
+        stage.fake.script = {"default": [{"search": {"results": [nested(396)]}}]}
+    stage.fake.script = {"default": [{"search": {"results": [nested(395)]}}]}
+    run = stage.poll(stage.run())
+    assert len(stage.steps(run)) == 1
+    saved = stage.fake.handle(Request.of("GET", "/_fake/state", {}, b"")).body
+    assert stage.fake.handle(Request.of("PUT", "/_fake/state", {}, saved)).status == 200
+
+
+def test_a_predicate_that_raises_leaves_no_run_behind(stage: Stage) -> None:
+    """One that nobody could move on would lock the thread."""
+    stage.fake.script.when(lambda turn: turn.messages[99] is None, [{"reply": "never"}])
+    with pytest.raises(IndexError):
+        stage.run()
+    stage.fake.script.clear()
+    assert stage.poll(stage.run())["status"] == "completed"
 
 
 def test_the_nearest_script_serves(stage: Stage) -> None:

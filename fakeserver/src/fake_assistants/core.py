@@ -11,8 +11,9 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
+from fake_assistants.kinds import RUNS
 from fake_assistants.ledger import Ledger
-from fake_assistants.plans import Plan, Progress
+from fake_assistants.plans import By, Plan, Progress
 from fake_assistants.profiles import OPENAI, Profile
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -36,7 +37,7 @@ class Core:
     script: Script = attrs.field(factory=Script)
     runs: Progress = attrs.field(factory=Progress)
     plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
-    settled_at: int | None = None  # the second up to which the plans have followed the clock
+    settled_at: tuple[int, By, int] | None = None  # second and progress up to which the plans have followed them
     loaded: World = attrs.field(factory=World)
     world: World = attrs.field()
     profile: Profile = OPENAI
@@ -58,6 +59,12 @@ class Core:
         state.refuse_strays()
         self.world = World()
         self.world.put_all(state)
+        self.plans = {key: plan for key, plan in self.plans.items() if self._stands(plan)}
+
+    def _stands(self, plan: Plan) -> bool:
+        """Whether the world still has the run as its plan has put it there, and its thread."""
+        thread_id, run_id = plan.key
+        return thread_id in self.world.thread_ids() and self.world.find(RUNS, run_id, thread_id) == plan.run
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""

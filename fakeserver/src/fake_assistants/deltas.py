@@ -62,6 +62,20 @@ def _note(index: int, note: Obj) -> Obj:
     return {"index": index, **note}
 
 
+def length(delta: Obj) -> int:
+    """How many characters of its part a delta tells."""
+    return len(delta["text"]["value"]) if delta["type"] == "text" else len(delta.get("refusal", ""))
+
+
+def head(part: Obj, characters: int) -> Obj:
+    """A part as far as it was told: its first characters, with the annotations that have ended there."""
+    if part["type"] == "text":
+        text = part["text"]
+        notes = [note for note in text["annotations"] if note["end_index"] <= characters]
+        return {**part, "text": {**text, "value": text["value"][:characters], "annotations": notes}}
+    return {**part, "refusal": part["refusal"][:characters]} if part["type"] == "refusal" else part
+
+
 def of_code(call: Obj, chunk: int | None) -> Iterator[Obj]:
     """The deltas of a code interpreter's call: an empty one, the input in pieces, each output."""
     head = {"index": 0, "type": "code_interpreter"}

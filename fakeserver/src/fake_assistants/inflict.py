@@ -50,7 +50,9 @@ def _spoiled(core: Core, request: Request, strike: Strike, reply: Reply) -> tupl
         return _broken(reply, do.after), f"drop {do.drop}"
     if do.truncate is not None:
         return _truncated(reply, do.truncate), "truncate"
-    rewritten = None if do.rewrite is None else _rewritten(core, request, do.rewrite, reply)
+    if do.rewrite is None:  # a delay alone
+        return reply, ""
+    rewritten = _rewritten(core, request, do.rewrite, reply)
     if rewritten is not None:
         return rewritten, f"rewrite {do.rewrite}"
     strike.take_back()

@@ -94,6 +94,8 @@ class Plan:
     shown: int = 1  # how often the present status was shown; the answer to the creation shows it once
     outputs: Mapping[str, str] = attrs.field(factory=dict)  # what was submitted, by call id
     message: Obj | None = None  # the message that is being written, as streams show it
+    part: Obj | None = None  # the part of it that is being told, and how many characters of that were
+    told: int = 0
     asked: int = 0  # tokens that the model is asked with
     prompt: int = 0  # tokens of all steps so far
     completion: int = 0

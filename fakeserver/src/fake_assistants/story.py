@@ -129,12 +129,19 @@ def _write(core: Core, plan: Plan, step: Step, follower: Steps) -> Iterator[Beat
 
 
 def _spoken(plan: Plan, parts: tuple[Obj, ...], chunk: int | None) -> Iterator[Event]:
-    """The deltas of a message. The plan's message holds the parts that are whole, for a cut or a cancellation."""
+    """The deltas of a message. The plan knows what was told, should the run end before the message does."""
     message = plan.message or {}
     for index, part in enumerate(parts):
+        plan.message = {**message, "content": list(parts[:index])}
+        plan.told = 0
         for delta in deltas.of_part(index, part, chunk):
+            plan.part, plan.told = part, plan.told + deltas.length(delta)
             yield Event("thread.message.delta", shapes.message_delta(message["id"], delta))
-        plan.message = {**message, "content": list(parts[: index + 1])}
+
+
+def _told_so_far(plan: Plan, message: Obj) -> list[Obj]:
+    """The parts of a message that is not over, the last as far as it was told."""
+    return [*message["content"], *([] if plan.part is None else [deltas.head(plan.part, plan.told)])]
 
 
 def _closed(core: Core, plan: Plan, parts: Iterable[Obj], reason: str | None) -> Event:
@@ -143,7 +150,7 @@ def _closed(core: Core, plan: Plan, parts: Iterable[Obj], reason: str | None) ->
     if reason is not None:
         ending = {"status": "incomplete", "incomplete_details": {"reason": reason}, "incomplete_at": plan.moment}
     message = {**(plan.message or {}), **ending, "content": list(parts)}
-    plan.message = None
+    plan.message = plan.part = None
     core.world.put(MESSAGES, shapes.written(message))
     return Event(f"thread.message.{message['status']}", message)
 
@@ -164,9 +171,7 @@ def _affordable(plan: Plan, parts: tuple[Obj, ...]) -> tuple[tuple[Obj, ...], bo
 
 
 def _first_words(part: Obj, left: int) -> Obj:
-    value = tokens.within(part["text"]["value"], left)
-    notes = [note for note in part["text"]["annotations"] if note["end_index"] <= len(value)]
-    return {**part, "text": {**part["text"], "value": value, "annotations": notes}}
+    return deltas.head(part, len(tokens.within(part["text"]["value"], left)))
 
 
 def _size(parts: Iterable[Obj]) -> int:
@@ -254,9 +259,11 @@ def _filled(step: Obj, outputs: Mapping[str, str]) -> Obj:
 
 
 def _with_output(call: Obj, outputs: Mapping[str, str]) -> Obj:
-    if not isinstance(call, dict) or not isinstance(call.get("function"), dict) or call.get("id") not in outputs:
+    if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
         return call
-    return {**call, "function": {**call["function"], "output": outputs[call["id"]]}}
+    call_id = call.get("id")
+    output = outputs.get(call_id) if isinstance(call_id, str) else None
+    return call if output is None else {**call, "function": {**call["function"], "output": output}}
 
 
 # --- ends ---------------------------------------------------------------------------------------------
@@ -290,7 +297,7 @@ def _cut_off(core: Core, plan: Plan, reason: str) -> Event:
 def _abandoned(core: Core, plan: Plan, status: str) -> Iterator[Beat]:
     """What was under way when the run ended: the message is incomplete, its step has the run's status (inferred)."""
     if plan.message is not None:
-        yield _closed(core, plan, plan.message["content"], f"run_{status}")
+        yield _closed(core, plan, _told_so_far(plan, plan.message), f"run_{status}")
     for step in _open_steps(core, plan):
         traces = {"cancelled_at": plan.moment} if status == "cancelled" else {}
         ended = {**step, "status": status, **traces}

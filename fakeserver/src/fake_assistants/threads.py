@@ -51,9 +51,11 @@ def modify(core: Core, call: Call) -> Obj:
 
 
 def delete(core: Core, call: Call) -> Obj:
-    """DELETE /threads/{thread_id}: its messages go with it."""
+    """DELETE /threads/{thread_id}: its messages go with it, and its runs with what is still to happen in them."""
     old = found(core, THREADS, call.ids["thread_id"])
     core.world.delete(THREADS, old["id"])
+    for key in [key for key in core.plans if key[0] == old["id"]]:
+        del core.plans[key]
     return {"id": old["id"], "object": "thread.deleted", "deleted": True}
 
 
