@@ -734,7 +734,7 @@ def test_outputs_fill_only_what_looks_like_a_call(stage: Stage) -> None:
     """A step from a state may have calls with any JSON for an id."""
     calls: list[Any] = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     run = put_in(stage, status="requires_action", required_action={"submit_tool_outputs": {"tool_calls": calls}})
-    odd: list[Any] = [{"id": odd, "function": {"name": "f"}} for odd in ([], {}, None, "call_2")]
+    odd: list[Any] = [{"id": one, "function": {"name": "f"}} for one in ([], {}, None, "call_2")]
     details = {"tool_calls": odd}
     stage.fake.load({"run_steps": [{"id": "s", "run_id": "run_put", "status": "in_progress", "step_details": details}]})
     body = {"tool_outputs": [{"tool_call_id": "call_1", "output": "sunny"}]}
