@@ -167,6 +167,19 @@ def test_a_search_has_one_delta(stage: Stage) -> None:
 INCLUDED = "step_details.tool_calls[*].file_search.results[*].content"
 
 
+def test_markers_that_overlap_lose_no_text(stage: Stage) -> None:
+    """Nor an annotation: each comes when its marker is over."""
+    spans = [(0, 5), (3, 7), (6, 8)]
+    notes = [
+        {"type": "x", "text": "abcdefghi"[start:end], "start_index": start, "end_index": end} for start, end in spans
+    ]
+    script(stage, {"reply": [{"type": "text", "text": {"value": "abcdefghi", "annotations": notes}}], "chunk": 9})
+    texts = [one["delta"]["content"][0]["text"] for one in data(stage.stream(), "message.delta")]
+    assert [text["value"] for text in texts] == ["abcde", "f", "gh", "i"]
+    told = [[note["index"] for note in text.get("annotations", ())] for text in texts]
+    assert told == [[0], [], [1, 2], []]
+
+
 def test_a_marker_comes_whole_with_its_annotation(stage: Stage) -> None:
     """With an index and an empty quote, which the message does not have."""
     marker = "【4:0†cake.txt】"

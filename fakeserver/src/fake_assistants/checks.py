@@ -143,6 +143,15 @@ class Together:
             raise refusals.too_many_items(_inside(path, list(arrays)[-1]), self.at_most, total)
 
 
+def typed(value: object, path: str) -> None:
+    """An object that says its type, whichever that is."""
+    if not isinstance(value, dict):
+        raise refusals.invalid_type(path, "an object", value)
+    if "type" not in value:
+        raise refusals.missing_parameter(_inside(path, "type"))
+    Text()(value["type"], _inside(path, "type"))
+
+
 @attrs.frozen
 class Tagged:
     """An object whose `type` says which shape it has; the shapes do not list `type` themselves."""

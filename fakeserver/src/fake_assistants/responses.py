@@ -39,7 +39,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(core, body)
     given = [_kept(core, item) for item in _input(body)]
-    items.refuse_twins(past, given)
+    items.refuse_twins({item["id"] for item in past}, given)
     context = [*past, *given]
     items.refuse_open_calls(context)
     output = _output(core, body, context)
@@ -54,8 +54,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     )
     settle = partial(_settle, core, core.world, exchange)
     if body.get("stream"):
-        chunks = _telling(response_events.chunks(opened, output, closed), settle)
-        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=chunks)
+        return _stream(core, response_events.chunks(opened, output, closed), settle)
     settle()
     return closed
 
@@ -145,9 +144,16 @@ def _output(core: Core, body: Obj, context: list[Obj]) -> outputs.Output:
 # --- what is kept -------------------------------------------------------------------------------------
 
 
+def _stream(core: Core, chunks: Iterator[Chunk], settle: Callable[[], None]) -> Reply:
+    telling = _telling(chunks, settle)
+    next(telling)
+    return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=telling)
+
+
 def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
     """The stream. Whether it is heard to its end or not, the model has answered."""
     try:
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         yield from chunks
     finally:
         settle()

@@ -8,6 +8,7 @@ a story to go on when its run has ended, or before the outputs that it waits for
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 
+import fake_assistants.allowance as allowance
 import fake_assistants.deltas as deltas
 import fake_assistants.lifecycle as lifecycle
 import fake_assistants.runshapes as shapes
@@ -112,7 +113,7 @@ def _paced(step: Step, events: Iterable[Event]) -> Iterator[Beat]:
 
 def _write(core: Core, plan: Plan, step: Step, follower: Steps) -> Iterator[Beat]:
     """A message. It is cut off at the run's limit of tokens, or when the run is to end incomplete just after it."""
-    parts, is_short = _affordable(plan, step.value)
+    parts, is_short = allowance.affordable(plan, step.value)
     reason = _shortened(follower) or ("max_tokens" if is_short else None)
     plan.message = shapes.message({"id": core.mint("msg_"), "created_at": plan.moment}, plan.run)
     opened = _opened(core, plan, "message_creation", {"message_creation": {"message_id": plan.message["id"]}})
@@ -123,7 +124,7 @@ def _write(core: Core, plan: Plan, step: Step, follower: Steps) -> Iterator[Beat
     if plan.is_heard:
         yield from _paced(step, _spoken(plan, parts, step.chunk))
     yield _closed(core, plan, parts, reason)
-    yield _completed(core, plan, opened, _size(parts))
+    yield _completed(core, plan, opened, allowance.size(parts))
     if is_short:
         yield _cut_off(core, plan, "max_completion_tokens")
 
@@ -153,30 +154,6 @@ def _closed(core: Core, plan: Plan, parts: Iterable[Obj], reason: str | None) ->
     plan.message = plan.part = None
     core.world.put(MESSAGES, shapes.written(message))
     return Event(f"thread.message.{message['status']}", message)
-
-
-def _affordable(plan: Plan, parts: tuple[Obj, ...]) -> tuple[tuple[Obj, ...], bool]:
-    """The parts that fit within the run's limit of completion tokens, and whether anything did not."""
-    limit = plan.run.get("max_completion_tokens")
-    if not isinstance(limit, int) or _size(parts) <= limit - plan.completion:
-        return parts, False
-    left, kept = max(0, limit - plan.completion), []
-    for part in parts:
-        if part["type"] == "text" and _size((part,)) > left:
-            kept.append(_first_words(part, left))
-            break
-        kept.append(part)
-        left -= _size((part,))
-    return tuple(kept), True
-
-
-def _first_words(part: Obj, left: int) -> Obj:
-    return deltas.head(part, len(tokens.within(part["text"]["value"], left)))
-
-
-def _size(parts: Iterable[Obj]) -> int:
-    """Tokens of the text in parts."""
-    return sum(tokens.count(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
 def _shortened(follower: Steps) -> str | None:

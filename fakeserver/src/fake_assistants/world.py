@@ -116,10 +116,12 @@ class World:
         return ids.draw(prefix, self._used.__contains__)
 
     def put_all(self, state: Staged) -> None:
-        """Merge a checked state by id."""
+        """Merge a checked state by id. A thread that was made up does not replace one that is here."""
+        known = state.made_up.intersection(self.thread_ids())
         for kind in KINDS.values():
             for parent, object_id, text in state.rows[kind.name]:
-                self._put(kind, parent, object_id, text)
+                if kind is not THREADS or object_id not in known:
+                    self._put(kind, parent, object_id, text)
 
     def snapshot(self) -> State:
         """The world as a state, in the order of insertion, the caller's own."""
