@@ -1,4 +1,4 @@
-"""The whole API at once, against a model of plain lists: every answer foretold, and the world compared after each rule."""
+"""The whole API at once, against a model of plain lists: every answer foretold, the world compared after each rule."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ DOINGS: list[dict[str, Any]] = [
     *({"drop": "before"}, {"drop": "mid-body"}, {"truncate": 7}, {"delay": 1}),
     *({"rewrite": "repeat-page"}, {"rewrite": "shift-page"}, {"rewrite": "lie-has-more"}),
 ]
-MATCHES = st.fixed_dictionaries(
+MATCHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "method": st.sampled_from(["GET", "POST"]),
@@ -62,7 +62,6 @@ class Whole(RuleBasedStateMachine):
         self.served = 0
         self.plan: list[dict[str, Any]] = []
         self.made = 0
-        self.doubtful: set[str] = set()  # runs that were taken in hand, or deleted: put back as they were, they go on
 
     @property
     def world(self) -> Objects:
@@ -176,15 +175,17 @@ class Whole(RuleBasedStateMachine):
 
     def said(self, thread: str, message: str, text: str, role: str = "user") -> None:
         content = [{"type": "text", "text": {"value": text, "annotations": []}}]
-        row = {"id": message, "role": role, "run_id": None, "content": content, "metadata": {}}
+        row: dict[str, Any] = {"id": message, "role": role, "run_id": None, "content": content, "metadata": {}}
         self.world.threads[thread].append(row)
 
     def a_thread(self, data: st.DataObject) -> str:
-        return data.draw(st.sampled_from([*self.world.threads, "thread_none"]), label="thread")
+        thread: str = data.draw(st.sampled_from([*self.world.threads, "thread_none"]), label="thread")
+        return thread
 
     def a_message(self, data: st.DataObject, thread: str) -> str:
         ids = [one["id"] for one in self.world.threads.get(thread, ())]
-        return data.draw(st.sampled_from([*ids, "msg_none"]), label="message")
+        message: str = data.draw(st.sampled_from([*ids, "msg_none"]), label="message")
+        return message
 
     @rule(data=st.data(), text=SAID, role=st.sampled_from(["user", "assistant"]))
     def new_message(self, data: st.DataObject, text: str, role: str) -> None:
@@ -521,7 +522,7 @@ class Whole(RuleBasedStateMachine):
         lasts=st.booleans(),
     )
     def faults_set(self, plan: list[Any], lasts: bool) -> None:
-        rules = [{"match": match if lasts else {"times": 1, **match}, "do": do} for match, do in plan]
+        rules: list[Any] = [{"match": match if lasts else {"times": 1, **match}, "do": do} for match, do in plan]
         self.control("PUT", "faults", rules)
         self.plan = [{"rule": one, "calls": 0, "struck": 0} for one in rules]
 
@@ -532,9 +533,13 @@ class Whole(RuleBasedStateMachine):
 
     @rule(when=st.sampled_from(["at", "after", "now"]), number=st.integers(0, 9), style=st.sampled_from(list(GONE)))
     def sun_sets(self, when: str, number: int, style: str) -> None:
-        plans = {"at": {"at": self.model.now + number}, "after": {"after_requests": number}, "now": {"now": True}}
+        plans: dict[str, Any] = {
+            "at": {"at": self.model.now + number},
+            "after": {"after_requests": number},
+            "now": {"now": True},
+        }
         self.control("PUT", "sunset", {**plans[when], "style": style})
-        kept = {"at": {"at": self.model.now + number}, "after": {"after": number}, "now": {"after": 0}}
+        kept: dict[str, Any] = {"at": {"at": self.model.now + number}, "after": {"after": number}, "now": {"after": 0}}
         self.sunset, self.served = {**kept[when], "style": style}, 0
 
     @rule()
@@ -551,7 +556,7 @@ class Whole(RuleBasedStateMachine):
         thread, calls = f"thread_{self.made}", [{"id": "call_1", "type": "function", "function": {"name": "f"}}]
         action = {"type": "submit_tool_outputs", "submit_tool_outputs": {"tool_calls": calls}}
         runs = [{"id": f"run_{self.made}_{place}", "status": status} for place, status in enumerate(statuses)]
-        state = {
+        state: dict[str, Any] = {
             "threads": [{"id": thread}],
             "messages": [
                 {"id": f"msg_{self.made}", "thread_id": thread, "role": "user", "content": [], "metadata": {}}
@@ -572,14 +577,12 @@ class Whole(RuleBasedStateMachine):
         self.void(self.world)
         self.model = Model(now=EPOCH, world=copy.deepcopy(self.loaded))
         self.plan, self.sunset, self.ledger = [], None, []
-        self.doubtful.clear()
 
     def void(self, world: Objects, but: Collection[Run] = ()) -> None:
         for runs in world.runs.values():
             for run in runs.values():
                 if run not in but:
                     run.is_void = True
-                    self.doubtful.add(run.id)
 
     @rule()
     def state_saved(self) -> None:
@@ -611,8 +614,6 @@ class Whole(RuleBasedStateMachine):
                     is_same = self.thread_of(self.world, thread) == self.thread_of(world, thread)
                     world.runs[thread][run.id] = current
                     went_on.append(current)
-                elif run.status in ACTIVE and run.id in self.doubtful:
-                    is_same = False
                 else:
                     is_same = True
                 if not is_same:
@@ -633,7 +634,6 @@ class Whole(RuleBasedStateMachine):
         row = next(one for one in self.fake.snapshot()["runs"] if one["id"] == run_id)
         self.control("PATCH", "state", {"runs": [{**row, "metadata": metadata}]})
         run.is_void = True
-        self.doubtful.add(run_id)
         self.world.runs[thread][run_id] = fresh = copy.deepcopy(run)
         fresh.metadata = metadata
 

@@ -49,7 +49,7 @@ FIELDS = [
     *("temperature", "top_p", "response_format", "max_completion_tokens", "chunking_strategy", "attachments"),
 ]
 CALLS = {"submit_tool_outputs": {"tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f"}}]}}
-likely = st.sampled_from(
+likely: st.SearchStrategy[Any] = st.sampled_from(
     [
         *(
             "",

@@ -60,6 +60,10 @@ class Core:
         state.refuse_strays()
         self.world = World()
         self.world.put_all(state)
+        self._forget_void_plans()
+
+    def _forget_void_plans(self) -> None:
+        """A run that a state changed is in somebody else's hand, also when it comes back as it was."""
         self.plans = {key: plan for key, plan in self.plans.items() if self.follows(plan)}
 
     def follows(self, plan: Plan) -> bool:
@@ -77,6 +81,7 @@ class Core:
         state = checked(given)
         state.refuse_strays(self.world.thread_ids())
         self.world.put_all(state)
+        self._forget_void_plans()
 
     def load(self, given: object) -> None:
         """Merge a state into the world and into what a reset goes back to. Raises BadInput."""
