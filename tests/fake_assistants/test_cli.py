@@ -100,6 +100,21 @@ def test_nobody_has_to_read_where_it_listens() -> None:
     assert (running.returncode, errors) == (0, "")
 
 
+def test_it_serves_without_any_stdout() -> None:
+    """As a daemon does, which closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "serve", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            with closing(connected(port, running)) as connection:
+                assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
+        finally:
+            running.terminate()
+        _, errors = running.communicate(timeout=10)
+    assert (running.returncode, errors) == (0, "")
+
+
 def connected(port: int, running: subprocess.Popen[str]) -> http.client.HTTPConnection:
     """A connection as soon as somebody listens; none when the process has ended."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
@@ -150,6 +165,7 @@ def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> 
         (["--colour", "red"], "--colour"),
         (["--sunset", "soon"], "neither epoch seconds nor an ISO date"),
         (["--sunset", "1", "--sunset-after", "1"], "not both"),
+        (["--sunset", "1000000000001"], "beyond the clock's last second"),
         (["--sunset-style", "loud"], "loud"),
         (["--demo", "many"], "20x50"),
         (["--api-key", "sk-1", "--api-key", ""], "--api-key"),
@@ -195,20 +211,36 @@ def test_a_bad_plan_of_faults_is_told_with_its_place(
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """So a script can tell it from a mistake. An address beyond loopback is warned of."""
+    """So a script can tell it from a mistake."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
         main(["serve", "--port", str(taken.getsockname()[1])])
     assert ended.value.code == 1
     assert "Address already in use" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", ".."])
-def test_an_address_beyond_loopback_is_warned_of(capsys: pytest.CaptureFixture[str], host: str) -> None:
-    """Before anything listens there; what is no address cannot be listened on."""
+@pytest.mark.parametrize("host", ["0.0.0.0", "..", "", "host.invalid"])
+def test_an_address_that_cannot_be_listened_on_is_one_line(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    """Nothing is said of other machines: nobody can reach what does not listen."""
     with socket.create_server(("0.0.0.0", 0)) as taken, pytest.raises(SystemExit) as ended:
         main(["serve", "--host", host, "--port", str(taken.getsockname()[1])])
-    assert ended.value.code == 1
-    assert f"warning: {host} can be reached from other machines" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert (ended.value.code, err.count("\n")) == (1, 1)
+    assert "cannot listen on" in err
+
+
+@pytest.mark.parametrize(
+    ("host", "warned"),
+    [("0.0.0.0", "fake-assistants: warning: 0.0.0.0 can be reached from other machines\n"), ("localhost", "")],
+)
+def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None:
+    """By what it stands for, not by its name."""
+    command = [*COMMAND, "serve", "--port", "0", "--host", host]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith(f"listening on http://{host}:")
+        running.terminate()
+        _, err = running.communicate(timeout=10)
+    assert (running.returncode, err) == (0, warned)
 
 
 def test_help_and_version() -> None:

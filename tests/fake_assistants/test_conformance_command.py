@@ -127,6 +127,8 @@ def test_the_list_asks_nobody(call: Call) -> None:
         ([], "give --base-url"),
         (["--base-url", "127.0.0.1:8000/v1"], "not of the form http://"),
         (["--base-url", "http:///v1"], "not of the form http://"),
+        (["--base-url", "http://127.0.0.1:1/v1?api-version=v1"], "not of the form http://"),
+        (["--base-url", "http://me:secret@127.0.0.1:1/v1"], "not of the form http://"),
         (["--base-url", "http://[::1/v1"], "not of the form http://"),
         (["--base-url", "http://127.0.0.1:99999/v1"], "not of the form http://"),
         (["--base-url", "http://127.0.0.1/v\u00e4"], "not of the form http://"),
@@ -155,6 +157,7 @@ def test_no_server_is_exit_code_3(call: Call, server: Server) -> None:
         code, out, err = call("--base-url", url)
         assert (code, out, err.count("\n")) == (3, "", 1)
         assert words in err
+        assert f": {url}: " in err
 
 
 def test_an_interrupt_is_130(call: Call, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,8 +242,9 @@ def test_a_stream_comes_in_chunks_and_a_break_is_a_cut(answer: bytes, came: list
 @pytest.mark.parametrize("answer", [b"", b"220 mail\r\n", HEAD + b"Content-Length: 9\r\n\r\nshort"])
 def test_what_is_no_answer_is_unreachable(answer: bytes) -> None:
     """Silence, another protocol, a body that is cut off; with the request that got it."""
-    with by_hand(answer) as port, pytest.raises(Unreachable, match="GET /x: "):
+    with by_hand(answer) as port, pytest.raises(Unreachable, match="GET /x: ") as caught:
         port.send(Request("GET", "/x"))
+    assert str(caught.value).isprintable()
 
 
 def test_what_cannot_be_sent_is_unreachable_too() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from fake_assistants import BadInput, Clock, Entry, FakeAssistants, Reply, Request, SunsetPlan
 from fake_assistants.ledger import KEPT
+from fake_assistants.masking import masked
 from fake_assistants.routes import OTHER_ROUTES
 
 Ask = Callable[..., Reply]
@@ -331,6 +332,39 @@ def test_what_looks_like_a_key_is_masked_without_a_header(ask: Ask, fake: FakeAs
         ("/v1/assistants/asst_1", (("after", "***"),)),
         ("/v1/threads", (("x", "***"),)),
     ]
+
+
+@pytest.mark.parametrize("header", ["authorization", "api-key"])
+@pytest.mark.parametrize("key", ["sk-proj-Ab_1-c-0123", "not-so-obvious-1"])
+@pytest.mark.parametrize(
+    ("method", "target", "body"),
+    [
+        ("GET", "/v1/threads/{}", ""),
+        ("GET", "/{}", ""),
+        ("GET", "/v1/assistants?order={}", ""),
+        ("POST", "/v1/threads", '{"{}": 1}'),
+        ("GET", "/_fake/{}", ""),
+        ("PUT", "/_fake/state", '{"{}": 1}'),
+    ],
+)
+def test_an_error_shows_keys_as_the_real_api_did(
+    fake: FakeAssistants, method: str, target: str, body: str, key: str, header: str
+) -> None:
+    """Whoever puts one where something else belongs finds no more than its ends in the answer."""
+    own = {"authorization": "Bearer sk-x", header: f"Bearer {key}" if header == "authorization" else key}
+    told = fake.handle(
+        Request.of(
+            method, target.replace("{}", key), {**own, "openai-beta": "assistants=v2"}, body.replace("{}", key).encode()
+        )
+    ).body.decode()
+    assert key not in told
+    assert masked(key) in told
+
+
+def test_an_error_tells_what_only_looks_like_a_key(ask: Ask) -> None:
+    """As the real API did."""
+    told = ask("GET", "/v1/threads/risk-assessment-document").json()["error"]["message"]
+    assert told == "Invalid 'thread_id': 'risk-assessment-document'. Expected an ID that begins with 'thread'."
 
 
 def test_bad_input_says_what_and_where() -> None:

@@ -244,6 +244,13 @@ def test_a_plan_is_a_list(fake: FakeAssistants, bad: Any) -> None:
     assert fake.handle(Request("PUT", "/_fake/faults", body=b"[")).status == 400
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_doubtful_path_is_refused_where_warnings_are_no_errors(fake: FakeAssistants) -> None:
+    """The same plan is good or bad everywhere, and a server prints nothing about it."""
+    with pytest.raises(BadInput, match=r"nested set at position 1 @ \$\[0\]\.match\.path"):
+        fake.faults = [{"match": {"path": "[[a]"}, "do": {"delay": 1}}]
+
+
 def test_what_is_not_json_is_no_plan(fake: FakeAssistants) -> None:
     """And the caller's later changes to a plan do not reach the fake."""
     with pytest.raises(BadInput, match="not plain JSON"):

@@ -186,6 +186,7 @@ def test_without_respx_it_says_what_to_install(pytester: pytest.Pytester) -> Non
         ["the fixture fake_assistants: mount() needs respx: pip install 'fake-assistants[[]respx[]]'"]
     )
     assert "Traceback" not in done.stdout.str()
+    assert "direct cause" not in done.stdout.str()
 
 
 # --- the marker ---------------------------------------------------------------------------------------
@@ -228,6 +229,10 @@ def test_it_is_shown_with_its_options(run: Run) -> None:
     [
         ("sede=3", "has no option 'sede'; it has: allow_unknown_routes, api_keys, clock,*seed, sunset*"),
         ("7", "takes options by name only, such as load=...; not 7"),
+        ("api_keys='sk-right'", "api_keys is a list of keys, not one string"),
+        ("runs='sometimes'", "unknown runs 'sometimes'; known are read, immediate, clock"),
+        ("sunset='2026-08-26'", "expected a SunsetPlan, such as SunsetPlan(after_requests=40), not '2026-08-26'"),
+        ("rpm='ten'", "*'str'*'int'*"),
         ("api_keys=['']", "an empty string in api_keys is no key: leave it out"),
         ("load={'threads': [{}]}", "expected a string @ $.threads[[]0[]].id"),
         ("load='no-such-file'", "*No such file or directory: *no-such-file'"),
@@ -239,6 +244,7 @@ def test_a_mistake_is_told_in_one_line(run: Run, options: str, words: str) -> No
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines([f"@pytest.mark.fake_assistants: {words}"])
     assert "pytest_plugin.py" not in done.stdout.str()
+    assert "During handling" not in done.stdout.str()
 
 
 # --- requests without a route -------------------------------------------------------------------------

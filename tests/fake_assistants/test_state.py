@@ -413,6 +413,7 @@ def test_a_state_file_is_loaded(fake: FakeAssistants, tmp_path: Path) -> None:
         (b'{"thread_id": "t", "message": {"id": "m"}}', "line 1", "same thread_id"),
         (b'{"thread_id": 1, "message": {"id": "m", "thread_id": 1}}', "line 1", "same thread_id"),
         (export_line("t", "m") + b"\n\n" + export_line("t", "m"), "line 3", "there twice"),
+        (export_line("t", "m") + b'\n{"thread_id"', "line 2", r"delimiter: column 13 \(char 12\) @ line 2"),
     ],
 )
 def test_a_bad_file_is_refused_with_its_place(fake: FakeAssistants, text: bytes, where: str, reason: str) -> None:

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import click
 import fake_assistants.faultplan as faultplan
 from fake_assistants import __version__
 from fake_assistants.badinput import BadInput
-from fake_assistants.clock import Clock
+from fake_assistants.clock import LIMIT, Clock
 from fake_assistants.demo import demo_world
 from fake_assistants.fake import FakeAssistants
 from fake_assistants.jsontext import MalformedJson, loads
@@ -48,12 +47,18 @@ def commands() -> None:
 
 def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
     """Epoch seconds, or an ISO date or date and time; without a zone it is UTC."""
-    if given is None or given.isdecimal():
-        return None if given is None else int(given)
+    if given is None:
+        return None
     try:
-        moment = datetime.fromisoformat(given)
+        second = int(given) if given.isdecimal() else _second(datetime.fromisoformat(given))
     except ValueError:
         raise click.BadParameter(f"{given!r} is neither epoch seconds nor an ISO date") from None
+    if second > LIMIT:
+        raise click.BadParameter(f"{given} is beyond the clock's last second, {LIMIT}")
+    return second
+
+
+def _second(moment: datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
@@ -144,7 +149,6 @@ def serve(
     if demo:
         fake.load(demo_world(*demo, seed=seed))
     _load(fake, files)
-    _warn(host)
     _serve(fake, host, port, latency_ms)
 
 
@@ -184,21 +188,15 @@ def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
             fake.load(path)
 
 
-def _warn(host: str) -> None:
-    try:
-        private = host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        private = False
-    if not private:
-        click.echo(f"{_NAME}: warning: {host} can be reached from other machines", err=True)
-
-
 def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int) -> None:
     from fake_assistants.skins.foreground import serve_until_told  # uvicorn is slow to import
 
+    def warn() -> None:
+        click.echo(f"{_NAME}: warning: {host} can be reached from other machines", err=True)
+
     try:
         app = fake.asgi(latency_ms=latency_ms)
-        serve_until_told(app, host=host, port=port, base_path=fake.profile.base_path)
+        serve_until_told(app, host=host, port=port, base_path=fake.profile.base_path, warn=warn)
     except OSError as error:
         raise _NotServed(f"cannot listen on {host}:{port}: {error.strerror}") from None
     except UnicodeError:

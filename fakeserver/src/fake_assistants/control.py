@@ -13,9 +13,10 @@ import fake_assistants.progress as progress
 from fake_assistants.badinput import BadInput
 from fake_assistants.clock import LIMIT
 from fake_assistants.core import Core
-from fake_assistants.envelope import Problem
+from fake_assistants.envelope import Problem, Refused
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import MalformedJson, dumps, loads
+from fake_assistants.masking import Mask
 from fake_assistants.profiles import anyones_key
 from fake_assistants.shelf import Obj
 from fake_assistants.sunset import STYLES, SunsetPlan
@@ -33,23 +34,30 @@ class _Order:
 
 def answer(core: Core, request: Request) -> Reply:
     """Answer a control request. Nothing is raised."""
+    try:
+        return _reply(200, _answer(core, request))
+    except Refused as refusal:
+        problem = Mask(request).shown(refusal.problem)
+        return _reply(problem.status, problem.body())
+
+
+def _answer(core: Core, request: Request) -> object:
     if core.worlds is not None and anyones_key(request):
-        return _problem(401, "This key is refused, so it has no world. Without a key the common world is meant.")
+        raise _refused(401, "This key is refused, so it has no world. Without a key the common world is meant.")
     routes = CONTROLS.get(request.path)
     if routes is None:
-        return _problem(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
+        raise _refused(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
     if request.method not in routes:
         allowed = ", ".join(routes)
-        return _problem(405, f"{request.path} takes {allowed}, not {request.method}")
+        raise _refused(405, f"{request.path} takes {allowed}, not {request.method}")
     try:
-        return _reply(200, routes[request.method](_Order(core, request.body)))
+        return routes[request.method](_Order(core, request.body))
     except BadInput as error:
-        return _problem(400, str(error), param=error.where)
+        raise _refused(400, str(error), error.where) from None
 
 
-def _problem(status: int, message: str, param: str | None = None) -> Reply:
-    problem = Problem(status, message, param)
-    return Reply(status, (("content-type", "application/json"),), problem.body())
+def _refused(status: int, message: str, param: str | None = None) -> Refused:
+    return Refused(Problem(status, message, param))
 
 
 def _reply(status: int, value: object) -> Reply:

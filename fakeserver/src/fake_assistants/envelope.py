@@ -27,7 +27,7 @@ class Problem:
 
 
 class Refused(Exception):
-    """A request is answered with a problem. Raised anywhere below the gate, caught by the gate alone."""
+    """A request is answered with a problem. Raised below the gate or the control calls, and caught there."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)

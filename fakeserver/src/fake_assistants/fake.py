@@ -20,7 +20,7 @@ from fake_assistants.exchange import Reply, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
-from fake_assistants.plans import By, Progress
+from fake_assistants.plans import WAYS, By, Progress
 from fake_assistants.profiles import PROFILES, Profile, anyones_key
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -44,8 +44,9 @@ class FakeAssistants:
     and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
     without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
     `rpm` limits the requests of each key a minute. `profile` is whose API is spoken: "openai" or "foundry". With
-    `worlds_by_key` every key has a world of its own, see `world()`. Raises ValueError for an empty string in
-    `api_keys`, an unknown profile, an `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
+    `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
+    "immediate" or "clock". Raises ValueError for what is none of these, such as an empty string in `api_keys` or an
+    `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
     """
 
     def __init__(
@@ -63,20 +64,18 @@ class FakeAssistants:
         worlds_by_key: bool = False,
         runs: By = "read",
     ) -> None:
-        time, keys = clock or Clock(), frozenset(api_keys)
-        if "" in keys:
-            raise ValueError("an empty string in api_keys is no key: leave it out")
+        time = clock or Clock()
         self._core = Core(
             clock=time,
             ids=ids or IdSource(seed),
             sunset=Sunset(time, sunset),
-            api_keys=keys,
+            api_keys=_keys(api_keys),
             messages_per_thread=messages_per_thread,
             faults=Faults(seed, list(faults)),
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
             worlds=Worlds(self._born) if worlds_by_key else None,
-            runs=Progress(progress=runs),
+            runs=_progress(runs),
         )
         self._lock = new_lock()
 
@@ -258,6 +257,21 @@ class FakeAssistants:
         from fake_assistants.skins.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
+
+
+def _keys(given: Iterable[str]) -> frozenset[str]:
+    if isinstance(given, str):
+        raise ValueError("api_keys is a list of keys, not one string")
+    keys = frozenset(given)
+    if "" in keys:
+        raise ValueError("an empty string in api_keys is no key: leave it out")
+    return keys
+
+
+def _progress(way: By) -> Progress:
+    if way not in WAYS:
+        raise ValueError(f"unknown runs {way!r}; known are {', '.join(WAYS)}")
+    return Progress(progress=way)
 
 
 def _profile(name: str) -> Profile:

@@ -17,6 +17,7 @@ whole fake.
 """
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -124,9 +125,12 @@ def _method(fields: Obj, key: str, where: str) -> str:
 
 
 def _path(fields: Obj, key: str, where: str) -> re.Pattern[str]:
+    text = _text(fields, key, where)
     try:
-        return re.compile(_text(fields, key, where))
-    except (re.error, OverflowError, RecursionError, Warning) as error:  # Python warns of doubtful sets
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Python warns of doubtful sets
+            return re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning) as error:
         raise BadInput(f"not a regular expression: {error}", f"{where}.{key}") from None
 
 

@@ -16,6 +16,7 @@ from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
+from fake_assistants.masking import Mask
 from fake_assistants.refusals.failures import rate_limited
 from fake_assistants.refusals.ids import malformed_id
 from fake_assistants.routes import PATH_IDS, Answer, is_assistants, match
@@ -46,7 +47,7 @@ def _answer(core: Core, request: Request) -> Reply:
         progress.settle(core)
         return _reply(core, route.handler(core, Call(request, route.ids)))
     except Refused as refusal:
-        reply = _refusal(core, refusal.problem)
+        reply = _refusal(core, Mask(request).shown(refusal.problem))
         return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
 
 

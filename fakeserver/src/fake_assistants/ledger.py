@@ -62,7 +62,7 @@ class Ledger:
         """Write a request down, with everything that could be a key masked."""
         mask = Mask(request)
         path, query = mask.text(request.path), mask.query(request.query)
-        self._entries.append(Entry(request.method, path, query, status, fault, unrouted))
+        self._entries.append(Entry(mask.text(request.method), path, query, status, fault, unrouted))
 
     def clear(self) -> None:
         """Forget every entry."""

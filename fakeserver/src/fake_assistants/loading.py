@@ -73,7 +73,8 @@ def _message(line: bytes, where: str) -> Obj:
     try:
         row = loads(line, levels=OBJECT_LEVELS + 1)  # the message stands in its line
     except MalformedJson as error:
-        raise BadInput(f"not JSON: {error}", where) from None
+        reason = str(error).replace("line 1 column", "column")  # it knows this line alone
+        raise BadInput(f"not JSON: {reason}", where) from None
     if not isinstance(row, dict):
         raise BadInput("expected an object", where)
     if "message" not in row:

@@ -3,6 +3,9 @@
 import re
 from functools import lru_cache
 
+import attrs
+
+from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Pairs, Request
 
 _MASK = "***"
@@ -23,9 +26,10 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
 
 
-# What looks like a key: after a letter or digit only when it is long, so that "task-list" stays.
+# What looks like a key; and what may be one, after a letter or digit only when it is long, so that "task-list" stays.
 _SK, _REST = _spelled("sk-"), r"(?:[\w-]|%[0-9a-fA-F]{2})"
-_LOOKS = rf"{_EDGE}{_SK}{_REST}+|{_SK}{_REST}{{16,}}"
+_LOOKS = rf"{_EDGE}{_SK}{_REST}+"
+_MAY_BE = rf"{_SK}{_REST}{{16,}}"
 
 # A shorter key than this is masked only where it stands alone: "a" must not tear "assistants" apart.
 _LONG = 8
@@ -57,15 +61,23 @@ class Mask:
     """What hides the secrets of one request."""
 
     def __init__(self, request: Request) -> None:
-        self._secrets = re.compile("|".join([*_own(request), _LOOKS]))
+        self._keys = "|".join([*_own(request), _LOOKS])
 
     def text(self, text: str) -> str:
         """A text without secrets."""
-        return self._secrets.sub(_MASK, text)
+        return re.sub(f"{self._keys}|{_MAY_BE}", _MASK, text)
+
+    def shown(self, problem: Problem) -> Problem:
+        """A problem that shows keys as the real API did. What only may be one stays: an answer tells what was asked."""
+        param = None if problem.param is None else self._shown(problem.param)
+        return attrs.evolve(problem, message=self._shown(problem.message), param=param)
 
     def query(self, query: Pairs) -> Pairs:
         """Names and values without secrets; a name that promises one has its value hidden whole."""
         return tuple((self.text(name), self._value(name, value)) for name, value in query)
+
+    def _shown(self, text: str) -> str:
+        return re.sub(self._keys, lambda key: masked(key[0]), text)
 
     def _value(self, name: str, value: str) -> str:
         return _MASK if name.lower() in _SECRET_NAMES else self.text(value)

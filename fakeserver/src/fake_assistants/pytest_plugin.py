@@ -9,7 +9,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import pytest
@@ -71,7 +71,7 @@ def _mount(fake: FakeAssistants) -> Any:
     try:
         return fake.mount()
     except ImportError as error:
-        pytest.fail(f"the fixture fake_assistants: {error}", pytrace=False)
+        raise _failure(f"the fixture fake_assistants: {error}") from None
 
 
 def _set_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +137,10 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for mark in node.iter_markers(_MARK):
         if mark.args:
-            _refuse(f"takes options by name only, such as load=...; not {mark.args[0]!r}")
+            raise _refused(f"takes options by name only, such as load=...; not {mark.args[0]!r}")
         for name in mark.kwargs:
             if name not in _options():
-                _refuse(f"has no option {name!r}; it has: {', '.join(_options())}")
+                raise _refused(f"has no option {name!r}; it has: {', '.join(_options())}")
         options = {**mark.kwargs, **options}
     return options
 
@@ -153,10 +153,15 @@ def _made(root: Path, options: Mapping[str, Any]) -> FakeAssistants:
         fake.reset()  # a mark is made once for many tests: the clock and the ids that it holds start again
         if source is not None:
             fake.load(root / source if isinstance(source, str | os.PathLike) else source)
-    except (ValueError, OSError) as error:
-        _refuse(str(error))
+    except (TypeError, ValueError, OSError) as error:
+        raise _refused(str(error)) from None
     return fake
 
 
-def _refuse(reason: str) -> NoReturn:
-    pytest.fail(f"{_MARKED}: {reason}", pytrace=False)
+def _refused(reason: str) -> BaseException:
+    return _failure(f"{_MARKED}: {reason}")
+
+
+def _failure(text: str) -> BaseException:
+    """To be raised `from None`: what it came from would be told beside it, in the same words."""
+    return pytest.fail.Exception(text, pytrace=False)

@@ -28,9 +28,11 @@ class SunsetPlan:
 
 
 class Sunset:
-    """The sunset of one fake: set it, lift it, ask whether it has fallen."""
+    """The sunset of one fake: set it, lift it, ask whether it has fallen. Raises ValueError for what is no plan."""
 
     def __init__(self, clock: Clock, plan: SunsetPlan | None = None) -> None:
+        if plan is not None and not isinstance(plan, SunsetPlan):
+            raise ValueError(f"expected a SunsetPlan, such as SunsetPlan(after_requests=40), not {plan!r}")
         self._clock = clock
         self._first = plan
         self.restart()

@@ -45,7 +45,9 @@ def _address(_: click.Context, __: click.Parameter, given: str | None) -> str | 
         return None
     try:
         parts = urlsplit(given)
+        # What stands before or behind host and path would not be sent.
         fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        fits = fits and not (parts.query or parts.fragment or "@" in parts.netloc)
     except ValueError:
         fits = False
     if not fits or not given.isascii() or not given.isprintable():
@@ -109,7 +111,7 @@ def _results(
     try:
         return run(port.send, only=names, setting=setting, control=control, told=told)
     except (NotTheApi, Unreachable) as error:
-        raise _NoServer(str(error)) from None
+        raise _NoServer(f"{port.base_url}: {error}") from None
 
 
 # --- what is printed ------------------------------------------------------------------------------------

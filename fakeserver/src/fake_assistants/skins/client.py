@@ -22,6 +22,7 @@ class HttpPort:
     """Asks the server of a base URL such as `http://127.0.0.1:8000/v1`. `timeout` is in seconds, of each wait."""
 
     def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
+        self.base_url = base_url
         parts = urlsplit(base_url)
         self._is_tls = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port
@@ -34,13 +35,19 @@ class HttpPort:
             return _reply(connection, request)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
-            raise Unreachable(f"{request.method} {request.path}: {error or type(error).__name__}") from None
+            raise Unreachable(f"{request.method} {request.path}: {_told(error)}") from None
 
     def _connection(self) -> _Connection:
         if self._is_tls:
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=context)
         return _Connection(self._host, self._port, timeout=self._timeout)
+
+
+def _told(error: Exception) -> str:
+    """In one line: a server that speaks something else is quoted in the error, control characters and all."""
+    text = str(error) or type(error).__name__
+    return text if text.isprintable() else repr(text)
 
 
 def _reply(connection: _Connection, request: Request) -> Reply:

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
@@ -36,20 +37,29 @@ class Told:
                 is_told = True
 
 
-def serve_until_told(app: AsgiApp, *, host: str, port: int, base_path: str = "/v1") -> None:
-    """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError."""
+def serve_until_told(
+    app: AsgiApp, *, host: str, port: int, base_path: str = "/v1", warn: Callable[[], None] | None = None
+) -> None:
+    """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError when it cannot listen.
+
+    `warn` is called before that is said, when other machines can reach the address.
+    """
     told = Told()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told.tell)
     with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
+        if warn and not server.is_private:
+            warn()
         _say(f"listening on {server.base_url}\n")
         told.wait()
 
 
 def _say(line: str) -> None:
-    """Write to stdout at once. Where nobody reads it any more, whatever comes later goes nowhere."""
+    """Write to stdout at once, if there is one. Where that fails, whatever comes later goes nowhere."""
+    if sys.stdout is None:  # closed before Python began, as daemons do
+        return
     try:
         sys.stdout.write(line)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from threading import Event, Thread
 from typing import Any
 
@@ -25,6 +26,7 @@ class Server:
     host: str
     port: int
     base_path: str = "/v1"
+    is_private: bool = True  # no other machine can reach it
 
     @property
     def url(self) -> str:
@@ -100,7 +102,8 @@ def serving(
     thread.start()
     server.settled.wait()
     try:
-        yield Server(host, listener.getsockname()[1], base_path)
+        address, bound_to = listener.getsockname()[:2]
+        yield Server(host, bound_to, base_path, ip_address(address).is_loopback)
     finally:
         server.should_exit = True
         thread.join(patience)
