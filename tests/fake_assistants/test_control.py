@@ -9,7 +9,8 @@ import pytest
 
 from fake_assistants import BadInput, Clock, Entry, FakeAssistants, Reply, Request, SunsetPlan
 from fake_assistants.ledger import KEPT
-from fake_assistants.refusals import masked
+from fake_assistants.masking import masked
+from fake_assistants.routes import OTHER_ROUTES
 
 Ask = Callable[..., Reply]
 NOW = 1774963200
@@ -220,6 +221,21 @@ def test_after_the_sunset_all_below_is_silent(
     assert ask(method, path, b"", {}).status == 401
     for beside in ("/v1/threadsy", "/v1", "/threads", "/v1/assistant"):
         assert b"Invalid URL" in ask(method, beside).body
+
+
+@pytest.mark.parametrize("style", ["gone", "not-found"])
+@pytest.mark.parametrize(
+    ("method", "path"), [(method, path) for path, methods in OTHER_ROUTES.items() for method in methods]
+)
+def test_the_sunset_spares_every_other_route(style: Any, method: str, path: str) -> None:
+    """Each answers after it, without a beta header, what it would have answered before."""
+    before, after = FakeAssistants(), FakeAssistants()
+    after.sunset.now(style=style)
+    asked = Request(method, path, headers={"Authorization": "Bearer sk-test"})
+    expected, told = before.handle(asked), after.handle(asked)
+    assert (told.status, told.headers, told.body) == (expected.status, expected.headers, expected.body)
+    assert told.body
+    assert b"OpenAI-Beta" not in told.body
 
 
 def test_a_reset_goes_back_to_the_first_sunset() -> None:

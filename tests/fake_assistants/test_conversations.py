@@ -134,6 +134,18 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"status": "completed", "call_id": "c", "output": [{"type": "input_text", "text": "x"}]},
     ),
     ({"type": "reasoning", "id": "rs_1", "summary": []}, {"id": "rs_1", "type": "reasoning", "summary": []}),
+    (
+        {"role": "assistant", "content": [], "phase": "final_answer", "id": None},
+        {"type": "message", "status": "completed", "content": [], "role": "assistant", "phase": "final_answer"},
+    ),
+    (
+        {"type": "function_call", "status": "incomplete", "call_id": "c", "name": "f", "arguments": "{", "async": True},
+        {"status": "incomplete", "arguments": "{", "call_id": "c", "name": "f", "async": True},
+    ),
+    (
+        {"type": "function_call_output", "status": "in_progress", "call_id": "c", "output": "", "caller": None},
+        {"type": "function_call_output", "status": "in_progress", "call_id": "c", "output": ""},
+    ),
 ]
 
 
@@ -143,6 +155,16 @@ def test_an_item_is_kept_in_its_full_shape(ask: Ask, given_item: dict[str, Any],
     path = conversation(ask, given_item)
     [item] = ask("GET", f"{path}/items").json()["data"]
     assert {key: item[key] for key in kept} == kept
+    assert not given_item.keys() - item.keys() - {"caller"}  # a null says nothing
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("reasoning", "rs_0"), ("code_interpreter_call", "ci_0"), ("mcp_call", "msg_0")]
+)
+def test_an_item_gets_an_id_of_its_type(ask: Ask, kind: str, prefix: str) -> None:
+    """Where the prefix is known."""
+    [item] = ask("GET", f"{conversation(ask, {'type': kind})}/items").json()["data"]
+    assert (item["id"][:4], len(item["id"].partition("_")[2])) == (prefix[:4], 50)
 
 
 SPEAKERS = "Supported values are: 'assistant', 'system', 'developer', and 'user'."

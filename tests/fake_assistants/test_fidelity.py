@@ -1,17 +1,21 @@
 """docs/fidelity.md is held by the code: what it names is there, and what is there it names."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import attrs
 import pytest
 
 import fake_assistants.refusals as refusals
 from fake_assistants.control import CONTROLS
+from fake_assistants.envelope import Problem, Refused
 from fake_assistants.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +30,9 @@ IN_DOCSTRINGS = re.compile(r"\b(recorded|quoted|documented|sdk|inferred|fake's o
 
 CALL = re.compile(r"[A-Z]+ /\S+")
 
+# The refusals that a row is about stand at its end.
+AT_THE_END = re.compile(r"(?:, `\w+`)+$")
+
 
 @attrs.frozen
 class Row:
@@ -36,8 +43,12 @@ class Row:
     tests: list[str]
 
     @property
-    def names(self) -> list[str]:
-        return re.findall("`([^`]+)`", self.behaviour)
+    def calls(self) -> list[str]:
+        return [name for name in re.findall("`([^`]+)`", self.behaviour) if CALL.fullmatch(name)]
+
+    @property
+    def refusals(self) -> list[str]:
+        return re.findall(r"\w+", "".join(AT_THE_END.findall(self.behaviour)))
 
 
 def cells(line: str) -> list[str]:
@@ -56,10 +67,15 @@ def rows() -> Iterator[Row]:
 
 ROWS = list(rows())
 
-REFUSALS = [
+AREAS = [
+    importlib.import_module(f"{refusals.__name__}.{area.name}") for area in pkgutil.iter_modules(refusals.__path__)
+]
+
+REFUSALS: list[Callable[..., Any]] = [
     function
-    for name, function in inspect.getmembers(refusals, inspect.isfunction)
-    if function.__module__ == refusals.__name__ and not name.startswith("_")
+    for area in AREAS
+    for name, function in inspect.getmembers(area, inspect.isfunction)
+    if function.__module__ == area.__name__ and not name.startswith("_")
 ]
 
 
@@ -105,18 +121,29 @@ def test_no_behaviour_stands_twice() -> None:
 def test_every_route_and_control_call_is_named() -> None:
     """And none that does not exist."""
     there = {f"{method} {path}" for table in (ROUTES, CONTROLS) for path in table for method in table[path]}
-    named = {name for row in ROWS for name in row.names if CALL.fullmatch(name)}
+    named = {name for row in ROWS for name in row.calls}
     assert {"without a row": sorted(there - named), "not there": sorted(named - there)} == {
         "without a row": [],
         "not there": [],
     }
 
 
+def test_only_refusals_stand_among_the_refusals() -> None:
+    """Whatever else they need stands elsewhere; and no name stands for two of them."""
+    assert len(AREAS) > 1
+    assert [one.__name__ for one in REFUSALS if get_type_hints(one)["return"] not in (Refused, Problem)] == []
+    assert len({one.__name__ for one in REFUSALS}) == len(REFUSALS)
+
+
+def test_every_refusal_that_a_row_ends_with_exists() -> None:
+    """One that is gone, or has another name, may not live on in the document."""
+    assert {name for row in ROWS for name in row.refusals} - {one.__name__ for one in REFUSALS} == set()
+
+
 @pytest.mark.parametrize("function", REFUSALS, ids=lambda function: function.__name__)
-def test_a_refusal_and_its_rows_know_the_same_evidence(function: object) -> None:
+def test_a_refusal_and_its_rows_know_the_same_evidence(function: Callable[..., Any]) -> None:
     """Its docstring says recorded, quoted, documented, SDK, inferred or the fake's own: its rows say as much."""
-    docstring, name = inspect.getdoc(function) or "", getattr(function, "__name__", "")
-    said = {SPELLED.get(word.lower(), word.lower()) for word in IN_DOCSTRINGS.findall(docstring)}
-    rows = [row for row in ROWS if name in row.names]
-    assert rows, f"{name} has no row in docs/fidelity.md"
+    said = {SPELLED.get(word.lower(), word.lower()) for word in IN_DOCSTRINGS.findall(inspect.getdoc(function) or "")}
+    rows = [row for row in ROWS if function.__name__ in row.refusals]
+    assert rows, f"{function.__name__} has no row in docs/fidelity.md"
     assert {word for row in rows for word in row.evidence} == said

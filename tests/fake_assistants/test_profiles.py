@@ -71,8 +71,9 @@ def test_it_answers_as_openai_does_but_for_the_path(asked: list[Any], name: str)
         wanted = ask(one, method, f"/v1{target}", body, **beta)
         reply = ask(other, method, f"{base}{target}{mark}api-version=v1", body)
         text = wanted.body.replace(f"{method} /v1".encode(), f"{method} {base}".encode())
-        assert (reply.status, reply.body) == (
+        assert (reply.status, reply.headers, reply.body) == (
             wanted.status,
+            wanted.headers,
             text.replace(b"on /v1", f"on {base}".encode()),
         )
     assert one.state == other.state

@@ -1,5 +1,6 @@
 """The limit of requests a minute, by the fake's clock, for each key."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -94,6 +95,21 @@ def test_a_refusal_has_the_real_words_and_headers() -> None:
     assert [(entry.status, entry.fault) for entry in fake.requests][-1] == (429, None)
     time.now += 20
     assert [ask(fake).status for _ in range(2)] == [200, 429]
+
+
+def test_no_route_tells_of_limits_beforehand() -> None:
+    """Neither where the real one never did, nor on responses and chat, where it did."""
+    fake, _ = limited(3)
+    model = {"model": "m", "input": "x"}
+    body: Any
+    for path, body in (
+        ("/v1/conversations", {}),
+        ("/v1/responses", model),
+        ("/v1/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "x"}]}),
+    ):
+        reply = fake.handle(Request("POST", path, (), {"Authorization": "Bearer k"}, json.dumps(body).encode()))
+        assert reply.status == 200
+        assert not [name for name, _ in reply.headers if "ratelimit" in name]
 
 
 def test_each_key_has_its_own_bucket_and_a_reset_fills_them() -> None:

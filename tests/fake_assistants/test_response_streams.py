@@ -215,6 +215,13 @@ def test_a_cut_beyond_the_last_delta_comes_after_it(fake: FakeAssistants) -> Non
     assert read(chunks[-2])["type"] == "response.output_item.done"
 
 
+def test_what_nobody_heard_begin_is_kept(fake: FakeAssistants) -> None:
+    """A client may go away before the first byte."""
+    chunks: Any = stream(fake).chunks
+    chunks.close()
+    assert [response["status"] for response in fake.state["responses"]] == ["completed"]
+
+
 def test_what_nobody_heard_to_the_end_is_kept(fake: FakeAssistants) -> None:
     """A client that goes away does not stop the model; before its end a response is not there."""
     reply = stream(fake)

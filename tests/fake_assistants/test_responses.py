@@ -186,6 +186,23 @@ def test_a_previous_response_is_read_with_all_before_it(ask: Ask) -> None:
     assert (third["previous_response_id"], said(third)) == (second["id"], [message("two")])
 
 
+def test_what_was_said_elsewhere_keeps_its_ids(fake: FakeAssistants, ask: Ask) -> None:
+    """Those within a response that was loaded are not given out again, also where the ids begin anew."""
+    fake.script.set({"default": [{"call": [{"name": "weather"}]}, {"reply": "Wait."}]})
+    before = respond(ask)
+    fake.load(fake.snapshot())
+    fake.reset()
+    fake.script.set({"default": [{"call": [{"name": "weather"}]}, {"reply": "Wait."}]})
+    after = respond(ask)
+    ids = [item[key] for made in (before, after) for item in made["output"] for key in ("id", "call_id") if key in item]
+    assert len(ids) == len(set(ids)) == 6
+    fake.script.clear()
+    fake.reset()
+    said = before["output"][0]
+    answer = {"type": "function_call_output", "call_id": said["call_id"], "output": "sunny"}
+    assert respond(ask, input=[answer], previous_response_id=before["id"])["status"] == "completed"
+
+
 def test_a_function_is_called_and_its_output_read(fake: FakeAssistants, ask: Ask) -> None:
     """The call in the recorded shape; its output in a later request, by either way of going on."""
     fake.script = {"responses": [[{"call": [CALL, {"name": "time"}]}], [{"reply": "Rain."}]]}

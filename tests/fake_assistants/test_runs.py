@@ -56,6 +56,44 @@ def test_a_run_is_queued_then_works_then_is_completed(stage: Stage) -> None:
     assert stage.read(made) == done
 
 
+def test_a_run_in_full(stage: Stage) -> None:
+    """The recorded run, down to its nulls: no instructions, no usage as long as it has not ended."""
+    stage.fake.clock.set(now=1_000)
+    made = stage.run()
+    unset: dict[str, Any] = dict.fromkeys(RUN_KEYS)
+    assert made == {
+        **unset,
+        "id": made["id"],
+        "object": "thread.run",
+        "created_at": 1_000,
+        "assistant_id": stage.assistant,
+        "thread_id": stage.thread,
+        "status": "queued",
+        "expires_at": 1_600,
+        "model": "gpt-4o-mini",
+        "tools": [],
+        "tool_resources": {},
+        "metadata": {},
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "truncation_strategy": {"type": "auto", "last_messages": None},
+        "response_format": "auto",
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+    }
+    assert stage.read(made)["usage"] is None
+
+
+def test_usage_is_spelt_as_recorded(stage: Stage) -> None:
+    """`prompt_token_details` in the singular, `completion_tokens_details` not."""
+    usage = stage.poll(stage.run())["usage"]
+    assert list(usage.items())[2:] == [
+        ("total_tokens", usage["prompt_tokens"] + usage["completion_tokens"]),
+        ("prompt_token_details", {"cached_tokens": 0}),
+        ("completion_tokens_details", {"reasoning_tokens": 0}),
+    ]
+
+
 def test_the_answer_echoes_the_user(stage: Stage) -> None:
     """One message and one step, linked, in the recorded shapes; none before the run works."""
     run = stage.run()
@@ -68,6 +106,7 @@ def test_the_answer_echoes_the_user(stage: Stage) -> None:
     assert answer["content"] == question["content"]
     assert (answer["run_id"], answer["assistant_id"], answer["role"]) == (run["id"], stage.assistant, "assistant")
     assert (step["status"], step["expires_at"], step["usage"]) == ("completed", None, run["usage"])
+    assert step["created_at"] == answer["created_at"]
     assert list(run["usage"]) == [
         *("prompt_tokens", "completion_tokens", "total_tokens"),
         *("prompt_token_details", "completion_tokens_details"),
@@ -134,6 +173,15 @@ def test_a_run_takes_over_from_its_assistant_what_it_does_not_say() -> None:
     assert stage.run(instructions="Mine.")["instructions"] == "Mine."
 
 
+def test_a_run_takes_twenty_tools(stage: Stage) -> None:
+    """One more is refused."""
+    tools = [{"type": "code_interpreter"}] * 21
+    text = "Expected an array with maximum length 20, but got an array with length 21 instead."
+    body = {"assistant_id": stage.assistant, "tools": tools}
+    assert stage.refused("POST", stage.runs, body) == (400, f"Invalid 'tools': array too long. {text}")
+    assert stage.run(tools=tools[1:])["tools"] == tools[1:]
+
+
 def test_additional_instructions_alone_are_instructions(stage: Stage) -> None:
     """Where the assistant has none."""
     assert stage.run(additional_instructions="Be brief.")["instructions"] == "Be brief."
@@ -165,6 +213,31 @@ def test_a_refused_run_leaves_no_thread(stage: Stage) -> None:
     body = {"assistant_id": stage.assistant, "additional_messages": [{"role": "user", "content": "x"}]}
     assert stage.refused("POST", "/threads/runs", body) == (400, "Unknown parameter: 'additional_messages'.")
     assert stage.fake.snapshot() == before
+
+
+def test_a_refused_run_leaves_no_vector_store(stage: Stage) -> None:
+    """Nothing at all."""
+    before = stage.fake.state
+    resources = {"file_search": {"vector_stores": [{"file_ids": ["file-1"]}]}}
+    body: dict[str, Any] = {"assistant_id": stage.assistant, "tool_resources": resources}
+    assert stage.refused("POST", "/threads/runs", body)[0] == 400
+    assert stage.fake.state == before
+    run = stage.ask("POST", "/threads/runs", {**body, "instructions": "Speak."})
+    assert list(run) == RUN_KEYS
+    (store,) = stage.fake.state["vector_stores"]
+    assert run["tool_resources"] == {"file_search": {"vector_store_ids": [store["id"]]}}
+
+
+@pytest.mark.parametrize("target", ["/threads/runs", "{runs}"])
+def test_an_assistant_id_without_its_prefix_is_refused(stage: Stage, target: str) -> None:
+    """Recorded; an id that a state brought in is taken as it is."""
+    thread: dict[str, Any] = {} if "{" in target else {"thread": {"messages": [{"role": "user", "content": "Hi"}]}}
+    target, body = target.format(runs=stage.runs), {"assistant_id": "wf_1", **thread}
+    error = stage.send("POST", target, body).json()["error"]
+    assert error["message"] == "Invalid 'assistant_id': 'wf_1'. Expected an ID that begins with 'asst'."
+    assert (error["param"], error["code"]) == ("assistant_id", "invalid_value")
+    stage.fake.load({"assistants": [{"id": "wf_1", "model": "gpt-4o"}]})
+    assert stage.ask("POST", target, body)["assistant_id"] == "wf_1"
 
 
 def test_a_run_without_anything_to_answer_is_refused(stage: Stage) -> None:
@@ -318,6 +391,40 @@ def test_a_run_expires_ten_minutes_after_its_creation(stage: Stage, reads: int) 
     stage.ask("POST", f"/threads/{stage.thread}/messages", {"role": "user", "content": "x"})
 
 
+def end_by_itself(_: Stage, __: Any) -> None:
+    """Nothing has to be done."""
+
+
+def cancel(stage: Stage, run: Any) -> None:
+    stage.ask("POST", f"{stage.runs}/{run['id']}/cancel")
+
+
+def come_late(stage: Stage, _: Any) -> None:
+    stage.fake.clock.advance(600)
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "then"),
+    [
+        ("completed", [{"reply": "x"}], end_by_itself),
+        ("incomplete", [{"incomplete": "max_prompt_tokens"}], end_by_itself),
+        ("failed", [{"fail": {"code": "server_error", "message": "x"}}], end_by_itself),
+        ("cancelled", [], cancel),
+        ("expired", [], come_late),
+    ],
+)
+def test_an_expiry_is_gone_where_the_run_came_to_its_own_end(
+    stage: Stage, status: str, steps: list[Any], then: Any
+) -> None:
+    """Completed or incomplete; all others keep it."""
+    stage.fake.script = {"default": steps}
+    run = stage.run()
+    then(stage, run)
+    ended = stage.poll(run)
+    kept = None if status in ("completed", "incomplete") else run["created_at"] + 600
+    assert (ended["status"], ended["expires_at"]) == (status, kept)
+
+
 # --- progress -----------------------------------------------------------------------------------------
 
 
@@ -361,6 +468,34 @@ def test_a_run_that_moves_on_at_once_is_answered_as_queued() -> None:
     assert stage.read(run)["status"] == "cancelled"
     stage.fake.reset()
     assert stage.fake.runs.progress == "immediate"
+
+
+def test_runs_on_their_way_follow_how_runs_move_on(stage: Stage) -> None:
+    """Whatever was set when they were created."""
+    run = stage.run()
+    stage.fake.runs = {"progress": "immediate"}
+    assert stage.read(run)["status"] == "completed"
+    stage.fake.script = {"default": [{"call": [{"name": "f"}]}]}
+    stage.fake.runs = {"progress": "read"}
+    run = stage.run()
+    stage.fake.runs = {"progress": "immediate"}
+    assert stage.refused("POST", stage.runs, {"assistant_id": stage.assistant})[1].endswith(f"{run['id']}.")
+    assert stage.read(run)["status"] == "requires_action"
+
+
+def test_a_snapshot_has_followed_the_clock(stage: Stage) -> None:
+    """Over HTTP too, and before it is set otherwise how runs move on."""
+    stage.fake.runs = {"progress": "clock"}
+    stage.run()
+    stage.fake.clock.advance(1)
+    assert stage.fake.snapshot()["runs"][0]["status"] == "in_progress"
+    stage.fake.clock.advance(1)
+    got = stage.fake.handle(Request.of("GET", "/_fake/state", {}, b""))
+    assert got.json()["runs"][0]["status"] == "completed"
+    run = stage.run()
+    stage.fake.clock.advance(2)
+    stage.fake.handle(Request.of("PUT", "/_fake/runs", {}, b'{"progress": "read"}'))
+    assert stage.read(run)["status"] == "completed"
 
 
 def test_listing_runs_is_reading_them(stage: Stage) -> None:
@@ -478,6 +613,22 @@ def test_what_a_search_found_is_shown_to_who_includes_it(stage: Stage) -> None:
     assert stage.refused("GET", f"{target}?include[]=all")[0] == 400
 
 
+def test_anything_else_to_include_is_refused(stage: Stage) -> None:
+    """With its place among what is asked for, and the one value that there is."""
+    contents = "step_details.tool_calls[*].file_search.results[*].content"
+    query = f"include[]={contents}&include[]=x"
+    error = stage.send("POST", f"{stage.runs}?{query}", {"assistant_id": stage.assistant}).json()["error"]
+    assert error["message"] == f"Invalid value: 'x'. Supported values are: '{contents}'."
+    assert (error["param"], error["code"]) == ("include[1]", "invalid_value")
+
+
+def test_a_schema_to_answer_by_must_be_there(stage: Stage) -> None:
+    """A response format of that type is nothing without it."""
+    body = {"assistant_id": stage.assistant, "response_format": {"type": "json_schema"}}
+    text = "Missing required parameter: 'response_format.json_schema'."
+    assert stage.refused("POST", stage.runs, body) == (400, text)
+
+
 def test_steps_are_listed_like_everything(stage: Stage) -> None:
     """Newest first, by limit and cursor; another run's step is not found."""
     stage.fake.script = {"default": [{"reply": str(number)} for number in range(3)]}
@@ -576,6 +727,45 @@ def test_a_run_that_was_taken_in_hand_is_not_moved_by_the_clock(stage: Stage) ->
     assert stage.read(run)["status"] == "queued"
 
 
+def test_a_run_without_its_thread_does_nothing_more(stage: Stage) -> None:
+    """A state may leave the thread out; what is left can be put back."""
+    stage.fake.runs = {"progress": "clock"}
+    stage.run()
+    stage.fake.state = {"runs": stage.fake.state["runs"]}
+    stage.fake.clock.advance(100)
+    stage.send("GET", "/assistants")
+    assert stage.fake.state["messages"] == []
+    stage.fake.state = stage.fake.state
+
+
+def test_a_run_that_comes_back_later_keeps_its_status(stage: Stage) -> None:
+    """Between the two states it was gone."""
+    run, saved = stage.run(), stage.fake.state
+    stage.fake.state = {}
+    stage.fake.state = saved
+    assert [stage.read(run)["status"] for _ in range(3)] == ["queued"] * 3
+
+
+def test_outputs_fill_only_what_looks_like_a_call(stage: Stage) -> None:
+    """A step from a state may have calls with any JSON for an id."""
+    calls: list[Any] = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    run = put_in(stage, status="requires_action", required_action={"submit_tool_outputs": {"tool_calls": calls}})
+    ids: list[Any] = [[], {}, None, "call_2"]
+    details = {"tool_calls": [{"id": odd, "function": {"name": "f"}} for odd in ids]}
+    stage.fake.load({"run_steps": [{"id": "s", "run_id": "run_put", "status": "in_progress", "step_details": details}]})
+    body = {"tool_outputs": [{"tool_call_id": "call_1", "output": "sunny"}]}
+    stage.ask("POST", f"{stage.runs}/run_put/submit_tool_outputs", body)
+    assert stage.steps(run)[0]["step_details"] == details
+
+
+@given(st.dictionaries(st.sampled_from(RUN_KEYS), json_values | st.just(10**400)))
+def test_a_run_of_an_odd_assistant_is_a_run(fields: dict[str, Any]) -> None:
+    """A state may have brought in any JSON as what an assistant says of itself."""
+    stage = Stage()
+    stage.fake.load({"assistants": [{**fields, "id": "odd"}]})
+    assert stage.poll(stage.run(assistant_id="odd", additional_instructions="Be brief."))["status"] == "completed"
+
+
 def test_a_deleted_thread_takes_its_runs_along(stage: Stage) -> None:
     """With their steps; a stream that was open breaks off."""
     run = stage.poll(stage.run())
@@ -652,6 +842,46 @@ def test_a_script_comes_back_as_it_was_given(script: list[Any]) -> None:
 def said(stage: Stage) -> str:
     stage.poll(stage.run())
     return str(stage.messages()[-1]["content"][0]["text"]["value"])
+
+
+def test_a_script_is_a_copy_and_plain_json(stage: Stage) -> None:
+    """However it is given: what the caller changes later does not reach it, and what is no JSON is refused."""
+    found: dict[str, Any] = {"file_id": "file-1"}
+    stage.fake.script.set({"default": [{"search": {"results": [found]}}]})
+    stage.fake.script.when(lambda turn: turn.text == "again", [{"search": {"results": [found]}}])
+    found["score"] = 1.0
+    for said in ({}, {"additional_messages": [{"role": "user", "content": "again"}]}):
+        (step,) = stage.steps(stage.poll(stage.run(**said)))
+        assert step["step_details"]["tool_calls"][0]["file_search"]["results"] == [{"file_id": "file-1"}]
+    with pytest.raises(BadInput, match="not plain JSON"):
+        stage.fake.script.when(lambda _: True, [{"search": {"results": [{"score": {1}}]}}])
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"deeper": value}
+    return value
+
+
+def test_what_a_script_brings_fits_into_a_state(stage: Stage) -> None:
+    """However deep it is, or it is refused."""
+    with pytest.raises(BadInput, match="nested more than 400 levels"):
+        stage.fake.script = {"default": [{"search": {"results": [nested(396)]}}]}
+    stage.fake.script = {"default": [{"search": {"results": [nested(395)]}}]}
+    run = stage.poll(stage.run())
+    assert len(stage.steps(run)) == 1
+    saved = stage.fake.handle(Request.of("GET", "/_fake/state", {}, b"")).body
+    assert stage.fake.handle(Request.of("PUT", "/_fake/state", {}, saved)).status == 200
+
+
+def test_a_predicate_that_raises_leaves_no_run_behind(stage: Stage) -> None:
+    """One that nobody could move on would lock the thread."""
+    stage.fake.script.when(lambda turn: turn.messages[99] is None, [{"reply": "never"}])
+    with pytest.raises(IndexError):
+        stage.run()
+    stage.fake.script.clear()
+    assert stage.poll(stage.run())["status"] == "completed"
 
 
 def test_the_nearest_script_serves(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from threading import Thread
 from typing import Any
@@ -132,6 +133,19 @@ def test_a_length_that_the_reply_states_is_kept(opened: Opened) -> None:
 # --- the fake's lock
 
 
+def is_free(lock: Any) -> bool:
+    """Whether another thread could take the lock: its holder always may."""
+
+    def taken() -> bool:
+        got: bool = lock.acquire(blocking=False)
+        if got:
+            lock.release()
+        return got
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(taken).result()
+
+
 def test_a_stream_is_taken_under_the_lock(fake: FakeAssistants, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step of it, and its end; between the steps others are served."""
     lock: Any = fake._lock
@@ -139,19 +153,19 @@ def test_a_stream_is_taken_under_the_lock(fake: FakeAssistants, monkeypatch: pyt
 
     def chunks() -> Iterator[Chunk]:
         try:
-            held.append(lock.locked())
+            held.append(not is_free(lock))
             yield b"one"
-            held.append(lock.locked())
+            held.append(not is_free(lock))
             yield Pause(1)
         finally:
-            held.append(lock.locked())
+            held.append(not is_free(lock))
 
     monkeypatch.setattr(gate, "answer", lambda *_: Reply(200, chunks=chunks()))
     stream: Any = fake.handle(Request.of("GET", "/v1/x")).chunks
-    assert [next(stream), lock.locked(), next(stream), held] == [b"one", False, Pause(1), [True, True]]
+    assert [next(stream), is_free(lock), next(stream), held] == [b"one", True, Pause(1), [True, True]]
     for _ in range(2):
         stream.close()
-    assert (held, list(stream), lock.locked()) == ([True, True, True], [], False)
+    assert (held, list(stream), is_free(lock)) == ([True, True, True], [], True)
 
 
 def test_a_reply_without_a_stream_is_handed_on_as_it_is(fake: FakeAssistants, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +173,17 @@ def test_a_reply_without_a_stream_is_handed_on_as_it_is(fake: FakeAssistants, mo
     reply = Reply(200, body=b"x", delay=3, hang_up=True)
     monkeypatch.setattr(gate, "answer", lambda *_: reply)
     assert fake.handle(Request.of("GET", "/v1/x")) is reply
+
+
+def test_a_predicate_may_look_at_the_fake_that_asks_it(fake: FakeAssistants) -> None:
+    """At its state, and at its API; while it is asked the lock is held, by its own thread."""
+    create = Request.of("POST", "/v1/conversations", {"authorization": "Bearer k"})
+    fake.script.when(
+        lambda _: fake.handle(create).status == 200 and len(fake.state["conversations"]) == 1, [{"reply": "1"}]
+    )
+    body = b'{"model": "m", "input": "x"}'
+    reply = fake.handle(Request.of("POST", "/v1/responses", {"authorization": "Bearer k"}, body))
+    assert reply.json()["output"][0]["content"][0]["text"] == "1"
 
 
 # --- a signal

@@ -128,6 +128,15 @@ def test_one_scenario_over_every_skin(fake: FakeAssistants, send: Send) -> None:
     assert [entry.path for entry in fake.requests][-2:] == [f"/v1/threads/{thread}", f"/v1/threads/{thread}"]
 
 
+@pytest.mark.parametrize("skin", SKINS[1:], ids=lambda skin: skin.__name__)
+def test_an_answer_to_head_has_no_body(fake: FakeAssistants, skin: Any) -> None:
+    """Only the length of one, as over HTTP."""
+    with skin(fake) as send:
+        status, headers, body = send("HEAD", "/v1/threads")
+    whole = fake.handle(Request.of("HEAD", "/v1/threads", HEADERS)).body
+    assert (status, headers["content-length"], body) == (405, str(len(whole)), b"")
+
+
 # --- targets that no HTTP client would send
 
 

@@ -347,6 +347,19 @@ def test_an_export_is_served_again(fake: FakeAssistants, ask: Ask, tmp_path: Pat
     assert [row["id"] for row in listed["data"]] == ["msg_1", "msg_3"]
 
 
+def test_a_made_up_thread_replaces_none(fake: FakeAssistants) -> None:
+    """Neither one that was loaded before, nor in what a reset goes back to; a true one replaces what was made up."""
+    fake.load({"threads": [{"id": "thread_a", "metadata": {"from": "a state"}}]})
+    fake.load(export_line("thread_a", "msg_1") + b"\n" + export_line("thread_b", "msg_2"))
+    fake.load({"threads": [{"id": "thread_b", "metadata": {"from": "another"}}]})
+    fake.load(export_line("thread_b", "msg_3"))
+    for _ in range(2):
+        told = [(row["id"], row["metadata"]) for row in fake.state["threads"]]
+        assert told == [("thread_a", {"from": "a state"}), ("thread_b", {"from": "another"})]
+        assert [row["id"] for row in fake.state["messages"]] == ["msg_1", "msg_2", "msg_3"]
+        fake.reset()
+
+
 def test_a_file_that_goes_bad_late_changes_nothing(fake: FakeAssistants, tmp_path: Path) -> None:
     """It is read line by line, and put into the world only when all of it is good."""
     fake.load(demo_world(1, 3))
@@ -399,7 +412,7 @@ def test_a_state_file_is_loaded(fake: FakeAssistants, tmp_path: Path) -> None:
         (b'{"thread_id": "t", "message": {"thread_id": "t"}}', "line 1", "string id"),
         (b'{"thread_id": "t", "message": {"id": "m"}}', "line 1", "same thread_id"),
         (b'{"thread_id": 1, "message": {"id": "m", "thread_id": 1}}', "line 1", "same thread_id"),
-        (export_line("t", "m") + b"\n" + export_line("t", "m"), "line 2", "there twice"),
+        (export_line("t", "m") + b"\n\n" + export_line("t", "m"), "line 3", "there twice"),
         (export_line("t", "m") + b'\n{"thread_id"', "line 2", r"delimiter: column 13 \(char 12\) @ line 2"),
     ],
 )

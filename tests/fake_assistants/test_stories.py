@@ -169,6 +169,20 @@ def test_a_client_that_goes_away_does_not_stop_the_run(script: list[Any], taken:
 
 
 @pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
+@pytest.mark.parametrize("fault", [{}, {"truncate": 9}, {"drop": "mid-body"}])
+def test_a_stream_that_is_closed_before_it_begins_holds_nobody_up(progress: str, fault: dict[str, Any]) -> None:
+    """As when a client does not wait for the first byte: the run goes on by itself, also where the clock carries it."""
+    gone = stage([{"reply": "one"}])
+    gone.fake.runs = {"progress": progress}
+    gone.fake.faults = [{"match": {"times": 1}, "do": {**fault, "delay": 1}}]
+    chunks: Any = gone.chunks(gone.runs, {"assistant_id": gone.assistant})
+    chunks.close()
+    gone.fake.clock.advance(2)
+    run = gone.poll(gone.ask("GET", gone.runs)["data"][0])
+    assert (run["status"], len(gone.messages())) == ("completed", 2)
+
+
+@pytest.mark.parametrize("progress", ["read", "immediate", "clock"])
 def test_a_poll_beside_a_stream_takes_nothing_from_it(progress: str) -> None:
     """Both see the run; the stream still tells everything, in order."""
     alone, beside = stage([{"reply": "one two three"}]), stage([{"reply": "one two three"}])

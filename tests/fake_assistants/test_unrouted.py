@@ -1,5 +1,6 @@
 """Requests that no route takes: the ledger knows them, and the words lead to the route that was meant."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -51,12 +52,20 @@ def test_a_spoilt_path_leads_back_to_its_route(pattern: str, how: str) -> None:
 
 @given(pattern=st.sampled_from(sorted(ROUTES)), method=st.sampled_from(["PUT", "PATCH", "HEAD", "GET", "POST"]))
 def test_a_wrong_method_is_told_the_right_ones(pattern: str, method: str) -> None:
-    """A path may be an id's place in another route too, and then takes its methods as well."""
-    assume(method not in unrouted._taken(filled(pattern)))
-    text = unrouted.told([entry(method, filled(pattern), 405)])
-    right = text.rpartition("this path takes ")[2].removesuffix(".").split(", ")
-    assert set(ROUTES[pattern]) <= set(right)
-    assert method not in right
+    """Those of every route that the path fits, each once: `/v1/threads/runs` could be a thread named runs."""
+    path = filled(pattern)
+    fitting = [ROUTES[other] for other in ROUTES if re.fullmatch(re.sub("{.*?}", "[^/]+", other), path)]
+    right = [one for one in ("GET", "POST", "DELETE") if any(one in methods for methods in fitting)]
+    assume(method not in right)
+    text = unrouted.told([entry(method, path, 405)])
+    assert text.endswith(f"this path takes {', '.join(right)}.")
+
+
+def test_a_path_of_two_routes_is_told_the_methods_of_both(fake: FakeAssistants, ask: Ask) -> None:
+    """And refused with 405 for any other."""
+    reply = ask("PUT", "/v1/threads/runs")
+    assert (reply.status, "Not allowed to PUT on /v1/threads/runs." in reply.json()["error"]["message"]) == (405, True)
+    assert "this path takes GET, POST, DELETE." in unrouted.told(fake.requests)
 
 
 @given(path=st.text().map(lambda text: f"/{text}"), status=st.sampled_from([404, 405]))

@@ -12,7 +12,7 @@ from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import dumps, loads
 from fake_assistants.kinds import KINDS, MESSAGES, RUN_STEPS, RUNS, THREADS
 from fake_assistants.paging import Ask
-from fake_assistants.shelf import Field, Shelf
+from fake_assistants.shelf import Field, OneOf, Shelf
 from fake_assistants.used import Used
 from fake_assistants.world import World
 from strategies import json_values
@@ -160,6 +160,15 @@ def test_a_field_is_told_from_the_text_alone(value: dict[str, Any], name: str, w
     assert field.is_in(dumps(value)) is truth
     assert field.is_in(dumps(value | {name: wanted}))
     assert field.among([dumps(value), b"{}"]) == [truth, False]
+
+
+@given(objects, st.just("run_id") | TRAPS, st.lists(TRAPS, max_size=3))
+def test_one_of_some_values_is_told_likewise(value: dict[str, Any], name: str, wanted: list[str]) -> None:
+    """A value that only begins like one of them is none."""
+    field = OneOf(name, wanted)
+    assert field.is_in(dumps(value)) is (value.get(name) in wanted)
+    assert not field.is_in(dumps(value | {name: "longer than any"}))
+    assert all(field.is_in(dumps(value | {name: one})) for one in wanted)
 
 
 @given(

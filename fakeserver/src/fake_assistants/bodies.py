@@ -3,7 +3,7 @@
 Keys and limits are those of the published documentation; the recordings show what is echoed.
 """
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.door as refusals
 from fake_assistants.checks import (
     Check,
     Choice,
@@ -125,7 +125,13 @@ def tools(at_most: int) -> Check:
 
 FORMAT = TextOr(
     Choice(("auto", "none")),
-    Tagged({"json_object": Shape({}), "json_schema": Shape({"json_schema": anything}), "text": Shape({})}),
+    Tagged(
+        {
+            "json_object": Shape({}),
+            "json_schema": Shape({"json_schema": anything}, needed=("json_schema",)),
+            "text": Shape({}),
+        }
+    ),
     takes=dict,
     expected="one of a string or an object",
 )

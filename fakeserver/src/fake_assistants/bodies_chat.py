@@ -2,7 +2,7 @@
 
 from typing import cast
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 from fake_assistants.checks import (
     Check,
     Choice,
@@ -16,22 +16,14 @@ from fake_assistants.checks import (
     TextOr,
     anything,
     boolean,
+    typed,
 )
 
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _MOST_TOKENS = 10**9  # no limit of the API's, which has one for each model
 
 
-def _part(value: object, path: str) -> None:
-    """A part of any type."""
-    if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
-    if "type" not in value:
-        raise refusals.missing_parameter(f"{path}.type")
-    Text()(value["type"], f"{path}.type")
-
-
-_CONTENT = OrNull(TextOr(Text(), ListOf(_part), takes=list, expected="one of a string or array of objects"))
+_CONTENT = OrNull(TextOr(Text(), ListOf(typed), takes=list, expected="one of a string or array of objects"))
 _CALLED = Shape({"name": Text(), "arguments": Text()}, needed=("name", "arguments"))
 _CALL = Tagged(
     {

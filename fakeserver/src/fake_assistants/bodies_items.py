@@ -5,7 +5,7 @@ Messages and function calls are checked; the items of other tools are taken as t
 
 from collections.abc import Mapping
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 from fake_assistants.checks import (
     Check,
     Choice,

@@ -1,6 +1,7 @@
 """What `POST /responses` takes in its body: the keys that the SDK's own types list."""
 
-import fake_assistants.refusals as refusals
+from typing import cast
+
 from fake_assistants.bodies_items import item
 from fake_assistants.checks import (
     Choice,
@@ -13,7 +14,9 @@ from fake_assistants.checks import (
     TextOr,
     anything,
     boolean,
+    typed,
 )
+from fake_assistants.shelf import Obj
 
 _FEWEST_TOKENS = 16  # documented
 _MOST_TOKENS = 10**9  # no limit of the API's, which has one for each model
@@ -21,12 +24,8 @@ _MOST_TOKENS = 10**9  # no limit of the API's, which has one for each model
 
 def tool(value: object, path: str) -> None:
     """A tool of any type; a function is checked."""
-    if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
-    if "type" not in value:
-        raise refusals.missing_parameter(f"{path}.type")
-    Text()(value["type"], f"{path}.type")
-    if value["type"] == "function":
+    typed(value, path)
+    if cast(Obj, value)["type"] == "function":
         _FUNCTION(value, path)
 
 

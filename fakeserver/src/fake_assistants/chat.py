@@ -16,7 +16,7 @@ import fake_assistants.tokens as tokens
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused
 from fake_assistants.exchange import Chunk, Cut, Pause, Reply
-from fake_assistants.refusals import server_error
+from fake_assistants.refusals.failures import server_error
 from fake_assistants.script import Turn
 from fake_assistants.scriptfile import Step
 from fake_assistants.shelf import Obj

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, cast
 
 import attrs
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.values as refusals
 
 
 class Check(Protocol):
@@ -141,6 +141,15 @@ class Together:
         total = sum(map(len, arrays.values()))
         if total > self.at_most:
             raise refusals.too_many_items(_inside(path, list(arrays)[-1]), self.at_most, total)
+
+
+def typed(value: object, path: str) -> None:
+    """An object that says its type, whichever that is."""
+    if not isinstance(value, dict):
+        raise refusals.invalid_type(path, "an object", value)
+    if "type" not in value:
+        raise refusals.missing_parameter(_inside(path, "type"))
+    Text()(value["type"], _inside(path, "type"))
 
 
 @attrs.frozen

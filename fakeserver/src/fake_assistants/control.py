@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+import fake_assistants.progress as progress
 from fake_assistants.badinput import BadInput
 from fake_assistants.clock import LIMIT
 from fake_assistants.core import Core
@@ -77,6 +78,7 @@ def _reset(order: _Order) -> object:
 
 
 def _snapshot(order: _Order) -> object:
+    progress.settle(order.core)
     return order.core.world.json()
 
 
@@ -162,6 +164,7 @@ def _runs(order: _Order) -> object:
 
 
 def _set_runs(order: _Order) -> object:
+    progress.settle(order.core)
     order.core.runs.set(_json(order.body))
     return _runs(order)
 

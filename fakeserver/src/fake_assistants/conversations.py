@@ -47,7 +47,7 @@ def create_items(core: Core, call: Call) -> Obj:
     """POST /conversations/{conversation_id}/items. Recorded: the answer lists the new ones."""
     conversation_id = _conversation(core, call)["id"]
     given = [items.kept(core, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
-    items.refuse_twins(standing(core, conversation_id), given)
+    items.refuse_twins(core.world.shelf(CONVERSATION_ITEMS, conversation_id).ids, given)
     extend(core, conversation_id, given)
     return items.listed(given)
 

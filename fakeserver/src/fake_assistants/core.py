@@ -11,8 +11,10 @@ from fake_assistants.clock import Clock
 from fake_assistants.exchange import Pairs, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
+from fake_assistants.jsontext import loads
+from fake_assistants.kinds import RUNS
 from fake_assistants.ledger import Ledger
-from fake_assistants.plans import Plan, Progress
+from fake_assistants.plans import By, Plan, Progress
 from fake_assistants.profiles import OPENAI, Profile
 from fake_assistants.ratelimit import RateLimit
 from fake_assistants.script import Script
@@ -36,7 +38,7 @@ class Core:
     script: Script = attrs.field(factory=Script)
     runs: Progress = attrs.field(factory=Progress)
     plans: dict[tuple[str, str], Plan] = attrs.field(factory=dict)  # runs on their way, by thread and run
-    settled_at: int | None = None  # the second up to which the plans have followed the clock
+    settled_at: tuple[int, By, int] | None = None  # second and progress up to which the plans have followed them
     loaded: World = attrs.field(factory=World)
     world: World = attrs.field()
     profile: Profile = OPENAI
@@ -58,12 +60,28 @@ class Core:
         state.refuse_strays()
         self.world = World()
         self.world.put_all(state)
+        self._forget_void_plans()
+
+    def _forget_void_plans(self) -> None:
+        """A run that a state changed is in somebody else's hand, also when it comes back as it was."""
+        self.plans = {key: plan for key, plan in self.plans.items() if self.follows(plan)}
+
+    def follows(self, plan: Plan) -> bool:
+        """Whether the world still has the run as its plan has put it there, and its thread."""
+        thread_id, run_id = plan.key
+        text = self.world.text(RUNS, run_id, thread_id)
+        if text is None or thread_id not in self.world.thread_ids():
+            return False
+        if text is not plan.text and loads(text) == plan.run:
+            plan.text = text  # asked again for every delta of a stream, so a run is read once for each change
+        return text is plan.text
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""
         state = checked(given)
         state.refuse_strays(self.world.thread_ids())
         self.world.put_all(state)
+        self._forget_void_plans()
 
     def load(self, given: object) -> None:
         """Merge a state into the world and into what a reset goes back to. Raises BadInput."""

@@ -48,10 +48,10 @@ def _markers(annotations: list[Obj]) -> list[tuple[int, int]]:
 def _ended(annotations: list[Obj], told: int, position: int) -> list[Obj]:
     """The next annotations, in the order of the message, whose markers are over at this position."""
     notes = []
-    for index, note in enumerate(annotations[told:], start=told):
-        if note["end_index"] > position:
+    for index in range(told, len(annotations)):
+        if annotations[index]["end_index"] > position:
             break
-        notes.append(_note(index, note))
+        notes.append(_note(index, annotations[index]))
     return notes
 
 
@@ -60,6 +60,20 @@ def _note(index: int, note: Obj) -> Obj:
     if isinstance(note.get("file_citation"), dict):
         return {"index": index, **note, "file_citation": {**note["file_citation"], "quote": ""}}
     return {"index": index, **note}
+
+
+def length(delta: Obj) -> int:
+    """How many characters of its part a delta tells."""
+    return len(delta["text"]["value"]) if delta["type"] == "text" else len(delta.get("refusal", ""))
+
+
+def head(part: Obj, characters: int) -> Obj:
+    """A part as far as it was told: its first characters, with the annotations that have ended there."""
+    if part["type"] == "text":
+        text = part["text"]
+        notes = [note for note in text["annotations"] if note["end_index"] <= characters]
+        return {**part, "text": {**text, "value": text["value"][:characters], "annotations": notes}}
+    return {**part, "refusal": part["refusal"][:characters]} if part["type"] == "refusal" else part
 
 
 def of_code(call: Obj, chunk: int | None) -> Iterator[Obj]:

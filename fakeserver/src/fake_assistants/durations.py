@@ -1,4 +1,4 @@
-"""Durations in words."""
+"""Durations in words, as the real service told them."""
 
 import math
 

@@ -12,6 +12,7 @@ import attrs
 import fake_assistants.control as control
 import fake_assistants.gate as gate
 import fake_assistants.loading as loading
+import fake_assistants.progress as progress
 from fake_assistants.bulk import uncollected
 from fake_assistants.clock import Clock
 from fake_assistants.core import Core
@@ -19,7 +20,6 @@ from fake_assistants.exchange import Reply, Request
 from fake_assistants.faults import Faults
 from fake_assistants.ids import IdSource
 from fake_assistants.ledger import Ledger
-from fake_assistants.plain import plain
 from fake_assistants.plans import WAYS, By, Progress
 from fake_assistants.profiles import PROFILES, Profile, anyones_key
 from fake_assistants.ratelimit import RateLimit
@@ -96,9 +96,8 @@ class FakeAssistants:
 
     @script.setter
     def script(self, given: Mapping[str, Any]) -> None:
-        script = plain(given)
         with self._lock:
-            self._core.script.set(script)
+            self._core.script.set(given)
 
     @property
     def faults(self) -> Faults:
@@ -124,6 +123,7 @@ class FakeAssistants:
     @runs.setter
     def runs(self, given: Mapping[str, Any]) -> None:
         with self._lock:
+            progress.settle(self._core)
             self._core.runs.set(given)
 
     @property
@@ -162,6 +162,7 @@ class FakeAssistants:
     def snapshot(self) -> State:
         """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
         with self._lock:
+            progress.settle(self._core)
             return self._core.world.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:

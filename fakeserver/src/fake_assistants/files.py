@@ -9,12 +9,13 @@ from urllib.parse import quote
 
 import fake_assistants.forms as forms
 import fake_assistants.paging as paging
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.uploads as refusals
 from fake_assistants.checks import Choice, Number, Shape
 from fake_assistants.core import Call, Core
 from fake_assistants.exchange import Reply
 from fake_assistants.kinds import FILE_CONTENTS, FILES
 from fake_assistants.lookup import found
+from fake_assistants.refusals.ids import no_such_file
 from fake_assistants.shelf import Field, Obj
 
 _PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")  # in the order of the refusal
@@ -96,7 +97,7 @@ def content(core: Core, call: Call) -> Reply:
         raise refusals.not_downloadable(file["purpose"])
     body = _content(core.world.find(FILE_CONTENTS, file["id"]))
     if body is None:
-        raise refusals.no_such_file(file["id"])
+        raise no_such_file(file["id"])
     disposition = ("content-disposition", _attachment(file.get("filename")))
     return Reply(200, (*core.headers("application/octet-stream"), disposition), body)
 

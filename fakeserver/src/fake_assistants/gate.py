@@ -11,12 +11,14 @@ import attrs
 
 import fake_assistants.inflict as inflict
 import fake_assistants.progress as progress
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.door as refusals
 from fake_assistants.core import Call, Core
 from fake_assistants.envelope import Problem, Refused, Unrouted
 from fake_assistants.exchange import Reply, Request
 from fake_assistants.jsontext import dumps
 from fake_assistants.masking import Mask
+from fake_assistants.refusals.failures import rate_limited
+from fake_assistants.refusals.ids import malformed_id
 from fake_assistants.routes import PATH_IDS, Answer, is_assistants, match
 
 # Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
@@ -78,7 +80,7 @@ def _admit(core: Core, request: Request) -> None:
         raise refusals.wrong_key(key)
     wait = core.limit.wait(key) if core.limit else 0
     if core.limit and wait:
-        raise refusals.rate_limited(core.limit.rpm, wait)
+        raise rate_limited(core.limit.rpm, wait)
 
 
 def _check_beta(core: Core, request: Request) -> None:
@@ -96,4 +98,4 @@ def _check_ids(core: Core, ids: Mapping[str, str]) -> None:
         kind = PATH_IDS[param]
         parent = ids.get(kind.parent or "", "")
         if not value.startswith(kind.prefix) and core.world.find(kind, value, parent) is None:
-            raise refusals.malformed_id(param, value, kind)
+            raise malformed_id(param, value, kind)

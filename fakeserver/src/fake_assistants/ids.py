@@ -23,7 +23,7 @@ _SHAPES = {
     "conv_": (_HEX, 48),
     "chatcmpl-": (_BASE62, 29),
     # Of a response and its items: 50 hex digits, the first of them 0. Messages of threads begin `msg_` too.
-    **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "cntr_0"), (_HEX, 49)),
+    **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "rs_0", "cntr_0"), (_HEX, 49)),
 }
 _USUAL = (_BASE62, 24)
 

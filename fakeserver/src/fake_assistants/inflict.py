@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import attrs
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.failures as refusals
 from fake_assistants.core import Core
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Chunk, Cut, Pairs, Reply, Request
@@ -50,7 +50,9 @@ def _spoiled(core: Core, request: Request, strike: Strike, reply: Reply) -> tupl
         return _broken(reply, do.after), f"drop {do.drop}"
     if do.truncate is not None:
         return _truncated(reply, do.truncate), "truncate"
-    rewritten = None if do.rewrite is None else _rewritten(core, request, do.rewrite, reply)
+    if do.rewrite is None:  # a delay alone
+        return reply, ""
+    rewritten = _rewritten(core, request, do.rewrite, reply)
     if rewritten is not None:
         return rewritten, f"rewrite {do.rewrite}"
     strike.take_back()
@@ -82,7 +84,7 @@ def _real(core: Core, status: int) -> tuple[Pairs, bytes]:
     if status in BODILESS:
         return (), b""
     if status in _PAGES:
-        return (("content-type", "text/html"),), refusals.edge_page(status, _PAGES[status])
+        return (("content-type", "text/html"),), _edge_page(f"{status} {_PAGES[status]}")
     headers = core.headers()
     request_id = dict(headers)["x-request-id"]
     problem = _REAL[status](request_id) if status in _REAL else refusals.told_to(status, _phrase(status))
@@ -97,6 +99,21 @@ def _phrase(status: int) -> str:
 
 
 _PAGES = {502: "Bad Gateway", 504: "Gateway Time-out"}
+
+
+def _edge_page(title: str) -> bytes:
+    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+    lines = (
+        "<html>",
+        f"<head><title>{title}</title></head>",
+        "<body>",
+        f"<center><h1>{title}</h1></center>",
+        "<hr><center>cloudflare</center>",
+        "</body>",
+        "</html>",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
 
 # Recorded: the limit of 3 a minute with which the real text was seen.
 _REAL: Mapping[int, Callable[[str], Problem]] = {

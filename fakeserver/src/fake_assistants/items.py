@@ -3,10 +3,10 @@
 A state may have brought in any JSON as an item, so whatever is read here is looked at first.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 import fake_assistants.paging as paging
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.responses as refusals
 from fake_assistants.core import Core
 from fake_assistants.exchange import Request
 from fake_assistants.jsontext import loads
@@ -14,14 +14,21 @@ from fake_assistants.kinds import Kind
 from fake_assistants.shelf import Obj, Shelf
 
 # How the ids of items begin; what is not named here begins like an item of a conversation.
-_PREFIXES = {"function_call": "fc_0", "function_call_output": "fc_0", "file_search_call": "fs_0"}
+_PREFIXES = {
+    "function_call": "fc_0",
+    "function_call_output": "fc_0",
+    "file_search_call": "fs_0",
+    "code_interpreter_call": "ci_0",
+    "reasoning": "rs_0",
+}
 
 
 def kept(core: Core, given: Obj) -> Obj:
     """A checked item as it is kept (recorded shapes), under its own id or a new one."""
     kind = given.get("type", "message")
     item_id = given.get("id") or core.mint(_PREFIXES.get(kind, "msg_0"))
-    return {"id": item_id, **_KEPT.get(kind, _as_it_is)(given)}
+    shape = {"id": item_id, **_KEPT.get(kind, _as_it_is)(given)}
+    return {**shape, **{key: value for key, value in given.items() if key not in shape and value is not None}}
 
 
 def _message(given: Obj) -> Obj:
@@ -29,8 +36,7 @@ def _message(given: Obj) -> Obj:
     if isinstance(content, str):
         content = [{"type": "output_text" if given["role"] == "assistant" else "input_text", "text": content}]
     parts = [_PARTS.get(part["type"], _as_it_is)(part) for part in content]
-    status = given.get("status") or "completed"
-    return {"type": "message", "status": status, "content": parts, "role": given["role"]}
+    return {"type": "message", "status": _status(given), "content": parts, "role": given["role"]}
 
 
 def _output_text(part: Obj) -> Obj:
@@ -54,11 +60,15 @@ def _as_it_is(given: Obj) -> Obj:
 
 def _function_call(given: Obj) -> Obj:
     keys = ("arguments", "call_id", "name")
-    return {"type": given["type"], "status": "completed", **{key: given[key] for key in keys}}
+    return {"type": given["type"], "status": _status(given), **{key: given[key] for key in keys}}
 
 
 def _function_output(given: Obj) -> Obj:
-    return {"type": given["type"], "status": "completed", "call_id": given["call_id"], "output": given["output"]}
+    return {"type": given["type"], "status": _status(given), "call_id": given["call_id"], "output": given["output"]}
+
+
+def _status(given: Obj) -> str:
+    return given.get("status") or "completed"
 
 
 _PARTS: Mapping[str, Callable[[Obj], Obj]] = {"output_text": _output_text, "input_image": _input_image}
@@ -105,11 +115,11 @@ def listed(rows: list[Obj], *, has_more: bool = False) -> Obj:
     }
 
 
-def refuse_twins(before: Iterable[Obj], coming: Iterable[Obj]) -> None:
-    """Refuse an item whose id is there already."""
-    seen = {item["id"] for item in before}
+def refuse_twins(before: Container[str], coming: Iterable[Obj]) -> None:
+    """Refuse an item whose id is there already: `before` are the ids of what stands there."""
+    seen: set[str] = set()
     for item in coming:
-        if item["id"] in seen:
+        if item["id"] in before or item["id"] in seen:
             raise refusals.duplicate_item(item["id"])
         seen.add(item["id"])
 

@@ -51,20 +51,18 @@ def _state(text: bytes) -> Any:
 
 def _from_export(lines: Iterable[bytes]) -> Staged:
     staged = Staged()
-    threads: set[str] = set()
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        message = _message(line, f"line {number}")
-        if message["thread_id"] not in threads:
-            threads.add(message["thread_id"])
-            thread = _thread(message)
-            staged.add(THREADS, thread, dumps_to_keep(thread))
-        _add(staged, message, f"line {number}")
+        if line.strip():
+            _take(staged, line, f"line {number}")
     return staged
 
 
-def _add(staged: Staged, message: Obj, where: str) -> None:
+def _take(staged: Staged, line: bytes, where: str) -> None:
+    message = _message(line, where)
+    if message["thread_id"] not in staged.made_up:
+        staged.made_up.add(message["thread_id"])
+        thread = _thread(message)
+        staged.add(THREADS, thread, dumps_to_keep(thread))
     try:
         staged.add(MESSAGES, message, dumps_to_keep(message))
     except BadInput as error:

@@ -3,7 +3,7 @@
 from fake_assistants.core import Core
 from fake_assistants.jsontext import loads
 from fake_assistants.kinds import Kind
-from fake_assistants.refusals import not_found
+from fake_assistants.refusals.ids import not_found
 from fake_assistants.shelf import Obj
 
 

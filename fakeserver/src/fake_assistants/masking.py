@@ -7,7 +7,6 @@ import attrs
 
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Pairs, Request
-from fake_assistants.refusals import masked
 
 _MASK = "***"
 
@@ -46,6 +45,16 @@ def api_key(request: Request) -> str | None:
     """The key in the `api-key` header, as Azure's services take it; None when there is none."""
     key = request.headers.get("api-key")
     return None if key is None else key.strip()
+
+
+def masked(key: str) -> str:
+    """A key as the API showed it to whoever sent it: the first 8 and last 4 characters, asterisks between.
+
+    Short keys are shown whole, '' for an empty one (recorded; how long a short one may be is inferred).
+    """
+    if len(key) <= 12:
+        return key or "''"
+    return key[:8] + "*" * (len(key) - 12) + key[-4:]
 
 
 class Mask:

@@ -9,10 +9,11 @@ from fake_assistants.jsontext import loads
 from fake_assistants.kinds import MESSAGES, RUNS, THREADS
 from fake_assistants.lifecycle import ACTIVE
 from fake_assistants.lookup import found, found_text
-from fake_assistants.refusals import malformed_id, thread_full, thread_locked
-from fake_assistants.shelf import Field, Obj
+from fake_assistants.refusals.ids import malformed_id
+from fake_assistants.refusals.runs import thread_full, thread_locked
+from fake_assistants.shelf import Field, Obj, OneOf
 
-_ACTIVE = tuple(Field("status", status) for status in ACTIVE)
+_ACTIVE = OneOf("status", ACTIVE)
 
 
 def create(core: Core, call: Call) -> Obj:
@@ -53,7 +54,7 @@ def add_all(core: Core, thread_id: str, given: Iterable[Obj]) -> None:
 def active_run(core: Core, thread_id: str) -> Obj | None:
     """The run that locks a thread, if there is one."""
     runs = core.world.shelf(RUNS, thread_id).texts()
-    return next((loads(text) for _, text in runs if any(field.is_in(text) for field in _ACTIVE)), None)
+    return next((loads(text) for _, text in runs if _ACTIVE.is_in(text)), None)
 
 
 def has_user_message(core: Core, thread_id: str) -> bool:

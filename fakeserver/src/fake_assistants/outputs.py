@@ -9,7 +9,7 @@ import fake_assistants.items as items
 import fake_assistants.tokens as tokens
 from fake_assistants.core import Core
 from fake_assistants.kinds import FILES
-from fake_assistants.refusals import server_error
+from fake_assistants.refusals.failures import server_error
 from fake_assistants.scriptfile import Step
 from fake_assistants.shelf import Obj
 

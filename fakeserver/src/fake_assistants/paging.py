@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.ids as unknown
+import fake_assistants.refusals.values as refusals
 from fake_assistants.exchange import Request
 from fake_assistants.jsontext import array_of, dumps, loads
 from fake_assistants.kinds import Kind
@@ -119,5 +120,5 @@ def _cursor(param: str, given: str | None, shelf: Shelf, kind: Kind) -> int | No
     if place is not None:
         return place
     if not given.startswith(kind.prefix):
-        raise refusals.malformed_id(param, given, kind)
-    raise refusals.not_found(kind, given)
+        raise unknown.malformed_id(param, given, kind)
+    raise unknown.not_found(kind, given)

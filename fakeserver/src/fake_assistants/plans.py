@@ -87,6 +87,7 @@ class Plan:
     """
 
     run: Obj
+    text: bytes = b""  # the run's JSON text in the world, once it was looked at
     story: Iterator[Beat] = attrs.field(factory=lambda: iter(()))
     moment: int = 0  # the epoch second at which the story happens
     deadline: int | None = None  # when the run expires
@@ -94,6 +95,8 @@ class Plan:
     shown: int = 1  # how often the present status was shown; the answer to the creation shows it once
     outputs: Mapping[str, str] = attrs.field(factory=dict)  # what was submitted, by call id
     message: Obj | None = None  # the message that is being written, as streams show it
+    part: Obj | None = None  # the part of it that is being told, and how many characters of that were
+    told: int = 0
     asked: int = 0  # tokens that the model is asked with
     prompt: int = 0  # tokens of all steps so far
     completion: int = 0

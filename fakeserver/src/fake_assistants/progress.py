@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 import fake_assistants.sse as sse
 import fake_assistants.story as story
 from fake_assistants.core import Core
-from fake_assistants.exchange import Chunk, Cut
-from fake_assistants.kinds import RUNS
-from fake_assistants.lifecycle import ACTIVE, MOVING
+from fake_assistants.exchange import Chunk, Cut, Pause
+from fake_assistants.lifecycle import ACTIVE, MOVING, TRANSITIONS
 from fake_assistants.plans import Beat, Event, Plan
 from fake_assistants.scriptfile import Steps
 from fake_assistants.shelf import Obj
@@ -59,14 +58,18 @@ def _planned(core: Core, run: Obj) -> Plan:
 
 
 def pull(core: Core, plan: Plan, moment: int) -> bool:
-    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom."""
-    thread_id, run_id = plan.key
+    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom.
+
+    A stream may have kept a plan that is in force no more: after a reset the same id is another run's.
+    """
+    if core.plans.get(plan.key) is not plan:
+        return False
     beat = None
-    if core.world.find(RUNS, run_id, thread_id) == plan.run:
+    if core.follows(plan):
         plan.moment = moment
         beat = next(plan.story, None)
     if beat is None or plan.status not in ACTIVE:
-        core.plans.pop(plan.key, None)
+        del core.plans[plan.key]
     if beat is None:
         return False
     for inbox in plan.inboxes:
@@ -109,16 +112,19 @@ def seen(core: Core, plan: Plan) -> None:
 
 
 def settle(core: Core) -> None:
-    """Catch up with the clock: runs that it moves go on, runs that took too long expire."""
+    """Catch up with the clock and with how runs move on: what is due happens, and runs that took too long expire."""
     now = core.clock.now()
-    if now != core.settled_at:
-        core.settled_at = now
+    mark = (now, core.runs.progress, core.runs.seconds)
+    if mark != core.settled_at:
+        core.settled_at = mark
         for plan in list(core.plans.values()):
             _settle(core, plan, now)
 
 
 def _settle(core: Core, plan: Plan, now: int) -> None:
-    """One thing after the other, each at its own second."""
+    """One thing after the other, each at its own second; where runs move on at once, all that happens by itself."""
+    if not plan.is_heard:
+        answered(core, plan)
     while plan.status in ACTIVE:
         due, is_late = _due(core, plan)
         if due is None or due > now:
@@ -147,25 +153,46 @@ def stream(core: Core, plan: Plan, first: Event | None = None) -> Iterator[Chunk
     """The run from here on as server-sent events, `first` before all. Taking a chunk moves the run on."""
     inbox: deque[Beat] = deque() if first is None else deque([first])
     plan.inboxes.append(inbox)
-    return _flow(core, plan, inbox)
+    flow = _flow(core, plan, inbox)
+    next(flow)
+    return flow
+
+
+# Behind these a stream has nothing more to tell: the run stands still or has ended.
+_LAST = frozenset({"error", *(f"thread.run.{status}" for status in TRANSITIONS if status not in MOVING)})
 
 
 def _flow(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+    """The first pause is for nobody: only what has begun can notice that it is closed before its first chunk."""
     try:
-        for chunk in _beats(core, plan, inbox):
-            yield chunk
-            if isinstance(chunk, Cut):
+        yield Pause(0)
+        for beat in _beats(core, plan, inbox):
+            is_last = isinstance(beat, Event) and beat.name in _LAST
+            if is_last:  # whoever hears this may set the run going again, and that is told elsewhere
+                _leave(plan, inbox)
+            yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat
+            if is_last:
+                yield sse.DONE
+            if is_last or isinstance(beat, Cut):
                 return
-        # A run that vanished under its stream leaves no proper end.
-        yield Cut() if plan.status in MOVING else sse.DONE
+        yield Cut()  # the run has vanished under its stream: no proper end
     finally:
-        plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+        _leave(plan, inbox)
+        core.settled_at = None  # from here on the clock moves the run
         answered(core, plan)
 
 
-def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Chunk]:
+def _leave(plan: Plan, inbox: deque[Beat]) -> None:
+    plan.inboxes = [other for other in plan.inboxes if other is not inbox]
+
+
+def _beats(core: Core, plan: Plan, inbox: deque[Beat]) -> Iterator[Beat]:
     """What comes into the inbox, and what has to happen so that something comes; until the run stands still."""
-    while inbox or (plan.status in MOVING and pull(core, plan, core.clock.now())):
+    while _something_comes(core, plan, inbox):
         while inbox:
-            beat = inbox.popleft()
-            yield sse.event(beat.name, beat.data) if isinstance(beat, Event) else beat
+            yield inbox.popleft()
+
+
+def _something_comes(core: Core, plan: Plan, inbox: deque[Beat]) -> bool:
+    settle(core)  # the run may have taken too long
+    return bool(inbox) or (plan.status in MOVING and pull(core, plan, core.clock.now()))

@@ -9,7 +9,8 @@ import fake_assistants.bodies_responses as bodies
 import fake_assistants.conversations as conversations
 import fake_assistants.items as items
 import fake_assistants.outputs as outputs
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.ids as unknown
+import fake_assistants.refusals.responses as refusals
 import fake_assistants.response_events as response_events
 import fake_assistants.response_shape as response_shape
 import fake_assistants.sse as sse
@@ -38,7 +39,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(core, body)
     given = [_kept(core, item) for item in _input(body)]
-    items.refuse_twins(past, given)
+    items.refuse_twins({item["id"] for item in past}, given)
     context = [*past, *given]
     items.refuse_open_calls(context)
     output = _output(core, body, context)
@@ -53,8 +54,7 @@ def create(core: Core, call: Call) -> Obj | Reply:
     )
     settle = partial(_settle, core, core.world, exchange)
     if body.get("stream"):
-        chunks = _telling(response_events.chunks(opened, output, closed), settle)
-        return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=chunks)
+        return _stream(core, response_events.chunks(opened, output, closed), settle)
     settle()
     return closed
 
@@ -102,7 +102,7 @@ def _before(core: Core, previous_id: str) -> list[Obj]:
     _check_id(core, "previous_response_id", previous_id, RESPONSES)
     previous = core.world.find(RESPONSES, previous_id)
     if previous is None:
-        raise refusals.no_such_previous_response(previous_id)
+        raise unknown.no_such_previous_response(previous_id)
     return [*items.standing(core, RESPONSE_INPUT_ITEMS, previous_id), *_said(previous)]
 
 
@@ -116,7 +116,7 @@ def _said(response: Obj) -> Iterator[Obj]:
 
 def _check_id(core: Core, param: str, value: str, kind: Kind) -> None:
     if not value.startswith(kind.prefix) and core.world.find(kind, value) is None:
-        raise refusals.malformed_id(param, value, kind)
+        raise unknown.malformed_id(param, value, kind)
 
 
 def _input(body: Obj) -> list[Obj]:
@@ -132,7 +132,7 @@ def _kept(core: Core, given: Obj) -> Obj:
         for item in _said(response):
             if item["id"] == given.get("id"):
                 return item
-    raise refusals.no_such_item(str(given.get("id")))
+    raise unknown.no_such_item(str(given.get("id")))
 
 
 def _output(core: Core, body: Obj, context: list[Obj]) -> outputs.Output:
@@ -144,9 +144,16 @@ def _output(core: Core, body: Obj, context: list[Obj]) -> outputs.Output:
 # --- what is kept -------------------------------------------------------------------------------------
 
 
+def _stream(core: Core, chunks: Iterator[Chunk], settle: Callable[[], None]) -> Reply:
+    telling = _telling(chunks, settle)
+    next(telling)
+    return Reply(200, core.headers(sse.CONTENT_TYPE), chunks=telling)
+
+
 def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
     """The stream. Whether it is heard to its end or not, the model has answered."""
     try:
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         yield from chunks
     finally:
         settle()

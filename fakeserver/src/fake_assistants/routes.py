@@ -25,7 +25,7 @@ from fake_assistants.kinds import (
     VECTOR_STORES,
 )
 from fake_assistants.later import Later
-from fake_assistants.refusals import invalid_url, wrong_method
+from fake_assistants.refusals.door import invalid_url, wrong_method
 from fake_assistants.shelf import Obj
 
 # An object goes out as JSON, bytes are JSON already, and a reply is sent as it is.

@@ -6,7 +6,7 @@ from typing import Any
 import fake_assistants.bodies_runs as bodies
 import fake_assistants.paging as paging
 import fake_assistants.progress as progress
-import fake_assistants.refusals as refusals
+import fake_assistants.refusals.runs as refusals
 import fake_assistants.sse as sse
 import fake_assistants.threads as threads
 from fake_assistants.checks import Shape
@@ -17,6 +17,7 @@ from fake_assistants.lifecycle import LIFETIME, is_active, knows
 from fake_assistants.lookup import found
 from fake_assistants.messages import active_run, add_all, has_user_message, refuse_overflow
 from fake_assistants.plans import Event, Plan
+from fake_assistants.refusals.ids import malformed_id
 from fake_assistants.resources import kept, tool
 from fake_assistants.runshapes import streamed
 from fake_assistants.runsteps import includes_contents
@@ -62,13 +63,13 @@ def create(core: Core, call: Call) -> Obj | Reply:
     """POST /threads/{thread_id}/runs."""
     thread = found(core, THREADS, call.ids["thread_id"])
     body, with_contents = _body(call, bodies.NEW_RUN)
-    assistant = found(core, ASSISTANTS, body["assistant_id"])
+    assistant = _assistant(core, body["assistant_id"])
     active = active_run(core, thread["id"])
     if active is not None:
         raise refusals.run_active(thread["id"], active["id"])
     added = body.get("additional_messages") or []
     refuse_overflow(core, thread["id"], len(added))
-    fields = _fields(core, body, assistant)
+    fields = _fields(body, assistant)
     if not _can_speak(fields, added) and not has_user_message(core, thread["id"]):
         raise refusals.nothing_to_say()
     add_all(core, thread["id"], added)
@@ -80,12 +81,13 @@ def create(core: Core, call: Call) -> Obj | Reply:
 def create_with_thread(core: Core, call: Call) -> Obj | Reply:
     """POST /threads/runs: a thread and a run of it. When the run is refused there is no thread."""
     body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
-    assistant = found(core, ASSISTANTS, body["assistant_id"])
+    assistant = _assistant(core, body["assistant_id"])
     wanted = body.get("thread") or {}
-    fields = _fields(core, body, assistant)
+    fields = _fields(body, assistant)
     if not _can_speak(fields, wanted.get("messages") or []):
         raise refusals.nothing_to_say()
     thread = threads.made(core, wanted)
+    fields["tool_resources"] = kept(core, body.get("tool_resources"))
     plan = _begun(core, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
     plan.with_contents = with_contents
     return _answer(core, plan, body, Event("thread.created", streamed(thread)))
@@ -96,12 +98,19 @@ def _body(call: Call, shape: Shape) -> tuple[Obj, bool]:
     return body, includes_contents(call.request)
 
 
+def _assistant(core: Core, assistant_id: str) -> Obj:
+    """Recorded: an id without its prefix is refused; one that a loaded state brought in is not."""
+    if not assistant_id.startswith(ASSISTANTS.prefix) and core.world.text(ASSISTANTS, assistant_id) is None:
+        raise malformed_id("assistant_id", assistant_id, ASSISTANTS)
+    return found(core, ASSISTANTS, assistant_id)
+
+
 def _can_speak(fields: Obj, messages: list[Obj]) -> bool:
     """Recorded: a run needs instructions, or a thread with a user's message."""
     return bool(fields["instructions"]) or any(message["role"] == "user" for message in messages)
 
 
-def _fields(core: Core, body: Obj, assistant: Obj) -> Obj:
+def _fields(body: Obj, assistant: Obj) -> Obj:
     """What the run says of itself, in the recorded order of keys."""
     fields = {**_UNSET, **{key: assistant[key] for key in _INHERITED if assistant.get(key) is not None}}
     given = {key: value for key, value in body.items() if value is not None}
@@ -110,10 +119,10 @@ def _fields(core: Core, body: Obj, assistant: Obj) -> Obj:
     if "truncation_strategy" in given:
         fields["truncation_strategy"] = {**_UNSET["truncation_strategy"], **given["truncation_strategy"]}
     for key in ("temperature", "top_p"):
-        fields[key] = float(fields[key]) if isinstance(fields[key], int) else fields[key]
+        fields[key] = float(given[key]) if key in given else fields[key]
     if "tools" in given:
         fields["tools"] = [tool(one) for one in given["tools"]]
-    return fields | {"tool_resources": kept(core, given.get("tool_resources"))}
+    return fields
 
 
 def _instructions(own: Any, additional: str | None) -> Any:
@@ -125,9 +134,10 @@ def _begun(core: Core, owners: Obj, fields: Obj) -> Plan:
     now = core.clock.now()
     head = {"id": core.mint("run_"), "object": "thread.run", "created_at": now}
     run = {**head, **owners, **fields, "expires_at": now + LIFETIME}
-    core.world.put(RUNS, run)
     turn = turn_of(core, run)
-    return progress.begin(core, run, core.script.steps(turn), asked=asked_with(turn))
+    steps = core.script.steps(turn)  # a predicate that raises leaves no run behind that nothing would move
+    core.world.put(RUNS, run)
+    return progress.begin(core, run, steps, asked=asked_with(turn))
 
 
 def _answer(core: Core, plan: Plan, body: Obj, first: Event | None = None) -> Obj | Reply:

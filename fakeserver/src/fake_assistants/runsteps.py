@@ -6,7 +6,7 @@ from fake_assistants.exchange import Request
 from fake_assistants.jsontext import loads
 from fake_assistants.kinds import RUN_STEPS, RUNS, THREADS
 from fake_assistants.lookup import found
-from fake_assistants.refusals import invalid_value
+from fake_assistants.refusals.values import invalid_value
 from fake_assistants.runshapes import without_contents
 from fake_assistants.shelf import Obj
 
@@ -16,9 +16,9 @@ _CONTENTS = "step_details.tool_calls[*].file_search.results[*].content"
 def includes_contents(request: Request) -> bool:
     """Whether what a file search found is asked for. Raises Refused for anything else that is to be included."""
     asked = (*request.asked_all("include[]"), *request.asked_all("include"))
-    for value in asked:
+    for index, value in enumerate(asked):
         if value != _CONTENTS:
-            raise invalid_value("include[0]", value, (_CONTENTS,))
+            raise invalid_value(f"include[{index}]", value, (_CONTENTS,))
     return bool(asked)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import attrs
 
+from fake_assistants.plain import plain
 from fake_assistants.scriptfile import Book, Step, book, steps_of
 from fake_assistants.shelf import Obj
 
@@ -34,6 +35,8 @@ class Turn:
 
 
 Predicate = Callable[[Turn], bool]
+
+_LEVELS = 400  # below what an object of a world may have, so that a step or a message can hold what a script brought
 
 _SPEECHLESS = "I have nothing to echo."
 
@@ -63,13 +66,13 @@ class Script:
 
         Predicates stay. Raises BadInput with the path of what is wrong, and then nothing has changed.
         """
-        self._book = book(given)
-        self._given = dict(given) if isinstance(given, dict) else {}
+        own = plain(given, levels=_LEVELS)
+        self._book, self._given = book(own), own
         self._taken = {"runs": 0, "responses": 0}
 
     def when(self, predicate: Predicate, steps: Iterable[Mapping[str, Any]]) -> None:
         """Answer the turns of which `predicate` is true with these steps. Raises BadInput."""
-        self._rules.insert(0, (predicate, steps_of(list(steps), "$")))
+        self._rules.insert(0, (predicate, steps_of(plain(list(steps), levels=_LEVELS), "$")))
 
     def json(self) -> Obj:
         """The script as `set` takes it, without what is used up."""

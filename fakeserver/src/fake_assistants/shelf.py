@@ -131,3 +131,26 @@ class Field:
     def is_in(self, text: bytes) -> bool:
         """Whether the object of this text has the field."""
         return self._line in text
+
+
+@attrs.frozen
+class OneOf:
+    """A field that holds one of these strings, told like a `Field`: one search for all of them."""
+
+    name: str
+    values: Collection[str]
+    _head: bytes = attrs.field(init=False)
+    _tails: tuple[bytes, ...] = attrs.field(init=False)
+
+    @_head.default
+    def _written(self) -> bytes:
+        return b"\n  " + dumps(self.name) + b': "'
+
+    @_tails.default
+    def _endings(self) -> tuple[bytes, ...]:
+        return tuple(dumps(value)[1:] for value in self.values)
+
+    def is_in(self, text: bytes) -> bool:
+        """Whether the object of this text has the field."""
+        start = text.find(self._head)
+        return start >= 0 and text.startswith(self._tails, start + len(self._head))

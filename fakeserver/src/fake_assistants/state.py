@@ -25,10 +25,14 @@ class Row(NamedTuple):
 
 
 class Staged:
-    """A state on its way into a world: its objects checked, each written down as JSON text."""
+    """A state on its way into a world: its objects checked, each written down as JSON text.
+
+    `made_up` are the ids of threads that nobody gave: they stand in for what an export does not have.
+    """
 
     def __init__(self) -> None:
         self.rows: Mapping[str, list[Row]] = {name: [] for name in KINDS}
+        self.made_up: set[str] = set()
         self._seen: dict[str, dict[str, tuple[str, set[str]]]] = {name: {} for name in KINDS}
 
     def add(self, kind: Kind, value: Obj, text: bytes) -> None:

@@ -8,6 +8,7 @@ a story to go on when its run has ended, or before the outputs that it waits for
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 
+import fake_assistants.allowance as allowance
 import fake_assistants.deltas as deltas
 import fake_assistants.lifecycle as lifecycle
 import fake_assistants.runshapes as shapes
@@ -16,7 +17,7 @@ from fake_assistants.core import Core
 from fake_assistants.exchange import Cut, Pause
 from fake_assistants.kinds import MESSAGES, RUN_STEPS, RUNS
 from fake_assistants.plans import Beat, Event, Plan
-from fake_assistants.refusals import server_error
+from fake_assistants.refusals.failures import server_error
 from fake_assistants.scriptfile import Step, Steps
 from fake_assistants.shelf import Obj
 
@@ -112,7 +113,7 @@ def _paced(step: Step, events: Iterable[Event]) -> Iterator[Beat]:
 
 def _write(core: Core, plan: Plan, step: Step, follower: Steps) -> Iterator[Beat]:
     """A message. It is cut off at the run's limit of tokens, or when the run is to end incomplete just after it."""
-    parts, is_short = _affordable(plan, step.value)
+    parts, is_short = allowance.affordable(plan, step.value)
     reason = _shortened(follower) or ("max_tokens" if is_short else None)
     plan.message = shapes.message({"id": core.mint("msg_"), "created_at": plan.moment}, plan.run)
     opened = _opened(core, plan, "message_creation", {"message_creation": {"message_id": plan.message["id"]}})
@@ -123,18 +124,25 @@ def _write(core: Core, plan: Plan, step: Step, follower: Steps) -> Iterator[Beat
     if plan.is_heard:
         yield from _paced(step, _spoken(plan, parts, step.chunk))
     yield _closed(core, plan, parts, reason)
-    yield _completed(core, plan, opened, _size(parts))
+    yield _completed(core, plan, opened, allowance.size(parts))
     if is_short:
         yield _cut_off(core, plan, "max_completion_tokens")
 
 
 def _spoken(plan: Plan, parts: tuple[Obj, ...], chunk: int | None) -> Iterator[Event]:
-    """The deltas of a message. The plan's message holds the parts that are whole, for a cut or a cancellation."""
+    """The deltas of a message. The plan knows what was told, should the run end before the message does."""
     message = plan.message or {}
     for index, part in enumerate(parts):
+        plan.message = {**message, "content": list(parts[:index])}
+        plan.told = 0
         for delta in deltas.of_part(index, part, chunk):
+            plan.part, plan.told = part, plan.told + deltas.length(delta)
             yield Event("thread.message.delta", shapes.message_delta(message["id"], delta))
-        plan.message = {**message, "content": list(parts[: index + 1])}
+
+
+def _told_so_far(plan: Plan, message: Obj) -> list[Obj]:
+    """The parts of a message that is not over, the last as far as it was told."""
+    return [*message["content"], *([] if plan.part is None else [deltas.head(plan.part, plan.told)])]
 
 
 def _closed(core: Core, plan: Plan, parts: Iterable[Obj], reason: str | None) -> Event:
@@ -143,35 +151,9 @@ def _closed(core: Core, plan: Plan, parts: Iterable[Obj], reason: str | None) ->
     if reason is not None:
         ending = {"status": "incomplete", "incomplete_details": {"reason": reason}, "incomplete_at": plan.moment}
     message = {**(plan.message or {}), **ending, "content": list(parts)}
-    plan.message = None
+    plan.message = plan.part = None
     core.world.put(MESSAGES, shapes.written(message))
     return Event(f"thread.message.{message['status']}", message)
-
-
-def _affordable(plan: Plan, parts: tuple[Obj, ...]) -> tuple[tuple[Obj, ...], bool]:
-    """The parts that fit within the run's limit of completion tokens, and whether anything did not."""
-    limit = plan.run.get("max_completion_tokens")
-    if not isinstance(limit, int) or _size(parts) <= limit - plan.completion:
-        return parts, False
-    left, kept = max(0, limit - plan.completion), []
-    for part in parts:
-        if part["type"] == "text" and _size((part,)) > left:
-            kept.append(_first_words(part, left))
-            break
-        kept.append(part)
-        left -= _size((part,))
-    return tuple(kept), True
-
-
-def _first_words(part: Obj, left: int) -> Obj:
-    value = tokens.within(part["text"]["value"], left)
-    notes = [note for note in part["text"]["annotations"] if note["end_index"] <= len(value)]
-    return {**part, "text": {**part["text"], "value": value, "annotations": notes}}
-
-
-def _size(parts: Iterable[Obj]) -> int:
-    """Tokens of the text in parts."""
-    return sum(tokens.count(part["text"]["value"]) for part in parts if part["type"] == "text")
 
 
 def _shortened(follower: Steps) -> str | None:
@@ -254,9 +236,11 @@ def _filled(step: Obj, outputs: Mapping[str, str]) -> Obj:
 
 
 def _with_output(call: Obj, outputs: Mapping[str, str]) -> Obj:
-    if not isinstance(call, dict) or not isinstance(call.get("function"), dict) or call.get("id") not in outputs:
+    if not isinstance(call, dict) or not isinstance(call.get("function"), dict):
         return call
-    return {**call, "function": {**call["function"], "output": outputs[call["id"]]}}
+    call_id = call.get("id")
+    output = outputs.get(call_id) if isinstance(call_id, str) else None
+    return call if output is None else {**call, "function": {**call["function"], "output": output}}
 
 
 # --- ends ---------------------------------------------------------------------------------------------
@@ -290,7 +274,7 @@ def _cut_off(core: Core, plan: Plan, reason: str) -> Event:
 def _abandoned(core: Core, plan: Plan, status: str) -> Iterator[Beat]:
     """What was under way when the run ended: the message is incomplete, its step has the run's status (inferred)."""
     if plan.message is not None:
-        yield _closed(core, plan, plan.message["content"], f"run_{status}")
+        yield _closed(core, plan, _told_so_far(plan, plan.message), f"run_{status}")
     for step in _open_steps(core, plan):
         traces = {"cancelled_at": plan.moment} if status == "cancelled" else {}
         ended = {**step, "status": status, **traces}

@@ -6,7 +6,7 @@ import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import THREADS
 from fake_assistants.lookup import found
-from fake_assistants.refusals import session_key_needed
+from fake_assistants.refusals.door import session_key_needed
 from fake_assistants.resources import kept
 from fake_assistants.shelf import Obj
 
@@ -51,9 +51,11 @@ def modify(core: Core, call: Call) -> Obj:
 
 
 def delete(core: Core, call: Call) -> Obj:
-    """DELETE /threads/{thread_id}: its messages go with it."""
+    """DELETE /threads/{thread_id}: its messages go with it, and its runs with what is still to happen in them."""
     old = found(core, THREADS, call.ids["thread_id"])
     core.world.delete(THREADS, old["id"])
+    for key in [key for key in core.plans if key[0] == old["id"]]:
+        del core.plans[key]
     return {"id": old["id"], "object": "thread.deleted", "deleted": True}
 
 

@@ -12,7 +12,7 @@ import fake_assistants.paging as paging
 from fake_assistants.core import Call, Core
 from fake_assistants.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 from fake_assistants.lookup import found
-from fake_assistants.refusals import no_such_file_in_store
+from fake_assistants.refusals.ids import no_such_file_in_store
 from fake_assistants.shelf import Field, Obj
 
 _DAY = 24 * 60 * 60

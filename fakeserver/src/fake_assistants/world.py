@@ -1,13 +1,13 @@
 """The world: everything that the fake keeps, on shelves."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from operator import itemgetter
 
 import attrs
 
 from fake_assistants.ids import IdSource
 from fake_assistants.jsontext import array_of, dumps_to_keep, loads
-from fake_assistants.kinds import KINDS, THREADS, Kind
+from fake_assistants.kinds import CONVERSATION_ITEMS, KINDS, RESPONSE_INPUT_ITEMS, RESPONSES, THREADS, Kind
 from fake_assistants.shelf import Obj, Shelf
 from fake_assistants.state import Staged, State, parent_of
 from fake_assistants.used import Used
@@ -15,6 +15,9 @@ from fake_assistants.used import Used
 _place = itemgetter(0)
 
 _Shelves = dict[str, dict[str, Shelf]]
+
+# What has ids within, or is itself called by two.
+_ITEMS = frozenset(kind.name for kind in (RESPONSES, CONVERSATION_ITEMS, RESPONSE_INPUT_ITEMS))
 
 
 def _no_shelves() -> _Shelves:
@@ -91,6 +94,9 @@ class World:
             shelf.append(object_id, text, self._next_place)
             self._next_place += 1
             self._used.add(object_id)
+        if kind.name in _ITEMS:
+            for item_id in _item_ids(kind, loads(text)):
+                self._used.add(item_id)
 
     def _writable(self, kind: Kind, parent: str) -> Shelf:
         self._forked_from = None
@@ -110,10 +116,12 @@ class World:
         return ids.draw(prefix, self._used.__contains__)
 
     def put_all(self, state: Staged) -> None:
-        """Merge a checked state by id."""
+        """Merge a checked state by id. A thread that was made up does not replace one that is here."""
+        known = state.made_up.intersection(self.thread_ids())
         for kind in KINDS.values():
             for parent, object_id, text in state.rows[kind.name]:
-                self._put(kind, parent, object_id, text)
+                if kind is not THREADS or object_id not in known:
+                    self._put(kind, parent, object_id, text)
 
     def snapshot(self) -> State:
         """The world as a state, in the order of insertion, the caller's own."""
@@ -130,3 +138,11 @@ class World:
         rows = [row for shelf in self._shelves[kind.name].values() for row in shelf.texts()]
         rows.sort(key=_place)  # each shelf is sorted already, which sorting makes use of
         return [text for _, text in rows]
+
+
+def _item_ids(kind: Kind, value: Obj) -> Iterator[str]:
+    """The ids of an item, or of those that a response said; a state may have brought in any JSON for them."""
+    items = value.get("output") if kind is RESPONSES else [value]
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            yield from (item[key] for key in ("id", "call_id") if isinstance(item.get(key), str))

@@ -161,6 +161,13 @@ def unknown_assistant(api: Api) -> None:
     answer.refused(404, f"No assistant found with id '{nobody}'.")
 
 
+def malformed_assistant(api: Api) -> None:
+    """400, Invalid 'assistant_id': an id that does not begin with asst."""
+    answer = api.post(f"{staging.thread(api, 'Hello')}/runs", {"assistant_id": "wf_1"})
+    text = "Invalid 'assistant_id': 'wf_1'. Expected an ID that begins with 'asst'."
+    answer.refused(400, text, param="assistant_id", code="invalid_value")
+
+
 def unknown_run(api: Api) -> None:
     """404, No run found with id '...'."""
     nobody = f"run_{'0' * 24}"
@@ -285,6 +292,7 @@ CASES = (
     Case("runs", "create-and-run", "spec", create_and_run),
     Case("runs", "nothing-to-say", "recorded", nothing_to_say),
     Case("runs", "unknown-assistant", "recorded", unknown_assistant),
+    Case("runs", "malformed-assistant", "recorded", malformed_assistant),
     Case("runs", "unknown-run", "inferred", unknown_run),
     Case("runs", "locked-for-messages", "recorded", locked_for_messages),
     Case("runs", "locked-for-runs", "recorded", locked_for_runs),

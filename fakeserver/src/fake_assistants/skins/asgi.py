@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from fake_assistants.envelope import Problem
 from fake_assistants.exchange import Reply, Request
-from fake_assistants.refusals import stopping, too_large
+from fake_assistants.refusals.door import stopping, too_large
 from fake_assistants.skins.delivery import Line, deliver
 from fake_assistants.skins.speaker import Speaker
 

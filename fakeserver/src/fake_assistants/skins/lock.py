@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from threading import Lock
+from threading import RLock
 from typing import Self
 
 from fake_assistants.exchange import Chunk
@@ -10,8 +10,8 @@ from fake_assistants.skins.chunks import release
 
 
 def new_lock() -> AbstractContextManager[bool]:
-    """A lock, to be used with `with`."""
-    return Lock()
+    """A lock, to be used with `with`. Its holder may take it again: a script's predicate may look at the fake."""
+    return RLock()
 
 
 class LockedChunks:

@@ -25,7 +25,7 @@ except ImportError as error:
 from fake_assistants.exchange import Reply
 from fake_assistants.skins.playing import AsyncChunks, Caller, SyncChunks, begin, begin_async
 from fake_assistants.skins.speaker import Speaker
-from fake_assistants.skins.transport import from_httpx, headers_of
+from fake_assistants.skins.transport import answered, from_httpx, headers_of
 
 _HTTPCORE = tuple(HTTPCoreMocker.targets)
 _HTTPCORE2 = tuple(target.replace("httpcore.", "httpcore2.", 1) for target in _HTTPCORE)
@@ -90,7 +90,7 @@ class FakeAssistantsMocker(HTTPCoreMocker):
 
     @classmethod
     def _ask(cls, httpx_request: httpx.Request) -> tuple[Reply, Caller]:
-        reply = cls.layers[-1].speaker.handle(from_httpx(httpx_request, httpx_request.content))
+        reply = answered(cls.layers[-1].speaker, from_httpx(httpx_request, httpx_request.content))
         return reply, httpx_request.extensions[_CALLER]
 
     @classmethod

@@ -62,6 +62,7 @@ class _Uvicorn(uvicorn.Server):
                 lifespan="off",
                 access_log=False,
                 log_config=None,
+                log_level="error",  # what clients send is no matter for stderr
                 server_header=False,
                 timeout_graceful_shutdown=_GRACE,
             )

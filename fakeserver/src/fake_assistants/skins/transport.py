@@ -8,7 +8,10 @@ from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+import attrs
+
 from fake_assistants.exchange import Reply, Request
+from fake_assistants.skins.chunks import release
 from fake_assistants.skins.playing import AsyncChunks, Caller, SyncChunks, begin, begin_async
 from fake_assistants.skins.speaker import Speaker
 
@@ -23,7 +26,7 @@ class Transport:
 
     def handle_request(self, request: Any) -> Any:
         """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
-        reply = self._speaker.handle(from_httpx(request, request.read()))
+        reply = answered(self._speaker, from_httpx(request, request.read()))
         caller = Caller.of(request, _LIBRARIES)
         begin(reply, caller)
         return _response(reply, caller, SyncChunks, "SyncByteStream")
@@ -48,7 +51,7 @@ class AsyncTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
-        reply = self._speaker.handle(from_httpx(request, await request.aread()))
+        reply = answered(self._speaker, from_httpx(request, await request.aread()))
         caller = Caller.of(request, _LIBRARIES)
         await begin_async(reply, caller)
         return _response(reply, caller, AsyncChunks, "AsyncByteStream")
@@ -69,6 +72,15 @@ def from_httpx(request: Any, body: bytes) -> Request:
     """The exchange's request from either library's."""
     target = request.url.raw_path.decode("ascii")
     return Request.of(request.method, target, request.headers.multi_items(), body)
+
+
+def answered(speaker: Speaker, request: Request) -> Reply:
+    """The speaker's reply; to HEAD without its body, as servers send it, though with the length of one."""
+    reply = speaker.handle(request)
+    if request.method != "HEAD":
+        return reply
+    release(reply.chunks)
+    return attrs.evolve(reply, headers=headers_of(reply), body=b"", chunks=None)
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
