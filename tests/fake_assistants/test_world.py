@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import fake_assistants.paging as paging
 from fake_assistants.ids import IdSource
-from fake_assistants.jsontext import dumps, loads
+from fake_assistants.jsontext import dumps, dumps_to_keep, loads
 from fake_assistants.kinds import KINDS, MESSAGES, RUN_STEPS, RUNS, THREADS
 from fake_assistants.paging import Ask
 from fake_assistants.shelf import Field, OneOf, Shelf
@@ -157,18 +157,18 @@ def test_a_field_is_told_from_the_text_alone(value: dict[str, Any], name: str, w
     """Exactly as if the object were read: deeper fields and look-alikes in strings do not count."""
     field = Field(name, wanted)
     truth = value.get(name) == wanted
-    assert field.is_in(dumps(value)) is truth
-    assert field.is_in(dumps(value | {name: wanted}))
-    assert field.among([dumps(value), b"{}"]) == [truth, False]
+    assert field.is_in(dumps_to_keep(value)) is truth
+    assert field.is_in(dumps_to_keep(value | {name: wanted}))
+    assert field.among([dumps_to_keep(value), b"{}"]) == [truth, False]
 
 
 @given(objects, st.just("run_id") | TRAPS, st.lists(TRAPS, max_size=3))
 def test_one_of_some_values_is_told_likewise(value: dict[str, Any], name: str, wanted: list[str]) -> None:
     """A value that only begins like one of them is none."""
     field = OneOf(name, wanted)
-    assert field.is_in(dumps(value)) is (value.get(name) in wanted)
-    assert not field.is_in(dumps(value | {name: "longer than any"}))
-    assert all(field.is_in(dumps(value | {name: one})) for one in wanted)
+    assert field.is_in(dumps_to_keep(value)) is (value.get(name) in wanted)
+    assert not field.is_in(dumps_to_keep(value | {name: "longer than any"}))
+    assert all(field.is_in(dumps_to_keep(value | {name: one})) for one in wanted)
 
 
 @given(
@@ -181,7 +181,7 @@ def test_a_page_is_what_would_be_written_whole(rows: list[tuple[str | None, Any]
     shelf = Shelf()
     values = [{"id": f"m{number}", "run_id": run, "x": value} for number, (run, value) in enumerate(rows)]
     for place, value in enumerate(values):
-        shelf.append(value["id"], dumps(value), place)
+        shelf.append(value["id"], dumps_to_keep(value), place)
     ask = Ask(limit=limit, order=order)
     listed = (values if order == "asc" else values[::-1])[:limit]
     ends = [one["id"] for one in (*listed[:1], *listed[-1:])] or [None, None]
@@ -197,7 +197,7 @@ def test_a_page_has_the_real_layout() -> None:
     shelf = Shelf()
     rows: list[Any] = [{"id": "é\n", "x": [{}, [], {"y": "\u2028"}]}, {"id": "b"}]
     for place, value in enumerate(rows):
-        shelf.append(value["id"], dumps(value), place)
+        shelf.append(value["id"], dumps_to_keep(value), place)
     page = {"object": "list", "data": rows, "first_id": "é\n", "last_id": "b", "has_more": False}
     assert paging.page(shelf, Ask(order="asc")) == json.dumps(page, indent=2, ensure_ascii=False).encode()
     none: dict[str, Any] = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}

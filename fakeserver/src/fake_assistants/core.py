@@ -69,7 +69,7 @@ class Core:
     def follows(self, plan: Plan) -> bool:
         """Whether the world still has the run as its plan has put it there, and its thread."""
         thread_id, run_id = plan.key
-        text = self.world.text(RUNS, run_id, thread_id)
+        text = self.world.shelf(RUNS, thread_id).text(run_id)
         if text is None or thread_id not in self.world.thread_ids():
             return False
         if text is not plan.text and loads(text) == plan.run:

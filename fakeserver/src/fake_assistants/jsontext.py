@@ -23,6 +23,9 @@ MAX_LEVELS = 500
 # How deep an object of a world may be: a state or a page that holds it is two levels more.
 OBJECT_LEVELS = MAX_LEVELS - 2
 
+# What stands between the lines of a text that is kept: a newline, and how far items of a list page are set in.
+SET_IN = b"\n    "
+
 # A number that does not fit 64 bits has 19 digits or more. Flattened digits are found ten times faster
 # than by a regular expression, which would cost more than the reading itself.
 _FLATTENED = bytes.maketrans(b"123456789", b"000000000")
@@ -55,8 +58,16 @@ def dumps(value: object) -> bytes:
 
 
 def dumps_to_keep(value: object) -> bytes:
-    """`dumps`, copied to its own size: what orjson gives holds on to several times its length in memory."""
-    return bytes(memoryview(dumps(value)))
+    """`dumps`, set in as the items of a list page are, so that a page is joined without touching them.
+
+    The copy has its own size: what orjson gives holds on to several times its length in memory.
+    """
+    return dumps(value).replace(b"\n", SET_IN)
+
+
+def alone(kept: bytes) -> bytes:
+    """What `dumps` writes for the object of a kept text. Only newlines between tokens are raw: strings escape them."""
+    return kept.replace(SET_IN, b"\n")
 
 
 def dumps_compact(value: object) -> bytes:
@@ -68,16 +79,10 @@ def dumps_compact(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def array_of(texts: Iterable[bytes], *, level: int = 0) -> bytes:
-    """What `dumps` writes for an array, `level` levels deep, of the texts that it wrote for the items.
-
-    Only the newlines between tokens are raw in such a text: in strings they are escaped.
-    """
-    joined = b",\n".join(texts)
-    if not joined:
-        return b"[]"
-    newline = b"\n" + b"  " * level
-    return b"".join((b"[", newline, b"  ", joined.replace(b"\n", newline + b"  "), newline, b"]"))
+def array_of(kept: Iterable[bytes]) -> bytes:
+    """What `dumps` writes for an array of the objects of kept texts, where it stands in an object."""
+    joined = (b"," + SET_IN).join(kept)
+    return b"[%b%b\n  ]" % (SET_IN, joined) if joined else b"[]"
 
 
 def _read(text: bytes) -> Any:

@@ -87,7 +87,7 @@ def page(shelf: Shelf, ask: Ask, keep: Field | Callable[[Obj], bool] | None = No
     found = cut(places, ask)
     listed = [ids[position] for position in found.positions]
     ends = (dumps(listed[0]), dumps(listed[-1])) if listed else (b"null", b"null")
-    return _PAGE % (array_of(shelf.texts_of(listed), level=1), *ends, b"true" if found.has_more else b"false")
+    return _PAGE % (array_of(shelf.texts_of(listed)), *ends, b"true" if found.has_more else b"false")
 
 
 def _fit(keep: Field | Callable[[Obj], bool]) -> Callable[[Iterable[bytes]], list[bool]]:

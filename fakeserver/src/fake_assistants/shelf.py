@@ -7,14 +7,17 @@ from typing import Any
 
 import attrs
 
-from fake_assistants.jsontext import dumps, loads
+from fake_assistants.jsontext import SET_IN, dumps, loads
 
 Obj = dict[str, Any]
+
+# What stands before a field of an object in its kept text.
+_LINE = SET_IN + b"  "
 
 
 @attrs.define
 class Shelf:
-    """Objects by id, in the order in which they were put here, each kept as its JSON text (what `dumps` wrote).
+    """Objects by id, in the order in which they were put here, each kept as its JSON text (what `dumps_to_keep` wrote).
 
     A place is a number that only grows (the world deals them out). An id keeps its place after its object
     is deleted, so a cursor that points at it still says where to go on. An object is read anew each time that
@@ -59,11 +62,11 @@ class Shelf:
         return None if text is None else loads(text)
 
     def text(self, object_id: str) -> bytes | None:
-        """The object's JSON text, or None."""
+        """The object's kept text, or None."""
         return self._texts.get(object_id)
 
     def texts_of(self, object_ids: Iterable[str]) -> list[bytes]:
-        """The JSON texts of objects that stand here."""
+        """The kept texts of objects that stand here."""
         return [self._texts[object_id] for object_id in object_ids]
 
     def place_of(self, object_id: str) -> int | None:
@@ -80,7 +83,7 @@ class Shelf:
         return ((place, loads(text)) for place, text in self.texts())
 
     def texts(self) -> Iterator[tuple[int, bytes]]:
-        """Place and JSON text, in order."""
+        """Place and kept text, in order."""
         return zip(self._places, map(self._texts.__getitem__, self._ids), strict=True)
 
     def those(self, fit: Callable[[Iterable[bytes]], list[bool]]) -> tuple[Sequence[int], Sequence[str]]:
@@ -109,10 +112,10 @@ class Shelf:
 
 @attrs.frozen
 class Field:
-    """A field of an object that holds this string; told from the object's JSON text without reading it.
+    """A field of an object that holds this string; told from the object's kept text without reading it.
 
-    Exact, because `dumps` wrote the text: a field of the object itself stands on a line of its own behind two
-    blanks, deeper ones stand behind more, a JSON string holds no raw newline, and a string ends with its quote.
+    Exact, because `dumps_to_keep` wrote the text: a field of the object itself stands on a line of its own behind so
+    many blanks, deeper ones stand behind more, a JSON string holds no raw newline, and a string ends with its quote.
     """
 
     name: str
@@ -121,7 +124,7 @@ class Field:
 
     @_line.default
     def _written(self) -> bytes:
-        return b"\n  " + dumps(self.name) + b": " + dumps(self.value)
+        return _LINE + dumps(self.name) + b": " + dumps(self.value)
 
     def among(self, texts: Iterable[bytes]) -> list[bool]:
         """For each text, whether its object has the field."""
@@ -144,7 +147,7 @@ class OneOf:
 
     @_head.default
     def _written(self) -> bytes:
-        return b"\n  " + dumps(self.name) + b': "'
+        return _LINE + dumps(self.name) + b': "'
 
     @_tails.default
     def _endings(self) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ from operator import itemgetter
 import attrs
 
 from fake_assistants.ids import IdSource
-from fake_assistants.jsontext import array_of, dumps_to_keep, loads
+from fake_assistants.jsontext import alone, array_of, dumps_to_keep, loads
 from fake_assistants.kinds import CONVERSATION_ITEMS, KINDS, RESPONSE_INPUT_ITEMS, RESPONSES, THREADS, Kind
 from fake_assistants.shelf import Obj, Shelf
 from fake_assistants.state import Staged, State, parent_of
@@ -65,13 +65,14 @@ class World:
 
     def find(self, kind: Kind, object_id: str, parent: str = "") -> Obj | None:
         """The object with this id, the caller's own, or None."""
-        text = self.text(kind, object_id, parent)
-        return None if text is None else loads(text)
+        shelf = self._shelves[kind.name].get(parent)
+        return None if shelf is None else shelf.get(object_id)
 
     def text(self, kind: Kind, object_id: str, parent: str = "") -> bytes | None:
         """The JSON text of the object with this id, as it goes over the wire, or None."""
         shelf = self._shelves[kind.name].get(parent)
-        return None if shelf is None else shelf.text(object_id)
+        kept = None if shelf is None else shelf.text(object_id)
+        return None if kept is None else alone(kept)
 
     def thread_ids(self) -> Collection[str]:
         """The ids of all threads."""
@@ -129,9 +130,7 @@ class World:
 
     def json(self) -> bytes:
         """The snapshot as JSON text."""
-        kinds = [
-            b'\n  "%b": %b' % (name.encode(), array_of(self._texts(kind), level=1)) for name, kind in KINDS.items()
-        ]
+        kinds = [b'\n  "%b": %b' % (name.encode(), array_of(self._texts(kind))) for name, kind in KINDS.items()]
         return b"{" + b",".join(kinds) + b"\n}"
 
     def _texts(self, kind: Kind) -> list[bytes]:
