@@ -498,6 +498,24 @@ def test_a_snapshot_has_followed_the_clock(stage: Stage) -> None:
     assert stage.read(run)["status"] == "completed"
 
 
+@pytest.mark.parametrize("progress", ["clock", "read"])
+def test_a_run_whose_thread_is_deleted_ends_with_it(stage: Stage, progress: str) -> None:
+    """Neither its second nor its expiry brings anything of it back; other runs keep their seconds."""
+    stage.fake.runs = {"progress": progress}
+    stage.run()
+    other = Stage(stage.fake)
+    run = other.run()
+    stage.ask("DELETE", f"/threads/{stage.thread}")
+    before = stage.fake.snapshot()
+    stage.fake.clock.advance(1)
+    assert other.read(run)["status"] == "in_progress"
+    stage.fake.clock.advance(5_000)
+    assert other.read(run)["status"] == {"clock": "completed", "read": "expired"}[progress]
+    after = stage.fake.snapshot()
+    assert (after["threads"], len(after["runs"])) == (before["threads"], 1)
+    assert {one["thread_id"] for one in [*after["messages"], *after["run_steps"]]} <= {other.thread}
+
+
 def test_listing_runs_is_reading_them(stage: Stage) -> None:
     """The active one goes on."""
     stage.run()

@@ -662,7 +662,7 @@ class Whole(RuleBasedStateMachine):
         mine = {thread: iter(rows) for thread, rows in self.world.threads.items()}
         for one in state["messages"]:
             row = next(mine.get(one["thread_id"], iter(())), {})
-            if "whole" in row and row["whole"][: len(one["content"])] == one["content"]:
+            if "whole" in row and is_beginning(one["content"], row["whole"]):
                 row["content"] = one["content"]
             if row.get("id", "") is None:
                 row["id"] = one["id"]
@@ -688,6 +688,21 @@ class Whole(RuleBasedStateMachine):
     def teardown(self) -> None:
         for stream in self.streams:
             stream.chunks.close()  # type: ignore[attr-defined]
+
+
+def is_beginning(told: list[Any], whole: list[Any]) -> bool:
+    """Whether so much may have been told of a message: parts from its first on, the last perhaps cut short."""
+    if not told or told == whole[: len(told)]:
+        return True
+    *before, last = told
+    full = whole[len(before)] if len(before) < len(whole) else {}
+    is_same = before == whole[: len(before)] and last["type"] == full.get("type")
+    match last["type"]:
+        case "text":
+            return is_same and bool(full["text"]["value"].startswith(last["text"]["value"]))
+        case "refusal":
+            return is_same and bool(full["refusal"].startswith(last["refusal"]))
+    return False
 
 
 def without_thread(state: Any, thread: str) -> Any:

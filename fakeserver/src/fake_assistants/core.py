@@ -64,17 +64,13 @@ class Core:
 
     def _forget_void_plans(self) -> None:
         """A run that a state changed is in somebody else's hand, also when it comes back as it was."""
-        self.plans = {key: plan for key, plan in self.plans.items() if self.follows(plan)}
+        self.plans = {key: plan for key, plan in self.plans.items() if self._follows(plan)}
 
-    def follows(self, plan: Plan) -> bool:
-        """Whether the world still has the run as its plan has put it there, and its thread."""
+    def _follows(self, plan: Plan) -> bool:
+        """Whether the world has the run as its plan has put it there, and its thread."""
         thread_id, run_id = plan.key
         text = self.world.shelf(RUNS, thread_id).text(run_id)
-        if text is None or thread_id not in self.world.thread_ids():
-            return False
-        if text is not plan.text and loads(text) == plan.run:
-            plan.text = text  # asked again for every delta of a stream, so a run is read once for each change
-        return text is plan.text
+        return thread_id in self.world.thread_ids() and text is not None and loads(text) == plan.run
 
     def merge(self, given: object) -> None:
         """Merge a state into the world by id. Raises BadInput, and then nothing has changed."""

@@ -81,13 +81,12 @@ Beat = Event | Pause | Cut
 class Plan:
     """One run on its way.
 
-    `run` is the run as the plan has put it into the world; when the world has something else there, somebody
-    has taken the run in hand, and the plan is void. `story` tells what is still to happen: each step of it
-    changes the world and gives a beat.
+    `run` is the run as the plan has put it into the world; when a state puts something else there, the run is in
+    somebody else's hand, and the plan is dropped. `story` tells what is still to happen: each step of it changes
+    the world and gives a beat, and the last ends the run.
     """
 
     run: Obj
-    text: bytes = b""  # the run's JSON text in the world, once it was looked at
     story: Iterator[Beat] = attrs.field(factory=lambda: iter(()))
     moment: int = 0  # the epoch second at which the story happens
     deadline: int | None = None  # when the run expires

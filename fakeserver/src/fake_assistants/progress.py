@@ -42,9 +42,8 @@ def cancel(core: Core, run: Obj) -> Plan:
 
 
 def planned(core: Core, run: Obj) -> Plan | None:
-    """The plan of a run, unless somebody has put another run in its place."""
-    plan = core.plans.get((run["thread_id"], run["id"]))
-    return plan if plan is not None and plan.run == run else None
+    """The plan of a run; none when it has ended, or when a state has put it there."""
+    return core.plans.get((run["thread_id"], run["id"]))
 
 
 def _planned(core: Core, run: Obj) -> Plan:
@@ -58,20 +57,16 @@ def _planned(core: Core, run: Obj) -> Plan:
 
 
 def pull(core: Core, plan: Plan, moment: int) -> bool:
-    """Let the next thing happen, at an epoch second. False when there is nothing more, or nobody to whom.
+    """Let the next thing happen, at an epoch second. False when the plan is in force no more.
 
-    A stream may have kept a plan that is in force no more: after a reset the same id is another run's.
+    A stream may have kept such a plan: its run was deleted or changed, or after a reset the same id is another run's.
     """
     if core.plans.get(plan.key) is not plan:
         return False
-    beat = None
-    if core.follows(plan):
-        plan.moment = moment
-        beat = next(plan.story, None)
-    if beat is None or plan.status not in ACTIVE:
+    plan.moment = moment
+    beat = next(plan.story)
+    if plan.status not in ACTIVE:
         del core.plans[plan.key]
-    if beat is None:
-        return False
     for inbox in plan.inboxes:
         inbox.append(beat)
     return True
@@ -131,10 +126,7 @@ def _settle(core: Core, plan: Plan, now: int) -> None:
             return
         if is_late:
             plan.story = story.of_expired(core, plan)
-        before = plan.status
         carry_on(core, plan, due)
-        if plan.status == before:
-            return
 
 
 def _due(core: Core, plan: Plan) -> tuple[int | None, bool]:
