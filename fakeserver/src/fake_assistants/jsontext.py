@@ -12,7 +12,7 @@ surrogates smuggled in as raw bytes. What could be read but not written back is 
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import orjson
@@ -79,10 +79,17 @@ def dumps_compact(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def array_of(kept: Iterable[bytes]) -> bytes:
-    """What `dumps` writes for an array of the objects of kept texts, where it stands in an object."""
-    joined = (b"," + SET_IN).join(kept)
-    return b"[%b%b\n  ]" % (SET_IN, joined) if joined else b"[]"
+def array_of(kept: Sequence[bytes], head: bytes = b"", tail: bytes = b"") -> bytes:
+    """What `dumps` writes for an array of the objects of kept texts, where it stands in an object, between two texts.
+
+    Pages are large: each copy of one that is spared shows in the rate at which they are served.
+    """
+    if not kept:
+        return b"%b[]%b" % (head, tail)
+    items = [*kept]
+    items[0] = head + b"[" + SET_IN + items[0]
+    items[-1] += b"\n  ]" + tail
+    return (b"," + SET_IN).join(items)
 
 
 def _read(text: bytes) -> Any:

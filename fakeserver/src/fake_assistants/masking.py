@@ -16,7 +16,6 @@ _SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "acce
 _EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
 
 
-@lru_cache(maxsize=256)  # few keys send many requests; `re` keeps what it compiled in the same way
 def _spelled(text: str) -> str:
     """A pattern for a text in whichever spelling, each character plain or percent-encoded."""
     return "".join(f"(?:{re.escape(one)}|(?i:{_percent(one)}))" for one in text)
@@ -61,11 +60,11 @@ class Mask:
     """What hides the secrets of one request."""
 
     def __init__(self, request: Request) -> None:
-        self._keys = "|".join([*_own(request), _LOOKS])
+        self._looks, self._may_be = _patterns(*_own(request))
 
     def text(self, text: str) -> str:
         """A text without secrets."""
-        return re.sub(f"{self._keys}|{_MAY_BE}", _MASK, text)
+        return self._may_be.sub(_MASK, text)
 
     def shown(self, problem: Problem) -> Problem:
         """A problem that shows keys as the real API did. What only may be one stays: an answer tells what was asked."""
@@ -77,18 +76,25 @@ class Mask:
         return tuple((self.text(name), self._value(name, value)) for name, value in query)
 
     def _shown(self, text: str) -> str:
-        return re.sub(self._keys, lambda key: masked(key[0]), text)
+        return self._looks.sub(lambda key: masked(key[0]), text)
 
     def _value(self, name: str, value: str) -> str:
         return _MASK if name.lower() in _SECRET_NAMES else self.text(value)
 
 
 def _own(request: Request) -> list[str]:
-    """Patterns for what the Authorization header holds, of whichever scheme, and for the api-key header."""
+    """What the Authorization header holds, of whichever scheme, and the api-key header."""
     header = request.headers.get("authorization", "").strip()
     key = header.partition(" ")[2].strip() or header
     keys = (None if key.lower() == "bearer" else key, api_key(request))
-    return [_pattern(key) for key in keys if key]
+    return [key for key in keys if key]
+
+
+@lru_cache(maxsize=256)  # few keys send many requests
+def _patterns(*keys: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """These keys and what looks like one; and with them what may be one."""
+    looks = "|".join([*map(_pattern, keys), _LOOKS])
+    return re.compile(looks), re.compile(f"{looks}|{_MAY_BE}")
 
 
 def _pattern(key: str) -> str:

@@ -25,9 +25,10 @@ _ORDERS = ("asc", "desc")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
 
 # The recorded layout and order of keys.
-_PAGE = b"""{
+_HEAD = b"""{
   "object": "list",
-  "data": %b,
+  "data": """
+_TAIL = b""",
   "first_id": %b,
   "last_id": %b,
   "has_more": %b
@@ -87,7 +88,8 @@ def page(shelf: Shelf, ask: Ask, keep: Field | Callable[[Obj], bool] | None = No
     found = cut(places, ask)
     listed = [ids[position] for position in found.positions]
     ends = (dumps(listed[0]), dumps(listed[-1])) if listed else (b"null", b"null")
-    return _PAGE % (array_of(shelf.texts_of(listed)), *ends, b"true" if found.has_more else b"false")
+    tail = _TAIL % (*ends, b"true" if found.has_more else b"false")
+    return array_of(shelf.texts_of(listed), _HEAD, tail)
 
 
 def _fit(keep: Field | Callable[[Obj], bool]) -> Callable[[Iterable[bytes]], list[bool]]:

@@ -5,7 +5,6 @@ from urllib.parse import quote, unquote
 
 import attrs
 from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
 from starlette.types import Receive, Scope, Send
 
 from fake_assistants.envelope import Problem
@@ -42,18 +41,21 @@ class AsgiApp:
                 raise
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        body = await self._body(HttpRequest(scope, receive))
+        body = await self._body(receive)
         reply = _own(too_large(self._max_body)) if body is None else self._speaker.handle(_request(scope, body))
         return attrs.evolve(reply, delay=reply.delay + self._latency) if self._latency else reply
 
-    async def _body(self, request: HttpRequest) -> bytes | None:
-        """The whole body, or None when it is larger than it may be."""
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The whole body, or None when it is larger than it may be. Raises ClientDisconnect."""
+        chunks, size, goes_on = list[bytes](), 0, True
+        while goes_on:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size, goes_on = size + len(chunks[-1]), message.get("more_body", False)
             if size > self._max_body:
                 return None
-            chunks.append(chunk)
         return b"".join(chunks)
 
 

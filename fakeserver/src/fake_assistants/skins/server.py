@@ -64,6 +64,7 @@ class _Uvicorn(uvicorn.Server):
                 log_config=None,
                 log_level="error",  # what clients send is no matter for stderr
                 server_header=False,
+                proxy_headers=False,  # nobody asks where a request came from
                 timeout_graceful_shutdown=_GRACE,
             )
         )
