@@ -2,14 +2,15 @@
 
 An async shell round the pure steps of `threadkeep.paging`. At most ``concurrency`` threads are walked at a time,
 each through its own spool; one writer puts them into the export. What cannot be exported has its reason in the
-journal. A problem with one thread is that thread's own; the sunset, a refused key, a wrong address or a silent
-server end the run: no more is asked, answers on their way are still taken, and the pages of threads that were cut
-off are kept aside.
+journal. A thread that failed is walked once more when all others are through. The sunset, a refused key, a wrong
+address or a silent server end the run: no more is asked, answers on their way are still taken, and the pages of
+threads that were cut off are kept aside.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ import attrs
 
 from threadkeep.codec import encode_message
 from threadkeep.errors import (
+    AccessRefused,
     ApiError,
     BadPage,
     IdRefused,
@@ -25,10 +27,13 @@ from threadkeep.errors import (
     ServerUnreachable,
     ThreadMissing,
 )
+from threadkeep.events import Event, Notice
 from threadkeep.ids import is_thread_id
 from threadkeep.journal import Entry, Outcome
-from threadkeep.outfiles import OutFiles, Spool
+from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.spool import Spool
 from threadkeep.walker import Api, Pace, Walker
+from threadkeep.writer import Writer
 
 __all__ = ["Options", "export_threads"]
 
@@ -58,35 +63,31 @@ class Options:
 
 
 async def export_threads(
-    thread_ids: Sequence[str],
-    api: Api,
+    thread_ids: Iterable[str],
+    apis: Sequence[Api],
     out: OutFiles,
     options: Options,
     *,
-    on_entry: Callable[[Entry], None] = lambda _entry: None,
+    on_event: Callable[[Event], None] = lambda _event: None,
 ) -> None:
     """Export every thread that can be; afterwards ``out.journal`` says what became of each.
 
     Args:
-        thread_ids: distinct; a malformed one costs no request.
-        api: where the threads are.
+        thread_ids: distinct; a malformed one costs no request, and one that is complete in ``out`` none either.
+        apis: where the threads are, once for each key. A thread stays with one of them, unless that one knows no such
+            thread or is refused.
         out: where they go.
         options: how.
-        on_entry: called with each thread's journal entry.
+        on_event: called with each thread's journal entry when that is on the disk, and with what else is to be told.
 
     Raises:
         RunEnded: the run ended before every thread had its turn. What came is in the files.
         OutputUnusable: the disk refuses.
     """
-    run = _Run(api, out, options, on_entry)
-    waiting = iter(thread_ids)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(options.concurrency, len(thread_ids))):
-                group.create_task(run.work(waiting))
-    except BaseExceptionGroup as problems:
-        # The first problem ended the run; the others are its echo in the other workers.
-        raise problems.exceptions[0] from None
+    complete = {entry.thread_id for entry in out.journal.complete}
+    writer = Writer(out, on_event)
+    run = _Run(apis, out, options, writer, on_event)
+    await run.go([thread_id for thread_id in thread_ids if thread_id not in complete])
     if run.ended_by is not None:
         raise run.ended_by
 
@@ -94,65 +95,122 @@ async def export_threads(
 class _Run:
     """One run over many threads: its requests, and the place where each thread's fate is written down."""
 
-    def __init__(self, api: Api, out: OutFiles, options: Options, on_entry: Callable[[Entry], None]) -> None:
-        self._api = api
+    def __init__(
+        self, apis: Sequence[Api], out: OutFiles, options: Options, writer: Writer, on_event: Callable[[Event], None]
+    ) -> None:
+        self._apis = apis
         self._out = out
         self._options = options
-        self._on_entry = on_entry
-        self._walker = Walker(api, options.pace)
+        self._writer = writer
+        self._on_event = on_event
+        self._walkers = [Walker(api, options.pace) for api in apis]
+        self._waiting: deque[str] = deque()
+        self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
         self._silent = 0
+        self.ended_by: RunEnded | None = None
 
-    @property
-    def ended_by(self) -> RunEnded | None:
-        """What ended the run before every thread had its turn."""
-        return self._walker.ended_by
+    async def go(self, thread_ids: Sequence[str]) -> None:
+        """Walk all of these, and those that failed once more."""
+        await self._round(thread_ids)
+        failed, self._failed = self._failed or {}, None
+        if self.ended_by is None:
+            await self._round(list(failed))
+        else:
+            for entry in failed.values():
+                await self._settle(entry)
 
-    async def work(self, waiting: Iterator[str]) -> None:
-        """Take one thread after another, until there are none or the run has ended."""
-        while self.ended_by is None and (thread_id := next(waiting, None)) is not None:
+    async def _round(self, thread_ids: Sequence[str]) -> None:
+        self._waiting.extend(thread_ids)
+        while self._waiting and self.ended_by is None:
+            await self._all_at_work([walker for walker in self._walkers if walker.ended_by is None])
+
+    async def _all_at_work(self, walkers: Sequence[Walker]) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(self._options.concurrency, len(self._waiting))):
+                    group.create_task(self._work(walkers[number % len(walkers)]))
+        except BaseExceptionGroup as problems:
+            # The first problem ended the run; the others are its echo in the other workers.
+            raise problems.exceptions[0] from None
+
+    async def _work(self, walker: Walker) -> None:
+        """Take one thread after another, until there are none or the walker may go on no longer."""
+        while walker.ended_by is None and self._waiting:
+            thread_id = self._waiting.popleft()
             if is_thread_id(thread_id):
-                await self._export(thread_id)
+                await self._export(thread_id, walker)
             else:
-                self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
+                await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
 
-    async def _export(self, thread_id: str) -> None:
-        with contextlib.closing(_Walked(thread_id, self._out, self._options)) as walked:
-            try:
-                await walked.fetch(self._walker)
-            except RunEnded as ending:
-                self._walker.ended_by = self.ended_by or ending
-                self._keep_partial(walked, ending)
-            except ApiError as problem:
-                self._give_up(walked, problem)
-            else:
-                self._silent = 0
-                self._on_entry(self._out.add_thread(thread_id, walked.lines))
+    async def _export(self, thread_id: str, walker: Walker) -> None:
+        """With one key, and with the others where that one knows no such thread: it may be another project's."""
+        others = [other for other in self._walkers if other is not walker and other.ended_by is None]
+        keys, goes_on = deque([walker, *others]), True
+        while goes_on:
+            with contextlib.closing(_Walked(thread_id, self._out, self._options)) as walked:
+                problem = await self._walk(walked, keys.popleft())
+                goes_on = isinstance(problem, ThreadMissing) and bool(keys)
+                if problem is not None and not goes_on:
+                    await self._give_up(walked, problem)
 
-    def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
+    async def _walk(self, walked: "_Walked", walker: Walker) -> ApiError | None:
+        """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
+        try:
+            await walked.fetch(walker)
+        except RunEnded as ending:
+            await self._end(walked, walker, ending)
+        except ApiError as problem:
+            return problem
+        else:
+            self._silent = 0
+            await self._writer.put(walked.finished())
+        return None
+
+    async def _end(self, walked: "_Walked", walker: Walker, ending: RunEnded) -> None:
+        """A refused key ends its own work; the others take that over. Everything else ends the run."""
+        is_told, walker.ended_by = walker.ended_by is not None, walker.ended_by or ending
+        if isinstance(ending, AccessRefused) and any(other.ended_by is None for other in self._walkers):
+            self._waiting.append(walked.thread_id)
+            if not is_told:
+                self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
+            return
+        self._end_run(ending)
+        await self._keep_partial(walked, ending)
+
+    def _end_run(self, ending: RunEnded) -> None:
+        self.ended_by = self.ended_by or ending
+        for walker in self._walkers:
+            walker.ended_by = walker.ended_by or ending
+
+    async def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
         reason = str(problem)
-        if isinstance(problem, ThreadMissing) and walked.full.messages:
+        if isinstance(problem, ThreadMissing) and walked.full.lines:
             self._out.add_partial(walked.full)
-            reason += f" It was deleted while it was walked: {walked.full.messages} messages kept in the partial file."
-        self._settle(Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason))
+            reason += f" It was deleted while it was walked: {walked.full.lines} messages kept in the partial file."
+        entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
+        if entry.outcome is Outcome.FAILED and self._failed is not None:
+            self._failed[entry.thread_id] = entry
+        else:
+            await self._settle(entry)
         self._count_silence(problem)
 
     def _count_silence(self, problem: ApiError) -> None:
         """A server that answers nobody any more is not asked about every thread in turn."""
         silent = isinstance(problem, RequestFailed) and problem.unreachable
         self._silent = self._silent + 1 if silent else 0
-        patience = 2 * self._options.concurrency if self._api.answered else 1
-        if self._silent >= patience and self.ended_by is None:
-            self._walker.ended_by = ServerUnreachable(str(problem))
+        patience = 2 * self._options.concurrency if any(api.answered for api in self._apis) else 1
+        if self._silent >= patience:
+            self._end_run(ServerUnreachable(str(problem)))
 
-    def _keep_partial(self, walked: "_Walked", ending: RunEnded) -> None:
+    async def _keep_partial(self, walked: "_Walked", ending: RunEnded) -> None:
         """Pages that came before the end may never come again, whatever the end was taken for."""
-        if walked.full.messages:
+        if walked.full.lines:
             self._out.add_partial(walked.full)
-            self._settle(
+            await self._settle(
                 Entry(
                     thread_id=walked.thread_id,
                     outcome=Outcome.PARTIAL,
-                    messages=walked.full.messages,
+                    messages=walked.full.lines,
                     first_id=walked.full.first_id,
                     last_id=walked.full.last_id,
                     cursor=walked.full.last_id,
@@ -160,8 +218,8 @@ class _Run:
                 )
             )
 
-    def _settle(self, entry: Entry) -> None:
-        self._on_entry(self._out.add_entry(entry))
+    async def _settle(self, entry: Entry) -> None:
+        await self._writer.put(Finished(entry=entry))
 
 
 class _Walked:
@@ -185,6 +243,17 @@ class _Walked:
             if self._options.flat:
                 self._add(page.rows, self.lines, flat=True)
 
+    def finished(self) -> Finished:
+        """The whole thread, ready to be written down."""
+        entry = Entry(
+            thread_id=self.thread_id,
+            outcome=Outcome.COMPLETE,
+            messages=self.lines.lines,
+            first_id=self.lines.first_id,
+            last_id=self.lines.last_id,
+        )
+        return Finished(entry=entry, lines=self.lines)
+
     def _add(self, rows: Sequence[Mapping[str, Any]], spool: Spool, *, flat: bool) -> None:
         assistant_id = self._options.assistant_id
         try:
@@ -194,5 +263,6 @@ class _Walked:
         spool.add([row["id"] for row in rows], lines)
 
     def close(self) -> None:
+        """Let go of what was not written."""
         self.full.close()
         self.lines.close()

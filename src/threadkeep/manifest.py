@@ -5,11 +5,11 @@ It is made from the journal, so that it can say nothing that the journal does no
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
-from attrs.validators import deep_mapping, ge, in_, instance_of, optional
+from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
 
 from threadkeep.journal import Entry, Header, Journal, Outcome
 from threadkeep.jsontext import loads
@@ -19,9 +19,11 @@ __all__ = [
     "Claims",
     "Ending",
     "Manifest",
+    "NotWhole",
     "Totals",
     "build",
     "claims",
+    "not_whole",
     "read",
     "to_json",
 ]
@@ -38,12 +40,12 @@ class Ending:
 
     Attributes:
         finished_at: ISO 8601, UTC.
-        listed: how many distinct ids the run was asked for.
+        listed: the distinct ids that the run was asked for.
         ended_by: what ended the run before its time, in one line; None when every thread had its turn.
     """
 
     finished_at: str
-    listed: int
+    listed: Sequence[str]
     ended_by: str | None
 
 
@@ -52,7 +54,7 @@ class Totals:
     """What an export amounts to.
 
     Attributes:
-        threads: how many distinct ids the run was asked for.
+        threads: how many distinct ids this run and those before it were asked for.
         unfinished: how many of them have no outcome.
         messages: how many lines the export has.
         bytes: how long it is.
@@ -85,8 +87,31 @@ class Claims:
 
 
 @attrs.frozen(kw_only=True)
+class NotWhole:
+    """A thread that is not whole in the export, as its journal entry says."""
+
+    thread_id: str = attrs.field(validator=_TEXT)
+    outcome: Outcome = attrs.field(converter=Outcome)
+    messages: int = attrs.field(validator=_COUNT)
+    cursor: str | None = attrs.field(validator=optional(_TEXT))
+
+
+def _all_not_whole(given: Sequence[Any]) -> tuple[NotWhole, ...]:
+    return tuple(row if isinstance(row, NotWhole) else NotWhole(**row) for row in given)
+
+
+def _texts(given: Sequence[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
+@attrs.frozen(kw_only=True)
 class Manifest:
-    """All that a manifest holds."""
+    """All that a manifest holds.
+
+    Attributes:
+        not_whole: the threads that have an outcome, and are not whole.
+        unfinished: the wanted threads that have none: never begun, or nothing had come of them.
+    """
 
     source: str = attrs.field(validator=_TEXT)
     assistant_id: str = attrs.field(validator=_TEXT)
@@ -96,6 +121,8 @@ class Manifest:
     ended_by: str | None = attrs.field(validator=optional(_TEXT))
     versions: Mapping[str, str] = attrs.field(validator=deep_mapping(_TEXT, _TEXT, instance_of(dict)))
     claims: Claims
+    not_whole: tuple[NotWhole, ...] = attrs.field(default=(), converter=_all_not_whole)
+    unfinished: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
     format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
 
 
@@ -116,12 +143,22 @@ def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[st
         finished_at=ending.finished_at,
         ended_by=ending.ended_by,
         versions=versions,
-        claims=claims(journal, listed=ending.listed),
+        claims=claims(journal, listed=len({*ending.listed, *journal.entries})),
+        not_whole=not_whole(journal),
+        unfinished=tuple(thread_id for thread_id in ending.listed if thread_id not in journal.entries),
+    )
+
+
+def not_whole(journal: Journal) -> tuple[NotWhole, ...]:
+    """The threads that a journal knows and does not call complete."""
+    return tuple(
+        NotWhole(thread_id=entry.thread_id, outcome=entry.outcome, messages=entry.messages, cursor=entry.cursor)
+        for entry in journal.not_complete
     )
 
 
 def claims(journal: Journal, *, listed: int) -> Claims:
-    """Count what a journal says; ``listed`` is how many distinct ids the run was asked for."""
+    """Count what a journal says; ``listed`` is how many distinct ids were asked for, those that it names included."""
     outcomes = Counter(entry.outcome for entry in journal.entries.values())
     return Claims(
         totals=Totals(
@@ -136,8 +173,12 @@ def claims(journal: Journal, *, listed: int) -> Claims:
 
 
 def _digest_of_digests(entries: Iterable[Entry]) -> str:
-    """One sha256 over the sha256 of each thread's lines, in the order of the export."""
-    return hashlib.sha256("\n".join(entry.sha256 or "" for entry in entries).encode()).hexdigest()
+    """One sha256 over each thread's id and the sha256 of its lines, ordered by id.
+
+    So it is the same for the same threads, in whichever order they were finished.
+    """
+    lines = sorted(f"{entry.thread_id} {entry.sha256}" for entry in entries)
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def to_json(manifest: Manifest) -> dict[str, Any]:

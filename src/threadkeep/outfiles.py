@@ -1,143 +1,85 @@
-"""The files of an export: the NDJSON, its journal, its manifest, and the pages of threads that were cut off.
+"""The files of an export while it is written: begun, gone on with, committed to and brought to their end.
 
-One writer. A thread's lines are gathered in a spool, which moves to the disk when it grows, and go into the
-export together or not at all.
+One writer. What is finished is committed in batches: the lines are appended whole and synced, and only then does the
+journal vouch for them, synced too. So whatever the journal says is in the files, wherever the power goes off.
 """
 
 import contextlib
-import hashlib
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from io import FileIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 
+import threadkeep.partial as partial
+import threadkeep.resume as resume
+from threadkeep.disk import Disk, Growing, OsDisk
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
+from threadkeep.journal import Entry, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.jsontext import dumps_pretty
 from threadkeep.manifest import Manifest, read, to_json
+from threadkeep.paths import Paths, draft
+from threadkeep.spool import Spool
 
-__all__ = ["OutFiles", "Paths", "Spool", "read_journal", "read_manifest", "read_partial"]
-
-# A thread below this many bytes never touches the disk twice.
-_SPOOL_BYTES = 8 * 1024 * 1024
-
-
-@attrs.frozen
-class Paths:
-    """The names beside an export."""
-
-    out: Path
-
-    @property
-    def journal(self) -> Path:
-        """What has happened to each thread."""
-        return self._beside(".journal")
-
-    @property
-    def manifest(self) -> Path:
-        """What the export claims."""
-        return self._beside(".manifest.json")
-
-    @property
-    def draft(self) -> Path:
-        """The manifest while it is being written; a leftover of a process that was killed then."""
-        return self._beside(".manifest.json.draft")
-
-    @property
-    def partial(self) -> Path:
-        """Pages of threads that were cut off."""
-        return self._beside(".partial")
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        """Every file of the export."""
-        return (self.out, self.journal, self.manifest, self.draft, self.partial)
-
-    def _beside(self, suffix: str) -> Path:
-        return self.out.with_name(self.out.name + suffix)
+__all__ = ["Finished", "OutFiles", "read_journal", "read_manifest", "read_partial"]
 
 
-class Spool:
-    """The lines of one thread on their way to a file, in memory first and on the disk when they are many."""
+@attrs.frozen(kw_only=True)
+class Finished:
+    """What became of a thread, ready to be written down.
 
-    def __init__(self, folder: Path) -> None:
-        # The disk that the export will need anyway, not the one for temporary files, which may be memory.
-        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(folder))  # noqa: SIM115 - see close
-        self._digest = hashlib.sha256()
-        self.first_id: str | None = None
-        self.last_id: str | None = None
-        self.messages = 0
+    Attributes:
+        entry: for the journal; where its lines end is filled in when they are written.
+        lines: its messages; None unless it is complete.
+        beside: what goes into the files beside the export, by their kind.
+    """
 
-    def add(self, message_ids: Sequence[str], lines: Sequence[bytes]) -> None:
-        """Take the lines of one page, without their newlines, and the ids of their messages.
-
-        Raises:
-            OutputUnusable: the disk refuses.
-        """
-        if not lines:
-            return
-        whole = b"\n".join([*lines, b""])
-        with _disk("the pages of a thread"):
-            self._file.write(whole)
-        self._digest.update(whole)
-        self.first_id = self.first_id or message_ids[0]
-        self.last_id = message_ids[-1]
-        self.messages += len(lines)
-
-    @property
-    def sha256(self) -> str:
-        """Of all lines so far, newlines included."""
-        return self._digest.hexdigest()
-
-    def copy_to(self, file: FileIO) -> None:
-        """Append all lines to a file."""
-        self._file.seek(0)
-        while chunk := self._file.read(1024 * 1024):
-            _write_all(file, chunk)
-
-    def close(self) -> None:
-        """Let go of the memory, or of the disk."""
-        self._file.close()
+    entry: Entry
+    lines: Spool | None = None
+    beside: Mapping[str, Spool] = attrs.field(factory=dict)
 
 
 class OutFiles:
-    """An export that is being written."""
+    """An export that is being written.
 
-    def __init__(self, paths: Paths, header: Header, files: contextlib.ExitStack) -> None:
+    Attributes:
+        paths: where.
+        header: the journal's first line.
+    """
+
+    def __init__(self, paths: Paths, header: Header, disk: Disk, files: contextlib.ExitStack) -> None:
         self.paths = paths
         self.header = header
+        self._disk = disk
         self._files = files
-        # Unbuffered: what a full disk refused must not be tried again behind our back when the file is closed.
-        self._out = files.enter_context(paths.out.open("xb", buffering=0))
-        self._journal = files.enter_context(paths.journal.open("xb", buffering=0))
         self._entries: dict[str, Entry] = {}
-        self._end = 0
-        _write_all(self._journal, encode_line(header))
+        self._journal = self._open(paths.journal)
+        if not self._journal.lock():
+            raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
 
     @classmethod
-    def create(cls, paths: Paths, header: Header, *, fresh: bool = False) -> Self:
-        """Begin an export.
+    def begin(cls, paths: Paths, header: Header, *, fresh: bool = False, disk: Disk | None = None) -> Self:
+        """Begin an export, or go on with the one that stands there.
 
         Args:
             paths: where.
-            header: the journal's first line.
-            fresh: move an export that stands there already out of the way; it is kept.
+            header: what the export is of.
+            fresh: begin anew; an export that stands there is moved out of the way and kept.
+            disk: what to write to; None for the real one.
 
         Raises:
-            OutputUnusable: an export stands there already, or nothing can be written there.
+            OutputUnusable: what stands there is another export, is damaged or in use, or nothing can be written.
         """
+        disk = disk or OsDisk()
         with contextlib.ExitStack() as files, _disk(paths.out):
             if fresh:
-                _set_aside(paths)
-            _refuse_to_overwrite(paths)
-            created = cls(paths, header, files)
-            created._files = files.pop_all()
-        return created
+                _set_aside(paths, disk)
+            _refuse_the_unvouched(paths, disk)
+            begun = cls(paths, header, disk, files)
+            begun._go_on()
+            begun._files = files.pop_all()
+        return begun
 
     def __enter__(self) -> Self:
         return self
@@ -148,67 +90,181 @@ class OutFiles:
         with _disk(self.paths.out):
             self._files.close()
 
-    def spool(self) -> Spool:
-        """A place for the lines of one thread."""
-        return Spool(self.paths.out.parent)
-
-    def add_thread(self, thread_id: str, spool: Spool) -> Entry:
-        """Put a whole thread into the export, and vouch for it in the journal.
-
-        Raises:
-            OutputUnusable: the disk refuses; the export then ends where it ended before.
-        """
-        before = self._end
-        try:
-            with _disk(self.paths.out):
-                spool.copy_to(self._out)
-                self._end = self._out.tell()
-            return self.add_entry(
-                Entry(
-                    thread_id=thread_id,
-                    outcome=Outcome.COMPLETE,
-                    messages=spool.messages,
-                    first_id=spool.first_id,
-                    last_id=spool.last_id,
-                    sha256=spool.sha256,
-                )
-            )
-        except OutputUnusable:
-            self._end = before
-            _cut(self._out, before)
-            raise
-
-    def add_entry(self, entry: Entry) -> Entry:
-        """Write down what became of a thread. Gives the entry as it stands in the journal."""
-        placed = attrs.evolve(entry, end_offset=self._end)
-        before = self._journal.tell()
-        try:
-            with _disk(self.paths.journal):
-                _write_all(self._journal, encode_line(placed))
-        except OutputUnusable:
-            _cut(self._journal, before)
-            raise
-        self._entries[placed.thread_id] = placed
-        return placed
-
-    def add_partial(self, spool: Spool) -> None:
-        """Keep the pages of a thread that was cut off. They are on the disk when this returns."""
-        with _disk(self.paths.partial), self.paths.partial.open("ab", buffering=0) as partial:
-            spool.copy_to(partial)
-            os.fsync(partial.fileno())
-
     @property
     def journal(self) -> Journal:
         """What the journal holds."""
         return Journal(self.header, dict(self._entries))
 
+    def spool(self) -> Spool:
+        """A place for the lines of one thread."""
+        return Spool(self.paths.out.parent)
+
+    # --- going on
+
+    def _go_on(self) -> None:
+        """Take up the export where its journal says that it stands; a new one stands at its beginning."""
+        journal = self._headed()
+        self._entries = dict(journal.entries)
+        ends = resume.ends(self.paths, journal, self.header)
+        self._verify(journal, ends)
+        self._mend_partial()
+        self._keep_tail(ends[self.paths.out])
+        self._grown = {path: self._open(path) for path in ends}
+        for path, file in self._grown.items():
+            file.cut(ends[path])
+            file.sync()
+        for path in (self.paths.manifest, *self.paths.drafts):
+            self._disk.remove(path)  # it spoke of the run before
+        self._disk.sync_names(self.paths.out.parent)
+
+    def _headed(self) -> Journal:
+        """The journal, with its header checked or written, and without what a crash left at its end."""
+        with self._disk.read(self.paths.journal) as file:
+            content = file.read()
+        journal, line = fold(content), encode_line(self.header)
+        if resume.is_unbegun(content, line) and not self._disk.exists(self.paths.out):
+            self._journal.cut(0)
+            self._journal.write(line)
+            journal = fold(line)
+        self.header = resume.check(self.paths, journal, self.header)
+        self._journal.cut(journal.end)
+        self._journal.sync()
+        return journal
+
+    def _verify(self, journal: Journal, ends: Mapping[Path, int]) -> None:
+        """Read what the journal vouches for. Raises OutputUnusable where it is not there to the byte."""
+        with contextlib.ExitStack() as opened:
+            files = {path: opened.enter_context(self._disk.read(path)) for path in ends if self._disk.exists(path)}
+            for stretch in resume.stretches(self.paths, journal):
+                if not stretch.is_empty and not (stretch.path in files and stretch.is_in(files[stretch.path])):
+                    raise OutputUnusable(
+                        f"{stretch.path} does not hold the lines of {stretch.thread_id} at bytes {stretch.start} to"
+                        f" {stretch.end}, though its journal says so. `threadkeep validate` tells more; --fresh begins"
+                        " anew and keeps these files under another name."
+                    )
+
+    def _mend_partial(self) -> None:
+        """Take back a line that a crash left half written, so that the next one does not go on from it."""
+        if self._disk.exists(self.paths.partial):
+            with self._disk.read(self.paths.partial) as file:
+                whole = sum(len(line) for line in file if line.endswith(b"\n"))
+            with contextlib.closing(self._disk.grow(self.paths.partial)) as growing:
+                growing.cut(whole)
+
+    def _keep_tail(self, end: int) -> None:
+        """Put what stands behind the journal's end into the partial file: it may never be given again."""
+        if self.header.flat or not self._disk.exists(self.paths.out):
+            return  # a flat line is too little for the partial file
+        with self._disk.read(self.paths.out) as file:
+            file.seek(end)
+            self._add_partial(partial.records(file))
+
+    # --- writing
+
+    def commit(self, finished: Sequence[Finished]) -> tuple[Entry, ...]:
+        """Write down what became of some threads, whole and for good.
+
+        Returns:
+            Their entries as they stand in the journal.
+
+        Raises:
+            OutputUnusable: the disk refuses, or the files have vanished; nothing of the batch is in them then.
+        """
+        files = [self._journal, *self._grown.values()]
+        marks = [file.end for file in files]
+        try:
+            entries = tuple(self._appended(one) for one in finished)
+            if any(one.lines is not None for one in finished):
+                self._sync_lines()
+            self._vouch(entries)
+        except Exception:
+            _take_back(files, marks)
+            raise
+        for entry in entries:
+            self._entries.pop(entry.thread_id, None)  # the last entry counts, and stands where it was written
+            self._entries[entry.thread_id] = entry
+        return entries
+
+    def _appended(self, one: Finished) -> Entry:
+        spans = {kind: self._append(self.paths.beside(kind), spool) for kind, spool in one.beside.items()}
+        if one.lines is None:
+            return attrs.evolve(one.entry, end_offset=self._grown[self.paths.out].end)
+        span = self._append(self.paths.out, one.lines)
+        return attrs.evolve(one.entry, end_offset=span.end_offset, sha256=span.sha256, beside=spans)
+
+    def _append(self, path: Path, spool: Spool) -> Span:
+        file = self._grown[path]
+        with _disk(path):
+            for chunk in spool.chunks():
+                file.write(chunk)
+        return Span(lines=spool.lines, end_offset=file.end, sha256=spool.sha256)
+
+    def _sync_lines(self) -> None:
+        for path, file in self._grown.items():
+            with _disk(path):
+                file.sync()
+
+    def _vouch(self, entries: Iterable[Entry]) -> None:
+        for path, file in {**self._grown, self.paths.journal: self._journal}.items():
+            with _disk(path):
+                if not file.is_in_place():
+                    raise OutputUnusable(f"{path} was moved or deleted while the export was written")
+        with _disk(self.paths.journal):
+            self._journal.write(b"".join(map(encode_line, entries)))
+            self._journal.sync()
+
+    def add_partial(self, spool: Spool) -> None:
+        """Keep the pages of a thread that was cut off. They are on the disk when this returns.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        with _disk(self.paths.partial):
+            self._add_partial(spool.chunks())
+
+    def _add_partial(self, chunks: Iterator[bytes]) -> None:
+        first = next(chunks, None)
+        if first is None:
+            return
+        with contextlib.closing(self._disk.grow(self.paths.partial)) as file:
+            file.write(first)
+            for chunk in chunks:
+                file.write(chunk)
+            file.sync()
+        self._disk.sync_names(self.paths.partial.parent)
+
+    # --- the end
+
     def finish(self, claimed: Manifest) -> None:
-        """Bring everything to the disk, and write the manifest in one step."""
+        """Leave in the partial file what is nowhere else, and write the manifest.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        with _disk(self.paths.partial):
+            self._tidy_partial()
         with _disk(self.paths.manifest):
-            os.fsync(self._out.fileno())
-            os.fsync(self._journal.fileno())
-            self.paths.draft.write_bytes(dumps_pretty(to_json(claimed)))
-            self.paths.draft.replace(self.paths.manifest)
+            self._put(self.paths.manifest, iter([dumps_pretty(to_json(claimed))]))
+
+    def _tidy_partial(self) -> None:
+        if not self._disk.exists(self.paths.partial):
+            return
+        complete = {entry.thread_id for entry in self._entries.values() if entry.outcome is Outcome.COMPLETE}
+        with self._disk.read(self.paths.partial) as file:
+            kept = partial.newest(file, complete)
+            if kept:
+                self._put(self.paths.partial, partial.lines_at(file, kept))
+        if not kept:
+            self._disk.remove(self.paths.partial)
+
+    def _put(self, path: Path, chunks: Iterator[bytes]) -> None:
+        self._disk.put(path, draft(path), chunks)
+
+    def _open(self, path: Path) -> Growing:
+        with _disk(path):
+            file = self._disk.grow(path)
+        self._files.callback(file.close)
+        return file
 
 
 def read_journal(paths: Paths) -> Journal | None:
@@ -246,6 +302,17 @@ def read_manifest(paths: Paths) -> Manifest | None:
             raise OutputUnusable(f"{paths.manifest} is no manifest: {error}") from None
 
 
+def _take_back(files: Sequence[Growing], marks: Sequence[int]) -> None:
+    """Cut what a full disk let us write, as far as it lets us; each before the next, the journal first.
+
+    While the journal may still vouch for lines on the disk, they must stay.
+    """
+    with contextlib.suppress(OSError):
+        for file, mark in zip(files, marks, strict=True):
+            file.cut(mark)
+            file.sync()
+
+
 @contextlib.contextmanager
 def _disk(what: Path | str) -> Iterator[None]:
     try:
@@ -254,41 +321,31 @@ def _disk(what: Path | str) -> Iterator[None]:
         raise OutputUnusable(f"{what}: {error.strerror or error}") from error
 
 
-def _cut(file: FileIO, end: int) -> None:
-    """Take back what a full disk let us write half, as far as it lets us."""
-    with contextlib.suppress(OSError):
-        file.seek(end)
-        file.truncate()
-
-
-def _write_all(file: FileIO, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-def _refuse_to_overwrite(paths: Paths) -> None:
+def _refuse_the_unvouched(paths: Paths, disk: Disk) -> None:
+    """Files without a journal are not ours to go on with."""
+    if disk.exists(paths.journal):
+        return
     for path in paths.all:
-        if path.exists():
+        if disk.exists(path):
             raise OutputUnusable(
-                f"{path} exists already, and an export is never overwritten. Give another name, or --fresh to begin"
-                " anew and keep the old files under another name."
+                f"{path} exists already, and no journal beside it says what it is. It is never overwritten: give"
+                " another OUT, or --fresh to begin anew and keep the old files under another name."
             )
 
 
-def _set_aside(paths: Paths) -> None:
+def _set_aside(paths: Paths, disk: Disk) -> None:
     folder = next((path for path in paths.all if path.is_dir()), None)
     if folder is not None:
         raise OutputUnusable(f"{folder} is a directory")
-    if not any(path.exists() for path in paths.all):
+    standing = [path for path in paths.all if disk.exists(path)]
+    if not standing:
         return
-    number = 1
-    while any(path.exists() for path in _aside(paths, number).all):
-        number += 1
-    for path, aside in zip(paths.all, _aside(paths, number).all, strict=True):
-        if path.exists():
-            path.rename(aside)
-
-
-def _aside(paths: Paths, number: int) -> Paths:
-    return Paths(paths.out.with_name(f"{paths.out.stem}.old-{number}{paths.out.suffix}"))
+    with contextlib.closing(disk.grow(paths.journal)) as journal:
+        if not journal.lock():
+            raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
+        number = 1
+        while any(disk.exists(path) for path in paths.aside(number).all):
+            number += 1
+        for path, aside in zip(paths.all, paths.aside(number).all, strict=True):
+            if disk.exists(path):
+                disk.rename(path, aside)

@@ -13,7 +13,7 @@ from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
 from threadkeep.findings import Finding, Severity, error
 from threadkeep.journal import Entry, Journal, Outcome
-from threadkeep.manifest import Manifest, claims
+from threadkeep.manifest import Manifest, claims, not_whole
 from threadkeep.reading import Reading, ThreadLines
 
 __all__ = ["Vouchers", "validate"]
@@ -126,7 +126,11 @@ def _against_manifest(journal: Journal, vouchers: Vouchers) -> Iterator[Finding]
             yield Finding(code="unfinished_run", severity=Severity.WARNING, message=what)
         return
     counted = claims(journal, listed=manifest.claims.totals.threads)
-    said = {field: (getattr(manifest.claims, field), getattr(counted, field)) for field in _CLAIMED}
+    said: dict[str, tuple[object, object]] = {
+        field: (getattr(manifest.claims, field), getattr(counted, field)) for field in _CLAIMED
+    }
+    said["not_whole"] = (manifest.not_whole, not_whole(journal))
+    said["unfinished"] = (len(manifest.unfinished), counted.totals.unfinished)
     if journal.header is not None:
         said |= {field: (getattr(manifest, field), getattr(journal.header, field)) for field in _HEADED}
     for field, (claimed, found) in said.items():
@@ -163,7 +167,7 @@ def _against_ids(threads: Mapping[str, ThreadLines], vouchers: Vouchers) -> Iter
 
 
 def _unfinished(vouchers: Vouchers) -> Iterator[Finding]:
-    """Without the ids, only the manifest knows how many threads never had their turn."""
-    left = vouchers.manifest.claims.totals.unfinished if vouchers.manifest is not None else 0
-    if vouchers.ids is None and left > 0:
-        yield error("not_exported", f"wanted threads without outcome: {left} (--ids names them)")
+    """Without the ids, only the manifest knows which threads never had their turn."""
+    unfinished = vouchers.manifest.unfinished if vouchers.manifest is not None and vouchers.ids is None else ()
+    for thread_id in unfinished:
+        yield error("not_exported", "the run ended before the thread had its turn", thread_id=thread_id)

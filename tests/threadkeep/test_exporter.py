@@ -1,6 +1,7 @@
 """The export, over the real SDK and a canned server: every thread whole or not at all, each with its reason."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -13,13 +14,15 @@ from hypothesis import given, settings
 import strategies
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, page, thread_of
-from threadkeep import outfiles
 from threadkeep.codec import decode, encode
+from threadkeep.disk import OsGrowing
 from threadkeep.errors import AccessRefused, ApiGone, OutputUnusable, RunEnded, ServerUnreachable, WrongAddress
+from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
 from threadkeep.mapping import from_message_json
-from threadkeep.outfiles import OutFiles, Paths, Spool
+from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.paths import Paths
 from threadkeep.sdk import Api
 from threadkeep.validate import Vouchers, validate
 from threadkeep.walker import Pace
@@ -39,16 +42,17 @@ class Export:
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(folder / "out.ndjson")
         self.ended_by: RunEnded | None = None
-        self.reported: list[Entry] = []
+        self.reported: list[Event] = []
 
-    async def run(self, ids: Sequence[str], server: Any, **options: Any) -> "Export":
-        """Export these threads from this server."""
+    async def run(self, ids: Sequence[str], *servers: Any, **options: Any) -> "Export":
+        """Export these threads from a server, or from several keys' points of view."""
         header = Header(source="https://api.test/v1", assistant_id=ASSISTANT, flat=False, started_at="now")
         chosen = Options(assistant_id=ASSISTANT, **{"pace": Pace(max_retries=2, sleep=no_wait), **options})
-        with OutFiles.create(self.paths, header) as out:
-            async with Api(async_client(server)) as api:
+        with OutFiles.begin(self.paths, header) as out:
+            async with contextlib.AsyncExitStack() as opened:
+                apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
                 try:
-                    await export_threads(ids, api, out, chosen, on_entry=self.reported.append)
+                    await export_threads(ids, apis, out, chosen, on_event=self.reported.append)
                 except RunEnded as ending:
                     self.ended_by = ending
             self.journal: Journal = out.journal
@@ -184,28 +188,6 @@ async def test_a_bad_page_is_asked_for_again(spoil: Any, tmp_path: Path) -> None
     threads = threads_of(a=250, b=5)
     export = await Export(tmp_path).run(list(threads), Spoiled(threads, spoil, times=2))
     assert export.messages() == threads
-
-
-async def test_a_full_disk_under_the_journal_takes_the_thread_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Lines that no entry vouches for do not stay, nor does half an entry."""
-    real, written = outfiles._write_all, list[bytes]()
-
-    def write_half(file: Any, content: bytes) -> None:
-        written.append(content)
-        if len(written) == 5:  # header, lines, entry, lines, entry
-            real(file, content[:9])
-            raise OSError(28, "No space left on device")
-        real(file, content)
-
-    monkeypatch.setattr(outfiles, "_write_all", write_half)
-    threads = threads_of(a=5, b=5)
-    with pytest.raises(OutputUnusable, match=r"out\.ndjson\.journal: No space left on device"):
-        await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=1)
-    export = Export(tmp_path)
-    assert export.messages() == {"thread_a": threads["thread_a"]}
-    assert export.paths.journal.read_bytes() == written[0] + written[2]
 
 
 @pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
@@ -392,7 +374,7 @@ async def test_a_server_that_falls_silent_fails_some_threads_and_then_ends_the_r
 
 
 async def test_now_and_then_a_silence_ends_no_run(tmp_path: Path) -> None:
-    """Only silence upon silence does: an answer in between begins the count anew."""
+    """Only silence upon silence does: an answer in between begins the count anew, in the second round too."""
 
     class Stuttering(ThreadServer):
         def spoil(self, request: Any, times: int) -> Any:
@@ -402,7 +384,95 @@ async def test_now_and_then_a_silence_ends_no_run(tmp_path: Path) -> None:
     server = Stuttering(threads_of(**{f"n{number}": 1 for number in range(20)}))
     export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
     assert export.ended_by is None
-    assert list(export.outcomes.values()).count(Outcome.FAILED) == 10
+    assert list(export.outcomes.values()).count(Outcome.FAILED) == 5
+
+
+async def test_a_full_disk_ends_the_run_behind_the_last_whole_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits for the writer is told, the error names the file, and what was committed stays."""
+    write, journalled = OsGrowing.write, list[bytes]()
+
+    def write_half(file: OsGrowing, content: bytes) -> None:
+        if b"thread_b" not in content:
+            write(file, content)
+            return
+        write(file, content[:9])
+        journalled.append(content)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(OsGrowing, "write", write_half)
+    threads = threads_of(a=5, b=5)
+    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No space left on device"):
+        await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=1)
+    assert journalled
+    assert Export(tmp_path).messages() == {"thread_a": threads["thread_a"]}
+
+
+async def test_a_thread_goes_to_the_other_key_where_one_does_not_know_it(tmp_path: Path) -> None:
+    """Keys may be of different projects. Missing is what no key knows."""
+    threads = threads_of(a=5, b=5)
+    mine, other = (ThreadServer({name: threads[name]}) for name in threads)
+    export = await Export(tmp_path).run([*threads, "thread_none"], mine, other, concurrency=2)
+    assert export.messages() == threads
+    assert export.outcomes["thread_none"] is Outcome.MISSING
+
+
+async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) -> None:
+    """That is told once; the run goes on, and no thread is lost."""
+    threads = threads_of(**{f"n{number}": 130 for number in range(9)})
+    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    export = await Export(tmp_path).run(list(threads), refused, ThreadServer(threads), concurrency=4)
+    assert export.messages() == threads
+    (notice,) = [event for event in export.reported if isinstance(event, Notice)]
+    assert notice.text.startswith("a key was refused, the others go on: 401")
+
+
+async def test_when_every_key_is_refused_the_run_ends(tmp_path: Path) -> None:
+    """As with a single one."""
+    threads = threads_of(a=5, b=5, c=5)
+    servers = [Ending(threads, lambda: HTTP.Response(401, content=b"{}"), count=0) for _ in range(2)]
+    export = await Export(tmp_path).run(list(threads), *servers, concurrency=2)
+    assert isinstance(export.ended_by, AccessRefused)
+    assert export.outcomes == {}
+
+
+async def test_what_failed_before_the_end_keeps_its_reason(tmp_path: Path) -> None:
+    """A thread that waits for its second chance when the run ends is failed, not forgotten."""
+    threads = threads_of(a=1, b=1, c=1)
+
+    class Failing(Ending):
+        def spoil(self, request: Any, times: int) -> Any:
+            own = thread_of(request.url) == "thread_a"
+            return HTTP.Response(200, content=b"{}") if own else super().spoil(request, times)
+
+    server = Failing(threads, lambda: HTTP.Response(410), count=4)
+    export = await Export(tmp_path).run(list(threads), server, concurrency=1)
+    assert isinstance(export.ended_by, ApiGone)
+    assert export.outcomes == {"thread_b": Outcome.COMPLETE, "thread_a": Outcome.FAILED}
+
+
+async def test_a_cancelled_export_waits_for_what_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines are not taken away under the writer; the batch is whole in the export, and nothing hangs."""
+    threads = threads_of(**{f"n{number}": 3 for number in range(8)})
+    export = Export(tmp_path)
+    task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
+    commit = OutFiles.commit
+
+    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry, ...]:
+        for _ in range(3):  # people press Ctrl-C more than once
+            task.get_loop().call_soon_threadsafe(task.cancel)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(10)
+        return commit(out, finished)
+
+    monkeypatch.setattr(OutFiles, "commit", interrupting)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    journal = fold(export.paths.journal.read_bytes())
+    assert len(journal.complete) in (1, 2)
+    assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
 
 
 async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_path: Path) -> None:
@@ -423,32 +493,10 @@ async def test_a_thread_larger_than_memory_allows_goes_by_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A spool that rolls over to a file gives the same bytes."""
-    monkeypatch.setattr("threadkeep.outfiles._SPOOL_BYTES", 1_000)
+    monkeypatch.setattr("threadkeep.spool._SPOOL_BYTES", 1_000)
     threads = threads_of(a=250)
     export = await Export(tmp_path).run(list(threads), ThreadServer(threads))
     assert export.messages() == threads
-
-
-async def test_a_full_disk_ends_the_run_behind_the_last_whole_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What the disk refuses half way is taken back, and the error names the file."""
-    real, copied = Spool.copy_to, []
-
-    def copy_half(spool: Spool, file: Any) -> None:
-        copied.append(spool.messages)
-        if len(copied) == 1:
-            real(spool, file)
-            return
-        file.write(b'{"half')
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Spool, "copy_to", copy_half)
-    threads = threads_of(a=5, b=5)
-    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No space left on device"):
-        await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=1)
-    monkeypatch.undo()
-    assert Export(tmp_path).messages() == {"thread_a": threads["thread_a"]}
 
 
 async def test_requests_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class Made:
         return list(validate(self.lines, vouchers))
 
 
-def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = False, listed: int = 0) -> Made:
+def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = False, never: str = "") -> Made:
     """A whole export of these threads, with journal entries for others."""
     lines, entries = list[bytes](), list[Entry]()
     for name, messages in threads.items():
@@ -59,7 +59,7 @@ def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = 
             )
         )
     journal = Journal(HEADER, {entry.thread_id: entry for entry in [*entries, *others]})
-    ending = Ending(finished_at="later", listed=listed or len(journal.entries), ended_by=None)
+    ending = Ending(finished_at="later", listed=[*journal.entries, *never.split()], ended_by=None)
     return Made(lines, journal, build(HEADER, journal, ending, {}))
 
 
@@ -176,11 +176,11 @@ def test_a_wanted_thread_of_which_nothing_is_known_is_missed() -> None:
         assert [row.thread_id for row in found if row.code == "not_exported"] == ["thread_c"]
 
 
-def test_threads_that_never_had_their_turn_are_counted_by_the_manifest() -> None:
+def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
     """Also without the ids file."""
-    (row,) = made({"thread_a": []}, listed=5).check()
+    (row,) = made({"thread_a": []}, never="thread_z").check()
     assert row.code == "not_exported"
-    assert row.message.startswith("wanted threads without outcome: 4")
+    assert row.thread_id == "thread_z"
 
 
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:

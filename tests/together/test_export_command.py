@@ -83,12 +83,15 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     ids = write_ids(tmp_path, "undefined", "thread_nobody", names[0], "bad\x1b[2Jid")
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 1
-    assert sorted(done.err.splitlines()) == [
+    *reasons, verdict, next_step = done.err.splitlines()
+    assert verdict == "threadkeep: not every thread is whole in the export"
+    assert "The same command goes on from here" in next_step
+    assert sorted(reasons) == [
         "bad\\x1b[2Jid: invalid: not a thread id",
         "thread_nobody: missing: No thread found with id 'thread_nobody'.",
         "undefined: invalid: not a thread id",
     ]
-    assert all(line in done.out for line in done.err.splitlines())
+    assert all(line in done.out for line in reasons)
     assert not [entry for entry in fake.requests if "undefined" in entry.path]
     assert set(exported(out)) == {names[0]}
     assert threadkeep("status", out).code == 1
@@ -220,15 +223,22 @@ def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("base_url")
-def test_an_export_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
-    """A second run is refused with 5 and changes nothing; --fresh keeps the old files, valid, under another name."""
+def test_a_file_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """One without a journal is refused with 5 and not changed."""
+    out.write_bytes(b"precious\n")
+    refused = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out)
+    assert refused.code == 5
+    assert "--fresh" in refused.err
+    assert out.read_bytes() == b"precious\n"
+    assert not out.with_name("out.ndjson.journal").exists()
+
+
+@pytest.mark.usefixtures("base_url")
+def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """Valid, under another name, each time."""
     ids = write_ids(tmp_path, *names[:2])
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
     before = out.read_bytes()
-    refused = threadkeep("export", ids, ASSISTANT, out)
-    assert refused.code == 5
-    assert "--fresh" in refused.err
-    assert out.read_bytes() == before
     assert threadkeep("export", ids, ASSISTANT, out, "--fresh", "--limit", 1).code == 0
     assert threadkeep("export", ids, ASSISTANT, out, "--fresh", "--limit", 1).code == 0
     old = tmp_path / "out.old-1.ndjson"

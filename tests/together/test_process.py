@@ -5,31 +5,17 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from command import Run
 from fake_assistants import FakeAssistants, demo_world
+from processes import THREADKEEP, started
 from threadkeep import decode
 
 ASSISTANT = "asst_abc123"
-THREADKEEP = [sys.executable, "-c", "from threadkeep.cli import main; main()"]
-
-
-@contextmanager
-def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, running; killed at the end if it still is."""
-    command = [*THREADKEEP, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture

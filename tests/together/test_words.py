@@ -46,7 +46,7 @@ def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp
     ids.write_text("\n".join(f"bad{number}" for number in range(25)))
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
     assert "… and 5 more, each with its reason in the journal" in done.out
-    assert len(done.err.splitlines()) == 25
+    assert len(done.err.splitlines()) == 25 + 2
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
@@ -106,10 +106,10 @@ def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
 ) -> None:
     """Exit 130, and status knows."""
 
-    async def interrupted(*_arguments: object) -> None:
+    async def interrupted(*_arguments: object, **_options: object) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("threadkeep.cli.job._export", interrupted)
+    monkeypatch.setattr("threadkeep.job.export_threads", interrupted)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     (tmp_path / "ids.txt").write_text("thread_a")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
@@ -123,10 +123,10 @@ def test_an_end_right_at_the_start_still_leaves_a_manifest(
 ) -> None:
     """With what ended it."""
 
-    async def ended(*_arguments: object) -> None:
+    async def ended(*_arguments: object, **_options: object) -> None:
         raise ApiGone("the Assistants API at http://here/v1 is gone: it is over")
 
-    monkeypatch.setattr("threadkeep.cli.job._export", ended)
+    monkeypatch.setattr("threadkeep.job.export_threads", ended)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     (tmp_path / "ids.txt").write_text("thread_a")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")

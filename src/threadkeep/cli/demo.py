@@ -12,14 +12,15 @@ from rich.table import Table
 
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import load_ids
-from threadkeep.cli.job import Job, Result, run_job
+from threadkeep.cli.job import report_ending, run_job
 from threadkeep.cli.validate import findings_of, print_findings
 from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
 from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.findings import is_whole
-from threadkeep.outfiles import Paths
+from threadkeep.job import Job, Result
+from threadkeep.paths import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 
 __all__ = ["demo"]
@@ -60,11 +61,9 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
             ids=ids,
             paths=Paths(folder / "out.ndjson"),
             options=Options(assistant_id=world["assistants"][0]["id"]),
-            base_url=server.base_url,
-            api_key="sk-demo",
             fresh=True,
         )
-        return run_job(job, show_progress=True)
+        return run_job(job, base_url=server.base_url, api_key="sk-demo", show_progress=True)
 
 
 def _tell(folder: Path, result: Result) -> int:
@@ -74,7 +73,7 @@ def _tell(folder: Path, result: Result) -> int:
     _print_parts(out)
     print_findings(out, findings)
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    return result.report_ending() or (Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE)
+    return report_ending(result) or (Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE)
 
 
 def _fake_assistants() -> Any:

@@ -36,10 +36,7 @@ _EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
     ),
     WrongAddress: (Exit.GONE, "Check --base-url or OPENAI_BASE_URL: the address ends where /threads begins."),
     AccessRefused: (Exit.REFUSED, "Check OPENAI_API_KEY and what the key is allowed to do."),
-    ServerUnreachable: (
-        Exit.INCOMPLETE,
-        "Check the address and the network.",
-    ),
+    ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
     MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
     UnreadableIds: (Exit.USAGE, "Give a text file with one thread id a line."),
     OutputUnusable: (Exit.OUTPUT, ""),

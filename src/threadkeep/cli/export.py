@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from threadkeep.cli.inputs import OUT, load_ids
-from threadkeep.cli.job import Job, Result, run_job
+from threadkeep.cli.job import as_json as summary
+from threadkeep.cli.job import report_ending, run_job
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
-from threadkeep.outfiles import Paths
+from threadkeep.job import Job, Result
+from threadkeep.paths import Paths
 from threadkeep.walker import Pace
 
 __all__ = ["export"]
@@ -25,6 +27,7 @@ __all__ = ["export"]
 @click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
 @click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
+@click.option("--done", type=str, help="A file of thread ids that are saved elsewhere already: they are left out.")
 @click.option("--quiet", is_flag=True, help="No progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def export(
@@ -38,18 +41,20 @@ def export(
     max_retries: int,
     fresh: bool,
     limit: int | None,
+    done: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
     """Export the threads listed in THREAD_IDS (one id a line; "-" is standard input) to OUT.
 
     ASSISTANT_ID is the assistant that the export is for; it is written on every line. Beside OUT stand its
-    journal and its manifest, which `threadkeep validate OUT` holds it against.
+    journal and its manifest, which `threadkeep validate OUT` holds it against. Where OUT stands already, the
+    same command goes on with it: threads that are complete are not asked for again.
     """
     _refuse_mixed_up(thread_ids, assistant_id, out)
-    ids = load_ids(thread_ids)
+    ids = _wanted(thread_ids, done)
     job = Job(
-        ids=ids.listed[:limit],
+        ids=ids[:limit],
         paths=Paths(out),
         options=Options(
             assistant_id=assistant_id,
@@ -57,20 +62,32 @@ def export(
             concurrency=concurrency,
             pace=Pace(rpm=rpm, max_retries=max_retries),
         ),
-        base_url=base_url,
         fresh=fresh,
     )
-    if not job.ids:
+    result = run_job(job, base_url=base_url, show_progress=not quiet and not as_json)
+    return _tell(result, as_json=as_json, quiet=quiet)
+
+
+def _wanted(thread_ids: str, done: str | None) -> tuple[str, ...]:
+    """The ids that are listed and not done."""
+    if thread_ids == done == "-":
+        raise click.UsageError("THREAD_IDS and --done cannot both be standard input.")
+    listed = load_ids(thread_ids).listed
+    over = set(load_ids(done).listed) if done is not None else set()
+    wanted = tuple(thread_id for thread_id in listed if thread_id not in over)
+    if not listed:
         complain(f"no thread ids in {thread_ids}: the export will be empty")
-    return _tell(run_job(job, show_progress=not quiet and not as_json), as_json=as_json, quiet=quiet)
+    elif not wanted:
+        complain(f"every thread id in {thread_ids} is also in {done}: the export will be empty")
+    return wanted
 
 
 def _tell(result: Result, *, as_json: bool, quiet: bool) -> int:
     if as_json:
-        print_json(result.as_json())
+        print_json(summary(result))
     elif not quiet:
         print_summary(result.manifest.claims, result.problems, out=str(result.paths.out))
-    return result.report_ending()
+    return report_ending(result)
 
 
 def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:

@@ -1,14 +1,12 @@
-"""One export from end to end: connect, walk, write, and bring the files to their end however it ended."""
+"""One export at the command line: connect, show, and treat signals as a polite request to end."""
 
 import asyncio
 import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
-from platform import python_version
 from typing import Any
 
 import attrs
@@ -16,115 +14,78 @@ import attrs
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.screen import Screen
 from threadkeep.cli.words import complain
-from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
-from threadkeep.exporter import Options, export_threads
-from threadkeep.journal import Entry, Header, Outcome
-from threadkeep.manifest import Ending, Manifest, build
-from threadkeep.outfiles import OutFiles, Paths
+from threadkeep.job import Job, Result, carry_out
 
-__all__ = ["Job", "Result", "run_job"]
+__all__ = ["as_json", "exit_code", "report_ending", "run_job"]
 
 
 # Windows has no such handlers; there only Ctrl-C interrupts in order.
 _POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
-@attrs.frozen(kw_only=True)
-class Job:
-    """One export to be made. Without an address or a key, the SDK's environment variables count."""
-
-    ids: tuple[str, ...]
-    paths: Paths
-    options: Options
-    base_url: str | None = None
-    api_key: str | None = None
-    fresh: bool = False
-
-
-@attrs.frozen(kw_only=True)
-class Result:
-    """What an export came to."""
-
-    paths: Paths
-    manifest: Manifest
-    problems: tuple[Entry, ...]
-    seconds: float
-    ended_by: ThreadkeepError | None
-
-    @property
-    def code(self) -> Exit:
-        """The exit code."""
-        if self.ended_by is not None:
-            return exit_for(self.ended_by)[0]
-        return Exit.INCOMPLETE if self.problems else Exit.WHOLE
-
-    def as_json(self) -> dict[str, Any]:
-        """The summary for programs."""
-        return {
-            "out": str(self.paths.out),
-            "exit": int(self.code),
-            "ended_by": None if self.ended_by is None else str(self.ended_by),
-            "totals": attrs.asdict(self.manifest.claims.totals),
-            "outcomes": dict(self.manifest.claims.outcomes),
-            "not_exported": [
-                {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
-                for entry in self.problems
-            ],
-        }
-
-    def report_ending(self) -> Exit:
-        """Say what ended the run before its time, if anything did, and give the exit code."""
-        if self.ended_by is not None:
-            totals = self.manifest.claims.totals
-            left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
-            again = "To export again, add --fresh: it keeps the files of this run under another name."
-            complain(f"{self.ended_by} ({left})", f"{exit_for(self.ended_by)[1]} {again}".lstrip())
-        return self.code
-
-
-def run_job(job: Job, *, show_progress: bool) -> Result:
-    """Make an export, and write its manifest however it ends.
+def run_job(job: Job, *, base_url: str | None = None, api_key: str | None = None, show_progress: bool) -> Result:
+    """Make an export, and write its manifest however it ends. Without an address or a key, the SDK's variables count.
 
     Raises:
         AccessRefused, MalformedAddress: before anything is written.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
     """
     with _rare_collections():
-        return _run(job, show_progress=show_progress)
+        # Only here, since importing the SDK takes most of a second that no other command needs.
+        from threadkeep.sdk import Api
 
-
-def _run(job: Job, *, show_progress: bool) -> Result:
-    # Only here, since importing the SDK takes most of a second that no other command needs.
-    from threadkeep.sdk import Api
-
-    gc.freeze()
-    api = Api.connect(base_url=job.base_url, api_key=job.api_key, max_retries=job.options.pace.max_retries)
-    started = datetime.now(UTC)
-    header = Header(
-        source=api.address,
-        assistant_id=job.options.assistant_id,
-        flat=job.options.flat,
-        started_at=started.isoformat(timespec="seconds"),
-    )
-    with OutFiles.create(job.paths, header, fresh=job.fresh) as out:
+        gc.freeze()
+        api = Api.connect(base_url=base_url, api_key=api_key, max_retries=job.options.pace.max_retries)
         with Screen(len(job.ids), shown=show_progress) as screen:
-            ended_by = _ending(lambda: asyncio.run(_export(job, api, out, screen.take)))
-        finished = datetime.now(UTC)
-        ending = Ending(
-            finished_at=finished.isoformat(timespec="seconds"),
-            listed=len(job.ids),
-            ended_by=None if ended_by is None else str(ended_by),
-        )
-        made = build(header, out.journal, ending, _versions())
-        with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
-            out.finish(made)
-    return Result(
-        paths=job.paths,
-        manifest=made,
-        problems=tuple(entry for entry in out.journal.entries.values() if entry.outcome is not Outcome.COMPLETE),
-        seconds=(finished - started).total_seconds(),
-        ended_by=ended_by,
-    )
+            return asyncio.run(_export(job, api, screen))
+
+
+async def _export(job: Job, api: Any, screen: Screen) -> Result:
+    with _cancelled_by_signals():
+        async with api:
+            return await carry_out(job, [api], api.address, now=_now, on_event=screen.take)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def exit_code(result: Result) -> Exit:
+    """The exit code of an export."""
+    if result.ended_by is not None:
+        return exit_for(result.ended_by)[0]
+    return Exit.WHOLE if result.is_whole else Exit.INCOMPLETE
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """The summary for programs."""
+    return {
+        "out": str(result.paths.out),
+        "exit": int(exit_code(result)),
+        "ended_by": None if result.ended_by is None else str(result.ended_by),
+        "resumed": result.resumed,
+        "totals": attrs.asdict(result.manifest.claims.totals),
+        "outcomes": dict(result.manifest.claims.outcomes),
+        "not_exported": [
+            {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
+            for entry in result.problems
+        ],
+        "unfinished": list(result.manifest.unfinished),
+    }
+
+
+def report_ending(result: Result) -> Exit:
+    """Say what ended the run before its time, if anything did, and what to type next; gives the exit code."""
+    if result.ended_by is not None:
+        totals = result.manifest.claims.totals
+        left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
+        complain(f"{result.ended_by} ({left})", f"{exit_for(result.ended_by)[1]} {_AGAIN}".lstrip())
+    elif not result.is_whole:
+        complain("not every thread is whole in the export", _AGAIN)
+    return exit_code(result)
+
+
+_AGAIN = "The same command goes on from here: what is whole is not asked for again."
 
 
 @contextlib.contextmanager
@@ -140,22 +101,6 @@ def _rare_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _ending(run: Callable[[], None]) -> ThreadkeepError | None:
-    try:
-        run()
-    except (RunEnded, OutputUnusable) as error:
-        return error
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        return Interrupted("interrupted")
-    return None
-
-
-async def _export(job: Job, api: Any, out: OutFiles, take: Callable[[Entry], None]) -> None:
-    with _cancelled_by_signals():
-        async with api:
-            await export_threads(job.ids, api, out, job.options, on_entry=take)
-
-
 @contextlib.contextmanager
 def _cancelled_by_signals() -> Iterator[None]:
     """A polite request to end, and a lost terminal, are treated like Ctrl-C, so that the manifest is written."""
@@ -168,7 +113,3 @@ def _cancelled_by_signals() -> Iterator[None]:
     finally:
         for number in _POLITE_SIGNALS:
             loop.remove_signal_handler(number)
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("threadkeep", "openai")} | {"python": python_version()}

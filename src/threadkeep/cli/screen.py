@@ -6,8 +6,9 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from threadkeep.cli.words import problem_line
-from threadkeep.journal import Entry, Outcome
+from threadkeep.cli.words import problem_line, shown
+from threadkeep.events import Event, Notice
+from threadkeep.journal import Outcome
 
 __all__ = ["Screen"]
 
@@ -38,10 +39,16 @@ class Screen:
     ) -> None:
         self._progress.stop()
 
-    def take(self, entry: Entry) -> None:
-        """Show one thread's entry."""
-        if entry.outcome is Outcome.COMPLETE:
-            self._messages += entry.messages
+    def take(self, event: Event) -> None:
+        """Show what there is to tell."""
+        if isinstance(event, Notice):
+            self._print(shown(event.text, 300))
+            return
+        if event.outcome is Outcome.COMPLETE:
+            self._messages += event.messages
         else:
-            self._progress.console.print(problem_line(entry), markup=False, highlight=False, soft_wrap=True)
+            self._print(problem_line(event))
         self._progress.update(self._task, advance=1, messages=self._messages)
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

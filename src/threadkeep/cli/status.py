@@ -8,28 +8,34 @@ from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT
 from threadkeep.cli.words import complain, print_summary
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import Journal, Outcome
+from threadkeep.journal import Journal
 from threadkeep.manifest import claims
-from threadkeep.outfiles import Paths, read_journal, read_manifest
+from threadkeep.outfiles import read_journal, read_manifest
+from threadkeep.paths import Paths
 
 __all__ = ["status"]
 
 
 @click.command()
 @click.argument("out", type=OUT)
-def status(out: Path) -> int:
+@click.option("--done", is_flag=True, help="Print the ids of the threads that are complete, one a line.")
+def status(out: Path, done: bool) -> int:
     """Show how far the export OUT has come, from its journal and manifest."""
     paths = Paths(out)
     journal = read_journal(paths)
     if journal is None:
         raise OutputUnusable(f"{paths.journal}: there is no journal, so nothing is known of {out}")
+    if done:
+        for entry in journal.complete:
+            click.echo(entry.thread_id)
+        return Exit.WHOLE
     return _show(paths, journal)
 
 
 def _show(paths: Paths, journal: Journal) -> int:
     manifest = read_manifest(paths)
     said = manifest.claims if manifest is not None else claims(journal, listed=len(journal.entries))
-    problems = [entry for entry in journal.entries.values() if entry.outcome is not Outcome.COMPLETE]
+    problems = journal.not_complete
     print_summary(said, problems, out=str(paths.out))
     if manifest is None:
         complain("the run did not end by itself: there is no manifest, and threads may be left that it never reached")

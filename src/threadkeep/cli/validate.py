@@ -12,7 +12,8 @@ from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.words import print_json, shown
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Finding, is_whole
-from threadkeep.outfiles import Paths, read_journal, read_manifest, read_partial
+from threadkeep.outfiles import read_journal, read_manifest, read_partial
+from threadkeep.paths import Paths
 from threadkeep.validate import Vouchers
 from threadkeep.validate import validate as check
 

@@ -1,0 +1,166 @@
+"""The disk as an export uses it: files that grow, files that are replaced whole, and a lock.
+
+The one room that touches files for writing. What it promises is what a crash leaves: bytes that were synced stay, a
+name that was synced with its folder stays, and everything later may be there or not.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import portalocker
+
+__all__ = ["Disk", "Growing", "OsDisk", "OsGrowing"]
+
+
+class Growing(Protocol):
+    """A file that grows at its end. Every method raises OSError."""
+
+    end: int
+    """How long it is, in bytes."""
+
+    def write(self, content: bytes) -> None:
+        """Append all of this."""
+        ...
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        ...
+
+    def cut(self, end: int) -> None:
+        """Take back what stands behind this many bytes."""
+        ...
+
+    def is_in_place(self) -> bool:
+        """Whether its name still leads to it: nobody has moved or deleted it."""
+        ...
+
+    def lock(self) -> bool:
+        """Keep others from locking it, until it is closed. False when somebody else has locked it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class Disk(Protocol):
+    """Where files are. Every method raises OSError."""
+
+    def grow(self, path: Path) -> Growing:
+        """Open a file to append to it; it is created when it is not there."""
+        ...
+
+    def read(self, path: Path) -> BinaryIO:
+        """Open a file to read it."""
+        ...
+
+    def exists(self, path: Path) -> bool:
+        """Whether anything stands there."""
+        ...
+
+    def put(self, path: Path, draft: Path, chunks: Iterator[bytes]) -> None:
+        """Write a whole file in one step: it is there with all of this, synced, or as it was before."""
+        ...
+
+    def rename(self, path: Path, new: Path) -> None:
+        """Give a file another name."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, if it is there."""
+        ...
+
+    def sync_names(self, folder: Path) -> None:
+        """Bring the names in a folder to the disk."""
+        ...
+
+
+class OsGrowing:
+    """A real file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Unbuffered: what a full disk refused must not be tried again behind our back when the file is closed.
+        self._file = path.open("ab", buffering=0)
+        self.end = self._file.seek(0, os.SEEK_END)
+
+    def write(self, content: bytes) -> None:
+        """Append all of this."""
+        rest = memoryview(content)
+        while rest:
+            written = self._file.write(rest)
+            self.end += written
+            rest = rest[written:]
+
+    def sync(self) -> None:
+        """Bring what was written to the disk."""
+        os.fsync(self._file.fileno())
+
+    def cut(self, end: int) -> None:
+        """Take back what stands behind this many bytes."""
+        self._file.truncate(end)
+        self.end = end
+
+    def is_in_place(self) -> bool:
+        """Whether its name still leads to it: nobody has moved or deleted it."""
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def lock(self) -> bool:
+        """Keep others from locking it, until it is closed. False when somebody else has locked it."""
+        try:
+            portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
+        except portalocker.LockException:
+            return False
+        return self.is_in_place()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._file.close()
+
+
+class OsDisk:
+    """The real disk."""
+
+    def grow(self, path: Path) -> OsGrowing:
+        """Open a file to append to it; it is created when it is not there."""
+        return OsGrowing(path)
+
+    def read(self, path: Path) -> BinaryIO:
+        """Open a file to read it."""
+        return path.open("rb")
+
+    def exists(self, path: Path) -> bool:
+        """Whether anything stands there."""
+        return os.path.lexists(path)
+
+    def put(self, path: Path, draft: Path, chunks: Iterator[bytes]) -> None:
+        """Write a whole file in one step: it is there with all of this, synced, or as it was before."""
+        with draft.open("wb") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        self.sync_names(path.parent)
+
+    def rename(self, path: Path, new: Path) -> None:
+        """Give a file another name."""
+        path.rename(new)
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, if it is there."""
+        path.unlink(missing_ok=True)
+
+    def sync_names(self, folder: Path) -> None:
+        """Bring the names in a folder to the disk; Windows has no such call, and some file systems refuse it."""
+        with contextlib.suppress(OSError):
+            number = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(number)
+            finally:
+                os.close(number)

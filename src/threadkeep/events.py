@@ -1,0 +1,18 @@
+"""What an export tells while it runs."""
+
+import attrs
+
+from threadkeep.journal import Entry
+
+__all__ = ["Event", "Notice"]
+
+
+@attrs.frozen
+class Notice:
+    """Something that a person should know now. It ends nothing."""
+
+    text: str
+
+
+Event = Entry | Notice
+"""A thread's journal entry, as soon as it is on the disk; or a notice."""

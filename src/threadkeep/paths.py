@@ -1,0 +1,65 @@
+"""The names of the files of an export."""
+
+from pathlib import Path
+
+import attrs
+
+__all__ = ["BESIDE", "Paths", "draft"]
+
+BESIDE = ("threads", "runs")
+"""What may be saved beside the messages, each as NDJSON under this suffix."""
+
+
+@attrs.frozen
+class Paths:
+    """The names beside an export."""
+
+    out: Path
+
+    @property
+    def journal(self) -> Path:
+        """What has happened to each thread."""
+        return self._beside(".journal")
+
+    @property
+    def manifest(self) -> Path:
+        """What the export claims."""
+        return self._beside(".manifest.json")
+
+    @property
+    def partial(self) -> Path:
+        """Pages of threads that were cut off."""
+        return self._beside(".partial")
+
+    def beside(self, kind: str) -> Path:
+        """The file of threads or runs, see `BESIDE`."""
+        return self._beside(f".{kind}")
+
+    @property
+    def drafts(self) -> tuple[Path, ...]:
+        """What is written whole before it takes its place; leftovers of a run that was killed then."""
+        return draft(self.manifest), draft(self.partial)
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file of the export."""
+        return (
+            self.out,
+            self.journal,
+            self.manifest,
+            self.partial,
+            *map(self.beside, BESIDE),
+            *self.drafts,
+        )
+
+    def aside(self, number: int) -> "Paths":
+        """The names under which an older export is kept."""
+        return Paths(self.out.with_name(f"{self.out.stem}.old-{number}{self.out.suffix}"))
+
+    def _beside(self, suffix: str) -> Path:
+        return self.out.with_name(self.out.name + suffix)
+
+
+def draft(path: Path) -> Path:
+    """Where a file is written before it takes its place."""
+    return path.with_name(path.name + ".draft")

@@ -1,0 +1,140 @@
+"""Where an export that stands there goes on: what its journal says, held against what is asked for and what is there.
+
+The journal is believed as far as its lines can be read, and the files as far as the journal vouches for them. Behind
+that a run was ended in the middle of writing, and what stands there is not missed: its threads are walked again.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from threadkeep.codec import decode
+from threadkeep.errors import OutputUnusable
+from threadkeep.journal import Header, Journal, Span
+from threadkeep.paths import Paths
+from threadkeep.records import MessageRecord
+
+__all__ = ["Stretch", "check", "ends", "is_unbegun", "stretches"]
+
+_CHUNK = 1024 * 1024
+
+_ANEW = "To begin anew, add --fresh: it keeps these files under another name. Or give another OUT."
+
+
+@attrs.frozen(kw_only=True)
+class Stretch:
+    """Bytes of a file that the journal vouches for: a thread's lines.
+
+    Attributes:
+        lines: how many.
+        ids: the thread's, the first message's and the last one's; None for a file beside the export.
+    """
+
+    path: Path
+    start: int
+    end: int
+    sha256: str
+    thread_id: str
+    lines: int
+    ids: tuple[str | None, ...] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to look for: a thread without messages."""
+        return self.start == self.end and not self.lines
+
+    def is_in(self, file: BinaryIO) -> bool:
+        """Whether the file, read from `start` on, holds just these lines."""
+        digest, lines, last = hashlib.sha256(), 0, self.start
+        file.seek(self.start)
+        for chunk, place in _chunks(file, self.start, self.end):
+            digest.update(chunk)
+            lines += chunk.count(b"\n")
+            newline = chunk.rfind(b"\n", 0, self.end - place - 1)
+            last = place + newline + 1 if newline >= 0 else last
+        if (digest.hexdigest(), lines) != (self.sha256, self.lines):
+            return False
+        return self.ids is None or not lines or self.ids == _ids(_record(file, self.start), _record(file, last))
+
+
+def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    place = start
+    while place < end and (chunk := file.read(min(end - place, _CHUNK))):
+        yield chunk, place
+        place += len(chunk)
+
+
+def _record(file: BinaryIO, start: int) -> MessageRecord:
+    file.seek(start)
+    return decode(file.readline().removesuffix(b"\n"))
+
+
+def _ids(first: MessageRecord, last: MessageRecord) -> tuple[str, ...]:
+    return first.thread_id, first.message_id, last.message_id
+
+
+def is_unbegun(content: bytes, header_line: bytes) -> bool:
+    """Whether a journal is of a run that was ended while it wrote its first line, or is not there yet.
+
+    The times in a header differ, so only its beginning must be the same. A crash may leave zeros for bytes.
+    """
+    beginning = header_line[: header_line.index(b":")]
+    return b"\n" not in content and beginning.startswith(content.rstrip(b"\0")[: len(beginning)])
+
+
+def ends(paths: Paths, journal: Journal, header: Header) -> Mapping[Path, int]:
+    """How far the journal vouches for each file of the export, in bytes."""
+    beside = {paths.beside(kind): journal.end_beside(kind) for kind in header.include}
+    return {paths.out: journal.end_offset, **beside}
+
+
+def check(paths: Paths, journal: Journal, wanted: Header) -> Header:
+    """Give the header of a journal that an export as wanted can go on with.
+
+    Raises:
+        OutputUnusable: it belongs to another export, or is damaged.
+    """
+    if journal.header is None:
+        raise OutputUnusable(f"{paths.journal} does not begin as a journal does. {_ANEW}")
+    for what, field in _SAME.items():
+        stands, asked = getattr(journal.header, field), getattr(wanted, field)
+        if stands != asked:
+            raise OutputUnusable(
+                f"{paths.out} belongs to another export: its {what} is {_shown(stands)}, and {_shown(asked)} was asked"
+                f" for. {_ANEW}"
+            )
+    if journal.has_holes:
+        raise OutputUnusable(f"line {journal.unreadable[0]} of {paths.journal} cannot be read. {_ANEW}")
+    return journal.header
+
+
+# What must be the same from run to run, and what people call it.
+_SAME = {"assistant": "assistant_id", "source": "source", "format": "flat", "list of files beside it": "include"}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "flat" if value else "full"
+    return ", ".join(value) or "empty" if isinstance(value, tuple) else str(value)
+
+
+def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
+    """Every stretch of every file, each file's in its order."""
+    reached: dict[Path, int] = {}
+    for entry in journal.complete:
+        own = Span(lines=entry.messages, end_offset=entry.end_offset, sha256=entry.sha256 or "")
+        claims = {paths.out: own, **{paths.beside(kind): span for kind, span in entry.beside.items()}}
+        for path, span in claims.items():
+            start, reached[path] = reached.get(path, 0), span.end_offset
+            yield Stretch(
+                path=path,
+                start=start,
+                end=span.end_offset,
+                sha256=span.sha256,
+                thread_id=entry.thread_id,
+                lines=span.lines,
+                ids=(entry.thread_id, entry.first_id, entry.last_id) if path == paths.out else None,
+            )

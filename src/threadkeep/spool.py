@@ -1,0 +1,58 @@
+"""The lines of one thread on their way to a file, in memory first and on the disk when they are many."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from threadkeep.errors import OutputUnusable
+
+__all__ = ["Spool"]
+
+# A thread below this many bytes never touches the disk twice.
+_SPOOL_BYTES = 8 * 1024 * 1024
+
+
+class Spool:
+    """Lines that will go into a file together or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        # The disk that the export will need anyway, not the one for temporary files, which may be memory.
+        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(folder))  # noqa: SIM115 - see close
+        self._digest = hashlib.sha256()
+        self.first_id: str | None = None
+        self.last_id: str | None = None
+        self.lines = 0
+
+    def add(self, ids: Sequence[str], lines: Sequence[bytes]) -> None:
+        """Take some lines, without their newlines, and the ids of what stands on them.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        if not lines:
+            return
+        whole = b"\n".join([*lines, b""])
+        try:
+            self._file.write(whole)
+        except OSError as error:
+            raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
+        self._digest.update(whole)
+        self.first_id = self.first_id or ids[0]
+        self.last_id = ids[-1]
+        self.lines += len(lines)
+
+    @property
+    def sha256(self) -> str:
+        """Of all lines so far, newlines included."""
+        return self._digest.hexdigest()
+
+    def chunks(self) -> Iterator[bytes]:
+        """All lines, in pieces of a megabyte."""
+        self._file.seek(0)
+        while chunk := self._file.read(1024 * 1024):
+            yield chunk
+
+    def close(self) -> None:
+        """Let go of the memory, or of the disk."""
+        self._file.close()
