@@ -21,7 +21,8 @@ from threadkeep.errors import (
     ThreadMissing,
     WrongAddress,
 )
-from threadkeep.sdk import TRANSLATIONS, Api, Asked, translate, without_secrets
+from threadkeep.sdk import TRANSLATIONS, Api, Asked, translate
+from threadkeep.sources import without_secrets
 
 ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}

@@ -19,8 +19,10 @@ from threadkeep.codec import decode
 from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.findings import is_whole
+from threadkeep.keys import Key
 from threadkeep.outfiles import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.sources import Source
 
 __all__ = ["demo"]
 
@@ -60,8 +62,7 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
             ids=ids,
             paths=Paths(folder / "out.ndjson"),
             options=Options(assistant_id=world["assistants"][0]["id"]),
-            base_url=server.base_url,
-            api_key="sk-demo",
+            source=Source(base_url=server.base_url, keys=(Key("sk-demo"),)),
             fresh=True,
         )
         return run_job(job, show_progress=True)

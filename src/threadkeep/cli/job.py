@@ -21,6 +21,7 @@ from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Entry, Header, Outcome
 from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles, Paths
+from threadkeep.sources import Source
 
 __all__ = ["Job", "Result", "run_job"]
 
@@ -31,13 +32,12 @@ _POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIG
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One export to be made. Without an address or a key, the SDK's environment variables count."""
+    """One export to be made."""
 
     ids: tuple[str, ...]
     paths: Paths
     options: Options
-    base_url: str | None = None
-    api_key: str | None = None
+    source: Source = attrs.field(factory=Source)
     fresh: bool = False
 
 
@@ -95,10 +95,10 @@ def run_job(job: Job, *, show_progress: bool) -> Result:
 
 def _run(job: Job, *, show_progress: bool) -> Result:
     # Only here, since importing the SDK takes most of a second that no other command needs.
-    from threadkeep.sdk import Api
+    from threadkeep.sdk import connect_all
 
     gc.freeze()
-    api = Api.connect(base_url=job.base_url, api_key=job.api_key, max_retries=job.options.pace.max_retries)
+    api, *_others = connect_all(job.source, max_retries=job.options.pace.max_retries)
     started = datetime.now(UTC)
     header = Header(
         source=api.address,
