@@ -13,7 +13,7 @@ from threadkeep.cli.words import complain
 from threadkeep.errors import UnreadableKeys
 from threadkeep.keys import Key, read_keys
 from threadkeep.outfiles import Paths
-from threadkeep.sources import Auth, Place, Source, place_of, without_secrets
+from threadkeep.sources import Auth, Place, Source, place_of
 
 __all__ = ["load_keys", "source_options"]
 
@@ -33,7 +33,7 @@ _OPTIONS = (
 _OTHERS_MAY_READ = 0o044 if os.name == "posix" else 0
 
 _WHAT_CAN_BE_DONE = (
-    "Asking all the same, since another server may answer there. Threads live on in Microsoft Foundry Agents (classic)"
+    "Asking all the same, in case something still answers there. Threads live on in Microsoft Foundry Agents (classic)"
     " until 2027-03-31, and on compatible servers: give the address with --base-url. Of threads that were OpenAI's own,"
     " what your application stored is what is left."
 )
@@ -115,5 +115,4 @@ def _refuse_mixed_up(given: _Given, arguments: dict[str, Any]) -> None:
 
 def _announce(place: Place) -> None:
     if place.kind.notice:
-        address = "" if place.base_url is None else f" ({without_secrets(place.base_url)})"
-        complain(place.kind.notice + address, _WHAT_CAN_BE_DONE)
+        complain(place.kind.notice, _WHAT_CAN_BE_DONE)

@@ -23,11 +23,10 @@ def threads(source: Source) -> int:
     # Only here, since importing the SDK takes most of a second that other commands do not need.
     from threadkeep.sdk import connect_all
 
-    asyncio.run(_print(connect_all(source)[0]))
-    return Exit.WHOLE
+    return asyncio.run(_print(connect_all(source)[0]))
 
 
-async def _print(api: Any) -> None:
+async def _print(api: Any) -> Exit:
     printed = 0
     try:
         async with api:
@@ -38,3 +37,4 @@ async def _print(api: Any) -> None:
         if printed:
             complain(f"the list is not whole: it broke off behind {printed} ids")
         raise
+    return Exit.WHOLE
