@@ -190,3 +190,35 @@ def test_without_any_key_the_names_are_told(azure: Azure, threadkeep: Run) -> No
     assert done.code == 4
     assert "no key: set AZURE_AI_TOKEN or OPENAI_API_KEY" in done.err
     assert azure.asked == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "base_url", "options"),
+    [
+        ("OPENAI_API_KEY", AT_AZURE, []),
+        ("AZURE_OPENAI_API_KEY", AT_AZURE, []),
+        ("AZURE_OPENAI_API_KEY", AT_AZURE, ["--auth", "bearer"]),
+        ("AZURE_OPENAI_AD_TOKEN", AT_AZURE, []),
+        ("AZURE_AI_TOKEN", AT_FOUNDRY, []),
+        ("OPENAI_API_KEY", AT_FOUNDRY, ["--auth", "api-key"]),
+    ],
+)
+def test_a_refused_secret_of_the_environment_is_told_and_written_nowhere(
+    variable: str,
+    base_url: str,
+    options: list[str],
+    azure: Azure,
+    ids: Path,
+    threadkeep: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though it was sent, and the server echoes it whole."""
+    monkeypatch.setenv(variable, "s3cr3t-of-mine")
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "out", "--base-url", base_url, *options, "--json")
+    assert done.code == 4
+    assert "s3cr3t-of-mine" in str(azure.asked)
+    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert f"401 from {base_url}" in told
+    assert "[key]" in told
+    assert "s3cr3t" not in told

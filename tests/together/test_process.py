@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -75,6 +76,23 @@ def test_an_interrupted_export_ends_in_order(name: str, ids: Path, tmp_path: Pat
     found = json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]
     assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
     assert threadkeep("status", out).code == 1
+
+
+@pytest.mark.usefixtures("slow_url")
+def test_an_interruption_ends_the_token_command_too(ids: Path, tmp_path: Path) -> None:
+    """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
+    begun, out = tmp_path / "begun", tmp_path / "out.ndjson"
+    os.mkfifo(begun)
+    code = f"import os, pathlib, signal; pathlib.Path({str(begun)!r}).write_text(str(os.getpid())); signal.pause()"
+    command = shlex.join([sys.executable, "-c", code])
+    with started("export", ids, ASSISTANT, out, "--token-command", command) as process:
+        number = int(begun.read_text())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.strip()) == (130, b"threadkeep: interrupted")
+    assert not out.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
 
 
 @pytest.mark.usefixtures("slow_url")
