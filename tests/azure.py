@@ -47,13 +47,15 @@ class Azure:
         self.taken = {"azure-key", "entra-token"}
         self.versions = {"2024-05-01-preview", "v1"}
         self.asked: list[Asked] = []
-        self.url = ""
+        self.led_to: str | None = None
 
     def answer(self, url: str, headers: dict[str, str]) -> tuple[int, bytes]:
         """Answer one GET."""
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         self.asked.append(Asked(str(parts.hostname), parts.path, query, headers))
+        if self.led_to is not None and str(parts.hostname) not in self.led_to:
+            return _error(307, "It is elsewhere.")
         sent = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if sent not in self.taken:
             return _error(401, f"{_REFUSED} {sent}")
@@ -87,6 +89,8 @@ def serving(azure: Azure) -> Iterator[str]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, body = azure.answer(self.path, headers)
             self.send_response(status)
+            if status == 307:
+                self.send_header("location", str(azure.led_to))
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()

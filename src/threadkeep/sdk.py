@@ -160,10 +160,16 @@ def connect_all(source: Source, *, max_retries: int = 2) -> tuple[Api, ...]:
 
 
 def _connected(place: Place, credential: Credential, max_retries: int) -> Api:
-    return Api(_client(place, credential.key, max_retries), place=place, auth=credential.auth)
+    client = _client(place, credential.key, max_retries, **_redirects(credential.auth))
+    return Api(client, place=place, auth=credential.auth)
 
 
-def _client(place: Place, key: Key | None, max_retries: int) -> openai.AsyncOpenAI:
+def _redirects(auth: Auth) -> dict[str, Any]:
+    # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
+    return {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if auth is Auth.API_KEY else {}
+
+
+def _client(place: Place, key: Key | None, max_retries: int, **options: Any) -> openai.AsyncOpenAI:
     try:
         client = openai.AsyncOpenAI(
             base_url=place.base_url,
@@ -172,6 +178,7 @@ def _client(place: Place, key: Key | None, max_retries: int) -> openai.AsyncOpen
             project=key.project if key is not None else None,
             max_retries=max_retries,
             timeout=_TIMEOUT_SECONDS,
+            **options,
         )
     except openai.OpenAIError as error:
         raise AccessRefused(f"no key: {error}") from None

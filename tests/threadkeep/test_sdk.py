@@ -251,7 +251,7 @@ def clients(source: Source, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *,
         return HTTP.Response(status, content=b"{}")
 
     def made(**options: Any) -> openai.AsyncOpenAI:
-        return real(http_client=HTTP.AsyncClient(transport=HTTP.MockTransport(answer)), **options)
+        return real(**{**options, "http_client": HTTP.AsyncClient(transport=HTTP.MockTransport(answer))})
 
     real = openai.AsyncOpenAI
     monkeypatch.setattr(openai, "AsyncOpenAI", made)

@@ -184,6 +184,18 @@ def test_azures_answers_mean_what_they_mean_elsewhere(
     assert "azure-key" not in done.err
 
 
+@pytest.mark.parametrize("variable", ["AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"])
+def test_no_key_is_led_to_another_host(
+    variable: str, azure: Azure, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers with a redirect does not get what was meant for Azure."""
+    azure.led_to = "http://elsewhere.test/openai/assistants"
+    monkeypatch.setenv(variable, "azure-key")
+    done = threadkeep("assistants", "--base-url", AT_AZURE)
+    assert done.code != 0
+    assert [asked.host for asked in azure.asked if "azure-key" in str(asked.headers)] == [AZURE_HOST]
+
+
 def test_without_any_key_the_names_are_told(azure: Azure, threadkeep: Run) -> None:
     """Of the variables that are read for this address."""
     done = threadkeep("threads", "--base-url", AT_FOUNDRY)
