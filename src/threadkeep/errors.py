@@ -7,12 +7,14 @@ A leaf stands only where a caller acts differently:
   - MalformedLine         an NDJSON line that is no export record
   - FlatRecord            a record read from a flat line, which carries no message to give back
   - UnreadableIds         the file of thread ids cannot be read as text
+  - UnreadableKeys        the file of keys cannot be read, or lines of it are no keys
   - MalformedAddress      a base URL that is no HTTP address
   - OutputUnusable        the export or a file beside it cannot be opened or written
   - Interrupted           Ctrl-C, or a polite request to end
   + ApiError              what asking the API can come to
     - ThreadMissing       the API knows no such thread; the others may be fine
     - IdRefused           the API says that the id is malformed
+    - ListingRefused      the API is there, and does not say which threads it has
     - BadPage             an answer that is no page, or contradicts its cursor; worth asking again
     - RequestFailed       no usable answer after every retry
     + RunEnded            asking on is in vain: it ends the whole run
@@ -32,6 +34,7 @@ __all__ = [
     "FlatRecord",
     "IdRefused",
     "Interrupted",
+    "ListingRefused",
     "MalformedAddress",
     "MalformedLine",
     "MalformedMessage",
@@ -42,6 +45,7 @@ __all__ = [
     "ThreadMissing",
     "ThreadkeepError",
     "UnreadableIds",
+    "UnreadableKeys",
     "WrongAddress",
 ]
 
@@ -85,6 +89,10 @@ class UnreadableIds(ThreadkeepError):
     """The file of thread ids is not text."""
 
 
+class UnreadableKeys(ThreadkeepError):
+    """The file of keys cannot be read, or lines of it are no keys. No key stands in the message."""
+
+
 class MalformedAddress(ThreadkeepError):
     """The base URL is no HTTP address."""
 
@@ -98,7 +106,13 @@ class Interrupted(ThreadkeepError):
 
 
 class ApiError(ThreadkeepError):
-    """What asking the API came to, other than an answer."""
+    """What asking the API came to, other than an answer.
+
+    Attributes:
+        status: the HTTP status, where a refusal of the server is behind it.
+    """
+
+    status: int | None = None
 
 
 class ThreadMissing(ApiError):
@@ -107,6 +121,10 @@ class ThreadMissing(ApiError):
 
 class IdRefused(ApiError):
     """The API answered 400: the id is malformed."""
+
+
+class ListingRefused(ApiError):
+    """The server answers other routes of the API and does not list threads."""
 
 
 class BadPage(ApiError):

@@ -11,26 +11,29 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
 
 import attrs
 import openai
+from openai._types import Omit  # its public name is younger than the oldest SDK that we know
 
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
     ApiGone,
     IdRefused,
-    MalformedAddress,
     RequestFailed,
     ThreadMissing,
     WrongAddress,
 )
 from threadkeep.jsontext import loads
+from threadkeep.keys import Key, trouble_with
+from threadkeep.sources import Auth, Credential, Place, Source, credentials, place_of, without_secrets
+from threadkeep.tokens import FixedToken, FreshToken, Token, TokenCommand
 
-__all__ = ["TRANSLATIONS", "Api", "Asked", "translate", "without_secrets"]
+__all__ = ["TRANSLATIONS", "Api", "Asked", "connect_all", "translate"]
 
-_HEADERS = {"OpenAI-Beta": "assistants=v2"}
+# Foundry wants no such header and does not mind it; servers that copy OpenAI's want it wherever they stand.
+_BETA = {"OpenAI-Beta": "assistants=v2"}
 _HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
 
 # Above the slowest page that was recorded, far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -45,59 +48,89 @@ class Api:
         answered: whether this address has answered as an Assistants API yet. Whoever believes a page sets it.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        *,
+        place: Place | None = None,
+        token: FixedToken | FreshToken | None = None,
+        auth: Auth = Auth.BEARER,
+    ) -> None:
+        """Take a client.
+
+        Args:
+            client: knows the address, and the key unless ``token`` says otherwise.
+            place: the query of every request, and what must stand in no message.
+            token: what to send, and what to do when it is refused.
+            auth: how it travels.
+        """
         self._client = client
         self._http: Any = importlib.import_module(_HTTP_LIBRARY)
+        self._place = place
+        self._token = token or FixedToken(client.api_key)
+        self._auth = auth
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
-    @classmethod
-    def connect(cls, *, base_url: str | None = None, api_key: str | None = None, max_retries: int = 2) -> Self:
-        """Make the client; nothing is sent yet.
+    @staticmethod
+    def connect(*, base_url: str | None = None, api_key: str | None = None, max_retries: int = 2) -> "Api":
+        """Make a client for one key; nothing is sent yet. The short form of `connect_all`.
 
         Args:
-            base_url: the address that ends in ``/v1``; None for ``OPENAI_BASE_URL`` or OpenAI's own.
-            api_key: the key or token; None for ``OPENAI_API_KEY``.
+            base_url: the address where ``/threads`` begins; None for ``OPENAI_BASE_URL`` or OpenAI's own.
+            api_key: the key or token; None for one of the environment.
             max_retries: how often the SDK asks again after 408, 409, 429, 5xx and lost connections.
 
         Raises:
-            AccessRefused: there is no key, or one that no HTTP header can carry.
-            MalformedAddress: the base URL is no HTTP address.
+            AccessRefused, MalformedAddress: as `connect_all`.
         """
-        _check_address(base_url if base_url is not None else os.environ.get("OPENAI_BASE_URL"))
-        try:
-            client = openai.AsyncOpenAI(
-                base_url=base_url, api_key=api_key, max_retries=max_retries, timeout=_TIMEOUT_SECONDS
-            )
-        except openai.OpenAIError as error:
-            raise AccessRefused(f"no key: {error}") from None
-        _check_key(client.api_key)
-        return cls(client)
+        keys = () if api_key is None else (Key(api_key),)
+        return connect_all(Source(base_url=base_url, keys=keys), max_retries=max_retries)[0]
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
-        """Fetch the body of a success.
+        """Fetch the body of a success. A refused token is renewed once, when there is a command for it.
 
         Args:
             path: below the base URL, with its leading slash.
-            params: the query.
+            params: the query, beside that of the base URL.
 
         Raises:
             ApiError: a leaf of it, with the answer's own words.
         """
-        asked = Asked(address=self.address, answered=self.answered, key=self._client.api_key)
+        sent = self._token.current
         try:
-            response = await self._client.get(
-                path, cast_to=self._http.Response, options={"headers": _HEADERS, "params": dict(params)}
-            )
+            return await self._get(path, params, sent)
+        except AccessRefused as refusal:
+            if refusal.status != 401 or not await self._token.renew(sent):
+                raise
+        return await self._get(path, params, self._token.current)
+
+    async def _get(self, path: str, params: Mapping[str, Any], token: Token) -> bytes:
+        hidden = self._place.secrets if self._place is not None else ()
+        asked = Asked(address=self.address, answered=self.answered, key=token.secret, hidden=hidden)
+        try:
+            response = await self._client.get(path, cast_to=self._http.Response, options=self._options(params, token))
         except openai.OpenAIError as error:
             problem = translate(error, asked)
+            problem.status = getattr(error, "status_code", None)
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
         except (self._http.HTTPError, self._http.InvalidURL, UnicodeError) as error:
             # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
             raise _failed(error, asked) from error
+        self._token.accepted(token)
         body: bytes = response.content
         return body
+
+    def _options(self, params: Mapping[str, Any], token: Token) -> Any:
+        """What goes with one request, so that all majors of the SDK do the same, whatever they find by themselves."""
+        query = self._place.query if self._place is not None else {}
+        return {"headers": {**_BETA, **self._entry(token)}, "params": {**query, **params}}
+
+    def _entry(self, token: Token) -> Mapping[str, Any]:
+        if self._auth is Auth.API_KEY:
+            return {"Authorization": Omit(), "api-key": token.secret}
+        return {"Authorization": f"Bearer {token.secret}"} if isinstance(self._token, FreshToken) else {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -107,28 +140,51 @@ class Api:
         await self._client.close()
 
 
-def without_secrets(url: str) -> str:
-    """Take user, password, query and fragment out of an address."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+def connect_all(source: Source, *, max_retries: int = 2) -> tuple[Api, ...]:
+    """Make a client for each key of a source, in their order. Nothing is sent; a token command is run.
+
+    Args:
+        source: as typed; what it leaves open is found in the environment, or by the address.
+        max_retries: how often the SDK asks again after 408, 409, 429, 5xx and lost connections.
+
+    Raises:
+        AccessRefused: there is no key, or one that no HTTP header can carry, or the command gives no token.
+        MalformedAddress: the base URL is no HTTP address.
+    """
+    place = place_of(source, os.environ)
+    if source.token_command is not None:
+        fresh = FreshToken(TokenCommand(source.token_command))
+        return (Api(_client(place, Key(fresh.current.secret), max_retries), place=place, token=fresh),)
+    found = credentials(source, place.kind, os.environ)
+    return tuple(_connected(place, credential, max_retries) for credential in found)
 
 
-def _check_address(base_url: str | None) -> None:
-    if base_url is None:
-        return
+def _connected(place: Place, credential: Credential, max_retries: int) -> Api:
+    client = _client(place, credential.key, max_retries, **_redirects(credential.auth))
+    return Api(client, place=place, auth=credential.auth)
+
+
+def _redirects(auth: Auth) -> dict[str, Any]:
+    # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
+    return {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if auth is Auth.API_KEY else {}
+
+
+def _client(place: Place, key: Key | None, max_retries: int, **options: Any) -> openai.AsyncOpenAI:
     try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise MalformedAddress(f"{base_url!r} is no address: it must begin with http:// or https:// and name a host")
-
-
-def _check_key(key: str) -> None:
-    if not key.isascii() or not key.isprintable() or " " in key:
-        raise AccessRefused("the key holds a blank, a line end or another character that no HTTP header can carry")
+        client = openai.AsyncOpenAI(
+            base_url=place.base_url,
+            api_key=key.secret if key is not None else None,
+            organization=key.organization if key is not None else None,
+            project=key.project if key is not None else None,
+            max_retries=max_retries,
+            timeout=_TIMEOUT_SECONDS,
+            **options,
+        )
+    except openai.OpenAIError as error:
+        raise AccessRefused(f"no key: {error}") from None
+    if (trouble := trouble_with(client.api_key)) is not None:
+        raise AccessRefused(f"the key {trouble}")
+    return client
 
 
 @attrs.frozen(kw_only=True)
@@ -139,15 +195,20 @@ class Asked:
         address: the base URL, without secrets.
         answered: whether this address has answered as an Assistants API before.
         key: what must not stand in any message. The API echoes a short key whole (recorded).
+        hidden: what else must not: a password, or a value of the base URL's query.
     """
 
     address: str
     answered: bool
     key: str = attrs.field(repr=False)
+    hidden: tuple[str, ...] = attrs.field(default=(), repr=False)
 
     def clean(self, text: object) -> str:
-        """Take the key out of the server's words."""
-        return str(text).replace(self.key, "[key]") if self.key else str(text)
+        """Take the key and other secrets out of the server's words."""
+        cleaned = str(text)
+        for secret in sorted(filter(None, (self.key, *self.hidden)), key=len, reverse=True):
+            cleaned = cleaned.replace(secret, "[key]")
+        return cleaned
 
 
 def translate(error: openai.OpenAIError, asked: Asked) -> ApiError:
@@ -167,10 +228,15 @@ def _by_status(error: Any, asked: Asked) -> ApiError:
         return ApiGone(f"the Assistants API at {asked.address} is gone: {words}")
     if status in (401, 403):
         return AccessRefused(said)
+    if status == 400 and _API_VERSION.search(words):
+        return WrongAddress(f"{asked.address} does not take this api-version: {words}")
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused(words)
     return RequestFailed(said)
 
+
+# Azure's services refuse a version that they do not know, or miss (quoted). It is the same for every thread.
+_API_VERSION = re.compile(r"\bapi[- ]version\b", re.IGNORECASE)
 
 # How the API (recorded) and servers like it say that there is no such thread. Any other 404 about an object, a
 # cursor for example, is not taken for one.

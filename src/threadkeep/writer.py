@@ -13,13 +13,16 @@ from threadkeep.outfiles import Finished, OutFiles
 __all__ = ["Writer"]
 
 
+_Waiting = tuple[Finished, "asyncio.Future[Exception | None]"]
+
+
 class Writer:
     """Commits what is finished, in batches, on a thread of its own. `on_event` is called with each entry made."""
 
     def __init__(self, out: OutFiles, on_event: Callable[[Event], None]) -> None:
         self._out = out
         self._on_event = on_event
-        self._gathered: list[tuple[Finished, asyncio.Future[None]]] = []
+        self._gathered: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
 
     async def put(self, finished: Finished) -> None:
@@ -28,15 +31,17 @@ class Writer:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        written = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
         self._gathered.append((finished, written))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
         try:
-            await asyncio.shield(written)
+            problem = await asyncio.shield(written)
         except asyncio.CancelledError:
             await asyncio.wait({written})  # the lines must not be taken away while they are being written
             raise
+        if problem is not None:
+            raise problem
 
     async def _commit_all(self) -> None:
         while self._gathered:
@@ -44,16 +49,14 @@ class Writer:
             try:
                 entries = await asyncio.to_thread(self._out.commit, [finished for finished, _ in batch])
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait
-                self._tell(batch, error)
+                self._tell(batch, error)  # as a value: whoever is cancelled by now never looks
             else:
                 for entry in entries:
                     self._on_event(entry)
                 self._tell(batch, None)
         self._committing = None
 
-    def _tell(self, batch: list[tuple[Finished, asyncio.Future[None]]], error: Exception | None) -> None:
+    @staticmethod
+    def _tell(batch: list[_Waiting], problem: Exception | None) -> None:
         for _, written in batch:
-            if error is None:
-                written.set_result(None)
-            else:
-                written.set_exception(error)
+            written.set_result(problem)

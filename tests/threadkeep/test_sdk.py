@@ -5,6 +5,7 @@ import json
 import pkgutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -21,7 +22,9 @@ from threadkeep.errors import (
     ThreadMissing,
     WrongAddress,
 )
-from threadkeep.sdk import TRANSLATIONS, Api, Asked, translate, without_secrets
+from threadkeep.keys import Key
+from threadkeep.sdk import TRANSLATIONS, Api, Asked, connect_all, translate
+from threadkeep.sources import Auth, Source, place_of, without_secrets
 
 ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
@@ -118,6 +121,10 @@ HTML = b"<!doctype html><title>Not Found</title>"
         (403, b"", True, AccessRefused),
         (400, b'{"error":{"message":"Invalid \'thread_id\': \'x\'. Expected an ID"}}', True, IdRefused),
         (400, b"{}", True, RequestFailed),
+        (400, b'{"error":{"code":"BadRequest","message":"API version not supported"}}', True, WrongAddress),
+        (400, b'{"error":{"message":"The query parameter api-version is missing"}}', False, WrongAddress),
+        (401, b'{"error":{"code":"401","message":"Access denied due to invalid key"}}', False, AccessRefused),
+        (401, b'{"statusCode":401,"message":"Unauthorized. Access token is missing"}', False, AccessRefused),
         (409, b"{}", True, RequestFailed),
         (422, b"{}", True, RequestFailed),
         (429, b"{}", True, RequestFailed),
@@ -225,11 +232,100 @@ async def test_the_key_stands_in_no_message(status: int) -> None:
     assert "sk-test" not in str(problem)
 
 
+@pytest.mark.anyio
+async def test_no_secret_of_the_address_stands_in_a_message() -> None:
+    """A server may echo the address that was asked, query and all, as a URL spells it."""
+    base_url = "https://user:passw0rd@api.test/v1?code=qu3ry%2Fcode&api-version=v1"
+    body = json.dumps({"error": {"message": "Invalid URL (GET /v1/x?code=qu3ry%2Fcode, qu3ry/code, passw0rd)"}})
+    place = place_of(Source(base_url=base_url), {})
+    api = Api(async_client([HTTP.Response(404, content=body.encode())]), place=place, auth=Auth.BEARER)
+    with pytest.raises(WrongAddress, match=r"GET /v1/x\?code=\[key\], \[key\], \[key\]"):
+        await api.get("/threads/thread_x/messages", {})
+
+
+def clients(source: Source, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *, status: int = 200) -> tuple[Api, ...]:
+    """The clients of a source, on canned answers; each request is put down."""
+
+    def answer(request: Any) -> Any:
+        seen.append(request)
+        return HTTP.Response(status, content=b"{}")
+
+    def made(**options: Any) -> openai.AsyncOpenAI:
+        return real(**{**options, "http_client": HTTP.AsyncClient(transport=HTTP.MockTransport(answer))})
+
+    real = openai.AsyncOpenAI
+    monkeypatch.setattr(openai, "AsyncOpenAI", made)
+    return connect_all(source, max_retries=0)
+
+
+@pytest.mark.anyio
+async def test_each_key_of_a_file_is_a_client_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the file's order, each for the project and the organization that it names, or the environment does."""
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-env")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj_env")
+    keys = (Key("sk-a", project="proj_a", organization="org-a"), Key("sk-b", project="proj_b"), Key("sk-c"))
+    seen: list[Any] = []
+    for api in clients(Source(base_url="http://h/v1", keys=keys), monkeypatch, seen):
+        await api.get("/assistants", {})
+    names = ("authorization", "openai-project", "openai-organization")
+    assert [tuple(request.headers[name] for name in names) for request in seen] == [
+        ("Bearer sk-a", "proj_a", "org-a"),
+        ("Bearer sk-b", "proj_b", "org-env"),
+        ("Bearer sk-c", "proj_env", "org-env"),
+    ]
+
+
+@pytest.mark.anyio
+async def test_the_real_azure_is_asked_as_its_own_client_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same URL and the same header as the SDK's AzureOpenAI would send, and no other key."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    seen: list[Any] = []
+    source = Source(base_url="https://res.openai.azure.com", keys=(Key("azure-key"),))
+    (api,) = clients(source, monkeypatch, seen)
+    await api.get("/threads/thread_x/messages", {"limit": 100})
+    (request,) = seen
+    assert str(request.url) == (
+        "https://res.openai.azure.com/openai/threads/thread_x/messages?api-version=2024-05-01-preview&limit=100"
+    )
+    assert request.headers["api-key"] == "azure-key"
+    assert "authorization" not in request.headers
+    assert api.address == "https://res.openai.azure.com/openai"
+
+
+@pytest.mark.anyio
+async def test_a_key_is_asked_with_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a command can give another."""
+    seen: list[Any] = []
+    (api,) = clients(Source(base_url="http://h/v1", keys=(Key("sk-a"),)), monkeypatch, seen, status=401)
+    with pytest.raises(AccessRefused) as caught:
+        await api.get("/assistants", {})
+    assert caught.value.status == 401
+    assert len(seen) == 1
+
+
+@pytest.mark.anyio
+async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """403 speaks of permissions, which a new token would not change."""
+    seen: list[Any] = []
+    command = f"sh -c 'echo x >> {tmp_path}/runs; echo token'"
+    (api,) = clients(Source(base_url="http://h/v1", token_command=command), monkeypatch, seen, status=403)
+    with pytest.raises(AccessRefused):
+        await api.get("/assistants", {})
+    assert [request.headers["authorization"] for request in seen] == ["Bearer token"]
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
 @pytest.mark.parametrize("key", ["sk-tést", "sk test", "sk-test\n", "sk\x00"])
 def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: str) -> None:
     """A stray blank or line end in the key is told as such, not as a failed connection."""
     with pytest.raises(AccessRefused, match="the key holds"):
         Api.connect(base_url="http://127.0.0.1:1/v1", api_key=key)
+
+
+def test_an_empty_key_is_no_key() -> None:
+    """As where a variable is set from one that is not; older SDKs would send it."""
+    with pytest.raises(AccessRefused, match=r"no key|the key is empty"):
+        Api.connect(base_url="http://127.0.0.1:1/v1", api_key="")
 
 
 def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

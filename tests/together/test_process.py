@@ -3,8 +3,11 @@
 import json
 import os
 import resource
+import select
+import shlex
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -61,6 +64,27 @@ def test_an_interrupted_export_ends_in_order(name: str, ids: Path, tmp_path: Pat
     found = json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]
     assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
     assert threadkeep("status", out).code == 1
+
+
+@pytest.mark.usefixtures("slow_url")
+def test_an_interruption_ends_the_token_command_too(ids: Path, tmp_path: Path) -> None:
+    """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
+    begun, out = tmp_path / "begun", tmp_path / "out.ndjson"
+    os.mkfifo(begun)
+    code = f"import signal; held = open({str(begun)!r}, 'w', buffering=1); print('begun', file=held); signal.pause()"
+    command = shlex.join([sys.executable, "-c", code])
+    with (
+        started("export", ids, ASSISTANT, out, "--token-command", command) as process,
+        begun.open("rb", buffering=0) as held,
+    ):
+        assert held.read(6) == b"begun\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        # What the command held open is let go of when it ends, and only then.
+        assert select.select([held], [], [], 60)[0] == [held]
+        assert held.read() == b""
+    assert (process.returncode, err.strip()) == (130, b"threadkeep: interrupted")
+    assert not out.exists()
 
 
 @pytest.mark.usefixtures("slow_url")

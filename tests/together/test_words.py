@@ -85,6 +85,7 @@ def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monke
     assert (done.code, done.err) == (5, "threadkeep: cannot write: No space left on device\n")
 
 
+@pytest.mark.usefixtures("base_url")
 def test_an_interruption_before_the_first_request_is_told(
     threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from threadkeep.cli.demo import demo
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.export import export
 from threadkeep.cli.status import status
+from threadkeep.cli.threads import threads
 from threadkeep.cli.validate import validate
 from threadkeep.cli.words import complain
 from threadkeep.errors import ThreadkeepError
@@ -28,7 +29,7 @@ def _threadkeep() -> None:
     """
 
 
-for _command in (export, validate, status, assistants, demo):
+for _command in (export, validate, status, threads, assistants, demo):
     _threadkeep.add_command(_command)
 
 

@@ -7,17 +7,22 @@ from typing import Any
 import click
 
 from threadkeep.cli.exits import Exit
+from threadkeep.cli.options import source_options
 from threadkeep.cli.words import shown
+from threadkeep.sources import Source
 from threadkeep.walker import Pace, Walker
 
 __all__ = ["assistants"]
 
 
 @click.command()
-@click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own.")
-def assistants(base_url: str | None) -> int:
+@source_options
+def assistants(source: Source) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
-    return _print(asyncio.run(_listed(base_url)))
+    # Only here, since importing the SDK takes most of a second that other commands do not need.
+    from threadkeep.sdk import connect_all
+
+    return _print(asyncio.run(_listed(connect_all(source)[0])))
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -27,9 +32,6 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> int:
     return Exit.WHOLE
 
 
-async def _listed(base_url: str | None) -> list[Mapping[str, Any]]:
-    # Only here, since importing the SDK takes most of a second that other commands do not need.
-    from threadkeep.sdk import Api
-
-    async with Api.connect(base_url=base_url) as api:
+async def _listed(api: Any) -> list[Mapping[str, Any]]:
+    async with api:
         return [row async for page in Walker(api, Pace()).walk("/assistants") for row in page.rows]

@@ -20,8 +20,10 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.findings import is_whole
 from threadkeep.job import Job, Result
+from threadkeep.keys import Key
 from threadkeep.paths import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.sources import Source
 
 __all__ = ["demo"]
 
@@ -63,7 +65,7 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
             options=Options(assistant_id=world["assistants"][0]["id"]),
             fresh=True,
         )
-        return run_job(job, base_url=server.base_url, api_key="sk-demo", show_progress=True)
+        return run_job(job, Source(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
 
 
 def _tell(folder: Path, result: Result) -> int:

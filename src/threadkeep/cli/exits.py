@@ -6,11 +6,13 @@ from threadkeep.errors import (
     AccessRefused,
     ApiGone,
     Interrupted,
+    ListingRefused,
     MalformedAddress,
     OutputUnusable,
     ServerUnreachable,
     ThreadkeepError,
     UnreadableIds,
+    UnreadableKeys,
     WrongAddress,
 )
 
@@ -34,10 +36,26 @@ _EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
         Exit.GONE,
         "What was complete is in the export; pages of threads that were cut off are in the .partial file beside it.",
     ),
-    WrongAddress: (Exit.GONE, "Check --base-url or OPENAI_BASE_URL: the address ends where /threads begins."),
-    AccessRefused: (Exit.REFUSED, "Check OPENAI_API_KEY and what the key is allowed to do."),
+    WrongAddress: (
+        Exit.GONE,
+        "Check --base-url or OPENAI_BASE_URL, which end where /threads begins, and --api-version on Azure.",
+    ),
+    AccessRefused: (
+        Exit.REFUSED,
+        "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, or --keys-file), or the token (on Foundry"
+        " AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
+    ),
+    ListingRefused: (
+        Exit.REFUSED,
+        "Take the ids from where your application keeps them. OpenAI's API never listed threads; Microsoft Foundry"
+        " Agents (classic) does.",
+    ),
     ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
     MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
+    UnreadableKeys: (
+        Exit.USAGE,
+        "Give a text file with one key a line, and behind it project=... or organization=... where needed.",
+    ),
     UnreadableIds: (Exit.USAGE, "Give a text file with one thread id a line."),
     OutputUnusable: (Exit.OUTPUT, ""),
     Interrupted: (Exit.INTERRUPTED, "What was complete is in the export."),

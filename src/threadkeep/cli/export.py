@@ -7,10 +7,12 @@ import click
 from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.job import as_json as summary
 from threadkeep.cli.job import report_ending, run_job
+from threadkeep.cli.options import source_options
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
 from threadkeep.paths import Paths
+from threadkeep.sources import Source
 from threadkeep.walker import Pace
 
 __all__ = ["export"]
@@ -21,7 +23,7 @@ __all__ = ["export"]
 @click.argument("assistant_id", type=str)
 @click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
-@click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own.")
+@source_options
 @click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads at a time.")
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
 @click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
@@ -35,7 +37,7 @@ def export(
     assistant_id: str,
     out: Path,
     flat: bool,
-    base_url: str | None,
+    source: Source,
     concurrency: int,
     rpm: int | None,
     max_retries: int,
@@ -64,7 +66,7 @@ def export(
         ),
         fresh=fresh,
     )
-    result = run_job(job, base_url=base_url, show_progress=not quiet and not as_json)
+    result = run_job(job, source, show_progress=not quiet and not as_json)
     return _tell(result, as_json=as_json, quiet=quiet)
 
 

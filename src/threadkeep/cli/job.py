@@ -5,7 +5,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.screen import Screen
 from threadkeep.cli.words import complain
 from threadkeep.job import Job, Result, carry_out
+from threadkeep.sources import Source
 
 __all__ = ["as_json", "exit_code", "report_ending", "run_job"]
 
@@ -23,8 +24,8 @@ __all__ = ["as_json", "exit_code", "report_ending", "run_job"]
 _POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
-def run_job(job: Job, *, base_url: str | None = None, api_key: str | None = None, show_progress: bool) -> Result:
-    """Make an export, and write its manifest however it ends. Without an address or a key, the SDK's variables count.
+def run_job(job: Job, source: Source, *, show_progress: bool) -> Result:
+    """Make an export, and write its manifest however it ends.
 
     Raises:
         AccessRefused, MalformedAddress: before anything is written.
@@ -32,18 +33,20 @@ def run_job(job: Job, *, base_url: str | None = None, api_key: str | None = None
     """
     with _rare_collections():
         # Only here, since importing the SDK takes most of a second that no other command needs.
-        from threadkeep.sdk import Api
+        from threadkeep.sdk import connect_all
 
         gc.freeze()
-        api = Api.connect(base_url=base_url, api_key=api_key, max_retries=job.options.pace.max_retries)
+        apis = connect_all(source, max_retries=job.options.pace.max_retries)
         with Screen(len(job.ids), shown=show_progress) as screen:
-            return asyncio.run(_export(job, api, screen))
+            return asyncio.run(_export(job, apis, screen))
 
 
-async def _export(job: Job, api: Any, screen: Screen) -> Result:
+async def _export(job: Job, apis: Sequence[Any], screen: Screen) -> Result:
     with _cancelled_by_signals():
-        async with api:
-            return await carry_out(job, [api], api.address, now=_now, on_event=screen.take)
+        async with contextlib.AsyncExitStack() as opened:
+            for api in apis:
+                await opened.enter_async_context(api)
+            return await carry_out(job, apis, apis[0].address, now=_now, on_event=screen.take)
 
 
 def _now() -> datetime:

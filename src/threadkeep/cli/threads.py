@@ -1,0 +1,40 @@
+"""``threadkeep threads``: which threads there are, for the THREAD_IDS of an export."""
+
+import asyncio
+from typing import Any
+
+import click
+
+from threadkeep.cli.exits import Exit
+from threadkeep.cli.options import source_options
+from threadkeep.cli.words import complain, shown
+from threadkeep.errors import ApiError
+from threadkeep.listing import thread_ids
+from threadkeep.sources import Source
+from threadkeep.walker import Pace, Walker
+
+__all__ = ["threads"]
+
+
+@click.command()
+@source_options
+def threads(source: Source) -> int:
+    """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
+    # Only here, since importing the SDK takes most of a second that other commands do not need.
+    from threadkeep.sdk import connect_all
+
+    return asyncio.run(_print(connect_all(source)[0]))
+
+
+async def _print(api: Any) -> Exit:
+    printed = 0
+    try:
+        async with api:
+            async for page in thread_ids(Walker(api, Pace())):
+                click.echo("".join(f"{shown(thread_id)}\n" for thread_id in page), nl=False)
+                printed += len(page)
+    except ApiError:
+        if printed:
+            complain(f"the list is not whole: it broke off behind {printed} ids")
+        raise
+    return Exit.WHOLE

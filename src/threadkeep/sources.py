@@ -1,0 +1,217 @@
+"""Where threads are kept, and what a request must carry to be let in there. Pure: the environment is a parameter.
+
+A source is what someone typed; its place is what that comes to: an address, a query that goes with every request,
+and the kind of server that stands there, which decides what was not typed.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+
+import attrs
+
+from threadkeep.errors import AccessRefused, MalformedAddress
+from threadkeep.keys import Key
+
+__all__ = [
+    "AZURE",
+    "AZURE_V1",
+    "FOUNDRY",
+    "OPENAI",
+    "OTHER",
+    "Auth",
+    "Credential",
+    "Kind",
+    "Place",
+    "Source",
+    "credentials",
+    "place_of",
+    "without_secrets",
+]
+
+_VERSION = "api-version"
+
+
+class Auth(StrEnum):
+    """In which header a key or token travels."""
+
+    BEARER = "bearer"
+    """``Authorization: Bearer ...``"""
+    API_KEY = "api-key"
+    """``api-key: ...``, Azure's own."""
+
+
+@attrs.frozen(kw_only=True)
+class Source:
+    """Which server to ask, and with what, as typed. What is None is found in the environment, or by the address.
+
+    Attributes:
+        base_url: where ``/threads`` begins. It may have a query, which then goes with every request.
+        api_version: the query ``api-version`` of every request.
+        auth: how a key or token travels.
+        token_command: prints a bearer token; run again when the server refuses one.
+        keys: each is asked with for itself; none for one of the environment.
+    """
+
+    base_url: str | None = attrs.field(default=None, repr=False)
+    api_version: str | None = None
+    auth: Auth | None = None
+    token_command: str | None = attrs.field(default=None, repr=False)
+    keys: tuple[Key, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """A kind of server.
+
+    Attributes:
+        auth: how a key travels there.
+        version: the ``api-version`` that is asked for unless told otherwise; None for none.
+        reads_version: whether ``OPENAI_API_VERSION`` is meant for it.
+        tokens: environment variables that hold a bearer token, the first that is set counts.
+        keys: the same for keys, after the tokens. Without either the SDK finds its key by itself.
+        notice: what there is to say before the first request.
+    """
+
+    auth: Auth = Auth.BEARER
+    version: str | None = None
+    reads_version: bool = False
+    tokens: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    notice: str = ""
+
+
+# The dates: OpenAI's and Foundry's are documented; Azure OpenAI's is too, what it answers since then is not known.
+OPENAI = Kind(notice="OpenAI closed the Assistants API on 2026-08-26; its own address serves no threads any more.")
+AZURE = Kind(
+    auth=Auth.API_KEY,
+    version="2024-05-01-preview",
+    reads_version=True,
+    tokens=("AZURE_OPENAI_AD_TOKEN",),
+    keys=("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY"),
+    notice="Azure OpenAI announced the end of its Assistants API for 2026-08-26.",
+)
+# The newer routes below /openai/v1 know no dated versions.
+AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
+FOUNDRY = Kind(version="v1", tokens=("AZURE_AI_TOKEN",), keys=("OPENAI_API_KEY",))
+OTHER = Kind()
+
+_FOUNDRY_HOST = ".services.ai.azure.com"
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", _FOUNDRY_HOST)
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """An address that can be asked.
+
+    Attributes:
+        kind: what stands there.
+        base_url: without its query; None for the SDK's own default. It may hold a user and a password.
+        query: goes with every request; its values may be secrets.
+    """
+
+    kind: Kind
+    base_url: str | None = attrs.field(repr=False)
+    query: Mapping[str, str] = attrs.field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must stand in no message beside the key. A shorter word is no secret, and would tear words apart."""
+        parts = urlsplit(self.base_url or "")
+        values = [value for name, value in self.query.items() if name != _VERSION]
+        plain = [text for text in (parts.username, parts.password, *values) if text and len(text) >= 4]
+        return tuple(dict.fromkeys(spelled for text in plain for spelled in (text, quote(text, safe=""))))
+
+
+@attrs.frozen(kw_only=True)
+class Credential:
+    """What lets one client in.
+
+    Attributes:
+        key: None for the SDK's own way to one, or when a token is still to be fetched.
+        auth: how it travels.
+    """
+
+    key: Key | None = None
+    auth: Auth = Auth.BEARER
+
+
+def place_of(source: Source, environ: Mapping[str, str]) -> Place:
+    """Find out which address is meant, and what stands there.
+
+    Raises:
+        MalformedAddress: the base URL is no HTTP address, or none that could serve threads.
+    """
+    base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
+    if base_url is None:
+        return Place(kind=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
+    _check_address(base_url)
+    parts = urlsplit(base_url)
+    path = parts.path.rstrip("/")
+    kind = _kind((parts.hostname or "").rstrip("."), path)
+    if kind is AZURE and not path:
+        path = "/openai"
+    address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+    return Place(kind=kind, base_url=address, query=_query(source, kind, parts.query, environ))
+
+
+def credentials(source: Source, kind: Kind, environ: Mapping[str, str]) -> tuple[Credential, ...]:
+    """Give what to ask with: one for each key, in their order; one when there are none.
+
+    Raises:
+        AccessRefused: there is no key, and the SDK would look for one in vain.
+    """
+    if source.token_command is not None:
+        return (Credential(),)
+    auth = source.auth or kind.auth
+    if source.keys:
+        return tuple(Credential(key=key, auth=auth) for key in source.keys)
+    tokens = () if source.auth is Auth.API_KEY else kind.tokens
+    for name in (*tokens, *kind.keys):
+        if environ.get(name):
+            return (Credential(key=Key(environ[name]), auth=_auth_of(name, source, kind)),)
+    if kind.keys:
+        raise AccessRefused(f"no key: set {' or '.join((*tokens, *kind.keys))}, or give --token-command or --keys-file")
+    return (Credential(auth=auth),)
+
+
+def without_secrets(url: str) -> str:
+    """Take user, password, query and fragment out of an address."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
+
+
+def _auth_of(name: str, source: Source, kind: Kind) -> Auth:
+    return source.auth or (Auth.BEARER if name in kind.tokens else kind.auth)
+
+
+def _kind(host: str, path: str) -> Kind:
+    if host == "api.openai.com" or host.endswith(".api.openai.com"):
+        return OPENAI
+    if not host.endswith(_AZURE_HOSTS):
+        return OTHER
+    if path.startswith("/api/projects/"):
+        return FOUNDRY
+    if host.endswith(_FOUNDRY_HOST) and not path.startswith("/openai"):
+        raise MalformedAddress(f"https://{host} is a Foundry resource; its threads are in projects: /api/projects/NAME")
+    return AZURE_V1 if path.startswith("/openai/v1") else AZURE
+
+
+def _query(source: Source, kind: Kind, typed: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The query of every request: the option goes before the address, that before the environment."""
+    usual = (environ.get("OPENAI_API_VERSION") if kind.reads_version else None) or kind.version
+    query = {_VERSION: usual} if usual else {}
+    query |= parse_qsl(typed, keep_blank_values=True)
+    return query | ({_VERSION: source.api_version} if source.api_version is not None else {})
+
+
+def _check_address(base_url: str) -> None:
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        shown = "the base URL (not shown: it may hold a secret)" if set("@?#") & set(base_url) else repr(base_url)
+        raise MalformedAddress(f"{shown} is no address: it must begin with http:// or https:// and name a host")

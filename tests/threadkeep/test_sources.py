@@ -1,0 +1,178 @@
+"""Which server stands at an address, and what is sent there: decided without asking anybody."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadkeep.errors import AccessRefused, MalformedAddress
+from threadkeep.keys import Key
+from threadkeep.sources import (
+    AZURE,
+    AZURE_V1,
+    FOUNDRY,
+    OPENAI,
+    OTHER,
+    Auth,
+    Credential,
+    Kind,
+    Source,
+    credentials,
+    place_of,
+    without_secrets,
+)
+
+AT_AZURE = "https://res.openai.azure.com"
+AT_FOUNDRY = "https://res.services.ai.azure.com/api/projects/mine"
+DATED = {"api-version": "2024-05-01-preview"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "address", "query"),
+    [
+        (None, OPENAI, None, {}),
+        ("https://api.openai.com/v1/", OPENAI, "https://api.openai.com/v1", {}),
+        ("https://eu.api.openai.com/v1", OPENAI, "https://eu.api.openai.com/v1", {}),
+        ("https://notapi.openai.com.example/v1", OTHER, "https://notapi.openai.com.example/v1", {}),
+        ("http://127.0.0.1:8000/v1", OTHER, "http://127.0.0.1:8000/v1", {}),
+        ("http://h/api/projects/fake", OTHER, "http://h/api/projects/fake", {}),
+        (AT_AZURE, AZURE, f"{AT_AZURE}/openai", DATED),
+        (f"{AT_AZURE}/", AZURE, f"{AT_AZURE}/openai", DATED),
+        (f"{AT_AZURE}/openai/", AZURE, f"{AT_AZURE}/openai", DATED),
+        (f"{AT_AZURE}/openai/v1/", AZURE_V1, f"{AT_AZURE}/openai/v1", {}),
+        ("https://RES.OpenAI.Azure.com", AZURE, "https://RES.OpenAI.Azure.com/openai", DATED),
+        (
+            "https://res.cognitiveservices.azure.com/openai",
+            AZURE,
+            "https://res.cognitiveservices.azure.com/openai",
+            DATED,
+        ),
+        ("https://res.services.ai.azure.com/openai", AZURE, "https://res.services.ai.azure.com/openai", DATED),
+        (AT_FOUNDRY, FOUNDRY, AT_FOUNDRY, {"api-version": "v1"}),
+        (f"{AT_FOUNDRY}/?api-version=2025-05-01", FOUNDRY, AT_FOUNDRY, {"api-version": "2025-05-01"}),
+        ("https://h/v1?code=s3cret&b=", OTHER, "https://h/v1", {"code": "s3cret", "b": ""}),
+        ("https://me:pw@h/v1#x", OTHER, "https://me:pw@h/v1", {}),
+    ],
+)
+def test_the_address_says_who_stands_there(typed: str | None, kind: Kind, address: str | None, query: Any) -> None:
+    """By option or by environment, with the path and the query that belong there."""
+    by_option = place_of(Source(base_url=typed), {})
+    by_environment = place_of(Source(), {} if typed is None else {"OPENAI_BASE_URL": typed})
+    assert by_option == by_environment
+    assert by_option.kind is kind
+    assert (by_option.base_url, by_option.query) == (address, query)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "option", "variable", "version"),
+    [
+        (AT_AZURE, None, "2025-04-01-preview", "2025-04-01-preview"),
+        (AT_AZURE, None, "", "2024-05-01-preview"),
+        (AT_AZURE, "v9", "2025-04-01-preview", "v9"),
+        (f"{AT_AZURE}?api-version=typed", None, "2025-04-01-preview", "typed"),
+        (f"{AT_AZURE}?api-version=typed", "v9", "2025-04-01-preview", "v9"),
+        (f"{AT_AZURE}/openai/v1", None, "2025-04-01-preview", None),
+        (f"{AT_AZURE}/openai/v1", "preview", "2025-04-01-preview", "preview"),
+        (AT_FOUNDRY, None, "2025-04-01-preview", "v1"),
+        ("http://h/v1", None, "2025-04-01-preview", None),
+        ("http://h/v1", "v1", "2025-04-01-preview", "v1"),
+        (None, "v1", "2025-04-01-preview", "v1"),
+    ],
+)
+def test_the_version_that_is_asked_for(
+    base_url: str | None, option: str | None, variable: str, version: str | None
+) -> None:
+    """The option goes before the address, that before the environment, where that is meant, and that before ours."""
+    place = place_of(Source(base_url=base_url, api_version=option), {"OPENAI_API_VERSION": variable})
+    assert place.query.get("api-version") == version
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(st.dictionaries(texts.filter(bool), texts, max_size=4), st.sampled_from([AT_AZURE, AT_FOUNDRY, "http://h:1/v1"]))
+def test_no_query_is_lost_and_none_is_shown(query: dict[str, str], base_url: str) -> None:
+    """What the base URL carries goes with every request, and stands in nothing that is printed."""
+    typed = f"{base_url}?{urlencode(query)}"
+    place = place_of(Source(base_url=typed), {})
+    assert {**place.query, **query} == dict(place.query)
+    assert "?" not in without_secrets(typed)
+    assert "?" not in (place.base_url or "")
+    assert repr(place) == repr(place_of(Source(base_url=base_url), {}))
+
+
+def key(secret: str, auth: Auth) -> tuple[Credential, ...]:
+    """One key, as it is sent."""
+    return (Credential(key=Key(secret), auth=auth),)
+
+
+BOTH = {"AZURE_OPENAI_API_KEY": "a", "OPENAI_API_KEY": "o"}
+ALL = {**BOTH, "AZURE_OPENAI_AD_TOKEN": "t", "AZURE_AI_TOKEN": "f"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "auth", "environ", "found"),
+    [
+        (AZURE, None, {"OPENAI_API_KEY": "o"}, key("o", Auth.API_KEY)),
+        (AZURE, None, BOTH, key("a", Auth.API_KEY)),
+        (AZURE, None, ALL, key("t", Auth.BEARER)),
+        (AZURE, None, {**ALL, "AZURE_OPENAI_AD_TOKEN": ""}, key("a", Auth.API_KEY)),
+        (AZURE, Auth.API_KEY, ALL, key("a", Auth.API_KEY)),
+        (AZURE, Auth.BEARER, BOTH, key("a", Auth.BEARER)),
+        (AZURE_V1, None, BOTH, key("a", Auth.API_KEY)),
+        (FOUNDRY, None, ALL, key("f", Auth.BEARER)),
+        (FOUNDRY, None, BOTH, key("o", Auth.BEARER)),
+        (FOUNDRY, Auth.API_KEY, ALL, key("o", Auth.API_KEY)),
+        (OTHER, None, ALL, (Credential(),)),
+        (OTHER, Auth.API_KEY, ALL, (Credential(auth=Auth.API_KEY),)),
+        (OPENAI, None, ALL, (Credential(),)),
+    ],
+)
+def test_the_key_of_the_environment(kind: Kind, auth: Auth | None, environ: Any, found: Any) -> None:
+    """A token before a key, Azure's own before OpenAI's; elsewhere the SDK finds its key by itself."""
+    assert credentials(Source(auth=auth), kind, environ) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "auth", "words"),
+    [
+        (AZURE, None, "AZURE_OPENAI_AD_TOKEN or AZURE_OPENAI_API_KEY or OPENAI_API_KEY"),
+        (AZURE, Auth.API_KEY, "set AZURE_OPENAI_API_KEY or OPENAI_API_KEY"),
+        (FOUNDRY, None, "AZURE_AI_TOKEN or OPENAI_API_KEY, or give --token-command"),
+    ],
+)
+def test_no_key_is_told_with_the_names_that_were_looked_for(kind: Kind, auth: Auth | None, words: str) -> None:
+    """The SDK would only speak of OpenAI's."""
+    with pytest.raises(AccessRefused, match=words):
+        credentials(Source(auth=auth), kind, {})
+
+
+def test_keys_of_a_file_come_in_its_order_and_go_before_the_environment() -> None:
+    """Each in the header that the address wants."""
+    keys = (Key("a", project="p"), Key("b"))
+    found = credentials(Source(keys=keys), AZURE, ALL)
+    assert found == tuple(Credential(key=key, auth=Auth.API_KEY) for key in keys)
+    assert credentials(Source(token_command="x"), AZURE, {}) == (Credential(),)
+
+
+def test_a_resource_is_no_project() -> None:
+    """The address that Azure's portal shows first is not the one that has the threads."""
+    with pytest.raises(MalformedAddress, match="/api/projects/NAME"):
+        place_of(Source(base_url="https://res.services.ai.azure.com/"), {})
+
+
+@pytest.mark.parametrize("typed", ["ftp://me:secret@h/v1", "me:secret@h", "htp://h?code=secret", "http://[x#secret"])
+def test_a_malformed_address_shows_no_secret(typed: str) -> None:
+    """Where it may hold one, it is not shown."""
+    with pytest.raises(MalformedAddress, match="not shown: it may hold a secret") as caught:
+        place_of(Source(base_url=typed), {})
+    assert "secret@" not in str(caught.value)
+    assert "=secret" not in str(caught.value)
+
+
+def test_what_must_stand_in_no_message() -> None:
+    """Users, passwords and the query, as they are and as a URL spells them; not the version, nor a short word."""
+    place = place_of(Source(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
+    assert place.secrets == ("user", "p%40ss", "p%2540ss", "a/b=c", "a%2Fb%3Dc")

@@ -1,0 +1,236 @@
+"""Azure OpenAI and Foundry: what the address decides, seen over real sockets, command by command."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from azure import AZURE_HOST, FOUNDRY_HOST, Azure, serving
+from command import Run
+from fake_assistants import demo_world
+
+ASSISTANT = "asst_abc123"
+WORLD = demo_world(3, 130)
+NAMES = [thread["id"] for thread in WORLD["threads"]]
+AT_AZURE = f"http://{AZURE_HOST}"
+AT_FOUNDRY = f"http://{FOUNDRY_HOST}/api/projects/mine"
+
+
+@pytest.fixture
+def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
+    """Both services, and an environment that leads there and holds no key."""
+    azure = Azure(WORLD)
+    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "OPENAI_API_VERSION"):
+        monkeypatch.delenv(name, raising=False)
+    for name in (
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "AZURE_OPENAI_API_KEY",
+        "AZURE_OPENAI_AD_TOKEN",
+        "AZURE_AI_TOKEN",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    with serving(azure) as proxy:
+        monkeypatch.setenv("http_proxy", proxy)
+        yield azure
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> Path:
+    """The ids of the world's threads."""
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(NAMES))
+    return path
+
+
+def printing(*tokens: str, folder: Path) -> str:
+    """A token command that prints these, one at a run, and then the last again."""
+    code = (
+        f"import pathlib; p = pathlib.Path({str(folder / 'runs')!r}); p.open('a').write('x');"
+        f" print({list(tokens)!r}[:len(p.read_text())][-1])"
+    )
+    return shlex.join([sys.executable, "-c", code])
+
+
+@pytest.mark.parametrize("base_url", [AT_AZURE, f"{AT_AZURE}/openai", f"{AT_AZURE}/openai/"])
+def test_azure_openai_is_exported_by_its_key(
+    base_url: str, azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the api-key header alone, the usual api-version and the usual path, in every request."""
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
+    out = tmp_path / "out.ndjson"
+    done = threadkeep("export", ids, ASSISTANT, out, "--base-url", base_url)
+    assert done.code == 0
+    assert "Azure OpenAI announced the end of its Assistants API for 2026-08-26" in done.err
+    assert len(out.read_bytes().splitlines()) == 390
+    assert {asked.headers["api-key"] for asked in azure.asked} == {"azure-key"}
+    assert not [asked for asked in azure.asked if "authorization" in asked.headers]
+    assert {asked.query["api-version"] for asked in azure.asked} == {"2024-05-01-preview"}
+    assert all(asked.path.startswith("/openai/threads/") for asked in azure.asked)
+    assert threadkeep("validate", out, "--ids", ids).code == 0
+
+
+def test_azure_openai_by_an_entra_token(azure: Azure, threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token goes as the bearer, and the key is not sent at all."""
+    monkeypatch.setenv("AZURE_OPENAI_AD_TOKEN", "entra-token")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
+    assert threadkeep("assistants", "--base-url", f"{AT_AZURE}/openai/v1", "--api-version", "v1").code == 0
+    (asked,) = azure.asked
+    assert asked.path == "/openai/v1/assistants"
+    assert asked.headers["authorization"] == "Bearer entra-token"
+    assert "api-key" not in asked.headers
+
+
+def test_foundry_lists_its_threads_for_the_export(
+    azure: Azure, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One id a line, in the server's order, as export takes them."""
+    monkeypatch.setenv("AZURE_AI_TOKEN", "entra-token")
+    listed = threadkeep("threads", "--base-url", AT_FOUNDRY)
+    assert (listed.code, listed.err) == (0, "")
+    assert listed.out.splitlines() == NAMES
+    (tmp_path / "ids.txt").write_text(listed.out)
+    out = tmp_path / "out.ndjson"
+    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, out, "--base-url", AT_FOUNDRY)
+    assert (done.code, done.err) == (0, "")
+    assert len(out.read_bytes().splitlines()) == 390
+    assert {asked.query["api-version"] for asked in azure.asked} == {"v1"}
+    assert {asked.headers["authorization"] for asked in azure.asked} == {"Bearer entra-token"}
+    assert json.loads((tmp_path / "out.ndjson.manifest.json").read_bytes())["source"] == AT_FOUNDRY
+
+
+def test_a_token_that_runs_out_is_fetched_again(
+    azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for all requests that were refused with it, and the export is whole."""
+    azure.taken = {"second-token"}
+    monkeypatch.setenv("OPENAI_BASE_URL", AT_FOUNDRY)
+    command = printing("first-token", "second-token", folder=tmp_path)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--token-command", command)
+    assert (done.code, done.err) == (0, "")
+    assert (tmp_path / "runs").read_text() == "xx"
+    assert "Bearer second-token" in {asked.headers["authorization"] for asked in azure.asked}
+
+
+def test_tokens_that_are_refused_again_end_it(azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """Exit 4, the command is not run for ever, and no token stands anywhere, though the server echoes them."""
+    azure.taken = set()
+    command = printing("first-token", "second-token", folder=tmp_path)
+    out = tmp_path / "out"
+    done = threadkeep("export", ids, ASSISTANT, out, "--token-command", command, "--base-url", AT_FOUNDRY)
+    assert done.code == 4
+    assert "401 from http://res.services.ai.azure.com/api/projects/mine: Access denied" in done.err
+    assert "[key]" in done.err
+    assert (tmp_path / "runs").read_text() == "xx"
+    written = b"".join(path.read_bytes() for path in tmp_path.glob("out*"))
+    assert "-token" not in (done.err + done.out + written.decode()).replace("--token-command", "")
+
+
+def test_a_token_command_that_fails_is_told_before_anything_is_asked_or_written(
+    azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path
+) -> None:
+    """Exit 4 with the command's own words."""
+    command = shlex.join([sys.executable, "-c", "raise SystemExit('Run az login first.')"])
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--token-command", command, "--base-url", AT_FOUNDRY)
+    assert done.code == 4
+    assert "no token: the token command ended with 1: Run az login first." in done.err
+    assert "--token-command" in done.err
+    assert azure.asked == []
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_token_command_that_fails_later_ends_the_run(
+    azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path
+) -> None:
+    """Exit 4, with what it said then."""
+    azure.taken = set()
+    command = printing("first-token", "", folder=tmp_path)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--token-command", command, "--base-url", AT_FOUNDRY)
+    assert done.code == 4
+    assert "no token: what the token command printed is empty" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--base-url", f"{AT_AZURE}/openai/deployments/gpt"], 3, "does not serve the Assistants API (any more)"),
+        (["--base-url", f"http://{FOUNDRY_HOST}/openai"], 3, f"http://{FOUNDRY_HOST}/openai (Resource not found)"),
+        (["--base-url", AT_AZURE, "--api-version", "2023-01-01"], 3, "does not take this api-version: API version not"),
+        (["--base-url", AT_AZURE, "--auth", "bearer", "--keys-file", "{tmp}/wrong"], 4, "401 from http://res.openai"),
+        (["--base-url", f"http://{FOUNDRY_HOST}"], 2, "its threads are in projects: /api/projects/NAME"),
+    ],
+)
+@pytest.mark.usefixtures("azure")
+def test_azures_answers_mean_what_they_mean_elsewhere(
+    arguments: list[str],
+    code: int,
+    words: str,
+    ids: Path,
+    threadkeep: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An unknown route is a wrong address, and so is an unknown version; a refused key is a refused key."""
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key")
+    (tmp_path / "wrong").write_text("wrong-key-wrong-key")
+    (tmp_path / "wrong").chmod(0o600)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", *(text.format(tmp=tmp_path) for text in arguments))
+    assert done.code == code
+    assert words in done.err
+    assert "wrong-key" not in done.err
+    assert "azure-key" not in done.err
+
+
+@pytest.mark.parametrize("variable", ["AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"])
+def test_no_key_is_led_to_another_host(
+    variable: str, azure: Azure, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers with a redirect does not get what was meant for Azure."""
+    azure.led_to = "http://elsewhere.test/openai/assistants"
+    monkeypatch.setenv(variable, "azure-key")
+    done = threadkeep("assistants", "--base-url", AT_AZURE)
+    assert done.code != 0
+    assert [asked.host for asked in azure.asked if "azure-key" in str(asked.headers)] == [AZURE_HOST]
+
+
+def test_without_any_key_the_names_are_told(azure: Azure, threadkeep: Run) -> None:
+    """Of the variables that are read for this address."""
+    done = threadkeep("threads", "--base-url", AT_FOUNDRY)
+    assert done.code == 4
+    assert "no key: set AZURE_AI_TOKEN or OPENAI_API_KEY" in done.err
+    assert azure.asked == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "base_url", "options"),
+    [
+        ("OPENAI_API_KEY", AT_AZURE, []),
+        ("AZURE_OPENAI_API_KEY", AT_AZURE, []),
+        ("AZURE_OPENAI_API_KEY", AT_AZURE, ["--auth", "bearer"]),
+        ("AZURE_OPENAI_AD_TOKEN", AT_AZURE, []),
+        ("AZURE_AI_TOKEN", AT_FOUNDRY, []),
+        ("OPENAI_API_KEY", AT_FOUNDRY, ["--auth", "api-key"]),
+    ],
+)
+def test_a_refused_secret_of_the_environment_is_told_and_written_nowhere(
+    variable: str,
+    base_url: str,
+    options: list[str],
+    azure: Azure,
+    ids: Path,
+    threadkeep: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though it was sent, and the server echoes it whole."""
+    monkeypatch.setenv(variable, "s3cr3t-of-mine")
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "out", "--base-url", base_url, *options, "--json")
+    assert done.code == 4
+    assert "s3cr3t-of-mine" in str(azure.asked)
+    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert f"401 from {base_url}" in told
+    assert "[key]" in told
+    assert "s3cr3t" not in told

@@ -1,0 +1,202 @@
+"""The options of a source, on any server: its query, its keys, what it lists, and what is said of OpenAI's end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import Run
+from fake_assistants import FakeAssistants, demo_world
+
+ASSISTANT = "asst_abc123"
+
+
+def keys_file(folder: Path, *lines: str, mode: int = 0o600) -> Path:
+    """A file of keys."""
+    path = folder / "keys.txt"
+    path.write_text("\n".join(lines))
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> Path:
+    """One thread's id."""
+    path = tmp_path / "ids.txt"
+    path.write_text("thread_a")
+    return path
+
+
+def queries(fake: FakeAssistants) -> list[dict[str, str]]:
+    """The query of each request, as the ledger has it."""
+    return [dict(entry.query) for entry in fake.requests]
+
+
+def test_the_query_of_the_address_goes_with_every_request(
+    fake: FakeAssistants, base_url: str, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By option and by environment, beside the paging and the version."""
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{base_url}?api-version=v1&flavour=a%2Fb")
+    assert threadkeep("assistants").code == 0
+    assert threadkeep("assistants", "--api-version", "v2").code == 0
+    assert threadkeep("assistants", "--base-url", f"{base_url}/?x=1").code == 0
+    paging = {"limit": "100", "order": "asc"}
+    assert queries(fake) == [
+        {"api-version": "v1", "flavour": "a/b", **paging},
+        {"api-version": "v2", "flavour": "a/b", **paging},
+        {"x": "1", **paging},
+    ]
+
+
+@pytest.mark.parametrize("style", ["gone", "not-found"])
+@pytest.mark.usefixtures("fake")
+def test_no_secret_of_the_address_is_told_or_written(
+    style: Any, fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_path: Path
+) -> None:
+    """Neither user nor password nor query, whatever ends the run."""
+    fake.sunset.now(style=style)
+    secret = base_url.replace("http://", "http://someone:passw0rd@") + "?code=qu3ry"
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "out", "--base-url", secret)
+    assert done.code in (3, 4)
+    assert base_url in done.err
+    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert not [word for word in ("someone", "passw0rd", "qu3ry") if word in told]
+
+
+def test_a_wrong_key_of_a_file_is_refused_and_not_told(ids: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """Though the API echoes a short key whole."""
+    fake = FakeAssistants(api_keys=["sk-right"])
+    keys = keys_file(tmp_path, "sk-wrong")
+    with fake.serve() as server:
+        done = threadkeep(
+            "export", ids, ASSISTANT, tmp_path / "out", "--base-url", server.base_url, "--keys-file", keys
+        )
+    assert done.code == 4
+    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert "Incorrect API key provided: [key]." in told
+    assert "sk-wrong" not in told
+
+
+def test_a_key_of_a_file_is_taken_in_place_of_the_environments(threadkeep: Run, tmp_path: Path) -> None:
+    """And what it names goes with it."""
+    fake = FakeAssistants(api_keys=["sk-right"])
+    keys = keys_file(tmp_path, "# mine", "sk-right project=proj_a")
+    with fake.serve() as server:
+        done = threadkeep("assistants", "--base-url", server.base_url, "--keys-file", keys)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_file_of_keys_that_others_may_read_is_told(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
+    """It is used all the same."""
+    keys = keys_file(tmp_path, "sk-test", mode=0o644)
+    done = threadkeep("assistants", "--base-url", base_url, "--keys-file", keys)
+    assert done.code == 0
+    assert done.err.splitlines() == [
+        f"threadkeep: {keys} holds keys, and others than its owner may read it",
+        f"  chmod 600 {keys}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["assistants", "--keys-file", "-"], "--keys-file takes a file"),
+        (["assistants", "--keys-file", "{tmp}/none"], "none: No such file or directory"),
+        (["assistants", "--keys-file", "{tmp}"], "Is a directory"),
+        (["assistants", "--keys-file", "{tmp}/bad"], "bad: line 1: the key must stand without quotes; line 2: behind"),
+        (["assistants", "--keys-file", "{tmp}/keys.txt", "--token-command", "x"], "not both"),
+        (["threads", "--auth", "api-key", "--token-command", "x"], "contradicts"),
+        (["threads", "--auth", "basic"], "is not one of"),
+        (["export", "{tmp}/keys.txt", ASSISTANT, "{tmp}/o", "--keys-file", "{tmp}/./keys.txt"], "are the same file"),
+        (
+            ["export", "-", ASSISTANT, "{tmp}/keys.txt", "--keys-file", "{tmp}/keys.txt"],
+            "the place of the file of keys",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("base_url")
+def test_bad_options_are_told_in_words(arguments: list[str], words: str, threadkeep: Run, tmp_path: Path) -> None:
+    """Exit 2, and no key in them."""
+    keys_file(tmp_path, "sk-secret")
+    (tmp_path / "bad").write_text("'sk-secret'\nsk-a sk-secret")
+    done = threadkeep(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert done.code == 2
+    assert words in done.err
+    assert "sk-secret" not in done.err
+
+
+# --- threads
+
+
+def test_a_server_that_lists_no_threads_is_told(base_url: str, threadkeep: Run) -> None:
+    """Exit 4 and what to do: this key is not refused elsewhere, so it is the route."""
+    done = threadkeep("threads")
+    assert (done.code, done.out) == (4, "")
+    assert f"this server does not say which threads it has: 403 from {base_url}" in done.err
+    assert "must be made with a session key" in done.err
+    assert "Take the ids from where your application keeps them" in done.err
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+def test_a_refusal_of_that_route_only(status: int, fake: FakeAssistants, base_url: str, threadkeep: Run) -> None:
+    """Whichever way a server words it."""
+    del base_url
+    fake.faults = [{"match": {"path": "^/v1/threads$"}, "do": {"status": status, "body": {}}}]
+    done = threadkeep("threads")
+    assert done.code == 4
+    assert "this server does not say which threads it has" in done.err
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"), [(401, 4, "401 from"), (404, 3, "does not serve"), (410, 3, "gone")]
+)
+def test_a_refusal_of_everything_is_what_it_is(
+    status: int, code: int, words: str, fake: FakeAssistants, base_url: str, threadkeep: Run
+) -> None:
+    """A refused key, a wrong address and the sunset are not taken for a server that lists no threads."""
+    del base_url
+    fake.faults = [{"match": {"path": "/"}, "do": {"status": status, "body": {}}}]
+    done = threadkeep("threads")
+    assert done.code == code
+    assert words in done.err
+    assert "does not say which threads" not in done.err
+
+
+def test_a_list_that_breaks_off_is_told(threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came is printed, and standard error says that it is not all."""
+    fake = FakeAssistants(profile="foundry")
+    fake.load({"threads": [{"id": f"thread_{number}"} for number in range(250)]})
+    monkeypatch.setenv("OPENAI_API_KEY", "token")
+    with fake.serve() as server:
+        whole = threadkeep("threads", "--base-url", server.base_url)
+        fake.faults = [{"match": {"path": "/threads$", "nth": 3}, "do": {"status": 410}}]
+        cut = threadkeep("threads", "--base-url", server.base_url)
+    assert (whole.code, whole.out.splitlines()) == (0, [f"thread_{number}" for number in range(250)])
+    assert (cut.code, cut.out.splitlines()) == (3, [f"thread_{number}" for number in range(200)])
+    assert "the list is not whole: it broke off behind 200 ids" in cut.err
+
+
+# --- the end of OpenAI's own
+
+
+def test_openais_end_is_told_before_the_first_request(
+    threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what can still be done; the address is then asked all the same, and what it says counts."""
+    fake = FakeAssistants()
+    fake.load(demo_world(1, 3))
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with fake.mount():
+        done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
+    first, second, *rest = done.err.splitlines()
+    assert first.startswith("threadkeep: OpenAI closed the Assistants API on 2026-08-26")
+    assert "Microsoft Foundry Agents (classic) until 2027-03-31" in second
+    assert "--base-url" in second
+    assert rest[0] == "thread_a: missing: No thread found with id 'thread_a'."
+    assert done.code == 1
+
+
+def test_other_addresses_are_not_told_of_it(base_url: str, threadkeep: Run) -> None:
+    """It is not their end."""
+    assert threadkeep("assistants", "--base-url", base_url).err == ""
