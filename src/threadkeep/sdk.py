@@ -1,6 +1,7 @@
 """The one importer of the ``openai`` package: ask for a page as raw bytes, and say in our words what went wrong.
 
-Requests go through the SDK, so that its keys, retries, timeouts and proxies hold. The answers are taken raw: the
+Requests go through the SDK, so that its keys, timeouts and proxies hold, but not its retries: whether a request may be
+asked again is said by the error, and when is decided where all requests of a key are paced. The answers are taken raw: the
 SDK's objects cost ten times what reading the JSON does, they convert what they do not expect, and a body that is
 cut short is an error that the SDK neither maps nor retries. ``client.get`` is the way to a raw response that also
 spares the import of the Assistants classes and the deprecation warning of each of their methods.
@@ -22,10 +23,13 @@ from threadkeep.errors import (
     ApiGone,
     IdRefused,
     MalformedAddress,
+    QuotaSpent,
+    RateLimited,
     RequestFailed,
     ThreadMissing,
     WrongAddress,
 )
+from threadkeep.hints import retry_after
 from threadkeep.jsontext import loads
 
 __all__ = ["TRANSLATIONS", "Api", "Asked", "translate", "without_secrets"]
@@ -52,13 +56,12 @@ class Api:
         self.answered = False
 
     @classmethod
-    def connect(cls, *, base_url: str | None = None, api_key: str | None = None, max_retries: int = 2) -> Self:
+    def connect(cls, *, base_url: str | None = None, api_key: str | None = None) -> Self:
         """Make the client; nothing is sent yet.
 
         Args:
             base_url: the address that ends in ``/v1``; None for ``OPENAI_BASE_URL`` or OpenAI's own.
             api_key: the key or token; None for ``OPENAI_API_KEY``.
-            max_retries: how often the SDK asks again after 408, 409, 429, 5xx and lost connections.
 
         Raises:
             AccessRefused: there is no key, or one that no HTTP header can carry.
@@ -66,9 +69,7 @@ class Api:
         """
         _check_address(base_url if base_url is not None else os.environ.get("OPENAI_BASE_URL"))
         try:
-            client = openai.AsyncOpenAI(
-                base_url=base_url, api_key=api_key, max_retries=max_retries, timeout=_TIMEOUT_SECONDS
-            )
+            client = openai.AsyncOpenAI(base_url=base_url, api_key=api_key, timeout=_TIMEOUT_SECONDS)
         except openai.OpenAIError as error:
             raise AccessRefused(f"no key: {error}") from None
         _check_key(client.api_key)
@@ -87,7 +88,9 @@ class Api:
         asked = Asked(address=self.address, answered=self.answered, key=self._client.api_key)
         try:
             response = await self._client.get(
-                path, cast_to=self._http.Response, options={"headers": _HEADERS, "params": dict(params)}
+                path,
+                cast_to=self._http.Response,
+                options={"headers": _HEADERS, "params": dict(params), "max_retries": 0},
             )
         except openai.OpenAIError as error:
             problem = translate(error, asked)
@@ -95,7 +98,7 @@ class Api:
             raise problem from error
         except (self._http.HTTPError, self._http.InvalidURL, UnicodeError) as error:
             # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
-            raise _failed(error, asked) from error
+            raise _failed(error, asked, again=isinstance(error, self._http.HTTPError)) from error
         body: bytes = response.content
         return body
 
@@ -169,7 +172,22 @@ def _by_status(error: Any, asked: Asked) -> ApiError:
         return AccessRefused(said)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused(words)
-    return RequestFailed(said)
+    hint = retry_after(error.response.headers, words)
+    if status == 429:
+        return _over_limit(said, _envelope(body), hint)
+    return RequestFailed(said, again=_may_ask_again(status, error.response.headers), retry_after=hint)
+
+
+def _over_limit(said: str, envelope: Mapping[str, Any], hint: float | None) -> ApiError:
+    if "insufficient_quota" in (envelope.get("code"), envelope.get("type")):
+        return QuotaSpent(f"the quota of this key is used up: {said}")
+    return RateLimited(said, retry_after=hint)
+
+
+def _may_ask_again(status: int, headers: Mapping[str, str]) -> bool:
+    """As the SDK decides: by the server's own word where there is one."""
+    told = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    return told if told is not None else status in (408, 409) or status >= 500
 
 
 # How the API (recorded) and servers like it say that there is no such thread. Any other 404 about an object, a
@@ -215,15 +233,15 @@ def _no_connection(error: Exception, asked: Asked) -> ApiError:
     cause = error.__cause__
     why = f" ({cause})" if str(cause or "") else ""
     what = asked.clean(f"no whole answer from {asked.address}: {error}{why}")
-    return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE)
+    return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE, again=True)
 
 
 def _no_access(error: Exception, asked: Asked) -> ApiError:
     return AccessRefused(asked.clean(f"no access to {asked.address}: {error}"))
 
 
-def _failed(error: Exception, asked: Asked) -> ApiError:
-    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"))
+def _failed(error: Exception, asked: Asked, *, again: bool = False) -> ApiError:
+    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"), again=again)
 
 
 TRANSLATIONS: dict[str, Callable[[Any, Asked], ApiError]] = {

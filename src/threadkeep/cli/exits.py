@@ -8,6 +8,7 @@ from threadkeep.errors import (
     Interrupted,
     MalformedAddress,
     OutputUnusable,
+    QuotaSpent,
     ServerUnreachable,
     ThreadkeepError,
     UnreadableIds,
@@ -36,6 +37,7 @@ _EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
     ),
     WrongAddress: (Exit.GONE, "Check --base-url or OPENAI_BASE_URL: the address ends where /threads begins."),
     AccessRefused: (Exit.REFUSED, "Check OPENAI_API_KEY and what the key is allowed to do."),
+    QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
     ServerUnreachable: (
         Exit.INCOMPLETE,
         "Check the address and the network.",

@@ -98,7 +98,7 @@ def _run(job: Job, *, show_progress: bool) -> Result:
     from threadkeep.sdk import Api
 
     gc.freeze()
-    api = Api.connect(base_url=job.base_url, api_key=job.api_key, max_retries=job.options.pace.max_retries)
+    api = Api.connect(base_url=job.base_url, api_key=job.api_key)
     started = datetime.now(UTC)
     header = Header(
         source=api.address,
