@@ -53,7 +53,7 @@ class Options:
 
     assistant_id: str
     flat: bool = False
-    concurrency: int = 16
+    concurrency: int = 64
     pace: Pace = attrs.field(factory=Pace)
 
 

@@ -200,7 +200,8 @@ class Tempo:
 
     def _speed(self, rate: float) -> float:
         """The requests a second to send at present."""
-        return rate * (1 + _DEPTH * (self._kept / self._stride - 1) ** 3)
+        beyond: float = self._kept / self._stride - 1
+        return rate * (1 + _DEPTH * beyond * beyond * beyond)
 
     def _accrue(self, now: float, speed: float) -> None:
         """Add what the time since has brought to the credit."""

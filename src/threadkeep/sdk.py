@@ -1,16 +1,17 @@
 """The one importer of the ``openai`` package: ask for a page as raw bytes, and say in our words what went wrong.
 
 Requests go through the SDK, so that its keys, timeouts and proxies hold, but not its retries: whether a request may be
-asked again is said by the error, and when is decided where all requests of a key are paced. The answers are taken raw: the
-SDK's objects cost ten times what reading the JSON does, they convert what they do not expect, and a body that is
+asked again is said by the error, and when is decided where all requests of a key are paced. The answers are taken raw:
+the SDK's objects cost ten times what reading the JSON does, they convert what they do not expect, and a body that is
 cut short is an error that the SDK neither maps nor retries. ``client.get`` is the way to a raw response that also
 spares the import of the Assistants classes and the deprecation warning of each of their methods.
 """
 
+import contextlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -52,6 +53,7 @@ class Api:
     def __init__(self, client: openai.AsyncOpenAI) -> None:
         self._client = client
         self._http: Any = importlib.import_module(_HTTP_LIBRARY)
+        self._pools = _Pools(client)
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
@@ -73,7 +75,9 @@ class Api:
         except openai.OpenAIError as error:
             raise AccessRefused(f"no key: {error}") from None
         _check_key(client.api_key)
-        return cls(client)
+        api = cls(client)
+        api._pools.own = api._http if _HTTP_LIBRARY == "httpx" else None
+        return api
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success.
@@ -87,11 +91,12 @@ class Api:
         """
         asked = Asked(address=self.address, answered=self.answered, key=self._client.api_key)
         try:
-            response = await self._client.get(
-                path,
-                cast_to=self._http.Response,
-                options={"headers": _HEADERS, "params": dict(params), "max_retries": 0},
-            )
+            with self._pools.roomy() as client:
+                response = await client.get(
+                    path,
+                    cast_to=self._http.Response,
+                    options={"headers": _HEADERS, "params": dict(params), "max_retries": 0},
+                )
         except openai.OpenAIError as error:
             problem = translate(error, asked)
             self.answered |= isinstance(problem, ThreadMissing)
@@ -107,7 +112,47 @@ class Api:
 
     async def __aexit__(self, *_error: object) -> None:
         """Let go of the connections."""
-        await self._client.close()
+        await self._pools.close()
+
+
+# httpx looks through all requests of a pool for each of them: with 64 at a time that costs more than the requests do.
+_ROOM = 16
+
+
+class _Pools:
+    """One client, or several that differ in their connections only, so that no pool is crowded.
+
+    Attributes:
+        own: the HTTP library to make more pools with; None to stay with the client's own.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI) -> None:
+        self.own: Any = None
+        self._tls: Any = None
+        self._in_flight = {client: 0}
+
+    @contextlib.contextmanager
+    def roomy(self) -> Iterator[openai.AsyncOpenAI]:
+        """Lend the client for one request."""
+        client = min(self._in_flight, key=self._in_flight.__getitem__)
+        if self.own is not None and self._in_flight[client] >= _ROOM:
+            client = self._add(client)
+        self._in_flight[client] += 1
+        try:
+            yield client
+        finally:
+            self._in_flight[client] -= 1
+
+    def _add(self, like: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+        # The context for TLS is most of what a client costs to make.
+        self._tls = self._tls or self.own.create_ssl_context()
+        client = like.copy(http_client=openai.DefaultAsyncHttpxClient(verify=self._tls))
+        self._in_flight[client] = 0
+        return client
+
+    async def close(self) -> None:
+        for client in self._in_flight:
+            await client.close()
 
 
 def without_secrets(url: str) -> str:

@@ -71,7 +71,8 @@ class Walker:
         """
         walk, seen = Walk(), set[str]()
         while not walk.done:
-            query = {"limit": LIMIT, "order": "asc", **({"after": walk.cursor} if walk.cursor else {}), **(params or {})}
+            after = {"after": walk.cursor} if walk.cursor else {}
+            query = {**(params or {}), "limit": LIMIT, "order": "asc", **after}
 
             def read(body: bytes, walk: Walk = walk) -> tuple[Page, Walk]:
                 page = read_page(body, thread_id=thread_id)
