@@ -1,7 +1,7 @@
 """When to ask again, as an answer says it: in its headers, else in its own words. Pure.
 
-The order is the SDK's: ``retry-after-ms``, then ``retry-after`` as seconds or as a date. The API's rate limit said it in words only
-(recorded): "Please try again in 20s", and in milliseconds, minutes or hours likewise.
+The order is the SDK's: ``retry-after-ms``, then ``retry-after`` as seconds or as a date. The API's rate limit told it
+in words only (recorded): "Please try again in 20s", and in milliseconds, minutes or hours likewise.
 """
 
 import math

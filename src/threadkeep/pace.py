@@ -193,14 +193,14 @@ class Tempo:
         self._credit, self._credited_at, self._kept = 0.0, now, 0
 
     def _pause(self, retry_after: float | None, luck: float) -> float:
-        growing = min(_SHORTEST_PAUSE * 2 ** min(self.fruitless, 10) * (0.5 + luck / 2), _LONGEST_PAUSE)
+        growing = min(_SHORTEST_PAUSE * 2.0 ** min(self.fruitless, 10) * (0.5 + luck / 2), _LONGEST_PAUSE)
         if retry_after is None:
             return growing
         return retry_after if self.fruitless <= 1 else max(retry_after, growing)
 
     def _speed(self, rate: float) -> float:
         """The requests a second to send at present."""
-        beyond: float = self._kept / self._stride - 1
+        beyond = self._kept / self._stride - 1
         return rate * (1 + _DEPTH * beyond * beyond * beyond)
 
     def _accrue(self, now: float, speed: float) -> None:
