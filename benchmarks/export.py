@@ -132,8 +132,7 @@ class Bench:
 
     def _run(self, code: str, *arguments: str) -> tuple[float, float, float]:
         """Seconds by the clock on the wall, and the two numbers that the process tells; its export is not empty."""
-        for path in self.folder.glob("out*"):
-            path.unlink()
+        _clear(self.folder)
         told = self.folder / "told.json"
         more = {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": "sk-bench", "BENCH_TOLD": str(told)}
         started = time.perf_counter()
@@ -142,6 +141,11 @@ class Bench:
         assert self._out.stat().st_size
         first, second = json.loads(told.read_text())
         return taken, first, second
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.glob("out*"):
+        path.unlink()
 
 
 @contextlib.contextmanager
@@ -198,8 +202,7 @@ def bare_loop(quick: bool) -> Iterator[Line]:
 
 async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None = None) -> None:
     """An export in this process."""
-    for path in folder.glob("out*"):
-        path.unlink()
+    _clear(folder)
     header = Header(source=base_url, assistant_id=ASSISTANT, flat=False, started_at="now")
     options = Options(assistant_id=ASSISTANT, pace=Pace(rpm=rpm))
     with OutFiles.create(Paths(folder / "out.ndjson"), header) as out:
@@ -209,7 +212,7 @@ async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None
 
 
 async def _bare(base_url: str, ids: list[str], folder: Path) -> None:
-    import openai  # noqa: TID251 - the bare loop speaks to the SDK itself
+    import openai
     import orjson
 
     library: Any = __import__("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
@@ -248,7 +251,7 @@ def quotas(quick: bool) -> Iterator[Line]:
                 asyncio.run(_exported(there.base_url, there.ids.read_text().split(), there.folder, given))
                 seconds = time.perf_counter() - started
                 with urllib.request.urlopen(there.base_url.removesuffix("/v1") + "/_fake/requests") as answer:
-                    asked = [row["status"] for row in json.loads(answer.read())["requests"]]
+                    asked = [row["status"] for row in json.loads(answer.read())]
             burst = 0 if given else min(rpm, max(60, rpm / 60))
             used = (asked.count(200) - burst) / (rpm / 60 * seconds) * 100
             refused = asked.count(429) / len(asked) * 100
