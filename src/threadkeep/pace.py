@@ -34,9 +34,9 @@ _SHORTEST_STRIDE, _LONGEST_STRIDE = 10, 200
 # Estimates look back over so many granted requests. More would be more exact, and blind to a quota that changes.
 _BASELINE = 400
 
-# An estimate that stood on little, and was followed by so many strides without a refusal, was too low, and so was
-# everything that was measured with it.
-_OUTGROWN = 4
+# An estimate that stood on so few requests, and was followed by so many strides without a refusal, was too low, and so
+# was everything that was measured with it.
+_LITTLE, _OUTGROWN = 50, 4
 
 # What was not sent in time is made up for, at most so many seconds' worth, and so many times as fast as the rate, but
 # for clumps that the grain of timers makes.
@@ -172,7 +172,12 @@ class Tempo:
         """
         here = _Refusal(ticket.sent_at + pause, ticket.number - self.refused)
         points = self._refusals
-        if self.rate is not None and self._kept > _OUTGROWN * self._stride and self._stride < _LONGEST_STRIDE:
+        if (
+            self.rate is not None
+            and self._stride <= _LITTLE
+            and self._kept > _OUTGROWN * self._stride
+            and len(points) > 1
+        ):
             self.rate, self._stride = self._speed(self.rate) / 2, _SHORTEST_STRIDE
             points.clear()
         while len(points) > 1 and here.granted - points[1].granted >= _BASELINE:
@@ -199,8 +204,8 @@ class Tempo:
         return retry_after if self.fruitless <= 1 else max(retry_after, growing)
 
     def _speed(self, rate: float) -> float:
-        """The requests a second to send at present."""
-        beyond = self._kept / self._stride - 1
+        """The requests a second to send at present. No stride is shorter than two rounds: refusals come a round late."""
+        beyond = self._kept / max(self._stride, 2 * self._in_flight) - 1
         return rate * (1 + _DEPTH * beyond * beyond * beyond)
 
     def _accrue(self, now: float, speed: float) -> None:

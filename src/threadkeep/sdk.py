@@ -50,10 +50,11 @@ class Api:
         answered: whether this address has answered as an Assistants API yet. Whoever believes a page sets it.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, *, spread: bool = False) -> None:
+        """Ask through a client; ``spread`` is over more pools of connections than its own when many are in flight."""
         self._client = client
         self._http: Any = importlib.import_module(_HTTP_LIBRARY)
-        self._pools = _Pools(client)
+        self._pools = _Pools(client, self._http if spread else None)
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
@@ -75,9 +76,7 @@ class Api:
         except openai.OpenAIError as error:
             raise AccessRefused(f"no key: {error}") from None
         _check_key(client.api_key)
-        api = cls(client)
-        api._pools.own = api._http if _HTTP_LIBRARY == "httpx" else None
-        return api
+        return cls(client, spread=_HTTP_LIBRARY == "httpx")
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success.
@@ -122,12 +121,11 @@ _ROOM = 16
 class _Pools:
     """One client, or several that differ in their connections only, so that no pool is crowded.
 
-    Attributes:
-        own: the HTTP library to make more pools with; None to stay with the client's own.
+    The HTTP library is for making more of them; without it the first client stays the only one.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI) -> None:
-        self.own: Any = None
+    def __init__(self, client: openai.AsyncOpenAI, library: Any) -> None:
+        self._library = library
         self._tls: Any = None
         self._in_flight = {client: 0}
 
@@ -135,7 +133,7 @@ class _Pools:
     def roomy(self) -> Iterator[openai.AsyncOpenAI]:
         """Lend the client for one request."""
         client = min(self._in_flight, key=self._in_flight.__getitem__)
-        if self.own is not None and self._in_flight[client] >= _ROOM:
+        if self._library is not None and self._in_flight[client] >= _ROOM:
             client = self._add(client)
         self._in_flight[client] += 1
         try:
@@ -145,7 +143,7 @@ class _Pools:
 
     def _add(self, like: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
         # The context for TLS is most of what a client costs to make.
-        self._tls = self._tls or self.own.create_ssl_context()
+        self._tls = self._tls or self._library.create_ssl_context()
         client = like.copy(http_client=openai.DefaultAsyncHttpxClient(verify=self._tls))
         self._in_flight[client] = 0
         return client
