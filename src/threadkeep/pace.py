@@ -204,7 +204,7 @@ class Tempo:
         return retry_after if self.fruitless <= 1 else max(retry_after, growing)
 
     def _speed(self, rate: float) -> float:
-        """The requests a second to send at present. No stride is shorter than two rounds: refusals come a round late."""
+        """The requests a second to send now. No stride is shorter than two rounds, since refusals come a round late."""
         beyond = self._kept / max(self._stride, 2 * self._in_flight) - 1
         return rate * (1 + _DEPTH * beyond * beyond * beyond)
 

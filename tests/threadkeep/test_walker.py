@@ -202,17 +202,16 @@ async def test_a_walk_may_carry_more_of_a_query() -> None:
 
 async def test_the_end_wakes_those_who_wait() -> None:
     """Nobody sits out a long pause, nor waits for room, once the run is over."""
-    pauses: list[float] = []
+    paused = asyncio.Event()
 
-    async def for_ever(seconds: float) -> None:
-        pauses.append(seconds)
+    async def for_ever(_seconds: float) -> None:
+        paused.set()
         await asyncio.Event().wait()
 
     async with Api(async_client(lambda _request: limited(retry_after="600"))) as api:
         walker = Walker(api, Pace(sleep=for_ever))
         waiting = [asyncio.ensure_future(_walked(walker, f"thread_{n}")) for n in range(20)]
-        while not pauses:
-            await asyncio.sleep(0)
+        await paused.wait()
         assert 590 < walker.traffic.waits <= 600
         walker.ended_by = ApiGone("over")
         ends = await asyncio.gather(*waiting, return_exceptions=True)
