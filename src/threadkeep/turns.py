@@ -52,7 +52,7 @@ class Turns:
         self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
         self._queue = asyncio.Lock()
         self._answered = asyncio.Event()
-        self._over = asyncio.Event()
+        self._over: asyncio.Future[None] | None = None  # made when somebody first waits, in the loop of a run
         self._ended_by: RunEnded | None = None
 
     @property
@@ -63,8 +63,8 @@ class Turns:
     @ended_by.setter
     def ended_by(self, ending: RunEnded | None) -> None:
         self._ended_by = ending
-        self._over.set()
         self._answered.set()
+        self._wake()
 
     @property
     def traffic(self) -> Traffic:
@@ -79,8 +79,8 @@ class Turns:
             RunEnded: `ended_by`.
         """
         async with self._queue:
-            if self._limiter is not None and self._ended_by is None:
-                await self._unless_over(self._limiter.acquire())
+            if self._limiter is not None:
+                await self._within_limit(self._limiter)
             while self._ended_by is None and (seconds := self._tempo.wait(self._pace.clock())):
                 await self._wait(seconds)
             if self._ended_by is not None:
@@ -118,13 +118,25 @@ class Turns:
         else:
             await self._unless_over(self._pace.sleep(seconds))
 
+    def _wake(self) -> None:
+        """Let nobody wait who waits for a run that has ended."""
+        if self._ended_by is not None and self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    async def _within_limit(self, limiter: AsyncLimiter) -> None:
+        if limiter.has_capacity():
+            await limiter.acquire()
+        elif self._ended_by is None:
+            await self._unless_over(limiter.acquire())
+
     async def _unless_over(self, thing: Awaitable[Any]) -> None:
-        tasks = [asyncio.ensure_future(thing), asyncio.ensure_future(self._over.wait())]
+        self._over = self._over or asyncio.get_running_loop().create_future()
+        self._wake()
+        task = asyncio.ensure_future(thing)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in tasks:
-                task.cancel()
+            task.cancel()
 
 
 def _limiter(rpm: int) -> AsyncLimiter:

@@ -460,6 +460,9 @@ async def test_requests_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             self.rate, self.turns = most / seconds, 0
             limiters.append(self)
 
+        def has_capacity(self) -> bool:
+            return True
+
         async def acquire(self) -> None:
             self.turns += 1
 

@@ -219,6 +219,20 @@ async def test_the_end_wakes_those_who_wait() -> None:
     assert walker.traffic.sent <= 8
 
 
+async def test_nobody_rests_before_a_retry_once_the_run_is_over() -> None:
+    """The end comes while the last request is on its way, and that one fails."""
+
+    def end(_request: Any) -> Any:
+        walker.ended_by = ApiGone("over")
+        return HTTP.Response(503, headers={"retry-after": "600"})
+
+    async with Api(async_client(end)) as api:
+        walker = Walker(api, Pace())
+        with pytest.raises(ApiGone):
+            await walker.fetch("/threads/thread_a")
+    assert walker.traffic.sent == 1
+
+
 async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> None:
     """One request a minute is a long wait too."""
     server = ThreadServer({"thread_a": [message("thread_a", 1)]})
