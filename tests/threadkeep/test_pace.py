@@ -22,7 +22,7 @@ def servers(draw: st.DrawFn) -> Quota:
 
 
 @given(quota=servers(), hint=st.sampled_from(sorted(HINTS)), latency=LATENCIES, seed=SEEDS)
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
     quota: Quota, hint: str, latency: float, seed: int
 ) -> None:
@@ -41,7 +41,7 @@ def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
     latency=st.sampled_from([0.005, 0.05, 0.1]),
     seed=SEEDS,
 )
-@settings(max_examples=20)
+@settings(max_examples=12)
 def test_a_quota_that_is_renewed_evenly_is_used(rpm: int, hint: str, latency: float, seed: int) -> None:
     """Nine tenths of it at least, beside what there is at first, and at most three of a hundred requests are refused.
 
@@ -84,7 +84,7 @@ def test_a_quota_of_each_minute_is_used_where_nothing_is_said(rpm: int, phase: f
 
 
 @given(refused=st.sets(st.integers(1, 2000), min_size=1, max_size=2), latency=LATENCIES, seed=SEEDS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_stray_refusals_do_not_throttle_for_long(refused: set[int], latency: float, seed: int) -> None:
     """One or two 429s with no quota behind them cost seconds, not minutes."""
     run = simulate(Stray(refused, 1.0), 5000, hint=HINTS["exact"], latency=latency, seed=seed)
