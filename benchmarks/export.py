@@ -1,92 +1,303 @@
-"""How much faster `threadkeep export` is than the sequential script, on the same server, in one run.
+"""What the export reaches, each claim beside its reference and what is wanted, measured in one run.
 
-Both are whole processes, started anew each time: imports, connection, export, end. The world is WORLD threads; the
-server is `fake-assistants serve` in a process of its own. Each is run `--rounds` times in turn, and the medians are
-compared. Prints one ratio for each latency; the baseline is tests/sequential.py, the script that people commonly
-use, which takes one thread after another through the SDK's models.
+Prints a table: what, measured, reference, ratio, wanted, ok or missed. Whole processes are started anew each time:
+imports, connection, export, end; the server is `fake-assistants serve` in a process of its own; rounds of the thing and
+of its reference are interleaved, and the medians are compared. The baseline of speed is tests/sequential.py, the script
+that people commonly use, which takes one thread after another through the SDK's models.
 
-    python benchmarks/export.py [--rounds 3] [--threads 200] [--messages 300]
+    python benchmarks/export.py [--quick] [--only PART]
 """
 
 import argparse
+import asyncio
 import contextlib
+import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+import attrs
+
+from fake_assistants import demo_world
+from threadkeep.exporter import Options, export_threads
+from threadkeep.journal import Header
+from threadkeep.outfiles import OutFiles
+from threadkeep.paths import Paths
+from threadkeep.sdk import Api
+from threadkeep.walker import Pace
 
 SEQUENTIAL = Path(__file__).parent.parent / "tests" / "sequential.py"
 ASSISTANT = "asst_benchmark"
+HEADERS = {"OpenAI-Beta": "assistants=v2"}
+CLI = "from threadkeep.cli import main; main()"
+
+# A process that runs the command, and then says what it took: seconds of CPU, and the most memory in MiB. The kernel's
+# own file is asked for the memory, since what getrusage knows of a new process begins with the size of its parent.
+MEASURED = """
+import atexit, json, os, time
+def tell():
+    with open("/proc/self/status") as status:
+        (peak,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    with open(os.environ["BENCH_TOLD"], "w") as file:
+        json.dump([time.process_time(), peak / 1024], file)
+atexit.register(tell)
+"""
+
+# The same, and the seconds spent in os.fsync as well.
+SYNCED = """
+import atexit, json, os, time
+real, spent = os.fsync, [0.0]
+def fsync(file):
+    started = time.perf_counter()
+    real(file)
+    spent[0] += time.perf_counter() - started
+os.fsync = fsync
+def tell():
+    with open(os.environ["BENCH_TOLD"], "w") as file:
+        json.dump([spent[0], 0], file)
+atexit.register(tell)
+"""
+
+SCRIPT = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@attrs.frozen
+class Line:
+    """One line of the table. The ratio, or without a reference the measure itself, is held against the limit."""
+
+    what: str
+    measured: float
+    reference: float | None
+    limit: float
+    unit: str = "s"
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        ratio = None if self.reference is None else self.measured / self.reference
+        judged = self.measured if ratio is None else ratio
+        is_ok = judged >= self.limit if self.at_least else judged <= self.limit
+        beside = "-" if self.reference is None else f"{self.reference:.2f} {self.unit}"
+        told = "-" if ratio is None else f"{ratio:.2f}x"
+        wanted = f"{'>=' if self.at_least else '<='} {self.limit:g}{' ' + self.unit if ratio is None else 'x'}"
+        return f"{self.what:<66}{self.measured:9.2f} {self.unit:<4}{beside:>12}{told:>9}{wanted:>11}  " + (
+            "ok" if is_ok else "MISSED"
+        )
+
+
+# --- worlds, servers, processes
 
 
 @contextlib.contextmanager
-def server(threads: int, messages: int, latency_ms: int) -> Iterator[str]:
+def server(threads: int, messages: int, *options: str) -> Iterator[str]:
     """A fake with a demo world in a process of its own; gives its base URL."""
     code = "from fake_assistants.cli import main; main()"
-    options = ["--port", "0", "--demo", f"{threads}x{messages}", "--latency-ms", str(latency_ms)]
-    with subprocess.Popen(
-        [sys.executable, "-c", code, "serve", *options], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = [sys.executable, "-c", code, "serve", "--port", "0", "--demo", f"{threads}x{messages}", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().split()[-1]
-        process.terminate()
+        try:
+            yield process.stdout.readline().split()[-1]
+        finally:
+            process.terminate()
 
 
 def thread_ids(threads: int, messages: int) -> list[str]:
     """The ids of that world."""
-    from fake_assistants import demo_world
-
     return [thread["id"] for thread in demo_world(threads, messages)["threads"]]
 
 
-def seconds(command: list[str], out: Path, base_url: str) -> float:
-    """How long one whole process takes; its export must not be empty."""
-    for path in out.parent.glob("out*"):
+@attrs.frozen
+class Bench:
+    """Runs whole processes against one server, in one folder."""
+
+    folder: Path
+    base_url: str
+    ids: Path
+
+    def script(self) -> tuple[float, float, float]:
+        """The sequential script."""
+        return self._run(MEASURED + SCRIPT, str(SEQUENTIAL), str(self.ids), ASSISTANT, str(self._out))
+
+    def export(self, *options: str, measured: str = MEASURED) -> tuple[float, float, float]:
+        """The export at the command's defaults, flat lines as the script writes them."""
+        words = ["export", str(self.ids), ASSISTANT, str(self._out), "--flat", "--quiet", *options]
+        return self._run(measured + CLI, *words)
+
+    @property
+    def _out(self) -> Path:
+        return self.folder / "out.ndjson"
+
+    def _run(self, code: str, *arguments: str) -> tuple[float, float, float]:
+        """Seconds by the clock on the wall, and the two numbers that the process tells; its export is not empty."""
+        _clear(self.folder)
+        told = self.folder / "told.json"
+        more = {"OPENAI_BASE_URL": self.base_url, "OPENAI_API_KEY": "sk-bench", "BENCH_TOLD": str(told)}
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code, *arguments], check=True, timeout=900, env={**os.environ, **more})
+        taken = time.perf_counter() - started
+        assert self._out.stat().st_size
+        first, second = json.loads(told.read_text())
+        return taken, first, second
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.glob("out*"):
         path.unlink()
-    started = time.perf_counter()
-    environment = {**os.environ, "OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "sk-bench"}
-    subprocess.run(command, check=True, timeout=300, env=environment)
-    taken = time.perf_counter() - started
-    assert out.stat().st_size
-    return taken
 
 
-def compare(base_url: str, ids: Path, out: Path, rounds: int, concurrency: list[str]) -> tuple[float, float]:
-    """The median seconds of the script and of the export."""
-    script = [sys.executable, str(SEQUENTIAL), str(ids), ASSISTANT, str(out)]
-    entry = "from threadkeep.cli import main; main()"
-    export = [sys.executable, "-c", entry, "export", str(ids), ASSISTANT, str(out), "--flat", "--quiet", *concurrency]
-    taken: dict[str, list[float]] = {"script": [], "export": []}
+@contextlib.contextmanager
+def bench(threads: int, messages: int, *options: str) -> Iterator[Bench]:
+    """A server, and a folder with the file of its thread ids."""
+    with tempfile.TemporaryDirectory() as folder, server(threads, messages, *options) as base_url:
+        ids = Path(folder) / "ids.txt"
+        ids.write_text("\n".join(thread_ids(threads, messages)))
+        yield Bench(Path(folder), base_url, ids)
+
+
+def in_turn(rounds: int, *things: Callable[[], tuple[float, float, float]]) -> list[tuple[float, ...]]:
+    """The medians of what each gives, the rounds interleaved."""
+    told: list[list[tuple[float, float, float]]] = [[] for _ in things]
     for _ in range(rounds):
-        taken["script"].append(seconds(script, out, base_url))
-        taken["export"].append(seconds(export, out, base_url))
-    return statistics.median(taken["script"]), statistics.median(taken["export"])
+        for thing, numbers in zip(things, told, strict=True):
+            numbers.append(thing())
+    return [tuple(statistics.median(column) for column in zip(*numbers, strict=True)) for numbers in told]
+
+
+# --- the parts
+
+
+def speed(quick: bool) -> Iterator[Line]:
+    """Whole processes at 50 ms latency."""
+    with bench(200, 250, "--latency-ms", "50") as there:
+        script, export = in_turn(1 if quick else 3, there.script, there.export)
+        yield Line("200 threads of 250, 50 ms: sequential (export)", script[0], export[0], 18, at_least=True)
+    with bench(600, 250, "--latency-ms", "50") as there:
+        script, export = in_turn(1, there.script, there.export)
+        yield Line("600 threads of 250, 50 ms: sequential (export)", script[0], export[0], 25, at_least=True)
+
+
+def processor(quick: bool) -> Iterator[Line]:
+    """Whole processes without latency, their CPU."""
+    with bench(200, 250) as there:
+        script, export = in_turn(1 if quick else 3, there.script, there.export)
+    yield Line("200 threads of 250, 0 ms, CPU: sequential (export)", script[1], export[1], 2.5, at_least=True)
+
+
+def bare_loop(quick: bool) -> Iterator[Line]:
+    """CPU of a page, in this process: the export beside the SDK's raw response, orjson and write, 64 at a time."""
+    with bench(200, 250) as there:
+        ids = there.ids.read_text().split()
+        taken: list[list[float]] = [[], []]
+        for _ in range(3 if quick else 9):
+            for run, times in zip((_exported, _bare), taken, strict=True):
+                started = time.process_time()
+                asyncio.run(run(there.base_url, ids, there.folder))
+                times.append((time.process_time() - started) / (len(ids) * 3) * 1000)
+    ours, bare = map(min, taken)
+    yield Line("CPU of a page, full lines (bare loop: SDK raw, orjson, write)", ours, bare, 1.6, "ms")
+
+
+async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None = None) -> None:
+    """An export in this process."""
+    _clear(folder)
+    header = Header(source=base_url, assistant_id=ASSISTANT, flat=False, started_at="now")
+    options = Options(assistant_id=ASSISTANT, pace=Pace(rpm=rpm))
+    with OutFiles.begin(Paths(folder / "out.ndjson"), header) as out:
+        async with Api.connect(base_url=base_url, api_key="sk-bench") as api:
+            await export_threads(ids, [api], out, options)
+    assert len(out.journal.entries) == len(ids)
+
+
+async def _bare(base_url: str, ids: list[str], folder: Path) -> None:
+    import openai
+    import orjson
+
+    library: Any = __import__("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
+    waiting = iter(ids)
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="sk-bench") as client:
+        with (folder / "bare.ndjson").open("wb") as file:
+
+            async def work() -> None:
+                for thread_id in waiting:
+                    after: dict[str, str] = {}
+                    while True:
+                        options: Any = {"params": {"limit": 100, "order": "asc", **after}, "headers": HEADERS}
+                        path = f"/threads/{thread_id}/messages"
+                        response = await client.get(path, cast_to=library.Response, options=options)
+                        page = orjson.loads(response.content)
+                        file.writelines(orjson.dumps(row) + b"\n" for row in page["data"])
+                        if not page["has_more"]:
+                            break
+                        after = {"after": page["last_id"]}
+
+            async with asyncio.TaskGroup() as group:
+                for _ in range(64):
+                    group.create_task(work())
+
+
+def quotas(quick: bool) -> Iterator[Line]:
+    """How much of a quota is used, and how many requests are answered 429, with --rpm at the limit and without.
+
+    What the server's bucket holds at first is not counted as used: only what is renewed is.
+    """
+    sizes = {600: 300, 6000: 1500, 25000: 4000} if quick else {600: 1500, 6000: 6000, 25000: 12000}
+    for rpm, requests in sizes.items():
+        for given in (rpm, None):
+            with bench(requests, 1, "--rpm", str(rpm), "--latency-ms", "20") as there:
+                started = time.perf_counter()
+                asyncio.run(_exported(there.base_url, there.ids.read_text().split(), there.folder, given))
+                seconds = time.perf_counter() - started
+                with urllib.request.urlopen(there.base_url.removesuffix("/v1") + "/_fake/requests") as answer:
+                    asked = [row["status"] for row in json.loads(answer.read())]
+            burst = 0 if given else min(rpm, max(60, rpm / 60))
+            used = (asked.count(200) - burst) / (rpm / 60 * seconds) * 100
+            refused = asked.count(429) / len(asked) * 100
+            name = f"quota of {rpm:,}, {requests:,} requests, {'--rpm' if given else 'self-found'}"
+            yield Line(f"{name}: used", used, None, 97 if given else 90, "%", at_least=True)
+            yield Line(f"{name}: answered 429", refused, None, 1 if given else 3, "%")
+
+
+def memory(quick: bool) -> Iterator[Line]:
+    """The most memory of whole processes."""
+    del quick
+    peaks = []
+    for threads, messages in ((2000, 100), (200, 100), (1, 100_000)):
+        with bench(threads, messages) as there:
+            peaks.append(there.export()[2])
+    many, few, long = peaks
+    yield Line("memory, 2,000 threads of 100 (200 threads)", many, few, 1.3, "MiB")
+    yield Line("memory, 1 thread of 100,000", long, None, 200, "MiB")
+
+
+def journal(quick: bool) -> Iterator[Line]:
+    """What the syncs of the journal and the export take of the time by the clock on the wall."""
+    with bench(200, 250, "--latency-ms", "50") as there:
+        (export,) = in_turn(1 if quick else 3, lambda: there.export(measured=SYNCED))
+    yield Line("200 threads of 250, 50 ms: in os.fsync (the whole export)", export[1], export[0], 0.05)
+
+
+PARTS = (speed, processor, bare_loop, quotas, memory, journal)
 
 
 def main() -> None:
-    """Print a line for each latency."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=200)
-    parser.add_argument("--messages", type=int, default=300)
-    parser.add_argument("--latencies", type=int, nargs="+", default=[50, 0], help="milliseconds")
-    parser.add_argument("--concurrency", help="passed to threadkeep export; its default otherwise")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter runs")
+    parser.add_argument("--only", choices=[part.__name__ for part in PARTS], help="one part of it")
     options = parser.parse_args()
-    concurrency = ["--concurrency", options.concurrency] if options.concurrency else []
-    print(f"openai {version('openai')}, {options.threads} threads of {options.messages} messages")
-    with tempfile.TemporaryDirectory() as folder:
-        ids, out = Path(folder) / "ids.txt", Path(folder) / "out.ndjson"
-        ids.write_text("\n".join(thread_ids(options.threads, options.messages)))
-        for latency in options.latencies:
-            with server(options.threads, options.messages, latency) as base_url:
-                script, export = compare(base_url, ids, out, options.rounds, concurrency)
-            ratio = script / export
-            print(f"latency {latency:2} ms: {ratio:5.1f}x  (sequential script {script:.2f} s, export {export:.2f} s)")
+    print(f"openai {version('openai')}, Python {sys.version.split()[0]}")
+    print(f"{'what (reference)':<66}{'measured':>14}{'reference':>12}{'ratio':>9}{'wanted':>11}")
+    for part in PARTS:
+        if options.only in (None, part.__name__):
+            for line in part(options.quick):
+                print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,13 @@ A leaf stands only where a caller acts differently:
     - IdRefused           the API says that the id is malformed
     - ListingRefused      the API is there, and does not say which threads it has
     - BadPage             an answer that is no page, or contradicts its cursor; worth asking again
-    - RequestFailed       no usable answer after every retry
+    - RequestFailed       no usable answer; it says whether asking again may help
+      + RateLimited       429: everybody who asks with this key must wait
     + RunEnded            asking on is in vain: it ends the whole run
       - ApiGone           the sunset: the API answered before, or says itself that it is gone
       - WrongAddress      no Assistants API at this address (any more)
       - AccessRefused     the key or its permissions
+      - QuotaSpent        429, and no waiting helps
       - ServerUnreachable no answer to anything any more
 
 Each message says what happened and where; the command line adds what to do next.
@@ -39,6 +41,8 @@ __all__ = [
     "MalformedLine",
     "MalformedMessage",
     "OutputUnusable",
+    "QuotaSpent",
+    "RateLimited",
     "RequestFailed",
     "RunEnded",
     "ServerUnreachable",
@@ -132,15 +136,28 @@ class BadPage(ApiError):
 
 
 class RequestFailed(ApiError):
-    """No usable answer: the connection, a timeout, the rate limit or the server, after every retry.
+    """No usable answer: the connection, a timeout, the rate limit or the server.
 
     Attributes:
         unreachable: True when no answer came back at all.
+        again: True when asking again may help.
+        retry_after: the seconds after which the server wants to be asked again; None if it did not say.
     """
 
-    def __init__(self, what: str, *, unreachable: bool = False) -> None:
+    def __init__(
+        self, what: str, *, unreachable: bool = False, again: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(what)
         self.unreachable = unreachable
+        self.again = again
+        self.retry_after = retry_after
+
+
+class RateLimited(RequestFailed):
+    """429: too many requests with this key; it may be asked again."""
+
+    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
+        super().__init__(what, again=True, retry_after=retry_after)
 
 
 class RunEnded(ApiError):
@@ -157,6 +174,10 @@ class WrongAddress(RunEnded):
 
 class AccessRefused(RunEnded):
     """401 or 403, or no key at all."""
+
+
+class QuotaSpent(RunEnded):
+    """429 with the code ``insufficient_quota``, or 429 to everybody however long everybody waited."""
 
 
 class ServerUnreachable(RunEnded):

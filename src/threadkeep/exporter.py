@@ -58,7 +58,7 @@ class Options:
 
     assistant_id: str
     flat: bool = False
-    concurrency: int = 16
+    concurrency: int = 64
     pace: Pace = attrs.field(factory=Pace)
 
 
@@ -198,7 +198,7 @@ class _Run:
         """A server that answers nobody any more is not asked about every thread in turn."""
         silent = isinstance(problem, RequestFailed) and problem.unreachable
         self._silent = self._silent + 1 if silent else 0
-        patience = 2 * self._options.concurrency if any(api.answered for api in self._apis) else 1
+        patience = max(16, 2 * self._options.concurrency) if any(api.answered for api in self._apis) else 1
         if self._silent >= patience:
             self._end_run(ServerUnreachable(str(problem)))
 

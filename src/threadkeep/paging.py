@@ -17,7 +17,7 @@ import attrs
 from threadkeep.errors import BadPage
 from threadkeep.jsontext import loads
 
-__all__ = ["LIMIT", "Page", "Walk", "advance", "read_page"]
+__all__ = ["LIMIT", "Page", "Walk", "advance", "read_object", "read_page"]
 
 LIMIT = 100
 """The largest page that the API gives (spec)."""
@@ -54,10 +54,7 @@ def read_page(body: bytes, *, thread_id: str | None = None) -> Page:
     Raises:
         BadPage: the bytes are not JSON (cut short, HTML), or no page of a list, or hold another thread's row.
     """
-    try:
-        page = loads(body)
-    except ValueError as error:
-        raise BadPage(f"the answer is not JSON ({error}): {_beginning(body)}") from None
+    page = _read(body)
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):
         raise BadPage(f"the answer is no page of a list: {_beginning(body)}")
     for index, row in enumerate(page["data"]):
@@ -66,6 +63,18 @@ def read_page(body: bytes, *, thread_id: str | None = None) -> Page:
     if has_more is not None and not isinstance(has_more, bool):
         raise BadPage(f"has_more is neither true nor false: {has_more!r}")
     return Page(page["data"], has_more)
+
+
+def read_object(body: bytes) -> Mapping[str, Any]:
+    """Read one object from the bytes of a success.
+
+    Raises:
+        BadPage: the bytes are not JSON (cut short, HTML), or no object with an id.
+    """
+    value = _read(body)
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not value["id"]:
+        raise BadPage(f"the answer is no object with an id: {_beginning(body)}")
+    return value
 
 
 def advance(walk: Walk, page: Page, seen: Set[str], *, limit: int = LIMIT) -> Walk:
@@ -91,6 +100,13 @@ def advance(walk: Walk, page: Page, seen: Set[str], *, limit: int = LIMIT) -> Wa
     if len(set(ids)) < len(ids):
         raise BadPage(f"the page {_place(walk)} holds one id twice")
     return Walk(ids[-1], done=page.has_more is False and len(ids) < limit)
+
+
+def _read(body: bytes) -> Any:
+    try:
+        return loads(body)
+    except ValueError as error:
+        raise BadPage(f"the answer is not JSON ({error}): {_beginning(body)}") from None
 
 
 def _place(walk: Walk) -> str:

@@ -1,15 +1,17 @@
 """The one importer of the ``openai`` package: ask for a page as raw bytes, and say in our words what went wrong.
 
-Requests go through the SDK, so that its keys, retries, timeouts and proxies hold. The answers are taken raw: the
-SDK's objects cost ten times what reading the JSON does, they convert what they do not expect, and a body that is
+Requests go through the SDK, so that its keys, timeouts and proxies hold, but not its retries: whether a request may be
+asked again is said by the error, and when is decided where all requests of a key are paced. The answers are taken raw:
+the SDK's objects cost ten times what reading the JSON does, they convert what they do not expect, and a body that is
 cut short is an error that the SDK neither maps nor retries. ``client.get`` is the way to a raw response that also
 spares the import of the Assistants classes and the deprecation warning of each of their methods.
 """
 
+import contextlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import attrs
@@ -21,10 +23,13 @@ from threadkeep.errors import (
     ApiError,
     ApiGone,
     IdRefused,
+    QuotaSpent,
+    RateLimited,
     RequestFailed,
     ThreadMissing,
     WrongAddress,
 )
+from threadkeep.hints import retry_after
 from threadkeep.jsontext import loads
 from threadkeep.keys import Key, trouble_with
 from threadkeep.sources import Auth, Credential, Place, Source, credentials, place_of, without_secrets
@@ -35,6 +40,7 @@ __all__ = ["TRANSLATIONS", "Api", "Asked", "connect_all", "translate"]
 # Foundry wants no such header and does not mind it; servers that copy OpenAI's want it wherever they stand.
 _BETA = {"OpenAI-Beta": "assistants=v2"}
 _HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
+_CROWDS = _HTTP_LIBRARY == "httpx"
 
 # Above the slowest page that was recorded, far below the SDK's ten minutes, in which a dead connection looks alive.
 _TIMEOUT_SECONDS = 60.0
@@ -55,6 +61,7 @@ class Api:
         place: Place | None = None,
         token: FixedToken | FreshToken | None = None,
         auth: Auth = Auth.BEARER,
+        spread: bool = False,
     ) -> None:
         """Take a client.
 
@@ -63,9 +70,10 @@ class Api:
             place: the query of every request, and what must stand in no message.
             token: what to send, and what to do when it is refused.
             auth: how it travels.
+            spread: over more pools of connections than the client's own when many requests are in flight.
         """
-        self._client = client
         self._http: Any = importlib.import_module(_HTTP_LIBRARY)
+        self._pools = _Pools(client, self._http if spread else None, follow_redirects=auth is not Auth.API_KEY)
         self._place = place
         self._token = token or FixedToken(client.api_key)
         self._auth = auth
@@ -73,19 +81,18 @@ class Api:
         self.answered = False
 
     @staticmethod
-    def connect(*, base_url: str | None = None, api_key: str | None = None, max_retries: int = 2) -> "Api":
+    def connect(*, base_url: str | None = None, api_key: str | None = None) -> "Api":
         """Make a client for one key; nothing is sent yet. The short form of `connect_all`.
 
         Args:
             base_url: the address where ``/threads`` begins; None for ``OPENAI_BASE_URL`` or OpenAI's own.
             api_key: the key or token; None for one of the environment.
-            max_retries: how often the SDK asks again after 408, 409, 429, 5xx and lost connections.
 
         Raises:
             AccessRefused, MalformedAddress: as `connect_all`.
         """
         keys = () if api_key is None else (Key(api_key),)
-        return connect_all(Source(base_url=base_url, keys=keys), max_retries=max_retries)[0]
+        return connect_all(Source(base_url=base_url, keys=keys))[0]
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success. A refused token is renewed once, when there is a command for it.
@@ -109,7 +116,9 @@ class Api:
         hidden = self._place.secrets if self._place is not None else ()
         asked = Asked(address=self.address, answered=self.answered, key=token.secret, hidden=hidden)
         try:
-            response = await self._client.get(path, cast_to=self._http.Response, options=self._options(params, token))
+            with self._pools.roomy() as client:
+                options = self._options(params, token)
+                response = await client.get(path, cast_to=self._http.Response, options=options)
         except openai.OpenAIError as error:
             problem = translate(error, asked)
             problem.status = getattr(error, "status_code", None)
@@ -117,7 +126,7 @@ class Api:
             raise problem from error
         except (self._http.HTTPError, self._http.InvalidURL, UnicodeError) as error:
             # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
-            raise _failed(error, asked) from error
+            raise _failed(error, asked, again=isinstance(error, self._http.HTTPError)) from error
         self._token.accepted(token)
         body: bytes = response.content
         return body
@@ -125,7 +134,8 @@ class Api:
     def _options(self, params: Mapping[str, Any], token: Token) -> Any:
         """What goes with one request, so that all majors of the SDK do the same, whatever they find by themselves."""
         query = self._place.query if self._place is not None else {}
-        return {"headers": {**_BETA, **self._entry(token)}, "params": {**query, **params}}
+        headers = {**_BETA, **self._entry(token)}
+        return {"headers": headers, "params": {**query, **params}, "max_retries": 0}
 
     def _entry(self, token: Token) -> Mapping[str, Any]:
         if self._auth is Auth.API_KEY:
@@ -137,15 +147,56 @@ class Api:
 
     async def __aexit__(self, *_error: object) -> None:
         """Let go of the connections."""
-        await self._client.close()
+        await self._pools.close()
 
 
-def connect_all(source: Source, *, max_retries: int = 2) -> tuple[Api, ...]:
+# httpx looks through all requests of a pool for each of them: with 64 at a time that costs more than the requests do.
+_ROOM = 16
+
+
+class _Pools:
+    """One client, or several that differ in their connections only, so that no pool is crowded.
+
+    The HTTP library is for making more of them; without it the first client stays the only one.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, library: Any, *, follow_redirects: bool) -> None:
+        self._library = library
+        self._follow_redirects = follow_redirects
+        self._tls: Any = None
+        self._in_flight = {client: 0}
+
+    @contextlib.contextmanager
+    def roomy(self) -> Iterator[openai.AsyncOpenAI]:
+        """Lend the client for one request."""
+        client = min(self._in_flight, key=self._in_flight.__getitem__)
+        if self._library is not None and self._in_flight[client] >= _ROOM:
+            client = self._add(client)
+        self._in_flight[client] += 1
+        try:
+            yield client
+        finally:
+            self._in_flight[client] -= 1
+
+    def _add(self, like: openai.AsyncOpenAI) -> openai.AsyncOpenAI:
+        # The context for TLS is most of what a client costs to make.
+        self._tls = self._tls or self._library.create_ssl_context()
+        client = like.copy(
+            http_client=openai.DefaultAsyncHttpxClient(verify=self._tls, follow_redirects=self._follow_redirects)
+        )
+        self._in_flight[client] = 0
+        return client
+
+    async def close(self) -> None:
+        for client in self._in_flight:
+            await client.close()
+
+
+def connect_all(source: Source) -> tuple[Api, ...]:
     """Make a client for each key of a source, in their order. Nothing is sent; a token command is run.
 
     Args:
         source: as typed; what it leaves open is found in the environment, or by the address.
-        max_retries: how often the SDK asks again after 408, 409, 429, 5xx and lost connections.
 
     Raises:
         AccessRefused: there is no key, or one that no HTTP header can carry, or the command gives no token.
@@ -154,29 +205,24 @@ def connect_all(source: Source, *, max_retries: int = 2) -> tuple[Api, ...]:
     place = place_of(source, os.environ)
     if source.token_command is not None:
         fresh = FreshToken(TokenCommand(source.token_command))
-        return (Api(_client(place, Key(fresh.current.secret), max_retries), place=place, token=fresh),)
-    found = credentials(source, place.kind, os.environ)
-    return tuple(_connected(place, credential, max_retries) for credential in found)
+        return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=_CROWDS),)
+    return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
 
 
-def _connected(place: Place, credential: Credential, max_retries: int) -> Api:
-    client = _client(place, credential.key, max_retries, **_redirects(credential.auth))
-    return Api(client, place=place, auth=credential.auth)
-
-
-def _redirects(auth: Auth) -> dict[str, Any]:
+def _connected(place: Place, credential: Credential) -> Api:
     # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
-    return {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if auth is Auth.API_KEY else {}
+    with_care = credential.auth is Auth.API_KEY
+    http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
+    return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=_CROWDS)
 
 
-def _client(place: Place, key: Key | None, max_retries: int, **options: Any) -> openai.AsyncOpenAI:
+def _client(place: Place, key: Key | None, **options: Any) -> openai.AsyncOpenAI:
     try:
         client = openai.AsyncOpenAI(
             base_url=place.base_url,
             api_key=key.secret if key is not None else None,
             organization=key.organization if key is not None else None,
             project=key.project if key is not None else None,
-            max_retries=max_retries,
             timeout=_TIMEOUT_SECONDS,
             **options,
         )
@@ -232,7 +278,22 @@ def _by_status(error: Any, asked: Asked) -> ApiError:
         return WrongAddress(f"{asked.address} does not take this api-version: {words}")
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused(words)
-    return RequestFailed(said)
+    hint = retry_after(error.response.headers, words)
+    if status == 429:
+        return _over_limit(said, _envelope(body), hint)
+    return RequestFailed(said, again=_may_ask_again(status, error.response.headers), retry_after=hint)
+
+
+def _over_limit(said: str, envelope: Mapping[str, Any], hint: float | None) -> ApiError:
+    if "insufficient_quota" in (envelope.get("code"), envelope.get("type")):
+        return QuotaSpent(f"the quota of this key is used up: {said}")
+    return RateLimited(said, retry_after=hint)
+
+
+def _may_ask_again(status: int, headers: Mapping[str, str]) -> bool:
+    """As the SDK decides: by the server's own word where there is one."""
+    told = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    return told if told is not None else status in (408, 409) or status >= 500
 
 
 # Azure's services refuse a version that they do not know, or miss (quoted). It is the same for every thread.
@@ -281,15 +342,15 @@ def _no_connection(error: Exception, asked: Asked) -> ApiError:
     cause = error.__cause__
     why = f" ({cause})" if str(cause or "") else ""
     what = asked.clean(f"no whole answer from {asked.address}: {error}{why}")
-    return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE)
+    return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE, again=True)
 
 
 def _no_access(error: Exception, asked: Asked) -> ApiError:
     return AccessRefused(asked.clean(f"no access to {asked.address}: {error}"))
 
 
-def _failed(error: Exception, asked: Asked) -> ApiError:
-    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"))
+def _failed(error: Exception, asked: Asked, *, again: bool = False) -> ApiError:
+    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"), again=again)
 
 
 TRANSLATIONS: dict[str, Callable[[Any, Asked], ApiError]] = {

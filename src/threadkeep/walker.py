@@ -1,17 +1,20 @@
-"""Walk a list over the network: the requests of one run, paced, and asked again when an answer is no page."""
+"""Walk a list over the network: the requests of one key, paced, and asked again where that may help."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Protocol, TypeVar
 
-import attrs
-from aiolimiter import AsyncLimiter
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from threadkeep.errors import BadPage, RunEnded
-from threadkeep.paging import LIMIT, Page, Walk, advance, read_page
+from threadkeep.errors import ApiError, BadPage, RateLimited, RequestFailed, RunEnded
+from threadkeep.pace import Traffic
+from threadkeep.paging import LIMIT, Page, Walk, advance, read_object, read_page
+from threadkeep.turns import Pace, Turns
 
 __all__ = ["Api", "Pace", "Walker"]
+
+_T = TypeVar("_T")
+
+_EXPONENTIAL = wait_random_exponential(multiplier=0.5, max=8)
 
 
 class Api(Protocol):
@@ -25,70 +28,105 @@ class Api(Protocol):
         ...
 
 
-@attrs.frozen(kw_only=True)
-class Pace:
-    """How hard to ask.
-
-    Attributes:
-        rpm: requests a minute at most, not counting the SDK's own retries; None for no limit of ours.
-        max_retries: how often a page that is no page, or contradicts its cursor, is asked for again.
-        sleep: waits so many seconds; a parameter so that tests need not.
-    """
-
-    rpm: int | None = None
-    max_retries: int = 6
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-
 class Walker:
-    """Walks lists of one API at one pace.
-
-    Attributes:
-        ended_by: what ended the run, if anything has. Then nothing more is asked; answers on their way still count.
-    """
+    """Walks lists of one API, all with one key and at one pace."""
 
     def __init__(self, api: Api, pace: Pace) -> None:
         self._api = api
-        self.ended_by: RunEnded | None = None
-        self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
+        self._turns = Turns(pace)
         self._retrying = AsyncRetrying(
-            retry=retry_if_exception_type(BadPage),
+            retry=retry_if_exception(_may_ask_again),
             stop=stop_after_attempt(pace.max_retries + 1),
-            wait=wait_random_exponential(multiplier=0.5, max=8),
-            sleep=pace.sleep,
+            wait=_before_retry,
+            sleep=self._turns.rest,
             reraise=True,
         )
 
-    async def walk(self, path: str, *, thread_id: str | None = None) -> AsyncIterator[Page]:
+    @property
+    def ended_by(self) -> RunEnded | None:
+        """What ended the run, if anything has. Then nothing more is asked; answers on their way still count."""
+        return self._turns.ended_by
+
+    @ended_by.setter
+    def ended_by(self, ending: RunEnded | None) -> None:
+        self._turns.ended_by = ending
+
+    @property
+    def traffic(self) -> Traffic:
+        """What has been asked so far, for a screen."""
+        return self._turns.traffic
+
+    async def walk(
+        self, path: str, *, thread_id: str | None = None, params: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Page]:
         """Yield a list's pages, oldest first, each believed.
 
         Args:
             path: of the list, below the base URL.
             thread_id: the thread that every row must belong to; None for lists of other things.
+            params: more of the query.
 
         Raises:
             ApiError: a leaf of it, `ended_by` too. The pages before were whole.
         """
         walk, seen = Walk(), set[str]()
         while not walk.done:
-            found: tuple[Page, Walk] = await self._retrying.copy()(self._step, path, walk, seen, thread_id)
-            page, walk = found
+            after = {"after": walk.cursor} if walk.cursor else {}
+            query = {**(params or {}), "limit": LIMIT, "order": "asc", **after}
+
+            def read(body: bytes, walk: Walk = walk) -> tuple[Page, Walk]:
+                page = read_page(body, thread_id=thread_id)
+                return page, advance(walk, page, seen)
+
+            page, walk = await self._ask(path, query, read)
             seen.update(row["id"] for row in page.rows)
             yield page
 
-    async def _step(self, path: str, walk: Walk, seen: set[str], thread_id: str | None) -> tuple[Page, Walk]:
-        if self._limiter is not None:
-            await self._limiter.acquire()
-        if self.ended_by is not None:
-            raise self.ended_by
-        params = {"limit": LIMIT, "order": "asc", **({"after": walk.cursor} if walk.cursor else {})}
-        page = read_page(await self._api.get(path, params), thread_id=thread_id)
-        further = advance(walk, page, seen)
+    async def fetch(self, path: str) -> Mapping[str, Any]:
+        """Fetch one object.
+
+        Args:
+            path: of the object, below the base URL.
+
+        Raises:
+            ApiError: a leaf of it. `BadPage` is an answer that is no object with an id, however often it was asked for.
+        """
+        return await self._ask(path, {}, read_object)
+
+    async def _ask(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
+        return await self._retrying.copy()(self._believe, path, query, read)
+
+    async def _believe(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
+        believed = read(await self._get(path, query))
         self._api.answered = True
-        return page, further
+        return believed
+
+    async def _get(self, path: str, query: Mapping[str, Any]) -> bytes:
+        """Ask until the rate limit lets the request pass."""
+        while True:
+            ticket = await self._turns.take()
+            try:
+                body = await self._api.get(path, query)
+            except RateLimited as refusal:
+                self._turns.refused(ticket, refusal)
+            except BaseException as problem:
+                self._turns.granted() if _tells_of_the_quota(problem) else self._turns.dropped()
+                raise
+            else:
+                self._turns.granted()
+                return body
 
 
-def _limiter(rpm: int) -> AsyncLimiter:
-    # A tenth of a second's worth at once: one at a time, the timer's grain would halve the rate that is allowed.
-    burst = max(1.0, rpm / 600)
-    return AsyncLimiter(burst, burst * 60 / rpm)
+def _tells_of_the_quota(problem: BaseException) -> bool:
+    return isinstance(problem, ApiError) and not (isinstance(problem, RequestFailed) and problem.again)
+
+
+def _may_ask_again(problem: BaseException) -> bool:
+    return isinstance(problem, BadPage) or (isinstance(problem, RequestFailed) and problem.again)
+
+
+def _before_retry(state: RetryCallState) -> float:
+    """Seconds, random and growing, and no fewer than the server asks for."""
+    problem = state.outcome.exception() if state.outcome else None
+    hint = problem.retry_after if isinstance(problem, RequestFailed) else None
+    return max(hint or 0.0, _EXPONENTIAL(state))

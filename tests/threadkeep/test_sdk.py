@@ -18,6 +18,8 @@ from threadkeep.errors import (
     ApiGone,
     IdRefused,
     MalformedAddress,
+    QuotaSpent,
+    RateLimited,
     RequestFailed,
     ThreadMissing,
     WrongAddress,
@@ -127,7 +129,8 @@ HTML = b"<!doctype html><title>Not Found</title>"
         (401, b'{"statusCode":401,"message":"Unauthorized. Access token is missing"}', False, AccessRefused),
         (409, b"{}", True, RequestFailed),
         (422, b"{}", True, RequestFailed),
-        (429, b"{}", True, RequestFailed),
+        (429, b"{}", True, RateLimited),
+        (429, b'{"error":{"message":"You exceeded it.","code":"insufficient_quota"}}', True, QuotaSpent),
         (500, b"{}", True, RequestFailed),
         (502, HTML, True, RequestFailed),
         (418, b"{}", True, RequestFailed),
@@ -255,7 +258,7 @@ def clients(source: Source, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *,
 
     real = openai.AsyncOpenAI
     monkeypatch.setattr(openai, "AsyncOpenAI", made)
-    return connect_all(source, max_retries=0)
+    return connect_all(source)
 
 
 @pytest.mark.anyio

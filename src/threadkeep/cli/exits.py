@@ -9,6 +9,7 @@ from threadkeep.errors import (
     ListingRefused,
     MalformedAddress,
     OutputUnusable,
+    QuotaSpent,
     ServerUnreachable,
     ThreadkeepError,
     UnreadableIds,
@@ -45,6 +46,7 @@ _EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
         "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, or --keys-file), or the token (on Foundry"
         " AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
     ),
+    QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
     ListingRefused: (
         Exit.REFUSED,
         "Take the ids from where your application keeps them. OpenAI's API never listed threads; Microsoft Foundry"

@@ -24,7 +24,7 @@ __all__ = ["export"]
 @click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @source_options
-@click.option("--concurrency", type=click.IntRange(1, 256), default=16, show_default=True, help="Threads at a time.")
+@click.option("--concurrency", type=click.IntRange(1, 256), default=64, show_default=True, help="Threads at a time.")
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
 @click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")

@@ -36,7 +36,7 @@ def run_job(job: Job, source: Source, *, show_progress: bool) -> Result:
         from threadkeep.sdk import connect_all
 
         gc.freeze()
-        apis = connect_all(source, max_retries=job.options.pace.max_retries)
+        apis = connect_all(source)
         with Screen(len(job.ids), shown=show_progress) as screen:
             return asyncio.run(_export(job, apis, screen))
 

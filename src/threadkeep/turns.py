@@ -1,0 +1,146 @@
+"""Turns to ask, one after another at the tempo of one key: the asyncio shell round `threadkeep.pace`."""
+
+import asyncio
+import random  # noqa: TID251 - the default of a parameter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+from aiolimiter import AsyncLimiter
+
+from threadkeep.errors import QuotaSpent, RateLimited, RunEnded
+from threadkeep.pace import Tempo, Ticket, Traffic
+
+__all__ = ["Pace", "Turns"]
+
+# So long nothing must have been granted before a run is ended, in seconds: a quota that is renewed every minute is
+# waited for twice.
+_PATIENCE = 120.0
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@attrs.frozen(kw_only=True)
+class Pace:
+    """How hard to ask.
+
+    Attributes:
+        rpm: requests a minute at most, retries counted; None to find the server's limit by its refusals. A server
+            that refuses sooner is obeyed in either case.
+        max_retries: how often a request that failed is tried again. Refusals by the rate limit do not count, as long
+            as anything is granted to anybody.
+        sleep: waits so many seconds.
+        clock: the time in seconds, from any beginning.
+        luck: a random number from 0 to 1.
+    """
+
+    rpm: int | None = None
+    max_retries: int = 6
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = _loop_time
+    luck: Callable[[], float] = random.random
+
+
+class Turns:
+    """Who asks with one key takes a turn first, and says afterwards what came of it."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._tempo = Tempo()
+        self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
+        self._queue = asyncio.Lock()
+        self._answered = asyncio.Event()
+        self._over: asyncio.Future[None] | None = None  # made when somebody first waits, in the loop of a run
+        self._ended_by: RunEnded | None = None
+
+    @property
+    def ended_by(self) -> RunEnded | None:
+        """What ended the run, if anything has. Nobody gets a turn any more then, nor waits for one."""
+        return self._ended_by
+
+    @ended_by.setter
+    def ended_by(self, ending: RunEnded | None) -> None:
+        self._ended_by = ending
+        self._answered.set()
+        self._wake()
+
+    @property
+    def traffic(self) -> Traffic:
+        """The counts, for a screen."""
+        waits = max(0.0, self._tempo.waits_until - self._pace.clock())
+        return Traffic(sent=self._tempo.sent, refused=self._tempo.refused, waits=waits)
+
+    async def take(self) -> Ticket:
+        """Wait for a turn, first come, first served.
+
+        Raises:
+            RunEnded: `ended_by`.
+        """
+        async with self._queue:
+            if self._limiter is not None:
+                await self._within_limit(self._limiter)
+            while self._ended_by is None and (seconds := self._tempo.wait(self._pace.clock())):
+                await self._wait(seconds)
+            if self._ended_by is not None:
+                raise self._ended_by
+            return self._tempo.send(self._pace.clock())
+
+    def granted(self) -> None:
+        """There was an answer other than a refusal by the rate limit."""
+        self._tempo.grant()
+        self._answered.set()
+
+    def dropped(self) -> None:
+        """There was none that says anything about the quota."""
+        self._tempo.drop()
+        self._answered.set()
+
+    def refused(self, ticket: Ticket, refusal: RateLimited) -> None:
+        """Everybody waits. Where nothing has been granted to anybody for long, the run is over."""
+        now = self._pace.clock()
+        self._tempo.refuse(ticket, now, retry_after=refusal.retry_after, luck=self._pace.luck())
+        self._answered.set()
+        in_vain = self._tempo.fruitless > self._pace.max_retries and now - self._tempo.fruitless_since >= _PATIENCE
+        if in_vain and self._ended_by is None:
+            seconds = now - self._tempo.fruitless_since
+            self.ended_by = QuotaSpent(f"nothing was granted to anybody for {seconds:.0f} s: {refusal}")
+
+    async def rest(self, seconds: float) -> None:
+        """Wait so many seconds before a retry, or until the run is over."""
+        await self._unless_over(self._pace.sleep(seconds))
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds == float("inf"):
+            self._answered.clear()
+            await self._answered.wait()
+        else:
+            await self._unless_over(self._pace.sleep(seconds))
+
+    def _wake(self) -> None:
+        """Let nobody wait who waits for a run that has ended."""
+        if self._ended_by is not None and self._over is not None and not self._over.done():
+            self._over.set_result(None)
+
+    async def _within_limit(self, limiter: AsyncLimiter) -> None:
+        if limiter.has_capacity():
+            await limiter.acquire()
+        elif self._ended_by is None:
+            await self._unless_over(limiter.acquire())
+
+    async def _unless_over(self, thing: Awaitable[Any]) -> None:
+        self._over = self._over or asyncio.get_running_loop().create_future()
+        self._wake()
+        task = asyncio.ensure_future(thing)
+        try:
+            await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+
+
+def _limiter(rpm: int) -> AsyncLimiter:
+    # Half a second's worth at once: one at a time, the grain of timers would halve the rate that is allowed. Servers
+    # are thought to allow a whole second's worth, and latency that varies makes clumps of its own.
+    burst = max(1.0, rpm / 120)
+    return AsyncLimiter(burst, burst * 60 / rpm)

@@ -1,0 +1,140 @@
+"""Servers that share out a quota in ways of their own, and a client of `threadkeep.pace`, all in simulated time."""
+
+import heapq
+import math
+import random
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from threadkeep.pace import Tempo, Ticket
+
+__all__ = ["HINTS", "Bucket", "Quota", "Run", "Stray", "Window", "simulate"]
+
+HINTS: Mapping[str, Callable[[float], float | None]] = {
+    "exact": lambda seconds: seconds,
+    "whole seconds": math.ceil,
+    "none": lambda _seconds: None,
+}
+"""What a server says of the seconds until it grants again."""
+
+
+class Quota(Protocol):
+    """Decides about requests in the order in which they arrive."""
+
+    def wait(self, now: float) -> float:
+        """0 for a request that is granted, else the seconds until one will be."""
+        ...
+
+
+class Bucket:
+    """Full at first and filled evenly, as the fake's."""
+
+    def __init__(self, rpm: float) -> None:
+        self._rate, self.burst = rpm / 60, min(rpm, max(60, rpm / 60))
+        self._tokens, self._at = self.burst, 0.0
+
+    def wait(self, now: float) -> float:
+        """Take a token, or say when there is one."""
+        self._tokens = min(self.burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1 - 1e-6:
+            return (1 - self._tokens) / self._rate
+        self._tokens -= 1
+        return 0.0
+
+
+class Window:
+    """So many requests in each minute of a clock."""
+
+    def __init__(self, rpm: float, phase: float = 0.0) -> None:
+        self.burst, self._phase = rpm, phase
+        self._minute, self._left = -1, 0.0
+
+    def wait(self, now: float) -> float:
+        """Count a request, or say when the minute ends."""
+        minute = int((now + self._phase) // 60)
+        if minute != self._minute:
+            self._minute, self._left = minute, self.burst
+        if self._left < 1:
+            return (minute + 1) * 60 - (now + self._phase)
+        self._left -= 1
+        return 0.0
+
+
+class Stray:
+    """No quota at all, but some requests are refused, by their number."""
+
+    burst = 0.0
+
+    def __init__(self, refused: Collection[int], seconds: float) -> None:
+        self._refused, self._seconds, self._asked = refused, seconds, 0
+
+    def wait(self, now: float) -> float:
+        """Refuse the chosen ones."""
+        del now
+        self._asked += 1
+        return self._seconds if self._asked in self._refused else 0.0
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """What a simulated run came to.
+
+    Attributes:
+        seconds: from the first request to the last answer.
+        sent: when each request went, in order.
+        told: when each refusal was heard of, and the seconds that it asked for.
+        tempo: as it was left.
+    """
+
+    seconds: float
+    sent: list[float]
+    told: list[tuple[float, float | None]]
+    tempo: Tempo
+
+    @property
+    def refused(self) -> float:
+        """The share of the requests that were answered 429."""
+        return len(self.told) / len(self.sent)
+
+
+def simulate(
+    quota: Quota,
+    requests: int,
+    *,
+    hint: Callable[[float], float | None],
+    latency: float = 0.05,
+    concurrency: int = 64,
+    seed: int = 0,
+) -> Run:
+    """Ask until so many requests are granted; a refused one is asked again."""
+    luck, tempo, now = random.Random(seed), Tempo(), 0.0
+    events: list[tuple[float, int, Ticket, Any]] = []
+    sent, told, granted, in_flight = list[float](), list[tuple[float, float | None]](), 0, 0
+
+    def later(ticket: Ticket, answer: Any) -> None:
+        heapq.heappush(events, (now + latency * luck.uniform(0.5, 0.65), len(sent) + len(events), ticket, answer))
+
+    while granted < requests:
+        wait = tempo.wait(now) if in_flight < min(concurrency, requests - granted) else math.inf
+        if wait == 0:
+            sent.append(now)
+            in_flight += 1
+            later(tempo.send(now), None)
+        elif not events or now + wait < events[0][0]:
+            assert wait < math.inf, "everybody waits for ever"
+            now = max(now + wait, math.nextafter(now, math.inf))
+        else:
+            now, _, ticket, answer = heapq.heappop(events)
+            if answer is None:
+                later(ticket, quota.wait(now))
+            elif answer == 0:
+                tempo.grant()
+                granted, in_flight = granted + 1, in_flight - 1
+            else:
+                told.append((now, hint(answer)))
+                in_flight -= 1
+                tempo.refuse(ticket, now, retry_after=hint(answer), luck=luck.random())
+    return Run(seconds=now, sent=sent, told=told, tempo=tempo)

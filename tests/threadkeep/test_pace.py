@@ -1,0 +1,159 @@
+"""The pace, against servers that share out their quotas in different ways, in simulated time."""
+
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from quotas import HINTS, Bucket, Quota, Stray, Window, simulate
+from threadkeep.pace import Tempo
+
+LATENCIES = st.sampled_from([0.002, 0.05, 0.2])
+SEEDS = st.integers(0, 10_000)
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> Quota:
+    """Any kind, any quota."""
+    rpm = draw(st.sampled_from([3, 60, 600, 6000, 25_000]))
+    strays = st.builds(Stray, st.sets(st.integers(1, 300), max_size=9), st.floats(0.001, 30))
+    return draw(st.one_of(st.just(Bucket(rpm)), st.builds(Window, st.just(rpm), st.floats(0, 60)), strays))
+
+
+@given(quota=servers(), hint=st.sampled_from(sorted(HINTS)), latency=LATENCIES, seed=SEEDS)
+@settings(max_examples=30)
+def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
+    quota: Quota, hint: str, latency: float, seed: int
+) -> None:
+    """Whatever the server: all requests are granted, and from a refusal on nobody asks before the server wants it."""
+    run = simulate(quota, 300, hint=HINTS[hint], latency=latency, seed=seed)
+    for heard, seconds in run.told:
+        after = bisect_left(run.sent, heard)
+        assert seconds is None or after == len(run.sent) or run.sent[after] >= heard + seconds - 1e-9
+    assert run.tempo.sent == len(run.sent)
+    assert run.tempo.refused == len(run.told)
+
+
+@given(
+    rpm=st.sampled_from([600, 1500, 6000, 25_000]),
+    hint=st.sampled_from(sorted(HINTS)),
+    latency=st.sampled_from([0.005, 0.05, 0.1]),
+    seed=SEEDS,
+)
+@settings(max_examples=12)
+def test_a_quota_that_is_renewed_evenly_is_used(rpm: int, hint: str, latency: float, seed: int) -> None:
+    """Nine tenths of it at least, beside what there is at first, and at most three of a hundred requests are refused.
+
+    Four where the server does not say exactly how long to wait.
+    """
+    requests = max(4000, rpm // 3)
+    quota = Bucket(rpm)
+    run = simulate(quota, requests, hint=HINTS[hint], latency=latency, seed=seed)
+    assert (requests - quota.burst) / (rpm / 60 * run.seconds) >= 0.9
+    assert run.refused <= (0.03 if hint == "exact" else 0.04)
+
+
+@given(rpm=st.sampled_from([60, 120]), hint=st.sampled_from(sorted(HINTS)), seed=SEEDS)
+@settings(max_examples=8)
+def test_a_low_quota_is_used(rpm: int, hint: str, seed: int) -> None:
+    """The first burst weighs more there, and is made up for in a long run."""
+    quota = Bucket(rpm)
+    run = simulate(quota, 4000, hint=HINTS[hint], seed=seed)
+    assert (4000 - quota.burst) / (rpm / 60 * run.seconds) >= 0.9
+    assert run.refused <= 0.03
+
+
+@given(rpm=st.sampled_from([60, 600, 3000]), phase=st.floats(0, 59), whole=st.booleans(), seed=SEEDS)
+@settings(max_examples=8)
+def test_a_quota_of_each_minute_is_used(rpm: int, phase: float, whole: bool, seed: int) -> None:
+    """A server that counts from minute to minute and says when the next one begins."""
+    hint = "whole seconds" if whole else "exact"
+    run = simulate(Window(rpm, phase), 10 * rpm, hint=HINTS[hint], seed=seed)
+    assert 10 * rpm / (rpm / 60 * run.seconds) >= 0.9
+    assert run.refused <= (0.03 if rpm > 60 else 0.1)
+
+
+@given(rpm=st.sampled_from([600, 3000]), phase=st.floats(0, 59), seed=SEEDS)
+@settings(max_examples=10)
+def test_a_quota_of_each_minute_is_used_where_nothing_is_said(rpm: int, phase: float, seed: int) -> None:
+    """The next minute must be felt for; four fifths are used all the same."""
+    run = simulate(Window(rpm, phase), 10 * rpm, hint=HINTS["none"], seed=seed)
+    assert 10 * rpm / (rpm / 60 * run.seconds) >= 0.8
+    assert run.refused <= 0.12
+
+
+@given(refused=st.sets(st.integers(1, 2000), min_size=1, max_size=2), latency=LATENCIES, seed=SEEDS)
+@settings(max_examples=15)
+def test_stray_refusals_do_not_throttle_for_long(refused: set[int], latency: float, seed: int) -> None:
+    """One or two 429s with no quota behind them cost seconds, not minutes."""
+    run = simulate(Stray(refused, 1.0), 5000, hint=HINTS["exact"], latency=latency, seed=seed)
+    free = simulate(Stray(set(), 1.0), 5000, hint=HINTS["exact"], latency=latency, seed=seed)
+    assert run.seconds <= free.seconds * 1.5 + 40
+
+
+@pytest.mark.parametrize("rpm", [600, 6000])
+def test_a_raised_quota_is_found(rpm: int) -> None:
+    """The pace grows out of an estimate that has become too low."""
+
+    class Raised(Bucket):
+        def wait(self, now: float) -> float:
+            if now > 60:
+                self._rate = rpm * 3 / 60
+            return super().wait(now)
+
+    run = simulate(Raised(rpm), rpm * 10, hint=HINTS["exact"])
+    assert run.seconds < 60 + 1.25 * (9 * rpm / (3 * rpm / 60))
+
+
+def test_few_are_in_flight_at_first() -> None:
+    """The first burst against an unknown quota is small."""
+    tempo = Tempo()
+    went = 0
+    while tempo.wait(0.0) == 0:
+        tempo.send(0.0)
+        went += 1
+    assert went == 8
+    for _ in range(8):
+        tempo.grant()
+    while tempo.wait(0.0) == 0:
+        tempo.send(0.0)
+        went += 1
+    assert 8 < went - 8 < 16
+
+
+def test_a_dropped_request_makes_room_and_no_more() -> None:
+    """What says nothing about the quota does not widen the way."""
+    tempo = Tempo()
+    for _ in range(8):
+        tempo.send(0.0)
+    assert tempo.wait(0.0) == float("inf")
+    tempo.drop()
+    assert tempo.wait(0.0) == 0
+    tempo.send(0.0)
+    assert tempo.wait(0.0) == float("inf")
+
+
+def test_where_waiting_has_not_helped_one_at_a_time_asks_and_pauses_grow() -> None:
+    """A server that refuses everything is asked by one, ever more seldom, with a hint or without."""
+    for hint in (None, 0.01):
+        tempo, now, pauses = Tempo(), 0.0, []
+        for _ in range(12):
+            ticket = tempo.send(now)
+            assert tempo.fruitless < 2 or tempo.wait(now) == float("inf")
+            tempo.refuse(ticket, now, retry_after=hint, luck=1.0)
+            pauses.append(tempo.waits_until - now)
+            now = tempo.waits_until
+        assert pauses[1:8] == pytest.approx([1, 2, 4, 8, 15, 15, 15])
+        assert tempo.fruitless == 12
+        assert tempo.fruitless_since == 0.0
+
+
+def test_refusals_of_one_moment_are_one_signal() -> None:
+    """What was in flight together when the quota ran out counts once."""
+    tempo = Tempo()
+    tickets = [tempo.send(0.0) for _ in range(8)]
+    for ticket in tickets:
+        tempo.refuse(ticket, 0.1, retry_after=None, luck=0.0)
+    assert tempo.fruitless == 1
+    assert tempo.waits_until == pytest.approx(0.1 + 0.25)

@@ -1,0 +1,285 @@
+"""The walker over the real SDK and canned answers: what is asked again, when, and what ends a run."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from canned import HTTP, async_client
+from canned_threads import ThreadServer, message
+from threadkeep.errors import ApiGone, BadPage, QuotaSpent, RequestFailed, RunEnded, ThreadMissing
+from threadkeep.sdk import Api
+from threadkeep.walker import Pace, Walker
+
+pytestmark = pytest.mark.anyio
+THREAD = {"id": "thread_a", "object": "thread", "metadata": {}}
+
+
+class Hours:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass at once, and the others go on."""
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+    def pace(self, **options: Any) -> Pace:
+        """A pace by this clock."""
+        return Pace(sleep=self.sleep, clock=lambda: self.now, luck=lambda: 1.0, **options)
+
+
+def answering(*answers: Any) -> Callable[[Any], Any]:
+    """A server that gives these answers in turn, then the thread for ever."""
+    waiting = iter(answers)
+
+    def answer(request: Any) -> Any:
+        given = next(waiting, None)
+        return given(request) if callable(given) else given or HTTP.Response(200, json=THREAD)
+
+    return answer
+
+
+def limited(text: str = "Slow down.", code: str = "rate_limit_exceeded", **headers: str) -> Any:
+    """A 429."""
+    body = {"error": {"message": text, "type": "requests", "param": None, "code": code}}
+    return HTTP.Response(429, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def broken(request: Any) -> Any:
+    """A connection that breaks."""
+    raise HTTP.ReadError("broken", request=request)
+
+
+async def fetched(hours: Hours, server: Any, **options: Any) -> Any:
+    """One object, or what became of it, and the walker."""
+    async with Api(async_client(server)) as api:
+        walker = Walker(api, hours.pace(**options))
+        try:
+            return await walker.fetch("/threads/thread_a"), walker
+        except (RequestFailed, BadPage, ThreadMissing, RunEnded) as problem:
+            return problem, walker
+
+
+AGAIN: dict[str, Any] = {
+    "408": HTTP.Response(408),
+    "409": HTTP.Response(409, json={}),
+    "429": limited(),
+    "500": HTTP.Response(500, json={"error": {"message": "Oh."}}),
+    "502 in HTML": HTTP.Response(502, content=b"<html>"),
+    "503": HTTP.Response(503),
+    "a drop": broken,
+    "truncated": HTTP.Response(200, content=json.dumps(THREAD).encode()[:-4]),
+    "HTML in a 200": HTTP.Response(200, content=b"<!doctype html>", headers={"content-type": "text/html"}),
+    "a list": HTTP.Response(200, json=[THREAD]),
+    "no id": HTTP.Response(200, json={"object": "thread"}),
+    "x-should-retry": HTTP.Response(404, json={"error": {"message": "No file."}}, headers={"x-should-retry": "true"}),
+}
+FAILING = st.sampled_from(sorted(set(AGAIN) - {"x-should-retry"}))
+
+
+@given(names=st.lists(FAILING, max_size=4))
+async def test_what_may_pass_is_asked_again(names: list[str]) -> None:
+    """Any row of passing faults costs requests and time, and nothing else."""
+    hours = Hours()
+    found, walker = await fetched(hours, answering(*(AGAIN[name] for name in names)), max_retries=4)
+    assert found == THREAD
+    assert walker.traffic.sent == len(names) + 1
+    assert walker.traffic.refused == names.count("429")
+    assert walker.traffic.waits == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(AGAIN) - {"429", "x-should-retry"}))
+async def test_after_every_retry_it_is_given_up(name: str) -> None:
+    """As many retries as were allowed, and the last words stay."""
+    answers = [AGAIN[name]] * 3
+    problem, walker = await fetched(Hours(), answering(*answers), max_retries=2)
+    assert isinstance(problem, (RequestFailed, BadPage))
+    assert walker.traffic.sent == 3
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HTTP.Response(400, json={"error": {"message": "Bad."}}),
+        HTTP.Response(404, json={"error": {"message": "No thread found with id 'thread_a'."}}),
+        HTTP.Response(404, json={"error": {"message": "No file found."}}),
+        HTTP.Response(422),
+        HTTP.Response(503, headers={"x-should-retry": "false"}),
+    ],
+)
+async def test_what_will_not_change_is_not_asked_again(answer: Any) -> None:
+    """A refusal for good costs one request."""
+    problem, walker = await fetched(Hours(), answering(answer))
+    assert isinstance(problem, (RequestFailed, ThreadMissing))
+    assert walker.traffic.sent == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (limited(retry_after_ms="1250"), 1.25),
+        (limited(retry_after="7"), 7),
+        (limited(retry_after_ms="20", retry_after="7"), 0.02),
+        (limited("Rate limit reached. Please try again in 1m2s."), 62),
+        (limited("Rate limit reached. Please try again in 6ms."), 0.006),
+    ],
+)
+async def test_a_rate_limit_is_waited_for_exactly(answer: Any, seconds: float) -> None:
+    """What the server asks for, to the millisecond, also where no retry is allowed."""
+    hours = Hours()
+    found, _ = await fetched(hours, answering(answer), max_retries=0)
+    assert found == THREAD
+    assert hours.slept == [seconds]
+
+
+async def test_a_busy_server_says_when_to_come_back() -> None:
+    """The hint of a 503 is obeyed as well; without one the waits are random and grow."""
+    hours = Hours()
+    await fetched(hours, answering(HTTP.Response(503, headers={"retry-after": "30"}), HTTP.Response(503)))
+    assert hours.slept[0] == 30
+    assert 0 <= hours.slept[1] <= 1
+
+
+async def test_a_spent_quota_ends_the_run_at_once() -> None:
+    """insufficient_quota does not get better by waiting."""
+    problem, walker = await fetched(Hours(), answering(limited("You exceeded it.", code="insufficient_quota")))
+    assert isinstance(problem, QuotaSpent)
+    assert walker.traffic.sent == 1
+
+
+async def test_a_server_that_grants_nothing_to_anybody_ends_the_run() -> None:
+    """After the retries, and no sooner than two minutes."""
+    hours = Hours()
+    problem, walker = await fetched(hours, lambda _request: limited(), max_retries=3)
+    assert isinstance(problem, QuotaSpent)
+    assert walker.ended_by is problem
+    assert 120 <= hours.now < 150
+    assert walker.traffic.refused == walker.traffic.sent < 20
+
+
+async def test_everybody_waits_when_one_is_refused() -> None:
+    """While the server's pause lasts nothing is sent by anybody, and then everything comes."""
+    hours, sent = Hours(), list[float]()
+
+    class Refusing(ThreadServer):
+        def spoil(self, request: Any, times: int) -> Any:
+            del request, times
+            sent.append(hours.now)
+            return limited(retry_after="9") if len(self.asked) == 12 else None
+
+    server = Refusing({f"thread_{n}": [message(f"thread_{n}", 1)] for n in range(40)})
+    async with Api(async_client(server)) as api:
+        walker = Walker(api, hours.pace())
+        found = await asyncio.gather(*(_walked(walker, name) for name in server.threads))
+    assert [len(rows) for rows in found] == [1] * 40
+    assert set(sent) == {0.0, 9.0}
+    assert walker.traffic.refused == 1
+
+
+async def _walked(walker: Walker, name: str, **options: Any) -> list[Any]:
+    path = f"/threads/{name}/messages"
+    return [row async for each in walker.walk(path, thread_id=name, **options) for row in each.rows]
+
+
+async def test_a_walk_may_carry_more_of_a_query() -> None:
+    """Beside the limit, the order and the cursor."""
+    server = ThreadServer({"thread_a": [message("thread_a", number) for number in range(120)]})
+    async with Api(async_client(server)) as api:
+        rows = await _walked(Walker(api, Pace()), "thread_a", params={"run_id": "run_1"})
+    assert len(rows) == 120
+    assert all("run_id=run_1" in url and "limit=100&order=asc" in url for url in server.asked)
+    assert "after=" in server.asked[1]
+
+
+async def test_the_end_wakes_those_who_wait() -> None:
+    """Nobody sits out a long pause, nor waits for room, once the run is over."""
+    paused = asyncio.Event()
+
+    async def for_ever(_seconds: float) -> None:
+        paused.set()
+        await asyncio.Event().wait()
+
+    async with Api(async_client(lambda _request: limited(retry_after="600"))) as api:
+        walker = Walker(api, Pace(sleep=for_ever))
+        waiting = [asyncio.ensure_future(_walked(walker, f"thread_{n}")) for n in range(20)]
+        await paused.wait()
+        assert 590 < walker.traffic.waits <= 600
+        walker.ended_by = ApiGone("over")
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(end, ApiGone) for end in ends)
+    assert walker.traffic.sent <= 8
+
+
+async def test_nobody_rests_before_a_retry_once_the_run_is_over() -> None:
+    """The end comes while the last request is on its way, and that one fails."""
+
+    def end(_request: Any) -> Any:
+        walker.ended_by = ApiGone("over")
+        return HTTP.Response(503, headers={"retry-after": "600"})
+
+    async with Api(async_client(end)) as api:
+        walker = Walker(api, Pace())
+        with pytest.raises(ApiGone):
+            await walker.fetch("/threads/thread_a")
+    assert walker.traffic.sent == 1
+
+
+async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> None:
+    """One request a minute is a long wait too."""
+    server = ThreadServer({"thread_a": [message("thread_a", 1)]})
+    async with Api(async_client(server)) as api:
+        walker = Walker(api, Pace(rpm=1))
+        waiting = [asyncio.ensure_future(_walked(walker, "thread_a")) for _ in range(3)]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        walker.ended_by = ApiGone("over")
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+        with pytest.raises(ApiGone):
+            await walker.fetch("/threads/thread_a")
+    assert [isinstance(end, ApiGone) for end in ends].count(True) == 2
+    assert walker.traffic.sent == len(server.asked) == 1
+
+
+async def test_a_limit_that_was_given_is_kept() -> None:
+    """The limiter lets half a second's worth pass at once, and a refusal is obeyed beside it."""
+    hours = Hours()
+    server = answering(limited(retry_after="5"))
+    found, walker = await fetched(hours, server, rpm=6000)
+    assert found == THREAD
+    assert hours.slept == [5]
+    assert walker.traffic.sent == 2
+
+
+async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the HTTP library crowds, no pool has more than sixteen, each answer is right, and all are closed."""
+    busy, most = dict[Any, int](), list[int]()
+
+    def client(**_options: Any) -> Any:
+        async def answer(request: Any) -> Any:
+            busy[made] = busy.get(made, 0) + 1
+            most.append(busy[made])
+            await asyncio.sleep(0.001)
+            busy[made] -= 1
+            return HTTP.Response(200, content=str(request.url).encode())
+
+        made = HTTP.AsyncClient(transport=HTTP.MockTransport(answer))
+        clients.append(made)
+        return made
+
+    clients: list[Any] = []
+    monkeypatch.setattr("openai.DefaultAsyncHttpxClient", client)
+    first = async_client([]).copy(http_client=client())
+    async with Api(first, spread=True) as api:
+        bodies = await asyncio.gather(*(api.get(f"/threads/thread_{n}", {}) for n in range(40)))
+    assert [body.decode().rpartition("_")[2] for body in bodies] == [str(n) for n in range(40)]
+    assert max(most) <= 16
+    assert len(clients) == 3
+    assert all(each.is_closed for each in clients)
