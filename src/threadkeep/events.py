@@ -2,7 +2,7 @@
 
 import attrs
 
-from threadkeep.journal import Entry
+from threadkeep.journal import Entry, FileEntry
 
 __all__ = ["Event", "Notice"]
 
@@ -14,5 +14,5 @@ class Notice:
     text: str
 
 
-Event = Entry | Notice
-"""A thread's journal entry, as soon as it is on the disk; or a notice."""
+Event = Entry | FileEntry | Notice
+"""The journal entry of a thread or of a file, as soon as it is on the disk; or a notice."""

@@ -10,16 +10,18 @@ threads that were cut off are kept aside.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import attrs
 
+from threadkeep.beside import GATHER
 from threadkeep.codec import encode_message
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
+    ApiGone,
     BadPage,
     IdRefused,
     RequestFailed,
@@ -28,8 +30,10 @@ from threadkeep.errors import (
     ThreadMissing,
 )
 from threadkeep.events import Event, Notice
+from threadkeep.filerefs import files_of
 from threadkeep.ids import is_thread_id
 from threadkeep.journal import Entry, Outcome
+from threadkeep.jsontext import dumps
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.spool import Spool
 from threadkeep.walker import Api, Pace, Walker
@@ -52,12 +56,16 @@ class Options:
     Attributes:
         assistant_id: the assistant that the export is for.
         flat: write flat lines.
+        include: what to save beside the messages, of `threadkeep.paths.BESIDE`.
+        files: download the files that messages refer to, and steps where runs are saved.
         concurrency: how many threads are walked at a time.
         pace: how hard to ask.
     """
 
     assistant_id: str
     flat: bool = False
+    include: tuple[str, ...] = ()
+    files: bool = False
     concurrency: int = 64
     pace: Pace = attrs.field(factory=Pace)
 
@@ -92,6 +100,9 @@ async def export_threads(
         raise run.ended_by
 
 
+_Work = Callable[[str, Walker], Awaitable[None]]
+
+
 class _Run:
     """One run over many threads: its requests, and the place where each thread's fate is written down."""
 
@@ -106,44 +117,63 @@ class _Run:
         self._walkers = [Walker(api, options.pace) for api in apis]
         self._waiting: deque[str] = deque()
         self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
+        self._downloads = out.downloads()
         self._silent = 0
         self.ended_by: RunEnded | None = None
 
     async def go(self, thread_ids: Sequence[str]) -> None:
         """Walk all of these, and those that failed once more."""
-        await self._round(thread_ids)
+        await self._round(thread_ids, self._export)
         failed, self._failed = self._failed or {}, None
         if self.ended_by is None:
-            await self._round(list(failed))
-        else:
-            for entry in failed.values():
+            await self._round(list(failed), self._export)
+        for entry in failed.values() if self.ended_by is not None else ():
+            if entry.thread_id not in self._out.journal.entries:
                 await self._settle(entry)
+        if self._options.files and (self.ended_by is None or isinstance(self.ended_by, ApiGone)):
+            await self._save_files()
 
-    async def _round(self, thread_ids: Sequence[str]) -> None:
-        self._waiting.extend(thread_ids)
+    async def _save_files(self) -> None:
+        """Also when the threads are gone: files outlived the Assistants API (quoted)."""
+        ending, self.ended_by = self.ended_by, None
+        self._walkers = [Walker(api, self._options.pace) for api in self._apis]
+        wanted = [file_id for file_id in self._out.journal.wanted_files if not self._downloads.is_over(file_id)]
+        await self._round(wanted, self._save)
+        self.ended_by = ending or self.ended_by
+
+    async def _save(self, file_id: str, walker: Walker) -> None:
+        try:
+            entry = await self._downloads.save(file_id, walker)
+        except RunEnded as ending:
+            self._end_run(ending)
+        else:
+            await self._writer.put(Finished(entry=entry))
+
+    async def _round(self, ids: Sequence[str], work: _Work) -> None:
+        self._waiting.extend(ids)
         while self._waiting and self.ended_by is None:
-            await self._all_at_work([walker for walker in self._walkers if walker.ended_by is None])
+            await self._all_at_work([walker for walker in self._walkers if walker.ended_by is None], work)
+        self._waiting.clear()
 
-    async def _all_at_work(self, walkers: Sequence[Walker]) -> None:
+    async def _all_at_work(self, walkers: Sequence[Walker], work: _Work) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(min(self._options.concurrency, len(self._waiting))):
-                    group.create_task(self._work(walkers[number % len(walkers)]))
+                    group.create_task(self._keep_at(work, walkers[number % len(walkers)]))
         except BaseExceptionGroup as problems:
             # The first problem ended the run; the others are its echo in the other workers.
             raise problems.exceptions[0] from None
 
-    async def _work(self, walker: Walker) -> None:
-        """Take one thread after another, until there are none or the walker may go on no longer."""
+    async def _keep_at(self, work: _Work, walker: Walker) -> None:
+        """Take one id after another, until there are none or the walker may go on no longer."""
         while walker.ended_by is None and self._waiting:
-            thread_id = self._waiting.popleft()
-            if is_thread_id(thread_id):
-                await self._export(thread_id, walker)
-            else:
-                await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
+            await work(self._waiting.popleft(), walker)
 
     async def _export(self, thread_id: str, walker: Walker) -> None:
         """With one key, and with the others where that one knows no such thread: it may be another project's."""
+        if not is_thread_id(thread_id):
+            await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
+            return
         others = [other for other in self._walkers if other is not walker and other.ended_by is None]
         keys, goes_on = deque([walker, *others]), True
         while goes_on:
@@ -234,6 +264,8 @@ class _Walked:
         self._options = options
         self.full: Spool = out.spool()
         self.lines: Spool = out.spool() if options.flat else self.full
+        self.beside: dict[str, Spool] = {kind: out.spool() for kind in options.include}
+        self._files: dict[str, None] = {}
 
     async def fetch(self, walker: Walker) -> None:
         """Walk the thread to its end."""
@@ -242,6 +274,22 @@ class _Walked:
             self._add(page.rows, self.full, flat=False)
             if self._options.flat:
                 self._add(page.rows, self.lines, flat=True)
+            self._look_for_files(page.rows)
+        for kind, spool in self.beside.items():
+            async for row_id, row in GATHER[kind](walker, self.thread_id):
+                self._add_beside(row_id, row, spool)
+
+    def _add_beside(self, row_id: str, row: Mapping[str, Any], spool: Spool) -> None:
+        try:
+            line = dumps(row)
+        except ValueError as error:
+            raise BadPage(f"{row_id} cannot be written: {error}") from None
+        spool.add([row_id], [line])
+        self._look_for_files(row.get("steps", ()))
+
+    def _look_for_files(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        if self._options.files:
+            self._files.update(dict.fromkeys(file_id for row in rows for file_id in files_of(row)))
 
     def finished(self) -> Finished:
         """The whole thread, ready to be written down."""
@@ -251,8 +299,9 @@ class _Walked:
             messages=self.lines.lines,
             first_id=self.lines.first_id,
             last_id=self.lines.last_id,
+            files=self._files,
         )
-        return Finished(entry=entry, lines=self.lines)
+        return Finished(entry=entry, lines=self.lines, beside=self.beside)
 
     def _add(self, rows: Sequence[Mapping[str, Any]], spool: Spool, *, flat: bool) -> None:
         assistant_id = self._options.assistant_id
@@ -264,5 +313,5 @@ class _Walked:
 
     def close(self) -> None:
         """Let go of what was not written."""
-        self.full.close()
-        self.lines.close()
+        for spool in (self.full, self.lines, *self.beside.values()):
+            spool.close()

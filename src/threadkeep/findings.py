@@ -11,6 +11,8 @@
 | digest_mismatch | error | a thread's lines are not those that were written |
 | misplaced_thread | error | a thread's lines do not end where the journal says |
 | lost_thread | error | the journal says complete, and the lines are not there |
+| lost_file | error | a downloaded file, or a file of threads or runs, is gone or changed |
+| file_failed | error | a file was not downloaded, though it may be there |
 | lost_partial | error | the journal says that pages were kept in the partial file, and they are not there |
 | unjournalled_thread | error | lines of a thread that the journal does not know |
 | torn_journal, unreadable_journal, lost_journal | error | the journal cannot vouch for every thread, or is gone |

@@ -12,7 +12,7 @@ import attrs
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.events import Event
 from threadkeep.exporter import Options, export_threads
-from threadkeep.journal import Entry, Header
+from threadkeep.journal import Entry, FileOutcome, Header
 from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
@@ -61,7 +61,8 @@ class Result:
     @property
     def is_whole(self) -> bool:
         """Whether every wanted thread is in the export."""
-        return self.ended_by is None and not self.problems and not self.manifest.unfinished
+        failed = any(file.outcome is FileOutcome.FAILED for file in self.manifest.files)
+        return self.ended_by is None and not self.problems and not self.manifest.unfinished and not failed
 
 
 async def carry_out(
@@ -108,6 +109,8 @@ def _header(job: Job, source: str, started: datetime) -> Header:
         assistant_id=job.options.assistant_id,
         flat=job.options.flat,
         started_at=started.isoformat(timespec="seconds"),
+        include=job.options.include,
+        files=job.options.files,
     )
 
 

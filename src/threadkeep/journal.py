@@ -6,15 +6,15 @@ the export; the last entry of a thread counts. A torn last line is normal: the p
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
-from attrs.validators import deep_mapping, ge, in_, instance_of, optional
+from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
 
 from threadkeep.jsontext import dumps, loads
 from threadkeep.paths import BESIDE
 
-__all__ = ["FORMAT", "Entry", "Header", "Journal", "Outcome", "Span", "encode_line", "fold"]
+__all__ = ["FORMAT", "Entry", "FileEntry", "FileOutcome", "Header", "Journal", "Outcome", "Span", "encode_line", "fold"]
 
 FORMAT = "threadkeep-journal/1"
 
@@ -33,6 +33,8 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """No usable answer after every retry."""
 
+
+_Row = TypeVar("_Row")
 
 _COUNT = [instance_of(int), ge(0)]
 _TEXT = optional(instance_of(str))
@@ -54,6 +56,7 @@ class Header:
         flat: whether its lines are flat.
         started_at: when the export began, ISO 8601, UTC.
         include: what is saved beside the messages, of `threadkeep.paths.BESIDE`.
+        files: whether the files that messages and steps refer to are downloaded.
     """
 
     source: str = attrs.field(validator=instance_of(str))
@@ -61,6 +64,7 @@ class Header:
     flat: bool = attrs.field(validator=instance_of(bool))
     started_at: str = attrs.field(validator=instance_of(str))
     include: tuple[str, ...] = attrs.field(default=(), converter=_included)
+    files: bool = attrs.field(default=False, validator=instance_of(bool))
     format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
 
 
@@ -77,6 +81,10 @@ def _spans(given: Mapping[str, Any]) -> dict[str, Span]:
     return {kind: span if isinstance(span, Span) else Span(**span) for kind, span in dict(given).items()}
 
 
+def _texts(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(given)
+
+
 @attrs.frozen(kw_only=True)
 class Entry:
     """What became of one thread.
@@ -89,6 +97,7 @@ class Entry:
         cursor: the last id before the cut, for a partial thread.
         reason: why it is not complete, in one line; None when it is.
         beside: what a complete thread has in the files beside the export, by their kind.
+        files: the ids of the files that a complete thread refers to, where files are downloaded.
     """
 
     thread_id: str = attrs.field(validator=instance_of(str))
@@ -103,6 +112,43 @@ class Entry:
     beside: Mapping[str, Span] = attrs.field(
         factory=dict, converter=_spans, validator=deep_mapping(in_(BESIDE), instance_of(Span))
     )
+    files: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(instance_of(str)))
+
+
+class FileOutcome(StrEnum):
+    """What became of a file."""
+
+    SAVED = "saved"
+    """It is in the folder beside the export."""
+    MISSING = "missing"
+    """The API knows no such file."""
+    NOT_ALLOWED = "not_allowed"
+    """The API gives files of its purpose to nobody."""
+    INVALID = "invalid"
+    """The id is malformed; it was not asked for."""
+    FAILED = "failed"
+    """No usable answer after every retry."""
+
+
+@attrs.frozen(kw_only=True)
+class FileEntry:
+    """What became of one file.
+
+    Attributes:
+        name: in the folder beside the export; None unless saved.
+        bytes: its size.
+        sha256: of its bytes; None unless saved.
+        filename: what whoever uploaded it called it. Never a path of ours.
+        reason: why it is not saved, in one line.
+    """
+
+    file_id: str = attrs.field(validator=instance_of(str))
+    outcome: FileOutcome = attrs.field(converter=FileOutcome)
+    name: str | None = attrs.field(default=None, validator=_TEXT)
+    bytes: int = attrs.field(default=0, validator=_COUNT)
+    sha256: str | None = attrs.field(default=None, validator=_TEXT)
+    filename: str | None = attrs.field(default=None, validator=_TEXT)
+    reason: str | None = attrs.field(default=None, validator=_TEXT)
 
 
 @attrs.frozen
@@ -116,6 +162,7 @@ class Journal:
         unreadable: the numbers of the whole lines, from 1, that are no journal lines.
         readable: the number of the last line, from 1, that can be read; 0 when there is none.
         end: how many bytes there are up to its end.
+        files: the last entry of each file, in the order in which they were written.
     """
 
     header: Header | None
@@ -124,6 +171,7 @@ class Journal:
     unreadable: tuple[int, ...] = ()
     readable: int = 0
     end: int = 0
+    files: Mapping[str, FileEntry] = attrs.field(factory=dict)
 
     @property
     def complete(self) -> tuple[Entry, ...]:
@@ -134,6 +182,11 @@ class Journal:
     def not_complete(self) -> tuple[Entry, ...]:
         """The entries of the threads that are not in the export, or not whole."""
         return tuple(entry for entry in self.entries.values() if entry.outcome is not Outcome.COMPLETE)
+
+    @property
+    def wanted_files(self) -> tuple[str, ...]:
+        """The ids of the files that complete threads refer to, each once."""
+        return tuple(dict.fromkeys(file_id for entry in self.complete for file_id in entry.files))
 
     @property
     def end_offset(self) -> int:
@@ -151,10 +204,13 @@ class Journal:
         return any(number <= self.readable for number in self.unreadable)
 
 
-def encode_line(row: Header | Entry) -> bytes:
-    """Write a header or an entry as its line, newline included. What there is nothing of beside is left out."""
-    fields = attrs.asdict(row, filter=lambda field, value: value or field.name not in ("beside", "include"))
-    return dumps(fields) + b"\n"
+# What is left out of a line where there is nothing of it.
+_SELDOM = ("include", "files", "beside")
+
+
+def encode_line(row: Header | Entry | FileEntry) -> bytes:
+    """Write a header or an entry as its line, newline included."""
+    return dumps(attrs.asdict(row, filter=lambda field, value: value or field.name not in _SELDOM)) + b"\n"
 
 
 def fold(content: bytes) -> Journal:
@@ -164,7 +220,8 @@ def fold(content: bytes) -> Journal:
     readable = max((number for number, row in enumerate(rows, 1) if row is not None), default=0)
     return Journal(
         header=rows[0] if rows and isinstance(rows[0], Header) else None,
-        entries=_last_of_each(row for row in rows if isinstance(row, Entry)),
+        entries=_last_of_each((row.thread_id, row) for row in rows if isinstance(row, Entry)),
+        files=_last_of_each((row.file_id, row) for row in rows if isinstance(row, FileEntry)),
         torn=bool(tail),
         unreadable=tuple(number for number, row in enumerate(rows, 1) if row is None),
         readable=readable,
@@ -172,11 +229,11 @@ def fold(content: bytes) -> Journal:
     )
 
 
-def _last_of_each(entries: Iterable[Entry]) -> dict[str, Entry]:
-    last: dict[str, Entry] = {}
-    for entry in entries:
-        last.pop(entry.thread_id, None)  # a later entry also takes the later place
-        last[entry.thread_id] = entry
+def _last_of_each(entries: Iterable[tuple[str, _Row]]) -> dict[str, _Row]:
+    last: dict[str, _Row] = {}
+    for key, entry in entries:
+        last.pop(key, None)  # a later entry also takes the later place
+        last[key] = entry
     return last
 
 
@@ -187,8 +244,10 @@ def _header(line: bytes) -> Header | None:
         return None
 
 
-def _entry(line: bytes) -> Entry | None:
+def _entry(line: bytes) -> Entry | FileEntry | None:
+    """An entry about a thread has a `thread_id`, one about a file a `file_id`."""
     try:
-        return Entry(**loads(line))
+        fields = loads(line)
+        return FileEntry(**fields) if "file_id" in fields else Entry(**fields)
     except (ValueError, TypeError):
         return None

@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
 
-from threadkeep.journal import Entry, Header, Journal, Outcome
+from threadkeep.journal import FileEntry, Header, Journal, Outcome
 from threadkeep.jsontext import loads
 
 __all__ = [
     "FORMAT",
+    "Beside",
     "Claims",
     "Ending",
     "Manifest",
@@ -67,6 +68,19 @@ class Totals:
 
 
 @attrs.frozen(kw_only=True)
+class Beside:
+    """What a file beside the export amounts to."""
+
+    lines: int = attrs.field(validator=_COUNT)
+    bytes: int = attrs.field(validator=_COUNT)
+    digest: str = attrs.field(validator=_TEXT)
+
+
+def _all_beside(given: Mapping[str, Any]) -> dict[str, Beside]:
+    return {kind: row if isinstance(row, Beside) else Beside(**row) for kind, row in dict(given).items()}
+
+
+@attrs.frozen(kw_only=True)
 class Claims:
     """The part of a manifest that can be checked against the journal.
 
@@ -74,6 +88,7 @@ class Claims:
         totals: what the export amounts to.
         outcomes: how many threads have each outcome.
         digest: one sha256 over the threads' own.
+        beside: how many lines and bytes each file beside the export has, and its digest.
     """
 
     totals: Totals
@@ -84,6 +99,7 @@ class Claims:
         ]
     )
     digest: str = attrs.field(validator=_TEXT)
+    beside: Mapping[str, Beside] = attrs.field(factory=dict, converter=_all_beside)
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +116,10 @@ def _all_not_whole(given: Sequence[Any]) -> tuple[NotWhole, ...]:
     return tuple(row if isinstance(row, NotWhole) else NotWhole(**row) for row in given)
 
 
+def _all_files(given: Sequence[Any]) -> tuple[FileEntry, ...]:
+    return tuple(row if isinstance(row, FileEntry) else FileEntry(**row) for row in given)
+
+
 def _texts(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(given)
 
@@ -111,6 +131,8 @@ class Manifest:
     Attributes:
         not_whole: the threads that have an outcome, and are not whole.
         unfinished: the wanted threads that have none: never begun, or nothing had come of them.
+        files: what became of each file that was to be downloaded.
+        unfinished_files: the files that whole threads refer to, and nothing has become of yet.
     """
 
     source: str = attrs.field(validator=_TEXT)
@@ -123,6 +145,8 @@ class Manifest:
     claims: Claims
     not_whole: tuple[NotWhole, ...] = attrs.field(default=(), converter=_all_not_whole)
     unfinished: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
+    files: tuple[FileEntry, ...] = attrs.field(default=(), converter=_all_files)
+    unfinished_files: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
     format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
 
 
@@ -146,6 +170,8 @@ def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[st
         claims=claims(journal, listed=len({*ending.listed, *journal.entries})),
         not_whole=not_whole(journal),
         unfinished=tuple(thread_id for thread_id in ending.listed if thread_id not in journal.entries),
+        files=tuple(journal.files.values()),
+        unfinished_files=tuple(file_id for file_id in journal.wanted_files if file_id not in journal.files),
     )
 
 
@@ -168,16 +194,26 @@ def claims(journal: Journal, *, listed: int) -> Claims:
             bytes=journal.end_offset,
         ),
         outcomes={str(outcome): outcomes[outcome] for outcome in Outcome},
-        digest=_digest_of_digests(journal.complete),
+        digest=_digest_of_digests((entry.thread_id, entry.sha256) for entry in journal.complete),
+        beside={kind: _beside(kind, journal) for kind in (journal.header.include if journal.header else ())},
     )
 
 
-def _digest_of_digests(entries: Iterable[Entry]) -> str:
+def _beside(kind: str, journal: Journal) -> Beside:
+    spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
+    return Beside(
+        lines=sum(span.lines for span in spans.values()),
+        bytes=journal.end_beside(kind),
+        digest=_digest_of_digests((thread_id, span.sha256) for thread_id, span in spans.items()),
+    )
+
+
+def _digest_of_digests(digests: Iterable[tuple[str, str | None]]) -> str:
     """One sha256 over each thread's id and the sha256 of its lines, ordered by id.
 
     So it is the same for the same threads, in whichever order they were finished.
     """
-    lines = sorted(f"{entry.thread_id} {entry.sha256}" for entry in entries)
+    lines = sorted(f"{thread_id} {sha256}" for thread_id, sha256 in digests)
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -197,6 +233,7 @@ def read(content: bytes) -> Manifest:
     fields = loads(content)
     try:
         said = {name: fields.pop(name) for name in ("totals", "outcomes", "digest")}
+        said["beside"] = fields.pop("beside", {})
         return Manifest(claims=Claims(**{**said, "totals": Totals(**said["totals"])}), **fields)
     except KeyError as error:
         raise ValueError(f"{error} is missing") from None

@@ -15,8 +15,9 @@ import attrs
 import threadkeep.partial as partial
 import threadkeep.resume as resume
 from threadkeep.disk import Disk, Growing, OsDisk
+from threadkeep.downloads import Downloads
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import Entry, Header, Journal, Outcome, Span, encode_line, fold
+from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.jsontext import dumps_pretty
 from threadkeep.manifest import Manifest, read, to_json
 from threadkeep.paths import Paths, draft
@@ -27,15 +28,15 @@ __all__ = ["Finished", "OutFiles", "read_journal", "read_manifest", "read_partia
 
 @attrs.frozen(kw_only=True)
 class Finished:
-    """What became of a thread, ready to be written down.
+    """What became of a thread or of a file, ready to be written down.
 
     Attributes:
-        entry: for the journal; where its lines end is filled in when they are written.
+        entry: for the journal; where a thread's lines end is filled in when they are written.
         lines: its messages; None unless it is complete.
         beside: what goes into the files beside the export, by their kind.
     """
 
-    entry: Entry
+    entry: Entry | FileEntry
     lines: Spool | None = None
     beside: Mapping[str, Spool] = attrs.field(factory=dict)
 
@@ -54,6 +55,7 @@ class OutFiles:
         self._disk = disk
         self._files = files
         self._entries: dict[str, Entry] = {}
+        self._file_entries: dict[str, FileEntry] = {}
         self._journal = self._open(paths.journal)
         if not self._journal.lock():
             raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
@@ -93,18 +95,22 @@ class OutFiles:
     @property
     def journal(self) -> Journal:
         """What the journal holds."""
-        return Journal(self.header, dict(self._entries))
+        return Journal(self.header, dict(self._entries), files=dict(self._file_entries))
 
     def spool(self) -> Spool:
         """A place for the lines of one thread."""
         return Spool(self.paths.out.parent)
+
+    def downloads(self) -> Downloads:
+        """The place for the files that threads refer to."""
+        return Downloads(self.paths.files, self._disk, dict(self._file_entries))
 
     # --- going on
 
     def _go_on(self) -> None:
         """Take up the export where its journal says that it stands; a new one stands at its beginning."""
         journal = self._headed()
-        self._entries = dict(journal.entries)
+        self._entries, self._file_entries = dict(journal.entries), dict(journal.files)
         ends = resume.ends(self.paths, journal, self.header)
         self._verify(journal, ends)
         self._mend_partial()
@@ -161,8 +167,8 @@ class OutFiles:
 
     # --- writing
 
-    def commit(self, finished: Sequence[Finished]) -> tuple[Entry, ...]:
-        """Write down what became of some threads, whole and for good.
+    def commit(self, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
+        """Write down what became of some threads and files, whole and for good.
 
         Returns:
             Their entries as they stand in the journal.
@@ -181,11 +187,21 @@ class OutFiles:
             _take_back(files, marks)
             raise
         for entry in entries:
-            self._entries.pop(entry.thread_id, None)  # the last entry counts, and stands where it was written
-            self._entries[entry.thread_id] = entry
+            self._remember(entry)
         return entries
 
-    def _appended(self, one: Finished) -> Entry:
+    def _remember(self, entry: Entry | FileEntry) -> None:
+        """The last entry counts, and stands where it was written."""
+        if isinstance(entry, FileEntry):
+            self._file_entries.pop(entry.file_id, None)
+            self._file_entries[entry.file_id] = entry
+        else:
+            self._entries.pop(entry.thread_id, None)
+            self._entries[entry.thread_id] = entry
+
+    def _appended(self, one: Finished) -> Entry | FileEntry:
+        if isinstance(one.entry, FileEntry):
+            return one.entry
         spans = {kind: self._append(self.paths.beside(kind), spool) for kind, spool in one.beside.items()}
         if one.lines is None:
             return attrs.evolve(one.entry, end_offset=self._grown[self.paths.out].end)
@@ -204,7 +220,7 @@ class OutFiles:
             with _disk(path):
                 file.sync()
 
-    def _vouch(self, entries: Iterable[Entry]) -> None:
+    def _vouch(self, entries: Iterable[Entry | FileEntry]) -> None:
         for path, file in {**self._grown, self.paths.journal: self._journal}.items():
             with _disk(path):
                 if not file.is_in_place():
@@ -334,7 +350,7 @@ def _refuse_the_unvouched(paths: Paths, disk: Disk) -> None:
 
 
 def _set_aside(paths: Paths, disk: Disk) -> None:
-    folder = next((path for path in paths.all if path.is_dir()), None)
+    folder = next((path for path in paths.all if path.is_dir() and path != paths.files), None)
     if folder is not None:
         raise OutputUnusable(f"{folder} is a directory")
     standing = [path for path in paths.all if disk.exists(path)]

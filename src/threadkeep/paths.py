@@ -36,6 +36,12 @@ class Paths:
         return self._beside(f".{kind}")
 
     @property
+    def files(self) -> Path:
+        """The folder of downloaded files."""
+        folder = self.out.with_name(f"{self.out.stem}.files")
+        return folder if folder != self.out else self._beside(".files")
+
+    @property
     def drafts(self) -> tuple[Path, ...]:
         """What is written whole before it takes its place; leftovers of a run that was killed then."""
         return draft(self.manifest), draft(self.partial)
@@ -50,6 +56,7 @@ class Paths:
             self.partial,
             *map(self.beside, BESIDE),
             *self.drafts,
+            self.files,
         )
 
     def aside(self, number: int) -> "Paths":

@@ -112,12 +112,18 @@ def check(paths: Paths, journal: Journal, wanted: Header) -> Header:
 
 
 # What must be the same from run to run, and what people call it.
-_SAME = {"assistant": "assistant_id", "source": "source", "format": "flat", "list of files beside it": "include"}
+_SAME = {
+    "assistant": "assistant_id",
+    "source": "source",
+    "flat format": "flat",
+    "list of what is included": "include",
+    "download of files": "files",
+}
 
 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
-        return "flat" if value else "full"
+        return "on" if value else "off"
     return ", ".join(value) or "empty" if isinstance(value, tuple) else str(value)
 
 

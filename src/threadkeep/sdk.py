@@ -11,8 +11,8 @@ import contextlib
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 
 import attrs
 import openai
@@ -37,9 +37,12 @@ from threadkeep.tokens import FixedToken, FreshToken, Token, TokenCommand
 
 __all__ = ["TRANSLATIONS", "Api", "Asked", "connect_all", "translate"]
 
+_T = TypeVar("_T")
+
 # Foundry wants no such header and does not mind it; servers that copy OpenAI's want it wherever they stand.
 _BETA = {"OpenAI-Beta": "assistants=v2"}
 _HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
+_PIECE = 256 * 1024
 _CROWDS = _HTTP_LIBRARY == "httpx"
 
 # Above the slowest page that was recorded, far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -104,21 +107,51 @@ class Api:
         Raises:
             ApiError: a leaf of it, with the answer's own words.
         """
+
+        async def ask(client: openai.AsyncOpenAI, token: Token) -> bytes:
+            options = self._options(params, token)
+            response = await client.get(path, cast_to=self._http.Response, options=options)
+            body: bytes = response.content
+            return body
+
+        return await self._let_in(ask)
+
+    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Fetch what a file holds, without ever holding it whole.
+
+        Args:
+            file_id: one that needs no quoting in a path.
+            into: takes the pieces, and gives what this gives. What it raises is raised.
+
+        Raises:
+            ApiError: a leaf of it, also in the middle of the pieces.
+        """
+
+        async def ask(client: openai.AsyncOpenAI, token: Token) -> _T:
+            options = self._options({}, token)
+            files = client.with_options(max_retries=options["max_retries"]).files.with_streaming_response
+            asked = files.content(file_id, extra_headers=options["headers"], extra_query=options["params"])
+            async with asked as response:
+                return await into(response.iter_bytes(_PIECE))
+
+        return await self._let_in(ask)
+
+    async def _let_in(self, ask: Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]]) -> _T:
+        """Ask with the token, and once more with another where it is refused and can be renewed."""
         sent = self._token.current
         try:
-            return await self._get(path, params, sent)
+            return await self._asked(ask, sent)
         except AccessRefused as refusal:
             if refusal.status != 401 or not await self._token.renew(sent):
                 raise
-        return await self._get(path, params, self._token.current)
+        return await self._asked(ask, self._token.current)
 
-    async def _get(self, path: str, params: Mapping[str, Any], token: Token) -> bytes:
+    async def _asked(self, ask: Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]], token: Token) -> _T:
         hidden = self._place.secrets if self._place is not None else ()
         asked = Asked(address=self.address, answered=self.answered, key=token.secret, hidden=hidden)
         try:
             with self._pools.roomy() as client:
-                options = self._options(params, token)
-                response = await client.get(path, cast_to=self._http.Response, options=options)
+                answer = await ask(client, token)
         except openai.OpenAIError as error:
             problem = translate(error, asked)
             problem.status = getattr(error, "status_code", None)
@@ -128,8 +161,7 @@ class Api:
             # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
             raise _failed(error, asked, again=isinstance(error, self._http.HTTPError)) from error
         self._token.accepted(token)
-        body: bytes = response.content
-        return body
+        return answer
 
     def _options(self, params: Mapping[str, Any], token: Token) -> Any:
         """What goes with one request, so that all majors of the SDK do the same, whatever they find by themselves."""

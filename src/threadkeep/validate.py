@@ -130,6 +130,7 @@ def _against_manifest(journal: Journal, vouchers: Vouchers) -> Iterator[Finding]
         field: (getattr(manifest.claims, field), getattr(counted, field)) for field in _CLAIMED
     }
     said["not_whole"] = (manifest.not_whole, not_whole(journal))
+    said["files"] = (manifest.files, tuple(journal.files.values()))
     said["unfinished"] = (len(manifest.unfinished), counted.totals.unfinished)
     if journal.header is not None:
         said |= {field: (getattr(manifest, field), getattr(journal.header, field)) for field in _HEADED}
@@ -139,7 +140,7 @@ def _against_manifest(journal: Journal, vouchers: Vouchers) -> Iterator[Finding]
             yield error("manifest_mismatch", what, path=f"$.{field}")
 
 
-_CLAIMED = ("totals", "outcomes", "digest")
+_CLAIMED = ("totals", "outcomes", "digest", "beside")
 _HEADED = ("source", "assistant_id", "flat", "started_at")
 
 

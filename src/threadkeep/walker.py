@@ -1,6 +1,6 @@
 """Walk a list over the network: the requests of one key, paced, and asked again where that may help."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -25,6 +25,10 @@ class Api(Protocol):
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success, or raise a leaf of `ApiError`."""
+        ...
+
+    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Fetch what a file holds, piece by piece, or raise a leaf of `ApiError`."""
         ...
 
 
@@ -93,20 +97,32 @@ class Walker:
         """
         return await self._ask(path, {}, read_object)
 
+    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Fetch what a file holds.
+
+        Args:
+            file_id: one that needs no quoting in a path.
+            into: takes the pieces, from the first one again at each retry, and gives what this gives.
+
+        Raises:
+            ApiError: a leaf of it.
+        """
+        return await self._retrying.copy()(self._in_turn, lambda: self._api.download(file_id, into))
+
     async def _ask(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         return await self._retrying.copy()(self._believe, path, query, read)
 
     async def _believe(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
-        believed = read(await self._get(path, query))
+        believed = read(await self._in_turn(lambda: self._api.get(path, query)))
         self._api.answered = True
         return believed
 
-    async def _get(self, path: str, query: Mapping[str, Any]) -> bytes:
+    async def _in_turn(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask until the rate limit lets the request pass."""
         while True:
             ticket = await self._turns.take()
             try:
-                body = await self._api.get(path, query)
+                answer = await ask()
             except RateLimited as refusal:
                 self._turns.refused(ticket, refusal)
             except BaseException as problem:
@@ -114,7 +130,7 @@ class Walker:
                 raise
             else:
                 self._turns.granted()
-                return body
+                return answer
 
 
 def _tells_of_the_quota(problem: BaseException) -> bool:

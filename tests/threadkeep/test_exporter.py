@@ -19,7 +19,7 @@ from threadkeep.disk import OsGrowing
 from threadkeep.errors import AccessRefused, ApiGone, OutputUnusable, RunEnded, ServerUnreachable, WrongAddress
 from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
-from threadkeep.journal import Entry, Header, Journal, Outcome, fold
+from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, fold
 from threadkeep.mapping import from_message_json
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
@@ -461,7 +461,7 @@ async def test_a_cancelled_export_waits_for_what_is_being_written(
     task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
     commit = OutFiles.commit
 
-    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry, ...]:
+    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
         for _ in range(3):  # people press Ctrl-C more than once
             task.get_loop().call_soon_threadsafe(task.cancel)
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(10)

@@ -180,7 +180,7 @@ def test_an_export_that_the_sunset_cut_off_is_completed_when_the_api_is_back(
     ("arguments", "words"),
     [
         (["asst_other"], "its assistant is asst_abc123, and asst_other was asked for"),
-        ([ASSISTANT, "--flat"], "its format is full, and flat was asked for"),
+        ([ASSISTANT, "--flat"], "its flat format is off, and on was asked for"),
         ([ASSISTANT, "--base-url", "http://127.0.0.1:1/v1"], "its source is http://127.0.0.1"),
     ],
 )

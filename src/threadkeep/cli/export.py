@@ -11,11 +11,19 @@ from threadkeep.cli.options import source_options
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
-from threadkeep.paths import Paths
+from threadkeep.paths import BESIDE, Paths
 from threadkeep.sources import Source
 from threadkeep.walker import Pace
 
 __all__ = ["export"]
+
+
+def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | None) -> tuple[str, ...]:
+    asked = [] if given is None else [kind.strip() for kind in given.split(",")]
+    for kind in asked:
+        if kind not in BESIDE:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(BESIDE)}.")
+    return tuple(kind for kind in BESIDE if kind in asked)
 
 
 @click.command()
@@ -27,6 +35,8 @@ __all__ = ["export"]
 @click.option("--concurrency", type=click.IntRange(1, 256), default=64, show_default=True, help="Threads at a time.")
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
 @click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
+@click.option("--include", callback=_kinds, help="What else to save, separated by commas: threads, runs.")
+@click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps with runs.")
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
 @click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
 @click.option("--done", type=str, help="A file of thread ids that are saved elsewhere already: they are left out.")
@@ -41,6 +51,8 @@ def export(
     concurrency: int,
     rpm: int | None,
     max_retries: int,
+    include: tuple[str, ...],
+    files: bool,
     fresh: bool,
     limit: int | None,
     done: str | None,
@@ -61,6 +73,8 @@ def export(
         options=Options(
             assistant_id=assistant_id,
             flat=flat,
+            include=include,
+            files=files,
             concurrency=concurrency,
             pace=Pace(rpm=rpm, max_retries=max_retries),
         ),

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from threadkeep.cli.words import problem_line, shown
 from threadkeep.events import Event, Notice
-from threadkeep.journal import Outcome
+from threadkeep.journal import FileEntry, FileOutcome, Outcome
 
 __all__ = ["Screen"]
 
@@ -43,6 +43,10 @@ class Screen:
         """Show what there is to tell."""
         if isinstance(event, Notice):
             self._print(shown(event.text, 300))
+            return
+        if isinstance(event, FileEntry):
+            if event.outcome is FileOutcome.FAILED:
+                self._print(f"{shown(event.file_id, 80)}: {event.outcome}: {shown(event.reason or '', 300)}")
             return
         if event.outcome is Outcome.COMPLETE:
             self._messages += event.messages

@@ -14,6 +14,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Finding, is_whole
 from threadkeep.outfiles import read_journal, read_manifest, read_partial
 from threadkeep.paths import Paths
+from threadkeep.surroundings import damage
 from threadkeep.validate import Vouchers
 from threadkeep.validate import validate as check
 
@@ -54,7 +55,8 @@ def findings_of(out: Path, *, ids: tuple[str, ...] | None = None) -> list[Findin
         vouchers = attrs.evolve(vouchers, manifest_fault=str(error))
     try:
         with out.open("rb") as lines:
-            return list(check(lines, vouchers))
+            findings = list(check(lines, vouchers))
+        return [*findings, *(damage(paths, vouchers.journal) if vouchers.journal is not None else ())]
     except OSError as error:
         raise OutputUnusable(f"{out}: {error.strerror or error}") from None
 

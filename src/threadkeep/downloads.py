@@ -1,0 +1,118 @@
+"""The files that messages and run steps refer to, downloaded beside the export: once, streamed, with their digests."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from threadkeep.disk import Disk
+from threadkeep.errors import AccessRefused, ApiError, BadPage, OutputUnusable, RequestFailed, RunEnded
+from threadkeep.journal import FileEntry, FileOutcome
+from threadkeep.paths import draft
+from threadkeep.walker import Walker
+
+__all__ = ["Downloads", "name_of"]
+
+# What an id may look like, to be asked for and to be the name of a file (recorded ids: `file-`, letters and digits).
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
+
+# How the API says that nobody may have a file back (recorded: "Not allowed to download files of purpose: assistants").
+_NOT_ALLOWED = re.compile(r"\bnot allowed\b", re.IGNORECASE)
+
+
+def name_of(file_id: str, taken: Mapping[str, str]) -> str:
+    """The name of a file in its folder: its id, told apart where another one differs from it in capitals only.
+
+    Args:
+        file_id: a well-formed id.
+        taken: ids by their names in small letters.
+    """
+    if taken.get(file_id.lower(), file_id) == file_id:
+        return file_id
+    return f"{file_id}~{hashlib.sha256(file_id.encode()).hexdigest()[:8]}"
+
+
+@attrs.frozen
+class _Saved:
+    bytes: int
+    sha256: str
+
+
+class Downloads:
+    """The folder of one export's files."""
+
+    def __init__(self, folder: Path, disk: Disk, known: Mapping[str, FileEntry]) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._known = known
+        saved = (entry for entry in known.values() if entry.name is not None)
+        self._taken = {(entry.name or "").lower(): entry.file_id for entry in saved}
+
+    def is_over(self, file_id: str) -> bool:
+        """Whether a file is here already, to its last byte, or can never come."""
+        entry = self._known.get(file_id)
+        if entry is None or entry.outcome is FileOutcome.FAILED:
+            return False
+        if entry.name is None:
+            return entry.outcome is FileOutcome.INVALID
+        path = self._folder / entry.name
+        return path.is_file() and path.stat().st_size == entry.bytes
+
+    async def save(self, file_id: str, walker: Walker) -> FileEntry:
+        """Download one file, and say what became of it.
+
+        Raises:
+            RunEnded: the server is asked in vain.
+            OutputUnusable: the disk refuses.
+        """
+        if not _ID.fullmatch(file_id):
+            return FileEntry(file_id=file_id, outcome=FileOutcome.INVALID, reason="not a file id")
+        try:
+            filename = (await walker.fetch(f"/files/{file_id}")).get("filename")
+            name = name_of(file_id, self._taken)
+            self._taken[name.lower()] = file_id
+            saved = await walker.download(file_id, lambda pieces: self._write(name, pieces))
+        except (RequestFailed, BadPage, AccessRefused) as problem:
+            return _not_saved(file_id, problem)
+        return FileEntry(
+            file_id=file_id,
+            outcome=FileOutcome.SAVED,
+            name=name,
+            bytes=saved.bytes,
+            sha256=saved.sha256,
+            filename=filename if isinstance(filename, str) else None,
+        )
+
+    async def _write(self, name: str, pieces: AsyncIterator[bytes]) -> _Saved:
+        path = self._folder / name
+        digest, size = hashlib.sha256(), 0
+        try:
+            self._folder.mkdir(exist_ok=True)
+            self._disk.remove(draft(path))
+            file = self._disk.grow(draft(path))
+            try:
+                async for piece in pieces:
+                    digest.update(piece)
+                    size += len(piece)
+                    file.write(piece)
+                file.sync()
+            finally:
+                file.close()
+            self._disk.rename(draft(path), path)
+            self._disk.sync_names(self._folder)
+        except OSError as error:
+            raise OutputUnusable(f"{path}: {error.strerror or error}") from error
+        return _Saved(size, digest.hexdigest())
+
+
+def _not_saved(file_id: str, problem: ApiError) -> FileEntry:
+    if isinstance(problem, RunEnded) and problem.status != 403:
+        raise problem
+    outcome = FileOutcome.FAILED
+    if problem.status == 404:
+        outcome = FileOutcome.MISSING
+    elif problem.status == 403 or (problem.status == 400 and _NOT_ALLOWED.search(str(problem))):
+        outcome = FileOutcome.NOT_ALLOWED
+    return FileEntry(file_id=file_id, outcome=outcome, reason=str(problem))

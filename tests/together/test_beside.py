@@ -1,0 +1,202 @@
+"""What is saved beside the messages: thread objects, runs with their steps, and files."""
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from command import Run
+from fake_assistants import FakeAssistants, Request
+
+ASSISTANT = "asst_abc123"
+TEXT = {"type": "text", "text": {"value": "What is it?", "annotations": []}}
+
+
+def content_of(file_id: str) -> bytes:
+    """What a file of this world holds."""
+    return f"the bytes of {file_id} ".encode() * 40_000
+
+
+@pytest.fixture
+def fake() -> FakeAssistants:
+    """A thread with images, attachments and a run that used its tools, one without anything, and files."""
+    fake = FakeAssistants(runs="immediate")
+    purposes = {
+        "file-img1": "vision",
+        "file-img2": "assistants_output",
+        "file-doc1": "assistants",
+        "file-IMG1": "vision",
+    }
+    fake.load(
+        {
+            "assistants": [{"id": ASSISTANT, "object": "assistant", "model": "gpt-4o"}],
+            "threads": [
+                {"id": "thread_1", "object": "thread", "metadata": {"who": "me", "file_id": "file-no"}},
+                {"id": "thread_2", "object": "thread", "metadata": {}},
+            ],
+            "messages": [
+                {
+                    "id": f"msg_{number}",
+                    "thread_id": "thread_1",
+                    "role": "user",
+                    "content": [TEXT, {"type": "image_file", "image_file": {"file_id": image}}],
+                    "attachments": [{"file_id": "file-doc1", "tools": []}, {"file_id": "../../etc/passwd"}],
+                }
+                for number, image in enumerate(["file-img1", "file-IMG1", "file-gone", "file-img1"])
+            ],
+            "files": [
+                {"id": name, "object": "file", "purpose": purpose, "filename": f"../{name}.png", "bytes": 1}
+                for name, purpose in purposes.items()
+            ],
+            "file_contents": [
+                {"id": name, "content": base64.b64encode(content_of(name)).decode()} for name in purposes
+            ],
+        }
+    )
+    plot = {"input": "plot()", "outputs": [{"type": "image", "image": {"file_id": "file-img2"}}]}
+    fake.script = {"default": [{"code": plot}, {"reply": "Done."}]}
+    body = json.dumps({"assistant_id": ASSISTANT}).encode()
+    headers = {"authorization": "Bearer sk-test", "openai-beta": "assistants=v2"}
+    assert fake.handle(Request.of("POST", "/v1/threads/thread_1/runs", headers, body)).status == 200
+    return fake
+
+
+@pytest.fixture
+def ids(tmp_path: Path) -> Path:
+    """Both threads."""
+    (tmp_path / "ids.txt").write_text("thread_1\nthread_2\n")
+    return tmp_path / "ids.txt"
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the export goes."""
+    return tmp_path / "out.ndjson"
+
+
+def rows(path: Path) -> list[Any]:
+    """The lines of a file."""
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+
+
+def manifest(out: Path) -> Any:
+    """What the export claims."""
+    return json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
+
+
+@pytest.mark.usefixtures("base_url")
+def test_threads_and_runs_are_saved_as_they_are(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """The objects of the API, whole: metadata, steps, tool calls, usage."""
+    done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs,threads")
+    assert (done.code, done.err) == (0, "")
+    world = fake.snapshot()
+    threads = {row["thread_id"]: row["thread"] for row in rows(out.with_name("out.ndjson.threads"))}
+    assert threads == {thread["id"]: thread for thread in world["threads"]}
+    (row,) = rows(out.with_name("out.ndjson.runs"))
+    assert (row["thread_id"], row["run_id"]) == ("thread_1", row["run"]["id"])
+    assert row["run"] == {**world["runs"][0], **{key: row["run"][key] for key in ("expires_at",)}}
+    assert [step["type"] for step in row["steps"]] == ["tool_calls", "message_creation"]
+    assert row["steps"][0]["step_details"]["tool_calls"][0]["code_interpreter"]["input"] == "plot()"
+    assert row["steps"][0]["usage"]
+    assert manifest(out)["beside"]["runs"]["lines"] == 1
+    assert threadkeep("validate", out, "--ids", ids).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_files_are_downloaded_once_each(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """To the byte, under their ids, with what became of each; files that nobody gives are no failure of the export."""
+    done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs", "--files")
+    assert (done.code, done.err) == (0, "")
+    files = {row["file_id"]: row for row in manifest(out)["files"]}
+    saved = {file_id: row for file_id, row in files.items() if row["outcome"] == "saved"}
+    assert set(saved) == {"file-img1", "file-IMG1", "file-img2"}
+    folder = out.with_name("out.files")
+    for file_id, row in saved.items():
+        content = (folder / row["name"]).read_bytes()
+        assert content == content_of(file_id)
+        assert (row["bytes"], row["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+        assert row["filename"] == f"../{file_id}.png"
+    assert len({row["name"].lower() for row in saved.values()}) == 3
+    assert sorted(path.name for path in folder.iterdir()) == sorted(row["name"] for row in saved.values())
+    others = {file_id: row["outcome"] for file_id, row in files.items() if file_id not in saved}
+    assert others == {"file-gone": "missing", "file-doc1": "not_allowed", "../../etc/passwd": "invalid"}
+    asked = [entry.path for entry in fake.requests if entry.path.endswith("/content")]
+    assert sorted(asked) == sorted({f"/v1/files/{file_id}/content" for file_id in [*saved, "file-doc1"]})
+    assert threadkeep("validate", out, "--ids", ids).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_second_run_downloads_what_is_not_there(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """A file that is here to its last byte is not asked for again; one that is lost or cut short is."""
+    arguments = ("export", ids, ASSISTANT, out, "--files")
+    fake.faults = [{"match": {"path": "file-img1/content", "times": 20}, "do": {"status": 500}}]
+    done = threadkeep(*arguments, "--max-retries", 0)
+    assert done.code == 1
+    assert "file-img1: failed: 500" in done.err
+    fake.faults = []
+    assert threadkeep(*arguments).code == 0
+    (out.with_name("out.files") / "file-img1").write_bytes(b"cut")
+    asked = len(list(fake.requests))
+    assert threadkeep(*arguments).code == 0
+    again = [entry.path for entry in list(fake.requests)[asked:] if entry.path.endswith("/content")]
+    assert sorted(again) == ["/v1/files/file-doc1/content", "/v1/files/file-img1/content"]
+    assert (out.with_name("out.files") / "file-img1").read_bytes() == content_of("file-img1")
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_download_that_breaks_is_begun_again(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """Nothing of the first try stays in the file."""
+    fake.faults = [{"match": {"path": "file-img1/content", "nth": 1, "times": 2}, "do": {"drop": "mid-body"}}]
+    assert threadkeep("export", ids, ASSISTANT, out, "--files").code == 0
+    assert (out.with_name("out.files") / "file-img1").read_bytes() == content_of("file-img1")
+
+
+@pytest.mark.usefixtures("base_url")
+def test_files_are_still_fetched_after_the_sunset(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """The threads that are whole have files, and those outlived the API; the run still ends with 3."""
+    fake.sunset.after_requests(1)
+    done = threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1)
+    assert done.code == 3
+    assert {row["file_id"] for row in manifest(out)["files"] if row["outcome"] == "saved"} == {"file-img1", "file-IMG1"}
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_server_without_files_ends_the_downloads(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """What was not asked for is named; the threads are whole all the same."""
+    fake.faults = [{"match": {"path": "/files"}, "do": {"status": 404, "body": "<html>"}}]
+    done = threadkeep("export", ids, ASSISTANT, out, "--files")
+    assert done.code == 3
+    assert manifest(out)["outcomes"]["complete"] == 2
+    assert "file-img1" in manifest(out)["unfinished_files"]
+
+
+DAMAGES = {"out.ndjson.runs": {"digest_mismatch", "lost_file"}, "out.files/file-img1": {"lost_file"}}
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize("name", DAMAGES)
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_damage_beside_the_export_is_found(name: str, is_lost: bool, ids: Path, out: Path, threadkeep: Run) -> None:
+    """A lost or changed file is a finding, as in the export itself."""
+    assert threadkeep("export", ids, ASSISTANT, out, "--files", "--include", "runs").code == 0
+    damaged = out.parent / name
+    if is_lost:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:-5] + b"?????")
+    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    assert DAMAGES[name] & {row["code"] for row in found}
+
+
+@pytest.mark.usefixtures("base_url")
+def test_what_is_included_must_stay_the_same(ids: Path, out: Path, threadkeep: Run) -> None:
+    """Threads that are complete have no runs saved, so a later wish cannot be met by going on."""
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    for wish in (["--include", "runs"], ["--files"]):
+        done = threadkeep("export", ids, ASSISTANT, out, *wish)
+        assert done.code == 5
+        assert "--fresh" in done.err
+    assert threadkeep("export", ids, ASSISTANT, out, "--include", "dreams").code == 2
