@@ -10,14 +10,10 @@ threads that were cut off are kept aside.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 
-from threadkeep.beside import GATHER
-from threadkeep.codec import encode_message
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -30,12 +26,10 @@ from threadkeep.errors import (
     ThreadMissing,
 )
 from threadkeep.events import Event, Notice
-from threadkeep.filerefs import files_of
 from threadkeep.ids import is_thread_id
 from threadkeep.journal import Entry, Outcome
-from threadkeep.jsontext import dumps
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.spool import Spool
+from threadkeep.walked import Walked
 from threadkeep.walker import Api, Pace, Walker
 from threadkeep.writer import Writer
 
@@ -177,13 +171,24 @@ class _Run:
         others = [other for other in self._walkers if other is not walker and other.ended_by is None]
         keys, goes_on = deque([walker, *others]), True
         while goes_on:
-            with contextlib.closing(_Walked(thread_id, self._out, self._options)) as walked:
+            with contextlib.closing(self._new(thread_id)) as walked:
                 problem = await self._walk(walked, keys.popleft())
                 goes_on = isinstance(problem, ThreadMissing) and bool(keys)
                 if problem is not None and not goes_on:
                     await self._give_up(walked, problem)
 
-    async def _walk(self, walked: "_Walked", walker: Walker) -> ApiError | None:
+    def _new(self, thread_id: str) -> Walked:
+        options = self._options
+        return Walked(
+            thread_id,
+            self._out,
+            assistant_id=options.assistant_id,
+            flat=options.flat,
+            include=options.include,
+            files=options.files,
+        )
+
+    async def _walk(self, walked: Walked, walker: Walker) -> ApiError | None:
         """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
         try:
             await walked.fetch(walker)
@@ -196,7 +201,7 @@ class _Run:
             await self._writer.put(walked.finished())
         return None
 
-    async def _end(self, walked: "_Walked", walker: Walker, ending: RunEnded) -> None:
+    async def _end(self, walked: Walked, walker: Walker, ending: RunEnded) -> None:
         """A refused key ends its own work; the others take that over. Everything else ends the run."""
         is_told, walker.ended_by = walker.ended_by is not None, walker.ended_by or ending
         if isinstance(ending, AccessRefused) and any(other.ended_by is None for other in self._walkers):
@@ -212,11 +217,11 @@ class _Run:
         for walker in self._walkers:
             walker.ended_by = walker.ended_by or ending
 
-    async def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
+    async def _give_up(self, walked: Walked, problem: ApiError) -> None:
         reason = str(problem)
-        if isinstance(problem, ThreadMissing) and walked.full.lines:
-            self._out.add_partial(walked.full)
-            reason += f" It was deleted while it was walked: {walked.full.lines} messages kept in the partial file."
+        if isinstance(problem, ThreadMissing) and walked.messages:
+            self._out.add_partial(walked.full())
+            reason += f" It was deleted while it was walked: {walked.messages} messages kept in the partial file."
         entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
         if entry.outcome is Outcome.FAILED and self._failed is not None:
             self._failed[entry.thread_id] = entry
@@ -232,86 +237,21 @@ class _Run:
         if self._silent >= patience:
             self._end_run(ServerUnreachable(str(problem)))
 
-    async def _keep_partial(self, walked: "_Walked", ending: RunEnded) -> None:
+    async def _keep_partial(self, walked: Walked, ending: RunEnded) -> None:
         """Pages that came before the end may never come again, whatever the end was taken for."""
-        if walked.full.lines:
-            self._out.add_partial(walked.full)
+        if walked.messages:
+            self._out.add_partial(walked.full())
             await self._settle(
                 Entry(
                     thread_id=walked.thread_id,
                     outcome=Outcome.PARTIAL,
-                    messages=walked.full.lines,
-                    first_id=walked.full.first_id,
-                    last_id=walked.full.last_id,
-                    cursor=walked.full.last_id,
+                    messages=walked.messages,
+                    first_id=walked.lines.first_id,
+                    last_id=walked.lines.last_id,
+                    cursor=walked.lines.last_id,
                     reason=str(ending),
                 )
             )
 
     async def _settle(self, entry: Entry) -> None:
         await self._writer.put(Finished(entry=entry))
-
-
-class _Walked:
-    """One thread on its way into the export.
-
-    ``lines`` is what the export will hold, ``full`` what the partial file would: full lines also when flat ones
-    are asked for.
-    """
-
-    def __init__(self, thread_id: str, out: OutFiles, options: Options) -> None:
-        self.thread_id = thread_id
-        self._options = options
-        self.full: Spool = out.spool()
-        self.lines: Spool = out.spool() if options.flat else self.full
-        self.beside: dict[str, Spool] = {kind: out.spool() for kind in options.include}
-        self._files: dict[str, None] = {}
-
-    async def fetch(self, walker: Walker) -> None:
-        """Walk the thread to its end."""
-        path = f"/threads/{quote(self.thread_id, safe='')}/messages"
-        async for page in walker.walk(path, thread_id=self.thread_id):
-            self._add(page.rows, self.full, flat=False)
-            if self._options.flat:
-                self._add(page.rows, self.lines, flat=True)
-            self._look_for_files(page.rows)
-        for kind, spool in self.beside.items():
-            async for row_id, row in GATHER[kind](walker, self.thread_id):
-                self._add_beside(row_id, row, spool)
-
-    def _add_beside(self, row_id: str, row: Mapping[str, Any], spool: Spool) -> None:
-        try:
-            line = dumps(row)
-        except ValueError as error:
-            raise BadPage(f"{row_id} cannot be written: {error}") from None
-        spool.add([row_id], [line])
-        self._look_for_files(row.get("steps", ()))
-
-    def _look_for_files(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        if self._options.files:
-            self._files.update(dict.fromkeys(file_id for row in rows for file_id in files_of(row)))
-
-    def finished(self) -> Finished:
-        """The whole thread, ready to be written down."""
-        entry = Entry(
-            thread_id=self.thread_id,
-            outcome=Outcome.COMPLETE,
-            messages=self.lines.lines,
-            first_id=self.lines.first_id,
-            last_id=self.lines.last_id,
-            files=self._files,
-        )
-        return Finished(entry=entry, lines=self.lines, beside=self.beside)
-
-    def _add(self, rows: Sequence[Mapping[str, Any]], spool: Spool, *, flat: bool) -> None:
-        assistant_id = self._options.assistant_id
-        try:
-            lines = [encode_message(row, assistant_id=assistant_id, flat=flat) for row in rows]
-        except ValueError as error:
-            raise BadPage(f"a message of the page that ends with {rows[-1]['id']} cannot be written: {error}") from None
-        spool.add([row["id"] for row in rows], lines)
-
-    def close(self) -> None:
-        """Let go of what was not written."""
-        for spool in (self.full, self.lines, *self.beside.values()):
-            spool.close()

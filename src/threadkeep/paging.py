@@ -25,10 +25,11 @@ LIMIT = 100
 
 @attrs.frozen
 class Page:
-    """One page of a list. ``has_more`` is None when the server leaves it out."""
+    """One page of a list. ``has_more`` is None when the server leaves it out; ``body`` is what it was read from."""
 
     rows: Sequence[Mapping[str, Any]]
     has_more: bool | None
+    body: bytes = attrs.field(default=b"", repr=False, eq=False)
 
 
 @attrs.frozen
@@ -62,7 +63,7 @@ def read_page(body: bytes, *, thread_id: str | None = None) -> Page:
     has_more = page.get("has_more")
     if has_more is not None and not isinstance(has_more, bool):
         raise BadPage(f"has_more is neither true nor false: {has_more!r}")
-    return Page(page["data"], has_more)
+    return Page(page["data"], has_more, body)
 
 
 def read_object(body: bytes) -> Mapping[str, Any]:

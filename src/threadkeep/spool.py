@@ -1,5 +1,6 @@
 """The lines of one thread on their way to a file, in memory first and on the disk when they are many."""
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -7,10 +8,46 @@ from pathlib import Path
 
 from threadkeep.errors import OutputUnusable
 
-__all__ = ["Spool"]
+__all__ = ["Bodies", "Spool"]
 
 # A thread below this many bytes never touches the disk twice.
 _SPOOL_BYTES = 8 * 1024 * 1024
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
+
+
+class Bodies:
+    """The bodies of a thread's pages, as they came."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(folder))  # noqa: SIM115 - see close
+        self._sizes: list[int] = []
+
+    def add(self, body: bytes) -> None:
+        """Take one more.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        with _told():
+            self._file.write(body)
+        self._sizes.append(len(body))
+
+    def each(self) -> Iterator[bytes]:
+        """All of them, in their order."""
+        self._file.seek(0)
+        for size in self._sizes:
+            yield self._file.read(size)
+
+    def close(self) -> None:
+        """Let go of the memory, or of the disk."""
+        self._file.close()
 
 
 class Spool:
@@ -33,10 +70,8 @@ class Spool:
         if not lines:
             return
         whole = b"\n".join([*lines, b""])
-        try:
+        with _told():
             self._file.write(whole)
-        except OSError as error:
-            raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
         self._digest.update(whole)
         self.first_id = self.first_id or ids[0]
         self.last_id = ids[-1]
