@@ -43,7 +43,6 @@ _T = TypeVar("_T")
 _BETA = {"OpenAI-Beta": "assistants=v2"}
 _HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
 _PIECE = 256 * 1024
-_CROWDS = _HTTP_LIBRARY == "httpx"
 
 # Above the slowest page that was recorded, far below the SDK's ten minutes, in which a dead connection looks alive.
 _TIMEOUT_SECONDS = 60.0
@@ -183,6 +182,7 @@ class Api:
 
 
 # httpx looks through all requests of a pool for each of them: with 64 at a time that costs more than the requests do.
+# httpx2 looks through all connections: a seventh of what a page costs.
 _ROOM = 16
 
 
@@ -237,7 +237,7 @@ def connect_all(source: Source) -> tuple[Api, ...]:
     place = place_of(source, os.environ)
     if source.token_command is not None:
         fresh = FreshToken(TokenCommand(source.token_command))
-        return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=_CROWDS),)
+        return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=True),)
     return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
 
 
@@ -245,7 +245,7 @@ def _connected(place: Place, credential: Credential) -> Api:
     # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
     with_care = credential.auth is Auth.API_KEY
     http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
-    return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=_CROWDS)
+    return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=True)
 
 
 def _client(place: Place, key: Key | None, **options: Any) -> openai.AsyncOpenAI:

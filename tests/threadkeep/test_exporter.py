@@ -452,6 +452,22 @@ async def test_what_failed_before_the_end_keeps_its_reason(tmp_path: Path) -> No
     assert export.outcomes == {"thread_b": Outcome.COMPLETE, "thread_a": Outcome.FAILED}
 
 
+async def test_the_end_in_the_second_round_leaves_every_outcome(tmp_path: Path) -> None:
+    """What was whole by then is complete, and what was not is failed with its first reason."""
+    threads = threads_of(a=1, b=1)
+
+    class Twice(ThreadServer):
+        def spoil(self, request: Any, times: int) -> Any:
+            if times == 1:
+                return HTTP.Response(400, content=b'{"error": {"message": "Not now."}}')
+            return HTTP.Response(410) if thread_of(request.url) == "thread_b" else None
+
+    export = await Export(tmp_path).run(list(threads), Twice(threads), concurrency=1)
+    assert isinstance(export.ended_by, ApiGone)
+    assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.FAILED}
+    assert "Not now." in str(export.journal.entries["thread_b"].reason)
+
+
 async def test_a_cancelled_export_waits_for_what_is_being_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

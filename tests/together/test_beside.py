@@ -200,3 +200,74 @@ def test_what_is_included_must_stay_the_same(ids: Path, out: Path, threadkeep: R
         assert done.code == 5
         assert "--fresh" in done.err
     assert threadkeep("export", ids, ASSISTANT, out, "--include", "dreams").code == 2
+
+
+@pytest.mark.usefixtures("base_url")
+def test_every_damage_to_what_stands_beside_is_told(
+    fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A file of runs that is gone or goes on, a download that failed, and one that nobody asked for."""
+    fake.faults = [{"match": {"path": "file-img1/content"}, "do": {"status": 500}}]
+    assert threadkeep("export", ids, ASSISTANT, out, "--files", "--include", "runs", "--max-retries", 0).code == 1
+    runs = out.with_name("out.ndjson.runs")
+    whole = runs.read_bytes()
+
+    def findings() -> dict[str, str]:
+        found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+        return {row["code"]: row["message"] for row in found}
+
+    assert findings().keys() == {"file_failed"}
+    runs.write_bytes(whole + b"{}\n")
+    assert "goes on behind byte" in findings()["unjournalled_thread"]
+    runs.unlink()
+    assert findings()["lost_file"] == "out.ndjson.runs is not there"
+    runs.write_bytes(whole)
+    journal = out.with_name("out.ndjson.journal")
+    kept = [line for line in journal.read_bytes().splitlines(keepends=True) if b'"file_id":"file-gone"' not in line]
+    journal.write_bytes(b"".join(kept))
+    assert "the file file-gone was wanted" in findings()["not_exported"]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_folder_of_files_that_cannot_be_made_ends_the_run(ids: Path, out: Path, threadkeep: Run) -> None:
+    """Exit 5, with its name; the threads are whole all the same, and the next run goes on."""
+    out.with_name("out.files").write_text("in the way")
+    done = threadkeep("export", ids, ASSISTANT, out, "--files", "--fresh")
+    assert (done.code, out.with_name("out.old-1.files").read_text()) == (0, "in the way")
+    second = out.with_name("second.ndjson")
+    assert threadkeep("export", ids, ASSISTANT, second, "--files", "--limit", 1).code == 0
+    for path in out.with_name("second.files").iterdir():
+        path.unlink()
+    out.with_name("second.files").rmdir()
+    out.with_name("second.files").write_text("in the way")
+    done = threadkeep("export", ids, ASSISTANT, second, "--files", "--limit", 1)
+    assert done.code == 5
+    assert "second.files" in done.err
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize(("status", "code", "outcome"), [(401, 4, None), (403, 0, "not_allowed")])
+def test_a_refusal_of_a_file_is_told_from_a_refused_key(
+    status: int, code: int, outcome: str | None, fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A key may be allowed threads and no files; one that is refused as a whole ends the run."""
+    fake.faults = [{"match": {"path": "/content$"}, "do": {"status": status, "body": {"error": {"message": "No."}}}}]
+    assert threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1).code == code
+    files = {row["file_id"]: row["outcome"] for row in manifest(out)["files"]}
+    assert files.get("file-img1") == outcome
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_run_that_nothing_can_write_fails_its_thread(
+    ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason; the others are whole."""
+
+    def refuse(_row: object) -> bytes:
+        raise ValueError("nested too deeply")
+
+    monkeypatch.setattr("threadkeep.walked.dumps", refuse)
+    done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs")
+    assert done.code == 1
+    assert "thread_1: failed: run_" in done.err
+    assert manifest(out)["outcomes"]["complete"] == 1
