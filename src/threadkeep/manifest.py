@@ -24,6 +24,7 @@ __all__ = [
     "Totals",
     "build",
     "claims",
+    "files",
     "not_whole",
     "read",
     "to_json",
@@ -151,7 +152,7 @@ class Manifest:
 
 
 def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[str, str]) -> Manifest:
-    """Make the manifest of an export.
+    """Make the manifest of an export. But for times it is the same for the same threads, however they were walked.
 
     Args:
         header: the header that the journal began with.
@@ -170,17 +171,22 @@ def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[st
         claims=claims(journal, listed=len({*ending.listed, *journal.entries})),
         not_whole=not_whole(journal),
         unfinished=tuple(thread_id for thread_id in ending.listed if thread_id not in journal.entries),
-        files=tuple(journal.files.values()),
-        unfinished_files=tuple(file_id for file_id in journal.wanted_files if file_id not in journal.files),
+        files=files(journal),
+        unfinished_files=tuple(sorted(file_id for file_id in journal.wanted_files if file_id not in journal.files)),
     )
 
 
 def not_whole(journal: Journal) -> tuple[NotWhole, ...]:
-    """The threads that a journal knows and does not call complete."""
+    """The threads that a journal knows and does not call complete, by id."""
     return tuple(
         NotWhole(thread_id=entry.thread_id, outcome=entry.outcome, messages=entry.messages, cursor=entry.cursor)
-        for entry in journal.not_complete
+        for entry in sorted(journal.not_complete, key=lambda entry: entry.thread_id)
     )
+
+
+def files(journal: Journal) -> tuple[FileEntry, ...]:
+    """What became of the files, by id."""
+    return tuple(sorted(journal.files.values(), key=lambda entry: entry.file_id))
 
 
 def claims(journal: Journal, *, listed: int) -> Claims:

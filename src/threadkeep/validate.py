@@ -13,7 +13,7 @@ from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
 from threadkeep.findings import Finding, Severity, error
 from threadkeep.journal import Entry, Journal, Outcome
-from threadkeep.manifest import Manifest, claims, not_whole
+from threadkeep.manifest import Manifest, claims, files, not_whole
 from threadkeep.reading import Reading, ThreadLines
 
 __all__ = ["Vouchers", "validate"]
@@ -130,7 +130,7 @@ def _against_manifest(journal: Journal, vouchers: Vouchers) -> Iterator[Finding]
         field: (getattr(manifest.claims, field), getattr(counted, field)) for field in _CLAIMED
     }
     said["not_whole"] = (manifest.not_whole, not_whole(journal))
-    said["files"] = (manifest.files, tuple(journal.files.values()))
+    said["files"] = (manifest.files, files(journal))
     said["unfinished"] = (len(manifest.unfinished), counted.totals.unfinished)
     if journal.header is not None:
         said |= {field: (getattr(manifest, field), getattr(journal.header, field)) for field in _HEADED}
