@@ -45,7 +45,7 @@ async def aexport(
     rpm: int | None = None,
     max_retries: int = USUAL.pace.max_retries,
     fresh: bool = False,
-    events: Callable[[Event], None] | None = None,
+    events: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Export threads to NDJSON, or go on with the export that stands there.
 
@@ -120,7 +120,7 @@ def export(
     rpm: int | None = None,
     max_retries: int = USUAL.pace.max_retries,
     fresh: bool = False,
-    events: Callable[[Event], None] | None = None,
+    events: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Do what `aexport` does, in an event loop of its own, from code that has none.
 
@@ -159,7 +159,7 @@ def export(
 class _Listener:
     """The caller's own function. When it raises, the export is cancelled, so that it ends in order."""
 
-    def __init__(self, events: Callable[[Event], None] | None) -> None:
+    def __init__(self, events: Callable[[Event], object] | None) -> None:
         self._events = events
         self._task = asyncio.current_task()
         self.raised: BaseException | None = None
@@ -182,7 +182,7 @@ class _Listener:
             raise self.raised
 
 
-async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], None] | None) -> ExportResult:
+async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], object] | None) -> ExportResult:
     """The export; `carry_out` catches a cancellation, which must go on to the caller."""
     listener = _Listener(events)
     try:

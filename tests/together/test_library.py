@@ -129,7 +129,9 @@ def test_what_it_lets_itself_in_with_is_told_nowhere(fake: Watched, base_url: st
     """Also when the key stands in its headers only, and the server echoes it."""
     body = {"error": {"message": "No: Bearer s3cr3t-of-mine"}}
     fake.faults = [{"match": {}, "do": {"status": 401, "body": body}}]
-    client = AsyncOpenAI(base_url=base_url, api_key="sk-own", default_headers={"Authorization": "Bearer s3cr3t-of-mine"})
+    client = AsyncOpenAI(
+        base_url=base_url, api_key="sk-own", default_headers={"Authorization": "Bearer s3cr3t-of-mine"}
+    )
     result = export(ids, ASSISTANT, out, client=client)
     assert isinstance(result.ended_by, AccessRefused)
     assert "s3cr3t" not in str(result.ended_by) + "".join(path.read_text() for path in out.parent.glob("out*"))
