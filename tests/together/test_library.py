@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 
 import threadkeep
 from fake_assistants import FakeAssistants, Reply, Request, demo_world
@@ -288,3 +288,11 @@ def test_the_package_imports_neither_the_sdk_nor_the_export() -> None:
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no attribute 'exports'"):
         threadkeep.exports  # noqa: B018
+
+
+def test_azures_own_client_is_asked_through(ids: list[str], out: Path, fake: Watched, base_url: str) -> None:
+    """With its header and its version."""
+    client = AsyncAzureOpenAI(base_url=base_url, api_key="azure-key", api_version="2024-05-01-preview")
+    export(ids[:1], ASSISTANT, out, client=client, max_retries=0)
+    assert {asked["api-key"] for asked in fake.headers} == {"azure-key"}
+    assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"2024-05-01-preview"}
