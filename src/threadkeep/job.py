@@ -18,7 +18,16 @@ from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
 from threadkeep.walker import Api
 
-__all__ = ["Job", "Result", "carry_out"]
+__all__ = ["CONCURRENCY", "RETRIES", "USUAL", "Job", "Result", "carry_out"]
+
+USUAL = Options(assistant_id="")
+"""What counts where nothing else is said, at the command line and from Python."""
+
+CONCURRENCY = (1, 256)
+"""The fewest threads at a time, and the most."""
+
+RETRIES = (0, 100)
+"""The same for retries of a request."""
 
 
 @attrs.frozen(kw_only=True)

@@ -32,10 +32,10 @@ from threadkeep.errors import (
 from threadkeep.hints import retry_after
 from threadkeep.jsontext import loads
 from threadkeep.keys import Key, trouble_with
-from threadkeep.sources import Auth, Credential, Place, Source, credentials, place_of, without_secrets
+from threadkeep.sources import OTHER, Auth, Credential, Place, Source, credentials, place_of, without_secrets
 from threadkeep.tokens import FixedToken, FreshToken, Token, TokenCommand
 
-__all__ = ["TRANSLATIONS", "Api", "Asked", "connect_all", "translate"]
+__all__ = ["TRANSLATIONS", "Api", "Asked", "borrow", "connect_all", "translate"]
 
 _T = TypeVar("_T")
 
@@ -152,7 +152,7 @@ class Api:
             with self._pools.roomy() as client:
                 answer = await ask(client, token)
         except openai.OpenAIError as error:
-            problem = translate(error, asked)
+            problem = translate(error, attrs.evolve(asked, hidden=(*hidden, *_carried(error))))
             problem.status = getattr(error, "status_code", None)
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
@@ -179,6 +179,17 @@ class Api:
     async def __aexit__(self, *_error: object) -> None:
         """Let go of the connections."""
         await self._pools.close()
+
+
+_LETTING_IN = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
+
+
+def _carried(error: openai.OpenAIError) -> tuple[str, ...]:
+    """What let the request in: a client that somebody lent may have its own way to a token, and its own headers."""
+    request = getattr(error, "request", None)
+    values = [request.headers.get(name, "") for name in _LETTING_IN] if request is not None else []
+    bare = (value.removeprefix("Bearer ") for value in values)
+    return tuple(value for value in bare if len(value) >= 4)
 
 
 # httpx looks through all requests of a pool for each of them: with 64 at a time that costs more than the requests do.
@@ -239,6 +250,14 @@ def connect_all(source: Source) -> tuple[Api, ...]:
         fresh = FreshToken(TokenCommand(source.token_command))
         return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=True),)
     return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
+
+
+def borrow(client: openai.AsyncOpenAI) -> Api:
+    """Ask through somebody's own client: its key, headers, connections and timeouts. Who lent it closes it."""
+    if not isinstance(client, openai.AsyncOpenAI):
+        raise TypeError(f"client must be an AsyncOpenAI, and is {type(client).__name__}")
+    query = {name: value for name, value in client.default_query.items() if isinstance(value, str)}
+    return Api(client, place=Place(kind=OTHER, base_url=str(client.base_url), query=query))
 
 
 def _connected(place: Place, credential: Credential) -> Api:

@@ -10,7 +10,7 @@ from threadkeep.cli.job import report_ending, run_job
 from threadkeep.cli.options import source_options
 from threadkeep.cli.words import complain, print_json, print_summary
 from threadkeep.exporter import Options
-from threadkeep.job import Job, Result
+from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.paths import BESIDE, Paths
 from threadkeep.sources import Source
 from threadkeep.walker import Pace
@@ -32,9 +32,21 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | No
 @click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @source_options
-@click.option("--concurrency", type=click.IntRange(1, 256), default=64, show_default=True, help="Threads at a time.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(*CONCURRENCY),
+    default=USUAL.concurrency,
+    show_default=True,
+    help="Threads at a time.",
+)
 @click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
-@click.option("--max-retries", type=click.IntRange(0, 100), default=6, show_default=True, help="Retries a request.")
+@click.option(
+    "--max-retries",
+    type=click.IntRange(*RETRIES),
+    default=USUAL.pace.max_retries,
+    show_default=True,
+    help="Retries a request.",
+)
 @click.option("--include", callback=_kinds, help="What else to save, separated by commas: threads, runs.")
 @click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps with runs.")
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")

@@ -6,7 +6,6 @@ import gc
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -14,6 +13,7 @@ import attrs
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.screen import Screen
 from threadkeep.cli.words import complain
+from threadkeep.clock import now
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.sources import Source
 
@@ -46,11 +46,7 @@ async def _export(job: Job, apis: Sequence[Any], screen: Screen) -> Result:
         async with contextlib.AsyncExitStack() as opened:
             for api in apis:
                 await opened.enter_async_context(api)
-            return await carry_out(job, apis, apis[0].address, now=_now, on_event=screen.take)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+            return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
 
 
 def exit_code(result: Result) -> Exit:

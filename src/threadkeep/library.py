@@ -1,0 +1,277 @@
+"""The export from Python: what ``threadkeep export`` does, with a caller's own client, and a result in its types.
+
+``aexport`` is the export; ``export`` is its door for code without an event loop.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from threadkeep.clock import now
+from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
+from threadkeep.events import Event
+from threadkeep.exporter import Options
+from threadkeep.ids import is_thread_id, read_ids
+from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
+from threadkeep.job import Result as ExportResult
+from threadkeep.keys import Key
+from threadkeep.paths import BESIDE, Paths
+from threadkeep.sources import Source
+from threadkeep.walker import Pace
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
+
+__all__ = ["ExportResult", "aexport", "export"]
+
+
+async def aexport(
+    thread_ids: Iterable[str] | str | os.PathLike[str],
+    assistant_id: str,
+    out: str | os.PathLike[str],
+    *,
+    client: "AsyncOpenAI | None" = None,
+    source: Source | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    flat: bool = False,
+    include: Iterable[str] = (),
+    files: bool = False,
+    concurrency: int = USUAL.concurrency,
+    rpm: int | None = None,
+    max_retries: int = USUAL.pace.max_retries,
+    fresh: bool = False,
+    events: Callable[[Event], object] | None = None,
+) -> ExportResult:
+    """Export threads to NDJSON, or go on with the export that stands there.
+
+    Args:
+        thread_ids: ids; or the path, as a str too, of a file of ids as the command takes it. An id that is given twice
+            is exported once.
+        assistant_id: the assistant that the export is for.
+        out: where it goes. Its journal and its manifest stand beside it.
+        client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
+            are left out: the export has its own.
+        source: in place of ``base_url`` and ``api_key``, where there are several keys, a token command, or Azure.
+        base_url: where ``/threads`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
+        api_key: None for one of the environment.
+        flat: write the six flat keys only.
+        include: what to save beside the messages: ``threads``, ``runs``.
+        files: download the files that messages refer to, and steps where runs are saved.
+        concurrency: threads at a time, 1 to 256.
+        rpm: requests a minute at most; None for a pace that is found.
+        max_retries: of a request, 0 to 100.
+        fresh: begin anew; an export that stands there is kept under another name.
+        events: called in this event loop with each journal entry when that is on the disk, and with notices.
+
+    Returns:
+        What came of it. What ended it before its time, the sunset or a refused key, is in ``ended_by``: all that was
+        asked for until then is in the files.
+
+    Raises:
+        TypeError, ValueError: arguments that contradict each other or are out of bounds.
+        UnreadableIds: the file of ids cannot be read.
+        AccessRefused, MalformedAddress: there is no key, or no address, before anything is written.
+        OutputUnusable: the files cannot be begun, or not be brought to their end.
+        CancelledError: this task was cancelled. The manifest is written, and the same call goes on from there.
+        BaseException: what ``events`` raised. The export has ended in order then, as when it is cancelled.
+    """
+    _refuse_contradictions(client, source, base_url, api_key)
+    if inspect.iscoroutinefunction(events):
+        raise TypeError("events must be a plain function: what it gives back is not awaited")
+    job = Job(
+        ids=_distinct(thread_ids),
+        paths=_paths(out, thread_ids),
+        options=Options(
+            assistant_id=_named(assistant_id),
+            flat=flat,
+            include=_kinds(include),
+            files=files,
+            concurrency=_within("concurrency", concurrency, CONCURRENCY),
+            pace=Pace(
+                rpm=None if rpm is None else _within("rpm", rpm, (1, None)),
+                max_retries=_within("max_retries", max_retries, RETRIES),
+            ),
+        ),
+        fresh=fresh,
+    )
+    keys = () if api_key is None else (Key(api_key),)
+    async with _asked(client, source or Source(base_url=base_url, keys=keys)) as apis:
+        return await _to_its_end(job, apis, events)
+
+
+def export(
+    thread_ids: Iterable[str] | str | os.PathLike[str],
+    assistant_id: str,
+    out: str | os.PathLike[str],
+    *,
+    client: "AsyncOpenAI | None" = None,
+    source: Source | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    flat: bool = False,
+    include: Iterable[str] = (),
+    files: bool = False,
+    concurrency: int = USUAL.concurrency,
+    rpm: int | None = None,
+    max_retries: int = USUAL.pace.max_retries,
+    fresh: bool = False,
+    events: Callable[[Event], object] | None = None,
+) -> ExportResult:
+    """Do what `aexport` does, in an event loop of its own, from code that has none.
+
+    A ``client`` is closed here: its connections live in that loop, and end with it.
+
+    Raises:
+        RuntimeError: an event loop is running already; there, ``await aexport(...)``.
+        KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `aexport`.
+    """
+    if _loop_runs():
+        raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
+
+    async def closing() -> ExportResult:
+        async with client or contextlib.nullcontext():
+            return await aexport(
+                thread_ids,
+                assistant_id,
+                out,
+                client=client,
+                source=source,
+                base_url=base_url,
+                api_key=api_key,
+                flat=flat,
+                include=include,
+                files=files,
+                concurrency=concurrency,
+                rpm=rpm,
+                max_retries=max_retries,
+                fresh=fresh,
+                events=events,
+            )
+
+    return asyncio.run(closing())
+
+
+class _Listener:
+    """The caller's own function. When it raises, the export is cancelled, so that it ends in order."""
+
+    def __init__(self, events: Callable[[Event], object] | None) -> None:
+        self._events = events
+        self._task = asyncio.current_task()
+        self.raised: BaseException | None = None
+
+    def __call__(self, event: Event) -> None:
+        if self._events is None or self.raised is not None:
+            return
+        try:
+            self._events(event)
+        except BaseException as error:  # noqa: BLE001 - raised to the caller when the files are in order
+            self.raised = error
+            assert self._task is not None
+            self._task.cancel()
+
+    def settle(self) -> None:
+        """Take the cancellation back, and raise what was raised."""
+        if self.raised is not None:
+            assert self._task is not None
+            self._task.uncancel()
+            raise self.raised
+
+
+async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], object] | None) -> ExportResult:
+    """The export; `carry_out` catches a cancellation, which must go on to the caller."""
+    listener = _Listener(events)
+    try:
+        result = await carry_out(job, apis, apis[0].address, now=now, on_event=listener)
+    finally:
+        listener.settle()
+    if isinstance(result.ended_by, Interrupted):
+        raise asyncio.CancelledError
+    return result
+
+
+@contextlib.asynccontextmanager
+async def _asked(client: "AsyncOpenAI | None", source: Source) -> AsyncIterator[Sequence[Any]]:
+    # Only here, since importing the SDK takes most of a second.
+    from threadkeep.sdk import borrow, connect_all
+
+    if client is not None:
+        yield [borrow(client)]
+        return
+    async with contextlib.AsyncExitStack() as opened:
+        # Aside, since a token command may take a minute.
+        apis = await asyncio.to_thread(connect_all, source)
+        yield [await opened.enter_async_context(api) for api in apis]
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _refuse_contradictions(client: object, source: object, base_url: object, api_key: object) -> None:
+    given = {"client": client, "source": source, "base_url or api_key": base_url if base_url is not None else api_key}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        raise TypeError(f"give {' or '.join(names)}, not both: each says where to ask, and with what")
+
+
+def _distinct(thread_ids: Iterable[str] | str | os.PathLike[str]) -> tuple[str, ...]:
+    if isinstance(thread_ids, str | os.PathLike):
+        return _of_file(os.fspath(thread_ids))
+    listed = list(thread_ids)
+    strange = next((entry for entry in listed if not isinstance(entry, str)), "")
+    if strange != "":
+        raise TypeError(f"a thread id is a str, and {strange!r} is none")
+    return tuple(dict.fromkeys(filter(None, (entry.strip() for entry in listed))))
+
+
+def _of_file(name: str) -> tuple[str, ...]:
+    try:
+        return read_ids(Path(name).read_bytes()).listed
+    except OSError as error:
+        hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
+        raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
+    except UnreadableIds as error:
+        raise UnreadableIds(f"{name}: {error}") from None
+
+
+def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:
+    path = Path(out)
+    if not path.name or path.name == "..":
+        raise OutputUnusable(f"{os.fspath(out)!r} does not name a file")
+    paths = Paths(path)
+    if isinstance(thread_ids, str | os.PathLike):
+        ids = Path(thread_ids).resolve()
+        if ids in {one.resolve() for one in paths.all}:
+            raise OutputUnusable(f"{path} would take the place of the file of ids, {ids}")
+    return paths
+
+
+def _named(assistant_id: str) -> str:
+    if not assistant_id.strip():
+        raise ValueError("assistant_id is empty: give the id of the assistant that the export is for")
+    return assistant_id
+
+
+def _kinds(include: Iterable[str]) -> tuple[str, ...]:
+    asked = (include,) if isinstance(include, str) else tuple(include)
+    for kind in asked:
+        if kind not in BESIDE:
+            raise ValueError(f"include: {kind!r} is none of {', '.join(BESIDE)}")
+    return tuple(kind for kind in BESIDE if kind in asked)
+
+
+def _within(name: str, number: int, bounds: tuple[int, int | None]) -> int:
+    fewest, most = bounds
+    if number < fewest or (most is not None and number > most):
+        allowed = f"at least {fewest}" if most is None else f"{fewest} to {most}"
+        raise ValueError(f"{name} is {number}: it must be {allowed}")
+    return number

@@ -1,0 +1,298 @@
+"""The export from Python: over real HTTP, with and without an event loop, and with a caller's own client."""
+
+import asyncio
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
+
+import threadkeep
+from fake_assistants import FakeAssistants, Reply, Request, demo_world
+from threadkeep import ExportResult, aexport, decode, export
+from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
+from threadkeep.events import Event
+from threadkeep.journal import Entry, Outcome
+from threadkeep.keys import Key
+from threadkeep.sources import Source
+
+ASSISTANT = "asst_abc123"
+
+
+class Watched(FakeAssistants):
+    """Keeps the headers of what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: list[dict[str, str]] = []
+
+    def handle(self, request: Request) -> Reply:
+        self.headers.append({name.lower(): value for name, value in dict(request.headers).items()})
+        return super().handle(request)
+
+
+@pytest.fixture
+def fake() -> Watched:
+    """Ten threads of one page, and one of three."""
+    fake = Watched()
+    fake.load(demo_world(10, 5))
+    fake.load(demo_world(1, 230))
+    return fake
+
+
+@pytest.fixture
+def ids(fake: Watched) -> list[str]:
+    """All its threads."""
+    return [thread["id"] for thread in fake.snapshot()["threads"]]
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the export goes."""
+    return tmp_path / "out.ndjson"
+
+
+def messages(path: Path) -> list[str]:
+    """The ids of an export's messages."""
+    return sorted(decode(line).message_id for line in path.read_bytes().split(b"\n")[:-1])
+
+
+def served(fake: FakeAssistants) -> list[str]:
+    """The ids of the world's messages."""
+    return sorted(message["id"] for message in fake.snapshot()["messages"])
+
+
+def own(base_url: str) -> AsyncOpenAI:
+    """A caller's own client."""
+    return AsyncOpenAI(base_url=base_url, api_key="sk-own", default_headers={"x-team": "archive"}, max_retries=9)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_an_export_from_python_is_whole_and_says_so(fake: Watched, ids: list[str], out: Path) -> None:
+    """Without an event loop; ids that are given twice, or with the blanks of their file, count once."""
+    told: list[Event] = []
+    result: ExportResult = export([*ids, ids[0] + "\n", ""], ASSISTANT, str(out), events=told.append)
+    assert (result.is_whole, result.ended_by, result.problems, result.resumed) == (True, None, (), 0)
+    assert messages(out) == served(fake)
+    assert {entry.thread_id for entry in told if isinstance(entry, Entry)} == set(ids)
+    assert export(ids, ASSISTANT, out).resumed == len(ids)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> None:
+    """As the command reads it; a str is a path too, and one that is a thread's id is told how to be given."""
+    listed = tmp_path / "ids.txt"
+    listed.write_text("# mine\n" + "\r\n".join([*ids, *ids]))
+    assert export(listed, ASSISTANT, out).manifest.claims.totals.threads == len(ids)
+    assert export(str(listed), ASSISTANT, out).resumed == len(ids)
+    with pytest.raises(UnreadableIds, match=r"one thread is \['thread_abc'\]"):
+        export("thread_abc", ASSISTANT, out)
+    listed.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UnreadableIds, match=r"ids\.txt: "):
+        export(listed, ASSISTANT, out)
+
+
+def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
+    """With its headers and its key; it is left open, and the export goes on in the loop that runs."""
+
+    async def app() -> bool:
+        async with own(base_url) as client:
+            result = await aexport(ids, ASSISTANT, out, client=client)
+            return result.is_whole and not client.is_closed()
+
+    assert asyncio.run(app())
+    assert {(asked["x-team"], asked["authorization"]) for asked in fake.headers} == {("archive", "Bearer sk-own")}
+    assert messages(out) == served(fake)
+
+
+def test_its_retries_are_left_out(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
+    """The export's own count, and no others."""
+    fake.faults = [{"match": {}, "do": {"status": 500}}]
+    result = export(ids[:1], ASSISTANT, out, client=own(base_url), max_retries=0)
+    assert [entry.outcome for entry in result.problems] == [Outcome.FAILED]
+    assert len(fake.requests) == 2  # once, and once more at the end
+
+
+def test_without_a_loop_its_connections_end_with_the_call(base_url: str, ids: list[str], out: Path) -> None:
+    """They live in the loop that ends."""
+    client = own(base_url)
+    assert export(ids, ASSISTANT, out, client=client).is_whole
+    assert client.is_closed()
+
+
+def test_what_it_lets_itself_in_with_is_told_nowhere(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
+    """Also when the key stands in its headers only, and the server echoes it."""
+    body = {"error": {"message": "No: Bearer s3cr3t-of-mine"}}
+    fake.faults = [{"match": {}, "do": {"status": 401, "body": body}}]
+    client = AsyncOpenAI(
+        base_url=base_url, api_key="sk-own", default_headers={"Authorization": "Bearer s3cr3t-of-mine"}
+    )
+    result = export(ids, ASSISTANT, out, client=client)
+    assert isinstance(result.ended_by, AccessRefused)
+    assert "s3cr3t" not in str(result.ended_by) + "".join(path.read_text() for path in out.parent.glob("out*"))
+
+
+def test_a_source_has_several_keys(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
+    """Each is asked with."""
+    source = Source(base_url=base_url, keys=(Key("sk-one"), Key("sk-two")))
+    assert export(ids, ASSISTANT, out, source=source).is_whole
+    assert {asked["authorization"] for asked in fake.headers} == {"Bearer sk-one", "Bearer sk-two"}
+
+
+def test_the_sunset_is_a_result(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
+    """What came before it is in the files, and the same call goes on when the API is back."""
+    fake.sunset.after_requests(5)
+    result = export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", concurrency=1, include=["threads"])
+    assert isinstance(result.ended_by, ApiGone)
+    assert not result.is_whole
+    fake.sunset.lift()
+    assert export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", include="threads").is_whole
+
+
+class Stop(BaseException):
+    """Not an Exception."""
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize("error", [ValueError("mine"), Stop(), SystemExit(3)], ids=repr)
+def test_what_the_callback_raises_ends_the_export_in_order(
+    error: BaseException, fake: Watched, ids: list[str], out: Path
+) -> None:
+    """It is raised when the files stand, it is not told any more, and the same call goes on from there."""
+    told = []
+
+    def listen(event: Event) -> None:
+        told.append(event)
+        raise error
+
+    with pytest.raises(type(error)):
+        export(ids, ASSISTANT, out, events=listen, concurrency=2)
+    assert len(told) == 1
+    manifest = json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
+    assert manifest["ended_by"] == "interrupted"
+    result = export(ids, ASSISTANT, out)
+    assert (result.is_whole, result.resumed >= 1) == (True, True)
+    assert messages(out) == served(fake)
+
+
+def _divide(_event: Event) -> None:
+    """A bug of the caller's."""
+    divmod(1, 0)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_callback_that_raises_leaves_the_task_uncancelled(ids: list[str], out: Path) -> None:
+    """An app that catches the exception goes on."""
+
+    async def app() -> int:
+        with pytest.raises(ZeroDivisionError):
+            await aexport(ids, ASSISTANT, out, events=_divide)
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    assert asyncio.run(app()) == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_cancelled_export_writes_its_manifest_and_is_cancelled(fake: Watched, ids: list[str], out: Path) -> None:
+    """And goes on afterwards."""
+
+    async def app() -> bool:
+        task = asyncio.ensure_future(aexport(ids, ASSISTANT, out, events=lambda _event: cancel(), concurrency=1))
+        cancel = task.cancel
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(app())
+    assert out.with_name("out.ndjson.manifest.json").exists()
+    assert export(ids, ASSISTANT, out).is_whole
+    assert messages(out) == served(fake)
+
+
+def test_in_a_running_loop_the_other_door_is_named(out: Path) -> None:
+    """Rather than a word about loops alone."""
+
+    async def app() -> None:
+        export([], ASSISTANT, out)
+
+    with pytest.raises(RuntimeError, match=r"await threadkeep\.aexport"):
+        asyncio.run(app())
+
+
+async def _listen(_event: Event) -> None:
+    """Cannot be awaited by the export."""
+
+
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"base_url": "http://x", "source": Source()}, TypeError, "source or base_url or api_key, not both"),
+    ({"client": object(), "api_key": "k"}, TypeError, "client or base_url or api_key, not both"),
+    ({"client": object(), "source": Source()}, TypeError, "client or source, not both"),
+    ({"events": _listen}, TypeError, "plain function"),
+    ({"thread_ids": ["thread_a", None]}, TypeError, "None is none"),
+    ({"concurrency": 0}, ValueError, "concurrency is 0: it must be 1 to 256"),
+    ({"rpm": 0}, ValueError, "rpm is 0: it must be at least 1"),
+    ({"max_retries": 101}, ValueError, "0 to 100"),
+    ({"include": ["files"]}, ValueError, "'files' is none of threads, runs"),
+    ({"assistant_id": " "}, ValueError, "assistant_id is empty"),
+    ({"out": ""}, OutputUnusable, "does not name a file"),
+    ({"base_url": "ftp://x"}, MalformedAddress, "no address"),
+    ({"base_url": "http://x", "api_key": "two words\n"}, AccessRefused, "the key"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "words"), REFUSED, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_meant_is_raised(
+    arguments: dict[str, Any], error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    """Before anything is written."""
+    usual = {"thread_ids": ["thread_a"], "assistant_id": ASSISTANT, "out": tmp_path / "out"}
+    with pytest.raises(error, match=words):
+        asyncio.run(aexport(**{**usual, **arguments}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sync_client_is_refused(out: Path) -> None:
+    """With the name of the class that is wanted."""
+    with OpenAI(api_key="k") as client:
+        lent: Any = client
+        with pytest.raises(TypeError, match="must be an AsyncOpenAI, and is OpenAI"):
+            asyncio.run(aexport([], ASSISTANT, out, client=lent))
+
+
+def test_the_file_of_ids_is_not_written_over(tmp_path: Path) -> None:
+    """Whatever the export is asked to do."""
+    ids = tmp_path / "ids"
+    ids.write_text("thread_a")
+    with pytest.raises(OutputUnusable, match="take the place of the file of ids"):
+        export(ids, ASSISTANT, ids, fresh=True)
+    assert ids.read_text() == "thread_a"
+
+
+def test_both_doors_take_the_same() -> None:
+    """And have the command's defaults."""
+    parameters: Callable[..., Any] = lambda door: inspect.signature(door).parameters  # noqa: E731
+    assert parameters(export) == parameters(aexport)
+
+
+def test_the_package_imports_neither_the_sdk_nor_the_export() -> None:
+    """Until they are asked for; a name that it does not have is told as everywhere."""
+    code = "import sys, threadkeep; print(sorted({'openai', 'threadkeep.library', 'tenacity'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    with pytest.raises(AttributeError, match="no attribute 'exports'"):
+        threadkeep.exports  # noqa: B018
+
+
+def test_azures_own_client_is_asked_through(ids: list[str], out: Path, fake: Watched, base_url: str) -> None:
+    """With its header and its version."""
+    client = AsyncAzureOpenAI(base_url=base_url, api_key="azure-key", api_version="2024-05-01-preview")
+    export(ids[:1], ASSISTANT, out, client=client, max_retries=0)
+    assert {asked["api-key"] for asked in fake.headers} == {"azure-key"}
+    assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"2024-05-01-preview"}
