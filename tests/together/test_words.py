@@ -46,7 +46,7 @@ def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp
     ids.write_text("\n".join(f"bad{number}" for number in range(25)))
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
     assert "… and 5 more, each with its reason in the journal" in done.out
-    assert len(done.err.splitlines()) == 25 + 2
+    assert len(done.err.splitlines()) == 25 + 3
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
@@ -71,7 +71,7 @@ def test_an_export_that_was_ended_is_told_by_status(
     done = threadkeep("status", out)
     assert done.code == 1
     assert "the run was ended: the Assistants API at" in done.err
-    assert "threads unfinished" in done.out
+    assert "never begun   2 threads: thread_a, thread_b" in done.out
 
 
 def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.options import source_options
 from threadkeep.cli.summary import print_report
-from threadkeep.cli.words import complain, print_json
+from threadkeep.cli.words import complain, print_json, say
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
 from threadkeep.paths import BESIDE, Paths
@@ -137,9 +137,7 @@ def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:
     elif not quiet:
         print_report(report_of(result))
     if result.is_whole and not as_json and not quiet:
-        click.echo("Next:")
-        for line in next_step(result, typed).lines:
-            click.echo(f"  {line}")
+        say(f"Next: {next_step(result, typed).command}")
     return report_ending(result, typed)
 
 

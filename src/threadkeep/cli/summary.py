@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
-import click
 
-from threadkeep.cli.words import counted, problem_line, shown
+from threadkeep.cli.words import counted, problem_line, say, shown
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.manifest import Beside, Claims
 from threadkeep.paths import Paths
@@ -77,9 +76,9 @@ class Report:
 
 def print_report(report: Report) -> None:
     """Print it on standard output, one thought a line."""
-    click.echo(shown(str(report.paths.out)))
+    say(shown(str(report.paths.out)))
     for name, words in _rows(report):
-        click.echo(f"  {name:<14}{words}".rstrip())
+        say(f"  {name:<14}{words}")
     _print_reasons(report)
 
 
@@ -156,8 +155,8 @@ def _print_reasons(report: Report) -> None:
 
 def _print_list(title: str, lines: Sequence[str]) -> None:
     if lines:
-        click.echo(title)
+        say(title)
     for line in lines[:_MOST_ROWS]:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if len(lines) > _MOST_ROWS:
-        click.echo(f"  … and {len(lines) - _MOST_ROWS} more, each with its reason in the journal")
+        say(f"  … and {len(lines) - _MOST_ROWS} more, each with its reason in the journal")

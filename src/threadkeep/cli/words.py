@@ -1,11 +1,12 @@
 """What people read: problems on standard error, and how names, numbers and times are written."""
 
 import click
+from rich.console import Console
 
 from threadkeep.journal import Entry
 from threadkeep.jsontext import dumps_pretty
 
-__all__ = ["complain", "counted", "print_json", "problem_line", "shown", "span"]
+__all__ = ["complain", "counted", "print_json", "problem_line", "say", "shown", "span"]
 
 
 def complain(what: str, *next_steps: str) -> None:
@@ -13,6 +14,11 @@ def complain(what: str, *next_steps: str) -> None:
     click.echo(f"threadkeep: {shown(what, 2000)}", err=True)
     for step in filter(None, next_steps):
         click.echo(f"  {step}", err=True)
+
+
+def say(line: str) -> None:
+    """Print a line on standard output as it is; letters that the console has not are shown as escapes."""
+    Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(text: str, most: int = 200) -> str:
