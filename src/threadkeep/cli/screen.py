@@ -139,6 +139,7 @@ class Screen:
     def _pieces(self, at: float, *, over: bool) -> tuple[str, ...]:
         gauge = self._gauge
         left = None if gauge.stretch is None or over else gauge.stretch.left(at)
+        until = 0.0 if self._sunset is None or over else (self._sunset - self._now()).total_seconds()
         rate = gauge.rate
         pieces = (
             f"{gauge.messages:,} messages",
@@ -147,7 +148,7 @@ class Screen:
             f"{gauge.traffic.refused:,} answered 429",
             f"waiting {gauge.traffic.waits:.0f} s" if gauge.traffic.waits >= 1 and not over else "",
             f"about {span(left)} left" if left is not None else "",
-            f"{span((self._sunset - self._now()).total_seconds())} to the sunset" if self._sunset and not over else "",
+            f"{span(until)} to the sunset" if until > 0 else "",
         )
         return tuple(piece for piece in pieces if piece)
 
