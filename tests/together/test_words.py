@@ -80,7 +80,7 @@ def test_an_export_that_was_ended_is_told_by_status(
     done = threadkeep("status", out)
     assert done.code == 1
     assert "the run was ended: the Assistants API at" in done.err
-    assert "never begun   2 threads: thread_a, thread_b" in done.out
+    assert "never begun   2 threads\n    thread_a\n    thread_b\n" in done.out
 
 
 def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +178,11 @@ def test_what_the_sunset_cut_off_is_told_thread_by_thread(
     rows = {line[2:16].strip(): line[16:] for line in done.out.splitlines()[1:] if line[2:3].strip()}
     assert re.fullmatch(r"\d threads? with \d+ messages, \d+(,\d+)* bytes", rows["whole"])
     assert rows["cut off"].endswith("; the pages that came are in out.ndjson.partial")
-    assert rows["never begun"].startswith("4 threads: thread_")
-    assert "100 messages, stopped behind msg_" in done.out
+    assert rows["never begun"] == "4 threads"
+    assert ": 100 messages, up to msg_" in done.out
+    assert len([line for line in done.err.splitlines() if line.endswith(": cut off behind 100 messages")]) == int(
+        rows["cut off"].split()[0]
+    )
     assert done.err.splitlines()[-1] == f"  threadkeep export {ids} {ASSISTANT} {out} --concurrency 8"
     assert "If the API comes back, the same command goes on from here" in done.err
     summary = json.loads(threadkeep(*arguments, "--json").out)
@@ -187,7 +190,7 @@ def test_what_the_sunset_cut_off_is_told_thread_by_thread(
     assert {row["messages"] for row in summary["cut_off"]} == {100}
     assert len(summary["unfinished"]) == 4
     assert summary["next"]["command"] == f"threadkeep export {ids} {ASSISTANT} {out} --concurrency 8 --json"
-    assert f"  never begun   {rows['never begun']}" in threadkeep("status", out).out
+    assert "  never begun   4 threads\n    thread_" in threadkeep("status", out).out
 
 
 def test_the_command_that_is_told_goes_on(
@@ -273,9 +276,11 @@ def test_long_lists_and_files_are_told_in_the_summary(capsys: pytest.CaptureFixt
         "o",
         "  whole         0 threads with 0 messages, 0 bytes; 2 of them complete before this run",
         "  cut off       7 threads; the pages that came are in o.partial",
-        *(f"                thread_{number}: 1 message, stopped behind msg_1" for number in range(5)),
-        "                … and 2 more",
-        "  never begun   7 threads: thread_7, thread_8, thread_9, thread_10, thread_11, …",
+        *(f"    thread_{number}: 1 message, up to msg_1" for number in range(5)),
+        "    … and 2 more",
+        "  never begun   7 threads",
+        *(f"    thread_{number}" for number in range(7, 12)),
+        "    … and 2 more",
         "  runs          0 lines, 0 bytes in o.runs",
         "  files         1 saved, 1 not allowed, 1 never begun",
         "Files that are not saved:",

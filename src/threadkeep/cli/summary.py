@@ -13,7 +13,7 @@ from threadkeep.paths import Paths
 
 __all__ = ["Report", "print_report"]
 
-# So many threads or files are told one by one, and so many names in a row; the journal and --json have all of them.
+# So many threads or files are told with their reasons, and so many that have none of their own; the journal and --json have all of them.
 _MOST_ROWS, _MOST_NAMES = 20, 5
 
 _WHY = {
@@ -78,7 +78,7 @@ def print_report(report: Report) -> None:
     """Print it on standard output, one thought a line."""
     say(shown(str(report.paths.out)))
     for name, words in _rows(report):
-        say(f"  {name:<14}{words}")
+        say(f"  {name:<14}{words}" if name else f"    {words}")
     _print_reasons(report)
 
 
@@ -86,7 +86,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "whole", _whole(report)
     yield from _cut_off(report)
     if report.claims.totals.unfinished:
-        yield "never begun", _names(report.claims.totals.unfinished, report.never_begun)
+        yield "never begun", counted(report.claims.totals.unfinished, "thread")
+        yield from _some([shown(thread_id, 80) for thread_id in report.never_begun])
     for outcome, why in _WHY.items():
         if report.claims.outcomes[outcome]:
             yield str(outcome), f"{counted(report.claims.outcomes[outcome], 'thread')}: {why}"
@@ -108,17 +109,19 @@ def _cut_off(report: Report) -> Iterator[tuple[str, str]]:
     if rows:
         partial = shown(report.paths.partial.name)
         yield "cut off", f"{counted(len(rows), 'thread')}; the pages that came are in {partial}"
-    for entry in rows[:_MOST_NAMES]:
-        stopped = f"stopped behind {shown(entry.cursor or '', 80)}"
-        yield "", f"{shown(entry.thread_id, 80)}: {counted(entry.messages, 'message')}, {stopped}"
-    if len(rows) > _MOST_NAMES:
-        yield "", f"… and {len(rows) - _MOST_NAMES:,} more"
+    yield from _some(
+        [
+            f"{shown(row.thread_id, 80)}: {counted(row.messages, 'message')}, up to {shown(row.cursor or '', 80)}"
+            for row in rows
+        ]
+    )
 
 
-def _names(number: int, names: Sequence[str]) -> str:
-    first = [shown(name, 80) for name in names[:_MOST_NAMES]]
-    more = ["…"] if first and number > len(first) else []
-    return counted(number, "thread") + (": " + ", ".join([*first, *more]) if first else "")
+def _some(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The first of them, below their row."""
+    yield from (("", line) for line in lines[:_MOST_NAMES])
+    if len(lines) > _MOST_NAMES:
+        yield "", f"… and {len(lines) - _MOST_NAMES:,} more"
 
 
 def _beside(report: Report, kind: str, row: Beside) -> str:

@@ -3,7 +3,7 @@
 import click
 from rich.console import Console
 
-from threadkeep.journal import Entry
+from threadkeep.journal import Entry, Outcome
 from threadkeep.jsontext import dumps_pretty
 
 __all__ = ["complain", "counted", "print_json", "problem_line", "say", "shown", "span"]
@@ -28,7 +28,9 @@ def shown(text: str, most: int = 200) -> str:
 
 
 def problem_line(entry: Entry) -> str:
-    """One line about a thread that was not exported."""
+    """One line about a thread that was not exported. What cuts many off at once is told once, when the run ends."""
+    if entry.outcome is Outcome.PARTIAL:
+        return f"{shown(entry.thread_id, 80)}: cut off behind {counted(entry.messages, 'message')}"
     return f"{shown(entry.thread_id, 80)}: {entry.outcome}: {shown(entry.reason or '', 300)}"
 
 
