@@ -13,7 +13,8 @@ from threadkeep.paths import Paths
 
 __all__ = ["Report", "print_report"]
 
-# So many threads or files are told with their reasons, and so many that have none of their own; the journal and --json have all of them.
+# So many threads or files are told with their reasons, and so many that have none of their own; the journal and --json
+# have all of them.
 _MOST_ROWS, _MOST_NAMES = 20, 5
 
 _WHY = {
