@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from threadkeep.cli import job
 from threadkeep.cli.gauge import Stretch
 from threadkeep.cli.screen import Screen, wrapped
 from threadkeep.cli.words import span
+from threadkeep.errors import Interrupted
 from threadkeep.events import FilesBegun, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.pace import Traffic
@@ -308,3 +310,38 @@ def test_a_moment_is_utc_unless_it_says_otherwise(
     done = threadkeep("export", three_threads(fake, tmp_path), ASSISTANT, tmp_path / "o", "--sunset", moment)
     assert done.code == 0
     assert "the sunset, 2020-01-01 " in done.err
+
+
+@pytest.mark.parametrize(
+    ("address", "typed", "expected"),
+    [
+        ("https://r.services.ai.azure.com/api/projects/p", [], datetime(2027, 3, 31, tzinfo=UTC)),
+        (
+            "https://r.services.ai.azure.com/api/projects/p",
+            ["--sunset", "2027-01-01"],
+            datetime(2027, 1, 1, tzinfo=UTC),
+        ),
+        ("http://127.0.0.1:1/v1", [], None),
+    ],
+)
+def test_a_sunset_that_is_known_of_an_address_is_shown(
+    address: str,
+    typed: list[str],
+    expected: datetime | None,
+    threadkeep: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Foundry's date is documented; what is typed goes before it."""
+    asked: list[datetime | None] = []
+
+    def no_run(*_arguments: object, sunset: datetime | None, **_options: object) -> None:
+        asked.append(sunset)
+        raise Interrupted("interrupted")
+
+    monkeypatch.setattr(sys.modules["threadkeep.cli.export"], "run_job", no_run)
+    (tmp_path / "ids.txt").write_text("thread_a")
+    assert (
+        threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", address, *typed).code == 130
+    )
+    assert asked == [expected]
