@@ -27,6 +27,7 @@ from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.pace import Traffic
 
 ASSISTANT = "asst_abc123"
+FOUNDRY = "https://r.services.ai.azure.com/api/projects/p"
 NOON = datetime(2027, 3, 30, 12, tzinfo=UTC)
 
 
@@ -315,9 +316,9 @@ def test_a_moment_is_utc_unless_it_says_otherwise(
 @pytest.mark.parametrize(
     ("address", "typed", "expected"),
     [
-        ("https://r.services.ai.azure.com/api/projects/p", [], datetime(2027, 3, 31, tzinfo=UTC)),
+        (FOUNDRY, [], datetime(2027, 3, 31, tzinfo=UTC)),
         (
-            "https://r.services.ai.azure.com/api/projects/p",
+            FOUNDRY,
             ["--sunset", "2027-01-01"],
             datetime(2027, 1, 1, tzinfo=UTC),
         ),
