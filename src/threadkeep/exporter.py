@@ -25,10 +25,11 @@ from threadkeep.errors import (
     ServerUnreachable,
     ThreadMissing,
 )
-from threadkeep.events import Event, Notice
+from threadkeep.events import Event, FilesBegun, Notice, ThreadsBegun
 from threadkeep.ids import is_thread_id
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.pace import Traffic
 from threadkeep.walked import Walked
 from threadkeep.walker import Api, Pace, Walker
 from threadkeep.writer import Writer
@@ -87,9 +88,12 @@ async def export_threads(
         OutputUnusable: the disk refuses.
     """
     complete = {entry.thread_id for entry in out.journal.complete}
+    wanted = list(thread_ids)
+    waiting = [thread_id for thread_id in wanted if thread_id not in complete]
     writer = Writer(out, on_event)
     run = _Run(apis, out, options, writer, on_event)
-    await run.go([thread_id for thread_id in thread_ids if thread_id not in complete])
+    on_event(ThreadsBegun(total=len(wanted), before=len(wanted) - len(waiting), traffic=run.traffic))
+    await run.go(waiting)
     if run.ended_by is not None:
         raise run.ended_by
 
@@ -109,11 +113,21 @@ class _Run:
         self._writer = writer
         self._on_event = on_event
         self._walkers = [Walker(api, options.pace) for api in apis]
+        self._earlier: list[Walker] = []
         self._waiting: deque[str] = deque()
         self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
         self._downloads = out.downloads()
         self._silent = 0
         self.ended_by: RunEnded | None = None
+
+    def traffic(self) -> Traffic:
+        """The requests of all keys together. Everybody waits when every key that may still be used does."""
+        seen = [walker.traffic for walker in (*self._earlier, *self._walkers)]
+        return Traffic(
+            sent=sum(traffic.sent for traffic in seen),
+            refused=sum(traffic.refused for traffic in seen),
+            waits=min((walker.traffic.waits for walker in self._walkers if walker.ended_by is None), default=0.0),
+        )
 
     async def go(self, thread_ids: Sequence[str]) -> None:
         """Walk all of these, and those that failed once more."""
@@ -130,8 +144,11 @@ class _Run:
     async def _save_files(self) -> None:
         """Also when the threads are gone: files outlived the Assistants API (quoted)."""
         ending, self.ended_by = self.ended_by, None
+        self._earlier += self._walkers
         self._walkers = [Walker(api, self._options.pace) for api in self._apis]
-        wanted = [file_id for file_id in self._out.journal.wanted_files if not self._downloads.is_over(file_id)]
+        referred = self._out.journal.wanted_files
+        wanted = [file_id for file_id in referred if not self._downloads.is_over(file_id)]
+        self._on_event(FilesBegun(total=len(referred), before=len(referred) - len(wanted)))
         await self._round(wanted, self._save)
         self.ended_by = ending or self.ended_by
 

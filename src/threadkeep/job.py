@@ -71,7 +71,8 @@ class Result:
     def is_whole(self) -> bool:
         """Whether every wanted thread is in the export."""
         failed = any(file.outcome is FileOutcome.FAILED for file in self.manifest.files)
-        return self.ended_by is None and not self.problems and not self.manifest.unfinished and not failed
+        unfinished = self.manifest.unfinished or self.manifest.unfinished_files
+        return self.ended_by is None and not self.problems and not unfinished and not failed
 
 
 async def carry_out(

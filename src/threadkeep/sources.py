@@ -5,6 +5,7 @@ and the kind of server that stands there, which decides what was not typed.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
@@ -71,6 +72,7 @@ class Kind:
         tokens: environment variables that hold a bearer token, the first that is set counts.
         keys: the same for keys, after the tokens. Without either the SDK finds its key by itself.
         notice: what there is to say before the first request.
+        sunset: when it will go away; None where nobody has said so.
     """
 
     auth: Auth = Auth.BEARER
@@ -79,6 +81,7 @@ class Kind:
     tokens: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     notice: str = ""
+    sunset: datetime | None = None
 
 
 # The dates: OpenAI's and Foundry's are documented; Azure OpenAI's is too, what it answers since then is not known.
@@ -93,7 +96,12 @@ AZURE = Kind(
 )
 # The newer routes below /openai/v1 know no dated versions.
 AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
-FOUNDRY = Kind(version="v1", tokens=("AZURE_AI_TOKEN",), keys=("OPENAI_API_KEY",))
+FOUNDRY = Kind(
+    version="v1",
+    tokens=("AZURE_AI_TOKEN",),
+    keys=("OPENAI_API_KEY",),
+    sunset=datetime(2027, 3, 31, tzinfo=UTC),
+)
 OTHER = Kind()
 
 _FOUNDRY_HOST = ".services.ai.azure.com"

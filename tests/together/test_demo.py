@@ -19,7 +19,7 @@ def test_the_demo_exports_and_validates_every_kind_of_part(
     folder = tmp_path / "new" / "folder"
     done = threadkeep("demo", "--folder", folder)
     assert (done.code, done.err) == (0, "")
-    assert "threads complete" in done.out
+    assert "whole         40 threads with" in done.out
     assert "out.ndjson: whole" in done.out
     assert f"the files are in {folder}" in done.out
     records = [decode(line) for line in (folder / "out.ndjson").read_bytes().split(b"\n")[:-1]]

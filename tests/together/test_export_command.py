@@ -83,9 +83,10 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     ids = write_ids(tmp_path, "undefined", "thread_nobody", names[0], "bad\x1b[2Jid")
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 1
-    *reasons, verdict, next_step = done.err.splitlines()
+    *reasons, verdict, next_step, command = done.err.splitlines()
     assert verdict == "threadkeep: not every thread is whole in the export"
-    assert "The same command goes on from here" in next_step
+    assert "stays so unless its id is mended" in next_step
+    assert command == f"  threadkeep validate {out} --ids {ids}"
     assert sorted(reasons) == [
         "bad\\x1b[2Jid: invalid: not a thread id",
         "thread_nobody: missing: No thread found with id 'thread_nobody'.",

@@ -165,7 +165,7 @@ def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch
         out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err.startswith(b"thread_\\xe9\\u6f22: missing: ")
-    assert b"threads complete" in out
+    assert b"whole         1 thread with 3 messages" in out
 
 
 @pytest.mark.usefixtures("slow_url")

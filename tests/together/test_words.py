@@ -1,14 +1,23 @@
 """What people read: findings in words, long lists cut short, and damaged files beside an export."""
 
 import asyncio
+import json
+import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 
 from command import Run
-from fake_assistants import FakeAssistants
+from fake_assistants import FakeAssistants, demo_world
+from threadkeep.cli.again import again
+from threadkeep.cli.nextstep import Typed
+from threadkeep.cli.summary import Report, print_report
 from threadkeep.errors import ApiGone
+from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
+from threadkeep.manifest import claims
+from threadkeep.paths import Paths
 
 ASSISTANT = "asst_abc123"
 
@@ -46,7 +55,7 @@ def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp
     ids.write_text("\n".join(f"bad{number}" for number in range(25)))
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
     assert "… and 5 more, each with its reason in the journal" in done.out
-    assert len(done.err.splitlines()) == 25 + 2
+    assert len(done.err.splitlines()) == 25 + 3
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
@@ -71,7 +80,7 @@ def test_an_export_that_was_ended_is_told_by_status(
     done = threadkeep("status", out)
     assert done.code == 1
     assert "the run was ended: the Assistants API at" in done.err
-    assert "threads unfinished" in done.out
+    assert "never begun   2 threads\n    thread_a\n    thread_b\n" in done.out
 
 
 def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,3 +160,129 @@ def test_the_console_is_not_told_what_it_would_obey(base_url: str, threadkeep: R
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o")
     assert "[bold]x[/bold]\\x1b]0;title\\x07: invalid: not a thread id" in done.err
     assert "\x1b" not in done.err + done.out
+
+
+def test_what_the_sunset_cut_off_is_told_thread_by_thread(
+    fake: FakeAssistants, base_url: str, threadkeep: Run, tmp_path: Path
+) -> None:
+    """Whole, cut off and where, never begun; by export, by its JSON and by status, and what to type when it is back."""
+    del base_url
+    world = demo_world(12, 150)
+    fake.load(world)
+    ids, out = tmp_path / "ids.txt", tmp_path / "out.ndjson"
+    ids.write_text("\n".join(thread["id"] for thread in world["threads"]))
+    arguments = ("export", ids, ASSISTANT, out, "--concurrency", 8)
+    fake.sunset.after_requests(10)
+    done = threadkeep(*arguments, "--fresh")
+    assert done.code == 3
+    rows = {line[2:16].strip(): line[16:] for line in done.out.splitlines()[1:] if line[2:3].strip()}
+    assert re.fullmatch(r"\d threads? with \d+ messages, \d+(,\d+)* bytes", rows["whole"])
+    assert rows["cut off"].endswith("; the pages that came are in out.ndjson.partial")
+    assert rows["never begun"] == "4 threads"
+    assert ": 100 messages, up to msg_" in done.out
+    assert len([line for line in done.err.splitlines() if line.endswith(": cut off behind 100 messages")]) == int(
+        rows["cut off"].split()[0]
+    )
+    assert done.err.splitlines()[-1] == f"  threadkeep export {ids} {ASSISTANT} {out} --concurrency 8"
+    assert "If the API comes back, the same command goes on from here" in done.err
+    summary = json.loads(threadkeep(*arguments, "--json").out)
+    assert len(summary["cut_off"]) == int(rows["cut off"].split()[0])
+    assert {row["messages"] for row in summary["cut_off"]} == {100}
+    assert len(summary["unfinished"]) == 4
+    assert summary["next"]["command"] == f"threadkeep export {ids} {ASSISTANT} {out} --concurrency 8 --json"
+    assert "  never begun   4 threads\n    thread_" in threadkeep("status", out).out
+
+
+def test_the_command_that_is_told_goes_on(
+    fake: FakeAssistants, base_url: str, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it stands, in a shell, where names have blanks and the first run had an address with a secret in it."""
+    folder = tmp_path / "my threads"
+    folder.mkdir()
+    fake.load({"threads": [{"id": "thread_a"}]})
+    fake.faults = [{"match": {"times": 9}, "do": {"status": 500}}]
+    (folder / "ids.txt").write_text("thread_a")
+    arguments = ["export", folder / "ids.txt", ASSISTANT, folder / "o", "--max-retries", 0, "--fresh"]
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    done = threadkeep(*arguments, "--base-url", f"{base_url}?code=secret-0123", "--limit", "1")
+    assert done.code == 1
+    assert "secret-0123" not in done.err + done.out
+    *_, note, command = done.err.splitlines()
+    assert note == "  Add --base-url as before: it is not repeated here, since it may hold a secret."
+    fake.faults = []
+    program, *typed = shlex.split(command)
+    assert program == "threadkeep"
+    last = threadkeep(*typed, "--base-url", base_url)
+    assert (last.code, last.err) == (0, "")
+    assert last.out.splitlines()[-1] == f"Next: threadkeep validate '{folder / 'o'}'"
+
+
+@pytest.mark.parametrize(
+    ("typed", "command", "notes"),
+    [
+        (["export", "-", "a", "o"], "threadkeep export - a o", ["Give the same ids on standard input."]),
+        (["export", "i", "a", "o", "--fresh"], "threadkeep export i a o", []),
+        (["export", "--done", "--fresh", "i", "a", "o"], "threadkeep export --done --fresh i a o", []),
+        (["export", "i", "a", "--", "--fresh"], "threadkeep export i a -- --fresh", []),
+        (["export", "i", "--base-url=http://h/v1", "a"], "threadkeep export i --base-url=http://h/v1 a", []),
+        (["export", "i", "--base-url=http://u:p@h/v1", "a"], "threadkeep export i a", ["Add --base-url as before"]),
+        (["export", "--token-command", "echo t", "i"], "threadkeep export i", ["Add --token-command as before"]),
+        (["export", "i", "--base-url"], "threadkeep export i --base-url", []),
+    ],
+)
+def test_the_same_command_again(typed: list[str], command: str, notes: list[str]) -> None:
+    """Without what begins anew or may be secret, and nothing else is taken away."""
+    found = again(typed, {"--done", "--base-url", "--token-command"})
+    assert found.command == command
+    assert len(found.notes) == len(notes)
+    assert all(note.startswith(start) for note, start in zip(found.notes, notes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("out", "ids", "command"),
+    [
+        ("o", None, "threadkeep validate o"),
+        ("-o", None, "threadkeep validate -- -o"),
+        ("o", "-i", "threadkeep validate --ids=-i -- o"),
+    ],
+)
+def test_names_that_look_like_options_are_typed_as_names(out: str, ids: str | None, command: str) -> None:
+    """The command that validates an export can be typed whatever its files are called."""
+    assert Typed(again=again([], set()), out=out, ids=ids).validate == command
+
+
+def test_long_lists_and_files_are_told_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first names, how many more there are, and each kind of file."""
+    cut_off = [
+        Entry(thread_id=f"thread_{number}", outcome=Outcome.PARTIAL, messages=1, cursor="msg_1") for number in range(7)
+    ]
+    files = [
+        FileEntry(file_id="file-1", outcome=FileOutcome.NOT_ALLOWED, reason="Not allowed"),
+        FileEntry(file_id="file-2", outcome=FileOutcome.SAVED),
+    ]
+    header = Header(source="s", assistant_id="a", flat=False, started_at="now", include=("runs",))
+    journal = Journal(header=header, entries={entry.thread_id: entry for entry in cut_off})
+    report = Report(
+        paths=Paths(Path("o")),
+        claims=claims(journal, listed=14),
+        problems=tuple(cut_off),
+        never_begun=tuple(f"thread_{number}" for number in range(7, 14)),
+        files=tuple(files),
+        files_left=("file-3",),
+        resumed=2,
+    )
+    print_report(report)
+    assert capsys.readouterr().out.splitlines() == [
+        "o",
+        "  whole         0 threads with 0 messages, 0 bytes; 2 of them complete before this run",
+        "  cut off       7 threads; the pages that came are in o.partial",
+        *(f"    thread_{number}: 1 message, up to msg_1" for number in range(5)),
+        "    … and 2 more",
+        "  never begun   7 threads",
+        *(f"    thread_{number}" for number in range(7, 12)),
+        "    … and 2 more",
+        "  runs          0 lines, 0 bytes in o.runs",
+        "  files         1 saved, 1 not allowed, 1 never begun",
+        "Files that are not saved:",
+        "  file-1: not_allowed: Not allowed",
+    ]

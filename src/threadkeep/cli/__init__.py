@@ -48,7 +48,8 @@ def run(arguments: list[str]) -> int:
         arguments: as typed, without the program's name.
     """
     try:
-        return int(_threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False) or Exit.WHOLE)
+        ended = _threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False, obj=tuple(arguments))
+        return int(ended or Exit.WHOLE)
     except click.ClickException as error:
         error.show()
         return Exit.USAGE

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import load_ids
-from threadkeep.cli.job import report_ending, run_job
+from threadkeep.cli.job import report_ending, report_of, run_job
+from threadkeep.cli.summary import print_report
 from threadkeep.cli.validate import findings_of, print_findings
-from threadkeep.cli.words import print_summary
 from threadkeep.codec import decode
 from threadkeep.errors import OutputUnusable
 from threadkeep.exporter import Options
@@ -71,7 +71,7 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
 def _tell(folder: Path, result: Result) -> int:
     out = result.paths.out
     findings = findings_of(out, ids=load_ids(str(folder / "thread_ids.txt")).listed)
-    print_summary(result.manifest.claims, result.problems, out=str(out))
+    print_report(report_of(result))
     _print_parts(out)
     print_findings(out, findings)
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")

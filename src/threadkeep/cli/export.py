@@ -1,18 +1,23 @@
 """``threadkeep export``: the file of ids in, the NDJSON out."""
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from threadkeep.cli.again import again
 from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.job import as_json as summary
-from threadkeep.cli.job import report_ending, run_job
+from threadkeep.cli.job import report_ending, report_of, run_job
+from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.options import source_options
-from threadkeep.cli.words import complain, print_json, print_summary
+from threadkeep.cli.summary import print_report
+from threadkeep.cli.words import complain, print_json, say
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.paths import BESIDE, Paths
-from threadkeep.sources import Source
+from threadkeep.sources import Source, place_of
 from threadkeep.walker import Pace
 
 __all__ = ["export"]
@@ -24,6 +29,16 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | No
         if kind not in BESIDE:
             raise click.BadParameter(f"{kind!r} is none of {', '.join(BESIDE)}.")
     return tuple(kind for kind in BESIDE if kind in asked)
+
+
+def _moment(_context: click.Context, _parameter: click.Parameter, given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is no date or moment, such as 2027-03-31 or 2027-03-31T12:00Z.") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 @click.command()
@@ -52,6 +67,13 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | No
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
 @click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
 @click.option("--done", type=str, help="A file of thread ids that are saved elsewhere already: they are left out.")
+@click.option(
+    "--sunset",
+    callback=_moment,
+    metavar="DATE",
+    help="When the API will go away: a date or a moment, ISO 8601, UTC unless it says otherwise; a date is its"
+    " beginning. Shown as the time that is left. Microsoft Foundry's 2027-03-31 is known.",
+)
 @click.option("--quiet", is_flag=True, help="No progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
 def export(
@@ -68,6 +90,7 @@ def export(
     fresh: bool,
     limit: int | None,
     done: str | None,
+    sunset: datetime | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -92,8 +115,18 @@ def export(
         ),
         fresh=fresh,
     )
-    result = run_job(job, source, show_progress=not quiet and not as_json)
-    return _tell(result, as_json=as_json, quiet=quiet)
+    sunset = sunset or place_of(source, os.environ).kind.sunset
+    result = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
+    checked = thread_ids if done is None and limit is None and thread_ids != "-" else None
+    return _tell(result, _typed(out, checked), as_json=as_json, quiet=quiet)
+
+
+def _typed(out: Path, ids: str | None) -> Typed:
+    """The command as it was typed, and how its export is validated."""
+    context = click.get_current_context()
+    options = [option for option in context.command.params if isinstance(option, click.Option) and not option.is_flag]
+    valued = {name for option in options for name in option.opts}
+    return Typed(again=again(context.find_root().obj, valued), out=str(out), ids=ids)
 
 
 def _wanted(thread_ids: str, done: str | None) -> tuple[str, ...]:
@@ -110,12 +143,14 @@ def _wanted(thread_ids: str, done: str | None) -> tuple[str, ...]:
     return wanted
 
 
-def _tell(result: Result, *, as_json: bool, quiet: bool) -> int:
+def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:
     if as_json:
-        print_json(summary(result))
+        print_json(summary(result, typed))
     elif not quiet:
-        print_summary(result.manifest.claims, result.problems, out=str(result.paths.out))
-    return report_ending(result)
+        print_report(report_of(result))
+    if result.is_whole and not as_json and not quiet:
+        say(f"Next: {next_step(result, typed).command}")
+    return report_ending(result, typed)
 
 
 def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:

@@ -5,27 +5,34 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
-import attrs
-
 from threadkeep.cli.exits import Exit, exit_for
+from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.screen import Screen
+from threadkeep.cli.summary import Report
 from threadkeep.cli.words import complain
 from threadkeep.clock import now
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.sources import Source
 
-__all__ = ["as_json", "exit_code", "report_ending", "run_job"]
+__all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
 
 
 # Windows has no such handlers; there only Ctrl-C interrupts in order.
 _POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
-def run_job(job: Job, source: Source, *, show_progress: bool) -> Result:
+def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime | None = None) -> Result:
     """Make an export, and write its manifest however it ends.
+
+    Args:
+        job: what to export.
+        source: where from.
+        show_progress: whether progress is shown; problems are told in any case.
+        sunset: when the API will go away, where that is known.
 
     Raises:
         AccessRefused, MalformedAddress: before anything is written.
@@ -37,16 +44,35 @@ def run_job(job: Job, source: Source, *, show_progress: bool) -> Result:
 
         gc.freeze()
         apis = connect_all(source)
-        with Screen(len(job.ids), shown=show_progress) as screen:
-            return asyncio.run(_export(job, apis, screen))
+        return asyncio.run(_export(job, apis, show_progress=show_progress, sunset=sunset))
 
 
-async def _export(job: Job, apis: Sequence[Any], screen: Screen) -> Result:
+async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
+    clock = asyncio.get_running_loop().time
     with _cancelled_by_signals():
         async with contextlib.AsyncExitStack() as opened:
             for api in apis:
                 await opened.enter_async_context(api)
+            screen = opened.enter_context(Screen(shown=show_progress, clock=clock, now=now, sunset=sunset))
+            await opened.enter_async_context(_looked_at(screen))
             return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
+
+
+@contextlib.asynccontextmanager
+async def _looked_at(screen: Screen) -> AsyncIterator[None]:
+    """Show how it goes, again and again."""
+    looking = asyncio.create_task(_look(screen))
+    try:
+        yield
+    finally:
+        looking.cancel()
+
+
+async def _look(screen: Screen) -> None:
+    with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to end an export
+        while True:
+            screen.tick()
+            await asyncio.sleep(screen.interval)
 
 
 def exit_code(result: Result) -> Exit:
@@ -56,35 +82,44 @@ def exit_code(result: Result) -> Exit:
     return Exit.WHOLE if result.is_whole else Exit.INCOMPLETE
 
 
-def as_json(result: Result) -> dict[str, Any]:
+def report_of(result: Result) -> Report:
+    """What the last lines tell."""
+    manifest = result.manifest
+    return Report(
+        paths=result.paths,
+        claims=manifest.claims,
+        problems=result.problems,
+        never_begun=manifest.unfinished,
+        files=manifest.files,
+        files_left=manifest.unfinished_files,
+        resumed=result.resumed,
+    )
+
+
+def as_json(result: Result, typed: Typed | None = None) -> dict[str, Any]:
     """The summary for programs."""
+    step = next_step(result, typed)
     return {
         "out": str(result.paths.out),
         "exit": int(exit_code(result)),
         "ended_by": None if result.ended_by is None else str(result.ended_by),
         "resumed": result.resumed,
-        "totals": attrs.asdict(result.manifest.claims.totals),
-        "outcomes": dict(result.manifest.claims.outcomes),
-        "not_exported": [
-            {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
-            for entry in result.problems
-        ],
-        "unfinished": list(result.manifest.unfinished),
+        "seconds": result.seconds,
+        **report_of(result).as_json(),
+        "next": {"words": " ".join(step.words), "command": step.command},
     }
 
 
-def report_ending(result: Result) -> Exit:
+def report_ending(result: Result, typed: Typed | None = None) -> Exit:
     """Say what ended the run before its time, if anything did, and what to type next; gives the exit code."""
+    step = next_step(result, typed)
     if result.ended_by is not None:
         totals = result.manifest.claims.totals
         left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
-        complain(f"{result.ended_by} ({left})", f"{exit_for(result.ended_by)[1]} {_AGAIN}".lstrip())
+        complain(f"{result.ended_by} ({left})", *step.lines)
     elif not result.is_whole:
-        complain("not every thread is whole in the export", _AGAIN)
+        complain("not every thread is whole in the export", *step.lines)
     return exit_code(result)
-
-
-_AGAIN = "The same command goes on from here: what is whole is not asked for again."
 
 
 @contextlib.contextmanager

@@ -1,58 +1,201 @@
-"""What a person sees while an export runs, on standard error."""
+"""What a person sees while an export runs, on standard error: bars in a terminal, else a line now and then."""
 
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
-from threadkeep.cli.words import problem_line, shown
-from threadkeep.events import Event, Notice
-from threadkeep.journal import FileEntry, FileOutcome, Outcome
+from threadkeep.cli.gauge import Gauge, Stretch
+from threadkeep.cli.words import problem_line, shown, span
+from threadkeep.events import Event, Notice, ThreadsBegun
+from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
+from threadkeep.pace import Traffic
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "wrapped"]
+
+# Seconds between two looks at the run, in a terminal and elsewhere; and between two plain lines.
+_LIVELY, _CALM, _SELDOM = 0.25, 1.0, 10.0
+
+# No more problems than this are told one by one.
+_MOST_PROBLEMS = 50
+
+# Before a warning is built on an estimate, so many seconds must have passed.
+_GROUNDED = 10.0
+
+
+class _Bars(Progress):
+    """The bars, and below them lines of words."""
+
+    lines: Sequence[str] = ()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn."""
+        yield self.make_tasks_table(self.tasks)
+        yield from (Text(line, no_wrap=True, overflow="ellipsis") for line in self.lines)
+
+
+def wrapped(pieces: Iterable[str], width: int) -> list[str]:
+    """Set pieces side by side, with commas, in lines that break between pieces only."""
+    lines: list[str] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + len(piece) + 3 <= width:
+            lines[-1] += f", {piece}"
+        else:
+            lines.append(piece)
+    return lines
 
 
 class Screen:
-    """The progress bar, and a line for each thread that was not exported, both on standard error."""
+    """The progress of one run, and a line for each problem. Whoever runs it calls `tick` every `interval` seconds.
 
-    def __init__(self, total: int, *, shown: bool) -> None:
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("threads"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[messages]:,} messages"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not (shown and console.is_terminal),
-        )
-        self._task = self._progress.add_task("export", total=total, messages=0)
-        self._messages = 0
+    Args:
+        shown: whether there is progress at all; problems are told in any case.
+        clock: the time in seconds, of the loop that the run is in.
+        now: the time of day.
+        sunset: when the API will go away, where that is known.
+        console: where everything goes.
+    """
+
+    def __init__(
+        self,
+        *,
+        shown: bool,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        sunset: datetime | None = None,
+        console: Console | None = None,
+    ) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock, self._now, self._sunset = clock, now, sunset
+        self._shown = shown
+        self._gauge = Gauge()
+        self._traffic: Callable[[], Traffic] | None = None
+        self._problems = 0
+        self._warned = sunset is None
+        self._told_at = clock()
+        lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
+        self._bars = _bars(self._console) if lively else None
+        self._tasks: dict[str, TaskID] = {}
+        self.interval = _LIVELY if lively else _CALM
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._bars is not None:
+            self._bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._bars is not None:
+            self.tick(over=True)
+            self._bars.stop()
 
     def take(self, event: Event) -> None:
-        """Show what there is to tell."""
-        if isinstance(event, Notice):
+        """Count an event, and tell it if it is a problem."""
+        self._gauge.take(event, self._clock())
+        if isinstance(event, ThreadsBegun):
+            self._traffic = event.traffic
+        elif isinstance(event, Notice):
             self._print(shown(event.text, 300))
+        elif isinstance(event, FileEntry) and event.outcome is FileOutcome.FAILED:
+            self._tell(f"{shown(event.file_id, 80)}: {event.outcome}: {shown(event.reason or '', 300)}")
+        elif isinstance(event, Entry) and event.outcome is not Outcome.COMPLETE:
+            self._tell(problem_line(event))
+
+    def tick(self, *, over: bool = False) -> None:
+        """Show how it goes; ``over`` is for the last time."""
+        at, traffic = self._clock(), self._traffic
+        if traffic is None:
             return
-        if isinstance(event, FileEntry):
-            if event.outcome is FileOutcome.FAILED:
-                self._print(f"{shown(event.file_id, 80)}: {event.outcome}: {shown(event.reason or '', 300)}")
+        self._gauge.sample(traffic(), at)
+        self._warn_of_the_sunset(at)
+        pieces = () if not self._shown else self._pieces(at, over=over)
+        if self._bars is not None:
+            self._draw(self._bars, pieces)
+        elif self._shown and at - self._told_at >= _SELDOM:
+            self._told_at = at
+            self._print("threadkeep: " + ", ".join((*self._counts(), *pieces)))
+
+    def _stretches(self) -> list[tuple[str, Stretch]]:
+        named = (("threads", self._gauge.threads), ("files", self._gauge.files))
+        return [(name, stretch) for name, stretch in named if stretch is not None]
+
+    def _counts(self) -> list[str]:
+        return [f"{name} {stretch.done:,} of {stretch.total:,}" for name, stretch in self._stretches()]
+
+    def _draw(self, bars: _Bars, pieces: tuple[str, ...]) -> None:
+        for name, stretch in self._stretches():
+            if name not in self._tasks:
+                self._tasks[name] = bars.add_task(name, total=stretch.total)
+            bars.update(self._tasks[name], completed=stretch.done)
+        bars.lines = wrapped(pieces, bars.console.width)
+        bars.refresh()
+
+    def _pieces(self, at: float, *, over: bool) -> tuple[str, ...]:
+        gauge = self._gauge
+        left = None if gauge.stretch is None or over else gauge.stretch.left(at)
+        until = 0.0 if self._sunset is None or over else (self._sunset - self._now()).total_seconds()
+        rate = gauge.rate
+        pieces = (
+            f"{gauge.messages:,} messages",
+            f"{gauge.traffic.sent:,} requests",
+            f"{rate:,.1f} requests/s" if rate is not None and not over else "",
+            f"{gauge.traffic.refused:,} answered 429",
+            f"waiting {gauge.traffic.waits:.0f} s" if gauge.traffic.waits >= 1 and not over else "",
+            f"about {span(left)} left" if left is not None else "",
+            f"{span(until)} to the sunset" if until > 0 else "",
+        )
+        return tuple(piece for piece in pieces if piece)
+
+    def _warn_of_the_sunset(self, at: float) -> None:
+        """Once: when it is past, or as soon as the run is thought to last longer."""
+        stretch = self._gauge.threads
+        if self._warned or self._sunset is None or stretch is None or self._gauge.files is not None:
             return
-        if event.outcome is Outcome.COMPLETE:
-            self._messages += event.messages
-        else:
-            self._print(problem_line(event))
-        self._progress.update(self._task, advance=1, messages=self._messages)
+        until = (self._sunset - self._now()).total_seconds()
+        left = stretch.left(at) if at - stretch.begun_at >= _GROUNDED else None
+        when = f"{self._sunset:%Y-%m-%d %H:%M %Z}"
+        if until <= 0:
+            self._warn(f"the sunset, {when}, is past: asking as long as there are answers")
+        elif left is not None and left > until:
+            self._warn(
+                f"at this pace the export ends {span(left - until)} behind the sunset, {when}. More keys"
+                " (--keys-file) or a higher --rpm or --concurrency may help; what matters most should stand first"
+            )
+
+    def _warn(self, words: str) -> None:
+        self._warned = True
+        self._print(f"threadkeep: {words}")
+
+    def _tell(self, line: str) -> None:
+        """A problem, unless there have been very many: a screen that runs over tells nobody anything."""
+        self._problems += 1
+        if self._problems <= _MOST_PROBLEMS:
+            self._print(line)
+        elif self._problems == _MOST_PROBLEMS + 1:
+            self._print("threadkeep: more problems are not told here one by one; each has its reason in the journal")
 
     def _print(self, line: str) -> None:
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if self._bars is not None:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            return
+        # A reader that has gone away is no reason to end an export.
+        with contextlib.suppress(OSError):
+            self._console.file.write(f"{line}\n")
+            self._console.file.flush()
+
+
+def _bars(console: Console) -> _Bars:
+    return _Bars(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:,}/{task.total:,}", justify="right"),
+        console=console,
+        auto_refresh=False,
+        expand=True,
+    )

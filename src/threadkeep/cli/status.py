@@ -6,7 +6,8 @@ import click
 
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT
-from threadkeep.cli.words import complain, print_summary
+from threadkeep.cli.summary import Report, print_report
+from threadkeep.cli.words import complain
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal
 from threadkeep.manifest import claims
@@ -36,7 +37,16 @@ def _show(paths: Paths, journal: Journal) -> int:
     manifest = read_manifest(paths)
     said = manifest.claims if manifest is not None else claims(journal, listed=len(journal.entries))
     problems = journal.not_complete
-    print_summary(said, problems, out=str(paths.out))
+    print_report(
+        Report(
+            paths=paths,
+            claims=said,
+            problems=problems,
+            never_begun=() if manifest is None else manifest.unfinished,
+            files=tuple(journal.files.values()),
+            files_left=tuple(file_id for file_id in journal.wanted_files if file_id not in journal.files),
+        )
+    )
     if manifest is None:
         complain("the run did not end by itself: there is no manifest, and threads may be left that it never reached")
     elif manifest.ended_by is not None:

@@ -1,25 +1,24 @@
-"""What people read: problems on standard error, tables on standard output."""
-
-from collections.abc import Iterable
+"""What people read: problems on standard error, and how names, numbers and times are written."""
 
 import click
 from rich.console import Console
-from rich.table import Table
 
 from threadkeep.journal import Entry, Outcome
 from threadkeep.jsontext import dumps_pretty
-from threadkeep.manifest import Claims
 
-__all__ = ["complain", "print_json", "print_summary", "problem_line", "shown"]
-
-_MOST_ROWS = 20
+__all__ = ["complain", "counted", "print_json", "problem_line", "say", "shown", "span"]
 
 
-def complain(what: str, next_step: str = "") -> None:
-    """Say on standard error what happened and what to do next."""
+def complain(what: str, *next_steps: str) -> None:
+    """Say on standard error what happened and what to do next, a line each."""
     click.echo(f"threadkeep: {shown(what, 2000)}", err=True)
-    if next_step:
-        click.echo(f"  {next_step}", err=True)
+    for step in filter(None, next_steps):
+        click.echo(f"  {step}", err=True)
+
+
+def say(line: str) -> None:
+    """Print a line on standard output as it is; letters that the console has not are shown as escapes."""
+    Console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def shown(text: str, most: int = 200) -> str:
@@ -29,7 +28,9 @@ def shown(text: str, most: int = 200) -> str:
 
 
 def problem_line(entry: Entry) -> str:
-    """One line about a thread that was not exported."""
+    """One line about a thread that was not exported. What cuts many off at once is told once, when the run ends."""
+    if entry.outcome is Outcome.PARTIAL:
+        return f"{shown(entry.thread_id, 80)}: cut off behind {counted(entry.messages, 'message')}"
     return f"{shown(entry.thread_id, 80)}: {entry.outcome}: {shown(entry.reason or '', 300)}"
 
 
@@ -38,29 +39,17 @@ def print_json(value: object) -> None:
     click.echo(dumps_pretty(value), nl=False)
 
 
-def print_summary(claims: Claims, problems: Iterable[Entry], *, out: str) -> None:
-    """Print what an export came to: the outcomes, and the reasons for what is not in it."""
-    totals = claims.totals
-    table = Table(show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(justify="right", no_wrap=True)
-    for outcome in Outcome:
-        if claims.outcomes[outcome] or outcome is Outcome.COMPLETE:
-            table.add_row(f"threads {outcome}", f"{claims.outcomes[outcome]:,}")
-    if totals.unfinished:
-        table.add_row("threads unfinished", f"{totals.unfinished:,}")
-    table.add_row("messages", f"{totals.messages:,}")
-    table.add_row("bytes", f"{totals.bytes:,}")
-    console = Console()
-    console.print(shown(out), markup=False, highlight=False, soft_wrap=True)
-    console.print(table)
-    _print_problems(console, list(problems))
+def counted(number: int, what: str) -> str:
+    """A number of things, in the singular where there is one."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _print_problems(console: Console, problems: list[Entry]) -> None:
-    if problems:
-        console.print("Not in the export:")
-    for entry in problems[:_MOST_ROWS]:
-        console.print(f"  {problem_line(entry)}", markup=False, highlight=False, soft_wrap=True)
-    if len(problems) > _MOST_ROWS:
-        console.print(f"  … and {len(problems) - _MOST_ROWS} more, each with its reason in the journal")
+def span(seconds: float) -> str:
+    """A length of time: hours, minutes and seconds, or days where there are many."""
+    whole = max(0, int(seconds))
+    if whole >= 2 * _DAY:
+        return f"{whole // _DAY:,} days"
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+_DAY = 24 * 3600
