@@ -115,8 +115,8 @@ async def test_no_more_threads_than_allowed_are_walked_at_a_time(tmp_path: Path)
         nonlocal in_flight, most
         in_flight += 1
         most = max(most, in_flight)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(50):  # long enough for the others to ask, too
+            await asyncio.sleep(0)
         in_flight -= 1
         return server(request)
 
