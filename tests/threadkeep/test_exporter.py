@@ -108,15 +108,16 @@ async def test_threads_of_many_pages_stand_together_in_order(tmp_path: Path) -> 
 
 async def test_no_more_threads_than_allowed_are_walked_at_a_time(tmp_path: Path) -> None:
     """Concurrency is a bound on the requests in flight."""
-    in_flight, most = 0, 0
+    in_flight, most, all_there = 0, 0, asyncio.Event()
     server = ThreadServer(threads_of(**{f"n{number}": 3 for number in range(12)}))
 
     async def answer(request: Any) -> Any:
         nonlocal in_flight, most
         in_flight += 1
         most = max(most, in_flight)
-        for _ in range(50):  # long enough for the others to ask, too
-            await asyncio.sleep(0)
+        if most == 3:
+            all_there.set()
+        await asyncio.wait_for(all_there.wait(), 30)
         in_flight -= 1
         return server(request)
 
