@@ -135,8 +135,9 @@ class _Run:
         failed, self._failed = self._failed or {}, None
         if self.ended_by is None:
             await self._round(list(failed), self._export)
-        for entry in failed.values() if self.ended_by is not None else ():
-            if entry.thread_id not in self._out.journal.entries:
+        if self.ended_by is not None:
+            settled = self._out.journal.entries  # before the loop, since each asking copies it
+            for entry in [entry for thread_id, entry in failed.items() if thread_id not in settled]:
                 await self._settle(entry)
         if self._options.files and (self.ended_by is None or isinstance(self.ended_by, ApiGone)):
             await self._save_files()
@@ -236,9 +237,11 @@ class _Run:
 
     async def _give_up(self, walked: Walked, problem: ApiError) -> None:
         reason = str(problem)
-        if isinstance(problem, ThreadMissing) and walked.messages:
+        if walked.messages:  # they may never come again: the end of an API may begin with failures
             self._out.add_partial(walked.full())
-            reason += f" It was deleted while it was walked: {walked.messages} messages kept in the partial file."
+            gone = isinstance(problem, ThreadMissing)
+            what = "it was deleted while it was walked" if gone else "it could not be walked on"
+            reason = f"{what}, {walked.messages} messages are kept in the partial file: {problem}"
         entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
         if entry.outcome is Outcome.FAILED and self._failed is not None:
             self._failed[entry.thread_id] = entry

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import attrs
 
 from threadkeep.codec import decode
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.journal import Header, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.records import MessageRecord
@@ -57,7 +57,7 @@ class Stretch:
             last = place + newline + 1 if newline >= 0 else last
         if (digest.hexdigest(), lines) != (self.sha256, self.lines):
             return False
-        return self.ids is None or not lines or self.ids == _ids(_record(file, self.start), _record(file, last))
+        return self.ids is None or not lines or self.ids == _ids(file, self.start, last)
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int]]:
@@ -72,8 +72,11 @@ def _record(file: BinaryIO, start: int) -> MessageRecord:
     return decode(file.readline().removesuffix(b"\n"))
 
 
-def _ids(first: MessageRecord, last: MessageRecord) -> tuple[str, ...]:
-    return first.thread_id, first.message_id, last.message_id
+def _ids(file: BinaryIO, first: int, last: int) -> tuple[str, ...] | None:
+    try:
+        return _record(file, first).thread_id, _record(file, first).message_id, _record(file, last).message_id
+    except MalformedLine:  # the digest is right: somebody has rewritten the journal too
+        return None
 
 
 def is_unbegun(content: bytes, header_line: bytes) -> bool:

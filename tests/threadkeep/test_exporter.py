@@ -501,7 +501,7 @@ async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_pat
     export = await Export(tmp_path).run(list(threads), Spoiled(threads, lambda _honest: gone, times=9))
     entry = export.journal.entries["thread_a"]
     assert entry.outcome is Outcome.MISSING
-    assert "100 messages kept" in str(entry.reason)
+    assert "100 messages are kept" in str(entry.reason)
     assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
     assert export.messages() == {"thread_b": threads["thread_b"]}
 

@@ -1,5 +1,6 @@
 """An export that goes on: after kills, sunsets and damage, by real processes and a real server."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -305,6 +306,41 @@ def test_a_thread_that_failed_is_tried_again_at_the_end(fake: Watched, ids: Path
     fake.faults = [{"match": {"thread": name, "nth": 1}, "do": {"status": 500}}]
     done = threadkeep("export", ids, ASSISTANT, out, "--fresh", "--max-retries", 0, "--concurrency", 1)
     assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize("form", [[], ["--flat"]])
+def test_the_pages_of_a_thread_that_failed_are_kept(
+    form: list[str], fake: Watched, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A server may fail before it is gone for good: what it gave stays, until the thread is whole."""
+    name = next(name for name, messages in served(fake).items() if len(messages) > 200)
+    fake.faults = [{"match": {"path": f"{name}/messages", "nth": nth}, "do": {"status": 500}} for nth in (2, 4)]
+    arguments = ("export", ids, ASSISTANT, out, "--max-retries", 0, *form)
+    done = threadkeep(*arguments)
+    assert done.code == 1
+    assert "failed: it could not be walked on, 100 messages are kept in the partial file: 500 from" in done.err
+    partial = out.with_name("out.ndjson.partial")
+    assert threads_in(partial) == {name: served(fake)[name][:100]}
+    fake.faults = []
+    assert threadkeep(*arguments).code == 0
+    assert not partial.exists()
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_journal_that_was_rewritten_is_not_gone_on_with(ids: Path, out: Path, threadkeep: Run) -> None:
+    """Also where its digest fits lines that are no records."""
+    assert threadkeep("export", ids, ASSISTANT, out, "--limit", 1).code == 0
+    journal = out.with_name("out.ndjson.journal")
+    header, line = journal.read_bytes().splitlines()
+    entry = json.loads(line)
+    garbage = b"{}\n" * entry["messages"]
+    entry |= {"sha256": hashlib.sha256(garbage).hexdigest(), "end_offset": len(garbage)}
+    out.write_bytes(garbage)
+    journal.write_bytes(header + b"\n" + json.dumps(entry).encode() + b"\n")
+    done = threadkeep("export", ids, ASSISTANT, out)
+    assert done.code == 5
+    assert "does not hold the lines" in done.err
 
 
 @pytest.mark.usefixtures("base_url")
