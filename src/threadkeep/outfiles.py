@@ -5,6 +5,7 @@ journal vouch for them, synced too. So whatever the journal says is in the files
 """
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +76,7 @@ class OutFiles:
         """
         disk = disk or OsDisk()
         with contextlib.ExitStack() as files, _disk(paths.out):
+            _refuse_what_is_no_file(paths)
             if fresh:
                 _set_aside(paths, disk)
             _refuse_the_unvouched(paths, disk)
@@ -349,19 +351,35 @@ def _refuse_the_unvouched(paths: Paths, disk: Disk) -> None:
             )
 
 
+def _refuse_what_is_no_file(paths: Paths) -> None:
+    """A pipe would be waited for without end, and a device must not be moved out of the way."""
+    for path in paths.all:
+        if path.exists() and not path.is_file() and not (path == paths.files and path.is_dir()):
+            what = "a directory" if path.is_dir() else "neither a file nor a directory"
+            raise OutputUnusable(f"{path} is {what}. Give another OUT.")
+
+
 def _set_aside(paths: Paths, disk: Disk) -> None:
-    folder = next((path for path in paths.all if path.is_dir() and path != paths.files), None)
-    if folder is not None:
-        raise OutputUnusable(f"{folder} is a directory")
-    standing = [path for path in paths.all if disk.exists(path)]
-    if not standing:
+    """Move the files of an export out of the way, the journal last.
+
+    So what a kill parts has its journal here and none there, and the next time the rest follows.
+    """
+    if not any(disk.exists(path) for path in paths.all):
         return
     with contextlib.closing(disk.grow(paths.journal)) as journal:
         if not journal.lock():
             raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
-        number = 1
-        while any(disk.exists(path) for path in paths.aside(number).all):
-            number += 1
-        for path, aside in zip(paths.all, paths.aside(number).all, strict=True):
-            if disk.exists(path):
-                disk.rename(path, aside)
+        moves = _moves(paths, disk)
+        for path in sorted(moves, key=lambda path: path == paths.journal):
+            disk.rename(path, moves[path])
+
+
+def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
+    """Where each file goes: to the first number that has no journal yet and nothing in the way."""
+    standing = [path for path in paths.all if disk.exists(path)]
+    for number in itertools.count(1):
+        aside = paths.aside(number)
+        moves = {path: new for path, new in zip(paths.all, aside.all, strict=True) if path in standing}
+        if not any(disk.exists(new) for new in (aside.journal, *moves.values())):
+            break
+    return moves

@@ -269,5 +269,5 @@ def test_a_run_that_nothing_can_write_fails_its_thread(
     monkeypatch.setattr("threadkeep.walked.dumps", refuse)
     done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs")
     assert done.code == 1
-    assert "thread_1: failed: run_" in done.err
+    assert "thread_1: failed: it could not be walked on, 5 messages are kept in the partial file: run_" in done.err
     assert manifest(out)["outcomes"]["complete"] == 1

@@ -255,7 +255,7 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["export", "{tmp}", ASSISTANT, "{tmp}/o"], 2, "Is a directory"),
         (["export", "{tmp}/picture.png", ASSISTANT, "{tmp}/o"], 2, "not utf-8 text"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/no/such/o"], 5, "No such file or directory"),
-        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}"], 5, "exists already"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}"], 5, "is a directory"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--base-url", "localhost:1"], 2, "must begin with http"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--concurrency", "0"], 2, "concurrency"),
         (["export", "{tmp}/ids.txt", ASSISTANT], 2, "OUT"),

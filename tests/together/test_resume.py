@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,7 @@ from command import Run
 from fake_assistants import FakeAssistants, Reply, Request, demo_world
 from processes import started
 from threadkeep import decode
+from threadkeep.disk import OsDisk
 
 ASSISTANT = "asst_abc123"
 CONCURRENCY = 4
@@ -341,6 +344,52 @@ def test_a_journal_that_was_rewritten_is_not_gone_on_with(ids: Path, out: Path, 
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 5
     assert "does not hold the lines" in done.err
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names in folders")
+@pytest.mark.parametrize("suffix", ["", ".journal", ".partial"])
+@pytest.mark.parametrize("fresh", [[], ["--fresh"]])
+def test_what_is_no_file_is_neither_waited_for_nor_moved(
+    suffix: str, fresh: list[str], ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A pipe would be waited for without end; a device would be gone for everybody."""
+    pipe = out.with_name(out.name + suffix)
+    os.mkfifo(pipe)
+    done = threadkeep("export", ids, ASSISTANT, out, *fresh)
+    assert done.code == 5
+    assert f"{pipe.name} is neither a file nor a directory" in done.err
+    assert [path.name for path in out.parent.glob("out*")] == [pipe.name]
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize("moved", [1, 2])
+def test_an_export_that_was_half_set_aside_is_kept_together(
+    moved: int, ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill in the midst of --fresh parts nothing for good: the rest follows under the same number."""
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert threadkeep("export", ids, ASSISTANT, out, "--fresh").code == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(OsDisk, "rename", only_the_first(moved, OsDisk.rename))
+        assert threadkeep("export", ids, ASSISTANT, out, "--fresh").code == 5
+    assert threadkeep("export", ids, ASSISTANT, out).code == 5
+    assert threadkeep("export", ids, ASSISTANT, out, "--fresh").code == 0
+    for name in ("out.ndjson", "out.old-1.ndjson", "out.old-2.ndjson"):
+        assert threadkeep("validate", out.with_name(name), "--ids", ids).code == 0
+    assert not list(out.parent.glob("*old-3*"))
+
+
+def only_the_first(count: int, rename: Callable[[OsDisk, Path, Path], None]) -> Callable[[OsDisk, Path, Path], None]:
+    """A disk that fails after so many renames."""
+    left = iter([True] * count)
+
+    def renamed(disk: OsDisk, path: Path, new: Path) -> None:
+        if not next(left, False):
+            raise OSError("the disk is gone")
+        rename(disk, path, new)
+
+    return renamed
 
 
 @pytest.mark.usefixtures("base_url")
