@@ -5,7 +5,6 @@ journal vouch for them, synced too. So whatever the journal says is in the files
 """
 
 import contextlib
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -376,10 +375,12 @@ def _set_aside(paths: Paths, disk: Disk) -> None:
 
 def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
     """Where each file goes: to the first number that has no journal yet and nothing in the way."""
-    standing = [path for path in paths.all if disk.exists(path)]
-    for number in itertools.count(1):
-        aside = paths.aside(number)
-        moves = {path: new for path, new in zip(paths.all, aside.all, strict=True) if path in standing}
-        if not any(disk.exists(new) for new in (aside.journal, *moves.values())):
-            break
-    return moves
+    number = 1
+    while any(disk.exists(new) for new in (paths.aside(number).journal, *_moved(paths, number, disk).values())):
+        number += 1
+    return _moved(paths, number, disk)
+
+
+def _moved(paths: Paths, number: int, disk: Disk) -> Mapping[Path, Path]:
+    pairs = zip(paths.all, paths.aside(number).all, strict=True)
+    return {path: new for path, new in pairs if disk.exists(path)}
