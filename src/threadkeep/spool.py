@@ -5,6 +5,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from threadkeep.errors import OutputUnusable
 
@@ -20,6 +21,12 @@ def _told() -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
+
+
+def _throw_away(file: IO[bytes]) -> None:
+    """What is still in memory then has no place on a full disk, and needs none."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 class Bodies:
@@ -40,14 +47,21 @@ class Bodies:
         self._sizes.append(len(body))
 
     def each(self) -> Iterator[bytes]:
-        """All of them, in their order."""
-        self._file.seek(0)
+        """All of them, in their order.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        with _told():
+            self._file.seek(0)
         for size in self._sizes:
-            yield self._file.read(size)
+            with _told():
+                body = self._file.read(size)
+            yield body
 
     def close(self) -> None:
         """Let go of the memory, or of the disk."""
-        self._file.close()
+        _throw_away(self._file)
 
 
 class Spool:
@@ -83,11 +97,11 @@ class Spool:
         return self._digest.hexdigest()
 
     def chunks(self) -> Iterator[bytes]:
-        """All lines, in pieces of a megabyte."""
+        """All lines, in pieces of a megabyte. Raises OSError."""
         self._file.seek(0)
         while chunk := self._file.read(1024 * 1024):
             yield chunk
 
     def close(self) -> None:
         """Let go of the memory, or of the disk."""
-        self._file.close()
+        _throw_away(self._file)
