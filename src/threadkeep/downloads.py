@@ -1,14 +1,15 @@
 """The files that messages and run steps refer to, downloaded beside the export: once, streamed, with their digests."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import attrs
 
 from threadkeep.disk import Disk
-from threadkeep.errors import AccessRefused, ApiError, BadPage, OutputUnusable, RequestFailed, RunEnded
+from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.paths import draft
 from threadkeep.walker import Walker
@@ -70,11 +71,12 @@ class Downloads:
         if not _ID.fullmatch(file_id):
             return FileEntry(file_id=file_id, outcome=FileOutcome.INVALID, reason="not a file id")
         try:
-            filename = (await walker.fetch(f"/files/{file_id}")).get("filename")
+            described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
             name = name_of(file_id, self._taken)
             self._taken[name.lower()] = file_id
-            saved = await walker.download(file_id, lambda pieces: self._write(name, pieces))
-        except (RequestFailed, BadPage, AccessRefused) as problem:
+            said, filename = described.get("bytes"), described.get("filename")
+            saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
+        except ApiError as problem:
             return _not_saved(file_id, problem)
         return FileEntry(
             file_id=file_id,
@@ -85,26 +87,59 @@ class Downloads:
             filename=filename if isinstance(filename, str) else None,
         )
 
-    async def _write(self, name: str, pieces: AsyncIterator[bytes]) -> _Saved:
+    async def _write(self, name: str, said: object, pieces: AsyncIterator[bytes]) -> _Saved:
         path = self._folder / name
-        digest, size = hashlib.sha256(), 0
-        try:
+        with _told(path):
             self._folder.mkdir(exist_ok=True)
             self._disk.remove(draft(path))
-            file = self._disk.grow(draft(path))
-            try:
-                async for piece in pieces:
-                    digest.update(piece)
-                    size += len(piece)
+        try:
+            saved = await self._received(draft(path), pieces)
+            _check_size(saved.bytes, said)
+            with _told(path):
+                self._disk.rename(draft(path), path)
+                self._disk.sync_names(self._folder)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._disk.remove(draft(path))
+            raise
+        return saved
+
+    async def _received(self, path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
+        """Only what the disk refuses is told as such: the pieces have troubles of their own."""
+        digest, size = hashlib.sha256(), 0
+        with _told(path):
+            file = self._disk.grow(path)
+        with contextlib.closing(file):
+            async for piece in pieces:
+                digest.update(piece)
+                size += len(piece)
+                with _told(path):
                     file.write(piece)
+            with _told(path):
                 file.sync()
-            finally:
-                file.close()
-            self._disk.rename(draft(path), path)
-            self._disk.sync_names(self._folder)
-        except OSError as error:
-            raise OutputUnusable(f"{path}: {error.strerror or error}") from error
         return _Saved(size, digest.hexdigest())
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputUnusable(f"{path}: {error.strerror or error}") from error
+
+
+def _check_size(came: int, said: object) -> None:
+    """An end that comes too early looks like any other where the server closes the connection to say so.
+
+    Args:
+        came: bytes.
+        said: what the file object has under ``bytes``; believed where it is a count.
+
+    Raises:
+        BadPage: there are fewer or more of them.
+    """
+    if isinstance(said, int) and not isinstance(said, bool) and came != said >= 0:
+        raise BadPage(f"{came} bytes came, and the API says that the file has {said}")
 
 
 def _not_saved(file_id: str, problem: ApiError) -> FileEntry:

@@ -1,0 +1,153 @@
+"""Downloads over the real SDK and canned answers: what counts as the whole file, and what stays in the folder."""
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from canned import HTTP, async_client
+from threadkeep.disk import OsDisk, OsGrowing
+from threadkeep.downloads import Downloads
+from threadkeep.errors import OutputUnusable
+from threadkeep.journal import FileEntry, FileOutcome
+from threadkeep.sdk import Api
+from threadkeep.walker import Pace, Walker
+
+pytestmark = pytest.mark.anyio
+CONTENT = b"what it holds"
+FILE = {"id": "file-1", "object": "file", "filename": "a.png"}
+
+
+async def no_wait(_seconds: float) -> None:
+    """Waits not at all, but lets the others go on."""
+    await asyncio.sleep(0)
+
+
+def serving(described: Any, *contents: Callable[[], Any]) -> Callable[[Any], Any]:
+    """A server with one file; of what it answers for the content the last one stays."""
+    waiting = list(contents)
+
+    def answer(request: Any) -> Any:
+        asked.append(request)
+        if not str(request.url.path).endswith("/content"):
+            return HTTP.Response(200, json=described)
+        return waiting.pop(0)() if len(waiting) > 1 else waiting[0]()
+
+    asked: list[Any] = []
+    answer.asked = asked  # type: ignore[attr-defined]
+    return answer
+
+
+def whole() -> Any:
+    """The whole content."""
+    return HTTP.Response(200, content=CONTENT)
+
+
+async def until_closed(*pieces: bytes | Exception) -> AsyncIterator[bytes]:
+    """A body of which nothing says how long it is, and in which something may happen."""
+    for piece in pieces:
+        if isinstance(piece, Exception):
+            raise piece
+        yield piece
+
+
+def cut() -> Any:
+    """The connection is closed too early, and nothing tells it from the end of the body."""
+    return HTTP.Response(200, content=until_closed(CONTENT[:4]))
+
+
+def glitch() -> Any:
+    """A record of TLS that nobody can read."""
+    return HTTP.Response(200, content=until_closed(CONTENT[:4], ssl.SSLError("bad record")))
+
+
+async def saved(folder: Path, server: Any, **options: Any) -> FileEntry:
+    """What became of the file."""
+    known: dict[str, FileEntry] = options.pop("known", {})
+    async with Api(async_client(server)) as api:
+        walker = Walker(api, Pace(max_retries=2, sleep=no_wait))
+        return await Downloads(folder, OsDisk(), known).save("file-1", walker)
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What a folder holds, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("bad", [cut, glitch])
+async def test_what_does_not_come_whole_is_begun_again(bad: Callable[[], Any], tmp_path: Path) -> None:
+    """Nothing of the first try stays in the file."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": len(CONTENT)}, bad, whole))
+    assert (entry.outcome, entry.bytes, entry.filename) == (FileOutcome.SAVED, len(CONTENT), "a.png")
+    assert files_in(tmp_path / "out.files") == {"file-1": CONTENT}
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (cut, f"4 bytes came, and the API says that the file has {len(CONTENT)}"),
+        (glitch, "SSLError at https://api.test/v1: ('bad record',)"),
+    ],
+)
+async def test_what_never_comes_whole_is_failed(bad: Callable[[], Any], words: str, tmp_path: Path) -> None:
+    """In the words of the last try; nothing of it stays in the folder."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": len(CONTENT)}, bad))
+    assert (entry.outcome, entry.name) == (FileOutcome.FAILED, None)
+    assert words in (entry.reason or "")
+    assert files_in(tmp_path / "out.files") == {}
+
+
+@pytest.mark.parametrize("size", [{}, *({"bytes": odd} for odd in (None, "13", 13.5, True, -1, [13]))])
+async def test_a_server_that_does_not_say_a_size_is_believed(size: dict[str, Any], tmp_path: Path) -> None:
+    """What is no count says nothing."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, **size}, whole))
+    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, len(CONTENT))
+
+
+async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
+    """Of no bytes, as it was said."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": 0}, lambda: HTTP.Response(200)))
+    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, 0)
+    assert files_in(tmp_path / "out.files") == {"file-1": b""}
+
+
+async def test_the_bytes_are_wanted_as_they_are(tmp_path: Path) -> None:
+    """A body that is packed for the journey all the same is unpacked, and counted then."""
+
+    def packed() -> Any:
+        return HTTP.Response(200, content=gzip.compress(CONTENT), headers={"content-encoding": "gzip"})
+
+    server: Any = serving({**FILE, "bytes": len(CONTENT)}, packed)
+    assert (await saved(tmp_path / "out.files", server)).outcome is FileOutcome.SAVED
+    assert files_in(tmp_path / "out.files") == {"file-1": CONTENT}
+    assert server.asked[-1].headers["accept-encoding"] == "identity"
+
+
+async def test_another_files_object_is_not_believed(tmp_path: Path) -> None:
+    """Its size and its name are not this one's."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, "id": "file-2"}, whole))
+    assert (entry.outcome, entry.reason) == (FileOutcome.FAILED, "the answer is 'file-2', and not file-1")
+
+
+async def test_a_full_disk_keeps_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take the room that everything else needs; what was left of an earlier run goes too."""
+
+    def refuse(_file: OsGrowing, _content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "file-1.draft").write_bytes(b"half")
+    monkeypatch.setattr(OsGrowing, "write", refuse)
+    with pytest.raises(OutputUnusable, match="No space left on device"):
+        await saved(tmp_path, serving(FILE, whole))
+    assert files_in(tmp_path) == {}
+
+
+async def test_a_404_in_odd_words_is_a_missing_file(tmp_path: Path) -> None:
+    """Whatever a server words its 404 like, it is about the file."""
+    body = {"error": {"message": "No thread or file found.", "type": "invalid_request_error"}}
+    entry = await saved(tmp_path, lambda _request: HTTP.Response(404, json=body))
+    assert entry.outcome is FileOutcome.MISSING
