@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
@@ -12,6 +12,7 @@ from threadkeep.disk import Disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.paths import draft
+from threadkeep.surroundings import holds, place_in
 from threadkeep.walker import Walker
 
 __all__ = ["Downloads", "name_of"]
@@ -42,27 +43,48 @@ class _Saved:
 
 
 class Downloads:
-    """The folder of one export's files."""
+    """The folder of one export's files.
 
-    def __init__(self, folder: Path, disk: Disk, known: Mapping[str, FileEntry]) -> None:
+    Args:
+        folder: where it is, or will be.
+        disk: what it is written to.
+        known: what became of files before.
+        wanted: the ids of all files that are to be here.
+
+    Attributes:
+        names: of the files in the folder, by their ids. They do not depend on which of them comes first.
+    """
+
+    def __init__(self, folder: Path, disk: Disk, known: Mapping[str, FileEntry], wanted: Iterable[str]) -> None:
         self._folder = folder
         self._disk = disk
         self._known = known
-        saved = (entry for entry in known.values() if entry.name is not None)
-        self._taken = {(entry.name or "").lower(): entry.file_id for entry in saved}
+        self.names = {entry.file_id: entry.name for entry in known.values() if entry.name is not None}
+        taken = {name.lower(): file_id for file_id, name in self.names.items()}
+        for file_id in sorted(filter(_ID.fullmatch, {*wanted} - {*self.names}), key=str.swapcase):
+            self.names[file_id] = name_of(file_id, taken)
+            taken[self.names[file_id].lower()] = file_id
 
     def is_over(self, file_id: str) -> bool:
-        """Whether a file is here already, to its last byte, or can never come."""
+        """Whether a file is here already, to the byte, or can never come. It is read for that.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
         entry = self._known.get(file_id)
-        if entry is None or entry.outcome is FileOutcome.FAILED:
-            return False
-        if entry.name is None:
-            return entry.outcome is FileOutcome.INVALID
-        path = self._folder / entry.name
-        return path.is_file() and path.stat().st_size == entry.bytes
+        if entry is None or entry.outcome is not FileOutcome.SAVED:
+            return entry is not None and entry.outcome is FileOutcome.INVALID
+        return self._is_here(entry)
+
+    def _is_here(self, entry: FileEntry) -> bool:
+        with _told(self._folder):
+            return holds(place_in(self._folder, entry), entry)
 
     async def save(self, file_id: str, walker: Walker) -> FileEntry:
         """Download one file, and say what became of it.
+
+        What was saved once and is lost stays known by its digest, so that it is not called missing when it does not
+        come again, and is saved when somebody has put it back.
 
         Raises:
             RunEnded: the server is asked in vain.
@@ -70,14 +92,17 @@ class Downloads:
         """
         if not _ID.fullmatch(file_id):
             return FileEntry(file_id=file_id, outcome=FileOutcome.INVALID, reason="not a file id")
+        before = self._known.get(file_id)
+        if before is not None and before.name is not None and self._is_here(before):
+            return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
+        name = self.names[file_id]
         try:
             described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
-            name = name_of(file_id, self._taken)
-            self._taken[name.lower()] = file_id
             said, filename = described.get("bytes"), described.get("filename")
             saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
         except ApiError as problem:
-            return _not_saved(file_id, problem)
+            entry = _not_saved(file_id, problem)
+            return entry if before is None or before.name is None else _lost(before, entry)
         return FileEntry(
             file_id=file_id,
             outcome=FileOutcome.SAVED,
@@ -140,6 +165,11 @@ def _check_size(came: int, said: object) -> None:
     """
     if isinstance(said, int) and not isinstance(said, bool) and came != said >= 0:
         raise BadPage(f"{came} bytes came, and the API says that the file has {said}")
+
+
+def _lost(before: FileEntry, entry: FileEntry) -> FileEntry:
+    reason = f"it was saved, is lost or changed since, and does not come again: {entry.reason}"
+    return attrs.evolve(before, outcome=FileOutcome.FAILED, reason=reason)
 
 
 def _not_saved(file_id: str, problem: ApiError) -> FileEntry:

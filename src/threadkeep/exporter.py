@@ -9,11 +9,13 @@ threads that were cut off are kept aside.
 
 import asyncio
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 
+from threadkeep.downloads import Downloads
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -116,7 +118,6 @@ class _Run:
         self._earlier: list[Walker] = []
         self._waiting: deque[str] = deque()
         self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
-        self._downloads = out.downloads()
         self._silent = 0
         self.ended_by: RunEnded | None = None
 
@@ -147,15 +148,15 @@ class _Run:
         ending, self.ended_by = self.ended_by, None
         self._earlier += self._walkers
         self._walkers = [Walker(api, self._options.pace) for api in self._apis]
-        referred = self._out.journal.wanted_files
-        wanted = [file_id for file_id in referred if not self._downloads.is_over(file_id)]
+        downloads, referred = self._out.downloads(), self._out.journal.wanted_files
+        wanted = [file_id for file_id in referred if not await asyncio.to_thread(downloads.is_over, file_id)]
         self._on_event(FilesBegun(total=len(referred), before=len(referred) - len(wanted)))
-        await self._round(wanted, self._save)
+        await self._round(wanted, functools.partial(self._save, downloads))
         self.ended_by = ending or self.ended_by
 
-    async def _save(self, file_id: str, walker: Walker) -> None:
+    async def _save(self, downloads: Downloads, file_id: str, walker: Walker) -> None:
         try:
-            entry = await self._downloads.save(file_id, walker)
+            entry = await downloads.save(file_id, walker)
         except RunEnded as ending:
             self._end_run(ending)
         else:

@@ -3,11 +3,14 @@
 import asyncio
 import gzip
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from canned import HTTP, async_client
 from threadkeep.disk import OsDisk, OsGrowing
@@ -70,7 +73,7 @@ async def saved(folder: Path, server: Any, **options: Any) -> FileEntry:
     known: dict[str, FileEntry] = options.pop("known", {})
     async with Api(async_client(server)) as api:
         walker = Walker(api, Pace(max_retries=2, sleep=no_wait))
-        return await Downloads(folder, OsDisk(), known).save("file-1", walker)
+        return await Downloads(folder, OsDisk(), known, ["file-1"]).save("file-1", walker)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -151,3 +154,44 @@ async def test_a_404_in_odd_words_is_a_missing_file(tmp_path: Path) -> None:
     body = {"error": {"message": "No thread or file found.", "type": "invalid_request_error"}}
     entry = await saved(tmp_path, lambda _request: HTTP.Response(404, json=body))
     assert entry.outcome is FileOutcome.MISSING
+
+
+def gone() -> Any:
+    """A file that the API knows no more."""
+    return HTTP.Response(404, json={"error": {"message": "No such File object: file-1", "param": "id"}})
+
+
+async def test_what_was_saved_once_is_never_called_missing(tmp_path: Path) -> None:
+    """When it is lost here and does not come again, that is a failure, run after run, until it is put back."""
+    folder = tmp_path / "out.files"
+    before = await saved(folder, serving(FILE, whole))
+    (folder / "file-1").write_bytes(b"what it is now"[: len(CONTENT)])
+    entry = before
+    for _ in range(2):
+        entry = await saved(folder, serving(FILE, gone), known={"file-1": entry})
+        assert (entry.outcome, entry.name, entry.sha256) == (FileOutcome.FAILED, before.name, before.sha256)
+        assert "it was saved, is lost or changed since, and does not come again: 404 from" in (entry.reason or "")
+    (folder / "file-1").write_bytes(CONTENT)
+    server: Any = serving(FILE, gone)
+    assert await saved(folder, server, known={"file-1": entry}) == before
+    assert server.asked == []
+
+
+@given(ids=st.lists(st.sampled_from(["file-a", "file-A", "FILE-a", "file-b"]), unique=True, min_size=2))
+def test_names_do_not_depend_on_what_comes_first(ids: list[str]) -> None:
+    """And no two are the same where capitals are not told apart; what has a name keeps it."""
+    names = names_of(ids)
+    assert names == names_of(sorted(ids))
+    assert len({name.lower() for name in names.values()}) == len(ids)
+    known = {
+        file_id: FileEntry(file_id=file_id, outcome=FileOutcome.SAVED, name=name)
+        for file_id, name in names_of(ids[:1]).items()
+    }
+    later = names_of(ids, known)
+    assert later[ids[0]] == ids[0]
+    assert len({name.lower() for name in later.values()}) == len(ids)
+
+
+def names_of(ids: list[str], known: Mapping[str, FileEntry] = MappingProxyType({})) -> dict[str, str]:
+    """The names that files have in a folder."""
+    return Downloads(Path("nowhere"), OsDisk(), known, ids).names

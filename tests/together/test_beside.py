@@ -133,9 +133,15 @@ def test_files_are_downloaded_once_each(fake: FakeAssistants, ids: Path, out: Pa
     assert threadkeep("validate", out, "--ids", ids).code == 0
 
 
+DAMAGED = {"cut short": b"cut", "changed": content_of("file-img1")[:-1] + b"?", "lost": None}
+
+
 @pytest.mark.usefixtures("base_url")
-def test_a_second_run_downloads_what_is_not_there(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
-    """A file that is here to its last byte is not asked for again; one that is lost or cut short is."""
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_second_run_downloads_what_is_not_there(
+    damaged: bytes | None, fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A file that is here to the byte is not asked for again; one that is lost, cut short or changed is."""
     arguments = ("export", ids, ASSISTANT, out, "--files")
     fake.faults = [{"match": {"path": "file-img1/content", "times": 20}, "do": {"status": 500}}]
     done = threadkeep(*arguments, "--max-retries", 0)
@@ -143,7 +149,9 @@ def test_a_second_run_downloads_what_is_not_there(fake: FakeAssistants, ids: Pat
     assert "file-img1: failed: 500" in done.err
     fake.faults = []
     assert threadkeep(*arguments).code == 0
-    (out.with_name("out.files") / "file-img1").write_bytes(b"cut")
+    (out.with_name("out.files") / "file-img1").unlink()
+    if damaged is not None:
+        (out.with_name("out.files") / "file-img1").write_bytes(damaged)
     asked = len(list(fake.requests))
     assert threadkeep(*arguments).code == 0
     again = [entry.path for entry in list(fake.requests)[asked:] if entry.path.endswith("/content")]
