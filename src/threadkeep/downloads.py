@@ -96,6 +96,7 @@ class Downloads:
         if before is not None and before.name is not None and self._is_here(before):
             return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
         name = self.names[file_id]
+        self._remove_draft(name)  # of a run that was killed
         try:
             described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
             said, filename = described.get("bytes"), described.get("filename")
@@ -116,7 +117,6 @@ class Downloads:
         path = self._folder / name
         with _told(path):
             self._folder.mkdir(exist_ok=True)
-            self._disk.remove(draft(path))
         try:
             saved = await self._received(draft(path), pieces)
             _check_size(saved.bytes, said)
@@ -124,10 +124,15 @@ class Downloads:
                 self._disk.rename(draft(path), path)
                 self._disk.sync_names(self._folder)
         except BaseException:
-            with contextlib.suppress(OSError):
-                self._disk.remove(draft(path))
+            with contextlib.suppress(OutputUnusable):
+                self._remove_draft(name)
             raise
         return saved
+
+    def _remove_draft(self, name: str) -> None:
+        path = draft(self._folder / name)
+        with _told(path):
+            self._disk.remove(path)
 
     async def _received(self, path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
         """Only what the disk refuses is told as such: the pieces have troubles of their own."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,10 +69,15 @@ def glitch() -> Any:
     return HTTP.Response(200, content=until_closed(CONTENT[:4], ssl.SSLError("bad record")))
 
 
-async def saved(folder: Path, server: Any, **options: Any) -> FileEntry:
+async def saved(
+    folder: Path,
+    server: Any,
+    *,
+    known: Mapping[str, FileEntry] = MappingProxyType({}),
+    client: Callable[[Any], openai.AsyncOpenAI] = async_client,
+) -> FileEntry:
     """What became of the file."""
-    known: dict[str, FileEntry] = options.pop("known", {})
-    async with Api(async_client(server)) as api:
+    async with Api(client(server)) as api:
         walker = Walker(api, Pace(max_retries=2, sleep=no_wait))
         return await Downloads(folder, OsDisk(), known, ["file-1"]).save("file-1", walker)
 
@@ -195,3 +201,17 @@ def test_names_do_not_depend_on_what_comes_first(ids: list[str]) -> None:
 def names_of(ids: list[str], known: Mapping[str, FileEntry] = MappingProxyType({})) -> dict[str, str]:
     """The names that files have in a folder."""
     return Downloads(Path("nowhere"), OsDisk(), known, ids).names
+
+
+async def test_the_key_does_not_travel_to_another_host(tmp_path: Path) -> None:
+    """A server may lead a download elsewhere; there it is asked for without the key."""
+    elsewhere = HTTP.Response(302, headers={"location": "https://elsewhere.test/file-1/content"})
+    server: Any = serving(FILE, lambda: elsewhere, whole)
+
+    def client(answers: Any) -> openai.AsyncOpenAI:
+        http_client = openai.DefaultAsyncHttpxClient(transport=HTTP.MockTransport(answers))
+        return openai.AsyncOpenAI(api_key="sk-test", base_url="https://api.test/v1", http_client=http_client)
+
+    assert (await saved(tmp_path / "out.files", server, client=client)).outcome is FileOutcome.SAVED
+    assert [request.url.host for request in server.asked] == ["api.test", "api.test", "elsewhere.test"]
+    assert [request.headers.get("authorization") for request in server.asked][1:] == ["Bearer sk-test", None]
