@@ -112,7 +112,7 @@ class OutFiles:
         """Take up the export where its journal says that it stands; a new one stands at its beginning."""
         journal = self._headed()
         self._entries, self._file_entries = dict(journal.entries), dict(journal.files)
-        ends = resume.ends(self.paths, journal, self.header)
+        ends = resume.ends(self.paths, journal)
         self._verify(journal, ends)
         self._mend_partial()
         self._keep_tail(ends[self.paths.out])

@@ -88,10 +88,10 @@ def is_unbegun(content: bytes, header_line: bytes) -> bool:
     return b"\n" not in content and beginning.startswith(content.rstrip(b"\0")[: len(beginning)])
 
 
-def ends(paths: Paths, journal: Journal, header: Header) -> Mapping[Path, int]:
+def ends(paths: Paths, journal: Journal) -> Mapping[Path, int]:
     """How far the journal vouches for each file of the export, in bytes."""
-    beside = {paths.beside(kind): journal.end_beside(kind) for kind in header.include}
-    return {paths.out: journal.end_offset, **beside}
+    kinds = journal.header.include if journal.header is not None else ()
+    return {paths.out: journal.end_offset, **{paths.beside(kind): journal.end_beside(kind) for kind in kinds}}
 
 
 def check(paths: Paths, journal: Journal, wanted: Header) -> Header:
