@@ -54,7 +54,9 @@ def doubts(paths: Paths, journal: Journal, manifest: Manifest | None, found: Siz
 
 
 def _journal(paths: Paths, journal: Journal) -> Iterator[str]:
-    if journal.header is None:
+    if journal.foreign is not None:
+        yield f"{paths.journal.name} is in the format {journal.foreign}, which this version does not know"
+    elif journal.header is None:
         yield f"{paths.journal.name} does not begin as a journal does"
     if journal.has_holes:
         yield f"line {journal.unreadable[0]} of {paths.journal.name} cannot be read"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from command import Run
 from fake_assistants import FakeAssistants, demo_world
-from threadkeep.outfiles import read_journal
 from threadkeep.paths import Paths
+from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place
 
 ASSISTANT = "asst_abc123"
@@ -128,7 +128,8 @@ def test_a_torn_journal(out: Path, threadkeep: Run) -> None:
 def test_a_file_that_failed(fake: FakeAssistants, arguments: list[object], threadkeep: Run) -> None:
     """The threads are whole, and the export is not."""
     fake.faults = [{"match": {"path": "/files/", "times": 20}, "do": {"status": 500}}]
-    assert threadkeep(*arguments, "--max-retries", 0).code == 1
+    done = threadkeep(*arguments, "--max-retries", 0)
+    assert (done.code, "every thread is whole in the export, and not every file is saved" in done.err) == (1, True)
     assert threadkeep("status", arguments[3]).code == 1
 
 

@@ -8,11 +8,12 @@ from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT
 from threadkeep.cli.summary import Report, print_report
 from threadkeep.cli.words import complain, counted
+from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal
 from threadkeep.manifest import claims
-from threadkeep.outfiles import read_journal, read_manifest
 from threadkeep.paths import Paths
+from threadkeep.readback import read_journal, read_manifest
 from threadkeep.sizes import Sizes, doubts, in_place, sizes
 
 __all__ = ["status"]
@@ -27,10 +28,8 @@ def status(out: Path, done: bool) -> int:
     journal = read_journal(paths)
     if journal is None:
         raise OutputUnusable(f"{paths.journal}: there is no journal, so nothing is known of {out}")
-    try:
+    with on_disk(out):
         found = sizes(paths, journal)
-    except OSError as error:
-        raise OutputUnusable(f"{out}: {error.strerror or error}") from None
     return _print_done(paths, journal, found) if done else _show(paths, journal, found)
 
 
