@@ -3,12 +3,12 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 import attrs
 
-from threadkeep.disk import Disk
+from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.paths import draft
@@ -77,7 +77,7 @@ class Downloads:
         return self._is_here(entry)
 
     def _is_here(self, entry: FileEntry) -> bool:
-        with _told(self._folder):
+        with on_disk(self._folder):
             return holds(place_in(self._folder, entry), entry)
 
     async def save(self, file_id: str, walker: Walker) -> FileEntry:
@@ -115,12 +115,12 @@ class Downloads:
 
     async def _write(self, name: str, said: object, pieces: AsyncIterator[bytes]) -> _Saved:
         path = self._folder / name
-        with _told(path):
+        with on_disk(path):
             self._folder.mkdir(exist_ok=True)
         try:
             saved = await self._received(draft(path), pieces)
             _check_size(saved.bytes, said)
-            with _told(path):
+            with on_disk(path):
                 self._disk.rename(draft(path), path)
                 self._disk.sync_names(self._folder)
         except BaseException:
@@ -131,31 +131,23 @@ class Downloads:
 
     def _remove_draft(self, name: str) -> None:
         path = draft(self._folder / name)
-        with _told(path):
+        with on_disk(path):
             self._disk.remove(path)
 
     async def _received(self, path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
         """Only what the disk refuses is told as such: the pieces have troubles of their own."""
         digest, size = hashlib.sha256(), 0
-        with _told(path):
+        with on_disk(path):
             file = self._disk.grow(path)
         with contextlib.closing(file):
             async for piece in pieces:
                 digest.update(piece)
                 size += len(piece)
-                with _told(path):
+                with on_disk(path):
                     file.write(piece)
-            with _told(path):
+            with on_disk(path):
                 file.sync()
         return _Saved(size, digest.hexdigest())
-
-
-@contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnusable(f"{path}: {error.strerror or error}") from error
 
 
 def _check_size(came: int, said: object) -> None:

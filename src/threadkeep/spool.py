@@ -7,20 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from threadkeep.errors import OutputUnusable
+from threadkeep.disk import on_disk
 
 __all__ = ["Bodies", "Spool"]
 
 # A thread below this many bytes never touches the disk twice.
 _SPOOL_BYTES = 8 * 1024 * 1024
 
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
+_WHAT = "the pages of a thread"
 
 
 def _throw_away(file: IO[bytes]) -> None:
@@ -42,7 +36,7 @@ class Bodies:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        with _told():
+        with on_disk(_WHAT):
             self._file.write(body)
         self._sizes.append(len(body))
 
@@ -52,10 +46,10 @@ class Bodies:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        with _told():
+        with on_disk(_WHAT):
             self._file.seek(0)
         for size in self._sizes:
-            with _told():
+            with on_disk(_WHAT):
                 body = self._file.read(size)
             yield body
 
@@ -84,7 +78,7 @@ class Spool:
         if not lines:
             return
         whole = b"\n".join([*lines, b""])
-        with _told():
+        with on_disk(_WHAT):
             self._file.write(whole)
         self._digest.update(whole)
         self.first_id = self.first_id or ids[0]
