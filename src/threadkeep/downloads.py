@@ -158,9 +158,9 @@ def _check_size(came: int, said: object) -> None:
         said: what the file object has under ``bytes``; believed where it is a count.
 
     Raises:
-        BadPage: there are fewer or more of them.
+        BadPage: there are fewer of them. More are no loss: the object is wrong then, not the body.
     """
-    if isinstance(said, int) and not isinstance(said, bool) and came != said >= 0:
+    if isinstance(said, int) and not isinstance(said, bool) and came < said:
         raise BadPage(f"{came} bytes came, and the API says that the file has {said}")
 
 

@@ -117,6 +117,13 @@ async def test_a_server_that_does_not_say_a_size_is_believed(size: dict[str, Any
     assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, len(CONTENT))
 
 
+@pytest.mark.parametrize("said", [0, 1, len(CONTENT) - 1])
+async def test_more_bytes_than_were_said_are_no_loss(said: int, tmp_path: Path) -> None:
+    """A server may say 0 of every file."""
+    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": said}, whole))
+    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, len(CONTENT))
+
+
 async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     """Of no bytes, as it was said."""
     entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": 0}, lambda: HTTP.Response(200)))
