@@ -283,9 +283,19 @@ def test_a_refusal_of_a_file_is_told_from_a_refused_key(
 ) -> None:
     """A key may be allowed threads and no files; one that is refused as a whole ends the run."""
     fake.faults = [{"match": {"path": "/content$"}, "do": {"status": status, "body": {"error": {"message": "No."}}}}]
-    assert threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1).code == code
+    done = threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1)
+    assert done.code == code
+    assert ("(without outcome: 5 files)" in done.err) == (outcome is None)
     files = {row["file_id"]: row["outcome"] for row in manifest(out)["files"]}
     assert files.get("file-img1") == outcome
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_key_that_is_refused_among_the_threads(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
+    """Leaves threads and the files of those that are whole."""
+    fake.faults = [{"match": {"path": "thread_2/messages"}, "do": {"status": 401}}]
+    done = threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1)
+    assert (done.code, "(without outcome: 1 of 2 threads, 5 files)" in done.err) == (4, True)
 
 
 @pytest.mark.usefixtures("base_url")

@@ -124,7 +124,7 @@ def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
     (tmp_path / "ids.txt").write_text("thread_a")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
-    assert "interrupted (without outcome: 1 of 1 threads)" in done.err
+    assert "interrupted (without outcome: 1 of 1 thread)" in done.err
     assert "the run was ended: interrupted" in threadkeep("status", tmp_path / "o").err
 
 
@@ -141,7 +141,7 @@ def test_an_end_right_at_the_start_still_leaves_a_manifest(
     (tmp_path / "ids.txt").write_text("thread_a")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 3
-    assert "is gone: it is over (without outcome: 1 of 1 threads)" in done.err
+    assert "is gone: it is over (without outcome: 1 of 1 thread)" in done.err
     assert "the run was ended: the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").err
 
 

@@ -13,7 +13,7 @@ from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.screen import Screen
 from threadkeep.cli.summary import Report
-from threadkeep.cli.words import complain
+from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.sources import Source
@@ -114,12 +114,19 @@ def report_ending(result: Result, typed: Typed | None = None) -> Exit:
     """Say what ended the run before its time, if anything did, and what to type next; gives the exit code."""
     step = next_step(result, typed)
     if result.ended_by is not None:
-        totals = result.manifest.claims.totals
-        left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
-        complain(f"{result.ended_by} ({left})", *step.lines)
+        complain(f"{result.ended_by} (without outcome: {_left(result)})", *step.lines)
     elif not result.is_whole:
         complain(_not_whole(result), *step.lines)
     return exit_code(result)
+
+
+def _left(result: Result) -> str:
+    """Files are downloaded when the threads are through, so seldom is something of both left."""
+    totals, files = result.manifest.claims.totals, len(result.manifest.unfinished_files)
+    threads = f"{totals.unfinished:,} of {counted(totals.threads, 'thread')}"
+    if not files:
+        return threads
+    return f"{threads}, {counted(files, 'file')}" if totals.unfinished else counted(files, "file")
 
 
 def _not_whole(result: Result) -> str:
