@@ -492,6 +492,35 @@ async def test_a_cancelled_export_waits_for_what_is_being_written(
     assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
 
 
+async def test_the_end_of_the_loop_ends_an_export_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tasks are cancelled then, and more than once: what is being written is waited for, and nothing hangs."""
+    threads = threads_of(**{f"n{number}": 3 for number in range(8)})
+    export, loop = Export(tmp_path), asyncio.get_running_loop()
+    others, commit = asyncio.all_tasks(), OutFiles.commit
+
+    def cancel_all() -> None:
+        for task in asyncio.all_tasks(loop) - others:
+            task.cancel()
+
+    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
+        for _ in range(2):
+            loop.call_soon_threadsafe(cancel_all)
+            asyncio.run_coroutine_threadsafe(_nothing(), loop).exception(10)
+        return commit(out, finished)
+
+    monkeypatch.setattr(OutFiles, "commit", interrupting)
+    task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
+    _, hanging = await asyncio.wait({task}, timeout=30)
+    assert (hanging, task.cancelled()) == (set(), True)
+    journal = fold(export.paths.journal.read_bytes())
+    assert 1 <= len(journal.complete) <= 4
+    assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
+
+
+async def _nothing() -> None:
+    """Is run in its turn."""
+
+
 async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_path: Path) -> None:
     """What came before the deletion cannot be fetched again, so it is kept, and not in the export."""
     threads = threads_of(a=250, b=1)
