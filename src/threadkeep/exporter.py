@@ -191,9 +191,9 @@ class _Run:
         while goes_on:
             with contextlib.closing(self._new(thread_id)) as walked:
                 problem = await self._walk(walked, keys.popleft())
-                goes_on = isinstance(problem, ThreadMissing) and bool(keys)
+                goes_on = isinstance(problem, ThreadMissing) and not walked.messages and bool(keys)
                 if problem is not None and not goes_on:
-                    await self._give_up(walked, problem)
+                    await self._give_up(walked, self._doubted(walked, problem))
 
     def _new(self, thread_id: str) -> Walked:
         options = self._options
@@ -249,11 +249,20 @@ class _Run:
             await self._settle(entry)
         self._count_silence(problem)
 
+    def _doubted(self, walked: Walked, problem: ApiError) -> ApiError:
+        """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
+        refused = any(isinstance(walker.ended_by, AccessRefused) for walker in self._walkers)
+        if not refused or walked.messages or not isinstance(problem, ThreadMissing):
+            return problem
+        return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
+
     def _count_silence(self, problem: ApiError) -> None:
-        """A server that answers nobody any more is not asked about every thread in turn."""
-        silent = isinstance(problem, RequestFailed) and problem.unreachable
+        """A server that answers nobody any more, or never answered as an API, is not asked about every thread."""
+        answered = any(api.answered for api in self._apis)
+        unreachable = isinstance(problem, RequestFailed) and problem.unreachable
+        silent = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
         self._silent = self._silent + 1 if silent else 0
-        patience = max(16, 2 * self._options.concurrency) if any(api.answered for api in self._apis) else 1
+        patience = 1 if unreachable and not answered else max(16, 2 * self._options.concurrency)
         if self._silent >= patience:
             self._end_run(ServerUnreachable(str(problem)))
 
