@@ -235,11 +235,12 @@ class _Pools:
             await client.close()
 
 
-def connect_all(source: Source) -> tuple[Api, ...]:
+def connect_all(source: Source, token: str | None = None) -> tuple[Api, ...]:
     """Make a client for each key of a source, in their order. Nothing is sent; a token command is run.
 
     Args:
         source: as typed; what it leaves open is found in the environment, or by the address.
+        token: what the token command has printed already; it is then not run.
 
     Raises:
         AccessRefused: there is no key, or one that no HTTP header can carry, or the command gives no token.
@@ -247,7 +248,7 @@ def connect_all(source: Source) -> tuple[Api, ...]:
     """
     place = place_of(source, os.environ)
     if source.token_command is not None:
-        fresh = FreshToken(TokenCommand(source.token_command))
+        fresh = FreshToken(TokenCommand(source.token_command), token)
         return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=True),)
     return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
 
@@ -256,6 +257,8 @@ def borrow(client: openai.AsyncOpenAI) -> Api:
     """Ask through somebody's own client: its key, headers, connections and timeouts. Who lent it closes it."""
     if not isinstance(client, openai.AsyncOpenAI):
         raise TypeError(f"client must be an AsyncOpenAI, and is {type(client).__name__}")
+    if client.is_closed():
+        raise ValueError("client is closed: its connections are gone. Make a new one")
     query = {name: value for name, value in client.default_query.items() if isinstance(value, str)}
     return Api(client, place=Place(kind=OTHER, base_url=str(client.base_url), query=query))
 
