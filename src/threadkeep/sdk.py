@@ -26,6 +26,8 @@ from threadkeep.errors import (
     QuotaSpent,
     RateLimited,
     RequestFailed,
+    ServerUnreachable,
+    ThreadkeepError,
     ThreadMissing,
     WrongAddress,
 )
@@ -245,6 +247,7 @@ def connect_all(source: Source, token: str | None = None) -> tuple[Api, ...]:
     Raises:
         AccessRefused: there is no key, or one that no HTTP header can carry, or the command gives no token.
         MalformedAddress: the base URL is no HTTP address.
+        ServerUnreachable: the proxy or the certificates that the environment names cannot be used.
     """
     place = place_of(source, os.environ)
     if source.token_command is not None:
@@ -266,25 +269,43 @@ def borrow(client: openai.AsyncOpenAI) -> Api:
 def _connected(place: Place, credential: Credential) -> Api:
     # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
     with_care = credential.auth is Auth.API_KEY
-    http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
+    with _surroundings_told():
+        http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
     return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=True)
 
 
 def _client(place: Place, key: Key | None, **options: Any) -> openai.AsyncOpenAI:
-    try:
-        client = openai.AsyncOpenAI(
-            base_url=place.base_url,
-            api_key=key.secret if key is not None else None,
-            organization=key.organization if key is not None else None,
-            project=key.project if key is not None else None,
-            timeout=_TIMEOUT_SECONDS,
-            **options,
-        )
-    except openai.OpenAIError as error:
-        raise AccessRefused(f"no key: {error}") from None
+    with _surroundings_told():
+        try:
+            client = openai.AsyncOpenAI(
+                base_url=place.base_url,
+                api_key=key.secret if key is not None else None,
+                organization=key.organization if key is not None else None,
+                project=key.project if key is not None else None,
+                timeout=_TIMEOUT_SECONDS,
+                **options,
+            )
+        except openai.OpenAIError as error:
+            raise AccessRefused(f"no key: {error}") from None
     if (trouble := trouble_with(client.api_key)) is not None:
         raise AccessRefused(f"the key {trouble}")
     return client
+
+
+@contextlib.contextmanager
+def _surroundings_told() -> Iterator[None]:
+    """Say so when a client cannot be made with what the HTTP library finds in the environment."""
+    try:
+        yield
+    except ThreadkeepError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the HTTP library makes of an environment
+        # The words of the others may show the address of a proxy, which may hold a password.
+        words = f": {error}" if isinstance(error, ImportError | OSError) else ""
+        raise ServerUnreachable(
+            "no connection can be made with the proxy or the certificates of the environment (HTTP_PROXY, HTTPS_PROXY,"
+            f" ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}{words}"
+        ) from None
 
 
 @attrs.frozen(kw_only=True)

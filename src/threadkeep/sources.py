@@ -165,6 +165,7 @@ def place_of(source: Source, environ: Mapping[str, str]) -> Place:
     base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
     if base_url is None:
         return Place(kind=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
+    base_url = base_url.strip()
     _check_address(base_url)
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/")
@@ -230,6 +231,7 @@ def _check_address(base_url: str) -> None:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not any(letter.isspace() for letter in parts.netloc)
     except ValueError:
         usable = False
     if not usable:

@@ -189,6 +189,20 @@ def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPat
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("printed", [[], ["--json"]])
+@pytest.mark.usefixtures("slow_url")
+def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], tmp_path: Path) -> None:
+    """Nor a validation: the exit code is about the export. What reads the last lines may have seen enough."""
+    (tmp_path / "ids.txt").write_text("thread_1")
+    for command in (["export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o"], ["validate", tmp_path / "o"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        arguments = [*THREADKEEP, *map(str, command), *printed]
+        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.usefixtures("slow_url")
 def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as escapes."""
