@@ -171,13 +171,11 @@ class _Run:
             if found[-1].outcome not in _PERHAPS_ANOTHERS:
                 break
         known = (entry for entry in reversed(found) if entry.outcome is not FileOutcome.MISSING)
-        await self._writer.put(Finished(entry=self._doubted(next(known, found[0]))))
+        await self._writer.put(Finished(entry=self._doubted_file(next(known, found[0]))))
 
-    def _doubted(self, entry: FileEntry) -> FileEntry:
-        """Nobody knows what a refused key would have said."""
-        is_refused = any(isinstance(walker.ended_by, AccessRefused) for walker in self._walkers)
-        if entry.outcome is FileOutcome.MISSING and is_refused:
-            reason = f"{entry.reason}; a key was refused that may know it"
+    def _doubted_file(self, entry: FileEntry) -> FileEntry:
+        if entry.outcome is FileOutcome.MISSING and self._is_refused:
+            reason = f"a key was refused, and no other knows this file: {entry.reason}"
             return attrs.evolve(entry, outcome=FileOutcome.FAILED, reason=reason)
         return entry
 
@@ -211,9 +209,9 @@ class _Run:
         while goes_on:
             with contextlib.closing(self._new(thread_id)) as walked:
                 problem = await self._walk(walked, keys.popleft())
-                goes_on = isinstance(problem, ThreadMissing) and bool(keys)
+                goes_on = isinstance(problem, ThreadMissing) and not walked.messages and bool(keys)
                 if problem is not None and not goes_on:
-                    await self._give_up(walked, problem)
+                    await self._give_up(walked, self._doubted(walked, problem))
 
     def _new(self, thread_id: str) -> Walked:
         options = self._options
@@ -254,6 +252,11 @@ class _Run:
             self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
         return True
 
+    @property
+    def _is_refused(self) -> bool:
+        """Whether a key was: nobody knows then what it would have said."""
+        return any(isinstance(walker.ended_by, AccessRefused) for walker in self._walkers)
+
     def _end_run(self, ending: RunEnded) -> None:
         self.ended_by = self.ended_by or ending
         for walker in self._walkers:
@@ -273,11 +276,19 @@ class _Run:
             await self._settle(entry)
         self._count_silence(problem)
 
+    def _doubted(self, walked: Walked, problem: ApiError) -> ApiError:
+        """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
+        if not self._is_refused or walked.messages or not isinstance(problem, ThreadMissing):
+            return problem
+        return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
+
     def _count_silence(self, problem: ApiError) -> None:
-        """A server that answers nobody any more is not asked about every thread in turn."""
-        silent = isinstance(problem, RequestFailed) and problem.unreachable
+        """A server that answers nobody any more, or never answered as an API, is not asked about every thread."""
+        answered = any(api.answered for api in self._apis)
+        unreachable = isinstance(problem, RequestFailed) and problem.unreachable
+        silent = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
         self._silent = self._silent + 1 if silent else 0
-        patience = max(16, 2 * self._options.concurrency) if any(api.answered for api in self._apis) else 1
+        patience = 1 if unreachable and not answered else max(16, 2 * self._options.concurrency)
         if self._silent >= patience:
             self._end_run(ServerUnreachable(str(problem)))
 

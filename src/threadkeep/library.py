@@ -6,10 +6,11 @@
 import asyncio
 import contextlib
 import inspect
+import operator
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
@@ -21,6 +22,7 @@ from threadkeep.job import Result as ExportResult
 from threadkeep.keys import Key
 from threadkeep.paths import BESIDE, Paths
 from threadkeep.sources import Source
+from threadkeep.tokens import TokenCommand
 from threadkeep.walker import Pace
 
 if TYPE_CHECKING:
@@ -81,8 +83,13 @@ async def aexport(
         BaseException: what ``events`` raised. The export has ended in order then, as when it is cancelled.
     """
     _refuse_contradictions(client, source, base_url, api_key)
+    _refuse_other_types(
+        {"thread_ids": thread_ids, "assistant_id": assistant_id, "out": out, "include": include}
+        | {"flat": flat, "files": files, "fresh": fresh, "concurrency": concurrency, "max_retries": max_retries}
+        | _given(source=source, base_url=base_url, api_key=api_key, rpm=rpm, events=events)
+    )
     if inspect.iscoroutinefunction(events):
-        raise TypeError("events must be a plain function: what it gives back is not awaited")
+        raise TypeError(_PLAIN)
     job = Job(
         ids=_distinct(thread_ids),
         paths=_paths(out, thread_ids),
@@ -134,7 +141,8 @@ def export(
         raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
 
     async def closing() -> ExportResult:
-        async with client or contextlib.nullcontext():
+        # What is no client of this kind is refused below, in words.
+        async with client if client and hasattr(client, "__aexit__") else contextlib.nullcontext():
             return await aexport(
                 thread_ids,
                 assistant_id,
@@ -168,17 +176,19 @@ class _Listener:
         if self._events is None or self.raised is not None:
             return
         try:
-            self._events(event)
+            _refuse_coroutine(self._events(event))
         except BaseException as error:  # noqa: BLE001 - raised to the caller when the files are in order
             self.raised = error
             assert self._task is not None
             self._task.cancel()
 
-    def settle(self) -> None:
-        """Take the cancellation back, and raise what was raised."""
+    async def settle(self) -> None:
+        """Take the cancellation back, also one that has met no await yet, and raise what was raised."""
         if self.raised is not None:
             assert self._task is not None
-            self._task.uncancel()
+            if not self._task.uncancel():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)
             raise self.raised
 
 
@@ -192,7 +202,7 @@ async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], o
     except Interrupted:
         raise asyncio.CancelledError from None
     finally:
-        listener.settle()
+        await listener.settle()
     return result
 
 
@@ -204,9 +214,11 @@ async def _asked(client: "AsyncOpenAI | None", source: Source) -> AsyncIterator[
     if client is not None:
         yield [borrow(client)]
         return
+    command = source.token_command
     async with contextlib.AsyncExitStack() as opened:
-        # Aside, since a token command may take a minute.
-        apis = await asyncio.to_thread(connect_all, source)
+        token = None if command is None else await TokenCommand(command).run_aside()
+        # Aside, since to make clients takes a while.
+        apis = await asyncio.to_thread(connect_all, source, token)
         yield [await opened.enter_async_context(api) for api in apis]
 
 
@@ -225,6 +237,43 @@ def _refuse_contradictions(client: object, source: object, base_url: object, api
         raise TypeError(f"give {' or '.join(names)}, not both: each says where to ask, and with what")
 
 
+# What is asked of the arguments, in words, since mistakes of type would come out as something else much later.
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "thread_ids": (Iterable | os.PathLike, "ids or the path of a file of ids"),
+    "assistant_id": (str, "a str"),
+    "out": (str | os.PathLike, "a path"),
+    "include": (Iterable, "names"),
+    "flat": (bool, "True or False"),
+    "files": (bool, "True or False"),
+    "fresh": (bool, "True or False"),
+    "concurrency": (SupportsIndex, "a whole number"),
+    "max_retries": (SupportsIndex, "a whole number"),
+    "rpm": (SupportsIndex, "a whole number"),
+    "source": (Source, "a threadkeep.sources.Source"),
+    "base_url": (str, "a str"),
+    "api_key": (str, "a str"),
+    "events": (Callable, "a function"),
+}
+_PLAIN = "events must be a plain function: what it gives back is not awaited"
+
+
+def _given(**arguments: object) -> dict[str, object]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _refuse_other_types(arguments: Mapping[str, object]) -> None:
+    for name, value in arguments.items():
+        wanted, words = _TYPES[name]
+        if not isinstance(value, wanted) or isinstance(value, bytes):
+            raise TypeError(f"{name} must be {words}, and is {type(value).__name__}")
+
+
+def _refuse_coroutine(told: object) -> None:
+    if inspect.iscoroutine(told):
+        told.close()
+        raise TypeError(_PLAIN)
+
+
 def _distinct(thread_ids: Iterable[str] | str | os.PathLike[str]) -> tuple[str, ...]:
     if isinstance(thread_ids, str | os.PathLike):
         return _of_file(os.fspath(thread_ids))
@@ -238,6 +287,8 @@ def _distinct(thread_ids: Iterable[str] | str | os.PathLike[str]) -> tuple[str, 
 def _of_file(name: str) -> tuple[str, ...]:
     try:
         return read_ids(Path(name).read_bytes()).listed
+    except ValueError as error:  # a name that no file can have
+        raise UnreadableIds(f"{name!r}: {error}") from None
     except OSError as error:
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
@@ -247,7 +298,7 @@ def _of_file(name: str) -> tuple[str, ...]:
 
 def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:
     path = Path(out)
-    if not path.name or path.name == "..":
+    if not path.name or path.name == ".." or "\0" in path.name:
         raise OutputUnusable(f"{os.fspath(out)!r} does not name a file")
     paths = Paths(path)
     if isinstance(thread_ids, str | os.PathLike):
@@ -273,6 +324,7 @@ def _kinds(include: Iterable[str]) -> tuple[str, ...]:
 
 def _within(name: str, number: int, bounds: tuple[int, int | None]) -> int:
     fewest, most = bounds
+    number = operator.index(number)
     if number < fewest or (most is not None and number > most):
         allowed = f"at least {fewest}" if most is None else f"{fewest} to {most}"
         raise ValueError(f"{name} is {number}: it must be {allowed}")

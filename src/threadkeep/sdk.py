@@ -26,6 +26,8 @@ from threadkeep.errors import (
     QuotaSpent,
     RateLimited,
     RequestFailed,
+    ServerUnreachable,
+    ThreadkeepError,
     ThreadMissing,
     WrongAddress,
 )
@@ -236,19 +238,21 @@ class _Pools:
             await client.close()
 
 
-def connect_all(source: Source) -> tuple[Api, ...]:
+def connect_all(source: Source, token: str | None = None) -> tuple[Api, ...]:
     """Make a client for each key of a source, in their order. Nothing is sent; a token command is run.
 
     Args:
         source: as typed; what it leaves open is found in the environment, or by the address.
+        token: what the token command has printed already; it is then not run.
 
     Raises:
         AccessRefused: there is no key, or one that no HTTP header can carry, or the command gives no token.
         MalformedAddress: the base URL is no HTTP address.
+        ServerUnreachable: the proxy or the certificates that the environment names cannot be used.
     """
     place = place_of(source, os.environ)
     if source.token_command is not None:
-        fresh = FreshToken(TokenCommand(source.token_command))
+        fresh = FreshToken(TokenCommand(source.token_command), token)
         return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=True),)
     return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
 
@@ -257,6 +261,8 @@ def borrow(client: openai.AsyncOpenAI) -> Api:
     """Ask through somebody's own client: its key, headers, connections and timeouts. Who lent it closes it."""
     if not isinstance(client, openai.AsyncOpenAI):
         raise TypeError(f"client must be an AsyncOpenAI, and is {type(client).__name__}")
+    if client.is_closed():
+        raise ValueError("client is closed: its connections are gone. Make a new one")
     query = {name: value for name, value in client.default_query.items() if isinstance(value, str)}
     return Api(client, place=Place(kind=OTHER, base_url=str(client.base_url), query=query))
 
@@ -264,25 +270,43 @@ def borrow(client: openai.AsyncOpenAI) -> Api:
 def _connected(place: Place, credential: Credential) -> Api:
     # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
     with_care = credential.auth is Auth.API_KEY
-    http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
+    with _surroundings_told():
+        http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
     return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=True)
 
 
 def _client(place: Place, key: Key | None, **options: Any) -> openai.AsyncOpenAI:
-    try:
-        client = openai.AsyncOpenAI(
-            base_url=place.base_url,
-            api_key=key.secret if key is not None else None,
-            organization=key.organization if key is not None else None,
-            project=key.project if key is not None else None,
-            timeout=_TIMEOUT_SECONDS,
-            **options,
-        )
-    except openai.OpenAIError as error:
-        raise AccessRefused(f"no key: {error}") from None
+    with _surroundings_told():
+        try:
+            client = openai.AsyncOpenAI(
+                base_url=place.base_url,
+                api_key=key.secret if key is not None else None,
+                organization=key.organization if key is not None else None,
+                project=key.project if key is not None else None,
+                timeout=_TIMEOUT_SECONDS,
+                **options,
+            )
+        except openai.OpenAIError as error:
+            raise AccessRefused(f"no key: {error}") from None
     if (trouble := trouble_with(client.api_key)) is not None:
         raise AccessRefused(f"the key {trouble}")
     return client
+
+
+@contextlib.contextmanager
+def _surroundings_told() -> Iterator[None]:
+    """Say so when a client cannot be made with what the HTTP library finds in the environment."""
+    try:
+        yield
+    except ThreadkeepError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the HTTP library makes of an environment
+        # The words of the others may show the address of a proxy, which may hold a password.
+        words = f": {error}" if isinstance(error, ImportError | OSError) else ""
+        raise ServerUnreachable(
+            "no connection can be made with the proxy or the certificates of the environment (HTTP_PROXY, HTTPS_PROXY,"
+            f" ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}{words}"
+        ) from None
 
 
 @attrs.frozen(kw_only=True)

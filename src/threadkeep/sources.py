@@ -4,7 +4,7 @@ A source is what someone typed; its place is what that comes to: an address, a q
 and the kind of server that stands there, which decides what was not typed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
@@ -42,6 +42,18 @@ class Auth(StrEnum):
     """``api-key: ...``, Azure's own."""
 
 
+def _several(keys: Iterable[Key]) -> tuple[Key, ...]:
+    return tuple(keys)
+
+
+def _are_keys(source: "Source", _field: object, keys: tuple[object, ...]) -> None:
+    strange = next((type(key).__name__ for key in keys if not isinstance(key, Key)), None)
+    if strange is not None:
+        raise TypeError(f"each of the keys must be a threadkeep.keys.Key, and one is {strange}")
+    if keys and source.token_command is not None:
+        raise TypeError("give keys or a token_command, not both")
+
+
 @attrs.frozen(kw_only=True)
 class Source:
     """Which server to ask, and with what, as typed. What is None is found in the environment, or by the address.
@@ -56,9 +68,9 @@ class Source:
 
     base_url: str | None = attrs.field(default=None, repr=False)
     api_version: str | None = None
-    auth: Auth | None = None
+    auth: Auth | None = attrs.field(default=None, converter=attrs.converters.optional(Auth))
     token_command: str | None = attrs.field(default=None, repr=False)
-    keys: tuple[Key, ...] = ()
+    keys: tuple[Key, ...] = attrs.field(default=(), converter=_several, validator=_are_keys)
 
 
 @attrs.frozen(kw_only=True)
@@ -153,6 +165,7 @@ def place_of(source: Source, environ: Mapping[str, str]) -> Place:
     base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
     if base_url is None:
         return Place(kind=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
+    base_url = base_url.strip()
     _check_address(base_url)
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/")
@@ -218,6 +231,7 @@ def _check_address(base_url: str) -> None:
     try:
         parts = urlsplit(base_url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        usable = usable and not any(letter.isspace() for letter in parts.netloc)
     except ValueError:
         usable = False
     if not usable:

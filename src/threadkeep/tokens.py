@@ -128,6 +128,10 @@ class TokenCommand:
 class FreshToken:
     """The token of a command, fetched at once and again when the server refuses it.
 
+    Args:
+        command: prints it.
+        first: what it has printed already, if it has.
+
     Attributes:
         current: what to send.
 
@@ -135,11 +139,11 @@ class FreshToken:
         AccessRefused: the command gives none.
     """
 
-    def __init__(self, command: TokenCommand) -> None:
+    def __init__(self, command: TokenCommand, first: str | None = None) -> None:
         self._command = command
         self._one_at_a_time = asyncio.Lock()
         self._untried_renewal = False
-        self.current = Token(command.run())
+        self.current = Token(command.run() if first is None else first)
 
     def accepted(self, token: Token) -> None:
         """Take note that the server took it."""

@@ -139,8 +139,13 @@ class Turns:
             task.cancel()
 
 
+# More than any machine can ask, and no number too large for the sums.
+_ENDLESS = 1_000_000_000
+
+
 def _limiter(rpm: int) -> AsyncLimiter:
     # Half a second's worth at once: one at a time, the grain of timers would halve the rate that is allowed. Servers
     # are thought to allow a whole second's worth, and latency that varies makes clumps of its own.
+    rpm = min(rpm, _ENDLESS)
     burst = max(1.0, rpm / 120)
     return AsyncLimiter(burst, burst * 60 / rpm)

@@ -5,58 +5,71 @@ on its way until its batch is committed: a crash costs no more than the threads 
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from threadkeep.events import Event
+from threadkeep.journal import Entry, FileEntry
 from threadkeep.outfiles import Finished, OutFiles
 
 __all__ = ["Writer"]
 
 
-_Waiting = tuple[Finished, "asyncio.Future[Exception | None]"]
+_Waiting = tuple[Finished, "asyncio.Future[BaseException | None]"]
 
 
 class Writer:
-    """Commits what is finished, in batches, on a thread of its own. `on_event` is called with each entry made."""
+    """Commits what is finished, in batches, on a thread of its own. `on_event` is called with each entry made.
+
+    No task does that, since the end of an event loop cancels every task, and those who wait would wait for ever.
+    """
 
     def __init__(self, out: OutFiles, on_event: Callable[[Event], None]) -> None:
         self._out = out
         self._on_event = on_event
         self._gathered: list[_Waiting] = []
-        self._committing: asyncio.Task[None] | None = None
+        self._at_work = False
 
     async def put(self, finished: Finished) -> None:
-        """Write down what became of a thread. It is on the disk when this returns.
+        """Write down what became of a thread. It is on the disk when this returns, or is cancelled.
 
         Raises:
             OutputUnusable: the disk refuses.
         """
-        written: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         self._gathered.append((finished, written))
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit_all())
-        try:
-            problem = await asyncio.shield(written)
-        except asyncio.CancelledError:
-            await asyncio.wait({written})  # the lines must not be taken away while they are being written
-            raise
-        if problem is not None:
+        if not self._at_work:
+            self._commit_next()
+        cancelled = False
+        while not written.done():
+            try:
+                await asyncio.wait({written})
+            except asyncio.CancelledError:
+                cancelled = True  # the lines must not be taken away while they are being written
+        if cancelled:
+            raise asyncio.CancelledError
+        if (problem := written.result()) is not None:
             raise problem
 
-    async def _commit_all(self) -> None:
-        while self._gathered:
-            batch, self._gathered = self._gathered, []
-            try:
-                entries = await asyncio.to_thread(self._out.commit, [finished for finished, _ in batch])
-            except Exception as error:  # noqa: BLE001 - it belongs to those who wait
-                self._tell(batch, error)  # as a value: whoever is cancelled by now never looks
-            else:
-                for entry in entries:
-                    self._on_event(entry)
-                self._tell(batch, None)
-        self._committing = None
+    def _commit_next(self) -> None:
+        batch, self._gathered = self._gathered, []
+        rows = [finished for finished, _ in batch]
+        committed = asyncio.get_running_loop().run_in_executor(None, self._out.commit, rows)
+        self._at_work = True
+        committed.add_done_callback(lambda committed: self._committed(batch, committed))
 
-    @staticmethod
-    def _tell(batch: list[_Waiting], problem: Exception | None) -> None:
+    def _committed(self, batch: Sequence[_Waiting], committed: "asyncio.Future[tuple[Entry | FileEntry, ...]]") -> None:
+        problem = committed.exception() or self._told(committed.result())
         for _, written in batch:
-            written.set_result(problem)
+            written.set_result(problem)  # as a value: whoever is cancelled by now never looks
+        self._at_work = False
+        if self._gathered:
+            self._commit_next()
+
+    def _told(self, entries: Sequence[Event]) -> Exception | None:
+        """Tell of what is on the disk; gives what whoever was told raised."""
+        try:
+            for entry in entries:
+                self._on_event(entry)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+            return error
+        return None

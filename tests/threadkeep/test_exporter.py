@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 import strategies
 from canned import HTTP, async_client
-from canned_threads import ThreadServer, message, page, thread_of
+from canned_threads import MISSING, ThreadServer, message, page, thread_of
 from threadkeep.codec import decode, encode
 from threadkeep.disk import OsGrowing
 from threadkeep.errors import AccessRefused, ApiGone, OutputUnusable, RunEnded, ServerUnreachable, WrongAddress
@@ -374,6 +374,19 @@ async def test_a_server_that_falls_silent_fails_some_threads_and_then_ends_the_r
     assert outcomes.count(Outcome.FAILED) in (16, 17)  # the last was on its way
 
 
+@pytest.mark.parametrize("answer", [(200, b"<html>Log in</html>"), (503, b""), (418, b"")], ids=str)
+async def test_an_address_that_never_answers_as_an_api_is_not_asked_about_every_thread(
+    answer: tuple[int, bytes], tmp_path: Path
+) -> None:
+    """The page of a login, or of a server that is down, is the same for each. What was tried is failed."""
+    status, content = answer
+    ids = [f"thread_{number}" for number in range(50)]
+    export = await Export(tmp_path).run(ids, lambda _request: HTTP.Response(status, content=content), concurrency=4)
+    assert isinstance(export.ended_by, ServerUnreachable)
+    assert set(export.outcomes.values()) == {Outcome.FAILED}
+    assert 16 <= len(export.outcomes) < 24
+
+
 async def test_now_and_then_a_silence_ends_no_run(tmp_path: Path) -> None:
     """Only silence upon silence does: an answer in between begins the count anew, in the second round too."""
 
@@ -427,6 +440,30 @@ async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) ->
     assert export.messages() == threads
     (notice,) = [event for event in export.reported if isinstance(event, Notice)]
     assert notice.text.startswith("a key was refused, the others go on: 401")
+
+
+async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_path: Path) -> None:
+    """Nobody has said that it is not there. What the key was asked for before is missing."""
+    threads = threads_of(a=1, b=1)
+    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=2)
+    ids = ["thread_none", "thread_a", "thread_b", "thread_theirs"]
+    export = await Export(tmp_path).run(ids, refused, ThreadServer(threads), concurrency=1)
+    assert export.messages() == threads
+    assert export.outcomes["thread_none"] is Outcome.MISSING
+    entry = export.journal.entries["thread_theirs"]
+    assert entry.outcome is Outcome.FAILED
+    assert str(entry.reason).startswith("a key was refused, and no other knows this thread: No thread found")
+
+
+async def test_a_thread_deleted_while_one_of_several_keys_walks_it_keeps_its_pages_aside(tmp_path: Path) -> None:
+    """The other keys are not asked: this one knew it."""
+    threads = threads_of(a=250)
+    gone = HTTP.Response(404, content=MISSING)
+    export = await Export(tmp_path).run(
+        ["thread_a"], Spoiled(threads, lambda _honest: gone, times=9), ThreadServer({}), concurrency=1
+    )
+    assert export.outcomes == {"thread_a": Outcome.MISSING}
+    assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
 
 
 async def test_when_every_key_is_refused_the_run_ends(tmp_path: Path) -> None:
@@ -490,6 +527,35 @@ async def test_a_cancelled_export_waits_for_what_is_being_written(
     journal = fold(export.paths.journal.read_bytes())
     assert len(journal.complete) in (1, 2)
     assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
+
+
+async def test_the_end_of_the_loop_ends_an_export_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tasks are cancelled then, and more than once: what is being written is waited for, and nothing hangs."""
+    threads = threads_of(**{f"n{number}": 3 for number in range(8)})
+    export, loop = Export(tmp_path), asyncio.get_running_loop()
+    others, commit = asyncio.all_tasks(), OutFiles.commit
+
+    def cancel_all() -> None:
+        for task in asyncio.all_tasks(loop) - others:
+            task.cancel()
+
+    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
+        for _ in range(2):
+            loop.call_soon_threadsafe(cancel_all)
+            asyncio.run_coroutine_threadsafe(_nothing(), loop).exception(10)
+        return commit(out, finished)
+
+    monkeypatch.setattr(OutFiles, "commit", interrupting)
+    task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
+    _, hanging = await asyncio.wait({task}, timeout=30)
+    assert (hanging, task.cancelled()) == (set(), True)
+    journal = fold(export.paths.journal.read_bytes())
+    assert 1 <= len(journal.complete) <= 4
+    assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
+
+
+async def _nothing() -> None:
+    """Is run in its turn."""
 
 
 async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ def test_the_version_that_is_asked_for(
     assert place.query.get("api-version") == version
 
 
+def test_blanks_round_an_address_are_none_of_it() -> None:
+    """As they come along when it is copied. In the middle of a host there is none."""
+    assert place_of(Source(base_url=" http://h/v1\n"), {}).base_url == "http://h/v1"
+    with pytest.raises(MalformedAddress):
+        place_of(Source(base_url="http://exa mple/v1"), {})
+
+
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 

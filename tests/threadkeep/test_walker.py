@@ -283,3 +283,9 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     assert max(most) <= 16
     assert len(clients) == 3
     assert all(each.is_closed for each in clients)
+
+
+async def test_a_rate_beyond_every_machine_is_no_limit() -> None:
+    """However many digits it has."""
+    async with Api(async_client(answering())) as api:
+        assert await Walker(api, Pace(rpm=10**400)).fetch("/threads/thread_a") == THREAD

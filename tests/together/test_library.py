@@ -245,7 +245,95 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"out": ""}, OutputUnusable, "does not name a file"),
     ({"base_url": "ftp://x"}, MalformedAddress, "no address"),
     ({"base_url": "http://x", "api_key": "two words\n"}, AccessRefused, "the key"),
+    ({"thread_ids": None}, TypeError, "thread_ids must be ids or the path of a file of ids, and is NoneType"),
+    ({"thread_ids": b"thread_a"}, TypeError, "and is bytes"),
+    ({"thread_ids": "a\0b"}, UnreadableIds, "null"),
+    ({"assistant_id": None}, TypeError, "assistant_id must be a str, and is NoneType"),
+    ({"out": None}, TypeError, "out must be a path, and is NoneType"),
+    ({"out": "a\0b"}, OutputUnusable, "does not name a file"),
+    ({"client": AsyncOpenAI}, TypeError, "must be an AsyncOpenAI, and is type"),
+    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.sources.Source, and is str"),
+    ({"base_url": 3}, TypeError, "base_url must be a str, and is int"),
+    ({"api_key": lambda: "k"}, TypeError, "api_key must be a str, and is function"),
+    ({"flat": "no"}, TypeError, "flat must be True or False, and is str"),
+    ({"files": 1}, TypeError, "files must be True or False, and is int"),
+    ({"fresh": None}, TypeError, "fresh must be True or False, and is NoneType"),
+    ({"include": None}, TypeError, "include must be names, and is NoneType"),
+    ({"concurrency": "8"}, TypeError, "concurrency must be a whole number, and is str"),
+    ({"concurrency": 1.5}, TypeError, "concurrency must be a whole number, and is float"),
+    ({"rpm": float("nan")}, TypeError, "rpm must be a whole number, and is float"),
+    ({"max_retries": None}, TypeError, "max_retries must be a whole number, and is NoneType"),
+    ({"events": 3}, TypeError, "events must be a function, and is int"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"keys": ("sk-secret",)}, TypeError, "each of the keys must be a threadkeep.keys.Key, and one is str"),
+        ({"keys": "sk-secret"}, TypeError, "each of the keys must be"),
+        ({"auth": "basic"}, ValueError, "'basic' is not a valid Auth"),
+        ({"keys": (Key("sk-secret"),), "token_command": "true"}, TypeError, "keys or a token_command, not both"),
+    ],
+    ids=str,
+)
+def test_a_source_that_cannot_be_meant_is_told_without_its_keys(
+    fields: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    """When it is made."""
+    with pytest.raises(error, match=words) as raised:
+        Source(**fields)
+    assert "secret" not in str(raised.value)
+
+
+def test_a_closed_client_is_told_before_anything_is_written(out: Path) -> None:
+    """As the one that an earlier call closed."""
+    client = AsyncOpenAI(api_key="k", base_url="http://127.0.0.1:1/v1")
+    asyncio.run(client.close())
+    with pytest.raises(ValueError, match="client is closed"):
+        export([], ASSISTANT, out, client=client)
+    assert not out.exists()
+
+
+def test_a_token_command_ends_with_the_call(out: Path) -> None:
+    """Whoever waits no longer does not wait for it, and nothing is written."""
+    source = Source(base_url="http://127.0.0.1:1/v1", token_command="sleep 50")
+
+    async def app() -> None:
+        async with asyncio.timeout(0.5):
+            await aexport(["thread_a"], ASSISTANT, out, source=source)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(asyncio.wait_for(app(), 20))
+    assert not out.exists()
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_callback_that_gives_back_a_coroutine_is_told(ids: list[str], out: Path) -> None:
+    """Nobody would await it."""
+    with pytest.raises(TypeError, match="events must be a plain function"):
+        export(ids, ASSISTANT, out, events=lambda event: _listen(event))
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_callback_that_raises_when_there_is_nothing_to_do_leaves_the_task_uncancelled(out: Path) -> None:
+    """No later await of the app is cancelled in place of one of the export's."""
+
+    async def app() -> str:
+        with pytest.raises(ZeroDivisionError):
+            await aexport([], ASSISTANT, out, events=_divide)
+        await asyncio.sleep(0)
+        return "went on"
+
+    assert asyncio.run(app()) == "went on"
+
+
+def test_a_sync_client_is_refused_at_both_doors(out: Path) -> None:
+    """In the same words."""
+    with OpenAI(api_key="k") as client:
+        lent: Any = client
+        with pytest.raises(TypeError, match="must be an AsyncOpenAI, and is OpenAI"):
+            export([], ASSISTANT, out, client=lent)
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), REFUSED, ids=lambda value: str(value)[:40])

@@ -17,6 +17,7 @@ from command import Run
 from fake_assistants import FakeAssistants, demo_world
 from processes import THREADKEEP, started
 from threadkeep import decode
+from threadkeep.__main__ import main
 
 ASSISTANT = "asst_abc123"
 
@@ -47,15 +48,20 @@ def slow_url(ids: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield server.base_url
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("times", [1, 5])
 @pytest.mark.usefixtures("slow_url")
-def test_an_interrupted_export_ends_in_order(name: str, ids: Path, tmp_path: Path, threadkeep: Run) -> None:
-    """Exit 130, whole threads only, a manifest that says so, and nothing that validate would call damaged."""
+def test_an_interrupted_export_ends_in_order(name: str, times: int, ids: Path, tmp_path: Path, threadkeep: Run) -> None:
+    """Exit 130, whole threads only, a manifest that says so, and nothing that validate would call damaged.
+
+    However impatient somebody is.
+    """
     out = tmp_path / "out.ndjson"
     with started("export", ids, ASSISTANT, out, "--concurrency", 1) as process:
         assert process.stderr is not None
         assert b"thread_none: missing" in process.stderr.readline()
-        process.send_signal(getattr(signal, name))
+        for _ in range(times):
+            process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"interrupted" in err
@@ -66,8 +72,35 @@ def test_an_interrupted_export_ends_in_order(name: str, ids: Path, tmp_path: Pat
     assert threadkeep("status", out).code == 1
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
 @pytest.mark.usefixtures("slow_url")
-def test_an_interruption_ends_the_token_command_too(ids: Path, tmp_path: Path) -> None:
+def test_what_somebody_had_ignored_interrupts_nothing(name: str, ids: Path, tmp_path: Path) -> None:
+    """As nohup does, and a shell with what it runs in the background: the export goes on to its end."""
+    ignoring = ["sh", "-c", f"trap '' {name.removeprefix('SIG')}; exec \"$@\"", "sh"]
+    with started("export", ids, ASSISTANT, tmp_path / "o", "--concurrency", 1, "--limit", 9, by=ignoring) as process:
+        assert process.stderr is not None
+        assert b"thread_none: missing" in process.stderr.readline()
+        process.send_signal(getattr(signal, name))
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, b"8 threads with 24 messages" in out) == (1, True)
+
+
+def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To import it takes a moment."""
+
+    class Half:
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "threadkeep.cli", Half())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.usefixtures("slow_url")
+def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, tmp_path: Path) -> None:
     """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
     begun, out = tmp_path / "begun", tmp_path / "out.ndjson"
     os.mkfifo(begun)
@@ -78,7 +111,7 @@ def test_an_interruption_ends_the_token_command_too(ids: Path, tmp_path: Path) -
         begun.open("rb", buffering=0) as held,
     ):
         assert held.read(6) == b"begun\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(getattr(signal, name))
         _, err = process.communicate(timeout=60)
         # What the command held open is let go of when it ends, and only then.
         assert select.select([held], [], [], 60)[0] == [held]
@@ -154,6 +187,20 @@ def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPat
         )
     os.close(writer)
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("printed", [[], ["--json"]])
+@pytest.mark.usefixtures("slow_url")
+def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], tmp_path: Path) -> None:
+    """Nor a validation: the exit code is about the export. What reads the last lines may have seen enough."""
+    (tmp_path / "ids.txt").write_text("thread_1")
+    for command in (["export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o"], ["validate", tmp_path / "o"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        arguments = [*THREADKEEP, *map(str, command), *printed]
+        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.usefixtures("slow_url")

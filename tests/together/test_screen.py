@@ -219,18 +219,39 @@ def test_a_sunset_that_is_past_is_told_once() -> None:
     ]
 
 
-def test_a_reader_that_has_gone_away_ends_nothing() -> None:
+class Gone(io.StringIO):
+    """What a terminal that was closed is, and a pipe that nobody reads."""
+
+    broken = False
+
+    def write(self, text: str) -> int:
+        if self.broken:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_reader_that_has_gone_away_ends_nothing(terminal: bool) -> None:
     """Problems and lines are written into nothing."""
-
-    class Gone(io.StringIO):
-        def write(self, _text: str) -> int:
-            raise BrokenPipeError
-
-    run = Pretended()
-    with Screen(shown=True, clock=run.clock, now=run.now, console=Console(file=Gone())) as screen:
+    run, file = Pretended(), Gone()
+    with Screen(
+        shown=True, clock=run.clock, now=run.now, console=Console(file=file, force_terminal=terminal, width=80)
+    ) as screen:
         screen.take(run.begun(40))
+        file.broken = True
         screen.take(missing(1))
-        go_on(run, screen, seconds=20)
+        if not terminal:
+            go_on(run, screen, seconds=20)
+
+
+def test_a_log_that_wants_colours_gets_no_bars(
+    base_url: str, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on servers that build and test."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    (tmp_path / "ids.txt").write_text("thread_none")
+    done = threadkeep("export", tmp_path / "ids.txt", "asst_a", tmp_path / "o", "--base-url", base_url)
+    assert done.err.splitlines()[0] == "thread_none: missing: No thread found with id 'thread_none'."
 
 
 @pytest.mark.usefixtures("base_url")

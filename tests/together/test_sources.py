@@ -87,14 +87,36 @@ def test_a_key_of_a_file_is_taken_in_place_of_the_environments(threadkeep: Run, 
 
 
 def test_a_file_of_keys_that_others_may_read_is_told(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
-    """It is used all the same."""
-    keys = keys_file(tmp_path, "sk-test", mode=0o644)
+    """It is used all the same. What is told can be typed."""
+    keys = keys_file(tmp_path, "sk-test", mode=0o644).rename(tmp_path / "my keys")
     done = threadkeep("assistants", "--base-url", base_url, "--keys-file", keys)
     assert done.code == 0
     assert done.err.splitlines() == [
         f"threadkeep: {keys} holds keys, and others than its owner may read it",
-        f"  chmod 600 {keys}",
+        f"  chmod 600 '{keys}'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ALL_PROXY", "socks5://us:s3cret@127.0.0.1:1", "ImportError: Using SOCKS proxy"),
+        ("HTTP_PROXY", "nonsense://us:s3cret@127.0.0.1:1", "ValueError"),
+        ("HTTP_PROXY", "http://us:s3cret@[::1", "InvalidURL"),
+        ("SSL_CERT_FILE", "/nonexistent", "No such file or directory"),
+    ],
+)
+@pytest.mark.parametrize("keys", [1, 2])
+@pytest.mark.usefixtures("base_url")
+def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+    name: str, value: str, words: str, keys: int, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a traceback, as what they are, and without what may be a secret."""
+    monkeypatch.setenv(name, value)
+    several = keys_file(tmp_path, *(f"sk-{number}" for number in range(keys)))
+    done = threadkeep("assistants", "--keys-file", several, "--auth", "api-key" if keys > 1 else "bearer")
+    assert (done.code, words in done.err, "s3cret" in done.err) == (1, True, False)
+    assert done.err.startswith("threadkeep: no connection can be made with the proxy or the certificates")
 
 
 @pytest.mark.parametrize(

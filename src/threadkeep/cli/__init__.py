@@ -10,6 +10,7 @@ from threadkeep.cli.assistants import assistants
 from threadkeep.cli.demo import demo
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.export import export
+from threadkeep.cli.signals import interrupted_by_signals
 from threadkeep.cli.status import status
 from threadkeep.cli.threads import threads
 from threadkeep.cli.validate import validate
@@ -38,7 +39,9 @@ def main() -> None:
     # An id in letters that the console has not must not end a run.
     for stream in [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, TextIOWrapper)]:
         stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    with interrupted_by_signals():
+        code = run(sys.argv[1:])
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.options import source_options
 from threadkeep.cli.summary import print_report
-from threadkeep.cli.words import complain, print_json, say
+from threadkeep.cli.words import complain, perhaps_unheard, print_json, say
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.paths import BESIDE, Paths
@@ -146,12 +146,13 @@ def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str
 
 
 def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:
-    if as_json:
-        print_json(summary(result, typed))
-    elif not quiet:
-        print_report(report_of(result))
-    if result.is_whole and not as_json and not quiet:
-        say(f"Next: {next_step(result, typed).command}")
+    with perhaps_unheard():
+        if as_json:
+            print_json(summary(result, typed))
+        elif not quiet:
+            print_report(report_of(result))
+        if result.is_whole and not as_json and not quiet:
+            say(f"Next: {next_step(result, typed).command}")
     return report_ending(result, typed)
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import signal
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.screen import Screen
+from threadkeep.cli.signals import cancelled_by_signals
 from threadkeep.cli.summary import Report
 from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
@@ -19,10 +18,6 @@ from threadkeep.job import Job, Result, carry_out
 from threadkeep.sources import Source
 
 __all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
-
-
-# Windows has no such handlers; there only Ctrl-C interrupts in order.
-_POLITE_SIGNALS = () if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
 
 
 def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime | None = None) -> Result:
@@ -49,7 +44,7 @@ def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime |
 
 async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
     clock = asyncio.get_running_loop().time
-    with _cancelled_by_signals():
+    with cancelled_by_signals():
         async with contextlib.AsyncExitStack() as opened:
             for api in apis:
                 await opened.enter_async_context(api)
@@ -146,17 +141,3 @@ def _rare_collections() -> Iterator[None]:
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
-
-
-@contextlib.contextmanager
-def _cancelled_by_signals() -> Iterator[None]:
-    """A polite request to end, and a lost terminal, are treated like Ctrl-C, so that the manifest is written."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None
-    for number in _POLITE_SIGNALS:
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        yield
-    finally:
-        for number in _POLITE_SIGNALS:
-            loop.remove_signal_handler(number)

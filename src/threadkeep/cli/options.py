@@ -2,6 +2,7 @@
 
 import functools
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def load_keys(name: str) -> tuple[Key, ...]:
     except UnreadableKeys as error:
         raise UnreadableKeys(f"{name}: {error}") from None
     if mode & _OTHERS_MAY_READ:
-        complain(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {name}")
+        complain(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {shlex.quote(name)}")
     return keys
 
 

@@ -1,6 +1,7 @@
 """What a person sees while an export runs, on standard error: bars in a terminal, else a line now and then."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -70,7 +71,7 @@ class Screen:
         sunset: datetime | None = None,
         console: Console | None = None,
     ) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or _standard_error()
         self._clock, self._now, self._sunset = clock, now, sunset
         self._shown = shown
         self._gauge = Gauge()
@@ -92,8 +93,9 @@ class Screen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bars is not None:
-            self.tick(over=True)
-            self._bars.stop()
+            with contextlib.suppress(OSError):
+                self.tick(over=True)
+                self._bars.stop()
 
     def take(self, event: Event) -> None:
         """Count an event, and tell it if it is a problem."""
@@ -181,13 +183,18 @@ class Screen:
             self._print("threadkeep: more problems are not told here one by one; each has its reason in the journal")
 
     def _print(self, line: str) -> None:
-        if self._bars is not None:
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-            return
-        # A reader that has gone away is no reason to end an export.
+        # A reader or a terminal that has gone away is no reason to end an export.
         with contextlib.suppress(OSError):
+            if self._bars is not None:
+                self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+                return
             self._console.file.write(f"{line}\n")
             self._console.file.flush()
+
+
+def _standard_error() -> Console:
+    """Bars are for terminals only, also where FORCE_COLOR asks for colours in a log."""
+    return Console(stderr=True, force_terminal=sys.stderr is not None and sys.stderr.isatty())
 
 
 def _bars(console: Console) -> _Bars:

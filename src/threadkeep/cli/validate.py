@@ -9,7 +9,7 @@ import click
 
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT, load_ids
-from threadkeep.cli.words import print_json, shown
+from threadkeep.cli.words import perhaps_unheard, print_json, shown
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Finding, is_whole
@@ -29,16 +29,17 @@ __all__ = ["findings_of", "print_findings", "validate"]
 def validate(out: Path, ids: str | None, as_json: bool) -> int:
     """Check OUT against itself, its journal and manifest, and the ids that were wanted."""
     findings = findings_of(out, ids=load_ids(ids).listed if ids is not None else None)
-    if as_json:
-        print_json(
-            {
-                "out": str(out),
-                "whole": is_whole(findings),
-                "findings": [attrs.asdict(row) for row in findings],
-            }
-        )
-    else:
-        print_findings(out, findings)
+    with perhaps_unheard():
+        if as_json:
+            print_json(
+                {
+                    "out": str(out),
+                    "whole": is_whole(findings),
+                    "findings": [attrs.asdict(row) for row in findings],
+                }
+            )
+        else:
+            print_findings(out, findings)
     return Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE
 
 

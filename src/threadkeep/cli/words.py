@@ -1,12 +1,16 @@
 """What people read: problems on standard error, and how names, numbers and times are written."""
 
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
 import click
-from rich.console import Console
 
 from threadkeep.journal import Entry, Outcome
 from threadkeep.jsontext import dumps_pretty
 
-__all__ = ["complain", "counted", "print_json", "problem_line", "say", "shown", "span"]
+__all__ = ["complain", "counted", "perhaps_unheard", "print_json", "problem_line", "say", "shown", "span"]
 
 
 def complain(what: str, *next_steps: str) -> None:
@@ -17,8 +21,20 @@ def complain(what: str, *next_steps: str) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line on standard output as it is; letters that the console has not are shown as escapes."""
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    """Print a line on standard output as it is."""
+    click.echo(line)
+
+
+@contextlib.contextmanager
+def perhaps_unheard() -> Iterator[None]:
+    """Print in here what changes nothing: a reader that has gone away, as ``| head`` does, is no error then."""
+    try:
+        yield
+    except BrokenPipeError:
+        # What is left in the buffer would be written when the process ends, and fail once more.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def shown(text: str, most: int = 200) -> str:
