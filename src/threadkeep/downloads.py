@@ -15,7 +15,7 @@ from threadkeep.paths import draft
 from threadkeep.surroundings import holds, place_in
 from threadkeep.walker import Walker
 
-__all__ = ["Downloads", "name_of"]
+__all__ = ["Downloads", "ends_all", "name_of"]
 
 # What an id may look like, to be asked for and to be the name of a file (recorded ids: `file-`, letters and digits).
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
@@ -81,13 +81,10 @@ class Downloads:
             return holds(place_in(self._folder, entry), entry)
 
     async def save(self, file_id: str, walker: Walker) -> FileEntry:
-        """Download one file, and say what became of it.
-
-        What was saved once and is lost stays known by its digest, so that it is not called missing when it does not
-        come again, and is saved when somebody has put it back.
+        """Download one file, unless it is malformed, or somebody has put it back.
 
         Raises:
-            RunEnded: the server is asked in vain.
+            ApiError: the server does not give it; see `ends_all` and `not_saved`.
             OutputUnusable: the disk refuses.
         """
         if not _ID.fullmatch(file_id):
@@ -97,13 +94,9 @@ class Downloads:
             return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
         name = self.names[file_id]
         self._remove_draft(name)  # of a run that was killed
-        try:
-            described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
-            said, filename = described.get("bytes"), described.get("filename")
-            saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
-        except ApiError as problem:
-            entry = _not_saved(file_id, problem)
-            return entry if before is None or before.name is None else _lost(before, entry)
+        described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
+        said, filename = described.get("bytes"), described.get("filename")
+        saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
         return FileEntry(
             file_id=file_id,
             outcome=FileOutcome.SAVED,
@@ -112,6 +105,15 @@ class Downloads:
             sha256=saved.sha256,
             filename=filename if isinstance(filename, str) else None,
         )
+
+    def not_saved(self, file_id: str, problem: ApiError) -> FileEntry:
+        """What became of a file that the server does not give.
+
+        One that was saved once and is lost stays known by its digest: it is not called missing.
+        """
+        before = self._known.get(file_id)
+        entry = FileEntry(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
+        return entry if before is None or before.name is None else _lost(before, entry)
 
     async def _write(self, name: str, said: object, pieces: AsyncIterator[bytes]) -> _Saved:
         path = self._folder / name
@@ -169,12 +171,14 @@ def _lost(before: FileEntry, entry: FileEntry) -> FileEntry:
     return attrs.evolve(before, outcome=FileOutcome.FAILED, reason=reason)
 
 
-def _not_saved(file_id: str, problem: ApiError) -> FileEntry:
-    if isinstance(problem, RunEnded) and problem.status != 403:
-        raise problem
-    outcome = FileOutcome.FAILED
+def ends_all(problem: ApiError) -> bool:
+    """Whether no other file need be asked for either. A key may be allowed threads and no files, which 403 says."""
+    return isinstance(problem, RunEnded) and problem.status != 403
+
+
+def _outcome(problem: ApiError) -> FileOutcome:
     if problem.status == 404:
-        outcome = FileOutcome.MISSING
-    elif problem.status == 403 or (problem.status == 400 and _NOT_ALLOWED.search(str(problem))):
-        outcome = FileOutcome.NOT_ALLOWED
-    return FileEntry(file_id=file_id, outcome=outcome, reason=str(problem))
+        return FileOutcome.MISSING
+    if problem.status == 403 or (problem.status == 400 and _NOT_ALLOWED.search(str(problem))):
+        return FileOutcome.NOT_ALLOWED
+    return FileOutcome.FAILED

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from canned import HTTP, async_client
 from threadkeep.disk import OsDisk, OsGrowing
 from threadkeep.downloads import Downloads
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import ApiError, OutputUnusable
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.sdk import Api
 from threadkeep.walker import Pace, Walker
@@ -79,7 +79,11 @@ async def saved(
     """What became of the file."""
     async with Api(client(server)) as api:
         walker = Walker(api, Pace(max_retries=2, sleep=no_wait))
-        return await Downloads(folder, OsDisk(), known, ["file-1"]).save("file-1", walker)
+        downloads = Downloads(folder, OsDisk(), known, ["file-1"])
+        try:
+            return await downloads.save("file-1", walker)
+        except ApiError as problem:
+            return downloads.not_saved("file-1", problem)
 
 
 def files_in(folder: Path) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ from threadkeep.disk import OsGrowing
 from threadkeep.errors import AccessRefused, ApiGone, OutputUnusable, RunEnded, ServerUnreachable, WrongAddress
 from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
-from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, fold
+from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, fold
 from threadkeep.mapping import from_message_json
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
@@ -348,6 +348,18 @@ async def test_a_page_that_is_not_believed_is_no_answer_of_the_api(tmp_path: Pat
     answers = [HTTP.Response(200, content=b"<html>"), HTTP.Response(404)]
     export = await Export(tmp_path).run(["thread_a"], answers)
     assert isinstance(export.ended_by, WrongAddress)
+
+
+async def test_a_server_that_dies_is_not_asked_about_every_file(tmp_path: Path) -> None:
+    """The threads are whole; so many files fail as threads would, and those behind them are left."""
+    threads = threads_of(a=1)
+    threads["thread_a"][0]["attachments"] = [{"file_id": f"file-{number}", "tools": []} for number in range(40)]
+    export = await Export(tmp_path).run(
+        list(threads), Ending(threads, silence, count=1), concurrency=1, files=True, pace=Pace(max_retries=0)
+    )
+    assert isinstance(export.ended_by, ServerUnreachable)
+    assert export.outcomes == {"thread_a": Outcome.COMPLETE}
+    assert [file.outcome for file in export.journal.files.values()] == [FileOutcome.FAILED] * 16
 
 
 def silence() -> Any:

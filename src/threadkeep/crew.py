@@ -1,0 +1,125 @@
+"""Many at work with several keys: each takes one id after another, and a refused key leaves its own to the others."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, ServerUnreachable
+from threadkeep.events import Event, Notice
+from threadkeep.pace import Traffic
+from threadkeep.walker import Api, Pace, Walker
+
+__all__ = ["Crew", "Work", "traffic_of"]
+
+Work = Callable[[str, Walker], Awaitable[None]]
+"""What is done with one id, by the key that it stays with."""
+
+
+class Crew:
+    """Those who work at one thing.
+
+    Args:
+        apis: where it is, once for each key.
+        pace: how hard to ask.
+        concurrency: how many are at work at a time.
+        on_event: called when a key is refused and the others go on.
+
+    Attributes:
+        ended_by: what ended the work before every id had its turn; None when nothing did.
+    """
+
+    def __init__(self, apis: Sequence[Api], pace: Pace, concurrency: int, on_event: Callable[[Event], None]) -> None:
+        self._apis = apis
+        self._walkers = [Walker(api, pace) for api in apis]
+        self._concurrency = concurrency
+        self._on_event = on_event
+        self._waiting: deque[str] = deque()
+        self._silent = 0
+        self.ended_by: RunEnded | None = None
+
+    @property
+    def traffic(self) -> Traffic:
+        """The requests of all keys together. Everybody waits when every key that may still be used does."""
+        seen = [walker.traffic for walker in self._walkers]
+        return Traffic(
+            sent=sum(traffic.sent for traffic in seen),
+            refused=sum(traffic.refused for traffic in seen),
+            waits=min((walker.traffic.waits for walker in self._at_work), default=0.0),
+        )
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a key was: nobody knows then what it would have said."""
+        return any(isinstance(walker.ended_by, AccessRefused) for walker in self._walkers)
+
+    @property
+    def _at_work(self) -> list[Walker]:
+        return [walker for walker in self._walkers if walker.ended_by is None]
+
+    def all_from(self, walker: Walker) -> list[Walker]:
+        """This one, and the others that may still be used."""
+        return [walker, *(other for other in self._at_work if other is not walker)]
+
+    async def work_at(self, ids: Iterable[str], work: Work) -> None:
+        """Work at all of these, unless the work is ended before."""
+        self._waiting.extend(ids)
+        while self._waiting and self.ended_by is None:
+            await self._all_at_work(self._at_work, work)
+        self._waiting.clear()
+
+    async def _all_at_work(self, walkers: Sequence[Walker], work: Work) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(min(self._concurrency, len(self._waiting))):
+                    group.create_task(self._keep_at(work, walkers[number % len(walkers)]))
+        except BaseExceptionGroup as problems:
+            # The first problem ended the run; the others are its echo in the other workers.
+            raise problems.exceptions[0] from None
+
+    async def _keep_at(self, work: Work, walker: Walker) -> None:
+        """Take one id after another, until there are none or the walker may go on no longer."""
+        while walker.ended_by is None and self._waiting:
+            await work(self._waiting.popleft(), walker)
+
+    def goes_on_without(self, walker: Walker, wanted: str, ending: RunEnded) -> bool:
+        """A refused key ends its own work, and the others take that over. Everything else ends the work of all.
+
+        Args:
+            walker: what was ended.
+            wanted: the id that it was at.
+            ending: by what.
+        """
+        is_told, walker.ended_by = walker.ended_by is not None, walker.ended_by or ending
+        if not isinstance(ending, AccessRefused) or not self._at_work:
+            self._end(ending)
+            return False
+        self._waiting.append(wanted)
+        if not is_told:
+            self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
+        return True
+
+    def _end(self, ending: RunEnded) -> None:
+        self.ended_by = self.ended_by or ending
+        for walker in self._walkers:
+            walker.ended_by = walker.ended_by or ending
+
+    def heard(self) -> None:
+        """The server has answered as an API does."""
+        self._silent = 0
+
+    def count_silence(self, problem: ApiError) -> None:
+        """A server that answers nobody any more, or never answered as an API, is not asked about every id."""
+        answered = any(api.answered for api in self._apis)
+        unreachable = isinstance(problem, RequestFailed) and problem.unreachable
+        silent = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
+        self._silent = self._silent + 1 if silent else 0
+        patience = 1 if unreachable and not answered else max(16, 2 * self._concurrency)
+        if self._silent >= patience:
+            self._end(ServerUnreachable(str(problem)))
+
+
+def traffic_of(crews: Sequence[Crew]) -> Traffic:
+    """The requests of one crew after another; only the last one can be waiting."""
+    seen = [crew.traffic for crew in crews]
+    sent, refused = sum(traffic.sent for traffic in seen), sum(traffic.refused for traffic in seen)
+    return Traffic(sent=sent, refused=refused, waits=seen[-1].waits)

@@ -1,0 +1,118 @@
+"""The threads of an export: each walked, and written whole; those that failed once more when all others are through."""
+
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from threadkeep.crew import Crew
+from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
+from threadkeep.ids import is_thread_id
+from threadkeep.journal import Entry, Outcome
+from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.walked import Walked
+from threadkeep.walker import Walker
+from threadkeep.writer import Writer
+
+__all__ = ["ThreadRound"]
+
+_OUTCOMES: dict[type[ApiError], Outcome] = {
+    ThreadMissing: Outcome.MISSING,
+    IdRefused: Outcome.INVALID,
+    BadPage: Outcome.FAILED,
+    RequestFailed: Outcome.FAILED,
+}
+
+
+class ThreadRound:
+    """Walks threads, and sees to it that each one's fate is written down.
+
+    Args:
+        crew: who walks them.
+        out: where partial threads go.
+        writer: what puts the others there.
+        new: makes the place for one thread's lines.
+    """
+
+    def __init__(self, crew: Crew, out: OutFiles, writer: Writer, new: Callable[[str], Walked]) -> None:
+        self._crew = crew
+        self._out = out
+        self._writer = writer
+        self._new = new
+        self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
+
+    async def go(self, thread_ids: Sequence[str]) -> None:
+        """Walk all of these, and those that failed once more."""
+        await self._crew.work_at(thread_ids, self._export)
+        failed, self._failed = self._failed or {}, None
+        if self._crew.ended_by is None:
+            await self._crew.work_at(list(failed), self._export)
+        if self._crew.ended_by is not None:
+            settled = self._out.journal.entries  # before the loop, since each asking copies it
+            for entry in [entry for thread_id, entry in failed.items() if thread_id not in settled]:
+                await self._settle(entry)
+
+    async def _export(self, thread_id: str, walker: Walker) -> None:
+        """With one key, and with the others where that one knows no such thread: it may be another project's."""
+        if not is_thread_id(thread_id):
+            await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
+            return
+        keys, goes_on = deque(self._crew.all_from(walker)), True
+        while goes_on:
+            with contextlib.closing(self._new(thread_id)) as walked:
+                problem = await self._walk(walked, keys.popleft())
+                goes_on = isinstance(problem, ThreadMissing) and not walked.messages and bool(keys)
+                if problem is not None and not goes_on:
+                    await self._give_up(walked, self._doubted(walked, problem))
+
+    async def _walk(self, walked: Walked, walker: Walker) -> ApiError | None:
+        """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
+        try:
+            await walked.fetch(walker)
+        except RunEnded as ending:
+            if not self._crew.goes_on_without(walker, walked.thread_id, ending):
+                await self._keep_partial(walked, ending)
+        except ApiError as problem:
+            return problem
+        else:
+            self._crew.heard()
+            await self._writer.put(walked.finished())
+        return None
+
+    def _doubted(self, walked: Walked, problem: ApiError) -> ApiError:
+        """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
+        if not self._crew.is_refused or walked.messages or not isinstance(problem, ThreadMissing):
+            return problem
+        return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
+
+    async def _give_up(self, walked: Walked, problem: ApiError) -> None:
+        reason = str(problem)
+        if walked.messages:  # they may never come again: the end of an API may begin with failures
+            self._out.add_partial(walked.full())
+            gone = isinstance(problem, ThreadMissing)
+            what = "it was deleted while it was walked" if gone else "it could not be walked on"
+            reason = f"{what}, {walked.messages} messages are kept in the partial file: {problem}"
+        entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
+        if entry.outcome is Outcome.FAILED and self._failed is not None:
+            self._failed[entry.thread_id] = entry
+        else:
+            await self._settle(entry)
+        self._crew.count_silence(problem)
+
+    async def _keep_partial(self, walked: Walked, ending: RunEnded) -> None:
+        """Pages that came before the end may never come again, whatever the end was taken for."""
+        if walked.messages:
+            self._out.add_partial(walked.full())
+            await self._settle(
+                Entry(
+                    thread_id=walked.thread_id,
+                    outcome=Outcome.PARTIAL,
+                    messages=walked.messages,
+                    first_id=walked.lines.first_id,
+                    last_id=walked.lines.last_id,
+                    cursor=walked.lines.last_id,
+                    reason=str(ending),
+                )
+            )
+
+    async def _settle(self, entry: Entry) -> None:
+        await self._writer.put(Finished(entry=entry))
