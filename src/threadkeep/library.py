@@ -187,9 +187,9 @@ class _Listener:
         """Take the cancellation back, also one that has met no await yet, and raise what was raised."""
         if self.raised is not None:
             assert self._task is not None
-            if not self._task.uncancel():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(0)
+            self._task.uncancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
             raise self.raised
 
 
