@@ -23,7 +23,7 @@ A leaf stands only where a caller acts differently:
       - WrongAddress      no Assistants API at this address (any more)
       - AccessRefused     the key or its permissions
       - QuotaSpent        429, and no waiting helps
-      - ServerUnreachable no answer to anything any more
+      - ServerUnreachable no answer to anything any more, or no way to ask
 
 Each message says what happened and where; the command line adds what to do next.
 """
@@ -181,4 +181,5 @@ class QuotaSpent(RunEnded):
 
 
 class ServerUnreachable(RunEnded):
-    """No answer came back at all, to one thread after another, or to the very first."""
+    """No answer came back at all, to the very first or to one thread after another; no usable one to any; or the
+    environment leads nowhere."""

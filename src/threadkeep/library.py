@@ -78,6 +78,7 @@ async def aexport(
         TypeError, ValueError: arguments that contradict each other or are out of bounds.
         UnreadableIds: the file of ids cannot be read.
         AccessRefused, MalformedAddress: there is no key, or no address, before anything is written.
+        ServerUnreachable: the proxy or the certificates that the environment names cannot be used; before that too.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
         CancelledError: this task was cancelled. The manifest is written, and the same call goes on from there.
         BaseException: what ``events`` raised. The export has ended in order then, as when it is cancelled.
@@ -186,9 +187,9 @@ class _Listener:
         """Take the cancellation back, also one that has met no await yet, and raise what was raised."""
         if self.raised is not None:
             assert self._task is not None
-            if not self._task.uncancel():
-                with contextlib.suppress(asyncio.CancelledError):
-                    await asyncio.sleep(0)
+            self._task.uncancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
             raise self.raised
 
 

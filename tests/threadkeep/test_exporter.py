@@ -566,6 +566,21 @@ async def test_the_end_of_the_loop_ends_an_export_in_order(tmp_path: Path, monke
     assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
 
 
+async def test_what_a_listener_raises_comes_out_and_what_is_written_stays(tmp_path: Path) -> None:
+    """Nobody waits for a writer that was thrown out of its work."""
+
+    class Deaf(list[Event]):
+        def append(self, event: Event) -> None:
+            if isinstance(event, Entry):
+                raise ZeroDivisionError
+
+    threads, export = threads_of(a=1, b=1), Export(tmp_path)
+    export.reported = Deaf()
+    with pytest.raises(ZeroDivisionError):
+        await export.run(list(threads), ThreadServer(threads), concurrency=1)
+    assert export.messages() == {"thread_a": threads["thread_a"]}
+
+
 async def _nothing() -> None:
     """Is run in its turn."""
 
