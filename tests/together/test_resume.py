@@ -25,7 +25,10 @@ CONCURRENCY = 4
 
 
 class Watched(FakeAssistants):
-    """A fake that does something when it is asked for the n-th time, before it answers: `acts` says when and what."""
+    """A fake that does something when it is asked for the n-th time, before it answers: `acts` says when and what.
+
+    `at_page_two` is done before each answer to a request for what lies behind a cursor.
+    """
 
     asked = 0
     acts: Mapping[int, Callable[[], object]] = MappingProxyType({})
@@ -33,7 +36,12 @@ class Watched(FakeAssistants):
     def handle(self, request: Request) -> Reply:
         self.asked += 1
         self.acts.get(self.asked, lambda: None)()
+        if request.asked("after") is not None:
+            self.at_page_two()
         return super().handle(request)
+
+    def at_page_two(self) -> None:
+        """Nothing, unless a test says so."""
 
 
 @pytest.fixture
@@ -161,7 +169,7 @@ def test_an_export_that_the_sunset_cut_off_is_completed_when_the_api_is_back(
 ) -> None:
     """The pages that were kept stay until their threads are whole; then the partial file is gone."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 40)
-    fake.sunset.after_requests(36)
+    fake.at_page_two = fake.sunset.now  # type: ignore[method-assign]
     done = threadkeep(*arguments)
     assert done.code == 3
     partial = out.with_name("out.ndjson.partial")
@@ -173,6 +181,7 @@ def test_an_export_that_the_sunset_cut_off_is_completed_when_the_api_is_back(
     assert set(manifest["unfinished"]) == set(ids.read_text().split()) - set(threads_in(out)) - set(kept)
     assert threadkeep(*arguments).code == 3
     assert threads_in(partial) == kept
+    fake.at_page_two = lambda: None  # type: ignore[method-assign]
     fake.sunset.lift()
     assert threadkeep(*arguments).code == 0
     assert threads_in(out) == served(fake)
