@@ -3,12 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["THREADKEEP", "started"]
+from command import Done
+from watched import Watched
+
+__all__ = ["THREADKEEP", "ended", "run_alone", "signalled", "started"]
 
 THREADKEEP = [sys.executable, "-c", "from threadkeep.cli import main; main()"]
+
+# Seconds after which a process is thought to hang. No test waits for them.
+_PATIENCE = 300
 
 
 @contextmanager
@@ -20,3 +27,24 @@ def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[byt
             yield process
         finally:
             process.kill()
+
+
+def ended(process: subprocess.Popen[bytes]) -> Done:
+    """What a process came to, when it has ended."""
+    out, err = process.communicate(timeout=_PATIENCE)
+    return Done(process.returncode, out.decode(), err.decode())
+
+
+def run_alone(*arguments: object, **options: Any) -> Done:
+    """The command, to its end."""
+    with started(*arguments, **options) as process:
+        return ended(process)
+
+
+def signalled(fake: Watched, by: int, *arguments: object, nth: int) -> Done:
+    """The command, to its end, with a signal that comes while its nth request is on its way."""
+    running: Future[subprocess.Popen[bytes]] = Future()
+    fake.before(lambda: running.result(_PATIENCE).send_signal(by), nth=nth)
+    with started(*arguments) as process:
+        running.set_result(process)
+        return ended(process)
