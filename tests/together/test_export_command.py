@@ -1,9 +1,6 @@
 """``threadkeep export`` against the fake over real HTTP: files, words and exit codes."""
 
 import json
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +9,7 @@ import pytest
 from command import Run
 from exports import ASSISTANT, beside, exported, manifest, served, write_ids
 from fake_assistants import FakeAssistants, demo_world
+from ports import kept_port
 from watched import Watched, what_is_behind
 
 
@@ -192,18 +190,11 @@ def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatc
     """A closed port ends the run with its address, not with a traceback for each thread."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     ids = write_ids(tmp_path, *(f"thread_{number}" for number in range(50)))
-    with nobody_there() as address:
+    with kept_port() as port:
+        address = f"http://127.0.0.1:{port}/v1"
         done = threadkeep("export", ids, ASSISTANT, out, "--base-url", address, "--max-retries", 0)
     assert done.code == 1
     assert f"no whole answer from {address}" in done.err
-
-
-@contextmanager
-def nobody_there() -> Iterator[str]:
-    """An address whose port is taken, so that no one else gets it, and at which nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 @pytest.mark.usefixtures("base_url")
