@@ -23,14 +23,19 @@ from watched import Watched, what_is_behind
 
 
 @pytest.fixture
-def out(fake: FakeAssistants, base_url: str, threadkeep: Run, tmp_path: Path) -> Path:
+def ids(tmp_path: Path) -> Path:
+    """One thread."""
+    return write_ids(tmp_path, "thread_a")
+
+
+@pytest.fixture
+def out(fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_path: Path) -> Path:
     """A small whole export."""
     del base_url
     messages = [{"id": f"msg_{number}", "thread_id": "thread_a", "content": []} for number in range(2)]
     fake.load({"threads": [{"id": "thread_a"}], "messages": messages})
-    (tmp_path / "ids.txt").write_text("thread_a")
     out = tmp_path / "out.ndjson"
-    assert threadkeep("export", tmp_path / "ids.txt", ASSISTANT, out).code == 0
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
     return out
 
 
@@ -112,37 +117,35 @@ def test_an_interruption_before_the_first_request_is_told(
 
 
 def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
-    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 130, and status knows."""
-
-    async def interrupted(*_arguments: object, **_options: object) -> None:
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr("threadkeep.job.export_threads", interrupted)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    (tmp_path / "ids.txt").write_text("thread_a")
-    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    raise_at_once(asyncio.CancelledError(), monkeypatch)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
     assert "interrupted (without outcome: 1 of 1 threads)" in done.err
     assert "the run was ended: interrupted" in threadkeep("status", tmp_path / "o").err
 
 
 def test_an_end_right_at_the_start_still_leaves_a_manifest(
-    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what ended it."""
-
-    async def ended(*_arguments: object, **_options: object) -> None:
-        raise ApiGone("the Assistants API at http://here/v1 is gone: it is over")
-
-    monkeypatch.setattr("threadkeep.job.export_threads", ended)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    (tmp_path / "ids.txt").write_text("thread_a")
-    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    raise_at_once(ApiGone("the Assistants API at http://here/v1 is gone: it is over"), monkeypatch)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 3
     assert "is gone: it is over (without outcome: 1 of 1 threads)" in done.err
     assert "the run was ended: the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").err
+
+
+def raise_at_once(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports end before they have asked for anything."""
+
+    async def ended(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("threadkeep.job.export_threads", ended)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
 def test_closed_standard_input_is_told(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
