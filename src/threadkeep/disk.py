@@ -5,6 +5,7 @@ name that was synced with its folder stays, and everything later may be there or
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,22 @@ from typing import BinaryIO, Protocol
 
 import portalocker
 
-__all__ = ["Disk", "Growing", "OsDisk", "OsGrowing"]
+from threadkeep.errors import OutputUnusable
+
+__all__ = ["Disk", "Growing", "OsDisk", "OsGrowing", "on_disk"]
+
+
+@contextlib.contextmanager
+def on_disk(what: Path | str) -> Iterator[None]:
+    """Say which file it was that the disk refused.
+
+    Raises:
+        OutputUnusable: in the place of OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputUnusable(f"{what}: {error.strerror or error}") from error
 
 
 class Growing(Protocol):
@@ -115,8 +131,10 @@ class OsGrowing:
         """Keep others from locking it, until it is closed. False when somebody else has locked it."""
         try:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
-        except portalocker.LockException:
+        except portalocker.AlreadyLocked:
             return False
+        except portalocker.LockException as error:  # some network file systems have no locks
+            raise OSError(errno.ENOLCK, f"it cannot be locked: {error.args[0]}") from error
         return self.is_in_place()
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence, Set
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from platform import python_version
 
@@ -38,12 +40,14 @@ class Job:
         ids: distinct thread ids.
         paths: where the export goes.
         options: how it is made.
+        left_out: ids that are saved elsewhere; nobody is told that an earlier run was asked for them.
         fresh: begin anew; an export that stands there is kept under another name.
     """
 
     ids: tuple[str, ...]
     paths: Paths
     options: Options
+    left_out: Set[str] = frozenset()
     fresh: bool = False
 
 
@@ -57,6 +61,7 @@ class Result:
         problems: the journal entries of the threads that are not whole in it.
         seconds: how long this run took.
         resumed: how many threads were complete before this run, and were not asked for.
+        left_over: the unfinished threads that an earlier run was asked for, and this one was not.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
 
@@ -65,6 +70,7 @@ class Result:
     problems: tuple[Entry, ...]
     seconds: float
     resumed: int
+    left_over: tuple[str, ...] = ()
     ended_by: ThreadkeepError | None
 
     @property
@@ -94,13 +100,14 @@ async def carry_out(
 
     Raises:
         OutputUnusable: the files cannot be begun, or not be brought to their end.
+        Interrupted: this task was cancelled while the files were begun: they are as they were.
     """
     started = now()
-    with OutFiles.begin(job.paths, _header(job, source, started), fresh=job.fresh) as out:
+    with await _begun(job, _header(job, source, started)) as out:
         resumed = len(out.journal.complete)
         ended_by = await _ending(export_threads(job.ids, apis, out, job.options, on_event=on_event))
         finished = now()
-        manifest = build(out.header, out.journal, _manifest_ending(job, finished, ended_by), _versions())
+        manifest = build(out.header, out.journal, _manifest_ending(job, out, finished, ended_by), _versions())
         with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
             out.finish(manifest)
         return Result(
@@ -109,6 +116,7 @@ async def carry_out(
             problems=out.journal.not_complete,
             seconds=(finished - started).total_seconds(),
             resumed=resumed,
+            left_over=tuple(sorted(set(manifest.unfinished) - set(job.ids))),
             ended_by=ended_by,
         )
 
@@ -124,10 +132,24 @@ def _header(job: Job, source: str, started: datetime) -> Header:
     )
 
 
-def _manifest_ending(job: Job, finished: datetime, ended_by: ThreadkeepError | None) -> Ending:
+async def _begun(job: Job, header: Header) -> OutFiles:
+    """Begin in a thread: what stands there is read to its last byte first, and a signal must be heard then too."""
+    over = threading.Event()
+    begin = partial(OutFiles.begin, job.paths, header, fresh=job.fresh, is_over=over.is_set)
+    beginning = asyncio.ensure_future(asyncio.to_thread(begin))
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        over.set()
+        with await beginning:
+            raise Interrupted(f"interrupted before anything was asked for {job.paths.out}") from None
+
+
+def _manifest_ending(job: Job, out: OutFiles, finished: datetime, ended_by: ThreadkeepError | None) -> Ending:
+    left_over = (thread_id for thread_id in out.left_over if thread_id not in job.left_out)
     return Ending(
         finished_at=finished.isoformat(timespec="seconds"),
-        listed=job.ids,
+        listed=tuple(dict.fromkeys([*job.ids, *left_over])),
         ended_by=None if ended_by is None else str(ended_by),
     )
 

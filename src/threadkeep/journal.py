@@ -163,6 +163,7 @@ class Journal:
         readable: the number of the last line, from 1, that can be read; 0 when there is none.
         end: how many bytes there are up to its end.
         files: the last entry of each file, in the order in which they were written.
+        foreign: the format that the first line names, when it is not ours.
     """
 
     header: Header | None
@@ -172,6 +173,7 @@ class Journal:
     readable: int = 0
     end: int = 0
     files: Mapping[str, FileEntry] = attrs.field(factory=dict)
+    foreign: str | None = None
 
     @property
     def complete(self) -> tuple[Entry, ...]:
@@ -226,6 +228,7 @@ def fold(content: bytes) -> Journal:
         unreadable=tuple(number for number, row in enumerate(rows, 1) if row is None),
         readable=readable,
         end=sum(len(line) + 1 for line in lines[:readable]),
+        foreign=_foreign(lines[0]) if lines and rows[0] is None else None,
     )
 
 
@@ -242,6 +245,14 @@ def _header(line: bytes) -> Header | None:
         return Header(**loads(line))
     except (ValueError, TypeError):
         return None
+
+
+def _foreign(line: bytes) -> str | None:
+    try:
+        named = loads(line).get("format")
+    except (ValueError, AttributeError):
+        return None
+    return named if isinstance(named, str) and named != FORMAT else None
 
 
 def _entry(line: bytes) -> Entry | FileEntry | None:

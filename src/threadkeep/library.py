@@ -187,10 +187,12 @@ async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], o
     listener = _Listener(events)
     try:
         result = await carry_out(job, apis, apis[0].address, now=now, on_event=listener)
+        if isinstance(result.ended_by, Interrupted):
+            raise result.ended_by
+    except Interrupted:
+        raise asyncio.CancelledError from None
     finally:
         listener.settle()
-    if isinstance(result.ended_by, Interrupted):
-        raise asyncio.CancelledError
     return result
 
 

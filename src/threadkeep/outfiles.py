@@ -5,7 +5,7 @@ journal vouch for them, synced too. So whatever the journal says is in the files
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,8 @@ import attrs
 
 import threadkeep.partial as partial
 import threadkeep.resume as resume
-from threadkeep.disk import Disk, Growing, OsDisk
+from threadkeep.clearing import clear
+from threadkeep.disk import Disk, Growing, OsDisk, on_disk
 from threadkeep.downloads import Downloads
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, Span, encode_line, fold
@@ -23,7 +24,7 @@ from threadkeep.manifest import Manifest, read, to_json
 from threadkeep.paths import Paths, draft
 from threadkeep.spool import Spool
 
-__all__ = ["Finished", "OutFiles", "read_journal", "read_manifest", "read_partial"]
+__all__ = ["Finished", "OutFiles"]
 
 
 @attrs.frozen(kw_only=True)
@@ -47,6 +48,7 @@ class OutFiles:
     Attributes:
         paths: where.
         header: the journal's first line.
+        left_over: the ids that the run before was asked for, and that it came to no end with.
     """
 
     def __init__(self, paths: Paths, header: Header, disk: Disk, files: contextlib.ExitStack) -> None:
@@ -54,6 +56,7 @@ class OutFiles:
         self.header = header
         self._disk = disk
         self._files = files
+        self.left_over: tuple[str, ...] = ()
         self._entries: dict[str, Entry] = {}
         self._file_entries: dict[str, FileEntry] = {}
         self._journal = self._open(paths.journal)
@@ -61,7 +64,15 @@ class OutFiles:
             raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
 
     @classmethod
-    def begin(cls, paths: Paths, header: Header, *, fresh: bool = False, disk: Disk | None = None) -> Self:
+    def begin(
+        cls,
+        paths: Paths,
+        header: Header,
+        *,
+        fresh: bool = False,
+        disk: Disk | None = None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Self:
         """Begin an export, or go on with the one that stands there.
 
         Args:
@@ -69,18 +80,17 @@ class OutFiles:
             header: what the export is of.
             fresh: begin anew; an export that stands there is moved out of the way and kept.
             disk: what to write to; None for the real one.
+            is_over: asked again and again while the lines that stand there are read, which may be gigabytes.
 
         Raises:
             OutputUnusable: what stands there is another export, is damaged or in use, or nothing can be written.
+            Interrupted: it is over. What stood there stands as it was.
         """
         disk = disk or OsDisk()
-        with contextlib.ExitStack() as files, _disk(paths.out):
-            _refuse_what_is_no_file(paths)
-            if fresh:
-                _set_aside(paths, disk)
-            _refuse_the_unvouched(paths, disk)
+        with contextlib.ExitStack() as files, on_disk(paths.out):
+            clear(paths, disk, fresh=fresh)
             begun = cls(paths, header, disk, files)
-            begun._go_on()
+            begun._go_on(is_over)
             begun._files = files.pop_all()
         return begun
 
@@ -90,7 +100,7 @@ class OutFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with _disk(self.paths.out):
+        with on_disk(self.paths.out):
             self._files.close()
 
     @property
@@ -108,18 +118,19 @@ class OutFiles:
 
     # --- going on
 
-    def _go_on(self) -> None:
+    def _go_on(self, is_over: Callable[[], bool]) -> None:
         """Take up the export where its journal says that it stands; a new one stands at its beginning."""
         journal = self._headed()
         self._entries, self._file_entries = dict(journal.entries), dict(journal.files)
-        ends = resume.ends(self.paths, journal, self.header)
-        self._verify(journal, ends)
+        ends = resume.ends(self.paths, journal)
+        resume.verify(self.paths, journal, self._disk, is_over)
         self._mend_partial()
         self._keep_tail(ends[self.paths.out])
         self._grown = {path: self._open(path) for path in ends}
         for path, file in self._grown.items():
             file.cut(ends[path])
             file.sync()
+        self.left_over = self._unfinished_before()
         for path in (self.paths.manifest, *self.paths.drafts):
             self._disk.remove(path)  # it spoke of the run before
         self._disk.sync_names(self.paths.out.parent)
@@ -138,17 +149,12 @@ class OutFiles:
         self._journal.sync()
         return journal
 
-    def _verify(self, journal: Journal, ends: Mapping[Path, int]) -> None:
-        """Read what the journal vouches for. Raises OutputUnusable where it is not there to the byte."""
-        with contextlib.ExitStack() as opened:
-            files = {path: opened.enter_context(self._disk.read(path)) for path in ends if self._disk.exists(path)}
-            for stretch in resume.stretches(self.paths, journal):
-                if not stretch.is_empty and not (stretch.path in files and stretch.is_in(files[stretch.path])):
-                    raise OutputUnusable(
-                        f"{stretch.path} does not hold the lines of {stretch.thread_id} at bytes {stretch.start} to"
-                        f" {stretch.end}, though its journal says so. `threadkeep validate` tells more; --fresh begins"
-                        " anew and keeps these files under another name."
-                    )
+    def _unfinished_before(self) -> tuple[str, ...]:
+        if not self._disk.exists(self.paths.manifest):
+            return ()
+        with self._disk.read(self.paths.manifest) as file, contextlib.suppress(ValueError):
+            return read(file.read()).unfinished
+        return ()
 
     def _mend_partial(self) -> None:
         """Take back a line that a crash left half written, so that the next one does not go on from it."""
@@ -211,22 +217,22 @@ class OutFiles:
 
     def _append(self, path: Path, spool: Spool) -> Span:
         file = self._grown[path]
-        with _disk(path):
+        with on_disk(path):
             for chunk in spool.chunks():
                 file.write(chunk)
         return Span(lines=spool.lines, end_offset=file.end, sha256=spool.sha256)
 
     def _sync_lines(self) -> None:
         for path, file in self._grown.items():
-            with _disk(path):
+            with on_disk(path):
                 file.sync()
 
     def _vouch(self, entries: Iterable[Entry | FileEntry]) -> None:
         for path, file in {**self._grown, self.paths.journal: self._journal}.items():
-            with _disk(path):
+            with on_disk(path):
                 if not file.is_in_place():
                     raise OutputUnusable(f"{path} was moved or deleted while the export was written")
-        with _disk(self.paths.journal):
+        with on_disk(self.paths.journal):
             self._journal.write(b"".join(map(encode_line, entries)))
             self._journal.sync()
 
@@ -236,7 +242,7 @@ class OutFiles:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        with _disk(self.paths.partial):
+        with on_disk(self.paths.partial):
             self._add_partial(spool.chunks())
 
     def _add_partial(self, chunks: Iterator[bytes]) -> None:
@@ -258,9 +264,9 @@ class OutFiles:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        with _disk(self.paths.partial):
+        with on_disk(self.paths.partial):
             self._tidy_partial()
-        with _disk(self.paths.manifest):
+        with on_disk(self.paths.manifest):
             self._put(self.paths.manifest, iter([dumps_pretty(to_json(claimed))]))
 
     def _tidy_partial(self) -> None:
@@ -278,45 +284,10 @@ class OutFiles:
         self._disk.put(path, draft(path), chunks)
 
     def _open(self, path: Path) -> Growing:
-        with _disk(path):
+        with on_disk(path):
             file = self._disk.grow(path)
         self._files.callback(file.close)
         return file
-
-
-def read_journal(paths: Paths) -> Journal | None:
-    """Read the journal beside an export; None when there is none.
-
-    Raises:
-        OutputUnusable: it is there and cannot be read.
-    """
-    with _disk(paths.journal):
-        return fold(paths.journal.read_bytes()) if paths.journal.exists() else None
-
-
-def read_partial(paths: Paths) -> list[bytes]:
-    """Read the lines of the partial file; none when there is no such file.
-
-    Raises:
-        OutputUnusable: it is there and cannot be read.
-    """
-    with _disk(paths.partial):
-        return paths.partial.read_bytes().split(b"\n")[:-1] if paths.partial.exists() else []
-
-
-def read_manifest(paths: Paths) -> Manifest | None:
-    """Read the manifest beside an export; None when there is none.
-
-    Raises:
-        OutputUnusable: it is there and cannot be read, or is no manifest.
-    """
-    with _disk(paths.manifest):
-        if not paths.manifest.exists():
-            return None
-        try:
-            return read(paths.manifest.read_bytes())
-        except ValueError as error:
-            raise OutputUnusable(f"{paths.manifest} is no manifest: {error}") from None
 
 
 def _take_back(files: Sequence[Growing], marks: Sequence[int]) -> None:
@@ -328,59 +299,3 @@ def _take_back(files: Sequence[Growing], marks: Sequence[int]) -> None:
         for file, mark in zip(files, marks, strict=True):
             file.cut(mark)
             file.sync()
-
-
-@contextlib.contextmanager
-def _disk(what: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnusable(f"{what}: {error.strerror or error}") from error
-
-
-def _refuse_the_unvouched(paths: Paths, disk: Disk) -> None:
-    """Files without a journal are not ours to go on with."""
-    if disk.exists(paths.journal):
-        return
-    for path in paths.all:
-        if disk.exists(path):
-            raise OutputUnusable(
-                f"{path} exists already, and no journal beside it says what it is. It is never overwritten: give"
-                " another OUT, or --fresh to begin anew and keep the old files under another name."
-            )
-
-
-def _refuse_what_is_no_file(paths: Paths) -> None:
-    """A pipe would be waited for without end, and a device must not be moved out of the way."""
-    for path in paths.all:
-        if path.exists() and not path.is_file() and not (path == paths.files and path.is_dir()):
-            what = "a directory" if path.is_dir() else "neither a file nor a directory"
-            raise OutputUnusable(f"{path} is {what}. Give another OUT.")
-
-
-def _set_aside(paths: Paths, disk: Disk) -> None:
-    """Move the files of an export out of the way, the journal last.
-
-    So what a kill parts has its journal here and none there, and the next time the rest follows.
-    """
-    if not any(disk.exists(path) for path in paths.all):
-        return
-    with contextlib.closing(disk.grow(paths.journal)) as journal:
-        if not journal.lock():
-            raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
-        moves = _moves(paths, disk)
-        for path in sorted(moves, key=lambda path: path == paths.journal):
-            disk.rename(path, moves[path])
-
-
-def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
-    """Where each file goes: to the first number that has no journal yet and nothing in the way."""
-    number = 1
-    while any(disk.exists(new) for new in (paths.aside(number).journal, *_moved(paths, number, disk).values())):
-        number += 1
-    return _moved(paths, number, disk)
-
-
-def _moved(paths: Paths, number: int, disk: Disk) -> Mapping[Path, Path]:
-    pairs = zip(paths.all, paths.aside(number).all, strict=True)
-    return {path: new for path, new in pairs if disk.exists(path)}

@@ -4,20 +4,22 @@ The journal is believed as far as its lines can be read, and the files as far as
 that a run was ended in the middle of writing, and what stands there is not missed: its threads are walked again.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import attrs
 
 from threadkeep.codec import decode
-from threadkeep.errors import MalformedLine, OutputUnusable
-from threadkeep.journal import Header, Journal, Span
+from threadkeep.disk import Disk
+from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
+from threadkeep.journal import FORMAT, Header, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.records import MessageRecord
 
-__all__ = ["Stretch", "check", "ends", "is_unbegun", "stretches"]
+__all__ = ["Stretch", "check", "ends", "is_unbegun", "stretches", "verify"]
 
 _CHUNK = 1024 * 1024
 
@@ -88,10 +90,10 @@ def is_unbegun(content: bytes, header_line: bytes) -> bool:
     return b"\n" not in content and beginning.startswith(content.rstrip(b"\0")[: len(beginning)])
 
 
-def ends(paths: Paths, journal: Journal, header: Header) -> Mapping[Path, int]:
+def ends(paths: Paths, journal: Journal) -> Mapping[Path, int]:
     """How far the journal vouches for each file of the export, in bytes."""
-    beside = {paths.beside(kind): journal.end_beside(kind) for kind in header.include}
-    return {paths.out: journal.end_offset, **beside}
+    kinds = journal.header.include if journal.header is not None else ()
+    return {paths.out: journal.end_offset, **{paths.beside(kind): journal.end_beside(kind) for kind in kinds}}
 
 
 def check(paths: Paths, journal: Journal, wanted: Header) -> Header:
@@ -100,6 +102,11 @@ def check(paths: Paths, journal: Journal, wanted: Header) -> Header:
     Raises:
         OutputUnusable: it belongs to another export, or is damaged.
     """
+    if journal.foreign is not None:
+        raise OutputUnusable(
+            f"{paths.journal} is in the format {journal.foreign}, and this version of threadkeep goes on with {FORMAT}"
+            f" only. Go on with the version that began it. {_ANEW}"
+        )
     if journal.header is None:
         raise OutputUnusable(f"{paths.journal} does not begin as a journal does. {_ANEW}")
     for what, field in _SAME.items():
@@ -147,3 +154,30 @@ def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
                 lines=span.lines,
                 ids=(entry.thread_id, entry.first_id, entry.last_id) if path == paths.out else None,
             )
+
+
+def verify(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]) -> None:
+    """Read what the journal vouches for.
+
+    Args:
+        paths: where it is.
+        journal: the journal.
+        disk: what it is on.
+        is_over: asked before each stretch.
+
+    Raises:
+        OutputUnusable: it is not there to the byte.
+        Interrupted: it is over.
+        OSError: the disk refuses.
+    """
+    with contextlib.ExitStack() as opened:
+        files = {path: opened.enter_context(disk.read(path)) for path in ends(paths, journal) if disk.exists(path)}
+        for stretch in stretches(paths, journal):
+            if is_over():
+                raise Interrupted(f"interrupted while the lines of {paths.out} were checked")
+            if not stretch.is_empty and not (stretch.path in files and stretch.is_in(files[stretch.path])):
+                raise OutputUnusable(
+                    f"{stretch.path} does not hold the lines of {stretch.thread_id} at bytes {stretch.start} to"
+                    f" {stretch.end}, though its journal says so. `threadkeep validate` tells more; --fresh begins"
+                    " anew and keeps these files under another name."
+                )

@@ -16,7 +16,7 @@ from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.summary import print_report
 from threadkeep.cli.validate import findings_of, print_findings
 from threadkeep.codec import decode
-from threadkeep.errors import OutputUnusable
+from threadkeep.disk import on_disk
 from threadkeep.exporter import Options
 from threadkeep.findings import is_whole
 from threadkeep.job import Job, Result
@@ -46,10 +46,8 @@ def demo(folder: Path | None) -> int:
 
 def _made(folder: Path | None) -> Path:
     folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
-    try:
+    with on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputUnusable(f"{folder}: {error.strerror or error}") from None
     return folder
 
 

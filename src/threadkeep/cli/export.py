@@ -1,6 +1,7 @@
 """``threadkeep export``: the file of ids in, the NDJSON out."""
 
 import os
+from collections.abc import Set
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,9 +102,10 @@ def export(
     same command goes on with it: threads that are complete are not asked for again.
     """
     _refuse_mixed_up(thread_ids, assistant_id, out)
-    ids = _wanted(thread_ids, done)
+    ids, left_out = _wanted(thread_ids, done)
     job = Job(
         ids=ids[:limit],
+        left_out=left_out,
         paths=Paths(out),
         options=Options(
             assistant_id=assistant_id,
@@ -129,18 +131,18 @@ def _typed(out: Path, ids: str | None) -> Typed:
     return Typed(again=again(context.find_root().obj, valued), out=str(out), ids=ids)
 
 
-def _wanted(thread_ids: str, done: str | None) -> tuple[str, ...]:
-    """The ids that are listed and not done."""
+def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str]]:
+    """The ids that are listed and not done, and those that are done."""
     if thread_ids == done == "-":
         raise click.UsageError("THREAD_IDS and --done cannot both be standard input.")
     listed = load_ids(thread_ids).listed
-    over = set(load_ids(done).listed) if done is not None else set()
+    over = frozenset(load_ids(done).listed) if done is not None else frozenset()
     wanted = tuple(thread_id for thread_id in listed if thread_id not in over)
     if not listed:
         complain(f"no thread ids in {thread_ids}: the export will be empty")
     elif not wanted:
         complain(f"every thread id in {thread_ids} is also in {done}: the export will be empty")
-    return wanted
+    return wanted, over
 
 
 def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:

@@ -118,8 +118,14 @@ def report_ending(result: Result, typed: Typed | None = None) -> Exit:
         left = f"without outcome: {totals.unfinished} of {totals.threads} threads"
         complain(f"{result.ended_by} ({left})", *step.lines)
     elif not result.is_whole:
-        complain("not every thread is whole in the export", *step.lines)
+        complain(_not_whole(result), *step.lines)
     return exit_code(result)
+
+
+def _not_whole(result: Result) -> str:
+    if result.problems or result.manifest.unfinished:
+        return "not every thread is whole in the export"
+    return "every thread is whole in the export, and not every file is saved"
 
 
 @contextlib.contextmanager

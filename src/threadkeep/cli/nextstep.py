@@ -16,6 +16,10 @@ _MENDED = (
     "What is missing or invalid stays so unless its id is mended, or another key is used: then the same command goes on"
     " from here. This shows what is whole:"
 )
+_LEFT_OVER = (
+    "An earlier run was asked for threads that this one was not, and did not come to them: {:,}. Export them too, or"
+    " name those that are saved elsewhere in a file for --done. This shows what is whole:"
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -68,7 +72,8 @@ def next_step(result: Result, typed: Typed | None) -> Next:
     if result.is_whole:
         return Next((), typed.validate if typed else None)
     if result.ended_by is None and not _going_on_helps(result):
-        return Next((_MENDED,), typed.validate if typed else None)
+        words = (_LEFT_OVER.format(len(result.left_over)),) if result.left_over else (_MENDED,)
+        return Next(words, typed.validate if typed else None)
     first = "" if result.ended_by is None else exit_for(result.ended_by)[1]
     last = _WHEN_BACK if isinstance(result.ended_by, ApiGone) else _AGAIN
     notes = () if typed is None else typed.again.notes
@@ -78,4 +83,5 @@ def next_step(result: Result, typed: Typed | None) -> Next:
 def _going_on_helps(result: Result) -> bool:
     hopeless = (Outcome.MISSING, Outcome.INVALID)
     failed = any(file.outcome is FileOutcome.FAILED for file in result.manifest.files)
-    return failed or bool(result.manifest.unfinished) or any(row.outcome not in hopeless for row in result.problems)
+    waiting = len(result.manifest.unfinished) > len(result.left_over) or bool(result.manifest.unfinished_files)
+    return failed or waiting or any(row.outcome not in hopeless for row in result.problems)

@@ -10,10 +10,11 @@ import click
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.words import print_json, shown
+from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Finding, is_whole
-from threadkeep.outfiles import read_journal, read_manifest, read_partial
 from threadkeep.paths import Paths
+from threadkeep.readback import read_journal, read_manifest, read_partial
 from threadkeep.surroundings import damage
 from threadkeep.validate import Vouchers
 from threadkeep.validate import validate as check
@@ -53,12 +54,10 @@ def findings_of(out: Path, *, ids: tuple[str, ...] | None = None) -> list[Findin
         vouchers = attrs.evolve(vouchers, manifest=read_manifest(paths))
     except OutputUnusable as error:
         vouchers = attrs.evolve(vouchers, manifest_fault=str(error))
-    try:
+    with on_disk(out):
         with out.open("rb") as lines:
             findings = list(check(lines, vouchers))
         return [*findings, *(damage(paths, vouchers.journal) if vouchers.journal is not None else ())]
-    except OSError as error:
-        raise OutputUnusable(f"{out}: {error.strerror or error}") from None
 
 
 def print_findings(out: Path, findings: Iterable[Finding]) -> None:

@@ -1,0 +1,77 @@
+"""The place of an export is made ready: what must not stand there is refused, what may is kept under another name."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from threadkeep.disk import Disk
+from threadkeep.errors import OutputUnusable
+from threadkeep.paths import Paths
+
+__all__ = ["clear"]
+
+
+def clear(paths: Paths, disk: Disk, *, fresh: bool) -> None:
+    """Make sure that an export can be begun, or gone on with, at a place.
+
+    Args:
+        paths: where.
+        disk: what is there.
+        fresh: an export that stands there is moved out of the way.
+
+    Raises:
+        OutputUnusable: what stands there is not ours.
+        OSError: the disk refuses.
+    """
+    _refuse_what_is_no_file(paths)
+    if fresh:
+        _set_aside(paths, disk)
+    _refuse_the_unvouched(paths, disk)
+
+
+def _refuse_what_is_no_file(paths: Paths) -> None:
+    """A pipe would be waited for without end, and a device must not be moved out of the way."""
+    for path in paths.all:
+        if path.exists() and not path.is_file() and not (path == paths.files and path.is_dir()):
+            what = "a directory" if path.is_dir() else "neither a file nor a directory"
+            raise OutputUnusable(f"{path} is {what}. Give another OUT.")
+
+
+def _refuse_the_unvouched(paths: Paths, disk: Disk) -> None:
+    """Files without a journal are not ours to go on with."""
+    if disk.exists(paths.journal):
+        return
+    for path in paths.all:
+        if disk.exists(path):
+            raise OutputUnusable(
+                f"{path} exists already, and no journal beside it says what it is. It is never overwritten: give"
+                " another OUT, or --fresh to begin anew and keep the old files under another name."
+            )
+
+
+def _set_aside(paths: Paths, disk: Disk) -> None:
+    """Move the files of an export out of the way, the journal last.
+
+    So what a kill parts has its journal here and none there, and the next time the rest follows.
+    """
+    if not any(disk.exists(path) for path in paths.all):
+        return
+    with contextlib.closing(disk.grow(paths.journal)) as journal:
+        if not journal.lock():
+            raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
+        moves = _moves(paths, disk)
+        for path in sorted(moves, key=lambda path: path == paths.journal):
+            disk.rename(path, moves[path])
+
+
+def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
+    """Where each file goes: to the first number that has no journal yet and nothing in the way."""
+    number = 1
+    while any(disk.exists(new) for new in (paths.aside(number).journal, *_moved(paths, number, disk).values())):
+        number += 1
+    return _moved(paths, number, disk)
+
+
+def _moved(paths: Paths, number: int, disk: Disk) -> Mapping[Path, Path]:
+    pairs = zip(paths.all, paths.aside(number).all, strict=True)
+    return {path: new for path, new in pairs if disk.exists(path)}

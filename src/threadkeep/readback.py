@@ -1,0 +1,44 @@
+"""What stands beside an export, read back: its journal, its partial file and its manifest."""
+
+from threadkeep.disk import on_disk
+from threadkeep.errors import OutputUnusable
+from threadkeep.journal import Journal, fold
+from threadkeep.manifest import Manifest, read
+from threadkeep.paths import Paths
+
+__all__ = ["read_journal", "read_manifest", "read_partial"]
+
+
+def read_journal(paths: Paths) -> Journal | None:
+    """Read the journal beside an export; None when there is none.
+
+    Raises:
+        OutputUnusable: it is there and cannot be read.
+    """
+    with on_disk(paths.journal):
+        return fold(paths.journal.read_bytes()) if paths.journal.exists() else None
+
+
+def read_partial(paths: Paths) -> list[bytes]:
+    """Read the lines of the partial file; none when there is no such file.
+
+    Raises:
+        OutputUnusable: it is there and cannot be read.
+    """
+    with on_disk(paths.partial):
+        return paths.partial.read_bytes().split(b"\n")[:-1] if paths.partial.exists() else []
+
+
+def read_manifest(paths: Paths) -> Manifest | None:
+    """Read the manifest beside an export; None when there is none.
+
+    Raises:
+        OutputUnusable: it is there and cannot be read, or is no manifest.
+    """
+    with on_disk(paths.manifest):
+        if not paths.manifest.exists():
+            return None
+        try:
+            return read(paths.manifest.read_bytes())
+        except ValueError as error:
+            raise OutputUnusable(f"{paths.manifest} is no manifest: {error}") from None

@@ -1,0 +1,143 @@
+"""``threadkeep status``: never calls whole what cannot be whole, though it reads no lines."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from command import Run
+from fake_assistants import FakeAssistants, demo_world
+from threadkeep.paths import Paths
+from threadkeep.readback import read_journal
+from threadkeep.sizes import in_place
+
+ASSISTANT = "asst_abc123"
+NAMES = ("out.ndjson", "out.ndjson.threads", "out.ndjson.runs", "out.files/file-doc1")
+
+
+@pytest.fixture
+def fake() -> FakeAssistants:
+    """Threads of three messages, one of which has a file and another one a run."""
+    world = demo_world(3, 3)
+    run = {"id": "run_1", "object": "thread.run", "thread_id": world["threads"][0]["id"], "status": "completed"}
+    world["messages"][4]["attachments"] = [{"file_id": "file-doc1", "tools": []}]
+    fake = FakeAssistants()
+    fake.load(
+        {**world, "runs": [run], "files": [{"id": "file-doc1", "object": "file", "purpose": "vision", "bytes": 3}]}
+    )
+    fake.load({"file_contents": [{"id": "file-doc1", "content": "YWJj"}]})
+    return fake
+
+
+@pytest.fixture
+def arguments(fake: FakeAssistants, base_url: str, tmp_path: Path) -> list[object]:
+    """The command that exports all of it; its last word but three is OUT."""
+    assert base_url
+    (tmp_path / "ids.txt").write_text("\n".join(thread["id"] for thread in fake.snapshot()["threads"]))
+    out = tmp_path / "out.ndjson"
+    return ["export", tmp_path / "ids.txt", ASSISTANT, out, "--include", "threads,runs", "--files"]
+
+
+@pytest.fixture
+def out(arguments: list[object], threadkeep: Run) -> Path:
+    """A whole export."""
+    assert threadkeep(*arguments).code == 0
+    path = arguments[3]
+    assert isinstance(path, Path)
+    assert threadkeep("status", path).code == 0
+    return path
+
+
+def shorter(path: Path) -> None:
+    """One byte less."""
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def longer(path: Path) -> None:
+    """One byte more."""
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.mark.parametrize("change", [Path.unlink, shorter, longer])
+@pytest.mark.parametrize("name", NAMES)
+def test_files_of_another_length(name: str, change: Callable[[Path], None], out: Path, threadkeep: Run) -> None:
+    """Deleted, cut short or lengthened: the file is named, and validate is the next step."""
+    path = out.parent / name
+    change(path)
+    done = threadkeep("status", out)
+    assert done.code == 1
+    assert name in done.err
+    assert "threadkeep validate" in done.err
+    assert threadkeep("validate", out).code != 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.data())
+def test_what_is_done_is_there(out: Path, draw: st.DataObject) -> None:
+    """Wherever the export is cut off, a thread counts as in place exactly when all its lines are left."""
+    content = out.read_bytes()
+    paths = Paths(out)
+    journal = read_journal(paths)
+    assert journal is not None
+    whole = {path: path.stat().st_size for path in (out, *map(paths.beside, ("threads", "runs")))}
+    end = draw.draw(st.integers(0, len(content)))
+    left = [json.loads(line)["thread_id"] for line in content[:end].split(b"\n")[:-1]]
+    told = [entry.thread_id for entry in in_place(paths, journal, {**whole, out: end})]
+    assert told == [entry.thread_id for entry in journal.complete if left.count(entry.thread_id) == entry.messages]
+
+
+def test_done_leaves_out_what_is_lost(out: Path, threadkeep: Run) -> None:
+    """Whoever takes the list to leave threads out of another export would lose them else."""
+    listed = threadkeep("status", out, "--done")
+    shorter(out)
+    left = threadkeep("status", out, "--done")
+    assert left.code == 1
+    assert left.out.split() == listed.out.split()[:-1]
+    assert "1 complete thread left out: out.ndjson ends before" in left.err
+    out.unlink()
+    assert threadkeep("status", out, "--done").out == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('{"source"', '{"sauce"', "does not begin as a journal does"),
+        ('{"thread_id"', '{"thread"', "line 2 of out.ndjson.journal cannot be read"),
+        ('"messages":3', '"messages":4', "does not say what the journal says"),
+    ],
+)
+def test_a_journal_that_is_damaged(old: str, new: str, words: str, out: Path, threadkeep: Run) -> None:
+    """It is told, and the export is not called whole."""
+    journal = out.with_name("out.ndjson.journal")
+    text = journal.read_text()
+    assert old in text
+    journal.write_text(text.replace(old, new, 1))
+    done = threadkeep("status", out)
+    assert (done.code, words in done.err) == (1, True)
+
+
+def test_a_torn_journal(out: Path, threadkeep: Run) -> None:
+    """Its last entry is gone."""
+    shorter(out.with_name("out.ndjson.journal"))
+    assert "is cut short" in threadkeep("status", out).err
+
+
+def test_a_file_that_failed(fake: FakeAssistants, arguments: list[object], threadkeep: Run) -> None:
+    """The threads are whole, and the export is not."""
+    fake.faults = [{"match": {"path": "/files/", "times": 20}, "do": {"status": 500}}]
+    done = threadkeep(*arguments, "--max-retries", 0)
+    assert (done.code, "every thread is whole in the export, and not every file is saved" in done.err) == (1, True)
+    assert threadkeep("status", arguments[3]).code == 1
+
+
+def test_an_export_that_is_still_written(out: Path, threadkeep: Run) -> None:
+    """Without a manifest, lines behind the journal's end are no damage, and lines before it that are gone are."""
+    out.with_name("out.ndjson.manifest.json").unlink()
+    longer(out)
+    going_on = threadkeep("status", out)
+    assert (going_on.code, "what its journal says" in going_on.err) == (1, False)
+    out.unlink()
+    assert "has 0 bytes" in threadkeep("status", out).err
