@@ -41,10 +41,10 @@ def run_alone(*arguments: object, **options: Any) -> Done:
         return ended(process)
 
 
-def signalled(fake: Watched, by: int, *arguments: object, nth: int) -> Done:
-    """The command, to its end, with a signal that comes while its nth request is on its way."""
+def signalled(fake: Watched, number: int, *arguments: object, **moment: Any) -> Done:
+    """The command, to its end, with a signal that comes at a moment of the fake, as `Watched.before` takes it."""
     running: Future[subprocess.Popen[bytes]] = Future()
-    fake.before(lambda: running.result(_PATIENCE).send_signal(by), nth=nth)
+    fake.before(lambda: running.result(_PATIENCE).send_signal(number), **moment)
     with started(*arguments) as process:
         running.set_result(process)
         return ended(process)
