@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from threadkeep.errors import BadPage
 from threadkeep.walker import Walker
 
 __all__ = ["GATHER", "Rows"]
@@ -16,7 +17,7 @@ _WITH_CONTENTS = {"include[]": "step_details.tool_calls[*].file_search.results[*
 
 
 async def _thread(walker: Walker, thread_id: str) -> Rows:
-    thread = await walker.fetch(_path(thread_id))
+    thread = await walker.fetch(_path(thread_id), object_id=thread_id)
     yield thread["id"], {"thread_id": thread_id, "thread": thread}
 
 
@@ -28,8 +29,11 @@ async def _runs(walker: Walker, thread_id: str) -> Rows:
 
 
 async def _steps(walker: Walker, thread_id: str, run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    path = f"{_path(thread_id)}/runs/{quote(run['id'], safe='')}/steps"
-    pages = walker.walk(path, thread_id=thread_id, params=_WITH_CONTENTS)
+    run_id = run["id"]
+    if run_id in (".", "..") or not run_id.isprintable():
+        raise BadPage(f"the run {run_id!r} has an id that no URL can carry")
+    path = f"{_path(thread_id)}/runs/{quote(run_id, safe='')}/steps"
+    pages = walker.walk(path, thread_id=thread_id, run_id=run_id, params=_WITH_CONTENTS)
     return [step async for page in pages for step in page.rows]
 
 

@@ -1,16 +1,18 @@
 """The files that messages and run steps refer to, downloaded beside the export: once, streamed, with their digests."""
 
+import contextlib
 import hashlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 import attrs
 
-from threadkeep.disk import Disk
-from threadkeep.errors import AccessRefused, ApiError, BadPage, OutputUnusable, RequestFailed, RunEnded
+from threadkeep.disk import Disk, on_disk
+from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.paths import draft
+from threadkeep.surroundings import holds, place_in
 from threadkeep.walker import Walker
 
 __all__ = ["Downloads", "name_of"]
@@ -41,27 +43,48 @@ class _Saved:
 
 
 class Downloads:
-    """The folder of one export's files."""
+    """The folder of one export's files.
 
-    def __init__(self, folder: Path, disk: Disk, known: Mapping[str, FileEntry]) -> None:
+    Args:
+        folder: where it is, or will be.
+        disk: what it is written to.
+        known: what became of files before.
+        wanted: the ids of all files that are to be here.
+
+    Attributes:
+        names: of the files in the folder, by their ids. They do not depend on which of them comes first.
+    """
+
+    def __init__(self, folder: Path, disk: Disk, known: Mapping[str, FileEntry], wanted: Iterable[str]) -> None:
         self._folder = folder
         self._disk = disk
         self._known = known
-        saved = (entry for entry in known.values() if entry.name is not None)
-        self._taken = {(entry.name or "").lower(): entry.file_id for entry in saved}
+        self.names = {entry.file_id: entry.name for entry in known.values() if entry.name is not None}
+        taken = {name.lower(): file_id for file_id, name in self.names.items()}
+        for file_id in sorted(filter(_ID.fullmatch, {*wanted} - {*self.names}), key=str.swapcase):
+            self.names[file_id] = name_of(file_id, taken)
+            taken[self.names[file_id].lower()] = file_id
 
     def is_over(self, file_id: str) -> bool:
-        """Whether a file is here already, to its last byte, or can never come."""
+        """Whether a file is here already, to the byte, or can never come. It is read for that.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
         entry = self._known.get(file_id)
-        if entry is None or entry.outcome is FileOutcome.FAILED:
-            return False
-        if entry.name is None:
-            return entry.outcome is FileOutcome.INVALID
-        path = self._folder / entry.name
-        return path.is_file() and path.stat().st_size == entry.bytes
+        if entry is None or entry.outcome is not FileOutcome.SAVED:
+            return entry is not None and entry.outcome is FileOutcome.INVALID
+        return self._is_here(entry)
+
+    def _is_here(self, entry: FileEntry) -> bool:
+        with on_disk(self._folder):
+            return holds(place_in(self._folder, entry), entry)
 
     async def save(self, file_id: str, walker: Walker) -> FileEntry:
         """Download one file, and say what became of it.
+
+        What was saved once and is lost stays known by its digest, so that it is not called missing when it does not
+        come again, and is saved when somebody has put it back.
 
         Raises:
             RunEnded: the server is asked in vain.
@@ -69,13 +92,18 @@ class Downloads:
         """
         if not _ID.fullmatch(file_id):
             return FileEntry(file_id=file_id, outcome=FileOutcome.INVALID, reason="not a file id")
+        before = self._known.get(file_id)
+        if before is not None and before.name is not None and self._is_here(before):
+            return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
+        name = self.names[file_id]
+        self._remove_draft(name)  # of a run that was killed
         try:
-            filename = (await walker.fetch(f"/files/{file_id}")).get("filename")
-            name = name_of(file_id, self._taken)
-            self._taken[name.lower()] = file_id
-            saved = await walker.download(file_id, lambda pieces: self._write(name, pieces))
-        except (RequestFailed, BadPage, AccessRefused) as problem:
-            return _not_saved(file_id, problem)
+            described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
+            said, filename = described.get("bytes"), described.get("filename")
+            saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
+        except ApiError as problem:
+            entry = _not_saved(file_id, problem)
+            return entry if before is None or before.name is None else _lost(before, entry)
         return FileEntry(
             file_id=file_id,
             outcome=FileOutcome.SAVED,
@@ -85,26 +113,60 @@ class Downloads:
             filename=filename if isinstance(filename, str) else None,
         )
 
-    async def _write(self, name: str, pieces: AsyncIterator[bytes]) -> _Saved:
+    async def _write(self, name: str, said: object, pieces: AsyncIterator[bytes]) -> _Saved:
         path = self._folder / name
-        digest, size = hashlib.sha256(), 0
-        try:
+        with on_disk(path):
             self._folder.mkdir(exist_ok=True)
-            self._disk.remove(draft(path))
-            file = self._disk.grow(draft(path))
-            try:
-                async for piece in pieces:
-                    digest.update(piece)
-                    size += len(piece)
+        try:
+            saved = await self._received(draft(path), pieces)
+            _check_size(saved.bytes, said)
+            with on_disk(path):
+                self._disk.rename(draft(path), path)
+                self._disk.sync_names(self._folder)
+        except BaseException:
+            with contextlib.suppress(OutputUnusable):
+                self._remove_draft(name)
+            raise
+        return saved
+
+    def _remove_draft(self, name: str) -> None:
+        path = draft(self._folder / name)
+        with on_disk(path):
+            self._disk.remove(path)
+
+    async def _received(self, path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
+        """Only what the disk refuses is told as such: the pieces have troubles of their own."""
+        digest, size = hashlib.sha256(), 0
+        with on_disk(path):
+            file = self._disk.grow(path)
+        with contextlib.closing(file):
+            async for piece in pieces:
+                digest.update(piece)
+                size += len(piece)
+                with on_disk(path):
                     file.write(piece)
+            with on_disk(path):
                 file.sync()
-            finally:
-                file.close()
-            self._disk.rename(draft(path), path)
-            self._disk.sync_names(self._folder)
-        except OSError as error:
-            raise OutputUnusable(f"{path}: {error.strerror or error}") from error
         return _Saved(size, digest.hexdigest())
+
+
+def _check_size(came: int, said: object) -> None:
+    """An end that comes too early looks like any other where the server closes the connection to say so.
+
+    Args:
+        came: bytes.
+        said: what the file object has under ``bytes``; believed where it is a count.
+
+    Raises:
+        BadPage: there are fewer of them. More are no loss: the object is wrong then, not the body.
+    """
+    if isinstance(said, int) and not isinstance(said, bool) and came < said:
+        raise BadPage(f"{came} bytes came, and the API says that the file has {said}")
+
+
+def _lost(before: FileEntry, entry: FileEntry) -> FileEntry:
+    reason = f"it was saved, is lost or changed since, and does not come again: {entry.reason}"
+    return attrs.evolve(before, outcome=FileOutcome.FAILED, reason=reason)
 
 
 def _not_saved(file_id: str, problem: ApiError) -> FileEntry:

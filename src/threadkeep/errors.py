@@ -132,7 +132,7 @@ class ListingRefused(ApiError):
 
 
 class BadPage(ApiError):
-    """A success whose body is no page of a list, or a page that contradicts the cursor it answers."""
+    """A success whose body is no page of a list, contradicts its cursor, or is not of the size that a file has."""
 
 
 class RequestFailed(ApiError):

@@ -9,11 +9,13 @@ threads that were cut off are kept aside.
 
 import asyncio
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import attrs
 
+from threadkeep.downloads import Downloads
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -27,7 +29,7 @@ from threadkeep.errors import (
 )
 from threadkeep.events import Event, FilesBegun, Notice, ThreadsBegun
 from threadkeep.ids import is_thread_id
-from threadkeep.journal import Entry, Outcome
+from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.pace import Traffic
 from threadkeep.walked import Walked
@@ -42,6 +44,9 @@ _OUTCOMES: dict[type[ApiError], Outcome] = {
     BadPage: Outcome.FAILED,
     RequestFailed: Outcome.FAILED,
 }
+
+# What a file is to a key of another project, or to one that may ask for threads only.
+_PERHAPS_ANOTHERS = (FileOutcome.MISSING, FileOutcome.NOT_ALLOWED)
 
 
 @attrs.frozen(kw_only=True)
@@ -116,7 +121,6 @@ class _Run:
         self._earlier: list[Walker] = []
         self._waiting: deque[str] = deque()
         self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
-        self._downloads = out.downloads()
         self._silent = 0
         self.ended_by: RunEnded | None = None
 
@@ -147,19 +151,35 @@ class _Run:
         ending, self.ended_by = self.ended_by, None
         self._earlier += self._walkers
         self._walkers = [Walker(api, self._options.pace) for api in self._apis]
-        referred = self._out.journal.wanted_files
-        wanted = [file_id for file_id in referred if not self._downloads.is_over(file_id)]
+        downloads, referred = self._out.downloads(), self._out.journal.wanted_files
+        wanted = [file_id for file_id in referred if not await asyncio.to_thread(downloads.is_over, file_id)]
         self._on_event(FilesBegun(total=len(referred), before=len(referred) - len(wanted)))
-        await self._round(wanted, self._save)
+        await self._round(wanted, functools.partial(self._save, downloads))
         self.ended_by = ending or self.ended_by
 
-    async def _save(self, file_id: str, walker: Walker) -> None:
-        try:
-            entry = await self._downloads.save(file_id, walker)
-        except RunEnded as ending:
-            self._end_run(ending)
-        else:
-            await self._writer.put(Finished(entry=entry))
+    async def _save(self, downloads: Downloads, file_id: str, walker: Walker) -> None:
+        """With one key, and with the others where that one may not have it: it may be another project's."""
+        others = [other for other in self._walkers if other is not walker and other.ended_by is None]
+        found: list[FileEntry] = []
+        for key in (walker, *others):
+            try:
+                found.append(await downloads.save(file_id, key))
+            except RunEnded as ending:
+                if not self._goes_to_another_key(file_id, key, ending):
+                    self._end_run(ending)
+                return
+            if found[-1].outcome not in _PERHAPS_ANOTHERS:
+                break
+        known = (entry for entry in reversed(found) if entry.outcome is not FileOutcome.MISSING)
+        await self._writer.put(Finished(entry=self._doubted(next(known, found[0]))))
+
+    def _doubted(self, entry: FileEntry) -> FileEntry:
+        """Nobody knows what a refused key would have said."""
+        is_refused = any(isinstance(walker.ended_by, AccessRefused) for walker in self._walkers)
+        if entry.outcome is FileOutcome.MISSING and is_refused:
+            reason = f"{entry.reason}; a key was refused that may know it"
+            return attrs.evolve(entry, outcome=FileOutcome.FAILED, reason=reason)
+        return entry
 
     async def _round(self, ids: Sequence[str], work: _Work) -> None:
         self._waiting.extend(ids)
@@ -221,14 +241,18 @@ class _Run:
 
     async def _end(self, walked: Walked, walker: Walker, ending: RunEnded) -> None:
         """A refused key ends its own work; the others take that over. Everything else ends the run."""
+        if not self._goes_to_another_key(walked.thread_id, walker, ending):
+            self._end_run(ending)
+            await self._keep_partial(walked, ending)
+
+    def _goes_to_another_key(self, wanted: str, walker: Walker, ending: RunEnded) -> bool:
         is_told, walker.ended_by = walker.ended_by is not None, walker.ended_by or ending
-        if isinstance(ending, AccessRefused) and any(other.ended_by is None for other in self._walkers):
-            self._waiting.append(walked.thread_id)
-            if not is_told:
-                self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
-            return
-        self._end_run(ending)
-        await self._keep_partial(walked, ending)
+        if not isinstance(ending, AccessRefused) or all(other.ended_by is not None for other in self._walkers):
+            return False
+        self._waiting.append(wanted)
+        if not is_told:
+            self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
+        return True
 
     def _end_run(self, ending: RunEnded) -> None:
         self.ended_by = self.ended_by or ending

@@ -135,9 +135,9 @@ class FileEntry:
     """What became of one file.
 
     Attributes:
-        name: in the folder beside the export; None unless saved.
+        name: in the folder beside the export; None unless it is or was saved.
         bytes: its size.
-        sha256: of its bytes; None unless saved.
+        sha256: of its bytes; None unless it is or was saved.
         filename: what whoever uploaded it called it. Never a path of ours.
         reason: why it is not saved, in one line.
     """

@@ -113,8 +113,8 @@ class OutFiles:
         return Spool(self.paths.out.parent)
 
     def downloads(self) -> Downloads:
-        """The place for the files that threads refer to."""
-        return Downloads(self.paths.files, self._disk, dict(self._file_entries))
+        """The place for the files that the threads which are complete by now refer to."""
+        return Downloads(self.paths.files, self._disk, dict(self._file_entries), self.journal.wanted_files)
 
     # --- going on
 

@@ -45,36 +45,43 @@ class Walk:
     done: bool = False
 
 
-def read_page(body: bytes, *, thread_id: str | None = None) -> Page:
+def read_page(body: bytes, *, thread_id: str | None = None, run_id: str | None = None) -> Page:
     """Read a page from the bytes of a success.
 
     Args:
         body: what the server sent.
         thread_id: the thread that every row must belong to; None for lists of other things.
+        run_id: the run that every row must belong to, for lists of steps.
 
     Raises:
-        BadPage: the bytes are not JSON (cut short, HTML), or no page of a list, or hold another thread's row.
+        BadPage: the bytes are not JSON (cut short, HTML), or no page of a list, or hold another thread's or run's row.
     """
     page = _read(body)
     if not isinstance(page, dict) or not isinstance(page.get("data"), list):
         raise BadPage(f"the answer is no page of a list: {_beginning(body)}")
     for index, row in enumerate(page["data"]):
-        _check_row(row, index, thread_id)
+        _check_row(row, index, thread_id=thread_id, run_id=run_id)
     has_more = page.get("has_more")
     if has_more is not None and not isinstance(has_more, bool):
         raise BadPage(f"has_more is neither true nor false: {has_more!r}")
     return Page(page["data"], has_more, body)
 
 
-def read_object(body: bytes) -> Mapping[str, Any]:
+def read_object(body: bytes, *, object_id: str | None = None) -> Mapping[str, Any]:
     """Read one object from the bytes of a success.
 
+    Args:
+        body: what the server sent.
+        object_id: what was asked for; None where any will do.
+
     Raises:
-        BadPage: the bytes are not JSON (cut short, HTML), or no object with an id.
+        BadPage: the bytes are not JSON (cut short, HTML), or no object with an id, or another one.
     """
     value = _read(body)
     if not isinstance(value, dict) or not isinstance(value.get("id"), str) or not value["id"]:
         raise BadPage(f"the answer is no object with an id: {_beginning(body)}")
+    if object_id is not None and value["id"] != object_id:
+        raise BadPage(f"the answer is {value['id']!r}, and not {object_id}")
     return value
 
 
@@ -114,12 +121,13 @@ def _place(walk: Walk) -> str:
     return f"after {walk.cursor}" if walk.cursor else "at the beginning"
 
 
-def _check_row(row: object, index: int, thread_id: str | None) -> None:
+def _check_row(row: object, index: int, **owners: str | None) -> None:
     row_id = row.get("id") if isinstance(row, dict) else None
     if not isinstance(row, dict) or not isinstance(row_id, str) or not row_id:
         raise BadPage(f"row {index} of the page has no id")
-    if thread_id is not None and row.get("thread_id") != thread_id:
-        raise BadPage(f"row {index} of the page, {row_id}, belongs to {row.get('thread_id')!r}, not to {thread_id}")
+    for field, owner in owners.items():
+        if owner is not None and row.get(field) != owner:
+            raise BadPage(f"row {index} of the page, {row_id}, belongs to {row.get(field)!r}, not to {owner}")
 
 
 def _beginning(body: bytes) -> str:

@@ -37,9 +37,8 @@ class Paths:
 
     @property
     def files(self) -> Path:
-        """The folder of downloaded files."""
-        folder = self.out.with_name(f"{self.out.stem}.files")
-        return folder if folder != self.out else self._beside(".files")
+        """The folder of downloaded files. The two endings differ, so that ``a`` and ``a.ndjson`` share none."""
+        return self.out.with_suffix(".files") if self.out.suffix == ".ndjson" else self._beside("-files")
 
     @property
     def drafts(self) -> tuple[Path, ...]:

@@ -128,6 +128,7 @@ class Api:
 
         async def ask(client: openai.AsyncOpenAI, token: Token) -> _T:
             options = self._options({}, token)
+            options["headers"]["Accept-Encoding"] = "identity"  # the size that is said of a file is of its own bytes
             files = client.with_options(max_retries=options["max_retries"]).files.with_streaming_response
             asked = files.content(file_id, extra_headers=options["headers"], extra_query=options["params"])
             async with asked as response:
@@ -156,9 +157,9 @@ class Api:
             problem.status = getattr(error, "status_code", None)
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
-        except (self._http.HTTPError, self._http.InvalidURL, UnicodeError) as error:
+        except (self._http.HTTPError, OSError, self._http.InvalidURL, UnicodeError) as error:
             # What the SDK lets through: a body that breaks while it is read, an id that no URL can carry.
-            raise _failed(error, asked, again=isinstance(error, self._http.HTTPError)) from error
+            raise _failed(error, asked, again=isinstance(error, self._http.HTTPError | OSError)) from error
         self._token.accepted(token)
         return answer
 

@@ -7,6 +7,7 @@ from threadkeep.journal import Entry, Journal
 from threadkeep.manifest import Manifest, claims
 from threadkeep.paths import Paths
 from threadkeep.resume import ends, stretches
+from threadkeep.surroundings import place_in
 
 __all__ = ["Sizes", "doubts", "in_place", "sizes"]
 
@@ -20,7 +21,7 @@ def sizes(paths: Paths, journal: Journal) -> Sizes:
     Raises:
         OSError: the disk does not say.
     """
-    saved = (paths.files / Path(file.name).name for file in journal.files.values() if file.name is not None)
+    saved = (place_in(paths.files, file) for file in journal.files.values() if file.name is not None)
     return {path: path.stat().st_size for path in (*ends(paths, journal), *saved) if path.is_file()}
 
 
@@ -47,7 +48,7 @@ def doubts(paths: Paths, journal: Journal, manifest: Manifest | None, found: Siz
     for path, end in ends(paths, journal).items():
         yield from _length(path, end, found.get(path), goes_on=manifest is None)
     for file in journal.files.values():
-        if file.name is not None and found.get(paths.files / Path(file.name).name) != file.bytes:
+        if file.name is not None and found.get(place_in(paths.files, file)) != file.bytes:
             yield f"{paths.files.name}/{file.name} is not there with its {file.bytes:,} bytes"
     if manifest is not None and manifest.claims != claims(journal, listed=manifest.claims.totals.threads):
         yield f"{paths.manifest.name} does not say what the journal says"

@@ -5,21 +5,22 @@ import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
-from threadkeep.errors import OutputUnusable
+from threadkeep.disk import on_disk
 
 __all__ = ["Bodies", "Spool"]
 
 # A thread below this many bytes never touches the disk twice.
 _SPOOL_BYTES = 8 * 1024 * 1024
 
+_WHAT = "the pages of a thread"
 
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputUnusable(f"the pages of a thread: {error.strerror or error}") from error
+
+def _throw_away(file: IO[bytes]) -> None:
+    """What is still in memory then has no place on a full disk, and needs none."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 class Bodies:
@@ -35,19 +36,26 @@ class Bodies:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        with _told():
+        with on_disk(_WHAT):
             self._file.write(body)
         self._sizes.append(len(body))
 
     def each(self) -> Iterator[bytes]:
-        """All of them, in their order."""
-        self._file.seek(0)
+        """All of them, in their order.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        with on_disk(_WHAT):
+            self._file.seek(0)
         for size in self._sizes:
-            yield self._file.read(size)
+            with on_disk(_WHAT):
+                body = self._file.read(size)
+            yield body
 
     def close(self) -> None:
         """Let go of the memory, or of the disk."""
-        self._file.close()
+        _throw_away(self._file)
 
 
 class Spool:
@@ -70,7 +78,7 @@ class Spool:
         if not lines:
             return
         whole = b"\n".join([*lines, b""])
-        with _told():
+        with on_disk(_WHAT):
             self._file.write(whole)
         self._digest.update(whole)
         self.first_id = self.first_id or ids[0]
@@ -83,11 +91,11 @@ class Spool:
         return self._digest.hexdigest()
 
     def chunks(self) -> Iterator[bytes]:
-        """All lines, in pieces of a megabyte."""
+        """All lines, in pieces of a megabyte. Raises OSError."""
         self._file.seek(0)
         while chunk := self._file.read(1024 * 1024):
             yield chunk
 
     def close(self) -> None:
         """Let go of the memory, or of the disk."""
-        self._file.close()
+        _throw_away(self._file)

@@ -9,7 +9,7 @@ from threadkeep.journal import FileEntry, FileOutcome, Journal
 from threadkeep.paths import Paths
 from threadkeep.resume import stretches
 
-__all__ = ["damage"]
+__all__ = ["damage", "holds", "place_in"]
 
 
 def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
@@ -43,14 +43,28 @@ def _file(folder: Path, entry: FileEntry) -> Iterator[Finding]:
         yield error("file_failed", f"the file {entry.file_id}: {entry.reason}")
     if entry.name is None:
         return
-    path = folder / Path(entry.name).name  # a journal is only a file: it leads nowhere else
+    path = place_in(folder, entry)
     if not path.is_file():
         yield error("lost_file", f"the file {entry.file_id} is not in {folder.name}")
-        return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != entry.sha256:
+    elif not holds(path, entry):
         yield error("lost_file", f"{folder.name}/{path.name} does not hold what was downloaded")
+
+
+def place_in(folder: Path, entry: FileEntry) -> Path:
+    """Where a file is that was saved. A journal is only a file: it leads nowhere else."""
+    return folder / Path(entry.name or "").name
+
+
+def holds(path: Path, entry: FileEntry) -> bool:
+    """Whether the bytes that were downloaded are there.
+
+    Raises:
+        OSError: they cannot be read.
+    """
+    if not path.is_file() or path.stat().st_size != entry.bytes:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
 
 
 def _never_asked(file_id: str) -> Finding:

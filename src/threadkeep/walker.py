@@ -61,13 +61,19 @@ class Walker:
         return self._turns.traffic
 
     async def walk(
-        self, path: str, *, thread_id: str | None = None, params: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        *,
+        thread_id: str | None = None,
+        run_id: str | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[Page]:
         """Yield a list's pages, oldest first, each believed.
 
         Args:
             path: of the list, below the base URL.
             thread_id: the thread that every row must belong to; None for lists of other things.
+            run_id: the run that every row must belong to, for lists of steps.
             params: more of the query.
 
         Raises:
@@ -79,23 +85,24 @@ class Walker:
             query = {**(params or {}), "limit": LIMIT, "order": "asc", **after}
 
             def read(body: bytes, walk: Walk = walk) -> tuple[Page, Walk]:
-                page = read_page(body, thread_id=thread_id)
+                page = read_page(body, thread_id=thread_id, run_id=run_id)
                 return page, advance(walk, page, seen)
 
             page, walk = await self._ask(path, query, read)
             seen.update(row["id"] for row in page.rows)
             yield page
 
-    async def fetch(self, path: str) -> Mapping[str, Any]:
+    async def fetch(self, path: str, *, object_id: str | None = None) -> Mapping[str, Any]:
         """Fetch one object.
 
         Args:
             path: of the object, below the base URL.
+            object_id: the id that it must have; None where any will do.
 
         Raises:
-            ApiError: a leaf of it. `BadPage` is an answer that is no object with an id, however often it was asked for.
+            ApiError: a leaf of it. `BadPage` is an answer that is no such object, however often it was asked for.
         """
-        return await self._ask(path, {}, read_object)
+        return await self._ask(path, {}, lambda body: read_object(body, object_id=object_id))
 
     async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
         """Fetch what a file holds.

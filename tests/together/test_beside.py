@@ -20,6 +20,11 @@ def content_of(file_id: str) -> bytes:
     return f"the bytes of {file_id} ".encode() * 40_000
 
 
+def size_of(file_id: str) -> dict[str, Any]:
+    """What its object says of that, but for one that leaves it out."""
+    return {} if file_id == "file-IMG1" else {"bytes": len(content_of(file_id))}
+
+
 @pytest.fixture
 def fake() -> FakeAssistants:
     """A thread with images, attachments and a run that used its tools, one without anything, and files."""
@@ -48,7 +53,7 @@ def fake() -> FakeAssistants:
                 for number, image in enumerate(["file-img1", "file-IMG1", "file-gone", "file-img1"])
             ],
             "files": [
-                {"id": name, "object": "file", "purpose": purpose, "filename": f"../{name}.png", "bytes": 1}
+                {"id": name, "object": "file", "purpose": purpose, "filename": f"../{name}.png", **size_of(name)}
                 for name, purpose in purposes.items()
             ],
             "file_contents": [
@@ -110,9 +115,15 @@ def test_files_are_downloaded_once_each(fake: FakeAssistants, ids: Path, out: Pa
     assert threadkeep("validate", out, "--ids", ids).code == 0
 
 
+DAMAGED = {"cut short": b"cut", "changed": content_of("file-img1")[:-1] + b"?", "lost": None}
+
+
 @pytest.mark.usefixtures("base_url")
-def test_a_second_run_downloads_what_is_not_there(fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run) -> None:
-    """A file that is here to its last byte is not asked for again; one that is lost or cut short is."""
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
+def test_a_second_run_downloads_what_is_not_there(
+    damaged: bytes | None, fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """A file that is here to the byte is not asked for again; one that is lost, cut short or changed is."""
     arguments = ("export", ids, ASSISTANT, out, "--files")
     fake.faults = [{"match": {"path": "file-img1/content", "times": 20}, "do": {"status": 500}}]
     done = threadkeep(*arguments, "--max-retries", 0)
@@ -120,7 +131,9 @@ def test_a_second_run_downloads_what_is_not_there(fake: FakeAssistants, ids: Pat
     assert "file-img1: failed: 500" in done.err
     fake.faults = []
     assert threadkeep(*arguments).code == 0
-    (out.with_name("out.files") / "file-img1").write_bytes(b"cut")
+    (out.with_name("out.files") / "file-img1").unlink()
+    if damaged is not None:
+        (out.with_name("out.files") / "file-img1").write_bytes(damaged)
     asked = len(list(fake.requests))
     assert threadkeep(*arguments).code == 0
     again = [entry.path for entry in list(fake.requests)[asked:] if entry.path.endswith("/content")]
@@ -133,6 +146,24 @@ def test_a_download_that_breaks_is_begun_again(fake: FakeAssistants, ids: Path, 
     """Nothing of the first try stays in the file."""
     fake.faults = [{"match": {"path": "file-img1/content", "nth": 1, "times": 2}, "do": {"drop": "mid-body"}}]
     assert threadkeep("export", ids, ASSISTANT, out, "--files").code == 0
+    assert (out.with_name("out.files") / "file-img1").read_bytes() == content_of("file-img1")
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_download_that_is_cut_short_is_never_taken_for_whole(
+    fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """However honest the answer looks: the file object says how much there is. Nothing of it stays."""
+    arguments = ("export", ids, ASSISTANT, out, "--files", "--max-retries", 1)
+    match: dict[str, Any] = {"path": "file-img1/content", "nth": 1}
+    fake.faults = [{"match": {**match, "times": 2}, "do": {"truncate": 1000}}]
+    done = threadkeep(*arguments)
+    assert done.code == 1
+    said = len(content_of("file-img1"))
+    assert f"file-img1: failed: 1000 bytes came, and the API says that the file has {said}" in done.err
+    assert len(list(out.with_name("out.files").iterdir())) == 1
+    fake.faults = [{"match": match, "do": {"truncate": 1000}}]
+    assert threadkeep(*arguments).code == 0
     assert (out.with_name("out.files") / "file-img1").read_bytes() == content_of("file-img1")
 
 

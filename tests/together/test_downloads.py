@@ -1,0 +1,106 @@
+"""Downloads that are disturbed: a real process, a real server, and what the next run makes of it."""
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from command import Run
+from fake_assistants import FakeAssistants, Reply, Request
+from processes import THREADKEEP, started
+
+ASSISTANT = "asst_abc123"
+CONTENTS = {f"file-{name}": name.encode() * 1_100_000 for name in "abc"}
+
+
+class Watched(FakeAssistants):
+    """A fake that does something before it gives what `at` holds."""
+
+    at = ""
+    act: Callable[[], object] = staticmethod(lambda: None)
+
+    def handle(self, request: Request) -> Reply:
+        if request.path.endswith(f"{self.at}/content"):
+            self.act()
+        return super().handle(request)
+
+
+@pytest.fixture
+def fake() -> Watched:
+    """A thread that refers to three files."""
+    fake = Watched()
+    images = [{"type": "image_file", "image_file": {"file_id": name}} for name in CONTENTS]
+    encoded = {name: base64.b64encode(content).decode() for name, content in CONTENTS.items()}
+    fake.load(
+        {
+            "threads": [{"id": "thread_1"}],
+            "messages": [{"id": "msg_1", "thread_id": "thread_1", "role": "user", "content": images}],
+            "files": [
+                {"id": name, "object": "file", "purpose": "vision", "filename": name, "bytes": len(content)}
+                for name, content in CONTENTS.items()
+            ],
+            "file_contents": [{"id": name, "content": content} for name, content in encoded.items()],
+        }
+    )
+    return fake
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the export goes."""
+    return tmp_path / "out.ndjson"
+
+
+@pytest.fixture
+def arguments(out: Path) -> list[object]:
+    """The export with its files, one after the other."""
+    ids = out.with_name("ids.txt")
+    ids.write_text("thread_1\n")
+    return ["export", ids, ASSISTANT, out, "--files", "--concurrency", 1]
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    """What a folder holds, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_killed_download_is_begun_again(fake: Watched, out: Path, arguments: list[object], threadkeep: Run) -> None:
+    """What was on its way is told by validate, and nothing of it stays; what was whole is not asked for again."""
+    with started(*arguments) as process:
+        fake.at, fake.act = "file-b", lambda: [act() for act in (process.kill, process.wait)]
+        process.communicate(timeout=120)
+    fake.act = lambda: None
+    folder = out.with_name("out.files")
+    assert {"file-a", "file-b"} & {*files_in(folder)} == {"file-a"}
+    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    assert {row["code"] for row in found} == {"unfinished_run", "not_exported"}
+    (folder / "file-b.draft").write_bytes(b"half of it")
+    (folder / "file-c.draft").write_bytes(b"half of it")
+    fake.faults = [{"match": {"path": "/files/file-c$"}, "do": {"status": 404, "body": {"error": {"message": "No."}}}}]
+    assert threadkeep(*arguments).code == 0
+    assert files_in(folder) == {name: CONTENTS[name] for name in ("file-a", "file-b")}
+    asked = [entry.path.split("/")[3] for entry in fake.requests if entry.path.endswith("/content")]
+    assert asked == ["file-a", "file-b", "file-b"]
+    assert threadkeep("validate", out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_download_that_the_disk_has_no_room_for_ends_the_run(
+    out: Path, arguments: list[object], threadkeep: Run
+) -> None:
+    """Exit 5, no half of a file, the threads are whole; with room, the same command goes on."""
+    little_room = ["sh", "-c", 'ulimit -f 1000; exec "$@"', "sh"]  # blocks of 512 or 1024 bytes, as the shell has it
+    command = [*little_room, *THREADKEEP, *map(str, arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=120)
+    shown = done.stderr.decode()
+    assert (done.returncode, "Traceback" in shown) == (5, False)
+    assert "file-a.draft: File too large" in shown
+    folder = out.with_name("out.files")
+    assert files_in(folder) == {}
+    assert threadkeep(*arguments).code == 0
+    assert files_in(folder) == CONTENTS
+    assert threadkeep("validate", out).code == 0
