@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
@@ -19,9 +19,9 @@ _PATIENCE = 300
 
 
 @contextmanager
-def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """The command, running; killed at the end if it still is."""
-    command = [*THREADKEEP, *map(str, arguments)]
+def started(*arguments: object, by: Sequence[str] = (), **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, running, ``by`` another one if need be; killed at the end if it still is."""
+    command = [*by, *THREADKEEP, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as process:
         try:
             yield process

@@ -103,6 +103,7 @@ def test_done_leaves_out_what_is_lost(out: Path, threadkeep: Run) -> None:
     ("old", "new", "words"),
     [
         ('{"source"', '{"sauce"', "does not begin as a journal does"),
+        ("threadkeep-journal/1", "threadkeep-journal/9", "is in the format threadkeep-journal/9, which this version"),
         ('{"thread_id"', '{"thread"', "line 2 of out.ndjson.journal cannot be read"),
         ('"messages":3', '"messages":4', "does not say what the journal says"),
     ],
