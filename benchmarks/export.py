@@ -8,7 +8,6 @@ that people commonly use, which takes one thread after another through the SDK's
     python benchmarks/export.py [--quick] [--only PART]
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -20,13 +19,14 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from fake_assistants import demo_world
+from listening import FAKE, listening
+from table import Line, best_of, interleaved, print_table
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
@@ -69,43 +69,7 @@ atexit.register(tell)
 SCRIPT = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
-@attrs.frozen
-class Line:
-    """One line of the table. The ratio, or without a reference the measure itself, is held against the limit."""
-
-    what: str
-    measured: float
-    reference: float | None
-    limit: float
-    unit: str = "s"
-    at_least: bool = False
-
-    def __str__(self) -> str:
-        ratio = None if self.reference is None else self.measured / self.reference
-        judged = self.measured if ratio is None else ratio
-        is_ok = judged >= self.limit if self.at_least else judged <= self.limit
-        beside = "-" if self.reference is None else f"{self.reference:.2f} {self.unit}"
-        told = "-" if ratio is None else f"{ratio:.2f}x"
-        wanted = f"{'>=' if self.at_least else '<='} {self.limit:g}{' ' + self.unit if ratio is None else 'x'}"
-        return f"{self.what:<66}{self.measured:9.2f} {self.unit:<4}{beside:>12}{told:>9}{wanted:>11}  " + (
-            "ok" if is_ok else "MISSED"
-        )
-
-
-# --- worlds, servers, processes
-
-
-@contextlib.contextmanager
-def server(threads: int, messages: int, *options: str) -> Iterator[str]:
-    """A fake with a demo world in a process of its own; gives its base URL."""
-    code = "from fake_assistants.cli import main; main()"
-    command = [sys.executable, "-c", code, "serve", "--port", "0", "--demo", f"{threads}x{messages}", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[-1]
-        finally:
-            process.terminate()
+# --- worlds and processes
 
 
 def thread_ids(threads: int, messages: int) -> list[str]:
@@ -154,19 +118,17 @@ def _clear(folder: Path) -> None:
 
 @contextlib.contextmanager
 def bench(threads: int, messages: int, *options: str) -> Iterator[Bench]:
-    """A server, and a folder with the file of its thread ids."""
-    with tempfile.TemporaryDirectory() as folder, server(threads, messages, *options) as base_url:
+    """A fake with a demo world, and a folder with the file of its thread ids."""
+    world = ("--demo", f"{threads}x{messages}")
+    with tempfile.TemporaryDirectory() as folder, listening(*FAKE, *world, *options) as base_url:
         ids = Path(folder) / "ids.txt"
         ids.write_text("\n".join(thread_ids(threads, messages)))
         yield Bench(Path(folder), base_url, ids)
 
 
-def in_turn(rounds: int, *things: Callable[[], tuple[float, float, float]]) -> list[tuple[float, ...]]:
-    """The medians of what each gives, the rounds interleaved."""
-    told: list[list[tuple[float, float, float]]] = [[] for _ in things]
-    for _ in range(rounds):
-        for thing, numbers in zip(things, told, strict=True):
-            numbers.append(thing())
+def medians(rounds: int, *things: Callable[[], tuple[float, float, float]]) -> list[tuple[float, ...]]:
+    """The medians of the three numbers that each gives, the rounds interleaved."""
+    told = interleaved(rounds, *things)
     return [tuple(statistics.median(column) for column in zip(*numbers, strict=True)) for numbers in told]
 
 
@@ -176,17 +138,17 @@ def in_turn(rounds: int, *things: Callable[[], tuple[float, float, float]]) -> l
 def speed(quick: bool) -> Iterator[Line]:
     """Whole processes at 50 ms latency."""
     with bench(200, 250, "--latency-ms", "50") as there:
-        script, export = in_turn(1 if quick else 3, there.script, there.export)
+        script, export = medians(1 if quick else 3, there.script, there.export)
         yield Line("200 threads of 250, 50 ms: sequential (export)", script[0], export[0], 18, at_least=True)
     with bench(600, 250, "--latency-ms", "50") as there:
-        script, export = in_turn(1, there.script, there.export)
+        script, export = medians(1, there.script, there.export)
         yield Line("600 threads of 250, 50 ms: sequential (export)", script[0], export[0], 25, at_least=True)
 
 
 def processor(quick: bool) -> Iterator[Line]:
     """Whole processes without latency, their CPU."""
     with bench(200, 250) as there:
-        script, export = in_turn(1 if quick else 3, there.script, there.export)
+        script, export = medians(1 if quick else 3, there.script, there.export)
     yield Line("200 threads of 250, 0 ms, CPU: sequential (export)", script[1], export[1], 2.5, at_least=True)
 
 
@@ -194,13 +156,8 @@ def bare_loop(quick: bool) -> Iterator[Line]:
     """CPU of a page, in this process: the export beside the SDK's raw response, orjson and write, 64 at a time."""
     with bench(200, 250) as there:
         ids = there.ids.read_text().split()
-        taken: list[list[float]] = [[], []]
-        for _ in range(3 if quick else 9):
-            for run, times in zip((_exported, _bare), taken, strict=True):
-                started = time.process_time()
-                asyncio.run(run(there.base_url, ids, there.folder))
-                times.append((time.process_time() - started) / (len(ids) * 3) * 1000)
-    ours, bare = map(min, taken)
+        calls = [lambda run=run: asyncio.run(run(there.base_url, ids, there.folder)) for run in (_exported, _bare)]
+        ours, bare = (one / (len(ids) * 3) for one in best_of(3 if quick else 9, 1, *calls))
     yield Line("CPU of a page, full lines (bare loop: SDK raw, orjson, write)", ours, bare, 1.6, "ms")
 
 
@@ -279,26 +236,12 @@ def memory(quick: bool) -> Iterator[Line]:
 def journal(quick: bool) -> Iterator[Line]:
     """What the syncs of the journal and the export take of the time by the clock on the wall."""
     with bench(200, 250, "--latency-ms", "50") as there:
-        (export,) = in_turn(1 if quick else 3, lambda: there.export(measured=SYNCED))
+        (export,) = medians(1 if quick else 3, lambda: there.export(measured=SYNCED))
     yield Line("200 threads of 250, 50 ms: in os.fsync (the whole export)", export[1], export[0], 0.05)
 
 
 PARTS = (speed, processor, bare_loop, quotas, memory, journal)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, shorter runs")
-    parser.add_argument("--only", choices=[part.__name__ for part in PARTS], help="one part of it")
-    options = parser.parse_args()
-    print(f"openai {version('openai')}, Python {sys.version.split()[0]}")
-    print(f"{'what (reference)':<66}{'measured':>14}{'reference':>12}{'ratio':>9}{'wanted':>11}")
-    for part in PARTS:
-        if options.only in (None, part.__name__):
-            for line in part(options.quick):
-                print(line, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    print_table(__doc__, PARTS)

@@ -9,7 +9,6 @@ measured in CPU time; servers and their start by the clock on the wall.
 `--million` also loads an export of a million messages (about 800 MB in a temporary folder) in a process of its own.
 """
 
-import argparse
 import asyncio
 import atexit
 import contextlib
@@ -32,17 +31,18 @@ from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import attrs
 import openai
 
 from fake_assistants import FakeAssistants, Request, demo_world
 from fake_assistants.bulk import uncollected
+from listening import FAKE, listening
+from table import Line, best_of, interleaved, print_table
 
 HEADERS = {"Authorization": "Bearer sk-bench", "OpenAI-Beta": "assistants=v2"}
 TEXT = "The train leaves at 09:12 from platform 4 and takes 1 h 25 min; the ticket to Łódź is 24.50. "
 CONNECTIONS = 12
-CLI = "from fake_assistants.cli import main; main()"
 
 # A bare Starlette route under the same uvicorn, with the same options, that answers with the same bytes.
 BARE = """
@@ -76,31 +76,6 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 """
 
 
-@attrs.frozen
-class Line:
-    """One line of the table. `limit` is what the ratio, or without a reference the measure, may not pass."""
-
-    what: str
-    measured: float
-    reference: float | None
-    limit: float
-    unit: str = "ms"
-    at_least: bool = False
-    absolute: bool = False
-
-    def __str__(self) -> str:
-        ratio = None if self.reference is None else self.measured / self.reference
-        judged = self.measured if self.absolute or ratio is None else ratio
-        is_ok = judged >= self.limit if self.at_least else judged <= self.limit
-        sign, unit = ">=" if self.at_least else "<=", f" {self.unit}" if self.absolute or ratio is None else "x"
-        beside = "-" if self.reference is None else f"{self.reference:.3f} {self.unit}"
-        told = "-" if ratio is None else f"{ratio:.2f}x"
-        wanted = f"{sign} {self.limit:g}{unit}"
-        return f"{self.what:<58}{self.measured:9.3f} {self.unit:<5}{beside:>15}{told:>9}{wanted:>12}  " + (
-            "ok" if is_ok else "MISSED"
-        )
-
-
 @functools.cache
 def environment() -> dict[str, str]:
     """For new processes: compiled modules are kept in a folder of their own, as an installed package keeps them."""
@@ -114,20 +89,6 @@ def of_children() -> float:
     """The CPU seconds of all processes that were started here and have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def best_of(
-    rounds: int, calls: int, *things: Callable[[], object], clock: Callable[[], float] = time.process_time
-) -> list[float]:
-    """The milliseconds of CPU of one call of each, the best round; the rounds are interleaved."""
-    taken: list[list[float]] = [[] for _ in things]
-    for _ in range(rounds):
-        for thing, times in zip(things, taken, strict=True):
-            started = clock()
-            for _ in range(calls):
-                thing()
-            times.append((clock() - started) / calls * 1000)
-    return [min(times) for times in taken]
 
 
 def named(prefix: str, number: int) -> str:
@@ -191,7 +152,7 @@ def in_process(quick: bool) -> Iterator[Line]:
             calls.append(lambda lists=lists: lists.list(named("thread_", 0), limit=100).content)
         assert calls[0]() == calls[1]()
         ours, bare = best_of(7 if quick else 25, 20, *calls)
-    yield Line("messages.list of 100, SDK raw response over transport()", ours, bare, 2)
+    yield Line("messages.list of 100, SDK raw response over transport()", ours, bare, 2, "ms")
 
 
 def small_things(quick: bool) -> Iterator[Line]:
@@ -207,8 +168,8 @@ def small_things(quick: bool) -> Iterator[Line]:
         fake.reset()
 
     made, used, both = best_of(5, 100 if quick else 400, FakeAssistants, worked, worked_and_reset)
-    yield Line("FakeAssistants()", made, None, 1)
-    yield Line("reset() after one message, 5 threads of 20", both - used, None, 0.2)
+    yield Line("FakeAssistants()", made, None, 1, "ms")
+    yield Line("reset() after one message, 5 threads of 20", both - used, None, 0.2, "ms")
 
 
 def imports(quick: bool) -> Iterator[Line]:
@@ -219,7 +180,7 @@ def imports(quick: bool) -> Iterator[Line]:
 
     run("import fake_assistants")()
     with_fake, bare = best_of(9 if quick else 25, 1, run("import fake_assistants"), run(""), clock=of_children)
-    yield Line("import fake_assistants, whole process, CPU (bare Python)", with_fake, bare, 150, absolute=True)
+    yield Line("import fake_assistants, whole process, CPU (bare Python)", with_fake, bare, 150, "ms", absolute=True)
 
 
 def paging(quick: bool) -> Iterator[Line]:
@@ -235,9 +196,9 @@ def paging(quick: bool) -> Iterator[Line]:
     pages = [ask(long, f"limit=100&after={middle}"), ask(long, "limit=100"), ask(short, "limit=100")]
     deep, first, few = best_of(9 if quick else 25, 20, *pages)
     (none,) = best_of(5 if quick else 9, 1, ask(long, "limit=100&run_id=run_none"))
-    yield Line("a page deep in 100,000 messages (its first page)", deep, first, 1.5)
-    yield Line("a page deep in 100,000 messages (one of 1,000)", deep, few, 1.5)
-    yield Line("run_id that matches none of 100,000", none, None, 100)
+    yield Line("a page deep in 100,000 messages (its first page)", deep, first, 1.5, "ms")
+    yield Line("a page deep in 100,000 messages (one of 1,000)", deep, few, 1.5, "ms")
+    yield Line("run_id that matches none of 100,000", none, None, 100, "ms")
 
 
 def demo(quick: bool) -> Iterator[Line]:
@@ -260,15 +221,10 @@ def demo(quick: bool) -> Iterator[Line]:
 
 
 @contextlib.contextmanager
-def server(*command: str) -> Iterator[int]:
-    """A server in a process of its own that says where it listens; gives the port."""
-    command = (sys.executable, "-c", *command)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
-        assert process.stdout is not None
-        try:
-            yield int(re.findall(r":(\d+)/v1", process.stdout.readline())[0])
-        finally:
-            process.terminate()
+def server(code: str, *arguments: str) -> Iterator[int]:
+    """A server in a process of its own; gives the port."""
+    with listening(code, *arguments, env=environment()) as address:
+        yield urlsplit(address).port or 0
 
 
 class Asking(asyncio.Protocol):
@@ -318,31 +274,25 @@ def over_http(quick: bool) -> Iterator[Line]:
         state, body = Path(folder) / "state.json", Path(folder) / "page.json"
         state.write_text(json.dumps(world(1, 300)))
         body.write_bytes(fake_with(1, 300).handle(Request.of("GET", page_path(), HEADERS)).body)
-        with server(CLI, "serve", "--port", "0", "--load", str(state)) as fake, server(BARE, str(body)) as bare:
-            rates = [[asyncio.run(load_on(port, seconds)) for port in (fake, bare)] for _ in range(rounds)]
-    ours, theirs = (statistics.median(each) for each in zip(*rates, strict=True))
+        with server(*FAKE, "--load", str(state)) as fake, server(BARE, str(body)) as bare:
+            calls = [lambda port=port: asyncio.run(load_on(port, seconds)) for port in (fake, bare)]
+            rates = interleaved(rounds, *calls)
+    ours, theirs = map(statistics.median, rates)
     yield Line("pages of 100 a second over HTTP (bare Starlette route)", ours, theirs, 0.5, "/s", at_least=True)
 
 
 def starting(quick: bool) -> Iterator[Line]:
     """From the start of the process to the first connection."""
 
-    def first_connection(*command: str) -> Callable[[], object]:
-        def connect() -> None:
-            with server(*command) as port, socket.create_connection(("127.0.0.1", port)):
-                ready.append(time.perf_counter())
-
-        return connect
-
-    ready: list[float] = []
-    taken: list[list[float]] = [[], []]
-    serve = first_connection(CLI, "serve", "--port", "0")
-    bare = first_connection(BARE, os.devnull)
-    for _ in range(3 if quick else 7):
-        for start, times in zip((serve, bare), taken, strict=True):
+    def until_connected(*command: str) -> Callable[[], float]:
+        def seconds() -> float:
             started = time.perf_counter()
-            start()
-            times.append(ready.pop() - started)
+            with server(*command) as port, socket.create_connection(("127.0.0.1", port)):
+                return time.perf_counter() - started
+
+        return seconds
+
+    taken = interleaved(3 if quick else 7, until_connected(*FAKE), until_connected(BARE, os.devnull))
     ours, theirs = map(min, taken)
     yield Line("serve accepts a connection after (bare Starlette)", ours, theirs, 0.7, "s", absolute=True)
 
@@ -378,21 +328,6 @@ def write_export(path: Path, threads: int, messages: int) -> None:
 PARTS = (in_process, small_things, imports, paging, demo, over_http, starting)
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    parser.add_argument("--million", action="store_true", help="also load a million messages")
-    parser.add_argument("--only", choices=[part.__name__ for part in (*PARTS, million)], help="one part of it")
-    options = parser.parse_args()
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    print(f"openai {version('openai')}, Python {sys.version.split()[0]}")
-    print(f"{'what (reference)':<58}{'measured':>15}{'reference':>15}{'ratio':>9}{'wanted':>12}")
-    for part in (*PARTS, million):
-        if options.only == part.__name__ or (not options.only and (part in PARTS or options.million)):
-            for line in part(options.quick):
-                print(line, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    print_table(__doc__, PARTS, asked_for=(million,))

@@ -17,6 +17,7 @@ import pytest
 
 from fake_assistants import __version__, demo_world
 from fake_assistants.cli import main
+from ports import kept_port
 
 COMMAND = [sys.executable, "-m", "fake_assistants"]
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
@@ -32,7 +33,7 @@ def serving(*options: str, base: str = "/v1") -> Iterator[tuple[subprocess.Popen
             line = running.stdout.readline()
             found = re.fullmatch(rf"listening on http://127\.0\.0\.1:(\d+){base}\n", line)
             assert found, line
-            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
             yield running, connection
             connection.close()
         finally:
@@ -53,7 +54,7 @@ def test_it_listens_answers_and_ends_by_a_signal(number: signal.Signals) -> None
     with serving() as (running, connection):
         assert ask(connection, "POST", "/v1/threads", {})[0] == 200
         running.send_signal(number)
-        rest, errors = running.communicate(timeout=10)
+        rest, errors = running.communicate(timeout=60)
     assert (running.returncode, rest, errors) == (0, "", "")
 
 
@@ -62,7 +63,7 @@ def test_it_ends_in_the_middle_of_a_request() -> None:
     with serving("--latency-ms", "60000") as (running, connection):
         connection.request("GET", "/_fake/health")
         running.terminate()
-        _, errors = running.communicate(timeout=10)
+        _, errors = running.communicate(timeout=60)
     assert running.returncode == 0
     assert "Traceback" not in errors
 
@@ -84,40 +85,34 @@ def test_an_interrupt_while_loading_is_no_mistake(
 
 def test_nobody_has_to_read_where_it_listens() -> None:
     """A closed pipe is no reason not to serve, and no complaint at the end."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
     unread, end = os.pipe()
     os.close(unread)
-    command = [*COMMAND, "serve", "--port", str(port)]
-    with subprocess.Popen(command, stdout=end, stderr=subprocess.PIPE, text=True) as running:
-        os.close(end)
-        try:
-            with closing(connected(port, running)) as connection:
-                assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
-        finally:
-            running.terminate()
-        _, errors = running.communicate(timeout=10)
-    assert (running.returncode, errors) == (0, "")
+    assert served_unheard(*COMMAND, stdout=end) == (0, "")
+    os.close(end)
 
 
 def test_it_serves_without_any_stdout() -> None:
     """As a daemon does, which closes it."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    command = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, "serve", "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        try:
-            with closing(connected(port, running)) as connection:
-                assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
-        finally:
-            running.terminate()
-        _, errors = running.communicate(timeout=10)
-    assert (running.returncode, errors) == (0, "")
+    assert served_unheard("sh", "-c", 'exec "$@" >&-', "sh", *COMMAND) == (0, "")
+
+
+def served_unheard(*command: str, **options: Any) -> tuple[int, str]:
+    """Serve at a port that is known beforehand, until it has answered; gives the exit code and the errors."""
+    with kept_port() as port:
+        serve = [*command, "serve", "--port", str(port)]
+        with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, **options) as running:
+            try:
+                with closing(connected(port, running)) as connection:
+                    assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
+            finally:
+                running.terminate()
+            _, errors = running.communicate(timeout=60)
+    return running.returncode, errors
 
 
 def connected(port: int, running: subprocess.Popen[str]) -> http.client.HTTPConnection:
     """A connection as soon as somebody listens; none when the process has ended."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     while running.poll() is None:
         with suppress(ConnectionRefusedError):
             connection.connect()
@@ -247,7 +242,7 @@ def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None
         assert running.stdout is not None
         assert running.stdout.readline().startswith(f"listening on http://{host}:")
         running.terminate()
-        _, err = running.communicate(timeout=10)
+        _, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (0, warned)
 
 

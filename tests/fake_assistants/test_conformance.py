@@ -50,7 +50,7 @@ def in_process(fake: FakeAssistants) -> Iterator[Port]:
 @contextmanager
 def over_http(fake: FakeAssistants) -> Iterator[Port]:
     with fake.serve() as server:
-        yield HttpPort(server.base_url, timeout=10).send
+        yield HttpPort(server.base_url, timeout=60).send
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`python -m fake_assistants.conformance`, against servers good and bad."""
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from fake_assistants.exchange import Cut
 from fake_assistants.skins.asgi import app
 from fake_assistants.skins.client import HttpPort, pause
 from fake_assistants.skins.server import Server, serving
+from ports import kept_port
 
 
 class Forgetful:
@@ -146,18 +146,22 @@ def test_a_mistake_is_one_line_and_exit_code_2(call: Call, arguments: list[str],
 
 def test_no_server_is_exit_code_3(call: Call, server: Server) -> None:
     """Nobody there, no TLS there, a wrong address, a wrong key."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with kept_port() as port:
+        tell(call, f"http://127.0.0.1:{port}/v1", "refused")
     for url, words in (
-        (f"http://127.0.0.1:{port}/v1", "refused"),
         (f"https://127.0.0.1:{server.port}/v1", "POST /v1/threads: "),
         (f"{server.url}/v2", "does not serve the Assistants API: POST /v2/threads: wanted a thread, came 404"),
         (server.base_url, "the server refuses the key"),
     ):
-        code, out, err = call("--base-url", url)
-        assert (code, out, err.count("\n")) == (3, "", 1)
-        assert words in err
-        assert f": {url}: " in err
+        tell(call, url, words)
+
+
+def tell(call: Call, url: str, words: str) -> None:
+    """One line that says why, with the address, and exit code 3."""
+    code, out, err = call("--base-url", url)
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert words in err
+    assert f": {url}: " in err
 
 
 def test_an_interrupt_is_130(call: Call, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +208,7 @@ def by_hand(answer: bytes) -> Iterator[HttpPort]:
         thread = Thread(target=served.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
         try:
-            yield HttpPort(f"http://127.0.0.1:{served.server_port}", timeout=10)
+            yield HttpPort(f"http://127.0.0.1:{served.server_port}", timeout=60)
         finally:
             served.shutdown()
             thread.join()

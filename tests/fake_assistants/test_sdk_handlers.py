@@ -252,16 +252,29 @@ async def test_a_cut_stream_is_told_and_the_run_goes_on(seat: Seat) -> None:
 async def test_a_stream_that_stalls_is_a_timeout(seat: Seat) -> None:
     """The hook for timeouts is called, and then the one for exceptions."""
     told: list[Any] = []
-    seat.client = seat.client.with_options(timeout=0.3)
+    lose_patience_with_bodies(seat, 0.3)
     with pytest.raises((openai.APITimeoutError, LIBRARY.TimeoutException)):
-        await heard(seat, [{"reply": "One two", "pause": 30}], on_timeout=_into(told), on_exception=_into(told))
+        await heard(seat, [{"reply": "One two", "pause": 3600}], on_timeout=_into(told), on_exception=_into(told))
     assert len(told) == 1
+
+
+def lose_patience_with_bodies(seat: Seat, seconds: float) -> None:
+    """Let the client wait so long for the next bytes of an answer that has begun; its beginning may take its time."""
+
+    def impatient(response: Any) -> None:
+        if response.headers["content-type"].startswith("text/event-stream"):
+            response.request.extensions["timeout"]["read"] = seconds
+
+    async def impatient_async(response: Any) -> None:
+        impatient(response)
+
+    seat.client._client.event_hooks["response"].append(impatient_async if seat.is_async else impatient)
 
 
 @pytest.mark.anyio
 async def test_another_client_cancels_a_run_that_streams(seat: Seat) -> None:
     """The message is incomplete, its step cancelled, and the stream ends with the run."""
-    seat.fake.script.set({"default": [{"reply": "word " * 400, "pause": 0.02}]})
+    seat.fake.script.set({"default": [{"reply": "word " * 4000, "pause": 0.1}]})
     handler = noting(is_async=seat.is_async, on_text_created=_cancelling(seat))
     async with opened(seat.stream(handler)) as stream:
         run = await got(stream.get_final_run())

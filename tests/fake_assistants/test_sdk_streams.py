@@ -197,7 +197,7 @@ def test_whoever_leaves_early_ends_the_stream(way: str) -> None:
     with sync_client(HandMade(lambda: Reply(200, HEADERS, chunks=watched)), way) as client:
         with run(client) as stream:
             assert next(iter(stream)).event == "thread.run.created"
-        assert watched.closed.wait(10)
+        assert watched.closed.wait(60)
 
 
 @every_way
@@ -208,5 +208,5 @@ async def test_whoever_leaves_early_ends_the_stream_of_async_clients(way: str) -
     async with async_client(HandMade(lambda: Reply(200, HEADERS, chunks=watched)), way) as client:
         async with await run(client) as stream:
             first = await anext(stream)
-        ended = watched.closed.wait(10)
+        ended = watched.closed.wait(60)
     assert (first.event, ended) == ("thread.run.created", True)

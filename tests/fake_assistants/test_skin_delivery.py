@@ -144,7 +144,7 @@ def served(reply: Callable[[], Reply]) -> Iterator[Server]:
 
 @contextmanager
 def connected(server: Server) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     yield connection
     connection.close()
 
@@ -210,9 +210,9 @@ def test_a_server_that_stops_cuts_what_is_open(reply: Callable[[], Reply], caplo
     """It waits for nobody, and prints nothing."""
     speaker = HandMade(reply)
     with serving(app(speaker), host="127.0.0.1", port=0) as server:
-        connection = http.client.HTTPConnection(server.host, server.port, timeout=20)
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
         connection.request("GET", "/x")
-        assert speaker.was_asked.wait(10)
+        assert speaker.was_asked.wait(60)
     connection.close()
     assert caplog.text == ""
 
@@ -310,10 +310,10 @@ def test_a_signal_ends_open_streams() -> None:
     with subprocess.Popen([sys.executable, "-c", SERVE], stdout=-1, stderr=-1, text=True) as running:
         assert running.stdout is not None
         port = int(running.stdout.readline().rpartition(":")[2].removesuffix("/v1\n"))
-        open_ones = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(4)]
+        open_ones = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(4)]
         replies = [begun(connection, "/slow" if at else "/fast") for at, connection in enumerate(open_ones)]
         running.terminate()
-        _, errors = running.communicate(timeout=20)
+        _, errors = running.communicate(timeout=60)
     for reply in replies:
         with pytest.raises(http.client.IncompleteRead):
             reply.read()

@@ -59,7 +59,7 @@ def test_a_client_that_has_enough_closes_the_stream(opened: Opened) -> None:
     stream = Watched(b"one", Pause(30), b"two")
     with opened(HandMade(lambda: Reply(200, chunks=stream))) as ask:
         assert ask(enough=True) == (b"one", "")
-        assert stream.closed.wait(10)
+        assert stream.closed.wait(60)
 
 
 @every_way
@@ -70,26 +70,32 @@ def test_a_cut_and_a_hang_up_close_the_stream_too(opened: Opened) -> None:
     with opened(HandMade(lambda: next(replies))) as ask:
         assert ask() == (b"one", "RemoteProtocolError")
         assert ask() == (b"", "RemoteProtocolError")
-        assert cut.closed.wait(10)
-        assert hung_up.closed.wait(10)
+        assert cut.closed.wait(60)
+        assert hung_up.closed.wait(60)
 
 
-# Replies that keep a client waiting, and what it got before it gave up.
+# Replies that keep a client waiting, and what it got before it gave up. No piece of the silence is too long for it.
+PIECES: list[Chunk] = [Pause(0.2), b""]
 TOO_LATE: dict[str, tuple[tuple[Chunk, ...], float, bytes]] = {
     "the answer": ((), 30, b""),
     "a chunk": ((b"one", Pause(30), b"two"), 0, b"one"),
-    "silence in pieces": ((b"one", Pause(0.2), b"", Pause(0.2), b"two"), 0, b"one"),
+    "silence in pieces": ((b"one", *PIECES * 150, b"two"), 0, b"one"),
 }
 
 
 @every_way
 @pytest.mark.parametrize(("chunks", "delay", "arrived"), TOO_LATE.values(), ids=TOO_LATE)
 def test_who_waits_too_long_times_out(opened: Opened, chunks: tuple[Chunk, ...], delay: float, arrived: bytes) -> None:
-    """By its own read timeout, counted from the last byte; and the stream is closed."""
+    """By its own read timeout, counted from the last byte; and the stream is closed.
+
+    A server on a slow machine may be too late for such a client with what comes at once, too.
+    """
     stream = Watched(*chunks)
     with opened(HandMade(lambda: Reply(200, chunks=stream, delay=delay))) as ask:
-        assert ask(timeout=0.3) == (arrived, "ReadTimeout")
-        assert stream.closed.wait(10)
+        got, error = ask(timeout=(60, 0.3, 60, 60))
+        assert error == "ReadTimeout"
+        assert got == arrived or ("server" in opened.__name__ and got == b"")
+        assert stream.closed.wait(60)
 
 
 @pytest.mark.parametrize("opened", [way for way in WAYS if "server" not in way.__name__], ids=lambda way: way.__name__)
@@ -214,5 +220,5 @@ def test_a_signal_may_come_at_any_moment_of_the_wait(line: int) -> None:
     waiting.start()
     waiting.join(0.01)
     Thread(target=told.tell, args=(15,), daemon=True).start()  # should the line never be reached
-    waiting.join(10)
+    waiting.join(60)
     assert not waiting.is_alive()

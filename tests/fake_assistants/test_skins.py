@@ -169,7 +169,7 @@ async def by_scope(fake: FakeAssistants, method: str, target: bytes, body: bytes
 @contextmanager
 def server_by_hand(fake: FakeAssistants) -> Iterator[Send]:
     with fake.serve() as served:
-        connection = http.client.HTTPConnection(served.host, served.port, timeout=10)
+        connection = http.client.HTTPConnection(served.host, served.port, timeout=60)
 
         def send(method: str, target: str, body: bytes = b"") -> Answer:
             connection.request(method, target, body, HEADERS)
@@ -419,7 +419,7 @@ def test_a_request_that_is_half_sent_is_cut_off_at_the_end() -> None:
         "    half.recv(12)\n"
         "print(half.makefile('rb').read().decode(), len(fake.requests))"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert "HTTP/1.1 503" in run.stdout
     assert "The fake is stopping." in run.stdout
     assert run.stdout.endswith(" 0\n")

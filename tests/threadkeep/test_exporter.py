@@ -28,6 +28,7 @@ from threadkeep.validate import Vouchers, validate
 from threadkeep.walker import Pace
 
 ASSISTANT = "asst_abc123"
+PATIENCE = 300  # seconds after which a test is thought to hang
 pytestmark = pytest.mark.anyio
 
 
@@ -43,6 +44,13 @@ class Export:
         self.paths = Paths(folder / "out.ndjson")
         self.ended_by: RunEnded | None = None
         self.reported: list[Event] = []
+        self.told = asyncio.Event()
+
+    def hear(self, event: Event) -> None:
+        """Keep what is reported; `told` is set when a thread's fate is."""
+        self.reported.append(event)
+        if isinstance(event, Entry):
+            self.told.set()
 
     async def run(self, ids: Sequence[str], *servers: Any, **options: Any) -> "Export":
         """Export these threads from a server, or from several keys' points of view."""
@@ -52,7 +60,7 @@ class Export:
             async with contextlib.AsyncExitStack() as opened:
                 apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
                 try:
-                    await export_threads(ids, apis, out, chosen, on_event=self.reported.append)
+                    await export_threads(ids, apis, out, chosen, on_event=self.hear)
                 except RunEnded as ending:
                     self.ended_by = ending
             self.journal: Journal = out.journal
@@ -117,7 +125,7 @@ async def test_no_more_threads_than_allowed_are_walked_at_a_time(tmp_path: Path)
         most = max(most, in_flight)
         if most == 3:
             all_there.set()
-        await asyncio.wait_for(all_there.wait(), 30)
+        await asyncio.wait_for(all_there.wait(), PATIENCE)
         in_flight -= 1
         return server(request)
 
@@ -296,43 +304,45 @@ async def test_an_ending_stops_the_run_at_once(end: Any, kind: type[RunEnded], t
     assert export.messages(export.paths.partial) == {"thread_b": threads["thread_b"][:100]}
 
 
+class CutOff:
+    """Falls silent at the second page of thread_a; an answer that was on its way then comes when that has been told."""
+
+    def __init__(self, threads: Any, told: asyncio.Event) -> None:
+        self._honest, self._told, self._both = ThreadServer(threads), told, asyncio.Event()
+
+    @property
+    def asked(self) -> list[str]:
+        """What it answered."""
+        return self._honest.asked
+
+    async def __call__(self, request: Any) -> Any:
+        """Answer one request."""
+        if thread_of(request.url) == "thread_a":
+            await asyncio.wait_for(self._both.wait(), PATIENCE)
+            return HTTP.Response(410) if "after" in request.url.params else self._honest(request)
+        self._both.set()
+        await asyncio.wait_for(self._told.wait(), PATIENCE)
+        return self._honest(request)
+
+
 async def test_an_answer_on_its_way_when_the_sunset_falls_is_still_taken(tmp_path: Path) -> None:
     """A thread whose last page arrives after another thread was told of the end is complete."""
-    threads = threads_of(a=5, b=5)
-    server, told = ThreadServer(threads), asyncio.Event()
-
-    async def answer(request: Any) -> Any:
-        if thread_of(request.url) == "thread_a":
-            told.set()
-            return HTTP.Response(410)
-        await told.wait()
-        for _ in range(50):  # long enough for the other worker to have dealt with the end
-            await asyncio.sleep(0)
-        return server(request)
-
-    export = await Export(tmp_path).run(list(threads), answer, concurrency=2)
+    threads = threads_of(a=150, b=5)
+    export = Export(tmp_path)
+    await export.run(list(threads), CutOff(threads, export.told), concurrency=2)
     assert isinstance(export.ended_by, ApiGone)
     assert export.messages() == {"thread_b": threads["thread_b"]}
 
 
 async def test_nothing_more_is_asked_once_the_run_has_ended(tmp_path: Path) -> None:
     """A page that arrives after the end is kept; the next one is not asked for."""
-    threads = threads_of(a=5, b=250)
-    server, asked = ThreadServer(threads), asyncio.Event()
-
-    async def answer(request: Any) -> Any:
-        if thread_of(request.url) == "thread_a":
-            await asked.wait()
-            return HTTP.Response(410)
-        asked.set()
-        for _ in range(50):  # long enough for the other worker to have dealt with the end
-            await asyncio.sleep(0)
-        return server(request)
-
-    export = await Export(tmp_path).run(list(threads), answer, concurrency=2)
-    assert len(server.asked) == 1
-    assert export.outcomes == {"thread_b": Outcome.PARTIAL}
-    assert export.messages(export.paths.partial) == {"thread_b": threads["thread_b"][:100]}
+    threads = threads_of(a=150, b=250)
+    export = Export(tmp_path)
+    server = CutOff(threads, export.told)
+    await export.run(list(threads), server, concurrency=2)
+    assert [thread_of(HTTP.URL(url)) for url in server.asked] == ["thread_a", "thread_b"]
+    assert export.outcomes == {"thread_a": Outcome.PARTIAL, "thread_b": Outcome.PARTIAL}
+    assert export.messages(export.paths.partial) == {name: rows[:100] for name, rows in threads.items()}
 
 
 async def test_a_cursor_that_is_gone_is_no_missing_thread(tmp_path: Path) -> None:
@@ -530,7 +540,7 @@ async def test_a_cancelled_export_waits_for_what_is_being_written(
     def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
         for _ in range(3):  # people press Ctrl-C more than once
             task.get_loop().call_soon_threadsafe(task.cancel)
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(10)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(PATIENCE)
         return commit(out, finished)
 
     monkeypatch.setattr(OutFiles, "commit", interrupting)

@@ -1,6 +1,5 @@
 """Azure OpenAI and Foundry: what the address decides, seen over real sockets, command by command."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterator
@@ -10,9 +9,9 @@ import pytest
 
 from azure import AZURE_HOST, FOUNDRY_HOST, Azure, serving
 from command import Run
+from exports import ASSISTANT, manifest, write_ids
 from fake_assistants import demo_world
 
-ASSISTANT = "asst_abc123"
 WORLD = demo_world(3, 130)
 NAMES = [thread["id"] for thread in WORLD["threads"]]
 AT_AZURE = f"http://{AZURE_HOST}"
@@ -41,9 +40,7 @@ def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
 @pytest.fixture
 def ids(tmp_path: Path) -> Path:
     """The ids of the world's threads."""
-    path = tmp_path / "ids.txt"
-    path.write_text("\n".join(NAMES))
-    return path
+    return write_ids(tmp_path, *NAMES)
 
 
 def printing(*tokens: str, folder: Path) -> str:
@@ -99,7 +96,7 @@ def test_foundry_lists_its_threads_for_the_export(
     assert len(out.read_bytes().splitlines()) == 390
     assert {asked.query["api-version"] for asked in azure.asked} == {"v1"}
     assert {asked.headers["authorization"] for asked in azure.asked} == {"Bearer entra-token"}
-    assert json.loads((tmp_path / "out.ndjson.manifest.json").read_bytes())["source"] == AT_FOUNDRY
+    assert manifest(out)["source"] == AT_FOUNDRY
 
 
 def test_a_token_that_runs_out_is_fetched_again(

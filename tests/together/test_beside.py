@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from command import Run
+from exports import ASSISTANT, beside, manifest
 from fake_assistants import FakeAssistants, Request
 
-ASSISTANT = "asst_abc123"
 TEXT = {"type": "text", "text": {"value": "What is it?", "annotations": []}}
 
 
@@ -69,27 +69,9 @@ def fake() -> FakeAssistants:
     return fake
 
 
-@pytest.fixture
-def ids(tmp_path: Path) -> Path:
-    """Both threads."""
-    (tmp_path / "ids.txt").write_text("thread_1\nthread_2\n")
-    return tmp_path / "ids.txt"
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the export goes."""
-    return tmp_path / "out.ndjson"
-
-
 def rows(path: Path) -> list[Any]:
     """The lines of a file."""
     return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
-
-
-def manifest(out: Path) -> Any:
-    """What the export claims."""
-    return json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
 
 
 @pytest.mark.usefixtures("base_url")
@@ -98,9 +80,9 @@ def test_threads_and_runs_are_saved_as_they_are(fake: FakeAssistants, ids: Path,
     done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs,threads")
     assert (done.code, done.err) == (0, "")
     world = fake.snapshot()
-    threads = {row["thread_id"]: row["thread"] for row in rows(out.with_name("out.ndjson.threads"))}
+    threads = {row["thread_id"]: row["thread"] for row in rows(beside(out, ".threads"))}
     assert threads == {thread["id"]: thread for thread in world["threads"]}
-    (row,) = rows(out.with_name("out.ndjson.runs"))
+    (row,) = rows(beside(out, ".runs"))
     assert (row["thread_id"], row["run_id"]) == ("thread_1", row["run"]["id"])
     assert row["run"] == {**world["runs"][0], **{key: row["run"][key] for key in ("expires_at",)}}
     assert [step["type"] for step in row["steps"]] == ["tool_calls", "message_creation"]
@@ -240,7 +222,7 @@ def test_every_damage_to_what_stands_beside_is_told(
     """A file of runs that is gone or goes on, a download that failed, and one that nobody asked for."""
     fake.faults = [{"match": {"path": "file-img1/content"}, "do": {"status": 500}}]
     assert threadkeep("export", ids, ASSISTANT, out, "--files", "--include", "runs", "--max-retries", 0).code == 1
-    runs = out.with_name("out.ndjson.runs")
+    runs = beside(out, ".runs")
     whole = runs.read_bytes()
 
     def findings() -> dict[str, str]:
@@ -253,7 +235,7 @@ def test_every_damage_to_what_stands_beside_is_told(
     runs.unlink()
     assert findings()["lost_file"] == "out.ndjson.runs is not there"
     runs.write_bytes(whole)
-    journal = out.with_name("out.ndjson.journal")
+    journal = beside(out, ".journal")
     kept = [line for line in journal.read_bytes().splitlines(keepends=True) if b'"file_id":"file-gone"' not in line]
     journal.write_bytes(b"".join(kept))
     assert "the file file-gone was wanted" in findings()["not_exported"]

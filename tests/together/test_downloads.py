@@ -2,30 +2,18 @@
 
 import base64
 import json
-import subprocess
-from collections.abc import Callable
+import signal
 from pathlib import Path
 
 import pytest
 
 from command import Run
-from fake_assistants import FakeAssistants, Reply, Request
-from processes import THREADKEEP, started
+from exports import ASSISTANT
+from fake_assistants import Request
+from processes import run_alone, signalled
+from watched import Watched
 
-ASSISTANT = "asst_abc123"
 CONTENTS = {f"file-{name}": name.encode() * 1_100_000 for name in "abc"}
-
-
-class Watched(FakeAssistants):
-    """A fake that does something before it gives what `at` holds."""
-
-    at = ""
-    act: Callable[[], object] = staticmethod(lambda: None)
-
-    def handle(self, request: Request) -> Reply:
-        if request.path.endswith(f"{self.at}/content"):
-            self.act()
-        return super().handle(request)
 
 
 @pytest.fixture
@@ -49,16 +37,8 @@ def fake() -> Watched:
 
 
 @pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the export goes."""
-    return tmp_path / "out.ndjson"
-
-
-@pytest.fixture
-def arguments(out: Path) -> list[object]:
+def arguments(ids: Path, out: Path) -> list[object]:
     """The export with its files, one after the other."""
-    ids = out.with_name("ids.txt")
-    ids.write_text("thread_1\n")
     return ["export", ids, ASSISTANT, out, "--files", "--concurrency", 1]
 
 
@@ -67,13 +47,15 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def for_the_second_file(request: Request) -> bool:
+    """For what it holds."""
+    return request.path.endswith("/file-b/content")
+
+
 @pytest.mark.usefixtures("base_url")
 def test_a_killed_download_is_begun_again(fake: Watched, out: Path, arguments: list[object], threadkeep: Run) -> None:
     """What was on its way is told by validate, and nothing of it stays; what was whole is not asked for again."""
-    with started(*arguments) as process:
-        fake.at, fake.act = "file-b", lambda: [act() for act in (process.kill, process.wait)]
-        process.communicate(timeout=120)
-    fake.act = lambda: None
+    signalled(fake, signal.SIGKILL, *arguments, of=for_the_second_file)
     folder = out.with_name("out.files")
     assert {"file-a", "file-b"} & {*files_in(folder)} == {"file-a"}
     found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
@@ -94,11 +76,9 @@ def test_a_download_that_the_disk_has_no_room_for_ends_the_run(
 ) -> None:
     """Exit 5, no half of a file, the threads are whole; with room, the same command goes on."""
     little_room = ["sh", "-c", 'ulimit -f 1000; exec "$@"', "sh"]  # blocks of 512 or 1024 bytes, as the shell has it
-    command = [*little_room, *THREADKEEP, *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=120)
-    shown = done.stderr.decode()
-    assert (done.returncode, "Traceback" in shown) == (5, False)
-    assert "file-a.draft: File too large" in shown
+    done = run_alone(*arguments, by=little_room)
+    assert (done.code, "Traceback" in done.err) == (5, False)
+    assert "file-a.draft: File too large" in done.err
     folder = out.with_name("out.files")
     assert files_in(folder) == {}
     assert threadkeep(*arguments).code == 0

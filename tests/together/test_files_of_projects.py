@@ -1,16 +1,15 @@
 """Files that several keys may have: each in a project of its own, as their threads are."""
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command import Run
+from exports import ASSISTANT, manifest, write_ids
 from fake_assistants import FakeAssistants
 
-ASSISTANT = "asst_abc123"
 REFUSED = {"status": 401, "body": {"error": {"message": "No."}}}
 
 
@@ -38,16 +37,15 @@ def fake() -> FakeAssistants:
 @pytest.fixture
 def arguments(tmp_path: Path) -> tuple[object, ...]:
     """The export of all threads, with both keys."""
-    (tmp_path / "ids.txt").write_text("thread_a\nthread_b\nthread_c\n")
+    ids = write_ids(tmp_path, "thread_a", "thread_b", "thread_c")
     (tmp_path / "keys.txt").write_text("sk-a\nsk-b\n")
     keys = ("--keys-file", tmp_path / "keys.txt", "--concurrency", 1)
-    return "export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "out.ndjson", "--files", *keys
+    return "export", ids, ASSISTANT, tmp_path / "out.ndjson", "--files", *keys
 
 
 def outcomes(tmp_path: Path) -> dict[str, str]:
     """What became of the files."""
-    manifest = json.loads((tmp_path / "out.ndjson.manifest.json").read_bytes())
-    return {row["file_id"]: row["outcome"] for row in manifest["files"]}
+    return {row["file_id"]: row["outcome"] for row in manifest(tmp_path / "out.ndjson")["files"]}
 
 
 @pytest.mark.usefixtures("base_url")

@@ -1,14 +1,12 @@
 """Threads that an earlier run was asked for and did not come to are not forgotten by a later one with fewer ids."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from command import Run
+from exports import ASSISTANT, beside, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
-
-ASSISTANT = "asst_abc123"
 
 
 @pytest.fixture
@@ -16,9 +14,7 @@ def ids(fake: FakeAssistants, base_url: str, tmp_path: Path) -> Path:
     """Twelve threads of a message each."""
     assert base_url
     fake.load(demo_world(12, 1))
-    path = tmp_path / "ids.txt"
-    path.write_text("\n".join(thread["id"] for thread in fake.snapshot()["threads"]))
-    return path
+    return write_ids(tmp_path, *(thread["id"] for thread in fake.snapshot()["threads"]))
 
 
 @pytest.fixture
@@ -29,12 +25,6 @@ def out(fake: FakeAssistants, ids: Path, tmp_path: Path, threadkeep: Run) -> Pat
     assert threadkeep("export", ids, ASSISTANT, path, "--concurrency", 1).code == 3
     fake.sunset.lift()
     return path
-
-
-def manifest(out: Path) -> dict[str, object]:
-    """What the export claims."""
-    claimed: dict[str, object] = json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
-    return claimed
 
 
 def test_a_shorter_list_is_not_the_whole(ids: Path, out: Path, threadkeep: Run) -> None:
@@ -68,5 +58,5 @@ def test_what_is_saved_elsewhere_is_not_missed(ids: Path, out: Path, tmp_path: P
 
 def test_a_manifest_that_cannot_be_read_tells_nothing(ids: Path, out: Path, threadkeep: Run) -> None:
     """It does not stand in the way either: another one takes its place."""
-    out.with_name("out.ndjson.manifest.json").write_text("{")
+    beside(out, ".manifest.json").write_text("{")
     assert threadkeep("export", ids, ASSISTANT, out).code == 0

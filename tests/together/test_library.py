@@ -2,10 +2,9 @@
 
 import asyncio
 import inspect
-import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,15 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 
 import threadkeep
-from fake_assistants import FakeAssistants, Reply, Request, demo_world
-from threadkeep import ExportResult, aexport, decode, export
+from exports import ASSISTANT, exported, manifest, served
+from fake_assistants import demo_world
+from threadkeep import ExportResult, aexport, export
 from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
 from threadkeep.events import Event, ThreadsBegun
 from threadkeep.journal import Entry, Outcome
 from threadkeep.keys import Key
 from threadkeep.sources import Source
-
-ASSISTANT = "asst_abc123"
-
-
-class Watched(FakeAssistants):
-    """Keeps the headers of what it was asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.headers: list[dict[str, str]] = []
-
-    def handle(self, request: Request) -> Reply:
-        self.headers.append({name.lower(): value for name, value in dict(request.headers).items()})
-        return super().handle(request)
+from watched import Watched
 
 
 @pytest.fixture
@@ -51,20 +38,9 @@ def ids(fake: Watched) -> list[str]:
     return [thread["id"] for thread in fake.snapshot()["threads"]]
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the export goes."""
-    return tmp_path / "out.ndjson"
-
-
-def messages(path: Path) -> list[str]:
-    """The ids of an export's messages."""
-    return sorted(decode(line).message_id for line in path.read_bytes().split(b"\n")[:-1])
-
-
-def served(fake: FakeAssistants) -> list[str]:
-    """The ids of the world's messages."""
-    return sorted(message["id"] for message in fake.snapshot()["messages"])
+def headers(fake: Watched) -> list[Mapping[str, str]]:
+    """Those of everything that it was asked."""
+    return [request.headers for request in fake.asked]
 
 
 def own(base_url: str) -> AsyncOpenAI:
@@ -78,7 +54,7 @@ def test_an_export_from_python_is_whole_and_says_so(fake: Watched, ids: list[str
     told: list[Event] = []
     result: ExportResult = export([*ids, ids[0] + "\n", ""], ASSISTANT, str(out), events=told.append)
     assert (result.is_whole, result.ended_by, result.problems, result.resumed) == (True, None, (), 0)
-    assert messages(out) == served(fake)
+    assert exported(out) == served(fake)
     assert {entry.thread_id for entry in told if isinstance(entry, Entry)} == set(ids)
     assert export(ids, ASSISTANT, out).resumed == len(ids)
 
@@ -106,8 +82,8 @@ def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids
             return result.is_whole and not client.is_closed()
 
     assert asyncio.run(app())
-    assert {(asked["x-team"], asked["authorization"]) for asked in fake.headers} == {("archive", "Bearer sk-own")}
-    assert messages(out) == served(fake)
+    assert {(asked["x-team"], asked["authorization"]) for asked in headers(fake)} == {("archive", "Bearer sk-own")}
+    assert exported(out) == served(fake)
 
 
 def test_its_retries_are_left_out(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
@@ -141,7 +117,7 @@ def test_a_source_has_several_keys(fake: Watched, base_url: str, ids: list[str],
     """Each is asked with."""
     source = Source(base_url=base_url, keys=(Key("sk-one"), Key("sk-two")))
     assert export(ids, ASSISTANT, out, source=source).is_whole
-    assert {asked["authorization"] for asked in fake.headers} == {"Bearer sk-one", "Bearer sk-two"}
+    assert {asked["authorization"] for asked in headers(fake)} == {"Bearer sk-one", "Bearer sk-two"}
 
 
 def test_the_sunset_is_a_result(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
@@ -174,11 +150,10 @@ def test_what_the_callback_raises_ends_the_export_in_order(
     with pytest.raises(type(error)):
         export(ids, ASSISTANT, out, events=listen, concurrency=2)
     assert [type(event) for event in told] == [ThreadsBegun, Entry]
-    manifest = json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
-    assert manifest["ended_by"] == "interrupted"
+    assert manifest(out)["ended_by"] == "interrupted"
     result = export(ids, ASSISTANT, out)
     assert (result.is_whole, result.resumed >= 1) == (True, True)
-    assert messages(out) == served(fake)
+    assert exported(out) == served(fake)
 
 
 def _divide(_event: Event) -> None:
@@ -212,9 +187,9 @@ def test_a_cancelled_export_writes_its_manifest_and_is_cancelled(fake: Watched, 
         return task.cancelled()
 
     assert asyncio.run(app())
-    assert out.with_name("out.ndjson.manifest.json").exists()
+    assert manifest(out)["ended_by"] == "interrupted"
     assert export(ids, ASSISTANT, out).is_whole
-    assert messages(out) == served(fake)
+    assert exported(out) == served(fake)
 
 
 def test_in_a_running_loop_the_other_door_is_named(out: Path) -> None:
@@ -383,5 +358,5 @@ def test_azures_own_client_is_asked_through(ids: list[str], out: Path, fake: Wat
     """With its header and its version."""
     client = AsyncAzureOpenAI(base_url=base_url, api_key="azure-key", api_version="2024-05-01-preview")
     export(ids[:1], ASSISTANT, out, client=client, max_retries=0)
-    assert {asked["api-key"] for asked in fake.headers} == {"azure-key"}
+    assert {asked["api-key"] for asked in headers(fake)} == {"azure-key"}
     assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"2024-05-01-preview"}

@@ -8,81 +8,66 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from command import Run
+from exports import ASSISTANT, exported, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
-from processes import THREADKEEP, started
-from threadkeep import decode
+from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
+from watched import Watched
 
-ASSISTANT = "asst_abc123"
+NAMES = [f"thread_{number}" for number in range(50)]
+
+
+@pytest.fixture
+def fake() -> Watched:
+    """A world of threads of three messages."""
+    fake = Watched()
+    messages = [{"id": f"msg_{n}", "thread_id": name, "content": []} for name in NAMES for n in range(3)]
+    fake.load({"threads": [{"id": name} for name in NAMES], "messages": messages})
+    return fake
 
 
 @pytest.fixture
 def ids(tmp_path: Path) -> Path:
-    """A thread that nobody has, so that its reason tells when the run is under way, and many that somebody has."""
-    names = [f"thread_{number}" for number in range(500)]
-    path = tmp_path / "ids.txt"
-    path.write_text("\n".join(["thread_none", *names]))
-    return path
-
-
-@pytest.fixture
-def slow_url(ids: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A world of these threads behind a server that takes its time."""
-    fake = FakeAssistants()
-    names = ids.read_text().split()[1:]
-    fake.load(
-        {
-            "threads": [{"id": name} for name in names],
-            "messages": [{"id": f"msg_{n}", "thread_id": name, "content": []} for name in names for n in range(3)],
-        }
-    )
-    with fake.serve(latency_ms=20) as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        yield server.base_url
+    """A thread that nobody has, and those of the world."""
+    return write_ids(tmp_path, "thread_none", *NAMES)
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("times", [1, 5])
-@pytest.mark.usefixtures("slow_url")
-def test_an_interrupted_export_ends_in_order(name: str, times: int, ids: Path, tmp_path: Path, threadkeep: Run) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_an_interrupted_export_ends_in_order(
+    name: str, times: int, fake: Watched, ids: Path, out: Path, threadkeep: Run
+) -> None:
     """Exit 130, whole threads only, a manifest that says so, and nothing that validate would call damaged.
 
     However impatient somebody is.
     """
-    out = tmp_path / "out.ndjson"
-    with started("export", ids, ASSISTANT, out, "--concurrency", 1) as process:
-        assert process.stderr is not None
-        assert b"thread_none: missing" in process.stderr.readline()
-        for _ in range(times):
-            process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"interrupted" in err
-    assert b"Traceback" not in err
-    assert json.loads((tmp_path / "out.ndjson.manifest.json").read_bytes())["ended_by"] == "interrupted"
+    number = getattr(signal, name)
+    done = signalled(fake, number, "export", ids, ASSISTANT, out, "--concurrency", 1, nth=20, times=times)
+    assert done.code == 130
+    assert "thread_none: missing" in done.err
+    assert "interrupted" in done.err
+    assert "Traceback" not in done.err
+    assert manifest(out)["ended_by"] == "interrupted"
     found = json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]
     assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
     assert threadkeep("status", out).code == 1
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
-@pytest.mark.usefixtures("slow_url")
-def test_what_somebody_had_ignored_interrupts_nothing(name: str, ids: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, ids: Path, out: Path) -> None:
     """As nohup does, and a shell with what it runs in the background: the export goes on to its end."""
     ignoring = ["sh", "-c", f"trap '' {name.removeprefix('SIG')}; exec \"$@\"", "sh"]
-    with started("export", ids, ASSISTANT, tmp_path / "o", "--concurrency", 1, "--limit", 9, by=ignoring) as process:
-        assert process.stderr is not None
-        assert b"thread_none: missing" in process.stderr.readline()
-        process.send_signal(getattr(signal, name))
-        out, _ = process.communicate(timeout=60)
-    assert (process.returncode, b"8 threads with 24 messages" in out) == (1, True)
+    arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--limit", 9)
+    done = signalled(fake, getattr(signal, name), *arguments, nth=5, by=ignoring)
+    assert (done.code, "8 threads with 24 messages" in done.out) == (1, True)
 
 
 def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,16 +78,16 @@ def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch
             raise KeyboardInterrupt
 
     monkeypatch.setitem(sys.modules, "threadkeep.cli", Half())
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as ended_by:
         main()
-    assert ended.value.code == 130
+    assert ended_by.value.code == 130
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.usefixtures("slow_url")
-def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, out: Path, tmp_path: Path) -> None:
     """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
-    begun, out = tmp_path / "begun", tmp_path / "out.ndjson"
+    begun = tmp_path / "begun"
     os.mkfifo(begun)
     code = f"import signal; held = open({str(begun)!r}, 'w', buffering=1); print('begun', file=held); signal.pause()"
     command = shlex.join([sys.executable, "-c", code])
@@ -112,23 +97,18 @@ def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, tmp_pa
     ):
         assert held.read(6) == b"begun\n"
         process.send_signal(getattr(signal, name))
-        _, err = process.communicate(timeout=60)
+        done = ended(process)
         # What the command held open is let go of when it ends, and only then.
-        assert select.select([held], [], [], 60)[0] == [held]
+        assert select.select([held], [], [], 300)[0] == [held]
         assert held.read() == b""
-    assert (process.returncode, err.strip()) == (130, b"threadkeep: interrupted")
+    assert (done.code, done.err.strip()) == (130, "threadkeep: interrupted")
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("slow_url")
-def test_a_killed_export_is_told_from_a_whole_one(ids: Path, tmp_path: Path, threadkeep: Run) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_a_killed_export_is_told_from_a_whole_one(fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """After SIGKILL there is no manifest; status and validate say that the run did not end by itself."""
-    out = tmp_path / "out.ndjson"
-    with started("export", ids, ASSISTANT, out, "--concurrency", 1) as process:
-        assert process.stderr is not None
-        process.stderr.readline()
-        process.kill()
-        process.communicate(timeout=60)
+    signalled(fake, signal.SIGKILL, "export", ids, ASSISTANT, out, "--concurrency", 1, nth=20)
     status = threadkeep("status", out)
     assert status.code == 1
     assert "did not end by itself" in status.err
@@ -142,30 +122,19 @@ def limit_files(most: int) -> Callable[[], None]:
 
 
 def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threadkeep: Run
+    fake: Watched, base_url: str, out: Path, tmp_path: Path, threadkeep: Run
 ) -> None:
     """The disk's own words, no traceback, and the export ends behind its last whole thread."""
-    fake, world = FakeAssistants(), demo_world(40, 60)
+    del base_url
+    world = demo_world(40, 60)
     fake.load(world)
-    ids, out = tmp_path / "ids.txt", tmp_path / "out.ndjson"
-    ids.write_text("\n".join(thread["id"] for thread in world["threads"]))
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with (
-        fake.serve() as server,
-        started(
-            "export", ids, ASSISTANT, out, "--base-url", server.base_url, preexec_fn=limit_files(1_000_000)
-        ) as process,
-    ):
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 5
-    assert b"out.ndjson: File too large" in err
-    assert b"Traceback" not in err
-    content = out.read_bytes()
-    assert content.endswith(b"\n")
-    sizes: dict[str, int] = {}
-    for line in content.split(b"\n")[:-1]:
-        sizes[decode(line).thread_id] = sizes.get(decode(line).thread_id, 0) + 1
-    assert set(sizes.values()) == {60}
+    ids = write_ids(tmp_path, *(thread["id"] for thread in world["threads"]))
+    done = run_alone("export", ids, ASSISTANT, out, preexec_fn=limit_files(1_000_000))
+    assert done.code == 5
+    assert "out.ndjson: File too large" in done.err
+    assert "Traceback" not in done.err
+    assert out.read_bytes().endswith(b"\n")
+    assert {len(messages) for messages in exported(out).values()} == {60}
     found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
     assert {row["code"] for row in found} == {"not_exported"}
 
@@ -182,7 +151,7 @@ def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPat
             [*THREADKEEP, "assistants", "--base-url", server.base_url],
             stdout=writer,
             stderr=subprocess.PIPE,
-            timeout=60,
+            timeout=300,
             check=False,
         )
     os.close(writer)
@@ -190,38 +159,37 @@ def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("printed", [[], ["--json"]])
-@pytest.mark.usefixtures("slow_url")
-def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], out: Path, tmp_path: Path) -> None:
     """Nor a validation: the exit code is about the export. What reads the last lines may have seen enough."""
-    (tmp_path / "ids.txt").write_text("thread_1")
-    for command in (["export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o"], ["validate", tmp_path / "o"]):
+    ids = write_ids(tmp_path, NAMES[0])
+    for command in (["export", ids, ASSISTANT, out], ["validate", out]):
         reader, writer = os.pipe()
         os.close(reader)
         arguments = [*THREADKEEP, *map(str, command), *printed]
-        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=300, check=False)
         os.close(writer)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("slow_url")
+@pytest.mark.usefixtures("base_url")
 def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as escapes."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     (tmp_path / "ids.txt").write_text("thread_é漢\nthread_1", encoding="utf-8")
-    with started("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o") as process:
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert err.startswith(b"thread_\\xe9\\u6f22: missing: ")
-    assert b"whole         1 thread with 3 messages" in out
+    done = run_alone("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o")
+    assert done.code == 1
+    assert "thread_\\xe9\\u6f22: missing: " in done.err
+    assert "whole         1 thread with 3 messages" in done.out
 
 
-@pytest.mark.usefixtures("slow_url")
+@pytest.mark.usefixtures("base_url")
 def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
     """Bytes that are not UTF-8, in a file's name and in the assistant's id, are lone surrogates to Python."""
     (tmp_path / "ids.txt").write_text("thread_1")
     names = [os.fsencode(tmp_path / "ids.txt"), b"asst_\xff", os.fsencode(tmp_path / "o") + b"\xff"]
     for command in ([b"export", *names, b"--json"], [b"validate", names[2], b"--json"], [b"status", names[2]]):
-        done = subprocess.run([*map(os.fsencode, THREADKEEP), *command], capture_output=True, timeout=60, check=False)
+        done = subprocess.run([*map(os.fsencode, THREADKEEP), *command], capture_output=True, timeout=300, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
@@ -232,17 +200,16 @@ def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with fake.serve() as server, Path("/dev/full").open("wb") as full:
         command = [*THREADKEEP, "assistants", "--base-url", server.base_url]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=300, check=False)
     assert done.returncode == 5
     assert done.stderr.startswith(b"threadkeep: cannot write: No space left on device")
     assert b"Traceback" not in done.stderr
 
 
-def test_ids_come_from_standard_input(slow_url: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_ids_come_from_standard_input(out: Path) -> None:
     """The minus sign stands for standard input, in export and in validate."""
-    del slow_url
-    out = tmp_path / "out.ndjson"
     for arguments in (("export", "-", ASSISTANT, out, "--quiet"), ("validate", out, "--ids", "-")):
         command = [*THREADKEEP, *map(str, arguments)]
-        done = subprocess.run(command, input=b"thread_1\nthread_2\n", capture_output=True, timeout=60, check=False)
+        done = subprocess.run(command, input=b"thread_1\nthread_2\n", capture_output=True, timeout=300, check=False)
         assert (done.returncode, done.stderr) == (0, b"")

@@ -5,35 +5,21 @@ import json
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from command import Run
-from fake_assistants import FakeAssistants, Reply, Request, demo_world
-from processes import started
-from threadkeep import decode
+from command import Done, Run
+from exports import ASSISTANT, beside, exported, manifest, served
+from fake_assistants import demo_world
+from processes import run_alone, signalled
 from threadkeep.disk import OsDisk
+from watched import Watched, what_is_behind
 
-ASSISTANT = "asst_abc123"
 CONCURRENCY = 4
-
-
-class Watched(FakeAssistants):
-    """A fake that does something when it is asked for the n-th time, before it answers: `acts` says when and what."""
-
-    asked = 0
-    acts: Mapping[int, Callable[[], object]] = MappingProxyType({})
-
-    def handle(self, request: Request) -> Reply:
-        self.asked += 1
-        self.acts.get(self.asked, lambda: None)()
-        return super().handle(request)
+FILES = {"out.ndjson", "out.ndjson.journal", "out.ndjson.manifest.json"}
 
 
 @pytest.fixture
@@ -45,56 +31,19 @@ def fake() -> Watched:
     return fake
 
 
-@pytest.fixture
-def ids(fake: FakeAssistants, tmp_path: Path) -> Path:
-    """All its threads."""
-    path = tmp_path / "ids.txt"
-    path.write_text("\n".join(thread["id"] for thread in fake.snapshot()["threads"]))
-    return path
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the export goes."""
-    return tmp_path / "out.ndjson"
-
-
-def threads_in(path: Path) -> dict[str, list[Any]]:
-    """The messages of an export, by thread."""
-    found: dict[str, list[Any]] = {}
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        record = decode(line)
-        found.setdefault(record.thread_id, []).append(record.raw)
-    return found
-
-
-def served(fake: FakeAssistants) -> dict[str, list[Any]]:
-    """The messages of the fake's world, by thread."""
-    found: dict[str, list[Any]] = {}
-    for message in fake.snapshot()["messages"]:
-        found.setdefault(message["thread_id"], []).append(message)
-    return found
-
-
 def claimed(out: Path) -> dict[str, Any]:
     """What the manifest says of the export, but for times."""
-    said: dict[str, Any] = json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
-    return {key: value for key, value in said.items() if key not in ("started_at", "finished_at")}
+    return {key: value for key, value in manifest(out).items() if key not in ("started_at", "finished_at")}
 
 
-def beside(out: Path) -> set[str]:
+def names_beside(out: Path) -> set[str]:
     """The names of the export's files."""
     return {path.name for path in out.parent.glob("out.ndjson*")}
 
 
-@contextmanager
-def killed_at(fake: Watched, request: int, *arguments: object, by: int = signal.SIGKILL) -> Iterator[None]:
-    """A real process, to which a signal comes while its n-th request is on its way."""
-    with started(*arguments) as process:
-        fake.acts = {fake.asked + request: lambda: process.send_signal(by)}
-        process.communicate(timeout=120)
-        assert process.returncode != 0
-        yield
+def contents(out: Path) -> dict[str, bytes]:
+    """All its files."""
+    return {path.name: path.read_bytes() for path in out.parent.glob("out*")}
 
 
 @pytest.mark.usefixtures("base_url")
@@ -104,15 +53,14 @@ def test_a_killed_export_goes_on_and_is_the_same_in_the_end(
 ) -> None:
     """Every thread once and whole, no more asked twice than was on its way, and the claims of an undisturbed export."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", CONCURRENCY)
-    with killed_at(fake, request_number, *arguments):
-        first = {entry.path for entry in fake.requests}
-    asked = len(list(fake.requests))
+    assert signalled(fake, signal.SIGKILL, *arguments, nth=request_number).code == -signal.SIGKILL
+    first, asked = {request.path for request in fake.asked}, len(fake.asked)
     assert threadkeep(*arguments).code == 0
-    again = {entry.path for entry in list(fake.requests)[asked:]}
+    again = {request.path for request in fake.asked[asked:]}
     assert len(first & again) <= CONCURRENCY
-    assert threads_in(out) == served(fake)
+    assert exported(out) == served(fake)
     assert threadkeep("validate", out, "--ids", ids).code == 0
-    assert beside(out) == {"out.ndjson", "out.ndjson.journal", "out.ndjson.manifest.json"}
+    assert names_beside(out) == FILES
     undisturbed = out.with_name("undisturbed") / "out.ndjson"
     undisturbed.parent.mkdir()
     assert threadkeep("export", ids, ASSISTANT, undisturbed).code == 0
@@ -124,21 +72,21 @@ def test_a_killed_export_goes_on_and_is_the_same_in_the_end(
 def test_an_interrupted_export_goes_on(by: int, fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """In the end it is whole."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", CONCURRENCY)
-    with killed_at(fake, 20, *arguments, by=by):
-        assert json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())["ended_by"] == "interrupted"
+    assert signalled(fake, by, *arguments, nth=20).code == 130
+    assert manifest(out)["ended_by"] == "interrupted"
     done = threadkeep(*arguments)
     assert (done.code, done.err) == (0, "")
-    assert threads_in(out) == served(fake)
+    assert exported(out) == served(fake)
 
 
 @pytest.mark.usefixtures("base_url")
 def test_what_is_complete_costs_no_request(fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """Run twice, an export asks nothing the second time, changes no line, and says how much was there."""
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
-    before, asked = out.read_bytes(), fake.asked
+    before, asked = out.read_bytes(), len(fake.asked)
     done = threadkeep("export", ids, ASSISTANT, out, "--json")
     assert (done.code, json.loads(done.out)["resumed"]) == (0, len(ids.read_text().split()))
-    assert (out.read_bytes(), fake.asked) == (before, asked)
+    assert (out.read_bytes(), len(fake.asked)) == (before, asked)
     assert threadkeep("validate", out, "--ids", ids).code == 0
 
 
@@ -161,21 +109,19 @@ def test_an_export_that_the_sunset_cut_off_is_completed_when_the_api_is_back(
 ) -> None:
     """The pages that were kept stay until their threads are whole; then the partial file is gone."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 40)
-    fake.sunset.after_requests(36)
-    done = threadkeep(*arguments)
-    assert done.code == 3
-    partial = out.with_name("out.ndjson.partial")
-    kept = threads_in(partial)
-    assert kept
-    manifest = json.loads(out.with_name("out.ndjson.manifest.json").read_bytes())
-    cut_off = {row["thread_id"]: row["cursor"] for row in manifest["not_whole"]}
-    assert cut_off == {name: messages[-1]["id"] for name, messages in kept.items()}
-    assert set(manifest["unfinished"]) == set(ids.read_text().split()) - set(threads_in(out)) - set(kept)
+    fake.before(fake.sunset.now, of=what_is_behind)
     assert threadkeep(*arguments).code == 3
-    assert threads_in(partial) == kept
+    partial = beside(out, ".partial")
+    kept, claims = exported(partial), manifest(out)
+    assert kept
+    cut_off = {row["thread_id"]: row["cursor"] for row in claims["not_whole"]}
+    assert cut_off == {name: messages[-1]["id"] for name, messages in kept.items()}
+    assert set(claims["unfinished"]) == set(ids.read_text().split()) - set(exported(out)) - set(kept)
+    assert threadkeep(*arguments).code == 3
+    assert exported(partial) == kept
     fake.sunset.lift()
     assert threadkeep(*arguments).code == 0
-    assert threads_in(out) == served(fake)
+    assert exported(out) == served(fake)
     assert not partial.exists()
 
 
@@ -193,12 +139,12 @@ def test_another_export_is_not_gone_on_with(
 ) -> None:
     """Exit 5, in words that say what to do; nothing changes. --fresh keeps the old files under another name."""
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
-    before = {path.name: path.read_bytes() for path in out.parent.glob("out*")}
+    before = contents(out)
     done = threadkeep("export", ids, arguments[0], out, *arguments[1:])
     assert done.code == 5
     assert words in done.err
     assert "--fresh" in done.err
-    assert {path.name: path.read_bytes() for path in out.parent.glob("out*")} == before
+    assert contents(out) == before
     threadkeep("export", ids, arguments[0], out, *arguments[1:], "--fresh", "--max-retries", 0)
     assert (out.parent / "out.old-1.ndjson").read_bytes() == before["out.ndjson"]
 
@@ -214,10 +160,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a changed byte": lambda out: flip(out, 500),
     "a lost end": lambda out: out.write_bytes(out.read_bytes()[:-200]),
     "a lost export": lambda out: out.unlink(),
-    "a changed journal line": lambda out: flip(out.with_name("out.ndjson.journal"), 300),
-    "a changed header": lambda out: flip(out.with_name("out.ndjson.journal"), 1),
-    "a lost journal": lambda out: out.with_name("out.ndjson.journal").unlink(),
-    "an emptied journal": lambda out: out.with_name("out.ndjson.journal").write_bytes(b""),
+    "a changed journal line": lambda out: flip(beside(out, ".journal"), 300),
+    "a changed header": lambda out: flip(beside(out, ".journal"), 1),
+    "a lost journal": lambda out: beside(out, ".journal").unlink(),
+    "an emptied journal": lambda out: beside(out, ".journal").write_bytes(b""),
 }
 
 
@@ -229,12 +175,12 @@ def test_a_damaged_export_is_not_gone_on_with(
     """Exit 5 before any request, what to do, and nothing changes."""
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
     damage(out)
-    before = {path.name: path.read_bytes() for path in out.parent.glob("out*")}
-    asked = fake.asked
+    before = contents(out)
+    asked = len(fake.asked)
     done = threadkeep("export", ids, ASSISTANT, out)
-    assert (done.code, fake.asked) == (5, asked)
+    assert (done.code, len(fake.asked)) == (5, asked)
     assert "--fresh" in done.err
-    assert {path.name: path.read_bytes() for path in out.parent.glob("out*")} == before
+    assert contents(out) == before
 
 
 @pytest.mark.usefixtures("base_url")
@@ -242,7 +188,7 @@ def test_a_torn_end_is_normal(ids: Path, out: Path, threadkeep: Run) -> None:
     """Half a line behind the journal's end, in both files: what a kill leaves. Its thread is asked for again."""
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
     whole = out.read_bytes()
-    journal = out.with_name("out.ndjson.journal")
+    journal = beside(out, ".journal")
     journal.write_bytes(journal.read_bytes()[:-20])
     out.write_bytes(whole + whole[:100])
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
@@ -254,25 +200,14 @@ def test_a_torn_end_is_normal(ids: Path, out: Path, threadkeep: Run) -> None:
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])
 def test_a_second_exporter_is_refused(fresh: list[str], fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """While the first is at work, whatever the second is asked to do; the first is not disturbed."""
-    refused = []
-
-    def come_second() -> None:
-        refused.append(run_alone("export", ids, ASSISTANT, out, "--concurrency", 1, *fresh))
-
-    fake.acts = {20: come_second}
+    refused = list[Done]()
+    fake.before(lambda: refused.append(run_alone("export", ids, ASSISTANT, out, *fresh)), nth=20)
     assert threadkeep("export", ids, ASSISTANT, out, "--concurrency", 1).code == 0
-    ((code, err),) = refused
-    assert code == 5
-    assert b"another threadkeep is writing" in err
-    assert threads_in(out) == served(fake)
-    assert beside(out) == {"out.ndjson", "out.ndjson.journal", "out.ndjson.manifest.json"}
-
-
-def run_alone(*arguments: object) -> tuple[int, bytes]:
-    """A process of its own, to its end."""
-    with started(*arguments) as process:
-        _, err = process.communicate(timeout=60)
-    return process.returncode, err
+    (second,) = refused
+    assert second.code == 5
+    assert "another threadkeep is writing" in second.err
+    assert exported(out) == served(fake)
+    assert names_beside(out) == FILES
 
 
 @pytest.mark.usefixtures("base_url")
@@ -280,22 +215,22 @@ def test_a_folder_that_vanishes_ends_the_run(fake: Watched, ids: Path, tmp_path:
     """Exit 5: nothing is written into files that nobody can find."""
     folder = tmp_path / "gone"
     folder.mkdir()
-    fake.acts = {10: lambda: shutil.rmtree(folder)}
+    fake.before(lambda: shutil.rmtree(folder), nth=10)
     done = threadkeep("export", ids, ASSISTANT, folder / "out.ndjson", "--concurrency", 1)
     assert done.code == 5
     assert "moved or deleted" in done.err
-    assert fake.asked < 30
+    assert len(fake.asked) < 30
 
 
 @pytest.mark.usefixtures("base_url")
 def test_an_export_that_is_moved_away_ends_the_run(fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """And what was written goes with it, whole."""
-    fake.acts = {10: lambda: out.rename(out.with_name("elsewhere"))}
+    fake.before(lambda: out.rename(out.with_name("elsewhere")), nth=10)
     done = threadkeep("export", ids, ASSISTANT, out, "--concurrency", 1)
     assert done.code == 5
     assert "moved or deleted" in done.err
     world = served(fake)
-    assert all(messages == world[name] for name, messages in threads_in(out.with_name("elsewhere")).items())
+    assert all(messages == world[name] for name, messages in exported(out.with_name("elsewhere")).items())
 
 
 @pytest.mark.usefixtures("base_url")
@@ -323,8 +258,8 @@ def test_the_pages_of_a_thread_that_failed_are_kept(
     done = threadkeep(*arguments)
     assert done.code == 1
     assert "failed: it could not be walked on, 100 messages are kept in the partial file: 500 from" in done.err
-    partial = out.with_name("out.ndjson.partial")
-    assert threads_in(partial) == {name: served(fake)[name][:100]}
+    partial = beside(out, ".partial")
+    assert exported(partial) == {name: served(fake)[name][:100]}
     fake.faults = []
     assert threadkeep(*arguments).code == 0
     assert not partial.exists()
@@ -334,7 +269,7 @@ def test_the_pages_of_a_thread_that_failed_are_kept(
 def test_a_journal_that_was_rewritten_is_not_gone_on_with(ids: Path, out: Path, threadkeep: Run) -> None:
     """Also where its digest fits lines that are no records."""
     assert threadkeep("export", ids, ASSISTANT, out, "--limit", 1).code == 0
-    journal = out.with_name("out.ndjson.journal")
+    journal = beside(out, ".journal")
     header, line = journal.read_bytes().splitlines()
     entry = json.loads(line)
     garbage = b"{}\n" * entry["messages"]
@@ -347,7 +282,6 @@ def test_a_journal_that_was_rewritten_is_not_gone_on_with(ids: Path, out: Path, 
 
 
 @pytest.mark.usefixtures("base_url")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes with names in folders")
 @pytest.mark.parametrize("suffix", ["", ".journal", ".partial"])
 @pytest.mark.parametrize("fresh", [[], ["--fresh"]])
 def test_what_is_no_file_is_neither_waited_for_nor_moved(
@@ -399,7 +333,7 @@ def test_done_lists(fake: Watched, ids: Path, out: Path, tmp_path: Path, threadk
     done = tmp_path / "done_thread_ids.txt"
     done.write_text("\n".join(names[:20]))
     assert threadkeep("export", ids, ASSISTANT, out, "--done", done).code == 0
-    assert set(threads_in(out)) == set(names[20:])
+    assert set(exported(out)) == set(names[20:])
     assert not any(name in entry.path for entry in fake.requests for name in names[:20])
     printed = threadkeep("status", out, "--done")
     assert (printed.code, sorted(printed.out.split())) == (0, sorted(names[20:]))

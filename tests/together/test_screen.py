@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from command import Run
+from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from threadkeep.cli import job
 from threadkeep.cli.gauge import Stretch
@@ -26,7 +27,6 @@ from threadkeep.events import FilesBegun, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.pace import Traffic
 
-ASSISTANT = "asst_abc123"
 FOUNDRY = "https://r.services.ai.azure.com/api/projects/p"
 NOON = datetime(2027, 3, 30, 12, tzinfo=UTC)
 
@@ -296,9 +296,7 @@ def three_threads(fake: FakeAssistants, folder: Path) -> Path:
             "file_contents": [{"id": "file-1", "content": "eA=="}],
         }
     )
-    ids = folder / "ids.txt"
-    ids.write_text("thread_0\nthread_1\nthread_2\n")
-    return ids
+    return write_ids(folder, "thread_0", "thread_1", "thread_2")
 
 
 @pytest.mark.usefixtures("base_url")

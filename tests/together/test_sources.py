@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from command import Run
+from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants, demo_world
-
-ASSISTANT = "asst_abc123"
 
 
 def keys_file(folder: Path, *lines: str, mode: int = 0o600) -> Path:
@@ -22,9 +21,7 @@ def keys_file(folder: Path, *lines: str, mode: int = 0o600) -> Path:
 @pytest.fixture
 def ids(tmp_path: Path) -> Path:
     """One thread's id."""
-    path = tmp_path / "ids.txt"
-    path.write_text("thread_a")
-    return path
+    return write_ids(tmp_path, "thread_a")
 
 
 def queries(fake: FakeAssistants) -> list[dict[str, str]]:

@@ -9,12 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from command import Run
+from exports import ASSISTANT, beside
 from fake_assistants import FakeAssistants, demo_world
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place
 
-ASSISTANT = "asst_abc123"
 NAMES = ("out.ndjson", "out.ndjson.threads", "out.ndjson.runs", "out.files/file-doc1")
 
 
@@ -33,12 +33,10 @@ def fake() -> FakeAssistants:
 
 
 @pytest.fixture
-def arguments(fake: FakeAssistants, base_url: str, tmp_path: Path) -> list[object]:
+def arguments(base_url: str, ids: Path, tmp_path: Path) -> list[object]:
     """The command that exports all of it; its last word but three is OUT."""
     assert base_url
-    (tmp_path / "ids.txt").write_text("\n".join(thread["id"] for thread in fake.snapshot()["threads"]))
-    out = tmp_path / "out.ndjson"
-    return ["export", tmp_path / "ids.txt", ASSISTANT, out, "--include", "threads,runs", "--files"]
+    return ["export", ids, ASSISTANT, tmp_path / "out.ndjson", "--include", "threads,runs", "--files"]
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ def test_files_of_another_length(name: str, change: Callable[[Path], None], out:
     assert threadkeep("validate", out).code != 0
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_what_is_done_is_there(out: Path, draw: st.DataObject) -> None:
     """Wherever the export is cut off, a thread counts as in place exactly when all its lines are left."""
@@ -105,13 +103,14 @@ def test_done_leaves_out_what_is_lost(out: Path, threadkeep: Run) -> None:
     ("old", "new", "words"),
     [
         ('{"source"', '{"sauce"', "does not begin as a journal does"),
+        ("threadkeep-journal/1", "threadkeep-journal/9", "is in the format threadkeep-journal/9, which this version"),
         ('{"thread_id"', '{"thread"', "line 2 of out.ndjson.journal cannot be read"),
         ('"messages":3', '"messages":4', "does not say what the journal says"),
     ],
 )
 def test_a_journal_that_is_damaged(old: str, new: str, words: str, out: Path, threadkeep: Run) -> None:
     """It is told, and the export is not called whole."""
-    journal = out.with_name("out.ndjson.journal")
+    journal = beside(out, ".journal")
     text = journal.read_text()
     assert old in text
     journal.write_text(text.replace(old, new, 1))
@@ -121,7 +120,7 @@ def test_a_journal_that_is_damaged(old: str, new: str, words: str, out: Path, th
 
 def test_a_torn_journal(out: Path, threadkeep: Run) -> None:
     """Its last entry is gone."""
-    shorter(out.with_name("out.ndjson.journal"))
+    shorter(beside(out, ".journal"))
     assert "is cut short" in threadkeep("status", out).err
 
 
@@ -135,7 +134,7 @@ def test_a_file_that_failed(fake: FakeAssistants, arguments: list[object], threa
 
 def test_an_export_that_is_still_written(out: Path, threadkeep: Run) -> None:
     """Without a manifest, lines behind the journal's end are no damage, and lines before it that are gone are."""
-    out.with_name("out.ndjson.manifest.json").unlink()
+    beside(out, ".manifest.json").unlink()
     longer(out)
     going_on = threadkeep("status", out)
     assert (going_on.code, "what its journal says" in going_on.err) == (1, False)

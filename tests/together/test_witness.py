@@ -10,10 +10,9 @@ from openai import OpenAI
 
 import strategies
 from command import Run
+from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from sequential import export
-
-ASSISTANT = "asst_abc123"
 
 
 def load(fake: FakeAssistants, threads: dict[str, list[dict[str, Any]]]) -> None:
@@ -48,8 +47,7 @@ def test_the_flat_keys_are_what_the_sequential_script_writes(
 ) -> None:
     """The same rows in the same order within each thread, whether the export is flat or full."""
     load(fake, threads)
-    ids = tmp_path / "ids.txt"
-    ids.write_text("\n".join(threads))
+    ids = write_ids(tmp_path, *threads)
     out = tmp_path / "out.ndjson"
     assert threadkeep("export", ids, ASSISTANT, out, "--fresh", "--quiet", *([] if full else ["--flat"])).code == 0
     lines = [json.loads(line) for line in out.read_bytes().split(b"\n")[:-1]]
@@ -65,8 +63,7 @@ def test_the_script_and_the_export_agree_on_the_demo_world(
     world = demo_world(3, 150)
     fake.load(world)
     names = [thread["id"] for thread in world["threads"]]
-    ids = tmp_path / "ids.txt"
-    ids.write_text("\n".join(names))
+    ids = write_ids(tmp_path, *names)
     out = tmp_path / "out.ndjson"
     assert threadkeep("export", ids, ASSISTANT, out, "--flat").code == 0
     rows = [json.loads(line) for line in out.read_bytes().split(b"\n")[:-1]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
+from exports import ASSISTANT, beside, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from threadkeep.cli.again import again
 from threadkeep.cli.nextstep import Typed
@@ -18,19 +19,23 @@ from threadkeep.errors import ApiGone
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
 from threadkeep.manifest import claims
 from threadkeep.paths import Paths
-
-ASSISTANT = "asst_abc123"
+from watched import Watched, what_is_behind
 
 
 @pytest.fixture
-def out(fake: FakeAssistants, base_url: str, threadkeep: Run, tmp_path: Path) -> Path:
+def ids(tmp_path: Path) -> Path:
+    """One thread."""
+    return write_ids(tmp_path, "thread_a")
+
+
+@pytest.fixture
+def out(fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_path: Path) -> Path:
     """A small whole export."""
     del base_url
     messages = [{"id": f"msg_{number}", "thread_id": "thread_a", "content": []} for number in range(2)]
     fake.load({"threads": [{"id": "thread_a"}], "messages": messages})
-    (tmp_path / "ids.txt").write_text("thread_a")
     out = tmp_path / "out.ndjson"
-    assert threadkeep("export", tmp_path / "ids.txt", ASSISTANT, out).code == 0
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
     return out
 
 
@@ -61,7 +66,7 @@ def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff"])
 def test_a_manifest_that_cannot_be_read_is_told(content: bytes, out: Path, threadkeep: Run) -> None:
     """By status as unusable, by validate as a finding."""
-    out.with_name("out.ndjson.manifest.json").write_bytes(content)
+    beside(out, ".manifest.json").write_bytes(content)
     status = threadkeep("status", out)
     assert status.code == 5
     assert "out.ndjson.manifest.json is no manifest" in status.err
@@ -112,37 +117,35 @@ def test_an_interruption_before_the_first_request_is_told(
 
 
 def test_an_interruption_right_at_the_start_still_leaves_a_manifest(
-    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 130, and status knows."""
-
-    async def interrupted(*_arguments: object, **_options: object) -> None:
-        raise asyncio.CancelledError
-
-    monkeypatch.setattr("threadkeep.job.export_threads", interrupted)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    (tmp_path / "ids.txt").write_text("thread_a")
-    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    raise_at_once(asyncio.CancelledError(), monkeypatch)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
     assert "interrupted (without outcome: 1 of 1 thread)" in done.err
     assert "the run was ended: interrupted" in threadkeep("status", tmp_path / "o").err
 
 
 def test_an_end_right_at_the_start_still_leaves_a_manifest(
-    threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what ended it."""
-
-    async def ended(*_arguments: object, **_options: object) -> None:
-        raise ApiGone("the Assistants API at http://here/v1 is gone: it is over")
-
-    monkeypatch.setattr("threadkeep.job.export_threads", ended)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    (tmp_path / "ids.txt").write_text("thread_a")
-    done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
+    raise_at_once(ApiGone("the Assistants API at http://here/v1 is gone: it is over"), monkeypatch)
+    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 3
     assert "is gone: it is over (without outcome: 1 of 1 thread)" in done.err
     assert "the run was ended: the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").err
+
+
+def raise_at_once(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports end before they have asked for anything."""
+
+    async def ended(*_arguments: object, **_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr("threadkeep.job.export_threads", ended)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
 def test_closed_standard_input_is_told(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,35 +165,34 @@ def test_the_console_is_not_told_what_it_would_obey(base_url: str, threadkeep: R
     assert "\x1b" not in done.err + done.out
 
 
-def test_what_the_sunset_cut_off_is_told_thread_by_thread(
-    fake: FakeAssistants, base_url: str, threadkeep: Run, tmp_path: Path
-) -> None:
-    """Whole, cut off and where, never begun; by export, by its JSON and by status, and what to type when it is back."""
-    del base_url
+@pytest.mark.usefixtures("base_url")
+def test_what_the_sunset_cut_off_is_told_thread_by_thread(fake: Watched, threadkeep: Run, tmp_path: Path) -> None:
+    """Whole, cut off and where, never begun; by export, by its JSON and by status, and what to type when it is back.
+
+    When a second page is asked for the third time, two threads are whole; every other that was begun is cut off.
+    """
     world = demo_world(12, 150)
     fake.load(world)
-    ids, out = tmp_path / "ids.txt", tmp_path / "out.ndjson"
-    ids.write_text("\n".join(thread["id"] for thread in world["threads"]))
+    ids, out = write_ids(tmp_path, *(thread["id"] for thread in world["threads"])), tmp_path / "out.ndjson"
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 8)
-    fake.sunset.after_requests(10)
+    fake.before(fake.sunset.now, nth=3, of=what_is_behind)
     done = threadkeep(*arguments, "--fresh")
     assert done.code == 3
+    cut_off = sum(entry.status == 200 for entry in fake.requests) - 2 * 2
+    never_begun = f"{12 - 2 - cut_off} threads"
     rows = {line[2:16].strip(): line[16:] for line in done.out.splitlines()[1:] if line[2:3].strip()}
-    assert re.fullmatch(r"\d threads? with \d+ messages, \d+(,\d+)* bytes", rows["whole"])
-    assert rows["cut off"].endswith("; the pages that came are in out.ndjson.partial")
-    assert rows["never begun"] == "4 threads"
+    assert re.fullmatch(r"2 threads with 300 messages, \d+(,\d+)* bytes", rows["whole"])
+    assert re.fullmatch(rf"{cut_off} threads?; the pages that came are in out\.ndjson\.partial", rows["cut off"])
+    assert rows["never begun"] == never_begun
     assert ": 100 messages, up to msg_" in done.out
-    assert len([line for line in done.err.splitlines() if line.endswith(": cut off behind 100 messages")]) == int(
-        rows["cut off"].split()[0]
-    )
+    assert len([line for line in done.err.splitlines() if line.endswith(": cut off behind 100 messages")]) == cut_off
     assert done.err.splitlines()[-1] == f"  threadkeep export {ids} {ASSISTANT} {out} --concurrency 8"
     assert "If the API comes back, the same command goes on from here" in done.err
     summary = json.loads(threadkeep(*arguments, "--json").out)
-    assert len(summary["cut_off"]) == int(rows["cut off"].split()[0])
-    assert {row["messages"] for row in summary["cut_off"]} == {100}
-    assert len(summary["unfinished"]) == 4
+    assert [row["messages"] for row in summary["cut_off"]] == [100] * cut_off
+    assert f"{len(summary['unfinished'])} threads" == never_begun
     assert summary["next"]["command"] == f"threadkeep export {ids} {ASSISTANT} {out} --concurrency 8 --json"
-    assert "  never begun   4 threads\n    thread_" in threadkeep("status", out).out
+    assert f"  never begun   {never_begun}\n    thread_" in threadkeep("status", out).out
 
 
 def test_the_command_that_is_told_goes_on(

@@ -102,6 +102,7 @@ class Screen:
         self._gauge.take(event, self._clock())
         if isinstance(event, ThreadsBegun):
             self._traffic = event.traffic
+            self.tick()  # what is known beforehand is told at once, however short the run is
         elif isinstance(event, Notice):
             self._print(shown(event.text, 300))
         elif isinstance(event, FileEntry) and event.outcome is FileOutcome.FAILED:

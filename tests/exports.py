@@ -1,0 +1,48 @@
+"""What tests read of an export's files, and of the world that it was made from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from fake_assistants import FakeAssistants
+from threadkeep import decode
+
+__all__ = ["ASSISTANT", "beside", "exported", "manifest", "served", "write_ids"]
+
+ASSISTANT = "asst_abc123"
+"""The assistant that exports are for."""
+
+
+def write_ids(folder: Path, *lines: str) -> Path:
+    """A file of ids."""
+    path = folder / "ids.txt"
+    path.write_bytes("\n".join(lines).encode())
+    return path
+
+
+def exported(path: Path) -> dict[str, list[Any]]:
+    """The messages of an export, or of a partial file, by thread."""
+    found: dict[str, list[Any]] = {}
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        record = decode(line)
+        found.setdefault(record.thread_id, []).append(record.raw)
+    return found
+
+
+def served(fake: FakeAssistants) -> dict[str, list[Any]]:
+    """The messages of the fake's world, by thread."""
+    found: dict[str, list[Any]] = {}
+    for message in fake.snapshot()["messages"]:
+        found.setdefault(message["thread_id"], []).append(message)
+    return found
+
+
+def manifest(out: Path) -> dict[str, Any]:
+    """What an export says of itself."""
+    said: dict[str, Any] = json.loads(beside(out, ".manifest.json").read_bytes())
+    return said
+
+
+def beside(out: Path, suffix: str) -> Path:
+    """One of the files that stand beside an export, such as ".partial"."""
+    return out.with_name(out.name + suffix)
