@@ -22,7 +22,7 @@ class Crew:
         apis: where it is, once for each key.
         pace: how hard to ask.
         concurrency: how many are at work at a time.
-        on_event: called when a key is refused and the others go on.
+        on_event: called when a key is refused and the others go on, and at the first sign that nobody is there.
 
     Attributes:
         ended_by: what ended the work before every id had its turn; None when nothing did.
@@ -30,11 +30,12 @@ class Crew:
 
     def __init__(self, apis: Sequence[Api], pace: Pace, concurrency: int, on_event: Callable[[Event], None]) -> None:
         self._apis = apis
-        self._walkers = [Walker(api, pace) for api in apis]
+        self._walkers = [Walker(api, pace, self._tell_silence) for api in apis]
         self._concurrency = concurrency
         self._on_event = on_event
         self._waiting: deque[str] = deque()
         self._silent = 0
+        self._silence_is_told = False
         self.ended_by: RunEnded | None = None
 
     @property
@@ -102,6 +103,12 @@ class Crew:
         self.ended_by = self.ended_by or ending
         for walker in self._walkers:
             walker.ended_by = walker.ended_by or ending
+
+    def _tell_silence(self, problem: ApiError) -> None:
+        """The first time, at once: until a server is called silent, every retry has been waited for in vain."""
+        if not self._silence_is_told and isinstance(problem, RequestFailed) and problem.unreachable:
+            self._silence_is_told = True
+            self._on_event(Notice(f"{problem}; it is asked again"))
 
     def heard(self) -> None:
         """The server has answered as an API does."""

@@ -33,18 +33,29 @@ class Api(Protocol):
 
 
 class Walker:
-    """Walks lists of one API, all with one key and at one pace."""
+    """Walks lists of one API, all with one key and at one pace.
 
-    def __init__(self, api: Api, pace: Pace) -> None:
+    Args:
+        api: what is asked.
+        pace: how hard.
+        on_retry: called with what went wrong before it is asked again. 429s are not told.
+    """
+
+    def __init__(self, api: Api, pace: Pace, on_retry: Callable[[ApiError], None] = lambda _problem: None) -> None:
         self._api = api
+        self._on_retry = on_retry
         self._turns = Turns(pace)
         self._retrying = AsyncRetrying(
             retry=retry_if_exception(_may_ask_again),
             stop=stop_after_attempt(pace.max_retries + 1),
             wait=_before_retry,
+            before_sleep=self._tell,
             sleep=self._turns.rest,
             reraise=True,
         )
+
+    def _tell(self, state: RetryCallState) -> None:
+        self._on_retry(_problem(state))
 
     @property
     def ended_by(self) -> RunEnded | None:
@@ -150,6 +161,12 @@ def _may_ask_again(problem: BaseException) -> bool:
 
 def _before_retry(state: RetryCallState) -> float:
     """Seconds, random and growing, and no fewer than the server asks for."""
-    problem = state.outcome.exception() if state.outcome else None
+    problem = _problem(state)
     hint = problem.retry_after if isinstance(problem, RequestFailed) else None
     return max(hint or 0.0, _EXPONENTIAL(state))
+
+
+def _problem(state: RetryCallState) -> ApiError:
+    problem = state.outcome.exception() if state.outcome is not None else None
+    assert isinstance(problem, ApiError)  # nothing else is asked again
+    return problem

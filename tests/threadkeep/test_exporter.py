@@ -383,6 +383,8 @@ async def test_a_server_that_never_answers_is_not_asked_about_every_thread(tmp_p
     export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
     assert isinstance(export.ended_by, ServerUnreachable)
     assert len(server.asked) == 3  # one thread, and its two retries
+    notices = [event.text for event in export.reported if isinstance(event, Notice)]
+    assert notices == [f"{export.ended_by}; it is asked again"]
     assert export.outcomes == {"thread_a": Outcome.FAILED}
 
 

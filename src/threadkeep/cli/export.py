@@ -164,7 +164,9 @@ def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     """
     if not assistant_id.strip():
         raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
-    if out.name.startswith("asst_"):
-        raise click.UsageError(f"OUT is {out.name}, an assistant's id: the order is THREAD_IDS ASSISTANT_ID OUT.")
+    swapped = {"OUT": out.name, "THREAD_IDS": "" if Path(thread_ids).exists() else thread_ids}
+    for what, name in swapped.items():
+        if name.startswith("asst_"):
+            raise click.UsageError(f"{what} is {name}, an assistant's id: the order is THREAD_IDS ASSISTANT_ID OUT.")
     if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {thread_ids}.")
