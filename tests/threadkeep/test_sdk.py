@@ -25,8 +25,9 @@ from threadkeep.errors import (
     WrongAddress,
 )
 from threadkeep.keys import Key
-from threadkeep.sdk import TRANSLATIONS, Api, Asked, connect_all, translate
+from threadkeep.sdk import Api, connect_all
 from threadkeep.sources import Auth, Source, place_of, without_secrets
+from threadkeep.translations import TRANSLATIONS, Asked, translate
 
 ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
