@@ -100,12 +100,14 @@ async def carry_out(
 
     Raises:
         OutputUnusable: the files cannot be begun, or not be brought to their end.
-        Interrupted: this task was cancelled while the files were begun: they are as they were.
+        Interrupted: this task was cancelled while the files were looked at: they are as they were.
     """
     started = now()
-    with await _begun(job, _header(job, source, started)) as out:
+    begun, interrupted = await _begun(job, _header(job, source, started))
+    with begun as out:
         resumed = len(out.journal.complete)
-        ended_by = await _ending(export_threads(job.ids, apis, out, job.options, on_event=on_event))
+        exporting = partial(export_threads, job.ids, apis, out, job.options, on_event=on_event)
+        ended_by = interrupted or await _ending(exporting())
         finished = now()
         manifest = build(out.header, out.journal, _manifest_ending(job, out, finished, ended_by), _versions())
         with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
@@ -132,17 +134,21 @@ def _header(job: Job, source: str, started: datetime) -> Header:
     )
 
 
-async def _begun(job: Job, header: Header) -> OutFiles:
-    """Begin in a thread: what stands there is read to its last byte first, and a signal must be heard then too."""
+async def _begun(job: Job, header: Header) -> tuple[OutFiles, Interrupted | None]:
+    """Begin in a thread: what stands there is read to its last byte first, and a signal must be heard then too.
+
+    Who is cancelled when that is over, and the last manifest is gone, has to write another. No task waits for the
+    thread, since the end of an event loop would cancel it, and nobody would let go of the files.
+    """
     over = threading.Event()
     begin = partial(OutFiles.begin, job.paths, header, fresh=job.fresh, is_over=over.is_set)
-    beginning = asyncio.ensure_future(asyncio.to_thread(begin))
-    try:
-        return await asyncio.shield(beginning)
-    except asyncio.CancelledError:
-        over.set()
-        with await beginning:
-            raise Interrupted(f"interrupted before anything was asked for {job.paths.out}") from None
+    beginning = asyncio.get_running_loop().run_in_executor(None, begin)
+    while not beginning.done():
+        try:
+            await asyncio.wait({beginning})
+        except asyncio.CancelledError:
+            over.set()
+    return beginning.result(), Interrupted("interrupted") if over.is_set() else None
 
 
 def _manifest_ending(job: Job, out: OutFiles, finished: datetime, ended_by: ThreadkeepError | None) -> Ending:

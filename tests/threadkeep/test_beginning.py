@@ -12,11 +12,12 @@ import pytest
 from threadkeep.codec import encode_message
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter import Options
-from threadkeep.job import Job, carry_out
-from threadkeep.journal import Entry, Header, Outcome
+from threadkeep.job import Job, Result, carry_out
+from threadkeep.journal import Entry, Header, Journal, Outcome
+from threadkeep.manifest import Ending, build
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
-from threadkeep.readback import read_journal
+from threadkeep.readback import read_manifest
 
 ASSISTANT = "asst_1"
 THREADS = 5
@@ -59,23 +60,36 @@ def test_going_on_can_be_interrupted_before_every_thread(moment: int, paths: Pat
         assert len(out.journal.complete) == THREADS
 
 
-async def cancelled_at_once(paths: Paths) -> None:
+async def cancelled_at_once(paths: Paths, *, times: int) -> Result:
     """Cancel an export when it has just begun, in the middle of looking at its files."""
     job = Job(ids=("thread_1",), paths=paths, options=Options(assistant_id=ASSISTANT))
     exporting = asyncio.create_task(carry_out(job, [], HEADER.source, now=lambda: datetime.now(UTC)))
-    await asyncio.sleep(0)
-    exporting.cancel()
-    await exporting
+    for _ in range(times):
+        await asyncio.sleep(0)
+        exporting.cancel()
+    return await exporting
 
 
-def test_an_export_that_is_cancelled_while_it_is_begun(tmp_path: Path) -> None:
-    """It says so, and the same export can be gone on with."""
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_an_export_that_is_cancelled_while_it_is_begun(times: int, tmp_path: Path) -> None:
+    """It says so, however often it is cancelled, and the same export can be gone on with."""
     paths = Paths(tmp_path / "out.ndjson")
-    with pytest.raises(Interrupted):
-        asyncio.run(cancelled_at_once(paths))
-    assert read_journal(paths) is not None
+    result = asyncio.run(cancelled_at_once(paths, times=times))
+    assert (str(result.ended_by), result.manifest.unfinished) == ("interrupted", ("thread_1",))
     with OutFiles.begin(paths, HEADER) as out:
         commit(out, 1)
+
+
+def test_an_export_that_is_cancelled_when_it_is_as_good_as_begun(tmp_path: Path) -> None:
+    """The manifest of the run before is gone by then; what that did not come to is not forgotten."""
+    paths = Paths(tmp_path / "out.ndjson")
+    earlier = build(HEADER, Journal(HEADER, {}), Ending(finished_at="", listed=["thread_2"], ended_by=None), {})
+    with OutFiles.begin(paths, HEADER) as out:
+        out.finish(earlier)
+    result = asyncio.run(cancelled_at_once(paths, times=1))
+    manifest = read_manifest(paths)
+    assert manifest == result.manifest
+    assert manifest.unfinished == ("thread_1", "thread_2")
 
 
 @pytest.mark.parametrize("named", ["threadkeep-journal/0", "threadkeep-journal/99"])
