@@ -65,7 +65,10 @@ class FileRound:
         except ApiError as problem:
             if ends_all(problem):
                 raise
-            self._crew.count_silence(problem)
+            if problem.status == 404:  # in the API's own words: anything else has ended all
+                self._crew.heard()
+            else:
+                self._crew.count_silence(problem)
             return self._downloads.not_saved(file_id, problem)
         self._crew.heard()
         return entry
