@@ -69,8 +69,10 @@ class ThreadRound:
         try:
             await walked.fetch(walker)
         except RunEnded as ending:
+            if walked.messages:  # they may never come again, whatever the end was taken for, or from any other key
+                self._out.add_partial(walked.full())
             if not self._crew.goes_on_without(walker, walked.thread_id, ending):
-                await self._keep_partial(walked, ending)
+                await self._settle_partial(walked, ending)
         except ApiError as problem:
             return problem
         else:
@@ -98,10 +100,8 @@ class ThreadRound:
             await self._settle(entry)
         self._crew.count_silence(problem)
 
-    async def _keep_partial(self, walked: Walked, ending: RunEnded) -> None:
-        """Pages that came before the end may never come again, whatever the end was taken for."""
+    async def _settle_partial(self, walked: Walked, ending: RunEnded) -> None:
         if walked.messages:
-            self._out.add_partial(walked.full())
             await self._settle(
                 Entry(
                     thread_id=walked.thread_id,

@@ -372,6 +372,23 @@ async def test_a_server_that_dies_is_not_asked_about_every_file(tmp_path: Path) 
     assert [file.outcome for file in export.journal.files.values()] == [FileOutcome.FAILED] * 16
 
 
+async def test_files_that_the_api_does_not_know_are_no_silence(tmp_path: Path) -> None:
+    """Also where nothing else is asked for: the threads are whole since an earlier run."""
+    threads = threads_of(a=1)
+    threads["thread_a"][0]["attachments"] = [{"file_id": f"file-{number}", "tools": []} for number in range(20)]
+    unknown = b'{"error": {"message": "No such File object"}}'
+
+    def missing() -> Any:
+        return HTTP.Response(404, content=unknown)
+
+    for count in (1, 0):
+        export = await Export(tmp_path).run(
+            list(threads), Ending(threads, missing, count=count), concurrency=1, files=True
+        )
+        assert export.ended_by is None
+        assert [file.outcome for file in export.journal.files.values()] == [FileOutcome.MISSING] * 20
+
+
 def silence() -> Any:
     """No answer at all."""
     raise HTTP.ConnectError("no route to host")
@@ -477,6 +494,15 @@ async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_
     entry = export.journal.entries["thread_theirs"]
     assert entry.outcome is Outcome.FAILED
     assert str(entry.reason).startswith("a key was refused, and no other knows this thread: No thread found")
+
+
+async def test_pages_that_came_with_a_key_that_is_then_refused_are_kept_aside(tmp_path: Path) -> None:
+    """The other keys may not know the thread, and this one is never asked again."""
+    threads = threads_of(a=250)
+    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    export = await Export(tmp_path).run(["thread_a"], refused, ThreadServer({}), concurrency=1)
+    assert export.outcomes == {"thread_a": Outcome.FAILED}
+    assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
 
 
 async def test_a_thread_deleted_while_one_of_several_keys_walks_it_keeps_its_pages_aside(tmp_path: Path) -> None:
