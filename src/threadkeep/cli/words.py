@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 import click
 
@@ -15,9 +16,10 @@ __all__ = ["complain", "counted", "perhaps_unheard", "print_json", "problem_line
 
 def complain(what: str, *next_steps: str) -> None:
     """Say on standard error what happened and what to do next, a line each."""
-    click.echo(f"threadkeep: {shown(what, 2000)}", err=True)
-    for step in filter(None, next_steps):
-        click.echo(f"  {step}", err=True)
+    with perhaps_unheard(sys.stderr):
+        click.echo(f"threadkeep: {shown(what, 2000)}", err=True)
+        for step in filter(None, next_steps):
+            click.echo(f"  {step}", err=True)
 
 
 def say(line: str) -> None:
@@ -26,14 +28,18 @@ def say(line: str) -> None:
 
 
 @contextlib.contextmanager
-def perhaps_unheard() -> Iterator[None]:
-    """Print in here what changes nothing: a reader that has gone away, as ``| head`` does, is no error then."""
+def perhaps_unheard(stream: TextIO | None = None) -> Iterator[None]:
+    """Print in here what changes nothing: a reader that has gone away, as ``| head`` does, is no error then.
+
+    Args:
+        stream: where to; None for standard output.
+    """
     try:
         yield
     except BrokenPipeError:
         # What is left in the buffer would be written when the process ends, and fail once more.
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, (stream or sys.stdout).fileno())
         os.close(nowhere)
 
 
