@@ -1,5 +1,6 @@
 """The command as a process of its own: interrupted, killed, on a full disk, into a closed pipe."""
 
+import asyncio
 import json
 import os
 import resource
@@ -18,6 +19,7 @@ from exports import ASSISTANT, exported, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
+from threadkeep.sdk import Api
 from watched import Watched
 
 NAMES = [f"thread_{number}" for number in range(50)]
@@ -68,6 +70,25 @@ def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, 
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--limit", 9)
     done = signalled(fake, getattr(signal, name), *arguments, nth=5, by=ignoring)
     assert (done.code, "8 threads with 24 messages" in done.out) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.usefixtures("base_url")
+def test_an_interruption_behind_the_last_thread_changes_nothing(
+    name: str, ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is on the disk, and only the connections are still being closed."""
+    close = Api.__aexit__
+
+    async def closing(api: Api, *_error: object) -> None:
+        signal.raise_signal(getattr(signal, name))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await close(api)
+
+    monkeypatch.setattr(Api, "__aexit__", closing)
+    done = threadkeep("export", ids, ASSISTANT, out)
+    assert (done.code, "50 threads with 150 messages" in done.out) == (1, True)
 
 
 def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +191,18 @@ def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[st
         done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=300, check=False)
         os.close(writer)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(fake: Watched, ids: Path, out: Path) -> None:
+    """As with ``2>&1 | head``: the sunset is told to nobody, and is one."""
+    fake.sunset.after_requests(9)
+    reader, writer = os.pipe()
+    os.close(reader)
+    arguments = [*THREADKEEP, *map(str, ("export", ids, ASSISTANT, out))]
+    done = subprocess.run(arguments, stdout=writer, stderr=writer, timeout=300, check=False)
+    os.close(writer)
+    assert done.returncode == 3
 
 
 @pytest.mark.usefixtures("base_url")

@@ -44,13 +44,16 @@ def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime |
 
 async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
     clock = asyncio.get_running_loop().time
-    with cancelled_by_signals():
+    with cancelled_by_signals() as settled:
         async with contextlib.AsyncExitStack() as opened:
             for api in apis:
                 await opened.enter_async_context(api)
             screen = opened.enter_context(Screen(shown=show_progress, clock=clock, now=now, sunset=sunset))
             await opened.enter_async_context(_looked_at(screen))
-            return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
+            try:
+                return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
+            finally:
+                settled()
 
 
 @contextlib.asynccontextmanager

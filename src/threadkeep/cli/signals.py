@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 __all__ = ["cancelled_by_signals", "interrupted_by_signals"]
 
@@ -23,19 +23,24 @@ def interrupted_by_signals() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def cancelled_by_signals() -> Iterator[None]:
-    """Cancel the task that is in here at the first of them, so that it ends in order; the others change nothing."""
+def cancelled_by_signals() -> Iterator[Callable[[], None]]:
+    """Cancel the task that is in here at the first of them, so that it ends in order; the others change nothing.
+
+    Gives what is to be called when it is known what the task has come to: from then on none of them changes anything.
+    """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    tasks = [task]
     usual = {number: signal.getsignal(number) for number in _minded()}
 
     def end() -> None:
-        if task is not None and not task.cancelling():
-            task.cancel()
+        while tasks:
+            tasks.pop().cancel()
 
     for number in usual:
         loop.add_signal_handler(number, end)
     try:
-        yield
+        yield tasks.clear
     finally:
         for number, handler in usual.items():
             loop.remove_signal_handler(number)
