@@ -82,7 +82,7 @@ class Disk(Protocol):
         ...
 
     def rename(self, path: Path, new: Path) -> None:
-        """Give a file another name."""
+        """Give a file another name; what stands there gives way to it."""
         ...
 
     def remove(self, path: Path) -> None:
@@ -167,8 +167,8 @@ class OsDisk:
         self.sync_names(path.parent)
 
     def rename(self, path: Path, new: Path) -> None:
-        """Give a file another name."""
-        path.rename(new)
+        """Give a file another name; what stands there gives way to it."""
+        path.replace(new)  # on Windows `rename` refuses then
 
     def remove(self, path: Path) -> None:
         """Delete a file, if it is there."""

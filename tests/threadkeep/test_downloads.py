@@ -166,6 +166,20 @@ async def test_a_full_disk_keeps_no_half_of_a_file(tmp_path: Path, monkeypatch: 
     assert files_in(tmp_path) == {}
 
 
+async def test_what_a_kill_left_unjournalled_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where renaming does not put one file in the place of another, as on Windows."""
+
+    def refuse_the_taken(path: Path, new: Path) -> Path:
+        if new.exists():
+            raise FileExistsError(17, "File exists", str(new))
+        return path.replace(new)
+
+    monkeypatch.setattr(Path, "rename", refuse_the_taken)
+    (tmp_path / "file-1").write_bytes(b"older")
+    assert (await saved(tmp_path, serving(FILE, whole))).outcome is FileOutcome.SAVED
+    assert files_in(tmp_path) == {"file-1": CONTENT}
+
+
 async def test_a_404_in_odd_words_is_a_missing_file(tmp_path: Path) -> None:
     """Whatever a server words its 404 like, it is about the file."""
     body = {"error": {"message": "No thread or file found.", "type": "invalid_request_error"}}
