@@ -61,6 +61,8 @@ def _by_status(error: Any, asked: Asked) -> ApiError:
     message = _envelope(body).get("message")
     words = asked.clean(message or _beginning(body))
     said = f"{status} from {asked.address}: {words}"
+    if status in (400, 404) and _is_cut_short(body):
+        return RequestFailed(f"an answer that is cut short: {said}", again=True)
     if status == 404:
         return _not_found(body, asked)
     if status == 410:
@@ -111,6 +113,15 @@ def _not_found(body: bytes, asked: Asked) -> ApiError:
     if asked.answered and not foreign:
         return ApiGone(f"the Assistants API at {asked.address} is gone: 404 without an error of its own")
     return WrongAddress(f"this address does not serve the Assistants API (any more): {asked.address} ({said})")
+
+
+def _is_cut_short(body: bytes) -> bool:
+    """Whether the words that decide what this status means have not come."""
+    try:
+        loads(body)
+    except ValueError:
+        return body.lstrip()[:1] == b"{"
+    return False
 
 
 def _envelope(body: bytes) -> Mapping[str, Any]:

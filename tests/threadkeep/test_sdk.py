@@ -143,6 +143,15 @@ async def test_each_answer_means_one_thing(status: int, body: bytes, answered: b
 
 
 @pytest.mark.anyio
+async def test_an_error_that_is_cut_short_is_asked_for_again() -> None:
+    """Nobody knows what it would have said: a missing thread must not be taken for a wrong address, nor for the end."""
+    for status, body, answered in ((404, JSON_THREAD, True), (404, JSON_THREAD, False), (400, JSON_ROUTE, True)):
+        problem = await problem_of(status, body[:-9], answered=answered)
+        assert isinstance(problem, RequestFailed), problem
+        assert problem.again
+
+
+@pytest.mark.anyio
 async def test_a_wrong_address_is_named() -> None:
     """The message says which address does not serve the API."""
     problem = await problem_of(404, b"")
