@@ -16,6 +16,7 @@ from fake_assistants import FakeAssistants
 from fake_assistants.bodies_chat import NEW_COMPLETION
 from fake_assistants.bodies_items import ITEMS
 from fake_assistants.bodies_responses import NEW_RESPONSE
+from sdkage import gained
 
 MAJOR = int(openai.__version__.partition(".")[0])
 LIBRARY: Any = httpx2 if MAJOR >= 3 else httpx
@@ -129,7 +130,7 @@ def test_every_parameter_of_the_sdk_is_known() -> None:
     """A key that its types list is never refused as unknown."""
     from openai.types.chat import completion_create_params
 
-    assert hinted(completion_create_params.CompletionCreateParams) - set(NEW_COMPLETION.keys) == set()
+    assert gained(hinted(completion_create_params.CompletionCreateParams), set(NEW_COMPLETION.keys)) == set()
 
 
 if MAJOR >= 2:
@@ -143,9 +144,10 @@ if MAJOR >= 2:
         """By the SDK's own unions."""
         from openai.types.responses import response_create_params, response_input_param
 
-        assert hinted(response_create_params.ResponseCreateParams) - set(NEW_RESPONSE.keys) == set()
+        assert gained(hinted(response_create_params.ResponseCreateParams), set(NEW_RESPONSE.keys)) == set()
         union = get_args(response_input_param.ResponseInputItemParam)
-        assert {literal for one in union for literal in literals(get_type_hints(one)["type"])} - set(ITEMS) == set()
+        kinds = {literal for one in union for literal in literals(get_type_hints(one)["type"])}
+        assert gained(kinds, set(ITEMS)) == set()
 
     def test_the_life_of_a_conversation(client: Any) -> None:
         """With more items than one page, walked by the SDK's own pager."""

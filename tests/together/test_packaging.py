@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sdkage import SEEN, gained
+
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = [(ROOT, "threadkeep"), (ROOT / "fakeserver", "fake_assistants")]
 
@@ -59,3 +61,20 @@ def test_a_source_distribution_holds_what_builds_the_wheel(project: Path, packag
         names = {name.partition("/")[2] for name in sdist.getnames()}
     expected = {f"src/{name}" for name in sources(project, package)}
     assert names == expected | {"pyproject.toml", "README.md", "LICENSE", "PKG-INFO"}
+
+
+def test_ci_installs_the_newest_sdk_that_the_tables_know() -> None:
+    """So that what a younger one gains fails nobody, and what this one has is really looked for."""
+    major, minor = SEEN
+    assert f"'openai<{major}.{minor + 1}'" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize(
+    ("installed", "missed"), [("1.55.3", {"b"}), ("{}.{}.9".format(*SEEN), {"b"}), ("99.0.0", set())]
+)
+def test_a_table_is_held_against_the_sdks_that_it_knows(
+    installed: str, missed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And against no younger one."""
+    monkeypatch.setattr("openai.__version__", installed)
+    assert gained({"a", "b"}, {"a", "c"}) == missed

@@ -47,8 +47,9 @@ _INPUT = TextOr(Text(), ListOf(item), takes=list, expected="one of a string or a
 
 # Kept and shown, or taken and without effect; either way nothing is looked at.
 _TAKEN = (
-    *("access_programs", "context_management", "image", "include", "moderation", "prompt", "prompt_cache_options"),
-    *("prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text", "tool_choice"),
+    *("access_programs", "background_options", "context_management", "image", "include", "moderation", "prompt"),
+    *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text"),
+    "tool_choice",
 )
 
 NEW_RESPONSE = Shape(
