@@ -82,13 +82,16 @@ class Crew:
         while walker.ended_by is None and self._waiting:
             await work(self._waiting.popleft(), walker)
 
-    def goes_on_without(self, walker: Walker, wanted: str, ending: RunEnded) -> bool:
+    def hand_over(self, walker: Walker, wanted: str, ending: RunEnded) -> bool:
         """A refused key ends its own work, and the others take that over. Everything else ends the work of all.
 
         Args:
             walker: what was ended.
             wanted: the id that it was at.
             ending: by what.
+
+        Returns:
+            Whether the others take over.
         """
         is_told, walker.ended_by = walker.ended_by is not None, walker.ended_by or ending
         if not isinstance(ending, AccessRefused) or not self._at_work:

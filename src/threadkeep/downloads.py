@@ -1,5 +1,6 @@
 """The files that messages and run steps refer to, downloaded beside the export: once, streamed, with their digests."""
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -90,7 +91,7 @@ class Downloads:
         if not _ID.fullmatch(file_id):
             return FileEntry(file_id=file_id, outcome=FileOutcome.INVALID, reason="not a file id")
         before = self._known.get(file_id)
-        if before is not None and before.name is not None and self._is_here(before):
+        if before is not None and before.name is not None and await asyncio.to_thread(self._is_here, before):
             return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
         name = self.names[file_id]
         self._remove_draft(name)  # of a run that was killed

@@ -52,7 +52,7 @@ class FileRound:
             try:
                 found.append(await self._asked(file_id, key))
             except RunEnded as ending:
-                self._crew.goes_on_without(key, file_id, ending)
+                self._crew.hand_over(key, file_id, ending)
                 return
             if found[-1].outcome not in _PERHAPS_ANOTHERS:
                 break

@@ -14,7 +14,7 @@ import attrs
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.events import Event
 from threadkeep.exporter import Options, export_threads
-from threadkeep.journal import Entry, FileOutcome, Header
+from threadkeep.journal import Entry, Header
 from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
@@ -76,9 +76,7 @@ class Result:
     @property
     def is_whole(self) -> bool:
         """Whether every wanted thread is in the export."""
-        failed = any(file.outcome is FileOutcome.FAILED for file in self.manifest.files)
-        unfinished = self.manifest.unfinished or self.manifest.unfinished_files
-        return self.ended_by is None and not self.problems and not unfinished and not failed
+        return self.ended_by is None and self.manifest.is_whole
 
 
 async def carry_out(

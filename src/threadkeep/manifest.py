@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
 
-from threadkeep.journal import FileEntry, Header, Journal, Outcome
+from threadkeep.journal import FileEntry, FileOutcome, Header, Journal, Outcome
 from threadkeep.jsontext import loads
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "not_whole",
     "read",
     "to_json",
+    "unfinished_files",
 ]
 
 FORMAT = "threadkeep-manifest/1"
@@ -150,6 +151,13 @@ class Manifest:
     unfinished_files: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
     format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every wanted thread and file is there, or can never come. A file may be missing, a thread not."""
+        threads = self.claims.outcomes[Outcome.COMPLETE] == self.claims.totals.threads and not self.unfinished
+        failed = any(file.outcome is FileOutcome.FAILED for file in self.files)
+        return threads and not failed and not self.unfinished_files
+
 
 def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[str, str]) -> Manifest:
     """Make the manifest of an export. But for times it is the same for the same threads, however they were walked.
@@ -172,7 +180,7 @@ def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[st
         not_whole=not_whole(journal),
         unfinished=tuple(thread_id for thread_id in ending.listed if thread_id not in journal.entries),
         files=files(journal),
-        unfinished_files=tuple(sorted(file_id for file_id in journal.wanted_files if file_id not in journal.files)),
+        unfinished_files=unfinished_files(journal),
     )
 
 
@@ -187,6 +195,11 @@ def not_whole(journal: Journal) -> tuple[NotWhole, ...]:
 def files(journal: Journal) -> tuple[FileEntry, ...]:
     """What became of the files, by id."""
     return tuple(sorted(journal.files.values(), key=lambda entry: entry.file_id))
+
+
+def unfinished_files(journal: Journal) -> tuple[str, ...]:
+    """The files that complete threads refer to and that have no outcome, by id."""
+    return tuple(sorted(file_id for file_id in journal.wanted_files if file_id not in journal.files))
 
 
 def claims(journal: Journal, *, listed: int) -> Claims:

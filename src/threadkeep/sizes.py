@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from threadkeep.journal import Entry, Journal
-from threadkeep.manifest import Manifest, claims
+from threadkeep.manifest import Manifest, claims, files, unfinished_files
 from threadkeep.paths import Paths
 from threadkeep.resume import ends, stretches
 from threadkeep.surroundings import place_in
@@ -50,8 +50,14 @@ def doubts(paths: Paths, journal: Journal, manifest: Manifest | None, found: Siz
     for file in journal.files.values():
         if file.name is not None and found.get(place_in(paths.files, file)) != file.bytes:
             yield f"{paths.files.name}/{file.name} is not there with its {file.bytes:,} bytes"
-    if manifest is not None and manifest.claims != claims(journal, listed=manifest.claims.totals.threads):
+    if manifest is not None and not _agree(manifest, journal):
         yield f"{paths.manifest.name} does not say what the journal says"
+
+
+def _agree(manifest: Manifest, journal: Journal) -> bool:
+    counted = claims(journal, listed=manifest.claims.totals.threads)
+    said = (manifest.claims, manifest.files, manifest.unfinished_files)
+    return said == (counted, files(journal), unfinished_files(journal))
 
 
 def _journal(paths: Paths, journal: Journal) -> Iterator[str]:

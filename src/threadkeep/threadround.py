@@ -71,7 +71,7 @@ class ThreadRound:
         except RunEnded as ending:
             if walked.messages:  # they may never come again, whatever the end was taken for, or from any other key
                 self._out.add_partial(walked.full())
-            if not self._crew.goes_on_without(walker, walked.thread_id, ending):
+            if not self._crew.hand_over(walker, walked.thread_id, ending):
                 await self._settle_partial(walked, ending)
         except ApiError as problem:
             return problem

@@ -11,7 +11,7 @@ from threadkeep.cli.words import complain, counted
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal
-from threadkeep.manifest import claims
+from threadkeep.manifest import claims, unfinished_files
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal, read_manifest
 from threadkeep.sizes import Sizes, doubts, in_place, sizes
@@ -47,15 +47,16 @@ def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
 def _show(paths: Paths, journal: Journal, found: Sizes) -> int:
     manifest = read_manifest(paths)
     said = manifest.claims if manifest is not None else claims(journal, listed=len(journal.entries))
-    report = Report(
-        paths=paths,
-        claims=said,
-        problems=journal.not_complete,
-        never_begun=() if manifest is None else manifest.unfinished,
-        files=tuple(journal.files.values()),
-        files_left=tuple(file_id for file_id in journal.wanted_files if file_id not in journal.files),
+    print_report(
+        Report(
+            paths=paths,
+            claims=said,
+            problems=journal.not_complete,
+            never_begun=() if manifest is None else manifest.unfinished,
+            files=tuple(journal.files.values()),
+            files_left=unfinished_files(journal),
+        )
     )
-    print_report(report)
     doubted = list(doubts(paths, journal, manifest, found))
     if manifest is None:
         complain("the run did not end by itself: there is no manifest, and threads may be left that it never reached")
@@ -65,7 +66,7 @@ def _show(paths: Paths, journal: Journal, found: Sizes) -> int:
         complain(doubt)
     if doubted:
         complain("the export is not what its journal says", _CHECK)
-    return Exit.WHOLE if manifest is not None and report.is_whole and not doubted else Exit.INCOMPLETE
+    return Exit.WHOLE if manifest is not None and manifest.is_whole and not doubted else Exit.INCOMPLETE
 
 
 _CHECK = "`threadkeep validate` reads it and tells more."

@@ -70,12 +70,6 @@ class Report:
         }
 
     @property
-    def is_whole(self) -> bool:
-        """Whether all that was wanted is there, as far as the counts go."""
-        failed = any(file.outcome is FileOutcome.FAILED for file in self.files)
-        return not (self.problems or self.claims.totals.unfinished or self.never_begun or self.files_left or failed)
-
-    @property
     def cut_off(self) -> list[Entry]:
         """The threads of which some pages came."""
         return [entry for entry in self.problems if entry.outcome is Outcome.PARTIAL]
