@@ -120,7 +120,9 @@ class SimulatedDisk:
         self.sync_names(path.parent)
 
     def rename(self, path: Path, new: Path) -> None:
-        self._rename(lambda names: {new if name == path else name: node for name, node in names.items()})
+        self._rename(
+            lambda names: {new if name == path else name: node for name, node in names.items() if name != new}
+        )
 
     def remove(self, path: Path) -> None:
         if path in self._names:

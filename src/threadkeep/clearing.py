@@ -1,14 +1,14 @@
 """The place of an export is made ready: what must not stand there is refused, what may is kept under another name."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from threadkeep.disk import Disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.paths import Paths
+from threadkeep.paths import Paths, draft
 
-__all__ = ["clear"]
+__all__ = ["clear", "keep_copy"]
 
 
 def clear(paths: Paths, disk: Disk, *, fresh: bool) -> None:
@@ -75,3 +75,31 @@ def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
 def _moved(paths: Paths, number: int, disk: Disk) -> Mapping[Path, Path]:
     pairs = zip(paths.all, paths.aside(number).all, strict=True)
     return {path: new for path, new in pairs if disk.exists(path)}
+
+
+def keep_copy(paths: Paths, disk: Disk) -> Paths:
+    """Copy an export's files under the next free name, the journal last; the folder of downloads stays where it is.
+
+    Returns:
+        The names of the copies.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    number = 1
+    while any(disk.exists(path) for path in paths.aside(number).all):
+        number += 1
+    kept = paths.aside(number)
+    for path, new in zip(paths.written, kept.written, strict=True):
+        if disk.exists(path):
+            disk.put(new, draft(new), _content(path, disk))
+    return kept
+
+
+def _content(path: Path, disk: Disk) -> Iterator[bytes]:
+    with disk.read(path) as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+_CHUNK = 1024 * 1024

@@ -33,6 +33,7 @@ class Options:
         flat: write flat lines.
         include: what to save beside the messages, of `threadkeep.paths.BESIDE`.
         files: download the files that messages refer to, and steps where runs are saved.
+        refresh: ask for the threads that are complete too. What stands of one stays until it is complete again.
         concurrency: how many threads are walked at a time.
         pace: how hard to ask.
     """
@@ -41,6 +42,7 @@ class Options:
     flat: bool = False
     include: tuple[str, ...] = ()
     files: bool = False
+    refresh: bool = False
     concurrency: int = 64
     pace: Pace = attrs.field(factory=Pace)
 
@@ -56,7 +58,8 @@ async def export_threads(
     """Export every thread that can be; afterwards ``out.journal`` says what became of each.
 
     Args:
-        thread_ids: distinct; a malformed one costs no request, and one that is complete in ``out`` none either.
+        thread_ids: distinct; a malformed one costs no request, and one that is complete in ``out`` none either,
+            unless it is to be refreshed.
         apis: where the threads are, once for each key. A thread stays with one of them, unless that one knows no such
             thread or is refused.
         out: where they go.
@@ -67,9 +70,8 @@ async def export_threads(
         RunEnded: the run ended before every thread had its turn. What came is in the files.
         OutputUnusable: the disk refuses.
     """
-    complete = {entry.thread_id for entry in out.journal.complete}
     wanted = list(thread_ids)
-    waiting = [thread_id for thread_id in wanted if thread_id not in complete]
+    waiting = [thread_id for thread_id in wanted if options.refresh or not out.stands(thread_id)]
     writer = Writer(out, on_event)
     crews = [_crew(apis, options, on_event)]
 

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from platform import python_version
+from typing import TypeVar
 
 import attrs
 
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
-from threadkeep.events import Event
+from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
+from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header
 from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles
@@ -62,6 +64,7 @@ class Result:
         seconds: how long this run took.
         resumed: how many threads were complete before this run, and were not asked for.
         left_over: the unfinished threads that an earlier run was asked for, and this one was not.
+        not_refreshed: the threads that were to be refreshed and are as they were, by id, and why.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
 
@@ -71,12 +74,13 @@ class Result:
     seconds: float
     resumed: int
     left_over: tuple[str, ...] = ()
+    not_refreshed: Mapping[str, str] = attrs.field(factory=dict)
     ended_by: ThreadkeepError | None
 
     @property
     def is_whole(self) -> bool:
-        """Whether every wanted thread is in the export."""
-        return self.ended_by is None and self.manifest.is_whole
+        """Whether every wanted thread is in the export, and refreshed where that was wanted."""
+        return self.ended_by is None and self.manifest.is_whole and not self.not_refreshed
 
 
 async def carry_out(
@@ -94,7 +98,7 @@ async def carry_out(
         apis: where from, once for each key.
         source: their address, without secrets.
         now: the time, in UTC.
-        on_event: see `threadkeep.exporter.export_threads`.
+        on_event: see `threadkeep.exporter.export_threads`; before that, a `Notice` where a damaged export is healed.
 
     Raises:
         OutputUnusable: the files cannot be begun, or not be brought to their end.
@@ -103,9 +107,13 @@ async def carry_out(
     started = now()
     begun, interrupted = await _begun(job, _header(job, source, started))
     with begun as out:
-        resumed = len(out.journal.complete)
+        for notice in out.notices:
+            on_event(Notice(notice))
+        again = frozenset(filter(out.stands, job.ids)) if job.options.refresh else frozenset()
+        resumed = len(out.journal.complete) - len(again)
         exporting = partial(export_threads, job.ids, apis, out, job.options, on_event=on_event)
         ended_by = interrupted or await _ending(exporting())
+        ended_by = await _without_what_is_superseded(out, ended_by)
         finished = now()
         manifest = build(out.header, out.journal, _manifest_ending(job, out, finished, ended_by), _versions())
         with contextlib.suppress(OutputUnusable) if isinstance(ended_by, OutputUnusable) else contextlib.nullcontext():
@@ -117,8 +125,14 @@ async def carry_out(
             seconds=(finished - started).total_seconds(),
             resumed=resumed,
             left_over=tuple(sorted(set(manifest.unfinished) - set(job.ids))),
+            not_refreshed={name: out.not_refreshed.get(name, _NO_TURN) for name in sorted(filter(out.stands, again))},
             ended_by=ended_by,
         )
+
+
+_T = TypeVar("_T")
+
+_NO_TURN = "the run ended before it was asked for again"
 
 
 def _header(job: Job, source: str, started: datetime) -> Header:
@@ -135,18 +149,43 @@ def _header(job: Job, source: str, started: datetime) -> Header:
 async def _begun(job: Job, header: Header) -> tuple[OutFiles, Interrupted | None]:
     """Begin in a thread: what stands there is read to its last byte first, and a signal must be heard then too.
 
-    Who is cancelled when that is over, and the last manifest is gone, has to write another. No task waits for the
-    thread, since the end of an event loop would cancel it, and nobody would let go of the files.
+    Who is cancelled when that is over, and the last manifest is gone, has to write another.
     """
     over = threading.Event()
-    begin = partial(OutFiles.begin, job.paths, header, fresh=job.fresh, is_over=over.is_set)
-    beginning = asyncio.get_running_loop().run_in_executor(None, begin)
-    while not beginning.done():
+    asked = Asked(frozenset(job.ids), job.options.refresh)
+    begin = partial(OutFiles.begin, job.paths, header, fresh=job.fresh, asked=asked, is_over=over.is_set)
+    out = await _in_a_thread(begin, over.set)
+    return out, Interrupted("interrupted") if over.is_set() else None
+
+
+async def _without_what_is_superseded(out: OutFiles, ended_by: ThreadkeepError | None) -> ThreadkeepError | None:
+    """Take out of the files what refreshed threads have left there, and say what has ended the run by then.
+
+    That is not broken off: until it is done, threads stand twice in the export. A kill breaks it off, and then the
+    next run does it.
+    """
+    over = threading.Event()
+    if isinstance(ended_by, OutputUnusable):
+        return ended_by
+    try:
+        await _in_a_thread(out.compact, over.set)
+    except OutputUnusable as error:
+        return error
+    return ended_by or (Interrupted("interrupted") if over.is_set() else None)
+
+
+async def _in_a_thread(work: Callable[[], _T], on_cancel: Callable[[], None]) -> _T:
+    """Do something in a thread, to its end. ``on_cancel`` is called when this task is cancelled meanwhile.
+
+    No task waits for the thread, since the end of an event loop would cancel it, and nobody would let go of the files.
+    """
+    working = asyncio.get_running_loop().run_in_executor(None, work)
+    while not working.done():
         try:
-            await asyncio.wait({beginning})
+            await asyncio.wait({working})
         except asyncio.CancelledError:
-            over.set()
-    return beginning.result(), Interrupted("interrupted") if over.is_set() else None
+            on_cancel()
+    return working.result()
 
 
 def _manifest_ending(job: Job, out: OutFiles, finished: datetime, ended_by: ThreadkeepError | None) -> Ending:

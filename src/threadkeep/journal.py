@@ -164,6 +164,8 @@ class Journal:
         end: how many bytes there are up to its end.
         files: the last entry of each file, in the order in which they were written.
         foreign: the format that the first line names, when it is not ours.
+        written: every entry that calls a thread complete, in the order in which they were written; where a thread was
+            refreshed, the superseded ones too, whose lines stand in the files until they are rewritten.
     """
 
     header: Header | None
@@ -174,6 +176,12 @@ class Journal:
     end: int = 0
     files: Mapping[str, FileEntry] = attrs.field(factory=dict)
     foreign: str | None = None
+    written: tuple[Entry, ...] = attrs.field(default=attrs.Factory(lambda journal: journal.complete, takes_self=True))
+
+    @property
+    def superseded(self) -> tuple[Entry, ...]:
+        """The entries of `written` that count no longer."""
+        return tuple(entry for entry in self.written if self.entries.get(entry.thread_id) is not entry)
 
     @property
     def complete(self) -> tuple[Entry, ...]:
@@ -229,6 +237,7 @@ def fold(content: bytes) -> Journal:
         readable=readable,
         end=sum(len(line) + 1 for line in lines[:readable]),
         foreign=_foreign(lines[0]) if lines and rows[0] is None else None,
+        written=tuple(row for row in rows if isinstance(row, Entry) and row.outcome is Outcome.COMPLETE),
     )
 
 

@@ -47,6 +47,7 @@ async def aexport(
     rpm: int | None = None,
     max_retries: int = USUAL.pace.max_retries,
     fresh: bool = False,
+    refresh: bool = False,
     events: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Export threads to NDJSON, or go on with the export that stands there.
@@ -68,6 +69,7 @@ async def aexport(
         rpm: requests a minute at most; None for a pace that is found.
         max_retries: of a request, 0 to 100.
         fresh: begin anew; an export that stands there is kept under another name.
+        refresh: ask for these threads again, also where they are complete, and replace their lines.
         events: called in this event loop with each journal entry when that is on the disk, and with notices.
 
     Returns:
@@ -86,11 +88,20 @@ async def aexport(
     _refuse_contradictions(client, source, base_url, api_key)
     _refuse_other_types(
         {"thread_ids": thread_ids, "assistant_id": assistant_id, "out": out, "include": include}
-        | {"flat": flat, "files": files, "fresh": fresh, "concurrency": concurrency, "max_retries": max_retries}
+        | {
+            "flat": flat,
+            "files": files,
+            "fresh": fresh,
+            "refresh": refresh,
+            "concurrency": concurrency,
+            "max_retries": max_retries,
+        }
         | _given(source=source, base_url=base_url, api_key=api_key, rpm=rpm, events=events)
     )
     if inspect.iscoroutinefunction(events):
         raise TypeError(_PLAIN)
+    if fresh and refresh:
+        raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
     job = Job(
         ids=_distinct(thread_ids),
         paths=_paths(out, thread_ids),
@@ -99,6 +110,7 @@ async def aexport(
             flat=flat,
             include=_kinds(include),
             files=files,
+            refresh=refresh,
             concurrency=_within("concurrency", concurrency, CONCURRENCY),
             pace=Pace(
                 rpm=None if rpm is None else _within("rpm", rpm, (1, None)),
@@ -128,6 +140,7 @@ def export(
     rpm: int | None = None,
     max_retries: int = USUAL.pace.max_retries,
     fresh: bool = False,
+    refresh: bool = False,
     events: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Do what `aexport` does, in an event loop of its own, from code that has none.
@@ -159,6 +172,7 @@ def export(
                 rpm=rpm,
                 max_retries=max_retries,
                 fresh=fresh,
+                refresh=refresh,
                 events=events,
             )
 
@@ -247,6 +261,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "flat": (bool, "True or False"),
     "files": (bool, "True or False"),
     "fresh": (bool, "True or False"),
+    "refresh": (bool, "True or False"),
     "concurrency": (SupportsIndex, "a whole number"),
     "max_retries": (SupportsIndex, "a whole number"),
     "rpm": (SupportsIndex, "a whole number"),

@@ -5,41 +5,29 @@ journal vouch for them, synced too. So whatever the journal says is in the files
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 
-import threadkeep.partial as partial
 import threadkeep.resume as resume
+import threadkeep.rewrite as rewrite
+from threadkeep.account import Account, Finished
 from threadkeep.clearing import clear
 from threadkeep.disk import Disk, Growing, OsDisk, on_disk
 from threadkeep.downloads import Downloads
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, Span, encode_line, fold
+from threadkeep.healing import Asked, heal
+from threadkeep.journal import Entry, FileEntry, Header, Journal, Span, encode_line, fold
 from threadkeep.jsontext import dumps_pretty
 from threadkeep.manifest import Manifest, read, to_json
+from threadkeep.partialfile import PartialFile
 from threadkeep.paths import Paths, draft
 from threadkeep.spool import Spool
 
 __all__ = ["Finished", "OutFiles"]
-
-
-@attrs.frozen(kw_only=True)
-class Finished:
-    """What became of a thread or of a file, ready to be written down.
-
-    Attributes:
-        entry: for the journal; where a thread's lines end is filled in when they are written.
-        lines: its messages; None unless it is complete.
-        beside: what goes into the files beside the export, by their kind.
-    """
-
-    entry: Entry | FileEntry
-    lines: Spool | None = None
-    beside: Mapping[str, Spool] = attrs.field(factory=dict)
 
 
 class OutFiles:
@@ -49,6 +37,7 @@ class OutFiles:
         paths: where.
         header: the journal's first line.
         left_over: the ids that the run before was asked for, and that it came to no end with.
+        notices: what was done about an export that was damaged, in sentences for a person.
     """
 
     def __init__(self, paths: Paths, header: Header, disk: Disk, files: contextlib.ExitStack) -> None:
@@ -56,9 +45,11 @@ class OutFiles:
         self.header = header
         self._disk = disk
         self._files = files
+        self._partial = PartialFile(paths, disk, flat=header.flat)
         self.left_over: tuple[str, ...] = ()
-        self._entries: dict[str, Entry] = {}
-        self._file_entries: dict[str, FileEntry] = {}
+        self.notices: tuple[str, ...] = ()
+        self._account = Account(Journal(header, {}))
+        self._grown: dict[Path, Growing] = {}
         self._journal = self._open(paths.journal)
         if not self._journal.lock():
             raise OutputUnusable(f"another threadkeep is writing {paths.out}. Wait until it has ended.")
@@ -70,6 +61,7 @@ class OutFiles:
         header: Header,
         *,
         fresh: bool = False,
+        asked: Asked | None = None,
         disk: Disk | None = None,
         is_over: Callable[[], bool] = lambda: False,
     ) -> Self:
@@ -79,6 +71,7 @@ class OutFiles:
             paths: where.
             header: what the export is of.
             fresh: begin anew; an export that stands there is moved out of the way and kept.
+            asked: which threads will be, so that a damaged export may be healed; None to refuse every damaged one.
             disk: what to write to; None for the real one.
             is_over: asked again and again while the lines that stand there are read, which may be gigabytes.
 
@@ -90,7 +83,7 @@ class OutFiles:
         with contextlib.ExitStack() as files, on_disk(paths.out):
             clear(paths, disk, fresh=fresh)
             begun = cls(paths, header, disk, files)
-            begun._go_on(is_over)
+            begun._go_on(asked, is_over)
             begun._files = files.pop_all()
         return begun
 
@@ -106,7 +99,16 @@ class OutFiles:
     @property
     def journal(self) -> Journal:
         """What the journal holds."""
-        return Journal(self.header, dict(self._entries), files=dict(self._file_entries))
+        return self._account.journal
+
+    @property
+    def not_refreshed(self) -> Mapping[str, str]:
+        """The threads that were asked for again in vain, and why. What stood of them stands."""
+        return self._account.not_refreshed
+
+    def stands(self, thread_id: str) -> bool:
+        """Whether an earlier run has completed a thread, and this one has not."""
+        return self._account.stands(thread_id)
 
     def spool(self) -> Spool:
         """A place for the lines of one thread."""
@@ -114,26 +116,66 @@ class OutFiles:
 
     def downloads(self) -> Downloads:
         """The place for the files that the threads which are complete by now refer to."""
-        return Downloads(self.paths.files, self._disk, dict(self._file_entries), self.journal.wanted_files)
+        journal = self.journal
+        return Downloads(self.paths.files, self._disk, journal.files, journal.wanted_files)
 
     # --- going on
 
-    def _go_on(self, is_over: Callable[[], bool]) -> None:
+    def _go_on(self, asked: Asked | None, is_over: Callable[[], bool]) -> None:
         """Take up the export where its journal says that it stands; a new one stands at its beginning."""
+        rewrite.roll_forward(self.paths, self._disk, self._journal)
         journal = self._headed()
-        self._entries, self._file_entries = dict(journal.entries), dict(journal.files)
-        ends = resume.ends(self.paths, journal)
-        resume.verify(self.paths, journal, self._disk, is_over)
-        self._mend_partial()
-        self._keep_tail(ends[self.paths.out])
+        self.left_over = self._unfinished_before()
+        self._account = Account(journal)
+        wrong = resume.contradiction(self.paths, journal, self._disk, is_over)
+        if wrong is None:
+            self._partial.mend()
+            self._partial.keep_tail(journal.end_offset)
+            self.compact(is_over)
+        else:
+            left = self.left_over
+            healed = heal(self.paths, journal, wrong, asked=asked, left_over=left, disk=self._disk, is_over=is_over)
+            self._rewrite(healed.planned)
+            self.notices = (healed.notice,)
+        self._grow()
+        for path in (self.paths.manifest, *self.paths.drafts):
+            self._disk.remove(path)  # it spoke of the run before
+        self._disk.sync_names(self.paths.out.parent)
+
+    def _grow(self) -> None:
+        """Open what grows, and take off what the journal does not vouch for."""
+        ends = resume.ends(self.paths, self.journal)
         self._grown = {path: self._open(path) for path in ends}
         for path, file in self._grown.items():
             file.cut(ends[path])
             file.sync()
-        self.left_over = self._unfinished_before()
-        for path in (self.paths.manifest, *self.paths.drafts):
-            self._disk.remove(path)  # it spoke of the run before
-        self._disk.sync_names(self.paths.out.parent)
+
+    def compact(self, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Take the lines of threads that were refreshed since out of the files.
+
+        Args:
+            is_over: asked again and again; the files are as they were then.
+
+        Raises:
+            OutputUnusable: the disk refuses, or the files have vanished or changed.
+            Interrupted: it is over.
+        """
+        journal = self.journal
+        if not journal.superseded:
+            return
+        with on_disk(self.paths.out):
+            self._check_in_place()
+            found = rewrite.standing(self.paths, journal)
+            if any(entry.thread_id not in found for entry in journal.superseded):
+                self._partial.keep_others(found.keys())
+            self._rewrite(rewrite.plan(self.paths, self.header, journal, found), is_over)
+
+    def _rewrite(self, planned: rewrite.Plan, is_over: Callable[[], bool] = lambda: False) -> None:
+        rewrite.write(self.paths, self._disk, planned, is_over)
+        for file in self._grown.values():
+            file.close()
+        rewrite.roll_forward(self.paths, self._disk, self._journal)
+        self._account.hold(fold(b"".join(map(encode_line, (planned.header, *planned.entries)))))
 
     def _headed(self) -> Journal:
         """The journal, with its header checked or written, and without what a crash left at its end."""
@@ -156,22 +198,6 @@ class OutFiles:
             return read(file.read()).unfinished
         return ()
 
-    def _mend_partial(self) -> None:
-        """Take back a line that a crash left half written, so that the next one does not go on from it."""
-        if self._disk.exists(self.paths.partial):
-            with self._disk.read(self.paths.partial) as file:
-                whole = sum(len(line) for line in file if line.endswith(b"\n"))
-            with contextlib.closing(self._disk.grow(self.paths.partial)) as growing:
-                growing.cut(whole)
-
-    def _keep_tail(self, end: int) -> None:
-        """Put what stands behind the journal's end into the partial file: it may never be given again."""
-        if self.header.flat or not self._disk.exists(self.paths.out):
-            return  # a flat line is too little for the partial file
-        with self._disk.read(self.paths.out) as file:
-            file.seek(end)
-            self._add_partial(partial.records(file))
-
     # --- writing
 
     def commit(self, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
@@ -189,26 +215,20 @@ class OutFiles:
             entries = tuple(self._appended(one) for one in finished)
             if any(one.lines is not None for one in finished):
                 self._sync_lines()
-            self._vouch(entries)
+            self._vouch(entry for entry in entries if not self._account.has(entry))
         except Exception:
             _take_back(files, marks)
             raise
-        for entry in entries:
-            self._remember(entry)
+        for one, entry in zip(finished, entries, strict=True):
+            self._account.take(one.entry, entry)
         return entries
-
-    def _remember(self, entry: Entry | FileEntry) -> None:
-        """The last entry counts, and stands where it was written."""
-        if isinstance(entry, FileEntry):
-            self._file_entries.pop(entry.file_id, None)
-            self._file_entries[entry.file_id] = entry
-        else:
-            self._entries.pop(entry.thread_id, None)
-            self._entries[entry.thread_id] = entry
 
     def _appended(self, one: Finished) -> Entry | FileEntry:
         if isinstance(one.entry, FileEntry):
             return one.entry
+        standing = self._account.in_place_of(one)
+        if standing is not None:
+            return standing
         spans = {kind: self._append(self.paths.beside(kind), spool) for kind, spool in one.beside.items()}
         if one.lines is None:
             return attrs.evolve(one.entry, end_offset=self._grown[self.paths.out].end)
@@ -227,11 +247,14 @@ class OutFiles:
             with on_disk(path):
                 file.sync()
 
-    def _vouch(self, entries: Iterable[Entry | FileEntry]) -> None:
+    def _check_in_place(self) -> None:
         for path, file in {**self._grown, self.paths.journal: self._journal}.items():
             with on_disk(path):
                 if not file.is_in_place():
                     raise OutputUnusable(f"{path} was moved or deleted while the export was written")
+
+    def _vouch(self, entries: Iterable[Entry | FileEntry]) -> None:
+        self._check_in_place()
         with on_disk(self.paths.journal):
             self._journal.write(b"".join(map(encode_line, entries)))
             self._journal.sync()
@@ -243,18 +266,7 @@ class OutFiles:
             OutputUnusable: the disk refuses.
         """
         with on_disk(self.paths.partial):
-            self._add_partial(spool.chunks())
-
-    def _add_partial(self, chunks: Iterator[bytes]) -> None:
-        first = next(chunks, None)
-        if first is None:
-            return
-        with contextlib.closing(self._disk.grow(self.paths.partial)) as file:
-            file.write(first)
-            for chunk in chunks:
-                file.write(chunk)
-            file.sync()
-        self._disk.sync_names(self.paths.partial.parent)
+            self._partial.add(spool.chunks())
 
     # --- the end
 
@@ -265,23 +277,9 @@ class OutFiles:
             OutputUnusable: the disk refuses.
         """
         with on_disk(self.paths.partial):
-            self._tidy_partial()
+            self._partial.tidy({entry.thread_id for entry in self.journal.complete})
         with on_disk(self.paths.manifest):
-            self._put(self.paths.manifest, iter([dumps_pretty(to_json(claimed))]))
-
-    def _tidy_partial(self) -> None:
-        if not self._disk.exists(self.paths.partial):
-            return
-        complete = {entry.thread_id for entry in self._entries.values() if entry.outcome is Outcome.COMPLETE}
-        with self._disk.read(self.paths.partial) as file:
-            kept = partial.newest(file, complete)
-            if kept:
-                self._put(self.paths.partial, partial.lines_at(file, kept))
-        if not kept:
-            self._disk.remove(self.paths.partial)
-
-    def _put(self, path: Path, chunks: Iterator[bytes]) -> None:
-        self._disk.put(path, draft(path), chunks)
+            self._disk.put(self.paths.manifest, draft(self.paths.manifest), iter([dumps_pretty(to_json(claimed))]))
 
     def _open(self, path: Path) -> Growing:
         with on_disk(path):

@@ -10,10 +10,11 @@ from threadkeep.records import MessageRecord
 __all__ = ["lines_at", "newest", "records"]
 
 
-def records(file: BinaryIO) -> Iterator[bytes]:
-    """The whole lines from here on that are records, newlines included."""
+def records(file: BinaryIO, *, without: Set[str] = frozenset()) -> Iterator[bytes]:
+    """The whole lines from here on that are records, newlines included, but for those of some threads."""
     for line in file:
-        if line.endswith(b"\n") and _record(line) is not None:
+        record = _record(line) if line.endswith(b"\n") else None
+        if record is not None and record.thread_id not in without:
             yield line
 
 

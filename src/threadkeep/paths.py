@@ -4,7 +4,7 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["BESIDE", "Paths", "draft"]
+__all__ = ["BESIDE", "Paths", "draft", "rewrite_of"]
 
 BESIDE = ("threads", "runs")
 """What may be saved beside the messages, each as NDJSON under this suffix."""
@@ -41,9 +41,24 @@ class Paths:
         return self.out.with_suffix(".files") if self.out.suffix == ".ndjson" else self._beside("-files")
 
     @property
+    def growing(self) -> tuple[Path, ...]:
+        """What grows with each thread."""
+        return self.out, *map(self.beside, BESIDE)
+
+    @property
     def drafts(self) -> tuple[Path, ...]:
         """What is written whole before it takes its place; leftovers of a run that was killed then."""
-        return draft(self.manifest), draft(self.partial)
+        return draft(self.manifest), draft(self.partial), draft(rewrite_of(self.journal))
+
+    @property
+    def rewrites(self) -> tuple[Path, ...]:
+        """What will take the place of the growing files, the journal last; see `threadkeep.rewrite`."""
+        return tuple(map(rewrite_of, (*self.growing, self.journal)))
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """What an export consists of but for its downloads, the journal last."""
+        return *self.growing, self.partial, self.manifest, self.journal
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -55,6 +70,7 @@ class Paths:
             self.partial,
             *map(self.beside, BESIDE),
             *self.drafts,
+            *self.rewrites,
             self.files,
         )
 
@@ -69,3 +85,8 @@ class Paths:
 def draft(path: Path) -> Path:
     """Where a file is written before it takes its place."""
     return path.with_name(path.name + ".draft")
+
+
+def rewrite_of(path: Path) -> Path:
+    """Where a growing file is written anew, before all of them take their places together."""
+    return path.with_name(path.name + ".rewrite")

@@ -19,7 +19,7 @@ from threadkeep.journal import FORMAT, Header, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.records import MessageRecord
 
-__all__ = ["Stretch", "check", "ends", "is_unbegun", "stretches", "verify"]
+__all__ = ["Stretch", "check", "chunks", "contradiction", "ends", "is_unbegun", "refusal", "stretches"]
 
 _CHUNK = 1024 * 1024
 
@@ -52,7 +52,7 @@ class Stretch:
         """Whether the file, read from `start` on, holds just these lines."""
         digest, lines, last = hashlib.sha256(), 0, self.start
         file.seek(self.start)
-        for chunk, place in _chunks(file, self.start, self.end):
+        for chunk, place in chunks(file, self.start, self.end):
             digest.update(chunk)
             lines += chunk.count(b"\n")
             newline = chunk.rfind(b"\n", 0, self.end - place - 1)
@@ -62,7 +62,8 @@ class Stretch:
         return self.ids is None or not lines or self.ids == _ids(file, self.start, last)
 
 
-def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+def chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """What stands between two bytes of a file, in pieces, each with its place; the file stands at the first."""
     place = start
     while place < end and (chunk := file.read(min(end - place, _CHUNK))):
         yield chunk, place
@@ -138,13 +139,16 @@ def _shown(value: object) -> str:
 
 
 def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
-    """Every stretch of every file, each file's in its order."""
+    """Every stretch of every file that counts, each file's in its order. Superseded lines stand between them."""
     reached: dict[Path, int] = {}
-    for entry in journal.complete:
+    for entry in journal.written:
+        counts = journal.entries.get(entry.thread_id) is entry
         own = Span(lines=entry.messages, end_offset=entry.end_offset, sha256=entry.sha256 or "")
         claims = {paths.out: own, **{paths.beside(kind): span for kind, span in entry.beside.items()}}
         for path, span in claims.items():
             start, reached[path] = reached.get(path, 0), span.end_offset
+            if not counts:
+                continue
             yield Stretch(
                 path=path,
                 start=start,
@@ -156,8 +160,8 @@ def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
             )
 
 
-def verify(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]) -> None:
-    """Read what the journal vouches for.
+def contradiction(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]) -> Stretch | None:
+    """Read what the journal vouches for, and give the first of it that is not there to the byte; None if all is.
 
     Args:
         paths: where it is.
@@ -166,7 +170,6 @@ def verify(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], boo
         is_over: asked before each stretch.
 
     Raises:
-        OutputUnusable: it is not there to the byte.
         Interrupted: it is over.
         OSError: the disk refuses.
     """
@@ -176,8 +179,22 @@ def verify(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], boo
             if is_over():
                 raise Interrupted(f"interrupted while the lines of {paths.out} were checked")
             if not stretch.is_empty and not (stretch.path in files and stretch.is_in(files[stretch.path])):
-                raise OutputUnusable(
-                    f"{stretch.path} does not hold the lines of {stretch.thread_id} at bytes {stretch.start} to"
-                    f" {stretch.end}, though its journal says so. `threadkeep validate` tells more; --fresh begins"
-                    " anew and keeps these files under another name."
-                )
+                return stretch
+    return None
+
+
+def refusal(wrong: Stretch, paths: Paths, assistant_id: str, why: str) -> OutputUnusable:
+    """Say that an export is damaged, and what to do.
+
+    Args:
+        wrong: the first lines that are not there.
+        paths: the export.
+        assistant_id: its assistant.
+        why: it is not healed, behind a comma or the like; empty where there is nothing to say.
+    """
+    return OutputUnusable(
+        f"{wrong.path} does not hold the lines of {wrong.thread_id} at bytes {wrong.start} to {wrong.end}, though its"
+        f" journal says so{why}. `threadkeep validate {paths.out} --ids-to-refetch FILE` names the damaged threads, and"
+        f" `threadkeep export FILE {assistant_id} {paths.out}` fetches these again and keeps the damaged files; with"
+        " --refresh, so does a list of more threads. --fresh begins anew and keeps these files under another name."
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from threadkeep.journal import Entry, Journal
 from threadkeep.manifest import Manifest, claims, files, unfinished_files
-from threadkeep.paths import Paths
+from threadkeep.paths import Paths, rewrite_of
 from threadkeep.resume import ends, stretches
 from threadkeep.surroundings import place_in
 
@@ -45,6 +45,8 @@ def doubts(paths: Paths, journal: Journal, manifest: Manifest | None, found: Siz
         found: its files.
     """
     yield from _journal(paths, journal)
+    if rewrite_of(paths.journal).exists():
+        yield "a run was killed while it wrote these files anew; the next `threadkeep export` brings that to its end"
     for path, end in ends(paths, journal).items():
         yield from _length(path, end, found.get(path), goes_on=manifest is None)
     for file in journal.files.values():

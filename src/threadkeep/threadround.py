@@ -48,8 +48,9 @@ class ThreadRound:
             await self._crew.work_at(list(failed), self._export)
         if self._crew.ended_by is not None:
             settled = self._out.journal.entries  # before the loop, since each asking copies it
-            for entry in [entry for thread_id, entry in failed.items() if thread_id not in settled]:
-                await self._settle(entry)
+            for thread_id, entry in failed.items():
+                if thread_id not in settled or self._out.stands(thread_id):
+                    await self._settle(entry)
 
     async def _export(self, thread_id: str, walker: Walker) -> None:
         """With one key, and with the others where that one knows no such thread: it may be another project's."""
@@ -69,8 +70,7 @@ class ThreadRound:
         try:
             await walked.fetch(walker)
         except RunEnded as ending:
-            if walked.messages:  # they may never come again, whatever the end was taken for, or from any other key
-                self._out.add_partial(walked.full())
+            self._keep_aside(walked)  # it may never come again, whatever the end was taken for, or from any other key
             if not self._crew.hand_over(walker, walked.thread_id, ending):
                 await self._settle_partial(walked, ending)
         except ApiError as problem:
@@ -89,16 +89,23 @@ class ThreadRound:
     async def _give_up(self, walked: Walked, problem: ApiError) -> None:
         reason = str(problem)
         if walked.messages:  # they may never come again: the end of an API may begin with failures
-            self._out.add_partial(walked.full())
             gone = isinstance(problem, ThreadMissing)
             what = "it was deleted while it was walked" if gone else "it could not be walked on"
-            reason = f"{what}, {walked.messages} messages are kept in the partial file: {problem}"
+            kept = f", {walked.messages} messages are kept in the partial file" if self._keep_aside(walked) else ""
+            reason = f"{what}{kept}: {problem}"
         entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
         if entry.outcome is Outcome.FAILED and self._failed is not None:
             self._failed[entry.thread_id] = entry
         else:
             await self._settle(entry)
         self._crew.count_silence(problem)
+
+    def _keep_aside(self, walked: Walked) -> bool:
+        """Put what has come into the partial file, unless all of the thread stands in the export, from a run before."""
+        keeps = bool(walked.messages) and not self._out.stands(walked.thread_id)
+        if keeps:
+            self._out.add_partial(walked.full())
+        return keeps
 
     async def _settle_partial(self, walked: Walked, ending: RunEnded) -> None:
         if walked.messages:

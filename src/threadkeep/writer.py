@@ -7,7 +7,7 @@ on its way until its batch is committed: a crash costs no more than the threads 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from threadkeep.events import Event
+from threadkeep.events import Event, Notice
 from threadkeep.journal import Entry, FileEntry
 from threadkeep.outfiles import Finished, OutFiles
 
@@ -58,18 +58,24 @@ class Writer:
         committed.add_done_callback(lambda committed: self._committed(batch, committed))
 
     def _committed(self, batch: Sequence[_Waiting], committed: "asyncio.Future[tuple[Entry | FileEntry, ...]]") -> None:
-        problem = committed.exception() or self._told(committed.result())
+        problem = committed.exception() or self._told(batch, committed.result())
         for _, written in batch:
             written.set_result(problem)  # as a value: whoever is cancelled by now never looks
         self._at_work = False
         if self._gathered:
             self._commit_next()
 
-    def _told(self, entries: Sequence[Event]) -> Exception | None:
+    def _told(self, batch: Sequence[_Waiting], entries: Sequence[Entry | FileEntry]) -> Exception | None:
         """Tell of what is on the disk; gives what whoever was told raised."""
         try:
-            for entry in entries:
+            for (finished, _), entry in zip(batch, entries, strict=True):
+                if isinstance(entry, Entry) and entry.outcome is not finished.entry.outcome:
+                    self._on_event(Notice(_in_vain(finished.entry, entry)))
                 self._on_event(entry)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait
             return error
         return None
+
+
+def _in_vain(given: Entry | FileEntry, standing: Entry) -> str:
+    return f"{standing.thread_id} is not refreshed, and stays as it is: {given.outcome}: {given.reason}"

@@ -66,6 +66,11 @@ def _moment(_context: click.Context, _parameter: click.Parameter, given: str | N
 @click.option("--include", callback=_kinds, help="What else to save, separated by commas: threads, runs.")
 @click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps with runs.")
 @click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Ask for the listed threads again, also where they are complete, and replace their lines.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
 @click.option("--done", type=str, help="A file of thread ids that are saved elsewhere already: they are left out.")
 @click.option(
@@ -89,6 +94,7 @@ def export(
     include: tuple[str, ...],
     files: bool,
     fresh: bool,
+    refresh: bool,
     limit: int | None,
     done: str | None,
     sunset: datetime | None,
@@ -101,6 +107,8 @@ def export(
     journal and its manifest, which `threadkeep validate OUT` holds it against. Where OUT stands already, the
     same command goes on with it: threads that are complete are not asked for again.
     """
+    if fresh and refresh:
+        raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
     _refuse_mixed_up(thread_ids, assistant_id, out)
     ids, left_out = _wanted(thread_ids, done)
     job = Job(
@@ -112,6 +120,7 @@ def export(
             flat=flat,
             include=include,
             files=files,
+            refresh=refresh,
             concurrency=concurrency,
             pace=Pace(rpm=rpm, max_retries=max_retries),
         ),

@@ -91,6 +91,7 @@ def report_of(result: Result) -> Report:
         files=manifest.files,
         files_left=manifest.unfinished_files,
         resumed=result.resumed,
+        not_refreshed=result.not_refreshed,
     )
 
 
@@ -130,6 +131,8 @@ def _left(result: Result) -> str:
 def _not_whole(result: Result) -> str:
     if result.problems or result.manifest.unfinished:
         return "not every thread is whole in the export"
+    if result.not_refreshed:
+        return "every thread is whole in the export, and not every one could be refreshed"
     return "every thread is whole in the export, and not every file is saved"
 
 

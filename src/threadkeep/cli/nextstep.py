@@ -12,6 +12,9 @@ __all__ = ["Next", "Typed", "next_step"]
 
 _AGAIN = "The same command goes on from here: what is whole is not asked for again."
 _WHEN_BACK = "If the API comes back, the same command goes on from here: what is whole is not asked for again."
+_REFRESH_AGAIN = (
+    "What could not be refreshed stays as it was exported before. The same command asks for every listed thread again."
+)
 _MENDED = (
     "What is missing or invalid stays so unless its id is mended, or another key is used: then the same command goes on"
     " from here. This shows what is whole:"
@@ -75,13 +78,21 @@ def next_step(result: Result, typed: Typed | None) -> Next:
         words = (_LEFT_OVER.format(len(result.left_over)),) if result.left_over else (_MENDED,)
         return Next(words, typed.validate if typed else None)
     first = "" if result.ended_by is None else exit_for(result.ended_by)[1]
-    last = _WHEN_BACK if isinstance(result.ended_by, ApiGone) else _AGAIN
+    last = _last_words(result)
     notes = () if typed is None else typed.again.notes
     return Next((f"{first} {last}".lstrip(), *notes), typed.again.command if typed else None)
+
+
+def _last_words(result: Result) -> str:
+    if result.not_refreshed:
+        return _REFRESH_AGAIN
+    return _WHEN_BACK if isinstance(result.ended_by, ApiGone) else _AGAIN
 
 
 def _going_on_helps(result: Result) -> bool:
     hopeless = (Outcome.MISSING, Outcome.INVALID)
     failed = any(file.outcome is FileOutcome.FAILED for file in result.manifest.files)
     waiting = len(result.manifest.unfinished) > len(result.left_over) or bool(result.manifest.unfinished_files)
-    return failed or waiting or any(row.outcome not in hopeless for row in result.problems)
+    return (
+        failed or waiting or bool(result.not_refreshed) or any(row.outcome not in hopeless for row in result.problems)
+    )

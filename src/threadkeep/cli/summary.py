@@ -1,7 +1,7 @@
 """What an export came to, in the last lines: what is whole, what is not and why."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -36,6 +36,7 @@ class Report:
         files: the last entry of each file.
         files_left: the ids of the files of which nothing has come.
         resumed: how many threads were complete before; None where that is not known.
+        not_refreshed: the threads that were to be refreshed and are as they were, by id, and why.
     """
 
     paths: Paths
@@ -45,6 +46,7 @@ class Report:
     files: tuple[FileEntry, ...] = ()
     files_left: tuple[str, ...] = ()
     resumed: int | None = None
+    not_refreshed: Mapping[str, str] = attrs.field(factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs, and all of it."""
@@ -61,6 +63,9 @@ class Report:
                 for entry in self.cut_off
             ],
             "unfinished": list(self.never_begun),
+            "not_refreshed": [
+                {"thread_id": thread_id, "reason": reason} for thread_id, reason in self.not_refreshed.items()
+            ],
             "files": _file_counts(self.files),
             "files_not_saved": [
                 {"file_id": file.file_id, "outcome": file.outcome, "reason": file.reason}
@@ -89,6 +94,8 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     if report.claims.totals.unfinished:
         yield "never begun", counted(report.claims.totals.unfinished, "thread")
         yield from _some([shown(thread_id, 80) for thread_id in report.never_begun])
+    if report.not_refreshed:
+        yield "not refreshed", f"{counted(len(report.not_refreshed), 'thread')}, whole as they were exported before"
     for outcome, why in _WHY.items():
         if report.claims.outcomes[outcome]:
             yield str(outcome), f"{counted(report.claims.outcomes[outcome], 'thread')}: {why}"
@@ -150,6 +157,10 @@ def _not_saved(files: Iterable[FileEntry]) -> list[FileEntry]:
 def _print_reasons(report: Report) -> None:
     threads = [problem_line(entry) for entry in report.problems if entry.outcome is not Outcome.PARTIAL]
     _print_list("Not in the export:", threads)
+    _print_list(
+        "Not refreshed:",
+        [f"{shown(thread_id, 80)}: {shown(reason, 300)}" for thread_id, reason in report.not_refreshed.items()],
+    )
     files = _not_saved(report.files)
     _print_list(
         "Files that are not saved:",
