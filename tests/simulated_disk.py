@@ -120,9 +120,7 @@ class SimulatedDisk:
         self.sync_names(path.parent)
 
     def rename(self, path: Path, new: Path) -> None:
-        self._rename(
-            lambda names: {new if name == path else name: node for name, node in names.items() if name != new}
-        )
+        self._rename(lambda names: {new if name == path else name: node for name, node in names.items() if name != new})
 
     def remove(self, path: Path) -> None:
         if path in self._names:

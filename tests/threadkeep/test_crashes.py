@@ -3,6 +3,7 @@
 A machine writes threads in batches onto a disk from which the power can go at any change, and begins again.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
@@ -25,17 +26,13 @@ from threadkeep.validate import Vouchers, validate
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))
 SIZES = {f"thread_{number}": size for number, size in enumerate((0, 1, 3, 7, 2, 30))}
-LINES = {
-    thread_id: [
-        encode_message(
-            {"id": f"msg_{thread_id}_{number}", "thread_id": thread_id, "role": "user", "created_at": 1, "content": []},
-            assistant_id="asst_a",
-            flat=False,
-        )
-        for number in range(size)
-    ]
-    for thread_id, size in SIZES.items()
-}
+
+
+def lines_of(thread_id: str, version: int = 1) -> list[bytes]:
+    """The lines of a thread, as they are after so many changes."""
+    ids = [f"msg_{thread_id}_{number}" for number in range(SIZES[thread_id])]
+    rows = [{"id": one, "thread_id": thread_id, "role": "user", "created_at": version, "content": []} for one in ids]
+    return [encode_message(row, assistant_id="asst_a", flat=False) for row in rows]
 
 
 def header(began: str) -> Header:
@@ -43,17 +40,17 @@ def header(began: str) -> Header:
     return Header(source="https://api.test/v1", assistant_id="asst_a", flat=False, started_at=began, include=("runs",))
 
 
-def spool(files: ExitStack, thread_id: str, most: int | None = None) -> Spool:
+def spool(files: ExitStack, thread_id: str, most: int | None = None, version: int = 1) -> Spool:
     """The lines of a thread, or the first of them."""
     made = files.enter_context(closing(Spool(PATHS.out.parent)))
-    lines = LINES[thread_id][:most]
+    lines = lines_of(thread_id, version)[:most]
     made.add([json.loads(line)["message_id"] for line in lines], lines)
     return made
 
 
-def finished(files: ExitStack, thread_id: str) -> Finished:
+def finished(files: ExitStack, thread_id: str, version: int = 1) -> Finished:
     """A whole thread, with a line beside it."""
-    lines, run = spool(files, thread_id), files.enter_context(closing(Spool(PATHS.out.parent)))
+    lines, run = spool(files, thread_id, version=version), files.enter_context(closing(Spool(PATHS.out.parent)))
     run.add(["run_1"], [json.dumps({"thread_id": thread_id}).encode()])
     entry = Entry(
         thread_id=thread_id,
@@ -66,13 +63,15 @@ def finished(files: ExitStack, thread_id: str) -> Finished:
 
 
 class Crashes(RuleBasedStateMachine):
-    """`committed` is what the export has promised to hold."""
+    """`committed` is what the export has promised to hold, of each thread the version; `replaced` what it may hold too,
+    until it is written anew."""
 
     def __init__(self) -> None:
         super().__init__()
         self.disk = SimulatedDisk()
         self.out: OutFiles | None = None
-        self.committed: set[str] = set()
+        self.committed: dict[str, int] = {}
+        self.replaced: list[bytes] = []
         self.partial: dict[str, int] = {}
         self.runs = 0
 
@@ -89,6 +88,7 @@ class Crashes(RuleBasedStateMachine):
 
     def begin(self, data: st.DataObject, crash: int | None) -> None:
         self.runs += 1
+        self.replaced = []
         self.disk.left = crash
         try:
             self.out = OutFiles.begin(PATHS, header(f"run {self.runs}"), disk=self.disk)
@@ -96,12 +96,12 @@ class Crashes(RuleBasedStateMachine):
             self.disk.cut_the_power(lambda most: data.draw(st.integers(0, most), label="kept"))
         self.disk.left = None
 
-    @initialize(data=st.data(), crash=st.none() | st.integers(0, 12))
+    @initialize(data=st.data(), crash=st.none() | st.integers(0, 25))
     def begins(self, data: st.DataObject, crash: int | None) -> None:
         self.begin(data, crash)
 
     @precondition(lambda self: self.out is None)
-    @rule(data=st.data(), crash=st.none() | st.integers(0, 12))
+    @rule(data=st.data(), crash=st.none() | st.integers(0, 25))
     def begins_again(self, data: st.DataObject, crash: int | None) -> None:
         self.begin(data, crash)
 
@@ -115,16 +115,58 @@ class Crashes(RuleBasedStateMachine):
             with ExitStack() as files:
                 entries = out.commit([finished(files, thread_id) for thread_id in batch])
             assert [entry.thread_id for entry in entries if isinstance(entry, Entry)] == batch
-            self.committed.update(batch)
+            self.committed.update(dict.fromkeys(batch, 1))
 
         if batch:
             self.runs_to_its_end(commit, data, crash)
-            self.may_have_come(batch)
+            self.may_have_come(batch, 1)
 
-    def may_have_come(self, batch: Sequence[str]) -> None:
+    def may_have_come(self, batch: Sequence[str], version: int) -> None:
         """After a crash in the middle of a commit the journal may vouch for all of it, for a part or for nothing."""
         journal = fold(self.disk.content(PATHS.journal) or b"")
-        self.committed.update(set(batch) & {entry.thread_id for entry in journal.complete})
+        digests = {entry.thread_id: entry.sha256 for entry in journal.complete}
+        for thread_id in batch:
+            whole = b"".join(line + b"\n" for line in lines_of(thread_id, version))
+            if digests.get(thread_id) == hashlib.sha256(whole).hexdigest():
+                self.committed[thread_id] = version
+
+    @precondition(lambda self: self.out is not None and self.committed)
+    @rule(data=st.data(), crash=st.none() | st.integers(0, 9))
+    def refreshes(self, data: st.DataObject, crash: int | None) -> None:
+        """A complete thread is complete again, and is another."""
+        thread_id = data.draw(st.sampled_from(sorted(self.committed)))
+        version = self.committed[thread_id] + 1
+
+        def commit(out: OutFiles) -> None:
+            with ExitStack() as files:
+                out.commit([finished(files, thread_id, version)])
+            self.replaced += lines_of(thread_id, version - 1)
+            self.committed[thread_id] = version
+
+        self.runs_to_its_end(commit, data, crash)
+        self.may_have_come([thread_id], version)
+
+    @precondition(lambda self: self.out is not None and self.committed)
+    @rule(data=st.data(), outcome=st.sampled_from([Outcome.MISSING, Outcome.FAILED, Outcome.PARTIAL]))
+    def is_refreshed_in_vain(self, data: st.DataObject, outcome: Outcome) -> None:
+        """What stands of it stands."""
+        thread_id = data.draw(st.sampled_from(sorted(self.committed)))
+        assert self.out is not None
+        (entry,) = self.out.commit([Finished(entry=Entry(thread_id=thread_id, outcome=outcome))])
+        assert entry.outcome is Outcome.COMPLETE
+
+    @precondition(lambda self: self.out is not None)
+    @rule(data=st.data(), crash=st.none() | st.integers(0, 25))
+    def is_written_anew(self, data: st.DataObject, crash: int | None) -> None:
+        """At the end of a run, before its manifest."""
+
+        def compact(out: OutFiles) -> None:
+            out.compact()
+            out.__exit__(None, None, None)
+            self.out = None
+
+        self.runs_to_its_end(compact, data, crash)
+        self.replaced = []
 
     @precondition(lambda self: self.out is not None)
     @rule(data=st.data(), crash=st.none() | st.integers(0, 9), most=st.integers(1, 5))
@@ -147,6 +189,7 @@ class Crashes(RuleBasedStateMachine):
     def ends(self, data: st.DataObject, crash: int | None) -> None:
         def end(out: OutFiles) -> None:
             ending = Ending(finished_at="then", listed=list(SIZES), ended_by=None)
+            out.compact()
             out.finish(build(out.header, out.journal, ending, {}))
             out.__exit__(None, None, None)
             self.out = None
@@ -171,7 +214,7 @@ class Crashes(RuleBasedStateMachine):
         assert self.out is not None
         with ExitStack() as files, suppress(OutputUnusable):
             self.out.commit([finished(files, thread_id) for thread_id in batch])
-            self.committed.update(batch)
+            self.committed.update(dict.fromkeys(batch, 1))
         self.disk.room = None
 
     # --- what holds
@@ -187,25 +230,26 @@ class Crashes(RuleBasedStateMachine):
         assert set(manifest.unfinished) == set(SIZES) - set(journal.entries)
         kept = [json.loads(line)["message_id"] for line in partial]
         assert len(set(kept)) == len(kept)
-        assert not {json.loads(line)["thread_id"] for line in partial} & self.committed
-        assert all(not self.disk.exists(path) for path in PATHS.drafts)
+        assert not {json.loads(line)["thread_id"] for line in partial} & self.committed.keys()
+        assert not any(self.disk.exists(path) for path in (*PATHS.drafts, *PATHS.rewrites))
 
     @precondition(lambda self: self.out is not None)
     @invariant()
     def holds_what_it_promised_and_nothing_else(self) -> None:
         assert self.out is not None
         complete = {entry.thread_id for entry in self.out.journal.complete}
-        assert complete == self.committed
-        expected = sorted(line for thread_id in self.committed for line in LINES[thread_id])
-        assert sorted((self.disk.content(PATHS.out) or b"").splitlines()) == expected
-        beside = (self.disk.content(PATHS.beside("runs")) or b"").splitlines()
-        assert sorted(json.loads(line)["thread_id"] for line in beside) == sorted(self.committed)
+        assert complete == self.committed.keys()
+        expected = [line for thread_id, version in self.committed.items() for line in lines_of(thread_id, version)]
+        assert sorted((self.disk.content(PATHS.out) or b"").splitlines()) == sorted([*expected, *self.replaced])
+        beside = [json.loads(line)["thread_id"] for line in self.records(PATHS.beside("runs"))]
+        assert set(beside) == self.committed.keys()
+        assert len(beside) == len(self.committed) or self.replaced
 
     @invariant()
     def loses_no_page_that_was_kept(self) -> None:
         kept = {json.loads(line)["message_id"] for line in self.records(PATHS.partial)}
         for thread_id, most in self.partial.items():
-            ids = {json.loads(line)["message_id"] for line in LINES[thread_id][:most]}
+            ids = {json.loads(line)["message_id"] for line in lines_of(thread_id)[:most]}
             assert thread_id in self.committed or ids <= kept
 
     def records(self, path: Path) -> list[bytes]:
@@ -220,7 +264,7 @@ TestCrashes.settings = settings(max_examples=150, stateful_step_count=25)
 def test_a_line_of_the_partial_file_that_nobody_can_read_stays() -> None:
     """It may be somebody's only copy; and of two lines of a message the newer one stays."""
     disk = SimulatedDisk()
-    old, new = (LINES["thread_1"][0].replace(b'"created_at":1', b'"created_at":%d' % time) for time in (1, 2))
+    old, new = (lines_of("thread_1")[0].replace(b'"created_at":1', b'"created_at":%d' % time) for time in (1, 2))
     disk.put(PATHS.partial, PATHS.drafts[0], iter([old + b"\n", b"what is this\n", new + b"\n"]))
     disk.put(PATHS.journal, PATHS.drafts[0], iter([encode_line(header("before"))]))
     with OutFiles.begin(PATHS, header("now"), disk=disk) as out:

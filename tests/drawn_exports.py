@@ -1,0 +1,104 @@
+"""Exports of a few small threads on a simulated disk: written, damaged, and read back."""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from simulated_disk import SimulatedDisk
+from threadkeep.codec import encode_message
+from threadkeep.healing import Asked
+from threadkeep.journal import Entry, Header, Journal, Outcome, fold
+from threadkeep.manifest import Ending, build
+from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.paths import Paths
+from threadkeep.spool import Spool
+
+__all__ = [
+    "HEADER",
+    "PATHS",
+    "World",
+    "begin",
+    "commit",
+    "contents",
+    "finish",
+    "journal",
+    "lines_by_thread",
+    "lines_of",
+]
+
+PATHS = Paths(Path("/nowhere/out.ndjson"))
+HEADER = Header(source="http://here/v1", assistant_id="asst_a", flat=False, started_at="then", include=("runs",))
+
+World = Mapping[str, tuple[int, int]]
+"""How many messages each thread has, and how often it was changed."""
+
+
+def lines_of(thread_id: str, messages: int, version: int) -> list[bytes]:
+    """A thread's lines, newlines included."""
+    rows = [
+        {
+            "id": f"msg_{thread_id}_{number}",
+            "thread_id": thread_id,
+            "role": "user",
+            "created_at": version,
+            "content": [],
+        }
+        for number in range(messages)
+    ]
+    return [encode_message(row, assistant_id="asst_a", flat=False) + b"\n" for row in rows]
+
+
+def _spool(files: ExitStack, lines: Iterable[bytes], name: str) -> Spool:
+    made = files.enter_context(closing(Spool(PATHS.out.parent)))
+    lines = list(lines)
+    made.add([json.loads(line)[name] for line in lines], [line.removesuffix(b"\n") for line in lines])
+    return made
+
+
+def commit(out: OutFiles, world: World) -> None:
+    """Write whole threads, each with a run that says which version it is of, in one batch."""
+    with ExitStack() as files:
+        batch = []
+        for thread_id, (messages, version) in world.items():
+            lines = _spool(files, lines_of(thread_id, messages, version), "message_id")
+            runs = _spool(files, [json.dumps({"thread_id": thread_id, "run": version}).encode()], "run")
+            entry = Entry(
+                thread_id=thread_id,
+                outcome=Outcome.COMPLETE,
+                messages=messages,
+                first_id=lines.first_id,
+                last_id=lines.last_id,
+            )
+            batch.append(Finished(entry=entry, lines=lines, beside={"runs": runs}))
+        out.commit(batch)
+
+
+def begin(disk: SimulatedDisk, ids: Iterable[str] = (), *, refresh: bool = False) -> OutFiles:
+    """Begin an export, or go on with the one that stands there, asked for these threads."""
+    return OutFiles.begin(PATHS, HEADER, disk=disk, asked=Asked(frozenset(ids), refresh))
+
+
+def finish(out: OutFiles) -> None:
+    """End a run as a job does."""
+    out.compact()
+    out.finish(build(out.header, out.journal, Ending(finished_at="now", listed=[], ended_by=None), {}))
+    out.__exit__(None, None, None)
+
+
+def contents(disk: SimulatedDisk) -> dict[Path, bytes]:
+    """What stands in each file of the export."""
+    return {path: content for path in PATHS.all if (content := disk.content(path)) is not None}
+
+
+def journal(disk: SimulatedDisk) -> Journal:
+    """What the journal says."""
+    return fold(disk.content(PATHS.journal) or b"")
+
+
+def lines_by_thread(content: bytes | None) -> dict[str, list[bytes]]:
+    """The lines of a file, by thread, in their order."""
+    found: dict[str, list[bytes]] = {}
+    for line in (content or b"").split(b"\n")[:-1]:
+        found.setdefault(json.loads(line)["thread_id"], []).append(line + b"\n")
+    return found

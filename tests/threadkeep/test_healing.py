@@ -1,0 +1,173 @@
+"""A damaged export is healed when the damaged threads are asked for: the rest stays, and nothing is deleted."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from drawn_exports import PATHS, World, begin, commit, contents, finish, journal, lines_by_thread
+from simulated_disk import SimulatedDisk
+from threadkeep.codec import decode, parse
+from threadkeep.errors import MalformedLine, OutputUnusable
+from threadkeep.journal import fold
+from threadkeep.manifest import claims, read
+from threadkeep.validate import Vouchers, validate
+
+RUNS = PATHS.beside("runs")
+WORLDS = st.lists(st.integers(0, 4), min_size=1, max_size=5).map(
+    lambda sizes: {f"thread_{number}": (size, 1) for number, size in enumerate(sizes)}
+)
+PLACES = st.floats(0, 1, exclude_max=True)
+
+
+def change(content: bytes, place: int, other: int) -> bytes:
+    """One byte is another."""
+    return content[:place] + bytes([content[place] ^ (other % 255 + 1)]) + content[place + 1 :]
+
+
+def on_lines(act: Callable[[list[bytes], int, int], list[bytes]]) -> Callable[[bytes, int, int], bytes]:
+    """Damage by whole lines."""
+
+    def damage(content: bytes, place: int, other: int) -> bytes:
+        lines = content.splitlines(keepends=True)
+        return b"".join(act(lines, place * len(lines) // len(content), other * len(lines) // len(content)))
+
+    return damage
+
+
+def moved(lines: list[bytes], line: int, to: int) -> list[bytes]:
+    rest = lines[:line] + lines[line + 1 :]
+    return [*rest[:to], lines[line], *rest[to:]]
+
+
+DAMAGES: dict[str, Callable[[bytes, int, int], bytes]] = {
+    "a changed byte": change,
+    "bytes lost": lambda content, place, other: content[:place] + content[max(place, other) :],
+    "bytes too many": lambda content, place, other: content[:place] + content[:other] + content[place:],
+    "a lost end": lambda content, place, _: content[:place],
+    "a line lost": on_lines(lambda lines, line, _: lines[:line] + lines[line + 1 :]),
+    "a line twice": on_lines(lambda lines, line, to: [*lines[:to], lines[line], *lines[to:]]),
+    "a line moved": on_lines(moved),
+    "lines turned round": on_lines(lambda lines, line, _: lines[line:] + lines[:line]),
+    "a blank line": on_lines(lambda lines, line, _: [*lines[:line], b"\n", *lines[line:]]),
+    "a foreign line": on_lines(lambda lines, line, _: [*lines[:line], b'{"thread_id": "thread_x"}\n', *lines[line:]]),
+    "no newline": on_lines(lambda lines, line, _: [*lines[:line], lines[line].strip(), *lines[line + 1 :]]),
+}
+DAMAGE = st.tuples(st.sampled_from(sorted(DAMAGES)), st.sampled_from([PATHS.out, RUNS]), PLACES, PLACES)
+
+
+def damaged(disk: SimulatedDisk, name: str, path: Path, place: float, other: float) -> None:
+    """Damage a file of the export."""
+    content = disk.content(path) or b""
+    if content:
+        new = DAMAGES[name](content, int(place * len(content)), int(other * len(content)))
+        disk.put(path, PATHS.drafts[0], iter([new]))
+
+
+def thread_of(line: bytes) -> object:
+    try:
+        value = parse(line)
+    except MalformedLine:
+        return None
+    return value.get("thread_id") if isinstance(value, dict) else None
+
+
+def not_as_written(before: bytes, now: bytes | None) -> Iterator[str]:
+    """The threads whose lines do not stand in a file once, together, and as they were: plainly seen."""
+    groups = [(name, b"".join(lines)) for name, lines in groupby((now or b"").splitlines(keepends=True), thread_of)]
+    for thread_id, lines in lines_by_thread(before).items():
+        if [group for name, group in groups if name == thread_id] != [b"".join(lines)]:
+            yield thread_id
+
+
+def export(world: World) -> SimulatedDisk:
+    """A whole export."""
+    disk = SimulatedDisk()
+    with begin(disk) as out:
+        commit(out, world)
+        finish(out)
+    return disk
+
+
+def wounds_of(disk: SimulatedDisk, before: dict[Path, bytes]) -> set[str]:
+    return {name for path in (PATHS.out, RUNS) for name in not_as_written(before[path], disk.content(path))}
+
+
+def is_contradicted(disk: SimulatedDisk, before: dict[Path, bytes]) -> bool:
+    return any(not (disk.content(path) or b"").startswith(before[path]) for path in (PATHS.out, RUNS))
+
+
+@given(WORLDS, st.lists(DAMAGE, min_size=1, max_size=2))
+@example({"thread_0": (3, 1), "thread_1": (2, 1)}, [("a line twice", PATHS.out, 0.7, 0.7)])
+@example({"thread_0": (3, 1), "thread_1": (2, 1)}, [("a blank line", PATHS.out, 0.7, 0.7)])
+@example({"thread_0": (3, 1), "thread_1": (2, 1)}, [("a lost end", PATHS.out, 0.0, 0.0)])
+def test_a_healed_export_is_as_one_made_afresh(world: World, harm: list[tuple[str, Path, float, float]]) -> None:
+    """Whatever befell the files, the damaged threads and no others are fetched again, and the old files are kept."""
+    disk = export(world)
+    before = contents(disk)
+    for one in harm:
+        damaged(disk, *one)
+    wounds, now, heals = wounds_of(disk, before), contents(disk), is_contradicted(disk, before)
+    with begin(disk, wounds) as out:
+        missing = {thread_id for thread_id in world if not out.stands(thread_id)}
+        assert missing <= wounds
+        assert len(out.notices) == heals
+        kept_aside = lines_by_thread(disk.content(PATHS.partial))
+        commit(out, {thread_id: world[thread_id] for thread_id in missing})
+        finish(out)
+    after = contents(disk)
+    assert {name: sorted(lines) for name, lines in lines_by_thread(after[PATHS.out]).items()} == {
+        name: sorted(lines) for name, lines in lines_by_thread(before[PATHS.out]).items()
+    }
+    assert claims(journal(disk), listed=9) == claims(fold(before[PATHS.journal]), listed=9)
+    assert not list(validate(after[PATHS.out].splitlines(keepends=True), vouchers(disk)))
+    assert missing or not heals or after[PATHS.out] == before[PATHS.out]
+    if heals:
+        old = PATHS.aside(1)
+        assert [disk.content(path) for path in old.written] == [now.get(path) for path in PATHS.written]
+        assert kept_aside == lines_by_thread(b"".join(readable(now[PATHS.out], without=world.keys() - missing)))
+    assert not any(disk.exists(path) for path in (*PATHS.rewrites, *PATHS.drafts))
+
+
+def readable(content: bytes, without: set[str]) -> Iterator[bytes]:
+    """The full lines of other threads."""
+    for line in content.splitlines(keepends=True):
+        try:
+            if line.endswith(b"\n") and decode(line).thread_id not in without:
+                yield line
+        except MalformedLine:
+            pass
+
+
+def vouchers(disk: SimulatedDisk) -> Vouchers:
+    return Vouchers(journal=journal(disk), manifest=read(disk.content(PATHS.manifest) or b""))
+
+
+def holding(files: dict[Path, bytes]) -> SimulatedDisk:
+    """A disk with these files."""
+    disk = SimulatedDisk()
+    for path, content in files.items():
+        disk.put(path, PATHS.drafts[0], iter([content]))
+    return disk
+
+
+@given(WORLDS, DAMAGE)
+def test_who_asks_for_everything_is_told(world: World, harm: tuple[str, Path, float, float]) -> None:
+    """A list that names whole threads, or not all of the damaged ones, heals nothing, and nothing changes."""
+    disk = export(world)
+    before = contents(disk)
+    damaged(disk, *harm)
+    wounds = wounds_of(disk, before)
+    assume(is_contradicted(disk, before))
+    now = contents(disk)
+    with begin(disk, world, refresh=True) as out:
+        fetched = {thread_id for thread_id in world if not out.stands(thread_id)}
+    assert fetched <= wounds
+    for asked in [*(wounds - {name} for name in fetched), wounds | {"thread_unheard_of"}]:
+        other = holding(now)
+        with pytest.raises(OutputUnusable, match=r"does not hold the lines of thread_.*--ids-to-refetch"):
+            begin(other, asked)
+        assert contents(other) == now
