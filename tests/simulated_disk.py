@@ -113,6 +113,8 @@ class SimulatedDisk:
         node = _Node()
         self._rename(lambda names: {**names, draft: node})
         self.change()
+        if self.room is not None and self.used() + len(content) > self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
         node.becomes(content)
         self.change()
         node.durable, node.since = content, []

@@ -90,10 +90,22 @@ def keep_copy(paths: Paths, disk: Disk) -> Paths:
     while any(disk.exists(path) for path in paths.aside(number).all):
         number += 1
     kept = paths.aside(number)
-    for path, new in zip(paths.written, kept.written, strict=True):
-        if disk.exists(path):
-            disk.put(new, draft(new), _content(path, disk))
+    try:
+        for path, new in zip(paths.written, kept.written, strict=True):
+            if disk.exists(path):
+                disk.put(new, draft(new), _content(path, disk))
+    except OSError:
+        _take_back(kept, disk)
+        raise
     return kept
+
+
+def _take_back(kept: Paths, disk: Disk) -> None:
+    """Half a copy helps nobody, and on a full disk it is in the way."""
+    for new in kept.written:
+        for path in (draft(new), new):
+            with contextlib.suppress(OSError):
+                disk.remove(path)
 
 
 def _content(path: Path, disk: Disk) -> Iterator[bytes]:

@@ -1,19 +1,23 @@
 """A damaged export is healed when the damaged threads are asked for: the rest stays, and nothing is deleted."""
 
 from collections.abc import Callable, Iterator
-from itertools import groupby
+from itertools import count, groupby
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from drawn_exports import PATHS, World, begin, commit, contents, finish, journal, lines_by_thread
+from drawn_exports import HEADER, PATHS, World, begin, commit, contents, finish, journal, lines_by_thread, lines_of
 from simulated_disk import SimulatedDisk
 from threadkeep.codec import decode, parse
-from threadkeep.errors import MalformedLine, OutputUnusable
+from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
+from threadkeep.healing import Asked
 from threadkeep.journal import fold
 from threadkeep.manifest import claims, read
+from threadkeep.outfiles import OutFiles
+from threadkeep.paths import draft
 from threadkeep.validate import Vouchers, validate
 
 RUNS = PATHS.beside("runs")
@@ -171,3 +175,76 @@ def test_who_asks_for_everything_is_told(world: World, harm: tuple[str, Path, fl
         with pytest.raises(OutputUnusable, match=r"does not hold the lines of thread_.*--ids-to-refetch"):
             begin(other, asked)
         assert contents(other) == now
+
+
+def spoiled(disk: SimulatedDisk, path: Path, thread_id: str) -> None:
+    """Change the first line of a thread in a file."""
+    content = disk.content(path) or b""
+    disk.put(path, PATHS.drafts[0], iter([content.replace(thread_id.encode(), b"thread_?", 1)]))
+
+
+WORLD = {"thread_0": (2, 1), "thread_1": (3, 1), "thread_2": (1, 1)}
+
+
+def test_nobody_heals_unasked() -> None:
+    """Whoever does not say what is asked for is refused, as every damaged export was before there was healing."""
+    disk = export(WORLD)
+    spoiled(disk, PATHS.out, "thread_1")
+    with pytest.raises(OutputUnusable, match=r"its journal says so\. `threadkeep validate"):
+        OutFiles.begin(PATHS, HEADER, disk=disk)
+
+
+def test_healing_can_be_interrupted_while_the_files_are_read() -> None:
+    """Nothing has changed then."""
+    disk = export(WORLD)
+    spoiled(disk, PATHS.out, "thread_2")
+    for moment in range(1, 9):
+        before, asked = contents(disk), count(1)
+        with pytest.raises(Interrupted):
+            begin_interrupted(disk, lambda moment=moment, asked=asked: next(asked) >= moment)
+        assert contents(disk) == before
+        assert not disk.exists(PATHS.aside(1).out)
+
+
+def begin_interrupted(disk: SimulatedDisk, is_over: Callable[[], bool]) -> None:
+    """Begin to heal, and be asked to stop."""
+    OutFiles.begin(PATHS, HEADER, disk=disk, asked=Asked(frozenset(["thread_2"])), is_over=is_over)
+
+
+@pytest.mark.parametrize("room", [0, 600, 1_200])
+def test_a_full_disk_leaves_no_half_copy(room: int) -> None:
+    """And the damaged files as they are."""
+    disk = export(WORLD)
+    spoiled(disk, PATHS.out, "thread_1")
+    before = contents(disk)
+    disk.room = disk.used() + room
+    with pytest.raises(OutputUnusable, match="No space left"):
+        begin(disk, ["thread_1"])
+    assert contents(disk) == before
+    assert not any(disk.exists(path) for path in (*PATHS.aside(1).all, *map(draft, PATHS.aside(1).written)))
+
+
+def test_a_damaged_export_whose_refresh_was_killed_is_healed_too() -> None:
+    """The lines that no longer count go, and count for nothing."""
+    disk = export(WORLD)
+    with begin(disk, WORLD, refresh=True) as out:
+        commit(out, {"thread_0": (4, 2), "thread_1": (1, 2)})
+    spoiled(disk, RUNS, "thread_2")
+    with begin(disk, ["thread_2"]) as out:
+        assert [name for name in WORLD if out.stands(name)] == ["thread_0", "thread_1"]
+        commit(out, {"thread_2": (1, 1)})
+        finish(out)
+    lines = {"thread_0": lines_of("thread_0", 4, 2), "thread_1": lines_of("thread_1", 1, 2)}
+    assert lines_by_thread(disk.content(PATHS.out)) == lines | {"thread_2": lines_of("thread_2", 1, 1)}
+    assert not list(validate((disk.content(PATHS.out) or b"").splitlines(keepends=True), vouchers(disk)))
+
+
+def test_a_flat_export_is_healed_without_a_partial_file() -> None:
+    """Its lines are too little for that, and they are in the copy."""
+    disk, flat = SimulatedDisk(), attrs.evolve(HEADER, flat=True)
+    with OutFiles.begin(PATHS, flat, disk=disk) as out:
+        commit(out, WORLD)
+    spoiled(disk, PATHS.out, "thread_1")
+    with OutFiles.begin(PATHS, flat, disk=disk, asked=Asked(frozenset(["thread_1"]))) as out:
+        assert [name for name in WORLD if out.stands(name)] == ["thread_0", "thread_2"]
+    assert not disk.exists(PATHS.partial)
