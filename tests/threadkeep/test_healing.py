@@ -199,16 +199,18 @@ def test_healing_can_be_interrupted_while_the_files_are_read() -> None:
     disk = export(WORLD)
     spoiled(disk, PATHS.out, "thread_2")
     for moment in range(1, 9):
-        before, asked = contents(disk), count(1)
+        before = contents(disk)
         with pytest.raises(Interrupted):
-            begin_interrupted(disk, lambda moment=moment, asked=asked: next(asked) >= moment)
+            begin_interrupted(disk, moment)
         assert contents(disk) == before
         assert not disk.exists(PATHS.aside(1).out)
 
 
-def begin_interrupted(disk: SimulatedDisk, is_over: Callable[[], bool]) -> None:
-    """Begin to heal, and be asked to stop."""
-    OutFiles.begin(PATHS, HEADER, disk=disk, asked=Asked(frozenset(["thread_2"])), is_over=is_over)
+def begin_interrupted(disk: SimulatedDisk, moment: int) -> None:
+    """Begin to heal, and be asked to stop from the so-manieth look on."""
+    looks = count(1)
+    asked = Asked(frozenset(["thread_2"]))
+    OutFiles.begin(PATHS, HEADER, disk=disk, asked=asked, is_over=lambda: next(looks) >= moment)
 
 
 @pytest.mark.parametrize("room", [0, 600, 1_200])
