@@ -2,6 +2,8 @@
 
 import errno
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -208,3 +210,38 @@ def test_a_disk_that_refuses_twice_is_told_once(monkeypatch: pytest.MonkeyPatch)
     with begin(disk) as out:
         finish(out)
     assert holds(disk, NEW)
+
+
+def killed_in_the_exchange(renamed: int) -> SimulatedDisk:
+    """An export that a kill left when so many of its files had changed places."""
+    disk = export()
+    with begin(disk, NEW, refresh=True) as out:
+        commit(out, NEW)
+        rename, left = disk.rename, iter(range(renamed))
+
+        def renamed_or_killed(path: Path, new: Path) -> None:
+            if next(left, None) is None:
+                raise PowerCut
+            rename(path, new)
+
+        disk.rename = renamed_or_killed  # type: ignore[method-assign]
+        with suppress(PowerCut):
+            out.compact()
+        disk.rename = rename  # type: ignore[method-assign]
+        disk.kill()
+    return disk
+
+
+@pytest.mark.parametrize("renamed", [0, 1])
+def test_what_is_set_aside_in_the_midst_of_an_exchange_stays_together(renamed: int) -> None:
+    """Begun anew, the old export can still be gone on with under its other name."""
+    disk = killed_in_the_exchange(renamed)
+    assert disk.exists(rewrite_of(PATHS.journal))
+    with OutFiles.begin(PATHS, HEADER, disk=disk, fresh=True) as out:
+        assert not out.journal.entries
+    old = PATHS.aside(1)
+    with OutFiles.begin(old, HEADER, disk=disk) as out:
+        assert {entry.thread_id: entry.messages for entry in out.journal.complete} == {
+            name: messages for name, (messages, _) in NEW.items()
+        }
+    assert lines_by_thread(disk.content(old.out)) == {name: lines_of(name, *row) for name, row in NEW.items() if row[0]}
