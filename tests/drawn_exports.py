@@ -9,10 +9,11 @@ from simulated_disk import SimulatedDisk
 from threadkeep.codec import encode_message
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
-from threadkeep.manifest import Ending, build
+from threadkeep.manifest import Ending, Manifest, build, read
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
 from threadkeep.spool import Spool
+from threadkeep.validate import Vouchers, validate
 
 __all__ = [
     "HEADER",
@@ -21,6 +22,8 @@ __all__ = [
     "begin",
     "commit",
     "contents",
+    "faults",
+    "faults_on",
     "finish",
     "journal",
     "lines_by_thread",
@@ -94,6 +97,17 @@ def contents(disk: SimulatedDisk) -> dict[Path, bytes]:
 def journal(disk: SimulatedDisk) -> Journal:
     """What the journal says."""
     return fold(disk.content(PATHS.journal) or b"")
+
+
+def faults(content: bytes, journal: Journal, manifest: Manifest | None = None) -> set[str]:
+    """What validate finds wrong with an export, by its codes."""
+    vouchers = Vouchers(journal=journal, manifest=manifest)
+    return {finding.code for finding in validate(content.splitlines(keepends=True), vouchers)}
+
+
+def faults_on(disk: SimulatedDisk) -> set[str]:
+    """The same of the export on a disk, with its manifest."""
+    return faults(disk.content(PATHS.out) or b"", journal(disk), read(disk.content(PATHS.manifest) or b""))
 
 
 def lines_by_thread(content: bytes | None) -> dict[str, list[bytes]]:

@@ -9,16 +9,27 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from drawn_exports import HEADER, PATHS, World, begin, commit, contents, finish, journal, lines_by_thread, lines_of
+from drawn_exports import (
+    HEADER,
+    PATHS,
+    World,
+    begin,
+    commit,
+    contents,
+    faults_on,
+    finish,
+    journal,
+    lines_by_thread,
+    lines_of,
+)
 from simulated_disk import SimulatedDisk
 from threadkeep.codec import decode, parse
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
 from threadkeep.healing import Asked
 from threadkeep.journal import fold
-from threadkeep.manifest import claims, read
+from threadkeep.manifest import claims
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import draft
-from threadkeep.validate import Vouchers, validate
 
 RUNS = PATHS.beside("runs")
 WORLDS = st.lists(st.integers(0, 4), min_size=1, max_size=5).map(
@@ -127,7 +138,7 @@ def test_a_healed_export_is_as_one_made_afresh(world: World, harm: list[tuple[st
         name: sorted(lines) for name, lines in lines_by_thread(before[PATHS.out]).items()
     }
     assert claims(journal(disk), listed=9) == claims(fold(before[PATHS.journal]), listed=9)
-    assert not list(validate(after[PATHS.out].splitlines(keepends=True), vouchers(disk)))
+    assert not faults_on(disk)
     assert missing or not heals or after[PATHS.out] == before[PATHS.out]
     if heals:
         old = PATHS.aside(1)
@@ -144,10 +155,6 @@ def readable(content: bytes, without: set[str]) -> Iterator[bytes]:
                 yield line
         except MalformedLine:
             pass
-
-
-def vouchers(disk: SimulatedDisk) -> Vouchers:
-    return Vouchers(journal=journal(disk), manifest=read(disk.content(PATHS.manifest) or b""))
 
 
 def holding(files: dict[Path, bytes]) -> SimulatedDisk:
@@ -238,7 +245,7 @@ def test_a_damaged_export_whose_refresh_was_killed_is_healed_too() -> None:
         finish(out)
     lines = {"thread_0": lines_of("thread_0", 4, 2), "thread_1": lines_of("thread_1", 1, 2)}
     assert lines_by_thread(disk.content(PATHS.out)) == lines | {"thread_2": lines_of("thread_2", 1, 1)}
-    assert not list(validate((disk.content(PATHS.out) or b"").splitlines(keepends=True), vouchers(disk)))
+    assert not faults_on(disk)
 
 
 def test_a_flat_export_is_healed_without_a_partial_file() -> None:
