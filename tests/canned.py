@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 
-__all__ = ["HTTP", "Answer", "async_client", "sync_client"]
+__all__ = ["HTTP", "Answer", "async_client", "client_of", "sync_client"]
 
 HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 """The HTTP library that the installed SDK speaks."""
@@ -33,3 +33,8 @@ def async_client(answers: Answer, *, max_retries: int = 0, base_url: str = "http
     transport = HTTP.MockTransport(_handler(answers))
     http_client = HTTP.AsyncClient(transport=transport)
     return openai.AsyncOpenAI(api_key="sk-test", base_url=base_url, http_client=http_client, max_retries=max_retries)
+
+
+def client_of(transport: Any, *, base_url: str = "https://api.test/v1") -> openai.AsyncOpenAI:
+    """An ``AsyncOpenAI()`` that stands on a transport, such as a fake's ``async_transport()``."""
+    return openai.AsyncOpenAI(api_key="sk-test", base_url=base_url, http_client=HTTP.AsyncClient(transport=transport))

@@ -7,7 +7,7 @@ from typing import Any
 from fake_assistants import FakeAssistants
 from threadkeep import decode
 
-__all__ = ["ASSISTANT", "beside", "exported", "manifest", "served", "write_ids"]
+__all__ = ["ASSISTANT", "beside", "exported", "faults", "manifest", "served", "write_ids"]
 
 ASSISTANT = "asst_abc123"
 """The assistant that exports are for."""
@@ -41,6 +41,11 @@ def manifest(out: Path) -> dict[str, Any]:
     """What an export says of itself."""
     said: dict[str, Any] = json.loads(beside(out, ".manifest.json").read_bytes())
     return said
+
+
+def faults(printed: str) -> list[dict[str, Any]]:
+    """The findings that are more than notes, of what `validate --json` printed."""
+    return [row for row in json.loads(printed)["findings"] if row["severity"] != "note"]
 
 
 def beside(out: Path, suffix: str) -> Path:

@@ -95,7 +95,8 @@ class SimulatedDisk:
 
     # --- what threadkeep does with it
 
-    def grow(self, path: Path) -> "SimulatedGrowing":
+    def grow(self, path: Path, *, like: Path | None = None) -> "SimulatedGrowing":
+        del like  # there are no modes here
         if path not in self._names:
             self._rename(lambda names: {**names, path: _Node()})
         return SimulatedGrowing(self, path, self._names[path])
@@ -108,7 +109,8 @@ class SimulatedDisk:
     def exists(self, path: Path) -> bool:
         return path in self._names
 
-    def put(self, path: Path, draft: Path, chunks: Iterator[bytes]) -> None:
+    def put(self, path: Path, draft: Path, chunks: Iterator[bytes], *, like: Path | None = None) -> None:
+        del like
         content = b"".join(chunks)
         node = _Node()
         self._rename(lambda names: {**names, draft: node})

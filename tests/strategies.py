@@ -208,13 +208,11 @@ _misshapen = st.builds(
 def threads(draw: st.DrawFn, *, max_messages: int = 4) -> dict[str, list[dict[str, Any]]]:
     """Threads by id, each with its messages in the server's order."""
     ids = draw(st.lists(identifiers("thread_"), max_size=3, unique=True))
-    return {
-        thread_id: draw(
-            st.lists(
-                messages(thread_id=thread_id, long_texts=False),
-                max_size=max_messages,
-                unique_by=lambda message: str(message["id"]),
-            )
-        )
-        for thread_id in ids
-    }
+    used = set[str]()
+    drawn = {}
+    for thread_id in ids:
+        rows = draw(st.lists(messages(thread_id=thread_id, long_texts=False), max_size=max_messages))
+        own = {row["id"]: row for row in rows if row["id"] not in used}
+        used |= own.keys()
+        drawn[thread_id] = list(own.values())
+    return drawn

@@ -1,10 +1,11 @@
 """threadkeep: keep the threads of OpenAI's Assistants API, whole and unharmed.
 
 A thin typed adapter over the official ``openai`` SDK. `from_message` maps the SDK's messages to frozen records,
-`encode` and `decode` carry records to NDJSON lines and back; `export` and `aexport` save whole lists of threads, as the
-``threadkeep`` command does, which validates them too.
+`encode` and `decode` carry records to NDJSON lines and back; `export` and `aexport` save whole lists of threads, and
+`validate` proves what they saved, as the ``threadkeep`` command does.
 """
 
+from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +33,16 @@ from threadkeep.records import (
 )
 
 if TYPE_CHECKING:
+    from threadkeep.findings import Finding, Report, Severity
     from threadkeep.library import ExportResult, aexport, export
+    from threadkeep.validation import validate
 
 __all__ = [
     "Annotation",
     "ExportResult",
     "FileCitation",
     "FilePath",
+    "Finding",
     "FlatRecord",
     "ImageFilePart",
     "ImagePart",
@@ -48,6 +52,8 @@ __all__ = [
     "MessageRecord",
     "Part",
     "RefusalPart",
+    "Report",
+    "Severity",
     "TextPart",
     "ThreadkeepError",
     "UnknownAnnotation",
@@ -61,17 +67,24 @@ __all__ = [
     "from_message_json",
     "to_flat",
     "to_message_json",
+    "validate",
 ]
 
 __version__ = version("threadkeep")
 
-_LATER = ("ExportResult", "aexport", "export")
+_LATER = {
+    "ExportResult": "library",
+    "Finding": "findings",
+    "Report": "findings",
+    "Severity": "findings",
+    "aexport": "library",
+    "export": "library",
+    "validate": "validation",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the export where it is first asked for: records need none of what it stands on."""
+    """Import the export and its proof where they are first asked for: records need none of what they stand on."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from threadkeep import library
-
-    return getattr(library, name)
+    return getattr(import_module(f"threadkeep.{_LATER[name]}"), name)

@@ -66,6 +66,12 @@ class Account:
             return None
         return standing
 
+    def before(self, one: Finished) -> Entry | None:
+        """The complete entry whose lines give way when a thread is finished; None where there is none."""
+        if not isinstance(one.entry, Entry) or one.lines is None or self.in_place_of(one) is not None:
+            return None
+        return self._complete(one.entry.thread_id)
+
     def take(self, given: Entry | FileEntry, entry: Entry | FileEntry) -> None:
         """Count what has been written down.
 

@@ -8,7 +8,7 @@ from threadkeep.disk import Disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.paths import Paths, draft
 
-__all__ = ["clear", "keep_copy"]
+__all__ = ["clear", "is_half_set_aside", "keep_copy", "refuse_what_is_no_file", "take_back"]
 
 
 def clear(paths: Paths, disk: Disk, *, fresh: bool) -> None:
@@ -23,14 +23,18 @@ def clear(paths: Paths, disk: Disk, *, fresh: bool) -> None:
         OutputUnusable: what stands there is not ours.
         OSError: the disk refuses.
     """
-    _refuse_what_is_no_file(paths)
+    refuse_what_is_no_file(paths)
     if fresh:
         _set_aside(paths, disk)
     _refuse_the_unvouched(paths, disk)
 
 
-def _refuse_what_is_no_file(paths: Paths) -> None:
-    """A pipe would be waited for without end, and a device must not be moved out of the way."""
+def refuse_what_is_no_file(paths: Paths) -> None:
+    """A pipe would be waited for without end, and a device must not be moved out of the way.
+
+    Raises:
+        OutputUnusable: one of the names of an export leads to such a thing.
+    """
     for path in paths.all:
         if path.exists() and not path.is_file() and not (path == paths.files and path.is_dir()):
             what = "a directory" if path.is_dir() else "neither a file nor a directory"
@@ -64,6 +68,14 @@ def _set_aside(paths: Paths, disk: Disk) -> None:
             disk.rename(path, moves[path])
 
 
+def is_half_set_aside(paths: Paths, disk: Disk) -> bool:
+    """Whether an export stands under another name whose journal has not followed."""
+    number = 1
+    while disk.exists(paths.aside(number).journal):
+        number += 1
+    return disk.exists(paths.aside(number).out)
+
+
 def _moves(paths: Paths, disk: Disk) -> Mapping[Path, Path]:
     """Where each file goes: to the first number that has no journal yet and nothing in the way."""
     number = 1
@@ -93,15 +105,15 @@ def keep_copy(paths: Paths, disk: Disk) -> Paths:
     try:
         for path, new in zip(paths.written, kept.written, strict=True):
             if disk.exists(path):
-                disk.put(new, draft(new), _content(path, disk))
+                disk.put(new, draft(new), _content(path, disk), like=path)
     except OSError:
-        _take_back(kept, disk)
+        take_back(kept, disk)
         raise
     return kept
 
 
-def _take_back(kept: Paths, disk: Disk) -> None:
-    """Half a copy helps nobody, and on a full disk it is in the way."""
+def take_back(kept: Paths, disk: Disk) -> None:
+    """Delete a copy: half of one helps nobody, nor one of what has not changed, and on a full disk it is in the way."""
     for new in kept.written:
         for path in (draft(new), new):
             with contextlib.suppress(OSError):

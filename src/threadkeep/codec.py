@@ -5,7 +5,7 @@ it. A flat line carries the six keys only. Lines are UTF-8, without a raw newlin
 end: split a file on ``\\n`` only, since U+2028 and its like may stand raw in a text.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 import attrs
@@ -104,15 +104,16 @@ def line_faults(value: object) -> Iterator[LineFault]:
     """Say everything that keeps a parsed line from being an export record.
 
     Codes: ``not_an_object``, ``missing_key``, ``wrong_type``, ``malformed_message``, ``text_mismatch`` (the text
-    is not that of the message's parts), ``key_mismatch`` (another key contradicts the message).
+    is not that of the message's parts), ``foreign_message`` (it belongs to another thread), ``key_mismatch`` (another
+    key contradicts the message).
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         yield LineFault("not_an_object", f"a line must hold an object, not {type(value).__name__}", "$")
         return
     faults = list(_key_faults(value))
     yield from faults
-    if not faults and "message" in value:
-        yield from _message_faults(value)
+    if "message" in value:
+        yield from _message_faults(value, {fault.path for fault in faults})
 
 
 _KEY_TYPES: dict[str, tuple[type, ...]] = {
@@ -133,16 +134,22 @@ def _key_faults(line: Mapping[str, Any]) -> Iterator[LineFault]:
             yield LineFault("wrong_type", f"{key!r} is {type(line[key]).__name__}", f"$.{key}")
 
 
-def _message_faults(line: Mapping[str, Any]) -> Iterator[LineFault]:
+def _message_faults(line: Mapping[str, Any], told: Set[str]) -> Iterator[LineFault]:
+    """Hold the keys against the message, but for those that are wrong by themselves."""
     try:
-        said = flat_values(line["message"], assistant_id=line["assistant_id"])
+        said = flat_values(line["message"], assistant_id=line.get("assistant_id", ""))
     except MalformedMessage as error:
         yield LineFault("malformed_message", f"the message has no place: {error}", "$.message")
         return
     for key, expected in said.items():
-        if line[key] != expected:
-            code = "text_mismatch" if key == "text" else "key_mismatch"
-            yield LineFault(code, f"{key!r} is not what the message says", f"$.{key}")
+        if f"$.{key}" not in told and line[key] != expected:
+            yield _MISMATCHES.get(key) or LineFault("key_mismatch", f"{key!r} is not what the message says", f"$.{key}")
+
+
+_MISMATCHES = {
+    "text": LineFault("text_mismatch", "'text' is not that of the message's parts", "$.text"),
+    "thread_id": LineFault("foreign_message", "the message belongs to another thread", "$.message.thread_id"),
+}
 
 
 def _from_full(line: Mapping[str, Any]) -> MessageRecord:

@@ -7,6 +7,7 @@ name that was synced with its folder stays, and everything later may be there or
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -65,8 +66,13 @@ class Growing(Protocol):
 class Disk(Protocol):
     """Where files are. Every method raises OSError."""
 
-    def grow(self, path: Path) -> Growing:
-        """Open a file to append to it; it is created when it is not there."""
+    def grow(self, path: Path, *, like: Path | None = None) -> Growing:
+        """Open a file to append to it; it is created when it is not there.
+
+        Args:
+            path: its name.
+            like: another file; who may read that may read this.
+        """
         ...
 
     def read(self, path: Path) -> BinaryIO:
@@ -77,8 +83,11 @@ class Disk(Protocol):
         """Whether anything stands there."""
         ...
 
-    def put(self, path: Path, draft: Path, chunks: Iterator[bytes]) -> None:
-        """Write a whole file in one step: it is there with all of this, synced, or as it was before."""
+    def put(self, path: Path, draft: Path, chunks: Iterator[bytes], *, like: Path | None = None) -> None:
+        """Write a whole file in one step: it is there with all of this, synced, or as it was before.
+
+        Who may read what stood there may read it, or, if given, who may read another file that it is to be like.
+        """
         ...
 
     def rename(self, path: Path, new: Path) -> None:
@@ -145,8 +154,10 @@ class OsGrowing:
 class OsDisk:
     """The real disk."""
 
-    def grow(self, path: Path) -> OsGrowing:
+    def grow(self, path: Path, *, like: Path | None = None) -> OsGrowing:
         """Open a file to append to it; it is created when it is not there."""
+        if like is not None:
+            _make_like(path, like)
         return OsGrowing(path)
 
     def read(self, path: Path) -> BinaryIO:
@@ -157,8 +168,9 @@ class OsDisk:
         """Whether anything stands there."""
         return os.path.lexists(path)
 
-    def put(self, path: Path, draft: Path, chunks: Iterator[bytes]) -> None:
+    def put(self, path: Path, draft: Path, chunks: Iterator[bytes], *, like: Path | None = None) -> None:
         """Write a whole file in one step: it is there with all of this, synced, or as it was before."""
+        _make_like(draft, path if like is None else like)
         with draft.open("wb") as file:
             file.writelines(chunks)
             file.flush()
@@ -182,3 +194,11 @@ class OsDisk:
                 os.fsync(number)
             finally:
                 os.close(number)
+
+
+def _make_like(path: Path, other: Path) -> None:
+    """Give a file the mode of another, before anything is written to it."""
+    with contextlib.suppress(FileNotFoundError):
+        mode = stat.S_IMODE(other.stat().st_mode)
+        path.touch(mode)
+        path.chmod(mode)  # whatever the umask is, and whatever it was when it was left over

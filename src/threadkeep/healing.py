@@ -4,16 +4,18 @@ Nobody is healed unasked. A run that is asked for all threads may not know that 
 one that is asked for the damaged ones, or for every one whatever stands there, knows.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import contextlib
+from collections.abc import Callable, Collection, Sequence, Set
+from pathlib import Path
 
 import attrs
 
 import threadkeep.rewrite as rewrite
-from threadkeep.clearing import keep_copy
+from threadkeep.clearing import is_half_set_aside, keep_copy, take_back
 from threadkeep.disk import Disk
 from threadkeep.journal import Journal
 from threadkeep.partialfile import PartialFile
-from threadkeep.paths import Paths
+from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, refusal
 from threadkeep.wounds import Wounds, look
 
@@ -27,15 +29,17 @@ class Asked:
     Attributes:
         ids: theirs.
         refresh: whether they are to be fetched also where they are complete.
+        left_out: ids that are saved elsewhere: no run is asked for them any more.
     """
 
     ids: frozenset[str]
     refresh: bool = False
+    left_out: Set[str] = frozenset()
 
 
 @attrs.frozen
 class Healed:
-    """What is to be done about a damaged export, when its files are kept under another name.
+    """What was done about a damaged export. Its new files count: `rewrite.roll_forward` is all that is left to do.
 
     Attributes:
         planned: what its files will be.
@@ -56,7 +60,7 @@ def heal(
     disk: Disk,
     is_over: Callable[[], bool],
 ) -> Healed:
-    """Keep the files of a damaged export under another name, and what can be read of damaged threads aside.
+    """Keep the files of a damaged export under another name, what can be read of damaged threads aside, and write anew.
 
     Args:
         paths: where it is.
@@ -70,7 +74,7 @@ def heal(
     Raises:
         OutputUnusable: what is damaged is not what is asked for. Nothing has changed then.
         Interrupted: it is over. The same.
-        OSError: the disk refuses.
+        OSError: the disk refuses. Then what was written for this is taken back.
     """
     header = journal.header
     assert header is not None  # `threadkeep.resume.check` has seen it
@@ -78,19 +82,49 @@ def heal(
         raise refusal(wrong, paths, header.assistant_id, "")
     wounds = look(paths, journal, disk, is_over)
     why = _objection(wounds, asked, {*journal.entries, *left_over})
-    if why is None and not asked.refresh and not disk.exists(paths.out):
-        why = "; it is not there"
+    if why is None and not disk.exists(paths.out) and is_half_set_aside(paths, disk):
+        why = "; a --fresh that was cut off has moved it, and another one moves the rest"
     if why is not None:
         raise refusal(wrong, paths, header.assistant_id, why)
     kept = keep_copy(paths, disk)
-    aside = PartialFile(paths, disk, flat=header.flat)
+    planned = rewrite.plan(paths, header, journal, wounds.found)
+    try:
+        readable = _write(paths, disk, planned, wounds, flat=header.flat)
+    except Exception:
+        take_back(kept, disk)
+        raise
+    where = kept.out if header.flat else paths.partial
+    return Healed(planned, _notice(paths, kept, wounds, readable, where))
+
+
+def _write(paths: Paths, disk: Disk, planned: rewrite.Plan, wounds: Wounds, *, flat: bool) -> int:
+    """The partial file grows before the new files count, and is as it was when they never will.
+
+    Returns:
+        How many lines can be read of what is damaged.
+    """
+    aside = PartialFile(paths, disk, flat=flat)
     aside.mend()
-    aside.keep_others(wounds.found.keys())
-    notice = (
+    end = aside.end()
+    try:
+        kept = aside.keep_others(wounds.found.keys())
+        rewrite.write(paths, disk, planned)
+    except Exception:
+        with contextlib.suppress(OSError):
+            disk.remove(draft(rewrite_of(paths.journal)))
+            aside.cut(end)
+        raise
+    return wounds.readable if flat else kept
+
+
+def _notice(paths: Paths, kept: Paths, wounds: Wounds, readable: int, where: Path) -> str:
+    said = (
         f"{paths.out} was damaged. Threads that are fetched again: {len(wounds.damaged):,}. The damaged files are kept"
         f" as {kept.out.name} and beside it."
     )
-    return Healed(rewrite.plan(paths, header, journal, wounds.found), notice)
+    if not readable:
+        return said
+    return f"{said} Lines of such threads that can still be read: {readable:,}, kept in {where.name} in any case."
 
 
 def _objection(wounds: Wounds, asked: Asked, known: Collection[str]) -> str | None:
@@ -105,19 +139,19 @@ def _objection(wounds: Wounds, asked: Asked, known: Collection[str]) -> str | No
     """
     beyond = [thread_id for thread_id in wounds.damaged if thread_id not in asked.ids]
     if beyond:
-        return f"; {_some(beyond, 'damaged')} and not asked for"
+        return f"; {_some(beyond, 'damaged')}, and not asked for"
     if asked.refresh:
         return None
     sound = sorted(asked.ids & wounds.sound)
     if sound:
-        return f"; {_some(wounds.damaged, 'damaged')}, but {_some(sound, 'whole')} and asked for too"
+        return f"; {_some(wounds.damaged, 'damaged')}, but {_some(sound, 'whole')}, and asked for too"
     strange = sorted(asked.ids - wounds.seen - set(known))
     if strange:
-        return f"; {_some(strange, 'asked for')} and unknown to this export"
+        return f"; {_some(strange, 'asked for')}, and unknown to this export"
     return None
 
 
 def _some(ids: Sequence[str], what: str) -> str:
     if len(ids) == 1:
         return f"{ids[0]} is {what}"
-    return f"{len(ids):,} threads are {what}" + (f", {ids[0]} among them," if ids else "")
+    return f"{len(ids):,} threads are {what}" + (f", {ids[0]} among them" if ids else "")

@@ -152,7 +152,7 @@ async def _begun(job: Job, header: Header) -> tuple[OutFiles, Interrupted | None
     Who is cancelled when that is over, and the last manifest is gone, has to write another.
     """
     over = threading.Event()
-    asked = Asked(frozenset(job.ids), job.options.refresh)
+    asked = Asked(frozenset(job.ids), job.options.refresh, job.left_out)
     begin = partial(OutFiles.begin, job.paths, header, fresh=job.fresh, asked=asked, is_over=over.is_set)
     out = await _in_a_thread(begin, over.set)
     return out, Interrupted("interrupted") if over.is_set() else None

@@ -164,6 +164,7 @@ class Journal:
         end: how many bytes there are up to its end.
         files: the last entry of each file, in the order in which they were written.
         foreign: the format that the first line names, when it is not ours.
+        places: the number of the line, from 1, of each thread's last entry.
         written: every entry that calls a thread complete, in the order in which they were written; where a thread was
             refreshed, the superseded ones too, whose lines stand in the files until they are rewritten.
     """
@@ -176,6 +177,7 @@ class Journal:
     end: int = 0
     files: Mapping[str, FileEntry] = attrs.field(factory=dict)
     foreign: str | None = None
+    places: Mapping[str, int] = attrs.field(factory=dict)
     written: tuple[Entry, ...] = attrs.field(default=attrs.Factory(lambda journal: journal.complete, takes_self=True))
 
     @property
@@ -237,6 +239,7 @@ def fold(content: bytes) -> Journal:
         readable=readable,
         end=sum(len(line) + 1 for line in lines[:readable]),
         foreign=_foreign(lines[0]) if lines and rows[0] is None else None,
+        places={row.thread_id: number for number, row in enumerate(rows, 1) if isinstance(row, Entry)},
         written=tuple(row for row in rows if isinstance(row, Entry) and row.outcome is Outcome.COMPLETE),
     )
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["dumps", "dumps_pretty", "loads", "refuse_nan"]
+__all__ = ["dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan"]
 
 # 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
 # it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
@@ -28,7 +28,7 @@ def loads(text: bytes) -> Any:
     Raises:
         ValueError: the bytes are not JSON, or hold a number or a depth that cannot be kept.
     """
-    if _MAYBE_BEYOND_64_BITS not in text.translate(_ONE_DIGIT):
+    if not may_hold_beyond_64_bits(text):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -37,6 +37,11 @@ def loads(text: bytes) -> Any:
         return json.loads(text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def may_hold_beyond_64_bits(text: bytes) -> bool:
+    """Whether a JSON text has digits enough for an integer that orjson would turn into a float."""
+    return _MAYBE_BEYOND_64_BITS in text.translate(_ONE_DIGIT)
 
 
 def dumps(value: object) -> bytes:

@@ -24,6 +24,7 @@ __all__ = [
     "Totals",
     "build",
     "claims",
+    "digest_of_digests",
     "files",
     "not_whole",
     "read",
@@ -213,7 +214,7 @@ def claims(journal: Journal, *, listed: int) -> Claims:
             bytes=journal.end_offset,
         ),
         outcomes={str(outcome): outcomes[outcome] for outcome in Outcome},
-        digest=_digest_of_digests((entry.thread_id, entry.sha256) for entry in journal.complete),
+        digest=digest_of_digests((entry.thread_id, entry.sha256) for entry in journal.complete),
         beside={kind: _beside(kind, journal) for kind in (journal.header.include if journal.header else ())},
     )
 
@@ -223,11 +224,11 @@ def _beside(kind: str, journal: Journal) -> Beside:
     return Beside(
         lines=sum(span.lines for span in spans.values()),
         bytes=journal.end_beside(kind),
-        digest=_digest_of_digests((thread_id, span.sha256) for thread_id, span in spans.items()),
+        digest=digest_of_digests((thread_id, span.sha256) for thread_id, span in spans.items()),
     )
 
 
-def _digest_of_digests(digests: Iterable[tuple[str, str | None]]) -> str:
+def digest_of_digests(digests: Iterable[tuple[str, str | None]]) -> str:
     """One sha256 over each thread's id and the sha256 of its lines, ordered by id.
 
     So it is the same for the same threads, in whichever order they were finished.

@@ -12,8 +12,10 @@ from typing import Self
 
 import attrs
 
+import threadkeep.kept as kept
 import threadkeep.resume as resume
 import threadkeep.rewrite as rewrite
+import threadkeep.wanted as wanted
 from threadkeep.account import Account, Finished
 from threadkeep.clearing import clear
 from threadkeep.disk import Disk, Growing, OsDisk, on_disk
@@ -23,6 +25,7 @@ from threadkeep.healing import Asked, heal
 from threadkeep.journal import Entry, FileEntry, Header, Journal, Span, encode_line, fold
 from threadkeep.jsontext import dumps_pretty
 from threadkeep.manifest import Manifest, read, to_json
+from threadkeep.partial import unlike
 from threadkeep.partialfile import PartialFile
 from threadkeep.paths import Paths, draft
 from threadkeep.spool import Spool
@@ -49,6 +52,7 @@ class OutFiles:
         self.left_over: tuple[str, ...] = ()
         self.notices: tuple[str, ...] = ()
         self._account = Account(Journal(header, {}))
+        self._found: rewrite.Standing | None = None  # where the threads of the runs before are, once that is asked
         self._grown: dict[Path, Growing] = {}
         self._journal = self._open(paths.journal)
         if not self._journal.lock():
@@ -125,7 +129,7 @@ class OutFiles:
         """Take up the export where its journal says that it stands; a new one stands at its beginning."""
         rewrite.roll_forward(self.paths, self._disk, self._journal)
         journal = self._headed()
-        self.left_over = self._unfinished_before()
+        self.left_over = self._unfinished_before(journal)
         self._account = Account(journal)
         wrong = resume.contradiction(self.paths, journal, self._disk, is_over)
         if wrong is None:
@@ -135,12 +139,22 @@ class OutFiles:
         else:
             left = self.left_over
             healed = heal(self.paths, journal, wrong, asked=asked, left_over=left, disk=self._disk, is_over=is_over)
-            self._rewrite(healed.planned)
+            self._take_over(healed.planned)
             self.notices = (healed.notice,)
         self._grow()
+        self._keep_wanted(asked or Asked(frozenset()))
         for path in (self.paths.manifest, *self.paths.drafts):
             self._disk.remove(path)  # it spoke of the run before
         self._disk.sync_names(self.paths.out.parent)
+
+    def _keep_wanted(self, asked: Asked) -> None:
+        """Before the manifest goes: a kill from now on loses none of the ids that somebody has asked for."""
+        known = {*self.journal.entries, *asked.left_out}
+        ids = [one for one in dict.fromkeys([*self.left_over, *sorted(asked.ids)]) if one not in known]
+        if ids:
+            self._disk.put(self.paths.wanted, draft(self.paths.wanted), iter([wanted.encode(ids)]), like=self.paths.out)
+        else:
+            self._disk.remove(self.paths.wanted)
 
     def _grow(self) -> None:
         """Open what grows, and take off what the journal does not vouch for."""
@@ -170,12 +184,17 @@ class OutFiles:
                 self._partial.keep_others(found.keys())
             self._rewrite(rewrite.plan(self.paths, self.header, journal, found), is_over)
 
-    def _rewrite(self, planned: rewrite.Plan, is_over: Callable[[], bool] = lambda: False) -> None:
+    def _rewrite(self, planned: rewrite.Plan, is_over: Callable[[], bool]) -> None:
         rewrite.write(self.paths, self._disk, planned, is_over)
+        self._take_over(planned)
+
+    def _take_over(self, planned: rewrite.Plan) -> None:
+        """Bring to its end what was written anew."""
         for file in self._grown.values():
             file.close()
         rewrite.roll_forward(self.paths, self._disk, self._journal)
         self._account.hold(fold(b"".join(map(encode_line, (planned.header, *planned.entries)))))
+        self._found = None
 
     def _headed(self) -> Journal:
         """The journal, with its header checked or written, and without what a crash left at its end."""
@@ -191,17 +210,22 @@ class OutFiles:
         self._journal.sync()
         return journal
 
-    def _unfinished_before(self) -> tuple[str, ...]:
-        if not self._disk.exists(self.paths.manifest):
-            return ()
-        with self._disk.read(self.paths.manifest) as file, contextlib.suppress(ValueError):
-            return read(file.read()).unfinished
-        return ()
+    def _unfinished_before(self, journal: Journal) -> tuple[str, ...]:
+        """By the manifest, or by what was kept for want of one; after a kill between the two, by both."""
+        ids: list[str] = []
+        readers = {self.paths.manifest: lambda content: read(content).unfinished, self.paths.wanted: wanted.read}
+        for path, read_ids in readers.items():
+            if self._disk.exists(path):
+                with self._disk.read(path) as file, contextlib.suppress(ValueError):
+                    ids += read_ids(file.read())
+        return tuple(one for one in dict.fromkeys(ids) if one not in journal.entries)
 
     # --- writing
 
     def commit(self, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
         """Write down what became of some threads and files, whole and for good.
+
+        A thread that takes the place of its older version keeps what of that the server has no longer.
 
         Returns:
             Their entries as they stand in the journal.
@@ -209,6 +233,26 @@ class OutFiles:
         Raises:
             OutputUnusable: the disk refuses, or the files have vanished; nothing of the batch is in them then.
         """
+        with contextlib.ExitStack() as opened:
+            entries = self._committed([self._with_what_vanished(one, opened) for one in finished])
+        for one, entry in zip(finished, entries, strict=True):
+            self._account.take(one.entry, entry)
+        return entries
+
+    def _with_what_vanished(self, one: Finished, opened: contextlib.ExitStack) -> Finished:
+        standing = self._account.before(one)
+        if standing is None:
+            return one
+        found = self._where(standing.thread_id)
+        return kept.with_what_vanished(one, standing, found, self.paths, self._disk, opened)
+
+    def _where(self, thread_id: str) -> Sequence[resume.Stretch]:
+        """The stretches of a complete thread. Those that this run has written are looked for anew."""
+        if self._found is None or not self.stands(thread_id):
+            self._found = rewrite.standing(self.paths, self.journal)
+        return self._found[thread_id]
+
+    def _committed(self, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
         files = [self._journal, *self._grown.values()]
         marks = [file.end for file in files]
         try:
@@ -219,8 +263,6 @@ class OutFiles:
         except Exception:
             _take_back(files, marks)
             raise
-        for one, entry in zip(finished, entries, strict=True):
-            self._account.take(one.entry, entry)
         return entries
 
     def _appended(self, one: Finished) -> Entry | FileEntry:
@@ -259,14 +301,26 @@ class OutFiles:
             self._journal.write(b"".join(map(encode_line, entries)))
             self._journal.sync()
 
-    def add_partial(self, spool: Spool) -> None:
+    def add_partial(self, spool: Spool, thread_id: str | None = None) -> int:
         """Keep the pages of a thread that was cut off. They are on the disk when this returns.
+
+        Args:
+            spool: its full lines.
+            thread_id: of a thread that stands in the export from a run before: what it has there is left out.
+
+        Returns:
+            How many messages are kept.
 
         Raises:
             OutputUnusable: the disk refuses.
         """
+        known = frozenset[str]()
+        with contextlib.suppress(OutputUnusable):  # when the export cannot be read, all is kept
+            known = known if thread_id is None else kept.ids_in(self._where(thread_id)[0], self._disk)
+        count = sum(1 for _ in unlike(spool.file, known)) if known else spool.lines
         with on_disk(self.paths.partial):
-            self._partial.add(spool.chunks())
+            self._partial.add(unlike(spool.file, known) if known else spool.chunks())
+        return count
 
     # --- the end
 
@@ -277,9 +331,11 @@ class OutFiles:
             OutputUnusable: the disk refuses.
         """
         with on_disk(self.paths.partial):
-            self._partial.tidy({entry.thread_id for entry in self.journal.complete})
+            self._partial.tidy(kept.Exported(self.paths, self.journal, self._disk))
         with on_disk(self.paths.manifest):
-            self._disk.put(self.paths.manifest, draft(self.paths.manifest), iter([dumps_pretty(to_json(claimed))]))
+            content = iter([dumps_pretty(to_json(claimed))])
+            self._disk.put(self.paths.manifest, draft(self.paths.manifest), content, like=self.paths.out)
+            self._disk.remove(self.paths.wanted)  # the manifest says of each what became of it
 
     def _open(self, path: Path) -> Growing:
         with on_disk(path):

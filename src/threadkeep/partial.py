@@ -1,13 +1,20 @@
 """The lines of the partial file: what of them is worth keeping. Pure but for the file they are read from."""
 
-from collections.abc import Iterator, Set
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Set
+from typing import IO, BinaryIO
 
 from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
+from threadkeep.jsontext import loads
 from threadkeep.records import MessageRecord
 
-__all__ = ["lines_at", "newest", "records"]
+__all__ = ["lines_at", "newest", "records", "unlike"]
+
+
+def unlike(file: IO[bytes], ids: Set[str]) -> Iterator[bytes]:
+    """The lines of records, newlines included, but for those of some messages."""
+    file.seek(0)
+    return (line for line in file if loads(line)["message_id"] not in ids)
 
 
 def records(file: BinaryIO, *, without: Set[str] = frozenset()) -> Iterator[bytes]:
@@ -18,12 +25,12 @@ def records(file: BinaryIO, *, without: Set[str] = frozenset()) -> Iterator[byte
             yield line
 
 
-def newest(file: BinaryIO, complete: Set[str]) -> list[int]:
+def newest(file: BinaryIO, exported: Callable[[str], Set[str]]) -> list[int]:
     """Where the newest line of each message begins, in the order in which the messages first came.
 
     Args:
         file: at its beginning.
-        complete: the threads that need no keeping. Lines that cannot be read are kept.
+        exported: says which messages of a thread need no keeping. Lines that cannot be read are kept.
     """
     places: dict[object, int] = {}
     place = 0
@@ -31,7 +38,7 @@ def newest(file: BinaryIO, complete: Set[str]) -> list[int]:
         record = _record(line)
         if record is None:
             places[place] = place
-        elif record.thread_id not in complete:
+        elif record.message_id not in exported(record.thread_id):
             places[record.thread_id, record.message_id] = place
         place += len(line)
     return list(places.values())

@@ -1,7 +1,7 @@
 """The partial file of an export: pages that may never come again, kept until their threads are whole."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 
 from threadkeep.disk import Disk
@@ -33,40 +33,71 @@ class PartialFile:
             with contextlib.closing(self._disk.grow(self._paths.partial)) as growing:
                 growing.cut(whole)
 
-    def add(self, chunks: Iterator[bytes]) -> None:
-        """Append whole lines. They are on the disk when this returns."""
+    def add(self, chunks: Iterator[bytes]) -> int:
+        """Append whole lines. They are on the disk when this returns.
+
+        Returns:
+            How many chunks there were.
+        """
         first = next(chunks, None)
         if first is None:
-            return
-        with contextlib.closing(self._disk.grow(self._paths.partial)) as file:
+            return 0
+        count = 1
+        with contextlib.closing(self._disk.grow(self._paths.partial, like=self._paths.out)) as file:
             file.write(first)
             for chunk in chunks:
                 file.write(chunk)
+                count += 1
             file.sync()
         self._disk.sync_names(self._paths.partial.parent)
+        return count
+
+    def end(self) -> int | None:
+        """How long it is; None where there is none."""
+        if not self._disk.exists(self._paths.partial):
+            return None
+        with contextlib.closing(self._disk.grow(self._paths.partial)) as file:
+            return file.end
+
+    def cut(self, end: int | None) -> None:
+        """Take back what was added since it was so long."""
+        if end is None:
+            self._disk.remove(self._paths.partial)
+            return
+        with contextlib.closing(self._disk.grow(self._paths.partial)) as file:
+            file.cut(end)
+            file.sync()
 
     def keep_tail(self, end: int) -> None:
         """Keep what stands in the export behind the journal's end: it may never be given again."""
         self._keep(end, frozenset())
 
-    def keep_others(self, kept: AbstractSet[str]) -> None:
-        """Keep what can be read in the export of threads that do not stay in it."""
-        self._keep(0, kept)
+    def keep_others(self, kept: AbstractSet[str]) -> int:
+        """Keep what can be read in the export of threads that do not stay in it.
 
-    def _keep(self, start: int, without: AbstractSet[str]) -> None:
+        Returns:
+            How many lines that is.
+        """
+        return self._keep(0, kept)
+
+    def _keep(self, start: int, without: AbstractSet[str]) -> int:
         if self._flat or not self._disk.exists(self._paths.out):
-            return
+            return 0
         with self._disk.read(self._paths.out) as file:
             file.seek(start)
-            self.add(records(file, without=without))
+            return self.add(records(file, without=without))
 
-    def tidy(self, complete: AbstractSet[str]) -> None:
-        """Leave in it what is nowhere else: the newest line of each message of the other threads."""
+    def tidy(self, exported: Callable[[str], AbstractSet[str]]) -> None:
+        """Leave in it what is nowhere else: the newest line of each message.
+
+        Args:
+            exported: gives the ids of the messages that the export has of a thread.
+        """
         path = self._paths.partial
         if not self._disk.exists(path):
             return
         with self._disk.read(path) as file:
-            kept = newest(file, complete)
+            kept = newest(file, exported)
             if kept:
                 self._disk.put(path, draft(path), lines_at(file, kept))
         if not kept:

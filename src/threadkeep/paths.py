@@ -1,5 +1,6 @@
 """The names of the files of an export."""
 
+import os
 from pathlib import Path
 
 import attrs
@@ -10,11 +11,20 @@ BESIDE = ("threads", "runs")
 """What may be saved beside the messages, each as NDJSON under this suffix."""
 
 
+def _where_it_is(out: Path) -> Path:
+    """A link stands for the file that it leads to, or will: a file that takes its place would leave that one stale."""
+    return Path(os.path.realpath(out)) if out.is_symlink() else out
+
+
 @attrs.frozen
 class Paths:
-    """The names beside an export."""
+    """The names beside an export.
 
-    out: Path
+    Attributes:
+        out: the export itself. Where it is a link, all names are beside the file that this leads to.
+    """
+
+    out: Path = attrs.field(converter=_where_it_is)
 
     @property
     def journal(self) -> Path:
@@ -25,6 +35,11 @@ class Paths:
     def manifest(self) -> Path:
         """What the export claims."""
         return self._beside(".manifest.json")
+
+    @property
+    def wanted(self) -> Path:
+        """The ids that a run was asked for, until there is a manifest; see `threadkeep.wanted`."""
+        return self._beside(".wanted.json")
 
     @property
     def partial(self) -> Path:
@@ -48,7 +63,7 @@ class Paths:
     @property
     def drafts(self) -> tuple[Path, ...]:
         """What is written whole before it takes its place; leftovers of a run that was killed then."""
-        return draft(self.manifest), draft(self.partial), draft(rewrite_of(self.journal))
+        return draft(self.manifest), draft(self.wanted), draft(self.partial), draft(rewrite_of(self.journal))
 
     @property
     def rewrites(self) -> tuple[Path, ...]:
@@ -58,7 +73,7 @@ class Paths:
     @property
     def written(self) -> tuple[Path, ...]:
         """What an export consists of but for its downloads, the journal last."""
-        return *self.growing, self.partial, self.manifest, self.journal
+        return *self.growing, self.partial, self.manifest, self.wanted, self.journal
 
     @property
     def all(self) -> tuple[Path, ...]:
@@ -67,6 +82,7 @@ class Paths:
             self.out,
             self.journal,
             self.manifest,
+            self.wanted,
             self.partial,
             *map(self.beside, BESIDE),
             *self.drafts,

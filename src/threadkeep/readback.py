@@ -5,8 +5,9 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
 from threadkeep.manifest import Manifest, read
 from threadkeep.paths import Paths
+from threadkeep.wanted import read as read_ids
 
-__all__ = ["read_journal", "read_manifest", "read_partial"]
+__all__ = ["read_journal", "read_manifest", "read_partial", "read_wanted"]
 
 
 def read_journal(paths: Paths) -> Journal | None:
@@ -42,3 +43,18 @@ def read_manifest(paths: Paths) -> Manifest | None:
             return read(paths.manifest.read_bytes())
         except ValueError as error:
             raise OutputUnusable(f"{paths.manifest} is no manifest: {error}") from None
+
+
+def read_wanted(paths: Paths) -> tuple[str, ...]:
+    """Read the ids that a run without a manifest was asked for; none where none can be read.
+
+    Raises:
+        OutputUnusable: they are there and cannot be read.
+    """
+    with on_disk(paths.wanted):
+        if not paths.wanted.exists():
+            return ()
+        try:
+            return read_ids(paths.wanted.read_bytes())
+        except ValueError:
+            return ()

@@ -15,11 +15,11 @@ import attrs
 from threadkeep.codec import decode
 from threadkeep.disk import Disk
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
-from threadkeep.journal import FORMAT, Header, Journal, Span
+from threadkeep.journal import FORMAT, Entry, Header, Journal, Outcome, Span
 from threadkeep.paths import Paths
 from threadkeep.records import MessageRecord
 
-__all__ = ["Stretch", "check", "chunks", "contradiction", "ends", "is_unbegun", "refusal", "stretches"]
+__all__ = ["Stretch", "check", "chunks", "contradiction", "ends", "is_unbegun", "refusal", "replaced", "stretches"]
 
 _CHUNK = 1024 * 1024
 
@@ -140,16 +140,25 @@ def _shown(value: object) -> str:
 
 def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
     """Every stretch of every file that counts, each file's in its order. Superseded lines stand between them."""
+    return (stretch for stretch, entry in _written(paths, journal) if journal.entries.get(entry.thread_id) is entry)
+
+
+def replaced(paths: Paths, journal: Journal) -> Iterator[Stretch]:
+    """Every stretch that counts no longer, since its thread is complete in another place."""
+    for stretch, entry in _written(paths, journal):
+        last = journal.entries.get(entry.thread_id)
+        if last is not None and last is not entry and last.outcome is Outcome.COMPLETE:
+            yield stretch
+
+
+def _written(paths: Paths, journal: Journal) -> Iterator[tuple[Stretch, Entry]]:
     reached: dict[Path, int] = {}
     for entry in journal.written:
-        counts = journal.entries.get(entry.thread_id) is entry
         own = Span(lines=entry.messages, end_offset=entry.end_offset, sha256=entry.sha256 or "")
         claims = {paths.out: own, **{paths.beside(kind): span for kind, span in entry.beside.items()}}
         for path, span in claims.items():
             start, reached[path] = reached.get(path, 0), span.end_offset
-            if not counts:
-                continue
-            yield Stretch(
+            stretch = Stretch(
                 path=path,
                 start=start,
                 end=span.end_offset,
@@ -158,6 +167,7 @@ def stretches(paths: Paths, journal: Journal) -> Iterator[Stretch]:
                 lines=span.lines,
                 ids=(entry.thread_id, entry.first_id, entry.last_id) if path == paths.out else None,
             )
+            yield stretch, entry
 
 
 def contradiction(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]) -> Stretch | None:
@@ -180,7 +190,16 @@ def contradiction(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[
                 raise Interrupted(f"interrupted while the lines of {paths.out} were checked")
             if not stretch.is_empty and not (stretch.path in files and stretch.is_in(files[stretch.path])):
                 return stretch
-    return None
+    return _unaccounted(paths, journal)
+
+
+def _unaccounted(paths: Paths, journal: Journal) -> Stretch | None:
+    """The end of the export that no complete entry is of: the journal has lost one, and a later one tells of it."""
+    reached = max((entry.end_offset for entry in journal.written), default=0)
+    if journal.end_offset <= reached:
+        return None
+    *_, last = journal.entries
+    return Stretch(path=paths.out, start=reached, end=journal.end_offset, sha256="", thread_id=last, lines=0)
 
 
 def refusal(wrong: Stretch, paths: Paths, assistant_id: str, why: str) -> OutputUnusable:

@@ -19,7 +19,7 @@ from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, encod
 from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, chunks, ends, stretches
 
-__all__ = ["Plan", "plan", "roll_forward", "standing", "write"]
+__all__ = ["Plan", "Standing", "plan", "roll_forward", "standing", "write"]
 
 Standing = Mapping[str, tuple[Stretch, ...]]
 """The stretches of threads, by id, where they are to be found."""
@@ -95,7 +95,7 @@ def write(paths: Paths, disk: Disk, planned: Plan, is_over: Callable[[], bool] =
         for path, rows in planned.kept.items():
             _write(path, disk, rows, is_over)
         disk.sync_names(paths.out.parent)
-        disk.put(marker, draft(marker), map(encode_line, (planned.header, *planned.entries)))
+        disk.put(marker, draft(marker), map(encode_line, (planned.header, *planned.entries)), like=paths.journal)
     except Exception:
         with contextlib.suppress(OSError):
             _forget(paths, disk)
@@ -103,7 +103,7 @@ def write(paths: Paths, disk: Disk, planned: Plan, is_over: Callable[[], bool] =
 
 
 def _write(path: Path, disk: Disk, rows: Iterable[Stretch], is_over: Callable[[], bool]) -> None:
-    with contextlib.closing(disk.grow(rewrite_of(path))) as new, contextlib.ExitStack() as opened:
+    with contextlib.closing(disk.grow(rewrite_of(path), like=path)) as new, contextlib.ExitStack() as opened:
         new.cut(0)  # a run that was killed may have left it
         old = opened.enter_context(disk.read(path)) if rows else None
         for stretch in rows:

@@ -47,6 +47,9 @@ def doubts(paths: Paths, journal: Journal, manifest: Manifest | None, found: Siz
     yield from _journal(paths, journal)
     if rewrite_of(paths.journal).exists():
         yield "a run was killed while it wrote these files anew; the next `threadkeep export` brings that to its end"
+    elif journal.superseded:
+        what = "threads were fetched again, and their old lines were not taken out: they stand there twice"
+        yield f"{what}; run the same command again, and it brings that to its end"
     for path, end in ends(paths, journal).items():
         yield from _length(path, end, found.get(path), goes_on=manifest is None)
     for file in journal.files.values():

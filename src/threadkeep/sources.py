@@ -26,6 +26,7 @@ __all__ = [
     "Place",
     "Source",
     "credentials",
+    "is_well_known",
     "place_of",
     "without_secrets",
 ]
@@ -174,6 +175,20 @@ def place_of(source: Source, environ: Mapping[str, str]) -> Place:
         path = "/openai"
     address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
     return Place(kind=kind, base_url=address, query=_query(source, kind, parts.query, environ))
+
+
+def is_well_known(address: str) -> bool:
+    """Say whether an address, as `without_secrets` leaves it, is one of OpenAI's or Microsoft's own.
+
+    A key may go there though only a file names it. Strict: what could be read in two ways is not one of them.
+    """
+    try:
+        place = place_of(Source(base_url=address), {})
+        parts = urlsplit(address)
+    except MalformedAddress:
+        return False
+    is_plain = parts.scheme == "https" and parts.netloc == parts.hostname and "\\" not in address
+    return is_plain and place.kind is not OTHER
 
 
 def credentials(source: Source, kind: Kind, environ: Mapping[str, str]) -> tuple[Credential, ...]:

@@ -90,6 +90,11 @@ class Spool:
         """Of all lines so far, newlines included."""
         return self._digest.hexdigest()
 
+    @property
+    def file(self) -> IO[bytes]:
+        """All lines, to be read; it stands anywhere."""
+        return self._file
+
     def chunks(self) -> Iterator[bytes]:
         """All lines, in pieces of a megabyte. Raises OSError."""
         self._file.seek(0)

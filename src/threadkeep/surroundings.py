@@ -1,13 +1,18 @@
 """What stands beside an export, held against its journal: the threads, the runs and the downloaded files."""
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from threadkeep.findings import Finding, error
-from threadkeep.journal import FileEntry, FileOutcome, Journal
+import attrs
+
+from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
+from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.paths import Paths
-from threadkeep.resume import stretches
+from threadkeep.reading import ThreadLines
+from threadkeep.superseded import Superseded, superseded
 
 __all__ = ["damage", "holds", "place_in"]
 
@@ -19,35 +24,108 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
         OSError: a file cannot be read.
     """
     for kind in journal.header.include if journal.header is not None else ():
-        yield from _lines(paths, paths.beside(kind), journal, journal.end_beside(kind))
+        was_killed = not paths.manifest.exists()
+        passed = superseded(paths.beside(kind), paths, journal, was_killed=was_killed)
+        yield from _lines(paths.beside(kind), kind, journal, passed, was_killed=was_killed)
     for entry in journal.files.values():
         yield from _file(paths.files, entry)
-    yield from (_never_asked(file_id) for file_id in journal.wanted_files if file_id not in journal.files)
+    for file_id in journal.wanted_files:
+        if file_id not in journal.files:
+            what = f"the file {file_id} was wanted, and nothing is known of it"
+            yield finding("not_exported", what, file=f"{paths.files.name}/{file_id}")
 
 
-def _lines(paths: Paths, path: Path, journal: Journal, end: int) -> Iterator[Finding]:
+def _lines(path: Path, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
     if not path.exists():
-        yield error("lost_file", f"{path.name} is not there")
-        return
+        yield finding("lost_file", f"{path.name} is not there", file=path.name)
+    spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
+    seen = set[str]()
+    for thread in _threads(path, journal.end_beside(kind), passed) if path.exists() else ():
+        if not thread.messages:
+            yield _torn(path, thread, was_killed=was_killed)
+            continue
+        where: dict[str, Any] = {"file": path.name, "line": thread.first_line, "thread_id": thread.thread_id or None}
+        yield from _against(spans.get(thread.thread_id), thread, where, is_again=thread.thread_id in seen)
+        seen.add(thread.thread_id)
+    for thread_id, span in spans.items():
+        if span.lines and thread_id not in seen:
+            what = f"the journal vouches for {span.lines} lines of the thread in {path.name}, and none is there"
+            yield finding("lost_thread", what, file=path.name, thread_id=thread_id)
+
+
+def _torn(path: Path, tail: ThreadLines, *, was_killed: bool) -> Finding:
+    """A run that was killed while writing leaves such a line."""
+    one = finding("torn_line", "the last line is cut short, and no thread's", file=path.name, line=tail.first_line)
+    return attrs.evolve(one, severity=Severity.NOTE, message=LEFT_BY_A_KILL) if was_killed else one
+
+
+def _threads(path: Path, end: int, without: Superseded) -> Iterator[ThreadLines]:
+    """The lines of each thread where they stand together. One that says no thread belongs to those before it.
+
+    A torn line behind the end of what the journal vouches for is no thread's: it is given by itself, without lines.
+    """
+    current: ThreadLines | None = None
+    place = 0
     with path.open("rb") as file:
-        for stretch in stretches(paths, journal):
-            if stretch.path == path and not stretch.is_empty and not stretch.is_in(file):
-                what = f"the thread's {stretch.lines} lines in {path.name} are not those that were written"
-                yield error("digest_mismatch", what, thread_id=stretch.thread_id)
-    if path.stat().st_size > end:
-        yield error("unjournalled_thread", f"{path.name} goes on behind byte {end}, where its journal ends")
+        marked = ((passed, line) for passed, part in without.parts(file) for line in part)
+        for number, (passed, line) in enumerate(marked, 1):
+            if passed:
+                place += len(line)
+                continue
+            found = _NAMED.match(line)
+            named = found[1].decode("utf-8", "replace") if found else ""
+            is_tail = place >= end and not line.endswith(b"\n")
+            if current is None or is_tail or named not in ("", current.thread_id):
+                if current is not None:
+                    yield current
+                current = ThreadLines(named, number, place, place)
+            if not is_tail:
+                current.take(line, 1, None, None)
+            place += len(line)
+    if current is not None:
+        yield current
+
+
+def _against(span: Span | None, thread: ThreadLines, where: Mapping[str, Any], *, is_again: bool) -> Iterator[Finding]:
+    if span is None:
+        what = f"{where['file']} holds lines of a thread of which the journal says nothing there"
+        yield finding("unjournalled_thread", what, **where)
+    elif is_again:
+        yield finding("split_thread", "the thread's lines go on here, behind another thread's", **where)
+    elif (thread.sha256, thread.messages) != (span.sha256, span.lines):
+        what = f"the thread's {thread.messages} lines are not the {span.lines} that were written"
+        yield finding("digest_mismatch", what, **where)
+    elif thread.ends != span.end_offset:
+        what = f"the thread's lines end at byte {thread.ends}, and the journal says {span.end_offset}"
+        yield finding("misplaced_thread", what, **where)
+
+
+_NAMED = re.compile(rb'\{"thread_id":"([^"\\]+)"')
 
 
 def _file(folder: Path, entry: FileEntry) -> Iterator[Finding]:
     if entry.outcome is FileOutcome.FAILED:
-        yield error("file_failed", f"the file {entry.file_id}: {entry.reason}")
+        what = f"the file {entry.file_id} could not be downloaded ({entry.reason})"
+        yield finding("file_failed", what, file=f"{folder.name}/{entry.file_id}")
     if entry.name is None:
         return
     path = place_in(folder, entry)
-    if not path.is_file():
-        yield error("lost_file", f"the file {entry.file_id} is not in {folder.name}")
+    name = f"{folder.name}/{path.name}"
+    if not _is_there(path):
+        yield finding("lost_file", f"the file {entry.file_id} is not in {folder.name}", file=name)
+    elif path.stat().st_size != entry.bytes:
+        what = f"the file has {path.stat().st_size:,} bytes, and {entry.bytes:,} were downloaded"
+        yield finding("file_mismatch", what, file=name)
     elif not holds(path, entry):
-        yield error("lost_file", f"{folder.name}/{path.name} does not hold what was downloaded")
+        yield finding("file_mismatch", "the file does not hold the bytes that were downloaded", file=name)
+
+
+def _is_there(path: Path) -> bool:
+    """No file has a name that is longer than the disk allows."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def place_in(folder: Path, entry: FileEntry) -> Path:
@@ -61,11 +139,7 @@ def holds(path: Path, entry: FileEntry) -> bool:
     Raises:
         OSError: they cannot be read.
     """
-    if not path.is_file() or path.stat().st_size != entry.bytes:
+    if not _is_there(path) or path.stat().st_size != entry.bytes:
         return False
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
-
-
-def _never_asked(file_id: str) -> Finding:
-    return error("not_exported", f"the file {file_id} was wanted, and nothing is known of it")

@@ -70,9 +70,11 @@ class ThreadRound:
         try:
             await walked.fetch(walker)
         except RunEnded as ending:
-            self._keep_aside(walked)  # it may never come again, whatever the end was taken for, or from any other key
+            kept = self._keep_aside(
+                walked
+            )  # it may never come again, whatever the end was taken for, or from any other key
             if not self._crew.hand_over(walker, walked.thread_id, ending):
-                await self._settle_partial(walked, ending)
+                await self._settle_partial(walked, ending, kept)
         except ApiError as problem:
             return problem
         else:
@@ -91,7 +93,8 @@ class ThreadRound:
         if walked.messages:  # they may never come again: the end of an API may begin with failures
             gone = isinstance(problem, ThreadMissing)
             what = "it was deleted while it was walked" if gone else "it could not be walked on"
-            kept = f", {walked.messages} messages are kept in the partial file" if self._keep_aside(walked) else ""
+            count = self._keep_aside(walked)
+            kept = f", {count} messages are kept in the partial file" if count else ""
             reason = f"{what}{kept}: {problem}"
         entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
         if entry.outcome is Outcome.FAILED and self._failed is not None:
@@ -100,26 +103,34 @@ class ThreadRound:
             await self._settle(entry)
         self._crew.count_silence(problem)
 
-    def _keep_aside(self, walked: Walked) -> bool:
-        """Put what has come into the partial file, unless all of the thread stands in the export, from a run before."""
-        keeps = bool(walked.messages) and not self._out.stands(walked.thread_id)
-        if keeps:
-            self._out.add_partial(walked.full())
-        return keeps
+    def _keep_aside(self, walked: Walked) -> int:
+        """Put what has come into the partial file, but for what stands in the export from a run before.
 
-    async def _settle_partial(self, walked: Walked, ending: RunEnded) -> None:
-        if walked.messages:
-            await self._settle(
-                Entry(
-                    thread_id=walked.thread_id,
-                    outcome=Outcome.PARTIAL,
-                    messages=walked.messages,
-                    first_id=walked.lines.first_id,
-                    last_id=walked.lines.last_id,
-                    cursor=walked.lines.last_id,
-                    reason=str(ending),
-                )
+        Returns:
+            How many messages of it.
+        """
+        if not walked.messages:
+            return 0
+        return self._out.add_partial(walked.full(), walked.thread_id if self._out.stands(walked.thread_id) else None)
+
+    async def _settle_partial(self, walked: Walked, ending: RunEnded, kept: int) -> None:
+        """What stands of a thread that was to be refreshed stands. What is kept is beyond that then."""
+        if not walked.messages:
+            return
+        beyond = (
+            f"; {kept} messages that it lacks are kept in the partial file" if kept < walked.messages and kept else ""
+        )
+        await self._settle(
+            Entry(
+                thread_id=walked.thread_id,
+                outcome=Outcome.PARTIAL,
+                messages=walked.messages,
+                first_id=walked.lines.first_id,
+                last_id=walked.lines.last_id,
+                cursor=walked.lines.last_id,
+                reason=f"{ending}{beyond}",
             )
+        )
 
     async def _settle(self, entry: Entry) -> None:
         await self._writer.put(Finished(entry=entry))

@@ -69,12 +69,29 @@ class Writer:
         """Tell of what is on the disk; gives what whoever was told raised."""
         try:
             for (finished, _), entry in zip(batch, entries, strict=True):
-                if isinstance(entry, Entry) and entry.outcome is not finished.entry.outcome:
-                    self._on_event(Notice(_in_vain(finished.entry, entry)))
+                if isinstance(entry, Entry):
+                    self._tell_of_refreshing(finished, entry)
                 self._on_event(entry)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait
             return error
         return None
+
+    def _tell_of_refreshing(self, finished: Finished, entry: Entry) -> None:
+        if entry.outcome is not finished.entry.outcome:
+            self._on_event(Notice(_in_vain(finished.entry, entry)))
+        elif vanished := _vanished(finished, entry):
+            what = f"{entry.thread_id}: the server has {vanished} of it no longer, and the export keeps them"
+            self._on_event(Notice(what))
+
+
+def _vanished(finished: Finished, entry: Entry) -> str:
+    """How much the export has of a thread that the server has not, in words; empty where that is nothing."""
+    if finished.lines is None:
+        return ""
+    more = {"message": entry.messages - finished.lines.lines}
+    if "runs" in finished.beside:
+        more["run"] = entry.beside["runs"].lines - finished.beside["runs"].lines
+    return " and ".join(f"{number:,} {name}{'s' * (number != 1)}" for name, number in more.items() if number)
 
 
 def _in_vain(given: Entry | FileEntry, standing: Entry) -> str:

@@ -14,9 +14,11 @@ import strategies
 from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
+from threadkeep.audit import Audit
 from threadkeep.codec import decode
+from threadkeep.findings import Severity
 from threadkeep.journal import Entry, Outcome, fold
-from threadkeep.validate import Vouchers, validate
+from threadkeep.vouchers import Vouchers
 from threadkeep.walker import Pace
 
 pytestmark = pytest.mark.anyio
@@ -77,8 +79,9 @@ async def test_the_journal_vouches_for_each_thread(tmp_path: Path) -> None:
         "undefined": Outcome.INVALID,
     }
     assert journal.end_offset == len(export.paths.out.read_bytes())
-    codes = {finding.code for finding in validate(export.lines, Vouchers(journal=journal))}
-    assert codes == {"thread_missing", "thread_invalid", "unfinished_run"}
+    audit = Audit(export.paths, Vouchers(journal=journal), now=2**31)
+    worse = [one for one in audit.findings(lambda: export.lines) if one.severity is not Severity.NOTE]
+    assert {finding.code for finding in worse} == {"thread_missing", "thread_invalid", "unfinished_run"}
 
 
 async def test_a_malformed_id_costs_no_request(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A damaged export is healed when the damaged threads are asked for: the rest stays, and nothing is deleted."""
 
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from itertools import count, groupby
 from pathlib import Path
 
@@ -26,10 +27,11 @@ from simulated_disk import SimulatedDisk
 from threadkeep.codec import decode, parse
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
 from threadkeep.healing import Asked
-from threadkeep.journal import fold
+from threadkeep.journal import Entry, Outcome, encode_line, fold
 from threadkeep.manifest import claims
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import draft
+from threadkeep.wounds import look
 
 RUNS = PATHS.beside("runs")
 WORLDS = st.lists(st.integers(0, 4), min_size=1, max_size=5).map(
@@ -193,6 +195,65 @@ def spoiled(disk: SimulatedDisk, path: Path, thread_id: str) -> None:
 WORLD = {"thread_0": (2, 1), "thread_1": (3, 1), "thread_2": (1, 1)}
 
 
+@given(WORLDS, st.data())
+def test_a_lost_journal_line_costs_its_own_thread_alone(world: World, data: st.DataObject) -> None:
+    """The threads behind it stand where they stood, though nothing says any more where their lines begin."""
+    disk = export(world)
+    before = contents(disk)
+    header, *entries = before[PATHS.journal].splitlines(keepends=True)
+    lost = data.draw(st.integers(0, len(entries) - 1))
+    disk.put(PATHS.journal, PATHS.drafts[0], iter([header, *entries[:lost], *entries[lost + 1 :]]))
+    name = list(world)[lost]
+    with begin(disk, [name]) as out:
+        assert [one for one in world if not out.stands(one)] == [name]
+        commit(out, {name: world[name]})
+        finish(out)
+    assert lines_by_thread(disk.content(PATHS.out)) == lines_by_thread(before[PATHS.out])
+    assert claims(journal(disk), listed=9) == claims(fold(before[PATHS.journal]), listed=9)
+    assert not faults_on(disk)
+
+
+def test_a_lost_journal_line_before_a_thread_that_is_missing_is_no_torn_end() -> None:
+    """The lines that it was of are not gone on behind: the thread would stand in the export twice."""
+    disk = export(WORLD)
+    content = disk.content(PATHS.journal) or b""
+    header, *entries = content.splitlines(keepends=True)
+    end = journal(disk).end_offset
+    missing = encode_line(Entry(thread_id="thread_9", outcome=Outcome.MISSING, end_offset=end))
+    disk.put(PATHS.journal, PATHS.drafts[0], iter([header, *entries[:-1], missing]))
+    with begin(disk, ["thread_2"]) as out:
+        assert [name for name in WORLD if not out.stands(name)] == ["thread_2"]
+        commit(out, {"thread_2": WORLD["thread_2"]})
+        finish(out)
+    assert lines_by_thread(disk.content(PATHS.out)) == {name: lines_of(name, *WORLD[name]) for name in WORLD}
+    assert faults_on(disk) == {"thread_missing"}
+
+
+class Counting(BytesIO):
+    """A file that knows how much was read of it in pieces."""
+
+    been_read = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        content = super().read(size)
+        Counting.been_read += len(content)
+        return content
+
+
+def test_two_threads_in_turns_are_read_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once for each of their lines; and it is asked often whether that is over."""
+    disk = export({"thread_0": (200, 1), "thread_1": (200, 1)})
+    lines = (disk.content(PATHS.out) or b"").splitlines(keepends=True)
+    turns = b"".join(line for pair in zip(lines[:200], lines[200:], strict=True) for line in pair)
+    disk.put(PATHS.out, PATHS.drafts[0], iter([turns]))
+    monkeypatch.setattr(disk, "read", lambda path: Counting(disk.content(path) or b""))
+    looks = count()
+    wounds = look(PATHS, journal(disk), disk, lambda: next(looks) < 0)
+    assert (wounds.damaged, wounds.sound) == (("thread_0", "thread_1"), frozenset())
+    assert Counting.been_read < 5 * len(turns)
+    assert next(looks) > 400
+
+
 def test_nobody_heals_unasked() -> None:
     """Whoever does not say what is asked for is refused, as every damaged export was before there was healing."""
     disk = export(WORLD)
@@ -220,17 +281,36 @@ def begin_interrupted(disk: SimulatedDisk, moment: int) -> None:
     OutFiles.begin(PATHS, HEADER, disk=disk, asked=asked, is_over=lambda: next(looks) >= moment)
 
 
-@pytest.mark.parametrize("room", [0, 600, 1_200])
-def test_a_full_disk_leaves_no_half_copy(room: int) -> None:
-    """And the damaged files as they are."""
+@pytest.mark.parametrize("partial", [b"", b"".join(lines_of("thread_9", 1, 1))])
+@pytest.mark.parametrize("part", range(20))
+def test_a_full_disk_leaves_no_copy(part: int, partial: bytes) -> None:
+    """And the damaged files as they are, whatever it is that finds no room."""
     disk = export(WORLD)
     spoiled(disk, PATHS.out, "thread_1")
+    if partial:
+        disk.put(PATHS.partial, PATHS.drafts[0], iter([partial]))
     before = contents(disk)
-    disk.room = disk.used() + room
+    disk.room = disk.used() + part * room_for_healing(before) // 20
     with pytest.raises(OutputUnusable, match="No space left"):
         begin(disk, ["thread_1"])
     assert contents(disk) == before
     assert not any(disk.exists(path) for path in (*PATHS.aside(1).all, *map(draft, PATHS.aside(1).written)))
+
+
+def room_for_healing(files: dict[Path, bytes]) -> int:
+    """How many bytes stand there more when the new files are about to take their places."""
+    disk = holding(files)
+    most = [disk.used()]
+    rename = disk.rename
+
+    def watched(path: Path, new: Path) -> None:
+        most.append(disk.used())
+        rename(path, new)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(disk, "rename", watched)
+        begin(disk, ["thread_1"])
+    return max(most) - most[0]
 
 
 def test_a_damaged_export_whose_refresh_was_killed_is_healed_too() -> None:
@@ -243,7 +323,8 @@ def test_a_damaged_export_whose_refresh_was_killed_is_healed_too() -> None:
         assert [name for name in WORLD if out.stands(name)] == ["thread_0", "thread_1"]
         commit(out, {"thread_2": (1, 1)})
         finish(out)
-    lines = {"thread_0": lines_of("thread_0", 4, 2), "thread_1": lines_of("thread_1", 1, 2)}
+    joined = lines_of("thread_1", 1, 2) + lines_of("thread_1", 3, 1)[1:]
+    lines = {"thread_0": lines_of("thread_0", 4, 2), "thread_1": joined}
     assert lines_by_thread(disk.content(PATHS.out)) == lines | {"thread_2": lines_of("thread_2", 1, 1)}
     assert not faults_on(disk)
 
@@ -256,4 +337,5 @@ def test_a_flat_export_is_healed_without_a_partial_file() -> None:
     spoiled(disk, PATHS.out, "thread_1")
     with OutFiles.begin(PATHS, flat, disk=disk, asked=Asked(frozenset(["thread_1"]))) as out:
         assert [name for name in WORLD if out.stands(name)] == ["thread_0", "thread_2"]
+        assert "can still be read: 2, kept in out.old-1.ndjson" in out.notices[0]
     assert not disk.exists(PATHS.partial)

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +23,11 @@ from threadkeep.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Outcome, fold
+from threadkeep.manifest import read
 from threadkeep.paths import Paths
 from threadkeep.sdk import Api
+from threadkeep.sizes import doubts, sizes
+from threadkeep.validation import validate
 from threadkeep.walker import Pace
 
 Threads = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -38,6 +43,10 @@ def grown() -> dict[str, list[dict[str, Any]]]:
 
 
 NEW = grown()
+JOINED = NEW | {"thread_e": OLD["thread_e"]}
+"""The new threads, with what only the old ones have."""
+
+GONE = "thread_e: the server has 1 message of it no longer, and the export keeps them"
 
 
 @attrs.frozen
@@ -53,11 +62,13 @@ class Ran:
         return [event.text for event in self.told if isinstance(event, Notice)]
 
 
-def run(folder: Path, server: ThreadServer, *, fresh: bool = False, **options: Any) -> Ran:
+def run(
+    folder: Path, server: ThreadServer, *, fresh: bool = False, ids: Sequence[str] = tuple(OLD), **options: Any
+) -> Ran:
     """An export of all of a world's threads, from its beginning to its manifest."""
     told: list[Event] = []
     chosen = Options(assistant_id=ASSISTANT, pace=Pace(max_retries=0, sleep=no_wait), **options)
-    job = Job(ids=tuple(OLD), paths=Paths(folder / "out.ndjson"), options=chosen, fresh=fresh)
+    job = Job(ids=tuple(ids), paths=Paths(folder / "out.ndjson"), options=chosen, fresh=fresh)
 
     async def export() -> Result:
         async with contextlib.AsyncExitStack() as opened:
@@ -85,15 +96,15 @@ def present(threads: Threads) -> dict[str, list[Any]]:
 
 
 def test_a_refreshed_export_is_as_one_made_afresh(tmp_path: Path) -> None:
-    """Messages that came since, went since and changed since; and its manifest says the same."""
+    """Messages that came since and changed since, and those that went since; and its manifest says the same."""
     assert run(tmp_path, ThreadServer(OLD)).result.is_whole
     ran = run(tmp_path, ThreadServer(NEW), refresh=True)
-    assert (ran.result.is_whole, ran.result.resumed, ran.result.not_refreshed, ran.notices) == (True, 0, {}, [])
+    assert (ran.result.is_whole, ran.result.resumed, ran.result.not_refreshed, ran.notices) == (True, 0, {}, [GONE])
     (begun,) = [event for event in ran.told if isinstance(event, ThreadsBegun)]
     assert (begun.total, begun.before, sum(isinstance(event, Entry) for event in ran.told)) == (6, 0, 6)
-    assert held(tmp_path) == present(NEW)
+    assert held(tmp_path) == present(JOINED)
     (tmp_path / "afresh").mkdir()
-    afresh = run(tmp_path / "afresh", ThreadServer(NEW)).result
+    afresh = run(tmp_path / "afresh", ThreadServer(JOINED)).result
     assert ran.result.manifest.claims == afresh.manifest.claims
 
 
@@ -111,6 +122,29 @@ def test_a_world_that_stood_still_changes_no_byte(tmp_path: Path) -> None:
     assert ((tmp_path / "out.ndjson").read_bytes(), (tmp_path / "out.ndjson.journal").read_bytes()) == (before, journal)
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_refresh_takes_no_message_out(flat: bool, tmp_path: Path) -> None:
+    """Of a thread that has lost twenty messages and has one more, every one is there, once, in its place."""
+    run(tmp_path, ThreadServer(OLD), flat=flat)
+    before = (tmp_path / "out.ndjson").read_bytes().splitlines()
+    rows = [row for number, row in enumerate(OLD["thread_b"]) if not 40 <= number < 60]
+    ran = run(tmp_path, ThreadServer({**OLD, "thread_b": [*rows, message("thread_b", 150)]}), refresh=True, flat=flat)
+    assert ran.notices == ["thread_b: the server has 20 messages of it no longer, and the export keeps them"]
+    lines = [line for line in (tmp_path / "out.ndjson").read_bytes().splitlines() if b"msg_thread_b" in line]
+    assert lines[:-1] == [line for line in before if b"msg_thread_b" in line]
+    assert b"msg_thread_b_00150" in lines[-1]
+    assert (ran.result.is_whole, ran.result.manifest.claims.outcomes["complete"]) == (True, len(OLD))
+
+
+def test_a_server_that_answers_with_empty_pages_changes_no_byte(tmp_path: Path) -> None:
+    """What is there stays, and each thread is told."""
+    run(tmp_path, ThreadServer(OLD))
+    before = (tmp_path / "out.ndjson").read_bytes()
+    ran = run(tmp_path, ThreadServer({name: [] for name in OLD}), refresh=True)
+    assert (ran.result.is_whole, len(ran.notices)) == (True, sum(map(bool, OLD.values())))
+    assert (tmp_path / "out.ndjson").read_bytes() == before
+
+
 @pytest.mark.parametrize("count", range(9))
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_sunset_in_the_middle_of_a_refresh_costs_nothing(count: int, concurrency: int, tmp_path: Path) -> None:
@@ -122,15 +156,35 @@ def test_a_sunset_in_the_middle_of_a_refresh_costs_nothing(count: int, concurren
     assert not result.is_whole
     kept = held(tmp_path)
     for name in OLD:
-        assert kept.get(name, []) == list((OLD if name in result.not_refreshed else NEW)[name])
+        assert kept.get(name, []) == list((OLD if name in result.not_refreshed else JOINED)[name])
     assert result.manifest.claims.outcomes["complete"] == len(OLD)
-    assert not result.paths.partial.exists()
+    beside = result.paths.partial.read_bytes().splitlines() if result.paths.partial.exists() else []
+    new_there = [(record.thread_id, dict(record.raw)) for record in map(decode, beside)]
+    came = "thread_b" in result.not_refreshed and any("msg_thread_b_00199" in url for url in server.asked)
+    assert new_there == [("thread_b", row) for row in NEW["thread_b"][150:200] if came]
     assert set(result.not_refreshed.values()) <= {
         "the run ended before it was asked for again",
         *(reason for reason in result.not_refreshed.values() if reason.startswith("partial: ")),
     }
     assert run(tmp_path, ThreadServer(NEW), refresh=True).result.is_whole
-    assert held(tmp_path) == present(NEW)
+    assert held(tmp_path) == present(JOINED)
+    assert not result.paths.partial.exists()
+
+
+def test_pages_of_a_refresh_that_was_cut_off_stay_until_they_are_in_the_export(tmp_path: Path) -> None:
+    """Also through a run that does not ask for the thread; and validate finds nothing wrong with them."""
+    run(tmp_path, ThreadServer({"thread_b": OLD["thread_b"]}), ids=["thread_b"], flat=True)
+    server = Ending({"thread_b": NEW["thread_b"]}, lambda: HTTP.Response(410), count=2)
+    ran = run(tmp_path, server, ids=["thread_b"], flat=True, refresh=True)
+    partial = ran.result.paths.partial
+    assert ran.notices[0].endswith("; 50 messages that it lacks are kept in the partial file")
+    kept = partial.read_bytes()
+    assert [dict(decode(line).raw) for line in kept.splitlines()] == NEW["thread_b"][150:200]
+    run(tmp_path, server, ids=["thread_b"], flat=True)
+    assert partial.read_bytes() == kept
+    assert {one.code for one in validate(ran.result.paths.out)} <= {"unfinished_run"}
+    run(tmp_path, ThreadServer({"thread_b": NEW["thread_b"]}), ids=["thread_b"], flat=True, refresh=True)
+    assert not partial.exists()
 
 
 class Broken(ThreadServer):
@@ -153,9 +207,9 @@ def test_a_thread_that_cannot_be_refreshed_stays_as_it_is(tmp_path: Path) -> Non
     assert list(reasons) == ["thread_a", "thread_b", "thread_d"]
     assert reasons["thread_a"].startswith("missing: No thread found")
     assert reasons["thread_b"].startswith("failed: it could not be walked on: 500")
-    assert sorted(notice.split()[0] for notice in ran.notices) == list(reasons)
-    assert all("is not refreshed, and stays as it is: " in notice for notice in ran.notices)
-    assert held(tmp_path) == present(NEW | {name: OLD[name] for name in reasons})
+    assert sorted(notice.split()[0] for notice in ran.notices if notice != GONE) == list(reasons)
+    assert sum("is not refreshed, and stays as it is: " in notice for notice in ran.notices) == len(reasons)
+    assert held(tmp_path) == present(JOINED | {name: OLD[name] for name in reasons})
     assert not ran.result.paths.partial.exists()
     assert ran.result.manifest.is_whole
 
@@ -199,9 +253,17 @@ def test_a_disk_that_refuses_to_write_files_anew_ends_the_run(tmp_path: Path, mo
         patched.setattr(rewrite, "write", refuse)
         result = run(tmp_path, ThreadServer(NEW), refresh=True).result
     assert isinstance(result.ended_by, OutputUnusable)
+    assert ["run the same command again" in doubt for doubt in doubted(result.paths)] == [True]
     server = ThreadServer(NEW)
     assert run(tmp_path, server).result.is_whole
-    assert (held(tmp_path), server.asked) == (present(NEW), [])
+    assert doubted(result.paths) == []
+    assert (held(tmp_path), server.asked) == (present(JOINED), [])
+
+
+def doubted(paths: Paths) -> list[str]:
+    """What `status` doubts."""
+    journal = fold(paths.journal.read_bytes())
+    return list(doubts(paths, journal, read(paths.manifest.read_bytes()), sizes(paths, journal)))
 
 
 def test_an_interruption_while_files_are_written_anew_is_told_when_they_are(
@@ -222,7 +284,7 @@ def test_an_interruption_while_files_are_written_anew_is_told_when_they_are(
     result = loop.run_until_complete(cancelled(tmp_path, tasks))
     loop.close()
     assert isinstance(result.ended_by, Interrupted)
-    assert held(tmp_path) == present(NEW)
+    assert held(tmp_path) == present(JOINED)
 
 
 async def cancelled(folder: Path, tasks: list[asyncio.Task[Any]]) -> Result:
@@ -233,3 +295,45 @@ async def cancelled(folder: Path, tasks: list[asyncio.Task[Any]]) -> Result:
         exporting = asyncio.create_task(carry_out(job, [api], api.address, now=lambda: datetime.now(UTC)))
         tasks.append(exporting)
         return await exporting
+
+
+def modes(paths: Paths) -> dict[str, int]:
+    """Who may read what of the export."""
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in paths.written if path.exists()}
+
+
+def test_a_private_export_stays_private(tmp_path: Path) -> None:
+    """Its files are written anew by a run that would make new ones for everybody."""
+    umask = os.umask(0o077)
+    try:
+        paths = run(tmp_path, ThreadServer(OLD)).result.paths
+        private = modes(paths)
+        os.umask(0o022)
+        assert run(tmp_path, ThreadServer(NEW), refresh=True).result.is_whole
+    finally:
+        os.umask(umask)
+    assert held(tmp_path) == present(JOINED)
+    assert modes(paths) == private
+
+
+def test_an_export_through_a_link_is_that_of_the_file(tmp_path: Path) -> None:
+    """It is begun, refreshed and gone on with there, and the link stays one."""
+    there = tmp_path / "there"
+    there.mkdir()
+    link = tmp_path / "out.ndjson"
+    link.symlink_to(there / "out.ndjson")
+    assert run(tmp_path, ThreadServer(OLD)).result.paths.out == there.resolve() / "out.ndjson"
+    assert run(tmp_path, ThreadServer(NEW), refresh=True).result.is_whole
+    assert (link.is_symlink(), [path.name for path in tmp_path.iterdir() if path != there]) == (True, ["out.ndjson"])
+    assert held(there) == held(tmp_path) == present(JOINED)
+    server = ThreadServer(NEW)
+    assert (run(there, server).result.is_whole, server.asked) == (True, [])
+
+
+def test_a_link_that_leads_to_another_file_is_refused(tmp_path: Path) -> None:
+    """Somebody's notes are no export."""
+    (tmp_path / "notes").write_bytes(b"mine")
+    (tmp_path / "out.ndjson").symlink_to(tmp_path / "notes")
+    with pytest.raises(OutputUnusable, match="notes exists already"):
+        run(tmp_path, ThreadServer(OLD))
+    assert (tmp_path / "notes").read_bytes() == b"mine"

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawn_exports import HEADER, PATHS, begin, commit, contents, faults_on, finish, journal, lines_by_thread, lines_of
+from drawn_exports import (
+    HEADER,
+    PATHS,
+    begin,
+    commit,
+    contents,
+    faults,
+    faults_on,
+    finish,
+    journal,
+    lines_by_thread,
+    lines_of,
+)
 from simulated_disk import PowerCut, SimulatedDisk
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome, encode_line
@@ -17,7 +29,7 @@ from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import draft, rewrite_of
 
 OLD = {"thread_a": (3, 1), "thread_b": (0, 1), "thread_c": (2, 1), "thread_d": (1, 1)}
-NEW = {"thread_a": (4, 2), "thread_b": (1, 2), "thread_c": (2, 1), "thread_d": (0, 2)}
+NEW = {"thread_a": (4, 2), "thread_b": (1, 2), "thread_c": (2, 1), "thread_d": (2, 2)}
 RUNS = PATHS.beside("runs")
 
 
@@ -77,6 +89,26 @@ def test_a_crash_while_an_export_is_refreshed(first: int, second: int, data: st.
     assert holds(disk, each)
     refreshed(disk)
     assert holds(disk, NEW)
+
+
+@pytest.mark.parametrize("kept_back", [0, 1])
+@pytest.mark.parametrize("names", [["thread_a"], ["thread_c"], ["thread_a", "thread_d"], list(NEW)])
+def test_validate_of_a_refresh_that_was_killed(names: list[str], kept_back: int) -> None:
+    """Old lines and new ones stand there, and perhaps some that no entry speaks of: nothing else is said of them."""
+    disk = export()
+    out = begin(disk)
+    commit(out, {name: (NEW[name][0], 3) for name in names[kept_back:]})
+    torn_off = {name: lines_of(name, NEW[name][0], 4) for name in names[:kept_back]}
+    disk.grow(PATHS.out).write(b"".join(line for lines in torn_off.values() for line in lines))
+    content = disk.content(PATHS.out) or b""
+    killed = {"unfinished_run", "unfinished_rewrite", "thread_missing"}
+    assert faults(content, journal(disk)) == killed
+    place = journal(disk).entries["thread_c"].end_offset - 10
+    assert faults(content[:place] + b"?" + content[place + 1 :], journal(disk)) > killed
+    disk.kill()
+    with begin(disk) as again:
+        finish(again)
+    assert faults_on(disk) == {"thread_missing"}
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.data())

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from command import Run
-from exports import ASSISTANT, beside, manifest
+from exports import ASSISTANT, beside, faults, manifest
 from fake_assistants import FakeAssistants, Request
 
 TEXT = {"type": "text", "text": {"value": "What is it?", "annotations": []}}
@@ -186,7 +186,7 @@ def test_a_server_without_files_ends_the_downloads(fake: FakeAssistants, ids: Pa
     assert "file-img1" in manifest(out)["unfinished_files"]
 
 
-DAMAGES = {"out.ndjson.runs": {"digest_mismatch", "lost_file"}, "out.files/file-img1": {"lost_file"}}
+DAMAGES = {"out.ndjson.runs": {"digest_mismatch", "lost_file"}, "out.files/file-img1": {"file_mismatch", "lost_file"}}
 
 
 @pytest.mark.usefixtures("base_url")
@@ -200,7 +200,7 @@ def test_damage_beside_the_export_is_found(name: str, is_lost: bool, ids: Path, 
         damaged.unlink()
     else:
         damaged.write_bytes(damaged.read_bytes()[:-5] + b"?????")
-    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    found = faults(threadkeep("validate", out, "--json").out)
     assert DAMAGES[name] & {row["code"] for row in found}
 
 
@@ -226,14 +226,14 @@ def test_every_damage_to_what_stands_beside_is_told(
     whole = runs.read_bytes()
 
     def findings() -> dict[str, str]:
-        found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+        found = faults(threadkeep("validate", out, "--json").out)
         return {row["code"]: row["message"] for row in found}
 
     assert findings().keys() == {"file_failed"}
-    runs.write_bytes(whole + b"{}\n")
-    assert "goes on behind byte" in findings()["unjournalled_thread"]
+    runs.write_bytes(whole + b'{"thread_id":"thread_more"}\n')
+    assert "of which the journal says nothing" in findings()["unjournalled_thread"]
     runs.unlink()
-    assert findings()["lost_file"] == "out.ndjson.runs is not there"
+    assert findings()["lost_file"].startswith("out.ndjson.runs is not there; ")
     runs.write_bytes(whole)
     journal = beside(out, ".journal")
     kept = [line for line in journal.read_bytes().splitlines(keepends=True) if b'"file_id":"file-gone"' not in line]

@@ -1,14 +1,13 @@
 """Downloads that are disturbed: a real process, a real server, and what the next run makes of it."""
 
 import base64
-import json
 import signal
 from pathlib import Path
 
 import pytest
 
 from command import Run
-from exports import ASSISTANT
+from exports import ASSISTANT, faults
 from fake_assistants import Request
 from processes import run_alone, signalled
 from watched import Watched
@@ -58,7 +57,7 @@ def test_a_killed_download_is_begun_again(fake: Watched, out: Path, arguments: l
     signalled(fake, signal.SIGKILL, *arguments, of=for_the_second_file)
     folder = out.with_name("out.files")
     assert {"file-a", "file-b"} & {*files_in(folder)} == {"file-a"}
-    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    found = faults(threadkeep("validate", out, "--json").out)
     assert {row["code"] for row in found} == {"unfinished_run", "not_exported"}
     (folder / "file-b.draft").write_bytes(b"half of it")
     (folder / "file-c.draft").write_bytes(b"half of it")

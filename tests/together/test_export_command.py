@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from command import Run
-from exports import ASSISTANT, beside, exported, manifest, served, write_ids
+from exports import ASSISTANT, beside, exported, faults, manifest, served, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from ports import kept_port
 from watched import Watched, what_is_behind
@@ -123,7 +123,7 @@ def test_the_sunset_in_the_middle(
         min(100, len(world[name]) - 100 * page) for name, page in walked_pages(fake)
     )
     assert manifest(out)["ended_by"]
-    codes = {row["code"] for row in json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]}
+    codes = {row["code"] for row in faults(threadkeep("validate", out, "--ids", ids, "--json").out)}
     assert codes == {"thread_partial", "not_exported"}
 
 

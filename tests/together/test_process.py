@@ -1,7 +1,6 @@
 """The command as a process of its own: interrupted, killed, on a full disk, into a closed pipe."""
 
 import asyncio
-import json
 import os
 import resource
 import select
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
-from exports import ASSISTANT, exported, manifest, write_ids
+from exports import ASSISTANT, exported, faults, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
@@ -57,7 +56,7 @@ def test_an_interrupted_export_ends_in_order(
     assert "interrupted" in done.err
     assert "Traceback" not in done.err
     assert manifest(out)["ended_by"] == "interrupted"
-    found = json.loads(threadkeep("validate", out, "--ids", ids, "--json").out)["findings"]
+    found = faults(threadkeep("validate", out, "--ids", ids, "--json").out)
     assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
     assert threadkeep("status", out).code == 1
 
@@ -133,7 +132,7 @@ def test_a_killed_export_is_told_from_a_whole_one(fake: Watched, ids: Path, out:
     status = threadkeep("status", out)
     assert status.code == 1
     assert "did not end by itself" in status.err
-    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    found = faults(threadkeep("validate", out, "--json").out)
     assert "unfinished_run" in {row["code"] for row in found}
 
 
@@ -156,7 +155,7 @@ def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
     assert "Traceback" not in done.err
     assert out.read_bytes().endswith(b"\n")
     assert {len(messages) for messages in exported(out).values()} == {60}
-    found = json.loads(threadkeep("validate", out, "--json").out)["findings"]
+    found = faults(threadkeep("validate", out, "--json").out)
     assert {row["code"] for row in found} == {"not_exported"}
 
 

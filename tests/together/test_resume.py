@@ -68,6 +68,39 @@ def test_a_killed_export_goes_on_and_is_the_same_in_the_end(
 
 
 @pytest.mark.usefixtures("base_url")
+def test_what_a_killed_run_did_not_come_to_is_not_forgotten(
+    fake: Watched, ids: Path, out: Path, tmp_path: Path, threadkeep: Run
+) -> None:
+    """Not by runs with a shorter list, killed or not: validate names it before they run and after."""
+    wanted = set(ids.read_text().split())
+    assert signalled(fake, signal.SIGKILL, "export", ids, ASSISTANT, out, "--concurrency", 1, nth=8).code < 0
+    listed = tmp_path / "refetch.txt"
+    done = threadkeep("validate", out, "--ids-to-refetch", listed)
+    assert (done.code, {*listed.read_text().split()}) == (1, wanted - exported(out).keys())
+    listed.write_text("\n".join(listed.read_text().split()[:6]))
+    shorter = ("export", listed, ASSISTANT, out, "--concurrency", 1)
+    assert signalled(fake, signal.SIGKILL, *shorter, nth=3).code < 0
+    done = threadkeep(*shorter)
+    assert (done.code, "An earlier run was asked for threads that this one was not" in done.err) == (1, True)
+    assert {*manifest(out)["unfinished"]} == wanted - exported(out).keys()
+    assert names_beside(out) == FILES
+    assert threadkeep("validate", out).code == 1
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert threadkeep("validate", out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_file_of_wanted_ids_that_cannot_be_read_is_left_out(
+    fake: Watched, ids: Path, out: Path, threadkeep: Run
+) -> None:
+    """By validate; that the run did not end by itself is said in any case."""
+    assert signalled(fake, signal.SIGKILL, "export", ids, ASSISTANT, out, nth=8).code < 0
+    beside(out, ".wanted.json").write_text("{")
+    done = threadkeep("validate", out, "--json")
+    assert (done.code, json.loads(done.out)["counts"].get("not_exported")) == (1, None)
+
+
+@pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_export_goes_on(by: int, fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
     """In the end it is whole."""
@@ -159,7 +192,6 @@ def flip(path: Path, place: int) -> None:
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "a changed byte": lambda out: flip(out, 500),
     "a lost end": lambda out: out.write_bytes(out.read_bytes()[:-200]),
-    "a lost export": lambda out: out.unlink(),
     "a changed journal line": lambda out: flip(beside(out, ".journal"), 300),
     "a changed header": lambda out: flip(beside(out, ".journal"), 1),
     "a lost journal": lambda out: beside(out, ".journal").unlink(),

@@ -40,16 +40,28 @@ def out(fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_pat
 
 
 def test_findings_are_told_with_their_places(out: Path, threadkeep: Run) -> None:
-    """Severity, code, words and where, one line each, and the verdict last."""
+    """The gravest first, each code with its places, then how many there are, the verdict, and what to do."""
     first, second = out.read_bytes().splitlines(keepends=True)
     out.write_bytes(first + first + second.replace(b'"text":""', b'"text":"x"'))
     done = threadkeep("validate", out)
     assert done.code == 1
-    assert done.out.splitlines() == [
-        "error: duplicate_message: the message stands in the export already [line 2 thread_a msg_0]",
-        "error: text_mismatch: 'text' is not what the message says [line 3 $.text thread_a msg_1]",
-        "error: digest_mismatch: the thread's 3 lines are not the 2 that were written [line 1 thread_a]",
-        f"{out}: not whole (3 errors)",
+    told = [line.rstrip() for line in done.out.splitlines()]
+    twice = "the message stands at line 1 too, as one of this thread; fetch its thread again"
+    assert told[:6] == [
+        "error: text_mismatch: a text that is not that of the message's parts",
+        "  out.ndjson line 3 $.text thread_a msg_1: 'text' is not that of the message's parts; fetch its thread again",
+        "error: duplicate_message: a message id that stands in the export twice",
+        f"  out.ndjson line 2 $.message_id thread_a msg_0: {twice}",
+        "error: digest_mismatch: lines that are not those that were written",
+        "  out.ndjson line 1 thread_a: the thread's 3 lines are not the 2 that were written; fetch its thread again",
+    ]
+    assert told[-6:] == [
+        f"  {'read':<12}1 thread, 3 messages, {out.stat().st_size:,} bytes",
+        "  journal     1 complete",
+        "  to refetch  1 thread",
+        f"{out}: not whole (3 errors, 6 notes)",
+        "Next: this writes the ids of the threads to fetch again, and says how to fetch them:",
+        f"  threadkeep validate --ids-to-refetch refetch.txt {out}",
     ]
 
 

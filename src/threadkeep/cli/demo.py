@@ -14,16 +14,16 @@ from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import load_ids
 from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.summary import print_report
-from threadkeep.cli.validate import findings_of, print_findings
+from threadkeep.cli.verdict import print_verdict
 from threadkeep.codec import decode
 from threadkeep.disk import on_disk
 from threadkeep.exporter import Options
-from threadkeep.findings import is_whole
 from threadkeep.job import Job, Result
 from threadkeep.keys import Key
 from threadkeep.paths import Paths
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.sources import Source
+from threadkeep.validation import validated
 
 __all__ = ["demo"]
 
@@ -68,12 +68,12 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
 
 def _tell(folder: Path, result: Result) -> int:
     out = result.paths.out
-    findings = findings_of(out, ids=load_ids(str(folder / "thread_ids.txt")).listed)
+    report = validated(out, ids=load_ids(str(folder / "thread_ids.txt")).listed).report
     print_report(report_of(result))
     _print_parts(out)
-    print_findings(out, findings)
+    print_verdict(report, (), most=5)
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
-    return report_ending(result) or (Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE)
+    return report_ending(result) or (Exit.WHOLE if report.is_whole else Exit.INCOMPLETE)
 
 
 def _fake_assistants() -> Any:

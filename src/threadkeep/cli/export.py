@@ -129,7 +129,8 @@ def export(
     sunset = sunset or place_of(source, os.environ).kind.sunset
     result = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
     checked = thread_ids if done is None and limit is None and thread_ids != "-" else None
-    return _tell(result, _typed(out, checked), as_json=as_json, quiet=quiet)
+    all_of_it = result.manifest.claims.totals.threads == len(job.ids)
+    return _tell(result, _typed(out, checked if all_of_it else None), as_json=as_json, quiet=quiet)
 
 
 def _typed(out: Path, ids: str | None) -> Typed:
@@ -148,9 +149,9 @@ def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str
     over = frozenset(load_ids(done).listed) if done is not None else frozenset()
     wanted = tuple(thread_id for thread_id in listed if thread_id not in over)
     if not listed:
-        complain(f"no thread ids in {thread_ids}: the export will be empty")
+        complain(f"no thread ids in {thread_ids}: no thread is asked for")
     elif not wanted:
-        complain(f"every thread id in {thread_ids} is also in {done}: the export will be empty")
+        complain(f"every thread id in {thread_ids} is also in {done}: no thread is asked for")
     return wanted, over
 
 

@@ -4,7 +4,7 @@ from collections import deque
 
 import attrs
 
-from threadkeep.events import Event, FilesBegun, ThreadsBegun
+from threadkeep.events import Compared, Event, FilesBegun, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, Outcome
 from threadkeep.pace import Traffic
 
@@ -53,7 +53,7 @@ class Gauge:
     Attributes:
         threads: how far they are; None before they are begun.
         files: the same for files that are downloaded.
-        messages: how many this run has exported.
+        messages: how many this run has exported, or compared.
         traffic: as it was sampled last.
     """
 
@@ -63,7 +63,7 @@ class Gauge:
     traffic: Traffic = attrs.field(factory=lambda: Traffic(sent=0, refused=0, waits=0.0))
     _samples: deque[tuple[float, int]] = attrs.field(factory=deque)
 
-    def take(self, event: Event, at: float) -> None:
+    def take(self, event: Event | Compared, at: float) -> None:
         """Count what has happened at this time."""
         if isinstance(event, ThreadsBegun):
             self.threads = Stretch(event.total, event.before, at)
@@ -71,6 +71,9 @@ class Gauge:
             self.files = Stretch(event.total, event.before, at)
         elif isinstance(event, FileEntry) and self.files is not None:
             self.files.now += 1
+        elif isinstance(event, Compared) and self.threads is not None:
+            self.threads.now += 1
+            self.messages += event.messages
         elif isinstance(event, Entry) and self.threads is not None:
             self.threads.now += 1
             self.messages += event.messages if event.outcome is Outcome.COMPLETE else 0

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-import gc
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from threadkeep.cli.asking import ask, looked_at
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.screen import Screen
@@ -33,13 +33,7 @@ def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime |
         AccessRefused, MalformedAddress: before anything is written.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
     """
-    with _rare_collections():
-        # Only here, since importing the SDK takes most of a second that no other command needs.
-        from threadkeep.sdk import connect_all
-
-        gc.freeze()
-        apis = connect_all(source)
-        return asyncio.run(_export(job, apis, show_progress=show_progress, sunset=sunset))
+    return ask(source, lambda apis: _export(job, apis, show_progress=show_progress, sunset=sunset))
 
 
 async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
@@ -49,28 +43,11 @@ async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset:
             for api in apis:
                 await opened.enter_async_context(api)
             screen = opened.enter_context(Screen(shown=show_progress, clock=clock, now=now, sunset=sunset))
-            await opened.enter_async_context(_looked_at(screen))
+            await opened.enter_async_context(looked_at(screen))
             try:
                 return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
             finally:
                 settled()
-
-
-@contextlib.asynccontextmanager
-async def _looked_at(screen: Screen) -> AsyncIterator[None]:
-    """Show how it goes, again and again."""
-    looking = asyncio.create_task(_look(screen))
-    try:
-        yield
-    finally:
-        looking.cancel()
-
-
-async def _look(screen: Screen) -> None:
-    with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to end an export
-        while True:
-            screen.tick()
-            await asyncio.sleep(screen.interval)
 
 
 def exit_code(result: Result) -> Exit:
@@ -134,16 +111,3 @@ def _not_whole(result: Result) -> str:
     if result.not_refreshed:
         return "every thread is whole in the export, and not every one could be refreshed"
     return "every thread is whole in the export, and not every file is saved"
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage seldom: pages of JSON are trees that free themselves, and looking for cycles in them, and in
-    the SDK's classes, was a third of a run's time."""
-    usual = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()

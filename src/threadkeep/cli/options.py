@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import click
 
-from threadkeep.cli.words import complain
+from threadkeep.cli.words import complain, shown
 from threadkeep.errors import UnreadableKeys
 from threadkeep.keys import Key, read_keys
 from threadkeep.paths import Paths
-from threadkeep.sources import Auth, Place, Source, place_of
+from threadkeep.sources import Auth, Place, Source, is_well_known, place_of
 
-__all__ = ["load_keys", "source_options"]
+__all__ = ["PerhapsSource", "load_keys", "perhaps_source_options", "source_options"]
 
 _OPTIONS = (
     click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own."),
@@ -50,6 +50,56 @@ class _Given:
     token_command: str | None = attrs.field(repr=False)
     keys_file: str | None
 
+    def source(self) -> Source:
+        """What they come to. The file of keys is read, and what is known of the address is said on standard error."""
+        source = Source(
+            base_url=self.base_url,
+            api_version=self.api_version,
+            auth=None if self.auth is None else Auth(self.auth),
+            token_command=self.token_command,
+            keys=() if self.keys_file is None else load_keys(self.keys_file),
+        )
+        _announce(place_of(source, os.environ))
+        return source
+
+
+@attrs.frozen
+class PerhapsSource:
+    """The options of a source for a command that asks only when it is told to. Nothing is read or said before."""
+
+    _given: _Given
+
+    def refuse(self, option: str) -> None:
+        """Refuse them where this option, which alone has a use for them, was not given.
+
+        Raises:
+            click.UsageError: any of them was given.
+        """
+        names = [name for name, value in attrs.asdict(self._given).items() if value is not None]
+        if names:
+            raise click.UsageError(f"--{names[0].replace('_', '-')} says where to ask, which only {option} does.")
+
+    def source(self, exported_from: str | None) -> Source:
+        """Give the source: as typed, else by the environment, else where the export came from.
+
+        A key goes to no address that only a file names, unless it is one of the hosts that everybody knows: whoever
+        hands an export on could have written any other into its journal.
+
+        Args:
+            exported_from: the address in the journal; None where there is none.
+
+        Raises:
+            click.UsageError: the address that the export came from must be typed.
+        """
+        if exported_from is None or self._given.base_url is not None or "OPENAI_BASE_URL" in os.environ:
+            return self._given.source()
+        if not is_well_known(exported_from):
+            raise click.UsageError(
+                f"OUT was exported from {shown(exported_from)}. Give --base-url {shlex.quote(shown(exported_from))} to"
+                " ask there, or another address: the key is sent to none that only a file names."
+            )
+        return attrs.evolve(self._given, base_url=exported_from).source()
+
 
 def source_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a source; it takes them as one `Source` by the name ``source``.
@@ -57,20 +107,21 @@ def source_options(command: Callable[..., int]) -> Callable[..., int]:
     What is known of the address before anything is asked, the end of the API above all, is said on standard error.
     """
 
+    return _with_options(command, _Given.source)
+
+
+def perhaps_source_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the same options; it takes them as a `PerhapsSource` by the name ``source``."""
+    return _with_options(command, PerhapsSource)
+
+
+def _with_options(command: Callable[..., int], made: Callable[[_Given], object]) -> Callable[..., int]:
     @functools.wraps(command)
     def with_source(**arguments: Any) -> int:
         given = _Given(*(arguments.pop(field.name) for field in attrs.fields(_Given)))
         _refuse_contradictions(given)
         _refuse_mixed_up(given, arguments)
-        source = Source(
-            base_url=given.base_url,
-            api_version=given.api_version,
-            auth=None if given.auth is None else Auth(given.auth),
-            token_command=given.token_command,
-            keys=() if given.keys_file is None else load_keys(given.keys_file),
-        )
-        _announce(place_of(source, os.environ))
-        return command(source=source, **arguments)
+        return command(source=made(given), **arguments)
 
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_source)
 
@@ -108,8 +159,9 @@ def _refuse_mixed_up(given: _Given, arguments: dict[str, Any]) -> None:
     if given.keys_file is None:
         return
     keys_file = Path(given.keys_file).resolve()
-    if keys_file == Path(arguments.get("thread_ids", "-")).resolve():
-        raise click.UsageError("THREAD_IDS and --keys-file are the same file.")
+    ids = arguments.get("thread_ids") or arguments.get("ids") or "-"
+    if keys_file == Path(ids).resolve():
+        raise click.UsageError("The thread ids and --keys-file are the same file.")
     if "out" in arguments and keys_file in {path.resolve() for path in Paths(arguments["out"]).all}:
         raise click.UsageError("OUT would take the place of the file of keys.")
 

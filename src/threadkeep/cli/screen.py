@@ -1,4 +1,4 @@
-"""What a person sees while an export runs, on standard error: bars in a terminal, else a line now and then."""
+"""What a person sees while an export or a check runs, on standard error: bars in a terminal, or a line now and then."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from threadkeep.cli.gauge import Gauge, Stretch
 from threadkeep.cli.words import problem_line, shown, span
-from threadkeep.events import Event, Notice, ThreadsBegun
+from threadkeep.events import Compared, Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.pace import Traffic
 
@@ -97,7 +97,7 @@ class Screen:
                 self.tick(over=True)
                 self._bars.stop()
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Event | Compared) -> None:
         """Count an event, and tell it if it is a problem."""
         self._gauge.take(event, self._clock())
         if isinstance(event, ThreadsBegun):

@@ -1,83 +1,127 @@
 """``threadkeep validate``: is the export whole?"""
 
-from collections import Counter
-from collections.abc import Iterable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
 
+from threadkeep import __version__
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT, load_ids
-from threadkeep.cli.words import perhaps_unheard, print_json, shown
+from threadkeep.cli.live import report_live_ending, run_live
+from threadkeep.cli.options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.outputs import put, refuse_nowhere, refuse_the_exports_own
+from threadkeep.cli.repair import next_lines
+from threadkeep.cli.verdict import as_json, print_verdict
+from threadkeep.cli.words import perhaps_unheard, print_json
+from threadkeep.clock import now
 from threadkeep.disk import on_disk
-from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Finding, is_whole
+from threadkeep.findings import Report
+from threadkeep.ids import is_thread_id
+from threadkeep.live import LiveOutcome
 from threadkeep.paths import Paths
-from threadkeep.readback import read_journal, read_manifest, read_partial
-from threadkeep.surroundings import damage
-from threadkeep.validate import Vouchers
-from threadkeep.validate import validate as check
+from threadkeep.validation import MOST, Validated, checked_export, joined, validated, wanted_live
 
-__all__ = ["findings_of", "print_findings", "validate"]
+__all__ = ["validate"]
+
+_MOST_ON_SCREEN = 5
+
+
+@attrs.frozen(kw_only=True)
+class _Asked:
+    """What was asked for besides the proof itself."""
+
+    ids_to_refetch: str | None
+    page: str | None
+    live: bool
+    sample: int | None
+    seed: int | None
+    most: int | None
+    as_json: bool
 
 
 @click.command()
 @click.argument("out", type=OUT)
 @click.option("--ids", help='The file of thread ids that were wanted; "-" is standard input.')
+@click.option("--ids-to-refetch", metavar="FILE", help="Write the ids of the threads that want another export.")
+@click.option("--report", "page", metavar="FILE", help="Write an HTML page with totals, charts and findings.")
+@click.option("--live", is_flag=True, help="Walk every thread again, and compare it with what the API gives now.")
+@click.option("--sample", type=click.IntRange(1), help="With --live: so many threads only, chosen by --seed.")
+@click.option("--seed", type=int, help="With --sample: another choice of threads. 0 by default.")
+@perhaps_source_options
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    help=f"Findings listed of each code; all are counted. {_MOST_ON_SCREEN} on a screen by default, else {MOST}.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the findings.")
-def validate(out: Path, ids: str | None, as_json: bool) -> int:
-    """Check OUT against itself, its journal and manifest, and the ids that were wanted."""
-    findings = findings_of(out, ids=load_ids(ids).listed if ids is not None else None)
-    with perhaps_unheard():
-        if as_json:
-            print_json(
-                {
-                    "out": str(out),
-                    "whole": is_whole(findings),
-                    "findings": [attrs.asdict(row) for row in findings],
-                }
-            )
-        else:
-            print_findings(out, findings)
-    return Exit.WHOLE if is_whole(findings) else Exit.INCOMPLETE
+def validate(out: Path, ids: str | None, source: PerhapsSource, **options: Any) -> int:
+    """Check OUT against itself, its journal and manifest, the files beside it, and the ids that were wanted.
 
-
-def findings_of(out: Path, *, ids: tuple[str, ...] | None = None) -> list[Finding]:
-    """Validate the files of an export.
-
-    Raises:
-        OutputUnusable: the export cannot be read.
+    With --live, also against the API: with the key and the address of the environment, or of the options.
     """
-    paths = Paths(out)
-    vouchers = Vouchers(journal=read_journal(paths), partial=read_partial(paths), ids=ids)
-    try:
-        vouchers = attrs.evolve(vouchers, manifest=read_manifest(paths))
-    except OutputUnusable as error:
-        vouchers = attrs.evolve(vouchers, manifest_fault=str(error))
-    with on_disk(out):
-        with out.open("rb") as lines:
-            findings = list(check(lines, vouchers))
-        return [*findings, *(damage(paths, vouchers.journal) if vouchers.journal is not None else ())]
+    asked = _Asked(**options)
+    _refuse_contradictions(asked, source)
+    refuse_the_exports_own(Paths(out), {"--ids": ids, "--ids-to-refetch": asked.ids_to_refetch, "--report": asked.page})
+    for name in filter(None, (asked.ids_to_refetch, asked.page)):
+        refuse_nowhere(name)  # before anything takes its time
+    wanted = load_ids(ids).listed if ids is not None else None
+    found = validated(out, ids=wanted, most=max(asked.most or 0, MOST))
+    outcome = _live(found, source, asked) if asked.live else None
+    report = found.report if outcome is None else joined(found.report, outcome, max(asked.most or 0, MOST))
+    _tell(report, found, asked)
+    _write(report, asked)
+    ended = report_live_ending(outcome) if outcome is not None else None
+    return ended if ended is not None else Exit.WHOLE if report.is_whole else Exit.INCOMPLETE
 
 
-def print_findings(out: Path, findings: Iterable[Finding]) -> None:
-    """Print one line a finding, and the verdict."""
-    findings = list(findings)
-    for finding in findings:
-        click.echo(_words(finding))
-    counts = Counter(finding.severity for finding in findings)
-    counted = ", ".join(f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items())
-    verdict = "whole" if is_whole(findings) else "not whole"
-    click.echo(f"{shown(str(out))}: {verdict}" + (f" ({counted})" if counted else ""))
+def _refuse_contradictions(asked: _Asked, source: PerhapsSource) -> None:
+    if not asked.live:
+        source.refuse("--live")
+        if asked.sample is not None:
+            raise click.UsageError("--sample says how many threads --live compares: give that too.")
+    if asked.seed is not None and asked.sample is None:
+        raise click.UsageError("--seed chooses the threads of --sample: give that too.")
 
 
-def _words(finding: Finding) -> str:
-    places = [
-        f"line {finding.line}" if finding.line is not None else None,
-        finding.path,
-        shown(finding.thread_id, 80) if finding.thread_id is not None else None,
-        shown(finding.message_id, 80) if finding.message_id is not None else None,
-    ]
-    where = " ".join(place for place in places if place is not None)
-    return f"{finding.severity}: {finding.code}: {shown(finding.message)}" + (f" [{where}]" if where else "")
+def _live(found: Validated, source: PerhapsSource, asked: _Asked) -> LiveOutcome:
+    header = found.journal.header if found.journal is not None else None
+    return run_live(
+        wanted_live(found),
+        checked_export(found),
+        source.source(header.source if header is not None else None),
+        most=asked.sample,
+        seed=asked.seed or 0,
+        shown=not asked.as_json,
+    )
+
+
+def _write(report: Report, asked: _Asked) -> None:
+    if asked.ids_to_refetch is not None:
+        # What is no id stands in damaged lines only, and no API can be asked for it.
+        ids = "".join(f"{thread_id}\n" for thread_id in report.refetch if is_thread_id(thread_id))
+        put(asked.ids_to_refetch, ids.encode())
+    if asked.page is not None:
+        put(asked.page, _page(report))
+
+
+def _page(report: Report) -> bytes:
+    # Only here: what draws pages is of no use to anybody else.
+    from threadkeep.excerpts import excerpts
+    from threadkeep.report import render
+
+    lost = not report.out.exists()
+    with on_disk(report.out), BytesIO() if lost else report.out.open("rb") as lines:
+        conversations = excerpts(report, lines)
+    return render(report, conversations, made_at=f"{now():%Y-%m-%d %H:%M:%S} UTC", version=__version__).encode()
+
+
+def _tell(report: Report, found: Validated, asked: _Asked) -> None:
+    with perhaps_unheard():
+        if asked.as_json:
+            print_json(as_json(report))
+        else:
+            step = list(next_lines(report, found.journal, asked.ids_to_refetch))
+            print_verdict(report, step, most=asked.most or _MOST_ON_SCREEN)

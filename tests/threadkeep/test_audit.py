@@ -1,8 +1,9 @@
-"""Validate: a whole export has no findings, and every kind of damage is found where it is."""
+"""The audit: a whole export has nothing but notes, and what is wrong is found where it is."""
 
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -12,19 +13,28 @@ from hypothesis import strategies as st
 
 import strategies
 from canned_threads import message
+from threadkeep.audit import Audit
 from threadkeep.codec import encode
-from threadkeep.findings import Finding, Severity, is_whole
+from threadkeep.findings import Finding, Severity
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
 from threadkeep.manifest import Ending, Manifest, Totals, build
 from threadkeep.mapping import from_message_json
-from threadkeep.validate import Vouchers, validate
+from threadkeep.paths import Paths
+from threadkeep.vouchers import Vouchers
 
+PATHS = Paths(Path("out.ndjson"))
+NOW = 1_800_000_000
 HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
 
 
 def digest(lines: list[bytes]) -> str:
     """The sha256 that a journal holds for these lines."""
     return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
+def is_whole(findings: list[Finding]) -> bool:
+    """Whether there are only notes."""
+    return all(one.severity is Severity.NOTE for one in findings)
 
 
 @attrs.frozen
@@ -38,7 +48,11 @@ class Made:
     def check(self, **changes: Any) -> list[Finding]:
         """The findings, with other vouchers where given."""
         vouchers = Vouchers(**{"journal": self.journal, "manifest": self.manifest, **changes})
-        return list(validate(self.lines, vouchers))
+        return list(Audit(PATHS, vouchers, now=NOW).findings(lambda: self.lines))
+
+    def worse(self, **changes: Any) -> list[Finding]:
+        """Those that are more than notes."""
+        return [one for one in self.check(**changes) if one.severity is not Severity.NOTE]
 
 
 def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = False, never: str = "") -> Made:
@@ -58,9 +72,10 @@ def made(threads: dict[str, list[dict[str, Any]]], *others: Entry, flat: bool = 
                 sha256=digest(own),
             )
         )
-    journal = Journal(HEADER, {entry.thread_id: entry for entry in [*entries, *others]})
+    header = attrs.evolve(HEADER, flat=flat)
+    journal = Journal(header, {entry.thread_id: entry for entry in [*entries, *others]})
     ending = Ending(finished_at="later", listed=[*journal.entries, *never.split()], ended_by=None)
-    return Made(lines, journal, build(HEADER, journal, ending, {}))
+    return Made(lines, journal, build(header, journal, ending, {}))
 
 
 def small() -> Made:
@@ -69,11 +84,11 @@ def small() -> Made:
 
 
 @given(strategies.threads(), st.booleans())
-def test_a_whole_export_has_no_findings(threads: dict[str, list[dict[str, Any]]], flat: bool) -> None:
+def test_a_whole_export_has_nothing_but_notes(threads: dict[str, list[dict[str, Any]]], flat: bool) -> None:
     """Whatever the messages, full or flat, with the ids that were wanted or without."""
     export = made(threads, flat=flat)
-    assert export.check() == []
-    assert export.check(ids=list(threads)) == []
+    assert export.worse() == []
+    assert export.worse(ids=frozenset(threads)) == []
 
 
 @given(strategies.threads(), st.data())
@@ -125,7 +140,7 @@ DAMAGE: dict[str, tuple[Callable[[list[bytes]], list[bytes]], tuple[str, int | N
     "the message is no object": (changed(1, message=3), ("malformed_message", 2, "$.message")),
     "text against parts": (changed(1, text="other"), ("text_mismatch", 2, "$.text")),
     "a key against the message": (changed(1, message_id="msg_other"), ("key_mismatch", 2, "$.message_id")),
-    "a line twice": (lambda lines: [lines[0], *lines], ("duplicate_message", 2, None)),
+    "a line twice": (lambda lines: [lines[0], *lines], ("duplicate_message", 2, "$.message_id")),
     "a line lost": (lambda lines: lines[1:], ("digest_mismatch", 1, None)),
     "two lines swapped": (lambda lines: [lines[1], lines[0], *lines[2:]], ("digest_mismatch", 1, None)),
     "a thread lost": (lambda lines: lines[:3], ("lost_thread", None, None)),
@@ -166,7 +181,8 @@ def test_threads_that_are_not_complete_are_named(outcome: Outcome, code: str, se
     export = made({"thread_a": []}, Entry(thread_id="thread_x", outcome=outcome, reason="because"))
     for ids in (None, ["thread_a", "thread_x"]):
         (row,) = export.check(ids=ids)
-        assert (row.code, row.severity, row.thread_id, row.message) == (code, severity, "thread_x", "because")
+        assert (row.code, row.severity, row.thread_id) == (code, severity, "thread_x")
+        assert row.message.startswith("because; ")
 
 
 def test_a_wanted_thread_of_which_nothing_is_known_is_missed() -> None:
@@ -204,11 +220,12 @@ def test_a_torn_line_behind_a_whole_journal_is_normal() -> None:
 def test_a_foreign_journal_vouches_for_nothing() -> None:
     """Each unreadable line is named, and the missing header too."""
     found = made({}).check(journal=fold(b"hello\nworld\n"))
-    assert [row.message for row in found if row.code == "unreadable_journal"] == [
-        "the journal does not begin with its header",
-        "line 1 of the journal cannot be read",
-        "line 2 of the journal cannot be read",
+    assert [(row.line, row.message.partition(";")[0]) for row in found if row.code == "unreadable_journal"] == [
+        (1, "the journal does not begin with its header"),
+        (2, "line 2 of the journal cannot be read"),
     ]
+    (row,) = [row for row in made({}).check(journal=fold(b'{"format":"another/7"}\n')) if row.line == 1]
+    assert (row.code, row.path) == ("unreadable_journal", "$.format")
 
 
 TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
@@ -227,21 +244,24 @@ TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
 def test_a_manifest_that_claims_something_else_is_found(field: str, change: Callable[[Manifest], Manifest]) -> None:
     """The manifest must say what the journal says."""
     export = small()
-    (row,) = export.check(manifest=change(export.manifest))
-    assert (row.code, row.path) == ("manifest_mismatch", f"$.{field}")
+    rows = export.check(manifest=change(export.manifest))
+    assert {row.code for row in rows} == {"manifest_mismatch"}
+    assert {str(row.path).split(".")[1] for row in rows} == {field}
 
 
 def test_a_manifest_without_its_journal_is_no_proof() -> None:
     """Also of an export that was emptied: whoever deletes the journal must not get a verdict of whole."""
-    for lines in (small().lines, []):
-        (row,) = attrs.evolve(small(), lines=lines).check(journal=None)
-        assert (row.code, row.severity) == ("lost_journal", Severity.ERROR)
+    whole, emptied = (attrs.evolve(small(), lines=lines).check(journal=None) for lines in (small().lines, []))
+    assert [(row.code, row.severity) for row in whole] == [("lost_journal", Severity.ERROR)]
+    assert [row.code for row in emptied] == ["lost_journal", *["manifest_mismatch"] * 3]
+    assert [row.path for row in emptied[1:]] == ["$.totals.messages", "$.totals.bytes", "$.digest"]
 
 
 def test_a_manifest_that_cannot_be_read_is_a_finding() -> None:
     """And the lines are still checked."""
     (row,) = small().check(manifest=None, manifest_fault="no manifest: digest is missing")
-    assert (row.code, row.message) == ("unreadable_manifest", "no manifest: digest is missing")
+    assert row.code == "unreadable_manifest"
+    assert row.message.startswith("no manifest: digest is missing; ")
     codes = {row.code for row in small().check(journal=None, manifest=None, manifest_fault="cut")}
     assert codes == {"unreadable_manifest", "lost_journal"}
 
@@ -249,9 +269,9 @@ def test_a_manifest_that_cannot_be_read_is_a_finding() -> None:
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"first_id": "msg_other"}, "unreadable_journal"),
-        ({"last_id": None}, "unreadable_journal"),
-        ({"messages": 2}, "unreadable_journal"),
+        ({"first_id": "msg_other"}, "journal_mismatch"),
+        ({"last_id": None}, "journal_mismatch"),
+        ({"messages": 2}, "journal_mismatch"),
         ({"end_offset": 7}, "misplaced_thread"),
         ({"sha256": None}, "digest_mismatch"),
     ],
@@ -269,7 +289,7 @@ def test_threads_that_changed_places_are_found() -> None:
     export = small()
     found = attrs.evolve(export, lines=export.lines[3:] + export.lines[:3]).check()
     assert {row.code for row in found} == {"misplaced_thread"}
-    assert [row.thread_id for row in found] == ["thread_a", "thread_b"]
+    assert [row.thread_id for row in found] == ["thread_b", "thread_a"]
 
 
 def test_pages_that_were_kept_must_still_be_there() -> None:
@@ -278,4 +298,24 @@ def test_pages_that_were_kept_must_still_be_there() -> None:
     export = made({"thread_a": []}, entry)
     kept = [encode(from_message_json(message("thread_x", number), assistant_id="asst_1")) for number in range(2)]
     assert [row.code for row in export.check(partial=kept)] == ["thread_partial"]
-    assert [row.code for row in export.check(partial=[kept[0], b"{"])] == ["lost_partial", "thread_partial"]
+    found = export.check(partial=[kept[0], b"{"])
+    assert [(row.code, row.line) for row in found] == [
+        ("lost_partial", 2),
+        ("lost_partial", None),
+        ("thread_partial", None),
+    ]
+
+
+def test_pages_of_which_no_journal_tells_are_threads_that_were_never_finished() -> None:
+    """Each is named once, unless its lines are in the export after all."""
+    kept = [encode(from_message_json(message(name, 1), assistant_id="asst_1")) for name in ("thread_a", "thread_x")]
+    found = small().check(journal=None, manifest=None, partial=kept)
+    assert [(row.code, row.line, row.thread_id) for row in found if row.code == "thread_partial"] == [
+        ("thread_partial", 2, "thread_x")
+    ]
+
+
+def test_threads_that_nobody_asked_for_are_told() -> None:
+    """As a warning: nothing is lost, and somebody should look."""
+    (row,) = small().check(ids=frozenset({"thread_a"}))
+    assert (row.code, row.severity, row.thread_id, row.line) == ("not_wanted", Severity.WARNING, "thread_b", 4)

@@ -1,0 +1,241 @@
+"""Check an export against itself, its journal, its manifest and the ids that were wanted.
+
+Everything that is wrong is a finding (`threadkeep.findings` has the table); nothing raises, and one finding does not
+hide the next. Pure but for the lines that it is given.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Set
+from typing import Any
+
+from threadkeep.findings import Finding, Severity, finding
+from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
+from threadkeep.lines import look
+from threadkeep.manifestaudit import against_journal, against_lines
+from threadkeep.partialaudit import partial_findings
+from threadkeep.paths import Paths
+from threadkeep.reading import Expected, Reading, ThreadLines
+from threadkeep.superseded import superseded
+from threadkeep.vouchers import Vouchers
+
+__all__ = ["Audit"]
+
+_Stand = tuple[str | None, int]  # a thread, and the number of a line
+
+
+class Audit:
+    """One check of an export.
+
+    Args:
+        paths: where it is, for names.
+        vouchers: what to hold it against.
+        now: seconds since the epoch.
+
+    Attributes:
+        reading: what was read, once the findings are out.
+    """
+
+    def __init__(self, paths: Paths, vouchers: Vouchers, *, now: int) -> None:
+        self._paths = paths
+        self._vouchers = vouchers
+        self._journal = vouchers.journal or Journal(None, {})
+        self._now = now
+        self._superseded = superseded(paths.out, paths, self._journal, was_killed=vouchers.was_killed)
+        self._is_unfinished = bool(self._journal.superseded) or vouchers.is_rewriting
+        self._shift = 0  # by how many bytes the lines stand behind their journalled place
+        self._doubted = set[str]()  # the threads whose lines are not those that were written
+        self._digests: list[tuple[str, str | None]] = []  # only where no journal holds them
+        self.reading = Reading(self._expected(), self._judge if vouchers.journal is not None else self._remember)
+
+    def _expected(self) -> Expected:
+        header = self._journal.header
+        saved = (file for file in self._journal.files.values() if file.outcome is FileOutcome.SAVED)
+        return Expected(
+            name=self._paths.out.name,
+            now=self._now,
+            assistant_id=header.assistant_id if header is not None else None,
+            flat=header.flat if header is not None else None,
+            torn_from=self._journal.end_offset if self._vouchers.was_killed else None,
+            known=self._journal.entries.keys() or self._vouchers.ids or frozenset(),
+            saved=frozenset(file.file_id for file in saved),
+        )
+
+    def findings(self, lines: Callable[[], Iterable[bytes]]) -> Iterator[Finding]:
+        """Give all findings.
+
+        Args:
+            lines: gives the export's lines with their newlines, split on ``\\n`` only, from the first one on, each time
+                that it is called: once, and once more when ids seem to stand there twice.
+        """
+        yield from self._read(lines())
+        if suspicions := self.reading.suspicions:
+            yield from self._twice(lines(), suspicions)
+        if self._vouchers.manifest_fault is not None:
+            yield finding("unreadable_manifest", self._vouchers.manifest_fault, file=self._paths.manifest.name)
+        if self._vouchers.journal is not None:
+            yield from self._against_journal()
+            yield from against_journal(self._paths.manifest.name, self._vouchers, self._journal)
+        elif self._vouchers.has_manifest:
+            yield finding("lost_journal", "there is a manifest and no journal", file=self._paths.journal.name)
+            yield from against_lines(self._paths.manifest.name, self._vouchers, self.reading.totals, self._digests)
+        else:
+            yield finding("unvouched", "there is no journal beside the export: nothing vouches that its lines are all")
+        yield from partial_findings(self._paths.partial.name, self._vouchers, self.reading.threads)
+        yield from self._against_ids()
+
+    # --- lines
+
+    def _read(self, lines: Iterable[bytes]) -> Iterator[Finding]:
+        for passed, part in self._superseded.parts(lines):
+            if passed:
+                self._is_unfinished = True
+                self.reading.pass_over(part)
+            else:
+                yield from self.reading.read(part)
+
+    def _counting(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+        """The lines that count, with their numbers."""
+        parts = self._superseded.parts(lines)
+        marked = ((passed, line) for passed, part in parts for line in part)
+        return ((number, line) for number, (passed, line) in enumerate(marked, 1) if not passed)
+
+    def _twice(self, lines: Iterable[bytes], suspicions: Set[int]) -> Iterator[Finding]:
+        """Read the lines once more, and hold the ids themselves against each other."""
+        seen: dict[str, tuple[str | None, int]] = {}
+        for number, line in self._counting(lines):
+            (thread_id, _, message_id, *_), _ = look(line, number, now=self._now, saved=frozenset())
+            if message_id is None or hash(message_id) not in suspicions:
+                continue
+            if message_id in seen:
+                yield self._of_twice(message_id, seen[message_id], (thread_id, number))
+            seen.setdefault(message_id, (thread_id, number))
+
+    def _of_twice(self, message_id: str, first: _Stand, second: _Stand) -> Finding:
+        """Whose lines are as they were written is not blamed; where both are, it is the API that gave it twice."""
+        if self._is_vouched(second[0]) and not self._is_vouched(first[0]):
+            first, second = second, first
+        (other, line), (own, number) = first, second
+        what = f"the message stands at line {line} too, as one of {'this thread' if other == own else other}"
+        where: dict[str, Any] = {"file": self._paths.out.name, "line": number, "path": "$.message_id"}
+        where |= {"thread_id": own, "message_id": message_id}
+        if other == own or not (self._is_vouched(other) and self._is_vouched(own)):
+            return finding("duplicate_message", what, **where)
+        what += ", and both threads are as the API gave them; nothing to do"
+        return Finding(code="duplicate_message", severity=Severity.NOTE, message=what, **where)
+
+    def _is_vouched(self, thread_id: str | None) -> bool:
+        entry = self._journal.entries.get(thread_id) if thread_id is not None else None
+        return entry is not None and entry.outcome is Outcome.COMPLETE and thread_id not in self._doubted
+
+    def _remember(self, thread: ThreadLines) -> Iterable[Finding]:
+        if self._vouchers.manifest is not None:
+            self._digests.append((thread.thread_id, thread.sha256))
+        return ()
+
+    def _judge(self, thread: ThreadLines) -> Iterator[Finding]:
+        """Hold a thread's lines against its entry."""
+        entry = self._journal.entries.get(thread.thread_id)
+        where: dict[str, Any] = {"file": self._paths.out.name, "line": thread.first_line, "thread_id": thread.thread_id}
+        if entry is None or thread.sha256 != entry.sha256:
+            self._doubted.add(thread.thread_id)
+        if entry is None or entry.outcome is not Outcome.COMPLETE:
+            what = "the export holds lines of the thread, and the journal does not say that it is complete"
+            yield finding("unjournalled_thread", what, **where)
+            self._shift += thread.ends - thread.start
+            return
+        shift, self._shift = self._shift, thread.ends - entry.end_offset
+        if thread.sha256 != entry.sha256:
+            what = f"the thread's {thread.messages} lines are not the {entry.messages} that were written"
+            yield finding("digest_mismatch", what, **where)
+            return
+        yield from self._entry_against(entry, thread, "messages", "first_id", "last_id")
+        if self._shift != shift:  # what only follows threads that are longer or shorter than they were is in its place
+            what = f"the thread's lines end at byte {thread.ends}, and the journal says {entry.end_offset}"
+            yield finding("misplaced_thread", what, **where)
+
+    def _entry_against(self, entry: Entry, thread: ThreadLines, *fields: str) -> Iterator[Finding]:
+        for field in fields:
+            said, found = getattr(entry, field), getattr(thread, field)
+            if said != found:
+                what = f"the journal says {said} for {field!r}, and the thread's lines say {found}"
+                yield self._of_entry("journal_mismatch", what, entry, path=f"$.{field}")
+
+    # --- the journal
+
+    def _against_journal(self) -> Iterator[Finding]:
+        yield from self._journal_faults()
+        if self._is_unfinished:
+            what = "threads were fetched again, and the run was cut off before their old lines were taken out"
+            yield finding("unfinished_rewrite", what, file=self._paths.journal.name)
+        yield from self._journal_order()
+        for entry in self._journal.complete:
+            if entry.thread_id in self.reading.threads:
+                continue
+            if entry.messages:
+                what = f"the journal vouches for {entry.messages} messages, and none of them is in the export"
+                yield finding("lost_thread", what, file=self._paths.out.name, thread_id=entry.thread_id)
+            else:
+                nothing = ThreadLines(entry.thread_id, 0, 0, 0)
+                yield from self._entry_against(entry, nothing, "first_id", "last_id", "sha256")
+
+    def _journal_order(self) -> Iterator[Finding]:
+        """Where one thread ends, the next of the journal begins."""
+        end = 0
+        for entry in (entry for entry in self._journal.written if entry.messages):
+            if entry.end_offset < end:
+                what = f"its lines end at byte {entry.end_offset}, and those of the entry before it at {end}"
+                yield self._of_entry("misplaced_thread", what, entry, path="$.end_offset")
+            end = entry.end_offset
+
+    def _journal_faults(self) -> Iterator[Finding]:
+        name = self._paths.journal.name
+        if self._journal.torn:
+            yield finding(
+                "torn_journal", "the journal's last line is cut short: its thread is not vouched for", file=name
+            )
+        if self._journal.foreign is not None:
+            what = f"the journal is in the format {self._journal.foreign}, which this version does not know"
+            yield finding("unreadable_journal", what, file=name, line=1, path="$.format")
+        elif self._journal.header is None:
+            yield finding("unreadable_journal", "the journal does not begin with its header", file=name, line=1)
+        for number in self._journal.unreadable:
+            if number > 1 or self._journal.header is not None:
+                yield finding(
+                    "unreadable_journal", f"line {number} of the journal cannot be read", file=name, line=number
+                )
+
+    def _of_entry(self, code: str, what: str, entry: Entry, *, path: str | None = None) -> Finding:
+        line = self._journal.places.get(entry.thread_id)
+        return finding(code, what, file=self._paths.journal.name, line=line, path=path, thread_id=entry.thread_id)
+
+    # --- the ids
+
+    def _against_ids(self) -> Iterator[Finding]:
+        """Hold the export against the ids that were wanted: those of the list, and those that the journal names."""
+        entries, ids = self._journal.entries, self._vouchers.ids
+        given_up = {row.thread_id for row in self._vouchers.given_up}
+        for thread_id in {**dict.fromkeys(ids or ()), **entries}:
+            entry = entries.get(thread_id)
+            if entry is not None and entry.outcome is not Outcome.COMPLETE:
+                yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
+            elif entry is None and thread_id not in self.reading.threads and thread_id not in given_up:
+                yield finding("not_exported", "the thread was wanted and is not in the export", thread_id=thread_id)
+        for place, row in enumerate(self._vouchers.given_up):
+            what = f"the manifest says that the thread is {row.outcome}"
+            path = f"$.not_whole[{place}]"
+            name = self._paths.manifest.name
+            yield finding(f"thread_{row.outcome}", what, file=name, path=path, thread_id=row.thread_id)
+        if ids is not None:
+            yield from self._not_wanted(ids)
+        elif self._vouchers.manifest is not None:  # without the list, only it knows which threads never had their turn
+            for thread_id in (one for one in self._vouchers.manifest.unfinished if one not in entries):
+                what = "the run ended before the thread had its turn"
+                yield finding("not_exported", what, thread_id=thread_id)
+
+    def _not_wanted(self, ids: Set[str]) -> Iterator[Finding]:
+        what = "the list of ids does not name the thread"
+        for thread_id, place in self.reading.threads.items():
+            if thread_id not in ids:
+                yield finding("not_wanted", what, file=self._paths.out.name, line=place.line, thread_id=thread_id)
+        for entry in self._journal.complete:
+            if not entry.messages and entry.thread_id not in ids:
+                yield self._of_entry("not_wanted", what, entry)

@@ -1,0 +1,283 @@
+"""An export held against the live API: every thread walked again, and compared with its lines.
+
+An async shell round `threadkeep.compare`. Of a thread of the export no more is kept than each message's id, place and
+digest, and only while it is walked. A thread is compared when its walk has come to its end: nothing is said of one that
+the sunset cuts off in the middle.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import attrs
+
+from threadkeep.codec import encode_message
+from threadkeep.compare import Change, Exported, compare
+from threadkeep.crew import Crew
+from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
+from threadkeep.events import Compared, Event, ThreadsBegun
+from threadkeep.findings import Finding, Live, finding
+from threadkeep.ids import is_thread_id
+from threadkeep.threadlines import Place, changes, digest, rows
+from threadkeep.walker import Api, Pace, Walker
+
+__all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live"]
+
+
+@attrs.frozen(kw_only=True)
+class CheckedExport:
+    """The export that is held against the API.
+
+    Attributes:
+        out: its file.
+        assistant_id, flat: as its lines have them. Where a line has it otherwise, the comparison is merely slower.
+    """
+
+    out: Path
+    assistant_id: str
+    flat: bool
+
+
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """A thread that is to be compared.
+
+    Attributes:
+        place: where its lines stand; None for a thread that has none.
+        last_id: of the last message that the journal vouches for, where there is one.
+    """
+
+    thread_id: str
+    place: Place | None = None
+    last_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class LiveOutcome:
+    """What came of a check.
+
+    Attributes:
+        findings: of all threads that were compared or could not be, in the order in which they were wanted.
+        live: the counts.
+        ended_by: what ended it before every thread had its turn; None when nothing did.
+    """
+
+    findings: tuple[Finding, ...]
+    live: Live
+    ended_by: ThreadkeepError | None = None
+
+
+async def check_live(
+    wanted: Sequence[Wanted],
+    apis: Sequence[Api],
+    export: CheckedExport,
+    *,
+    source: str,
+    seed: int | None = None,
+    concurrency: int = 64,
+    pace: Pace | None = None,
+    on_event: Callable[[Event | Compared], None] = lambda _event: None,
+) -> LiveOutcome:
+    """Compare threads. However it ends, what was compared counts, also when this task is cancelled: that is caught.
+
+    Args:
+        wanted: distinct threads.
+        apis: where they are, once for each key. A thread stays with one of them, unless that one knows no such thread
+            or is refused.
+        export: what they are compared with.
+        source: the address of the API, without secrets.
+        seed: by which they were chosen; None when they are all.
+        concurrency: how many threads are walked at a time.
+        pace: how hard to ask.
+        on_event: called at the beginning, with each thread that is through, and with notices.
+
+    Raises:
+        OutputUnusable: the export cannot be read, or was changed meanwhile.
+    """
+    crew = Crew(apis, pace or Pace(), concurrency, on_event)
+    check = _Check(crew, export, wanted, on_event)
+    on_event(ThreadsBegun(total=len(wanted), before=0, traffic=lambda: crew.traffic))
+    ended_by: ThreadkeepError | None = None
+    try:
+        await crew.work_at([one.thread_id for one in wanted], check.check)
+        ended_by = crew.ended_by
+    except asyncio.CancelledError:
+        ended_by = Interrupted("interrupted")
+    findings = tuple(check.findings())
+    live = Live(
+        source=source,
+        wanted=len(wanted),
+        compared=check.compared,
+        new_messages=sum(one.code == "new_message" for one in findings),
+        seed=seed,
+        ended_by=None if ended_by is None else str(ended_by),
+        left=check.left,
+    )
+    return LiveOutcome(findings=findings, live=live, ended_by=ended_by)
+
+
+class _Check:
+    """Walks threads, and keeps what is to be said of each."""
+
+    def __init__(
+        self, crew: Crew, export: CheckedExport, wanted: Sequence[Wanted], on_event: Callable[[Compared], None]
+    ) -> None:
+        self._crew = crew
+        self._export = export
+        self._wanted = {one.thread_id: one for one in wanted}
+        self._on_event = on_event
+        self._walked = set[str]()
+        self._said: dict[str, Sequence[Finding]] = {}  # of most threads there is nothing to say
+        self._gone: dict[str, ThreadMissing] = {}
+        self._not_compared: dict[str, str] = {}
+        self._knows_any = False
+
+    @property
+    def compared(self) -> int:
+        """How many threads were, those that are gone included, if that can be believed."""
+        return len(self._walked) + (len(self._gone) if self._knows_any else 0)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The ids of the threads that had no turn, or were cut off."""
+        through = self._walked | self._gone.keys() | self._not_compared.keys()
+        return tuple(thread_id for thread_id in self._wanted if thread_id not in through)
+
+    def findings(self) -> Iterator[Finding]:
+        """In the order in which the threads were wanted."""
+        for thread_id, one in self._wanted.items():
+            yield from self._said.get(thread_id, ())
+            if thread_id in self._not_compared:
+                yield self._of_thread("not_compared", f"no comparison: {self._not_compared[thread_id]}", one)
+            if thread_id in self._gone:
+                yield self._of_gone(self._gone[thread_id], one)
+
+    async def check(self, thread_id: str, walker: Walker) -> None:
+        """With one key, and with the others where that one knows no such thread: it may be another project's."""
+        if not is_thread_id(thread_id):
+            self._not_compared[thread_id] = "its id is none that could be asked for"
+            self._on_event(Compared(thread_id=thread_id, messages=0))
+            return
+        keys, goes_on = deque(self._crew.all_from(walker)), True
+        while goes_on:
+            walked = _Walked(self._wanted[thread_id], self._export)
+            problem = await self._walk(walked, keys.popleft())
+            goes_on = isinstance(problem, ThreadMissing) and not walked.begun and bool(keys)
+            if problem is not None and not goes_on:
+                self._give_up(walked, problem)
+
+    async def _walk(self, walked: "_Walked", walker: Walker) -> ApiError | None:
+        """Walk a thread and compare it, or say why it cannot be, unless that has ended the check."""
+        try:
+            await walked.fetch(walker)
+        except RunEnded as ending:
+            self._crew.hand_over(walker, walked.thread_id, ending)
+        except ApiError as problem:
+            return problem
+        else:
+            self._crew.heard()
+            self._knows_any = True
+            self._walked.add(walked.thread_id)
+            if findings := walked.findings():
+                self._said[walked.thread_id] = findings
+            self._on_event(Compared(thread_id=walked.thread_id, messages=len(walked.ids)))
+        return None
+
+    def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
+        self._knows_any |= walked.begun
+        if not isinstance(problem, ThreadMissing):
+            self._not_compared[walked.thread_id] = str(problem)
+        elif self._crew.is_refused and not walked.begun:
+            self._not_compared[walked.thread_id] = f"a key was refused, and no other knows this thread: {problem}"
+        else:
+            self._gone[walked.thread_id] = problem
+        self._on_event(Compared(thread_id=walked.thread_id, messages=0))
+        self._crew.count_silence(problem)
+
+    def _of_gone(self, problem: ThreadMissing, wanted: Wanted) -> Finding:
+        """Where not a single thread is known, the key is more likely another project's than all of them deleted."""
+        if self._knows_any:
+            return self._of_thread("deleted_thread", f"the API does not know the thread: {problem}", wanted)
+        what = "no thread of the export is known there: all are deleted, or the key is another project's"
+        return self._of_thread("not_compared", f"{what}: {problem}", wanted)
+
+    def _of_thread(self, code: str, what: str, wanted: Wanted) -> Finding:
+        place = wanted.place
+        where = {} if place is None else {"file": self._export.out.name, "line": place.line}
+        return finding(code, what, thread_id=wanted.thread_id, **where)
+
+
+class _Walked:
+    """A thread that is walked, and held against its lines page by page."""
+
+    def __init__(self, wanted: Wanted, export: CheckedExport) -> None:
+        self.thread_id = wanted.thread_id
+        self.ids: list[str] = []
+        self._wanted = wanted
+        self._export = export
+        self._here: dict[str, Exported] | None = None
+        self._changed: dict[str, Change] = {}
+
+    @property
+    def begun(self) -> bool:
+        """Whether any page has come."""
+        return self._here is not None
+
+    async def fetch(self, walker: Walker) -> None:
+        """Walk the thread to its end.
+
+        Raises:
+            ApiError: a leaf of it.
+            OutputUnusable: the export cannot be read.
+        """
+        path = f"/threads/{quote(self.thread_id, safe='')}/messages"
+        async for page in walker.walk(path, thread_id=self.thread_id):
+            if self._here is None:
+                self._here = await asyncio.to_thread(self._read)
+            doubted = list(self._doubted(self._here, page.rows))
+            self.ids += [row["id"] for row in page.rows]
+            if doubted:
+                self._changed |= await asyncio.to_thread(self._changes, doubted)
+
+    def findings(self) -> list[Finding]:
+        """What is to be said of the whole thread."""
+        return list(
+            compare(
+                self.thread_id,
+                (self._here or {}).values(),
+                self.ids,
+                self._changed,
+                file=self._export.out.name,
+                last_id=self._wanted.last_id,
+            )
+        )
+
+    def _read(self) -> dict[str, Exported]:
+        """The messages of the export by id; of two with one id the first counts."""
+        place = self._wanted.place
+        found = [] if place is None else rows(self._export.out, place)
+        here: dict[str, Exported] = {}
+        for row in found:
+            here.setdefault(row.message_id, row)
+        return here
+
+    def _changes(self, doubted: Sequence[tuple[Exported, Mapping[str, Any]]]) -> dict[str, Change]:
+        return dict(changes(self._export.out, doubted))
+
+    def _doubted(
+        self, here: Mapping[str, Exported], page: Iterable[Mapping[str, Any]]
+    ) -> Iterator[tuple[Exported, Mapping[str, Any]]]:
+        """The messages whose lines are not what the exporter would write now."""
+        for raw in page:
+            row = here.get(raw["id"])
+            if row is not None and digest(self._line(raw)) != row.digest:
+                yield row, raw
+
+    def _line(self, raw: Mapping[str, Any]) -> bytes:
+        try:
+            return encode_message(raw, assistant_id=self._export.assistant_id, flat=self._export.flat)
+        except ValueError as error:
+            raise BadPage(f"the message {raw['id']} cannot be written: {error}") from None

@@ -1,0 +1,101 @@
+"""What a message itself gives occasion to note: things that the real API produced, and that readers stumble over.
+
+Pure, and total over JSON: a part of another shape than promised is passed over.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
+
+import attrs
+
+__all__ = ["EXISTS_SINCE", "Note", "about", "is_odd_time", "may_hold_markers"]
+
+EXISTS_SINCE = 1_699_228_800
+"""2023-11-06, the day on which the Assistants API was announced: no message is older."""
+
+# Quoted: 【4:0†source】, 【13†source】 and sandbox:/mnt/data/... stay in a text until annotations resolve them.
+_MARKER = re.compile(r"【\d+(?::\d+)?†[^【】\n]*】|sandbox:/mnt/[^\s)\]\"'>]+")
+
+
+@attrs.frozen
+class Note:
+    """A thing to note: a code of `threadkeep.findings`, words, and where in the message, as a JSON path from ``$``."""
+
+    code: str
+    what: str
+    path: str
+
+
+def is_odd_time(created_at: object, now: int) -> bool:
+    """Whether a message cannot have been made then.
+
+    Args:
+        created_at: seconds since the epoch, or whatever stands there.
+        now: likewise.
+    """
+    return not isinstance(created_at, int) or not EXISTS_SINCE <= created_at <= now
+
+
+def may_hold_markers(text: str) -> bool:
+    """Whether it is worth while to look for citation markers."""
+    return "†" in text or "sandbox:" in text
+
+
+def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
+    """Say what is to be noted of a message's content.
+
+    Args:
+        message: as the API gave it.
+        saved: the ids of the files that were downloaded.
+    """
+    content = message.get("content")
+    parts = content if isinstance(content, list) else []
+    if all(_says_nothing(part) for part in parts) if isinstance(content, list) else not content:
+        yield Note("empty_message", "the message has no content but blanks", "$.content")
+    for place, part in enumerate(parts):
+        if isinstance(part, dict):
+            yield from _about_part(part, f"$.content[{place}]", saved)
+
+
+def _says_nothing(part: object) -> bool:
+    body = _text_body(part)
+    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()
+
+
+def _text_body(part: object) -> Mapping[str, Any] | None:
+    body = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+    return body if isinstance(body, dict) else None
+
+
+def _about_part(part: Mapping[str, Any], path: str, saved: Set[str]) -> Iterator[Note]:
+    image, body = part.get("image_file"), _text_body(part)
+    if isinstance(image, dict) and part.get("type") == "image_file":
+        file_id = image.get("file_id")
+        if isinstance(file_id, str) and file_id not in saved:
+            yield Note("image_not_downloaded", f"the image {file_id} was not downloaded", f"{path}.image_file.file_id")
+    if body is not None and isinstance(body.get("value"), str):
+        given = body.get("annotations")
+        annotations = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+        yield from _outside(body["value"], given if isinstance(given, list) else [], f"{path}.text.annotations")
+        yield from _unresolved(body["value"], annotations, f"{path}.text.value")
+
+
+def _outside(text: str, annotations: list[object], path: str) -> Iterator[Note]:
+    """Offsets count code points, as Python does (recorded)."""
+    for place, annotation in enumerate(annotations):
+        given = [annotation.get(f"{end}_index") for end in ("start", "end")] if isinstance(annotation, dict) else []
+        offsets = [offset for offset in given if isinstance(offset, int) and not isinstance(offset, bool)]
+        if [0, *offsets, len(text)] != sorted([0, *offsets, len(text)]):
+            shown = " to ".join(map(str, offsets))
+            what = f"the annotation is of code points {shown}, and the text has {len(text)}"
+            yield Note("annotation_outside_text", what, f"{path}[{place}]")
+
+
+def _unresolved(text: str, annotations: Sequence[Mapping[str, Any]], path: str) -> Iterator[Note]:
+    if not may_hold_markers(text):
+        return
+    resolved = [one["text"] for one in annotations if isinstance(one.get("text"), str) and one["text"]]
+    for marker in _MARKER.findall(text):
+        if not any(marker.startswith(known) or marker in known for known in resolved):
+            yield Note("marker_without_annotation", f"no annotation says what {marker[:80]} stands for", path)

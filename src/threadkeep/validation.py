@@ -1,0 +1,248 @@
+"""The proof of an export from Python: what ``threadkeep validate`` does, as a typed report."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Set
+from datetime import date, datetime
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import attrs
+
+from threadkeep.audit import Audit
+from threadkeep.clearing import refuse_what_is_no_file
+from threadkeep.clock import now as clock
+from threadkeep.disk import on_disk
+from threadkeep.errors import OutputUnusable
+from threadkeep.findings import Finding, Report, finding, fold
+from threadkeep.journal import Journal
+from threadkeep.live import CheckedExport, LiveOutcome, Wanted
+from threadkeep.manifest import Manifest, claims
+from threadkeep.paths import Paths
+from threadkeep.readback import read_journal, read_manifest, read_wanted
+from threadkeep.reading import Reading
+from threadkeep.surroundings import damage
+from threadkeep.vouchers import Vouchers
+
+__all__ = ["MOST", "Validated", "checked_export", "joined", "validate", "validated", "wanted_live"]
+
+MOST = 100
+"""So many findings of each code are listed where nothing else is said; all are counted."""
+
+_CHUNK = 256 * 1024
+
+
+def validate(
+    out: str | os.PathLike[str],
+    *,
+    ids: Iterable[str] | None = None,
+    most: int = MOST,
+    now: datetime | None = None,
+) -> Report:
+    """Check an export against itself, its journal, its manifest, the files beside it and the ids that were wanted.
+
+    Nothing is changed, and nothing is asked over the network. Memory does not grow with the findings, and with the
+    export by some bytes a message and some hundreds a thread.
+
+    Args:
+        out: the export.
+        ids: the thread ids that were wanted; None where that is not known.
+        most: how many findings of each code are listed, at least one; all are counted.
+        now: what counts as the future; None for the time of the call.
+
+    Returns:
+        The report. Iterating gives its findings; ``is_whole`` is the verdict.
+
+    Raises:
+        OutputUnusable: the export, or a file beside it, cannot be read, or there is neither it nor its journal.
+        ValueError: ``most`` is less than one.
+        TypeError: ``ids`` is a str, which would be taken for its letters, or holds something else than str.
+    """
+    if isinstance(ids, str):
+        raise TypeError("ids is a str: give the ids themselves, such as a list of them")
+    return validated(Path(out), ids=ids, most=most, now=now).report
+
+
+@attrs.frozen
+class Validated:
+    """A report, and what else was learned on the way.
+
+    Attributes:
+        journal: None where there is none.
+        reading: where each thread stands.
+    """
+
+    report: Report
+    journal: Journal | None
+    reading: Reading
+
+
+def validated(
+    out: Path, *, ids: Iterable[str] | None = None, most: int = MOST, now: datetime | None = None
+) -> Validated:
+    """Do what `validate` does, and keep what was learned.
+
+    Raises:
+        OutputUnusable, ValueError: see there.
+    """
+    if most < 1:
+        raise ValueError(f"most is {most}: it must be at least 1")
+    paths = Paths(out)
+    with on_disk(out):
+        refuse_what_is_no_file(paths)
+        vouchers = _vouchers(paths, None if ids is None else _distinct(ids))
+        audit = Audit(paths, vouchers, now=int((now or clock()).timestamp()))
+        journal = vouchers.journal
+        never_begun = _never_begun(paths, vouchers, audit.reading)
+        folded = fold(
+            chain(audit.findings(partial(_lines_of, paths, journal)), never_begun, _beside(paths, journal)), most
+        )
+    reading = audit.reading
+    report = Report(
+        out=out,
+        findings=folded.kept,
+        counts=folded.counts,
+        severities=folded.severities,
+        totals=reading.totals,
+        outcomes=None if journal is None else claims(journal, listed=len(journal.entries)).outcomes,
+        months=_months(reading.days),
+        sizes=_sizes(reading, journal),
+        refetch=_refetch(folded.refetch, vouchers, reading),
+    )
+    return Validated(report, journal, reading)
+
+
+def _distinct(ids: Iterable[str]) -> Set[str]:
+    """In their order, so that the findings have one; with the blanks of their file, as the export takes them."""
+    return dict.fromkeys(filter(None, map(str.strip, ids))).keys()
+
+
+def wanted_live(found: Validated) -> tuple[Wanted, ...]:
+    """The threads that the export claims to have, to be compared with the API.
+
+    Without a journal these are those that have lines. A thread whose lines stand in two places is left out: only the
+    first of them would be compared, and it wants another export in any case.
+    """
+    places = found.reading.threads
+    complete = found.journal.complete if found.journal is not None else ()
+    vouched = {entry.thread_id: entry.last_id for entry in complete}
+    ids = vouched if found.journal is not None else dict.fromkeys(places)
+    return tuple(
+        Wanted(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
+        for thread_id, last_id in ids.items()
+        if thread_id not in found.reading.split
+    )
+
+
+def checked_export(found: Validated) -> CheckedExport:
+    """What is compared with the API."""
+    reading = found.reading
+    return CheckedExport(out=found.report.out, assistant_id=reading.assistant_id or "", flat=bool(reading.is_flat))
+
+
+def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
+    """A report with what came of the live check.
+
+    Args:
+        report: without it.
+        outcome: of the check.
+        most: how many findings of each code are listed.
+    """
+    folded = fold(outcome.findings, most)
+    return attrs.evolve(
+        report,
+        findings=(*report.findings, *folded.kept),
+        counts={**report.counts, **folded.counts},
+        severities={severity: count + folded.severities[severity] for severity, count in report.severities.items()},
+        refetch=tuple(dict.fromkeys([*report.refetch, *folded.refetch])),
+        live=outcome.live,
+    )
+
+
+def _lines_of(paths: Paths, journal: Journal | None) -> Iterator[bytes]:
+    """An export that is lost has none; where no journal says that there was one, it cannot be read."""
+    if journal is not None and not paths.out.exists():
+        return iter(())
+    return _lines(paths.out)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, many at a time, since each call costs."""
+    with path.open("rb") as file:
+        yield from chain.from_iterable(iter(partial(file.readlines, _CHUNK), []))
+
+
+def _vouchers(paths: Paths, ids: Set[str] | None) -> Vouchers:
+    is_rewriting = any(path.exists() for path in paths.rewrites)
+    vouchers = Vouchers(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
+    if paths.partial.exists():
+        vouchers = attrs.evolve(vouchers, partial=_lines(paths.partial))
+    try:
+        return attrs.evolve(vouchers, manifest=read_manifest(paths))
+    except OutputUnusable as error:
+        return attrs.evolve(vouchers, manifest_fault=str(error))
+
+
+def _never_begun(paths: Paths, vouchers: Vouchers, reading: Reading) -> Iterator[Finding]:
+    """Without the list and without a manifest, only the file of wanted ids knows what a killed run did not come to."""
+    if vouchers.journal is None or vouchers.has_manifest or vouchers.ids is not None:
+        return
+    known = {*vouchers.journal.entries, *reading.threads}
+    for thread_id in (one for one in read_wanted(paths) if one not in known):
+        what = "a run that did not end by itself was asked for the thread, and did not come to it"
+        yield finding("not_exported", what, thread_id=thread_id)
+
+
+def _beside(paths: Paths, journal: Journal | None) -> Iterator[Finding]:
+    if journal is not None:
+        yield from damage(paths, journal)
+
+
+def _months(days: Mapping[int, int]) -> Mapping[str, int]:
+    """Days that no calendar has are left out; each has its finding."""
+    months: dict[str, int] = {}
+    for day in sorted(days):
+        ordinal = day + _EPOCH
+        if date.min.toordinal() <= ordinal <= date.max.toordinal():
+            month = date.fromordinal(ordinal).isoformat()[:7]
+            months[month] = months.get(month, 0) + days[day]
+    return months
+
+
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def _sizes(reading: Reading, journal: Journal | None) -> Mapping[int, int]:
+    """Threads without messages have no lines: the journal knows them."""
+    sizes: dict[int, int] = {}
+    empty = () if journal is None else (0 for one in journal.complete if not one.messages)
+    for messages in sorted(chain((place.messages for place in reading.threads.values()), empty)):
+        sizes[messages] = sizes.get(messages, 0) + 1
+    return sizes
+
+
+def _refetch(found: Iterable[str], vouchers: Vouchers, reading: Reading) -> tuple[str, ...]:
+    """Where the journal is gone, or says nothing, no thread is vouched for.
+
+    Where all that vouches for the export can be read, an id that only its lines name is no thread's: no API knows it.
+    """
+    journal, manifest, ids = vouchers.journal, vouchers.manifest, vouchers.ids or ()
+    if journal.header is None if journal is not None else vouchers.has_manifest:
+        return tuple(dict.fromkeys([*reading.threads, *ids, *found]))
+    if (
+        journal is None
+        or manifest is None
+        or journal.torn
+        or journal.unreadable
+        or _has_lost_entries(journal, manifest)
+    ):
+        return tuple(found)
+    known = {*journal.entries, *manifest.unfinished, *ids}
+    return tuple(thread_id for thread_id in found if thread_id in known)
+
+
+def _has_lost_entries(journal: Journal, manifest: Manifest) -> bool:
+    """Whether the journal once knew more: then lines of a thread that it does not know may be what an entry was of."""
+    listed = len({*journal.entries, *manifest.unfinished})
+    said, counted = manifest.claims, claims(journal, listed=listed)
+    return said.totals.threads > listed or said.digest != counted.digest

@@ -1,0 +1,66 @@
+"""Findings, and how repeated ones are folded."""
+
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadkeep.findings import KINDS, Finding, Report, Severity, Totals, finding, fold
+
+FOUND = st.builds(
+    lambda code, thread_id: finding(code, "it is so", thread_id=thread_id),
+    st.sampled_from(["crlf", "digest_mismatch", "empty_message", "not_wanted", "new_message"]),
+    st.sampled_from([None, "thread_a", "thread_b"]),
+)
+
+
+def kind(one: Finding) -> tuple[str, Severity]:
+    """What findings are folded by."""
+    return one.code, one.severity
+
+
+@given(st.lists(FOUND), st.integers(1, 4))
+def test_folding_counts_all_and_keeps_the_first_of_each_code(found: list[Finding], most: int) -> None:
+    """In their order; whose thread wants to be fetched again is told whether it is kept or not."""
+    folded = fold(iter(found), most)
+    assert folded.counts == Counter(one.code for one in found)
+    assert list(folded.kept) == [
+        one for place, one in enumerate(found) if [kind(other) for other in found[:place]].count(kind(one)) < most
+    ]
+    again = [one.thread_id for one in found if one.thread_id and KINDS[one.code].refetch]
+    assert list(folded.refetch) == list(dict.fromkeys(again))
+    assert folded.severities == {severity: sum(one.severity is severity for one in found) for severity in Severity}
+
+
+def test_a_finding_says_what_and_what_to_do() -> None:
+    """In one sentence, with the severity of its kind."""
+    one = finding("crlf", "the line ends with CR and LF", line=3)
+    assert one.message.startswith("the line ends with CR and LF; restore the file")
+    assert (one.severity, one.line, one.file) == (Severity.ERROR, 3, None)
+
+
+def test_a_note_of_a_kind_that_is_an_error_asks_for_nothing() -> None:
+    """What a run that was cut off leaves is no reason to fetch a thread again."""
+    torn = Finding(code="torn_line", severity=Severity.NOTE, message="torn", thread_id="thread_a")
+    assert fold([torn], 1).refetch == ()
+
+
+@given(st.lists(FOUND), st.integers(1, 3))
+def test_a_report_counts_severities_of_what_is_not_listed_too(found: list[Finding], most: int) -> None:
+    """And gives the listed ones when it is iterated."""
+    folded = fold(found, most)
+    report = Report(
+        out=Path("out.ndjson"),
+        findings=folded.kept,
+        counts=folded.counts,
+        severities=folded.severities,
+        totals=Totals(threads=0, messages=0, bytes=0),
+        outcomes=None,
+        months={},
+        sizes={},
+        refetch=folded.refetch,
+    )
+    assert (tuple(report), len(report)) == (folded.kept, len(folded.kept))
+    assert report.severities == {severity: sum(one.severity is severity for one in found) for severity in Severity}
+    assert report.is_whole is all(one.severity is Severity.NOTE for one in found)

@@ -1,0 +1,229 @@
+"""One line by itself: what the glance lets pass, the look has nothing to say of."""
+
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from canned_threads import message
+from threadkeep.codec import encode_message
+from threadkeep.jsontext import dumps, loads
+from threadkeep.lines import NOWHERE, glance_flat, glance_full, look
+from threadkeep.notes import EXISTS_SINCE
+
+NOW = 1_800_000_000
+ASSISTANT = "asst_1"
+PLAIN = st.builds(
+    lambda text, number, created_at: message(
+        "thread_a",
+        number,
+        created_at=created_at,
+        content=[{"type": "text", "text": {"value": text, "annotations": []}}],
+    ),
+    strategies.raw_text,
+    st.integers(0, 9),
+    st.integers(EXISTS_SINCE - 1, NOW + 1),
+)
+VALUES = st.sampled_from(
+    [None, True, 0, 1, 1.0, "", " ", "user", "thread_a", [], {}, 2**70, {"value": "x"}, ["thread_a"]]
+)
+
+
+def text_part(value: str) -> dict[str, Any]:
+    """A part of this text."""
+    return {"type": "text", "text": {"value": value, "annotations": []}}
+
+
+Edit = Callable[[bytes, random.Random, Any], bytes]
+
+
+def _byte(line: bytes, draw: random.Random, _value: object) -> bytes:
+    place = draw.randrange(len(line))
+    return line[:place] + bytes([draw.randrange(256)]) * draw.randrange(3) + line[place + 1 :]
+
+
+def _blank(line: bytes, draw: random.Random, _value: object) -> bytes:
+    places = [place for place, byte in enumerate(line) if byte in b',:{}[]"']
+    place = draw.choice(places)
+    return line[:place] + draw.choice([b" ", b"\t", b"\r", b"\xef\xbb\xbf"]) + line[place:]
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value] if isinstance(value, dict) else []
+    return own + [found for one in inner for found in _objects(one)]
+
+
+def _of_value(change: Callable[[dict[str, Any], random.Random, Any], None]) -> Edit:
+    def edit(line: bytes, draw: random.Random, value: object) -> bytes:
+        try:
+            row = loads(line)
+        except ValueError:
+            return line
+        owners = [one for one in _objects(row) if one]
+        if owners:
+            change(draw.choice(owners), draw, value)
+        return dumps(row) + b"\n"
+
+    return edit
+
+
+def _changed(row: dict[str, Any], draw: random.Random, value: object) -> None:
+    row[draw.choice(list(row))] = value
+
+
+def _lost(row: dict[str, Any], draw: random.Random, _value: object) -> None:
+    del row[draw.choice(list(row))]
+
+
+def _added(row: dict[str, Any], _draw: random.Random, value: object) -> None:
+    row["message" if value is None else "more"] = value
+
+
+def _reordered(row: dict[str, Any], draw: random.Random, _value: object) -> None:
+    pairs = list(row.items())
+    draw.shuffle(pairs)
+    row.clear()
+    row.update(pairs)
+
+
+def _doubled(line: bytes, draw: random.Random, _value: object) -> bytes:
+    place = draw.choice([place for place, byte in enumerate(line) if byte == ord("{")] or [0])
+    return line[: place + 1] + draw.choice([b'"role":"user",', b'"id":1,', b'"text" :{},']) + line[place + 1 :]
+
+
+def _escaped(line: bytes, draw: random.Random, _value: object) -> bytes:
+    letter = draw.choice(b"aehtr_")
+    return line.replace(bytes([letter]), b"\\u%04x" % letter, 1)
+
+
+EDITS: list[Edit] = [
+    _byte,
+    _blank,
+    _doubled,
+    _escaped,
+    *map(_of_value, [_changed, _lost, _added, _reordered]),
+    lambda line, _draw, _value: line.removesuffix(b"\n"),
+    lambda line, _draw, _value: line.removesuffix(b"\n") + b"\r\n",
+]
+
+
+@given(
+    st.one_of(PLAIN, strategies.messages(long_texts=False), strategies.odd_messages()),
+    st.booleans(),
+    st.lists(st.tuples(st.sampled_from(EDITS), VALUES), max_size=2),
+    st.sampled_from([ASSISTANT, None, ""]),
+    st.randoms(use_true_random=False),
+)
+def test_what_the_glance_lets_pass_the_look_has_nothing_to_say_of(
+    raw: dict[str, Any],
+    flat: bool,
+    edits: list[tuple[Edit, Any]],
+    assistant_id: str | None,
+    draw: random.Random,
+) -> None:
+    """Of lines as the exporter writes them, and of lines that nearly are; both read the same ids and time."""
+    line = encode_message(raw, assistant_id=assistant_id or ASSISTANT, flat=flat) + b"\n"
+    if assistant_id is None:
+        line = line.replace(b'"assistant_id":"asst_1"', b'"assistant_id":null', 1)
+    for edit, value in edits:
+        line = edit(line, draw, value)
+    for glance in (glance_full, glance_flat):
+        glimpse = glance(line, assistant_id, NOW, bytearray())
+        row, faults = look(line, 2, now=NOW, saved=frozenset())
+        if glimpse is not None:
+            assert faults == []
+            assert (row[0], row[2], row[3]) == glimpse
+            assert row[1] == assistant_id
+            assert row[4] is (glance is glance_flat)
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_an_ordinary_line_is_let_pass(flat: bool) -> None:
+    """Else the glance would be right and worth nothing."""
+    line = encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat) + b"\n"
+    glance, other = (glance_flat, glance_full) if flat else (glance_full, glance_flat)
+    assert glance(line, ASSISTANT, NOW, bytearray()) == ("thread_a", "msg_thread_a_00001", 1_774_963_800)
+    assert other(line, ASSISTANT, NOW, bytearray()) is None
+    assert glance(line, "asst_other", NOW, bytearray()) is None
+
+
+@pytest.mark.parametrize("flat", [True, False])
+@pytest.mark.parametrize("assistant_id", [None, ""])
+def test_a_line_without_assistant_is_never_let_pass(flat: bool, assistant_id: str | None) -> None:
+    """Also where none is known yet: its first line was taken for whole once."""
+    value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat))
+    line = dumps({**value, "assistant_id": assistant_id}) + b"\n"
+    assert (glance_flat if flat else glance_full)(line, assistant_id, NOW, bytearray()) is None
+    _, faults = look(line, 1, now=NOW, saved=frozenset())
+    assert [(one.code, one.path) for one in faults] == [("wrong_type", "$.assistant_id")]
+
+
+def test_unknown_keys_are_told_in_the_order_of_the_line() -> None:
+    """Whatever the hashes of this run."""
+    value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT))
+    keys = [f"key{number}" for number in range(20)]
+    _, faults = look(dumps(value | dict.fromkeys(keys)) + b"\n", 2, now=NOW, saved=frozenset())
+    assert [one.path for one in faults] == [f"$.{key}" for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "codes"),
+    [
+        (b"\xef\xbb\xbf\n", 1, ["byte_order_mark", "blank_line"]),
+        (b"\xef\xbb\xbf{}\r\n", 1, ["byte_order_mark", "crlf", *["missing_key"] * 6, "odd_timestamp"]),
+        (b"\xef\xbb\xbf{}\n", 2, ["malformed_line"]),
+        (b" \t\n", 3, ["blank_line"]),
+        (b"\r\n", 3, ["crlf", "blank_line"]),
+        (b"[1]\n", 3, ["not_an_object"]),
+        (b"[NaN]\n", 3, ["not_finite", "not_an_object"]),
+    ],
+)
+def test_one_trouble_does_not_hide_the_next(line: bytes, number: int, codes: list[str]) -> None:
+    """Bytes, JSON and keys are each looked at, as far as there is anything to look at."""
+    row, faults = look(line, number, now=NOW, saved=frozenset())
+    assert [one.code for one in faults] == codes
+    assert (row == NOWHERE) is ("odd_timestamp" not in codes)
+
+
+def test_a_flat_line_without_text_says_what_it_can() -> None:
+    """That the message is empty cannot be known."""
+    line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True) + b"\n"
+    _, (fault,) = look(line, 1, now=NOW, saved=frozenset())
+    assert (fault.code, fault.path) == ("empty_message", "$.text")
+    assert "does not carry" in fault.what
+
+
+WANTED: dict[str, dict[str, Any]] = {
+    "no text": {"content": [text_part("")]},
+    "blanks": {"content": [text_part(" \n")]},
+    "a marker": {"content": [text_part("See 【1†a】.")]},
+    "a link into the sandbox": {"content": [text_part("[a](sandbox:/mnt/data/a)")]},
+    "no part": {"content": []},
+    "two parts": {"content": [text_part("a"), text_part("b")]},
+    "another part": {"content": [{"type": "refusal", "refusal": "no"}]},
+    "a part of two kinds": {"content": [{**text_part("a"), "type": "hologram"}]},
+    "an annotation": {"content": [{"type": "text", "text": {"value": "a", "annotations": [{}]}}]},
+    "a text that is none": {"content": [{"type": "text", "text": {"value": 5, "annotations": []}}]},
+    "another role": {"role": "system"},
+    "an early time": {"created_at": EXISTS_SINCE - 1},
+    "a late time": {"created_at": NOW + 1},
+    "a time that is a double": {"created_at": 1_774_963_800.0},
+    "no time": {"created_at": None},
+    "a number beyond": {"more": 2**64},
+    "half a pair": {"metadata": {"a": "\ud800"}},
+}
+
+
+@pytest.mark.parametrize("fields", WANTED.values(), ids=WANTED.keys())
+def test_what_wants_a_look_is_not_let_pass(fields: dict[str, Any]) -> None:
+    """Though there may be nothing to say of it in the end."""
+    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT) + b"\n"
+    assert glance_full(line, ASSISTANT, NOW, bytearray()) is None
+    row, _ = look(line, 2, now=NOW, saved=frozenset())
+    assert row[:3] == ("thread_a", ASSISTANT, "msg_thread_a_00001")

@@ -1,0 +1,399 @@
+"""An export held against canned servers: what changed, what is gone, what ends the check, and whose key knows what."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from canned import HTTP, async_client
+from canned_threads import MISSING, ThreadServer, message, page
+from exporting import ASSISTANT, Ending, Spoiled, no_wait, silence, threads_of
+from strategies import messages, odd_messages
+from threadkeep.codec import encode_message
+from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
+from threadkeep.events import Compared, Notice, ThreadsBegun
+from threadkeep.findings import Finding
+from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
+from threadkeep.sdk import Api
+from threadkeep.walker import Pace
+
+pytestmark = pytest.mark.anyio
+
+Threads = dict[str, list[dict[str, Any]]]
+
+
+@attrs.frozen
+class Place:
+    """Where a thread's lines stand."""
+
+    line: int
+    messages: int
+    start: int
+
+
+class Check:
+    """An export of some threads, written here, and its comparison with servers."""
+
+    def __init__(self, folder: Path, threads: Threads, *, flat: bool = False, end: bytes = b"\n") -> None:
+        self.export = CheckedExport(out=folder / "out.ndjson", assistant_id=ASSISTANT, flat=flat)
+        self.wanted: list[Wanted] = []
+        self.told: list[Any] = []
+        content, line = b"", 1
+        for thread_id, rows in threads.items():
+            place = Place(line, len(rows), len(content)) if rows else None
+            self.wanted.append(Wanted(thread_id=thread_id, place=place))
+            content += b"".join(encode_message(row, assistant_id=ASSISTANT, flat=flat) + end for row in rows)
+            line += len(rows)
+        self.export.out.write_bytes(content)
+
+    async def against(self, *servers: Any, **options: Any) -> LiveOutcome:
+        """Compare with a server, or from several keys' points of view."""
+        async with contextlib.AsyncExitStack() as opened:
+            apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
+            pace = Pace(max_retries=2, sleep=no_wait)
+            given = {"source": apis[0].address, "pace": pace, "on_event": self.told.append, **options}
+            return await check_live(self.wanted, apis, self.export, **given)
+
+    @property
+    def through(self) -> dict[str, int]:
+        """The threads of which it was told that they are through, and how many messages they have."""
+        return {one.thread_id: one.messages for one in self.told if isinstance(one, Compared)}
+
+
+def summary(findings: Sequence[Finding]) -> list[tuple[str, str | None, int | None]]:
+    """The codes with their messages and lines."""
+    return [(one.code, one.message_id or one.thread_id, one.line) for one in findings]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+async def test_what_did_not_change_is_compared_and_nothing_is_said(flat: bool, tmp_path: Path) -> None:
+    """Page after page, threads without messages too; who looks on is told of each."""
+    threads = threads_of(a=250, empty=0, b=100, c=1)
+    check = Check(tmp_path, threads, flat=flat)
+    outcome = await check.against(ThreadServer(threads))
+    assert (outcome.findings, outcome.ended_by) == ((), None)
+    live = outcome.live
+    assert (live.wanted, live.compared, live.new_messages, live.seed, live.ended_by) == (4, 4, 0, None, None)
+    assert live.source == "https://api.test/v1"
+    assert check.through == {thread_id: len(rows) for thread_id, rows in threads.items()}
+    assert isinstance(check.told[0], ThreadsBegun)
+    assert check.told[0].traffic().sent == 3 + 1 + 2 + 1
+
+
+async def test_every_kind_of_change_is_told_with_its_place(tmp_path: Path) -> None:
+    """In the order of the export, whichever thread came first."""
+    exported = threads_of(a=4, b=3, c=2, d=3, e=0)
+    live = threads_of(a=4, b=3, c=2, d=3, e=0)
+    live["thread_a"][1] |= {"metadata": {"seen": "yes"}}
+    live["thread_a"][2] |= {"content": []}
+    del live["thread_b"][1]
+    live["thread_b"].append(message("thread_b", 9))
+    del exported["thread_c"][0]
+    live["thread_d"].reverse()
+    live["thread_e"].append(message("thread_e", 0))
+    outcome = await Check(tmp_path, exported).against(ThreadServer(live))
+    assert summary(outcome.findings) == [
+        ("changed_metadata", "msg_thread_a_00001", 2),
+        ("changed_message", "msg_thread_a_00002", 3),
+        ("deleted_message", "msg_thread_b_00001", 6),
+        ("new_message", "msg_thread_b_00009", None),
+        ("lost_message", "msg_thread_c_00000", None),
+        ("order_mismatch", "msg_thread_d_00000", 9),
+        ("new_message", "msg_thread_e_00000", None),
+    ]
+    assert [one.path for one in outcome.findings[:2]] == ["$.message.metadata", "$.message.content[0]"]
+    assert {(one.file, one.line is None) for one in outcome.findings} == {("out.ndjson", False), (None, True)}
+    assert (outcome.live.compared, outcome.live.new_messages) == (5, 2)
+
+
+async def test_a_thread_that_is_gone_is_a_note(tmp_path: Path) -> None:
+    """With the place of its lines, and it counts as compared; also one that is deleted while it is walked."""
+    threads = threads_of(a=250, b=2, c=1, e=0)
+    gone = HTTP.Response(404, content=MISSING)
+    server = Spoiled({"thread_a": threads["thread_a"]}, lambda _honest: gone, times=9)
+    outcome = await Check(tmp_path, threads).against(server)
+    assert summary(outcome.findings) == [
+        ("deleted_thread", "thread_a", 1),
+        ("deleted_thread", "thread_b", 251),
+        ("deleted_thread", "thread_c", 253),
+        ("deleted_thread", "thread_e", None),
+    ]
+    assert (outcome.live.compared, outcome.ended_by) == (4, None)
+
+
+async def test_a_key_that_knows_no_thread_at_all_proves_no_deletion(tmp_path: Path) -> None:
+    """It may be another project's: nothing was compared."""
+    outcome = await Check(tmp_path, threads_of(a=2, b=1)).against(ThreadServer({}))
+    assert summary(outcome.findings) == [("not_compared", "thread_a", 1), ("not_compared", "thread_b", 3)]
+    assert "or the key is another project's: No thread found" in outcome.findings[0].message
+    assert outcome.live.compared == 0
+
+
+async def test_a_thread_that_cannot_be_walked_is_a_warning_and_the_others_go_on(tmp_path: Path) -> None:
+    """Nothing is called lost of which only a page came. An id that no URL should carry is not asked for."""
+    threads = threads_of(a=250, b=5)
+    check = Check(tmp_path, threads)
+    check.wanted.append(Wanted(thread_id="../assistants"))
+    server = Spoiled(threads, lambda _honest: HTTP.Response(200, content=page([], has_more=True)), times=9)
+    outcome = await check.against(server)
+    assert summary(outcome.findings) == [("not_compared", "thread_a", 1), ("not_compared", "../assistants", None)]
+    assert "no comparison: the page after msg_thread_a_00099 is empty" in outcome.findings[0].message
+    assert outcome.live.compared == 1
+    assert not [url for url in server.asked if "assistants" in url]
+    assert check.through == {"thread_a": 0, "thread_b": 5, "../assistants": 0}
+
+
+async def test_a_message_that_no_line_could_hold_is_not_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is nested too deeply: an export could not have it either. The others go on."""
+    threads = threads_of(a=1, b=1)
+    check = Check(tmp_path, threads)
+
+    def refusing(raw: Mapping[str, Any], **options: Any) -> bytes:
+        if raw["thread_id"] == "thread_a":
+            raise ValueError("nested too deeply")
+        return encode_message(raw, **options)
+
+    monkeypatch.setattr("threadkeep.live.encode_message", refusing)
+    outcome = await check.against(ThreadServer(threads))
+    assert summary(outcome.findings) == [("not_compared", "thread_a", 1)]
+    assert "the message msg_thread_a_00000 cannot be written: nested too deeply" in outcome.findings[0].message
+
+
+async def test_a_fault_that_passes_leaves_no_trace(tmp_path: Path) -> None:
+    """Asked again, as in an export."""
+    threads = threads_of(a=250)
+    server = Spoiled(threads, lambda honest: HTTP.Response(200, content=honest.content[:-30]), times=2)
+    outcome = await Check(tmp_path, threads).against(server)
+    assert (outcome.findings, outcome.live.compared) == ((), 1)
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b" \n"])
+async def test_other_bytes_of_the_same_message_are_no_change(end: bytes, tmp_path: Path) -> None:
+    """That they are other bytes is told without the API; so is a byte order mark, and a line that cannot be read."""
+    threads = threads_of(a=3)
+    check = Check(tmp_path, threads, end=end)
+    assert (await check.against(ThreadServer(threads))).findings == ()
+    check.export.out.write_bytes(b"\xef\xbb\xbf" + check.export.out.read_bytes())
+    assert (await check.against(ThreadServer(threads))).findings == ()
+    check.export.out.write_bytes(check.export.out.read_bytes().replace(b'"msg_thread_a_00001"', b"1", 1))
+    outcome = await check.against(ThreadServer(threads))
+    assert summary(outcome.findings) == [("lost_message", "msg_thread_a_00001", None)]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+async def test_a_header_that_says_otherwise_than_the_lines_changes_nothing(flat: bool, tmp_path: Path) -> None:
+    """Only the API's own words are compared."""
+    threads = threads_of(a=3)
+    check = Check(tmp_path, threads, flat=flat)
+    check.export = attrs.evolve(check.export, flat=not flat, assistant_id="asst_other")
+    assert (await check.against(ThreadServer(threads))).findings == ()
+
+
+async def test_the_journals_last_id_tells_what_was_cut_away_from_what_is_new(tmp_path: Path) -> None:
+    """The end of a thread's lines is not there, or none of them is."""
+    threads = threads_of(a=3, b=2)
+    check = Check(tmp_path, {"thread_a": threads["thread_a"][:1], "thread_b": []})
+    check.wanted = [attrs.evolve(one, last_id=f"msg_{one.thread_id}_00001") for one in check.wanted]
+    outcome = await check.against(ThreadServer(threads))
+    assert summary(outcome.findings) == [
+        ("lost_message", "msg_thread_a_00001", None),
+        ("new_message", "msg_thread_a_00002", None),
+        ("lost_message", "msg_thread_b_00000", None),
+        ("lost_message", "msg_thread_b_00001", None),
+    ]
+
+
+class AfterAPage(ThreadServer):
+    """Does something before the second page of a thread is answered."""
+
+    def __init__(self, threads: Any, act: Any) -> None:
+        super().__init__(threads)
+        self._act = act
+
+    def spoil(self, request: Any, times: int) -> Any:
+        del times
+        return self._act() if "after" in request.url.params else None
+
+
+async def test_an_export_that_is_cut_short_meanwhile_is_told(tmp_path: Path) -> None:
+    """Nothing of it would be true: not what is lost, and not what changed."""
+    threads = threads_of(a=3)
+    check = Check(tmp_path, threads)
+    check.export.out.write_bytes(check.export.out.read_bytes()[:100])
+    with pytest.raises(OutputUnusable, match=r"line 2 is not there any more"):
+        await check.against(ThreadServer(threads))
+    check.export.out.unlink()
+    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No such file"):
+        await check.against(ThreadServer(threads))
+
+
+async def test_an_export_that_is_written_anew_meanwhile_is_told(tmp_path: Path) -> None:
+    """A line that is not the one that was read a moment ago proves nothing."""
+    threads, other = threads_of(a=150), threads_of(a=150)
+    other["thread_a"][120] |= {"role": "assistant"}
+    check = Check(tmp_path, threads)
+
+    def write_anew() -> None:
+        check.export.out.write_bytes(b"\n" * 500_000)
+
+    with pytest.raises(OutputUnusable, match=r"line 121 is another one now"):
+        await check.against(AfterAPage(other, write_anew))
+
+
+@given(
+    rows=st.lists(messages(thread_id="thread_a", long_texts=False), max_size=4, unique_by=lambda row: row["id"]),
+    odd=st.lists(odd_messages(), max_size=4, unique_by=lambda row: row["id"]),
+    flat=st.booleans(),
+)
+@settings(max_examples=50)
+def test_no_message_that_the_api_can_give_is_a_false_alarm(
+    rows: list[dict[str, Any]], odd: list[dict[str, Any]], flat: bool
+) -> None:
+    """Whatever it holds, as the API prints it and as the export has it."""
+    threads = {"thread_a": rows, "thread_b": [row | {"thread_id": "thread_b"} for row in odd]}
+
+    async def checked(folder: Path) -> LiveOutcome:
+        return await Check(folder, threads, flat=flat).against(ThreadServer(threads))
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = asyncio.run(checked(Path(folder)))
+    assert (outcome.findings, outcome.live.compared) == ((), 2)
+
+
+_EDITS = ("append", "delete", "mark", "reword", "rob")
+
+
+@given(size=st.integers(0, 8), edits=st.lists(st.tuples(st.sampled_from(_EDITS), st.integers(0, 20)), max_size=8))
+@settings(max_examples=50)
+def test_any_edits_are_told_as_a_plain_model_tells_them(size: int, edits: list[tuple[str, int]]) -> None:
+    """Messages appended, deleted, marked and reworded on the server, and lines that are gone from the export."""
+    exported, live = threads_of(a=size)["thread_a"], threads_of(a=size)["thread_a"]
+    changed: dict[str, str] = {}
+    for number, (edit, place) in enumerate(edits, 50):
+        if edit == "append":
+            live.append(message("thread_a", number))
+        elif edit == "rob" and exported:
+            exported.pop(place % len(exported))
+        elif edit == "delete" and live:
+            live.pop(place % len(live))
+        elif edit in ("mark", "reword") and live:
+            _change(live[place % len(live)], edit, changed)
+    here, there = [row["id"] for row in exported], [row["id"] for row in live]
+    last = max((there.index(one) for one in here if one in there), default=-1)
+    expected = {(changed[one], one) for one in here if one in there and one in changed}
+    expected |= {("deleted_message", one) for one in here if one not in there}
+    for place, one in enumerate(there):
+        expected |= {("lost_message" if place < last else "new_message", one)} if one not in here else set()
+
+    async def checked(folder: Path) -> LiveOutcome:
+        return await Check(folder, {"thread_a": exported}).against(ThreadServer({"thread_a": live}))
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = asyncio.run(checked(Path(folder)))
+    assert {(one.code, one.message_id) for one in outcome.findings} == expected
+    assert len(outcome.findings) == len(expected)
+
+
+def _change(row: dict[str, Any], edit: str, changed: dict[str, str]) -> None:
+    """Other words count for more than other metadata."""
+    if edit == "mark":
+        row["metadata"] = {"seen": "yes"}
+        changed.setdefault(row["id"], "changed_metadata")
+    else:
+        row["content"] = []
+        changed[row["id"]] = "changed_message"
+
+
+# --- what ends it
+
+
+async def test_the_sunset_leaves_what_was_compared(tmp_path: Path) -> None:
+    """A thread that is cut off in the middle is not compared: nothing of it is lost."""
+    exported, live = threads_of(a=2, b=250, c=1), threads_of(a=3, b=250, c=9)
+    server = Ending(live, lambda: HTTP.Response(410, content=b"{}"), count=2)
+    outcome = await Check(tmp_path, exported).against(server, concurrency=1, seed=4)
+    assert isinstance(outcome.ended_by, ApiGone)
+    assert summary(outcome.findings) == [("new_message", "msg_thread_a_00002", None)]
+    live_said = outcome.live
+    assert (live_said.wanted, live_said.compared, live_said.new_messages, live_said.seed) == (3, 1, 1, 4)
+    assert live_said.ended_by == str(outcome.ended_by)
+
+
+async def test_a_server_that_never_answers_ends_it(tmp_path: Path) -> None:
+    """It is not asked about every thread."""
+    threads = threads_of(**{f"n{number}": 1 for number in range(40)})
+    check = Check(tmp_path, threads)
+    outcome = await check.against(Ending(threads, silence, count=0), concurrency=2)
+    assert isinstance(outcome.ended_by, ServerUnreachable)
+    assert outcome.live.compared == 0
+    assert {one.code for one in outcome.findings} == {"not_compared"}
+    assert [one.text.endswith("it is asked again") for one in check.told if isinstance(one, Notice)] == [True]
+
+
+async def test_who_is_cancelled_keeps_what_was_compared(tmp_path: Path) -> None:
+    """As somebody does who has waited long enough."""
+    threads = threads_of(a=2, b=250)
+    check = Check(tmp_path, threads)
+    task = asyncio.current_task()
+    assert task is not None
+
+    async def cancel_and_hang() -> None:
+        task.cancel()
+        await asyncio.Event().wait()
+
+    outcome = await check.against(AfterAPage(threads, cancel_and_hang), concurrency=1)
+    task.uncancel()
+    assert isinstance(outcome.ended_by, Interrupted)
+    assert (outcome.findings, outcome.live.compared, outcome.live.ended_by) == ((), 1, "interrupted")
+
+
+# --- several keys
+
+
+async def test_a_thread_is_compared_with_the_key_that_knows_it(tmp_path: Path) -> None:
+    """Keys may be of different projects. Gone is what no key knows."""
+    threads = threads_of(a=5, b=5, c=1)
+    mine, other = (ThreadServer({name: threads[name]}) for name in ("thread_a", "thread_b"))
+    outcome = await Check(tmp_path, threads).against(mine, other, concurrency=2)
+    assert summary(outcome.findings) == [("deleted_thread", "thread_c", 11)]
+    assert outcome.live.compared == 3
+
+
+async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) -> None:
+    """That is told once, and each thread is compared once."""
+    threads = threads_of(**{f"n{number}": 130 for number in range(9)})
+    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    check = Check(tmp_path, threads)
+    outcome = await check.against(refused, ThreadServer(threads), concurrency=4)
+    assert (outcome.findings, outcome.live.compared, outcome.ended_by) == ((), 9, None)
+    assert len([one for one in check.told if isinstance(one, Notice)]) == 1
+    assert len([one for one in check.told if isinstance(one, Compared)]) == 9
+
+
+async def test_what_only_a_refused_key_might_know_is_not_called_deleted(tmp_path: Path) -> None:
+    """Nobody has said that it is not there."""
+    threads = threads_of(a=1, b=1, theirs=1)
+    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    other = ThreadServer({name: threads[name] for name in ("thread_a", "thread_b")})
+    outcome = await Check(tmp_path, threads).against(refused, other, concurrency=1)
+    assert summary(outcome.findings) == [("not_compared", "thread_theirs", 3)]
+    assert "a key was refused, and no other knows this thread" in outcome.findings[0].message
+    assert outcome.live.compared == 2
+
+
+async def test_when_every_key_is_refused_the_check_ends(tmp_path: Path) -> None:
+    """As with a single one."""
+    threads = threads_of(a=5, b=5)
+    servers = [Ending(threads, lambda: HTTP.Response(401, content=b"{}"), count=0) for _ in range(2)]
+    outcome = await Check(tmp_path, threads).against(*servers, concurrency=2)
+    assert isinstance(outcome.ended_by, AccessRefused)
+    assert (outcome.findings, outcome.live.compared) == ((), 0)

@@ -1,0 +1,143 @@
+"""Whatever is told after damage helps: validate names what is to be typed, and that heals the export."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from command import Run
+from exports import ASSISTANT, beside, exported, served
+from fake_assistants import demo_world
+from watched import Watched
+
+OPTIONS = ("--include", "threads,runs")
+
+
+@pytest.fixture
+def fake() -> Watched:
+    """Eight threads, the last one without messages."""
+    fake = Watched()
+    fake.load(demo_world(5, 3))
+    fake.load(demo_world(2, 130, seed=1))
+    fake.load({"threads": [{"id": "thread_empty"}]})
+    names = [thread["id"] for thread in fake.snapshot()["threads"]]
+    fake.load({"runs": [{"id": f"run_{name}", "thread_id": name, "status": "completed"} for name in names]})
+    return fake
+
+
+@pytest.fixture
+def whole(ids: Path, out: Path, base_url: str, threadkeep: Run) -> Path:
+    """A whole export, one thread after the other."""
+    assert base_url
+    assert threadkeep("export", ids, ASSISTANT, out, *OPTIONS, "--concurrency", 1).code == 0
+    return out
+
+
+def told(done_out: str) -> list[str]:
+    """The command in the last line."""
+    return shlex.split(done_out.splitlines()[-1])[1:]
+
+
+def healed(fake: Watched, whole: Path, ids: Path, threadkeep: Run) -> tuple[list[str], set[str]]:
+    """Type what validate says until the export is whole; gives the list, and what was asked for."""
+    first = threadkeep("validate", whole)
+    assert first.code == 1
+    words = [str(whole.with_name("refetch.txt")) if word == "refetch.txt" else word for word in told(first.out)]
+    asked = len(fake.asked)
+    done = threadkeep(*told(threadkeep(*words).out))
+    assert (done.code, exported(whole)) == (0, served(fake))
+    again = threadkeep("validate", whole, "--ids", ids)
+    assert (again.code, again.err) == (0, "")
+    requests = {request.path.split("/")[3] for request in fake.asked[asked:]}
+    return whole.with_name("refetch.txt").read_text().split(), requests
+
+
+def between(line: bytes) -> Callable[[bytes], bytes]:
+    """A line that does not belong there, between two threads."""
+
+    def changed(content: bytes) -> bytes:
+        lines = content.splitlines(keepends=True)
+        names = [json.loads(one)["thread_id"] for one in lines]
+        place = next(number for number, name in enumerate(names) if name != names[0])
+        return b"".join([*lines[:place], line, *lines[place:]])
+
+    return changed
+
+
+FOREIGN: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "a foreign run": (".runs", between(b'{"thread_id":"thread_x","run_id":"run_x"}\n')),
+    "a run that is none": (".runs", between(b"{}\n")),
+    "a foreign thread object": (".threads", between(b'{"thread_id":"thread_x"}\n')),
+    "a foreign line": ("", between(b'{"thread_id":"thread_x"}\n')),
+    "an empty object": ("", between(b"{}\n")),
+    "no JSON": ("", between(b"what is this\n")),
+    "no UTF-8": ("", between(b"\xff\n")),
+    "a blank line": ("", between(b"\n")),
+    "a blank line with CR": ("", between(b"\r\n")),
+    "foreign lines at the end": ("", lambda content: content + b"{}\n"),
+    "a torn foreign line": ("", lambda content: content + b"{"),
+    "a byte order mark": ("", lambda content: b"\xef\xbb\xbf" + content),
+    "threads that have changed places": (".threads", lambda content: b"".join(content.splitlines(keepends=True)[::-1])),
+}
+
+
+@pytest.mark.parametrize(("suffix", "harm"), FOREIGN.values(), ids=FOREIGN.keys())
+def test_what_does_not_belong_there(
+    suffix: str, harm: Callable[[bytes], bytes], fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """A list is told to be exported, be it empty: that helps, and no thread is asked for that nobody knows."""
+    path = beside(whole, suffix)
+    path.write_bytes(harm(path.read_bytes()))
+    listed, requests = healed(fake, whole, ids, threadkeep)
+    assert requests <= {*listed}
+    assert len(listed) <= 1
+    assert "thread_x" not in listed
+
+
+@pytest.mark.parametrize("number", [1, 3, 6, 7])
+def test_a_lost_journal_line(number: int, fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """Its thread is listed, and fetched again, and no other."""
+    journal = beside(whole, ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    name = json.loads(lines.pop(number))["thread_id"]
+    journal.write_bytes(b"".join(lines))
+    assert healed(fake, whole, ids, threadkeep) == ([name], {name})
+
+
+def test_a_lost_export(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """It is read as an empty one: each thread that had messages is listed, and fetched again."""
+    whole.unlink()
+    every = set(ids.read_text().split())
+    listed, requests = healed(fake, whole, ids, threadkeep)
+    assert ({*listed}, requests) == (every - {"thread_empty"}, every - {"thread_empty"})
+
+
+def test_a_lost_export_is_healed_by_the_list_of_all_threads_too(
+    fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """Nothing in it is whole that could be asked for by mistake. A shorter list is refused, and changes nothing."""
+    whole.unlink()
+    short = whole.with_name("short.txt")
+    short.write_text("\n".join(ids.read_text().split()[1:]))
+    assert threadkeep("export", short, ASSISTANT, whole, *OPTIONS).code == 5
+    assert not whole.exists()
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 0
+    assert exported(whole) == served(fake)
+    assert threadkeep("validate", whole, "--ids", ids).code == 0
+
+
+def test_where_nothing_stands_nothing_is_validated(ids: Path, out: Path, threadkeep: Run) -> None:
+    """A manifest without journal and lines is nothing either."""
+    assert threadkeep("validate", out, "--ids", ids).code == 5
+    beside(out, ".manifest.json").write_text("{}")
+    assert threadkeep("validate", out, "--ids", ids).code == 5
+
+
+@pytest.mark.usefixtures("fake")
+def test_the_live_check_of_a_lost_export_compares_what_the_journal_says(whole: Path, threadkeep: Run) -> None:
+    """And does not stumble over the lines that are not there."""
+    whole.unlink()
+    done = threadkeep("validate", whole, "--live", "--report", whole.with_name("page.html"))
+    assert (done.code, "lost_thread" in done.out) == (1, True)

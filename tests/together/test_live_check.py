@@ -1,0 +1,397 @@
+"""An export held against a live API over real HTTP: what happened to it since, and what ends or disturbs the check."""
+
+import io
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from exporting import no_wait
+from exports import ASSISTANT
+from fake_assistants import FakeAssistants, Request, demo_world
+from threadkeep import export
+from threadkeep.cli import live as door
+from threadkeep.cli.exits import Exit
+from threadkeep.cli.live import report_live_ending, run_live
+from threadkeep.cli.options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.screen import Screen
+from threadkeep.errors import AccessRefused, ServerUnreachable
+from threadkeep.findings import Finding, Live
+from threadkeep.keys import Key
+from threadkeep.live import CheckedExport, LiveOutcome, Wanted
+from threadkeep.paths import Paths
+from threadkeep.readback import read_journal
+from threadkeep.sources import Source
+from threadkeep.walker import Pace
+from watched import Watched, what_is_behind
+
+
+@pytest.fixture
+def fake() -> Watched:
+    """Ten threads, of which the first has three pages."""
+    fake = Watched()
+    fake.load(demo_world(10, 5))
+    fake.load(demo_world(1, 230))
+    return fake
+
+
+@attrs.frozen
+class Place:
+    """Where a thread's lines stand."""
+
+    line: int
+    messages: int
+    start: int
+
+
+def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[Wanted], CheckedExport]:
+    """Export all threads of the fake; gives what there is to compare, as the journal has it."""
+    ids = [thread["id"] for thread in fake.snapshot()["threads"]]
+    assert export(ids, ASSISTANT, out, **options).is_whole
+    return wanted_of(out), CheckedExport(out=out, assistant_id=ASSISTANT, flat=options.get("flat", False))
+
+
+def wanted_of(out: Path) -> list[Wanted]:
+    """The threads that are complete, each with its place."""
+    journal = read_journal(Paths(out))
+    assert journal is not None
+    wanted, line, start = [], 1, 0
+    for entry in journal.complete:
+        place = Place(line, entry.messages, start) if entry.messages else None
+        wanted.append(Wanted(thread_id=entry.thread_id, place=place, last_id=entry.last_id))
+        line, start = line + entry.messages, entry.end_offset
+    return wanted
+
+
+def check(out: Path, fake: FakeAssistants, source: Source | None = None, **options: Any) -> LiveOutcome:
+    """Compare an export that stands there."""
+    flat = json.loads(Paths(out).journal.read_bytes().partition(b"\n")[0])["flat"]
+    fake.requests.clear()
+    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=flat)
+    return run_live(wanted_of(out), terms, source or Source(), **{"shown": False, **options})
+
+
+def tell(base_url: str, method: str, path: str, body: object = None) -> Any:
+    """Change something through the API."""
+    headers = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2", "Content-Type": "application/json"}
+    content = None if body is None else json.dumps(body).encode()
+    asked = urllib.request.Request(f"{base_url}{path}", content, headers, method=method)
+    with urllib.request.urlopen(asked) as answer:
+        return json.load(answer)
+
+
+def summary(findings: Sequence[Finding]) -> set[tuple[str, str | None, str | None]]:
+    """What is said, and of what."""
+    return {(one.code, one.thread_id, one.message_id) for one in findings}
+
+
+def asked_threads(fake: FakeAssistants) -> set[str]:
+    """The threads that requests were about."""
+    return {entry.path.split("/")[3] for entry in fake.requests}
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_an_export_of_what_is_still_there_has_no_finding(flat: bool, fake: Watched, base_url: str, out: Path) -> None:
+    """Every thread is walked again, each page once."""
+    exported(out, fake, flat=flat)
+    outcome = check(out, fake)
+    assert (outcome.findings, outcome.ended_by, report_live_ending(outcome)) == ((), None, None)
+    assert outcome.live == Live(source=base_url, wanted=10, compared=10, new_messages=0)
+    assert len(fake.requests) == 9 + 3
+
+
+def test_what_happened_since_is_told_apart(fake: Watched, base_url: str, out: Path) -> None:
+    """Growth, deletion and other metadata, as the API itself makes them; and a line that somebody took away."""
+    wanted, _ = exported(out, fake)
+    grown, shrunk, marked, gone, robbed = (one.thread_id for one in wanted[:5])
+    of = {row["thread_id"]: row["id"] for row in fake.snapshot()["messages"]}
+    new = tell(base_url, "POST", f"/threads/{grown}/messages", {"role": "user", "content": "and then?"})["id"]
+    tell(base_url, "DELETE", f"/threads/{shrunk}/messages/{of[shrunk]}")
+    tell(base_url, "POST", f"/threads/{marked}/messages/{of[marked]}", {"metadata": {"seen": "yes"}})
+    tell(base_url, "DELETE", f"/threads/{gone}")
+    place = wanted[4].place
+    assert place is not None
+    lines = out.read_bytes().split(b"\n")
+    lost = json.loads(lines.pop(place.line))["message_id"]
+    lines.insert(place.line - 1, b'{"blank":""}')  # no line moves
+    start = sum(len(line) + 1 for line in lines[: place.line - 1])
+    out.write_bytes(b"\n".join(lines))
+    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=False)
+    wanted[4] = attrs.evolve(wanted[4], place=Place(place.line, place.messages, start))
+    outcome = run_live(wanted[:5], terms, Source(), shown=False)
+    assert summary(outcome.findings) == {
+        ("new_message", grown, new),
+        ("deleted_message", shrunk, of[shrunk]),
+        ("changed_metadata", marked, of[marked]),
+        ("deleted_thread", gone, None),
+        ("lost_message", robbed, lost),
+    }
+    assert (outcome.live.compared, outcome.live.new_messages) == (5, 1)
+
+
+@pytest.mark.parametrize("style", ["gone", "not-found"])
+def test_the_sunset_in_the_middle_is_exit_3_with_what_was_compared(
+    style: Any, fake: Watched, base_url: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is said of threads that were cut off or not begun."""
+    wanted, _ = exported(out, fake)
+    grown = [one.thread_id for one in wanted]
+    new = {
+        thread_id: tell(base_url, "POST", f"/threads/{thread_id}/messages", {"role": "user", "content": "x"})["id"]
+        for thread_id in grown
+    }
+    before = [one.thread_id for one in wanted if one.place is not None and one.place.messages < 100][:4]
+    long = next(one.thread_id for one in wanted if one.place is not None and one.place.messages > 100)
+    chosen = [one for name in (*before, long) for one in wanted if one.thread_id == name] + wanted
+    chosen = list({one.thread_id: one for one in chosen}.values())
+    fake.before(lambda: fake.sunset.now(style=style), of=what_is_behind)
+    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=False)
+    outcome = run_live(chosen, terms, Source(), shown=False, concurrency=1)
+    assert report_live_ending(outcome) is Exit.GONE
+    assert summary(outcome.findings) == {("new_message", thread_id, new[thread_id]) for thread_id in before}
+    assert (outcome.live.wanted, outcome.live.compared) == (10, 4)
+    assert outcome.live.ended_by is not None
+    told = capsys.readouterr().err.splitlines()
+    assert told[0].endswith("(compared: 4 of 10 threads)")
+    assert told[1] == "  The findings are of what was compared until then."
+
+
+def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, base_url: str, out: Path) -> None:
+    """429s, broken answers and pages that lie are asked again."""
+    del base_url
+    exported(out, fake)
+    fake.faults = [
+        {"match": {"path": "/messages$", "nth": 2}, "do": {"status": 429, "headers": {"retry-after-ms": "1"}}},
+        {"match": {"path": "/messages$", "nth": 7}, "do": {"status": 500}},
+        {"match": {"path": "/messages$", "nth": 9}, "do": {"drop": "mid-body"}},
+        {"match": {"path": "/messages$", "nth": 11}, "do": {"truncate": 100}},
+    ]
+    outcome = check(out, fake, pace=Pace(sleep=no_wait))
+    assert (outcome.findings, outcome.live.compared) == ((), 10)
+    assert len([entry for entry in fake.requests if entry.fault]) == 4
+
+
+def test_a_sample_asks_for_its_threads_alone_and_for_the_same_ones_again(
+    fake: Watched, base_url: str, out: Path
+) -> None:
+    """The seed is told, so that somebody else can do the same."""
+    del base_url
+    exported(out, fake)
+    outcome = check(out, fake, most=3, seed=7)
+    first = asked_threads(fake)
+    assert (len(first), outcome.live.wanted, outcome.live.compared, outcome.live.seed) == (3, 3, 3, 7)
+    check(out, fake, most=3, seed=7)
+    assert asked_threads(fake) == first
+    check(out, fake, most=5, seed=7)
+    assert first < asked_threads(fake)
+    check(out, fake, most=3, seed=8)
+    assert asked_threads(fake) != first
+    assert check(out, fake, most=99).live.compared == 10
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_an_interruption_is_130_with_what_was_compared(
+    name: str, fake: Watched, base_url: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As everywhere."""
+    del base_url
+    wanted, terms = exported(out, fake)
+    chosen = sorted(wanted, key=lambda one: one.place.messages if one.place is not None else 0)
+    fake.before(lambda: os.kill(os.getpid(), getattr(signal, name)), of=what_is_behind)
+    outcome = run_live(chosen, terms, Source(), shown=False, concurrency=1)
+    assert report_live_ending(outcome) is Exit.INTERRUPTED
+    assert (outcome.findings, outcome.live.compared, outcome.live.ended_by) == ((), 9, "interrupted")
+    assert "interrupted (compared: 9 of 10 threads)" in capsys.readouterr().err
+
+
+# --- keys and addresses
+
+
+class TestTwoProjects:
+    """Each with its key."""
+
+    @pytest.fixture
+    def fake(self) -> FakeAssistants:
+        """A thread in each."""
+        fake = FakeAssistants(worlds_by_key=True)
+        for name in "ab":
+            thread = {"id": f"thread_{name}"}
+            fake.world(f"sk-{name}").load(
+                {"threads": [thread], "messages": [{"id": f"msg_{name}", "thread_id": f"thread_{name}", "content": []}]}
+            )
+        return fake
+
+    @pytest.fixture
+    def both(self, base_url: str, out: Path) -> Source:
+        """An export of both is there."""
+        source = Source(base_url=base_url, keys=(Key("sk-a"), Key("sk-b")))
+        assert export(["thread_a", "thread_b"], ASSISTANT, out, source=source).is_whole
+        return source
+
+    def test_a_thread_is_compared_with_the_key_that_knows_it(
+        self, fake: FakeAssistants, both: Source, out: Path
+    ) -> None:
+        """Whichever was asked first."""
+        outcome = check(out, fake, both, concurrency=1)
+        assert (outcome.findings, outcome.live.compared) == ((), 2)
+
+    def test_a_refused_key_proves_no_deletion(self, fake: FakeAssistants, both: Source, out: Path) -> None:
+        """What only that one might know was not compared."""
+        refused = {"status": 401, "body": {"error": {"message": "No."}}}
+        fake.world("sk-b").faults = [{"match": {}, "do": refused}]
+        outcome = check(out, fake, both, concurrency=2)
+        assert summary(outcome.findings) == {("not_compared", "thread_b", None)}
+
+    def test_a_key_of_a_third_project_proves_none_either(
+        self, fake: FakeAssistants, both: Source, out: Path, base_url: str
+    ) -> None:
+        """It knows no thread at all."""
+        del both
+        outcome = check(out, fake, Source(base_url=base_url, keys=(Key("sk-c"),)))
+        assert {one.code for one in outcome.findings} == {"not_compared"}
+        assert outcome.live.compared == 0
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "code", "step"),
+    [
+        (AccessRefused("401"), Exit.REFUSED, "Check the key"),
+        (ServerUnreachable("no route"), Exit.INCOMPLETE, "Check the address and the network."),
+    ],
+)
+def test_what_else_ends_a_check_has_its_own_next_step(
+    ended_by: Any, code: Exit, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for an export."""
+    live = Live(source="https://api.test/v1", wanted=1, compared=0, new_messages=0, ended_by=str(ended_by))
+    assert report_live_ending(LiveOutcome(findings=(), live=live, ended_by=ended_by)) is code
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == f"threadkeep: {ended_by} (compared: 0 of 1 thread)"
+    assert step in second
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--ids")
+@click.option("--live", is_flag=True)
+@click.option("--from", "exported_from")
+@perhaps_source_options
+def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, source: PerhapsSource) -> int:
+    """A command that asks only when it is told to."""
+    del out, ids
+    if live:
+        click.echo(repr(source.source(exported_from).base_url))
+    else:
+        source.refuse("--live")
+    return 0
+
+
+def typed(*arguments: object) -> tuple[int, str]:
+    """The command's exit code, and all that it said."""
+    done = CliRunner().invoke(perhaps, [str(argument) for argument in ("out.ndjson", *arguments)])
+    return done.exit_code, done.output
+
+
+class TestWhereToAsk:
+    """The options of a source for a command that may ask."""
+
+    def test_without_live_nothing_is_read_or_announced(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Neither a key nor OpenAI's end; an option that has no use is refused."""
+        monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+        assert typed() == (0, "")
+        code, words = typed("--keys-file", "/nonexistent")
+        assert (code, "--keys-file says where to ask, which only --live does." in words) == (2, True)
+
+    def test_what_is_typed_goes_before_the_environment_and_that_before_the_journal(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And where there is none of them it is OpenAI's own, which is announced."""
+        foundry = "https://r.services.ai.azure.com/api/projects/p"
+        monkeypatch.setenv("OPENAI_BASE_URL", "https://one.test/v1")
+        assert typed("--live", "--from", foundry, "--base-url", "https://two.test/v1")[1] == "'https://two.test/v1'\n"
+        assert typed("--live", "--from", foundry) == (0, "None\n")
+        monkeypatch.delenv("OPENAI_BASE_URL")
+        assert typed("--live", "--from", foundry) == (0, f"{foundry!r}\n")
+        assert "OpenAI closed the Assistants API" in typed("--live")[1]
+        assert "OpenAI closed the Assistants API" in typed("--live", "--from", "https://api.openai.com/v1")[1]
+
+    @pytest.mark.parametrize(
+        "address",
+        [
+            "https://my.test/v1",
+            "http://api.openai.com/v1",
+            "https://api.openai.com.my.test/v1",
+            "https://api.openai.com@my.test/v1",
+            "https://my.test\\@api.openai.com/v1",
+            "https://api.openai.com:444/v1",
+            "https://r.services.ai.azure.com/elsewhere",
+            "no address",
+        ],
+    )
+    def test_a_key_goes_to_no_other_address_that_only_a_file_names(
+        self, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever hands an export on may have written it. It can be typed."""
+        monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+        code, words = typed("--live", "--from", address)
+        assert (code, "the key is sent to none that only a file names" in " ".join(words.split())) == (2, True)
+
+    def test_the_file_of_keys_is_not_taken_for_that_of_ids(self, tmp_path: Path) -> None:
+        """Its wrong lines would be told."""
+        keys = tmp_path / "keys.txt"
+        keys.write_text("sk-secret")
+        code, words = typed("--live", "--ids", keys, "--keys-file", keys)
+        assert (code, "are the same file" in words, "sk-secret" in words) == (2, True, False)
+
+
+# --- what is seen meanwhile
+
+
+def test_progress_is_shown_in_a_terminal(
+    fake: Watched, base_url: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bars as an export has: threads, messages, requests."""
+    del base_url
+    wanted, terms = exported(out, fake)
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(door, "Screen", lambda **options: Screen(**options, console=console))
+    outcome = run_live(wanted, terms, Source())
+    assert outcome.findings == ()
+    assert "10/10" in file.getvalue()
+    assert "275 messages, 12 requests, 0 answered 429" in file.getvalue()
+
+
+def test_a_line_now_and_then_elsewhere(
+    fake: Watched, base_url: str, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How far it is; nothing where nothing is to be shown."""
+    del base_url
+    wanted, terms = exported(out, fake)
+    monkeypatch.setattr("threadkeep.cli.screen._SELDOM", 0.0)
+    run_live(wanted, terms, Source(), shown=False)
+    assert capsys.readouterr().err == ""
+    run_live(wanted, terms, Source())
+    assert capsys.readouterr().err.startswith("threadkeep: threads 0 of 10, 0 messages, 0 requests")
+
+
+def test_a_request_is_only_ever_for_messages(fake: Watched, base_url: str, out: Path) -> None:
+    """A check changes nothing and asks for nothing else."""
+    del base_url
+    exported(out, fake)
+    fake.asked.clear()
+    check(out, fake)
+
+    def is_for_messages(request: Request) -> bool:
+        return request.method == "GET" and request.path.endswith("/messages")
+
+    assert all(is_for_messages(request) for request in fake.asked)

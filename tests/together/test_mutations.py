@@ -1,0 +1,133 @@
+"""Damage of every kind is found, with its code and its place, and what is healthy is left in peace."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+import threadkeep
+from damaged import JOURNAL, MANIFEST, OUT, Files, exports, forged, thread_of
+from losses import LOSSES
+from mutations import LINES, LineKind
+from threadkeep.findings import KINDS, Report, Severity
+from threadkeep.jsontext import loads
+
+SEEDS = range(3)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
+    """The exports that are damaged."""
+    return exports(tmp_path_factory.mktemp("made"))
+
+
+def sane(report: Report, files: Files, *strangers: str) -> None:
+    """Every finding is in a file that is known, at a line that it has, and of a thread that is known."""
+    known = {*files.ids, *strangers, None}
+    for one in report:
+        assert one.thread_id in known, one
+        if one.line is not None and one.file is not None and one.file in files.content:
+            content = files.content[one.file]
+            assert 1 <= one.line <= max(1, content.count(b"\n") + (not content.endswith(b"\n"))), one
+        assert one.severity is KINDS[one.code].severity or one.severity is Severity.NOTE, one
+
+
+def lines_damaged(files: Files, kind: LineKind, draw: random.Random) -> tuple[Files, int, str, str | None]:
+    """One line of those that can be damaged so; gives its number from 0, the code and the path."""
+    lines = files.lines()
+    firsts = {own.start for own in files.threads.values()}
+    fitting = [n for n, line in enumerate(lines) if kind.fits(loads(line)) and not (kind.is_inner and n in firsts)]
+    number = draw.choice(fitting)
+    lines[number], code, path = kind.mutate(lines[number], draw)
+    return files.put(OUT, lines), number, code, path or None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", LINES)
+def test_a_damaged_line_is_found(name: str, seed: int, made: dict[str, Files], tmp_path: Path) -> None:
+    """With its code, line, thread and path; also where a forger mended what vouches for it, or took it away."""
+    kind, draw = LINES[name], random.Random(f"{name} {seed}")
+    base = made[kind.base or draw.choice(["full", "flat"])]
+    files, number, code, path = lines_damaged(base, kind, draw)
+    owners = [thread_of(line) for line in base.lines()]
+    line = base.threads[owners[number]].start if code == "digest_mismatch" else number
+    expected = (code, OUT, line + 1, owners[number], path)
+
+    report = threadkeep.validate(files.write(tmp_path / "as-it-is"), ids=base.ids)
+    sane(report, files)
+    assert expected in {(one.code, one.file, one.line, one.thread_id, one.path) for one in report}
+    assert not report.is_whole
+    assert report.refetch == (owners[number],)
+    forgery = threadkeep.validate(forged(files, owners).write(tmp_path / "forged"), ids=base.ids)
+    bare = threadkeep.validate(files.without(JOURNAL, MANIFEST).write(tmp_path / "bare"))
+    assert bare.counts["unvouched"] == 1
+    for other in (forgery, bare):
+        sane(other, files)
+        found = {(one.code, one.file, one.line, one.thread_id, one.path) for one in other}
+        assert (expected in found) is not kind.is_quiet
+        assert other.is_whole is kind.is_quiet
+        assert other.refetch == ((owners[number],) if KINDS[code].refetch and not kind.is_quiet else ())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", LOSSES)
+def test_damaged_files_are_found(name: str, seed: int, made: dict[str, Files], tmp_path: Path) -> None:
+    """With the code and the place, whatever else is told; and only whose lines are damaged is fetched again."""
+    draw = random.Random(f"{name} {seed}")
+    bases, cause = LOSSES[name]
+    base = draw.choice(bases)
+    loss = cause(made[base], draw)
+    report = threadkeep.validate(loss.files.write(tmp_path), ids=loss.files.ids)
+    sane(report, loss.files, *loss.strangers)
+    assert loss.expected in {(one.code, one.severity, one.file, one.line, one.path, one.thread_id) for one in report}, (
+        list(report)
+    )
+    assert not report.is_whole
+    if loss.refetch is not None:
+        assert set(report.refetch) == loss.refetch
+    elif loss.thread_id is not None and KINDS[loss.code].refetch:
+        assert loss.thread_id in report.refetch
+
+
+NOTED = {"image_not_downloaded", "annotation_outside_text", "marker_without_annotation", "time_goes_back"}
+
+
+def test_what_is_whole_is_called_whole(made: dict[str, Files], tmp_path: Path) -> None:
+    """With notes of what the API gave; a raw U+2028 and half a surrogate pair are no trouble."""
+    for name, more in (("full", NOTED), ("flat", {"time_goes_back"})):
+        assert "\u2028".encode() in made[name].content[OUT]
+        assert b"\\ud83d" in made[name].content[OUT]
+        report = threadkeep.validate(made[name].write(tmp_path / name), ids=made[name].ids)
+        assert report.is_whole
+        assert report.refetch == ()
+        assert report.counts.keys() == {"empty_message", "odd_timestamp", *more}
+        bare = threadkeep.validate(made[name].without(JOURNAL, MANIFEST).write(tmp_path / f"{name}-bare"))
+        assert bare.is_whole
+        assert bare.counts.keys() == {"empty_message", "odd_timestamp", "unvouched", *more}
+
+
+def test_a_message_that_the_api_gave_in_two_threads_is_noted(made: dict[str, Files], tmp_path: Path) -> None:
+    """Where the journal vouches for both: then it is no damage. In one thread it always is."""
+    base = made["full"]
+    owners = [thread_of(line) for line in base.lines()]
+    loss = LOSSES["a message in two threads"][1](base, random.Random(0))
+    report = threadkeep.validate(forged(loss.files, owners).write(tmp_path / "two"), ids=base.ids)
+    assert report.is_whole
+    assert report.counts["duplicate_message"] == 1
+    loss = LOSSES["a line doubled"][1](base, random.Random(0))
+    assert loss.line is not None
+    owners.insert(loss.line - 1, str(loss.thread_id))
+    report = threadkeep.validate(forged(loss.files, owners).write(tmp_path / "one"), ids=base.ids)
+    assert not report.is_whole
+    assert report.refetch == (loss.thread_id,)
+
+
+def test_every_code_that_can_be_found_offline_is_in_the_tables(made: dict[str, Files]) -> None:
+    """A code without damage that brings it out is a promise that nobody holds."""
+    draw = random.Random(0)
+    codes = {lines_damaged(made[kind.base or "full"], kind, draw)[2] for kind in LINES.values()}
+    codes |= {cause(made[bases[0]], draw).code for bases, cause in LOSSES.values()}
+    offline = list(KINDS)[: list(KINDS).index("lost_message")]
+    noted = {"unvouched", "empty_message", "odd_timestamp", *NOTED}
+    assert codes | noted == {*offline} - {"unfinished_rewrite"}
+    assert len(LINES) + len(LOSSES) >= 80

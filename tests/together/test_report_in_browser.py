@@ -1,0 +1,228 @@
+"""The page of a report in a real browser: laid out, legible, quiet, and deaf to what an export says."""
+
+import shutil
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import attrs
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from reports import HOSTILE, REPORTS, page
+from threadkeep.foreign import visible
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ALONE = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WIDTHS = (320, 360, 900, 1600)
+SCHEMES = ("light", "dark")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of this machine, without a window. It ends with this file: its event loop stands in others' way."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.fail("there is no browser to look at the page with: install Debian's package chromium")
+    with sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found, args=ALONE)
+        yield started
+        started.close()
+
+
+@attrs.frozen
+class Sight:
+    """A page in the browser, and what was heard of it."""
+
+    page: Page
+    address: str
+    heard: list[str]
+
+    def look(self, width: int = 900, scheme: str = "light", at: str = "") -> Page:
+        """Lay it out anew, in this width and colour scheme, and go to a place in it."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        self.page.goto("about:blank")
+        self.page.goto(f"{self.address}{at}")
+        return self.page
+
+
+@pytest.fixture(scope="module", params=REPORTS)
+def sight(
+    request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sight]:
+    """Each page, open."""
+    path = tmp_path_factory.mktemp("pages") / "report.html"
+    path.write_bytes(page(REPORTS[request.param]()).encode())
+    with browser.new_context() as context:
+        opened = context.new_page()
+        heard = list[str]()
+        opened.on("console", lambda message: heard.append(f"console: {message.text}"))
+        opened.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        opened.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
+        opened.on("request", lambda asked: heard.append(f"request: {asked.url}"))
+        yield Sight(opened, path.as_uri(), heard)
+
+
+def test_nothing_is_asked_for_and_nothing_is_said(sight: Sight) -> None:
+    """The file itself, and no other request; no word on the console, no error, no script."""
+    sight.heard.clear()
+    shown = sight.look()
+    shown.wait_for_load_state("networkidle")
+    assert sight.heard == [f"request: {sight.address}"]
+    assert shown.locator("script").count() == 0
+    assert "pwned" not in shown.title()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_fits_its_window(width: int, sight: Sight) -> None:
+    """Nothing has to be scrolled sideways, with all that can be opened opened, and nothing sticks out of its box."""
+    shown = sight.look(width)
+    shown.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    inner, outer = shown.evaluate(
+        "(({scrollWidth, clientWidth}) => [scrollWidth, clientWidth])(document.scrollingElement)"
+    )
+    assert inner <= outer == width
+    assert shown.evaluate(_STICKING_OUT) == []
+
+
+_STICKING_OUT = """
+Array.from(document.querySelectorAll('dd, td, th, p, li, h1, h2, h3, summary, .text'))
+    .filter(one => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 0)
+    .filter(one => getComputedStyle(one).overflowX !== 'clip')
+    .map(one => one.tagName + ' ' + one.className + ' ' + one.textContent.slice(0, 80))
+"""
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_text_can_be_read(scheme: str, sight: Sight) -> None:
+    """Each has the contrast that WCAG asks for at level AA, also where a link has led."""
+    texts = sight.look(scheme=scheme).evaluate(_COLOURS, "body *")
+    for at in ("#finding-1", "#thread-1", "#thread-1-line-5", "#charts"):
+        texts += sight.look(scheme=scheme, at=at).evaluate(_COLOURS, ":target, :target *")
+    assert len(texts) > 20
+    assert [row for row in texts if contrast(row[1], row[2]) < 4.5] == []
+
+
+def test_light_and_dark_differ(sight: Sight) -> None:
+    """Dark letters on a light ground, and the other way round."""
+    (_, *day), (_, *night) = (sight.look(scheme=scheme).evaluate(_COLOURS, "h2")[0] for scheme in SCHEMES)
+    assert luminance(day[0]) < 0.2 < 0.8 < luminance(day[1])
+    assert luminance(night[1]) < 0.2 < luminance(night[0])
+
+
+_COLOURS = """
+selector => Array.from(document.querySelectorAll(selector))
+    .filter(one => Array.from(one.childNodes).some(node => node.nodeType === 3 && node.data.trim()))
+    .filter(one => !one.closest('svg') && one.checkVisibility())
+    .map(one => {
+        let ground = one;
+        while (getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)') ground = ground.parentElement;
+        const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
+        const [letters, below] = [getComputedStyle(one).color, getComputedStyle(ground).backgroundColor];
+        return [one.tagName + ' ' + one.className, numbers(letters), numbers(below)];
+    })
+"""
+
+
+def luminance(colour: list[float]) -> float:
+    """How light a colour is, as WCAG 2 reckons it. It must be opaque."""
+    assert len(colour) == 3
+    linear = [
+        one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in (part / 255 for part in colour)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """How far two colours stand apart, from 1 to 21."""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_links_lead_somewhere(sight: Sight) -> None:
+    """Each to an element of the page, which is seen then, even within what was closed."""
+    shown = sight.look()
+    targets = shown.evaluate("Array.from(document.links, one => one.getAttribute('href'))")
+    assert targets
+    assert all(target.startswith("#") for target in targets)
+    ids = set(shown.evaluate("Array.from(document.querySelectorAll('[id]'), one => one.id)"))
+    assert {target[1:] for target in targets} <= ids
+    for target in dict.fromkeys(targets[:3] + targets[-3:]):
+        shown = sight.look(at=target)
+        assert shown.evaluate("document.querySelector(':target').checkVisibility()")
+        assert shown.evaluate("Math.abs(document.querySelector(':target').getBoundingClientRect().top) < innerHeight")
+
+
+def test_bars_stand_in_their_box(sight: Sight) -> None:
+    """Each has a size, and a place within what its picture shows, in the picture's own numbers and on the screen."""
+    bars = sight.look().evaluate(
+        """Array.from(document.querySelectorAll('rect.bar'), one => {
+            const own = one.getBBox(), box = one.ownerSVGElement.viewBox.baseVal;
+            const seen = one.getBoundingClientRect(), frame = one.ownerSVGElement.getBoundingClientRect();
+            return [own.width, own.height, own.x, own.y, box.width - own.x - own.width, box.height - own.y - own.height,
+                    seen.width, seen.height, seen.x - frame.x, frame.right - seen.right, frame.bottom - seen.bottom];
+        })"""
+    )
+    for width, height, *distances, seen_width, seen_height, left, right, below in bars:
+        assert min(width, height, seen_width, seen_height) > 0
+        assert min(*distances, left, right, below) > -0.1
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_letters_of_the_axes_do_not_meet(width: int, sight: Sight) -> None:
+    """Neither below the bars nor beside them."""
+    shown = sight.look(width)
+    for axis, begin, end in ((".xs", "left", "right"), (".ys", "top", "bottom")):
+        for row in shown.locator(axis).evaluate_all(_EDGES, [begin, end]):
+            assert len(row) > 0
+            assert all(ends <= begins for (_, ends), (begins, _) in pairwise(row))
+
+
+_EDGES = """
+(axes, [begin, end]) => axes.map(axis => Array.from(axis.children)
+    .filter(one => one.checkVisibility())
+    .map(one => one.getBoundingClientRect())
+    .map(one => [one[begin], one[end]])
+    .sort((one, other) => one[0] - other[0]))
+"""
+
+
+def test_hostile_text_is_text(browser: Browser, tmp_path: Path) -> None:
+    """It stands on the page as it is, but for the signs, and makes no element."""
+    path = tmp_path / "report.html"
+    path.write_bytes(page(REPORTS["hostile"]()).encode())
+    with browser.new_context() as context:
+        shown = context.new_page()
+        shown.goto(path.as_uri())
+        texts = shown.locator(".text").evaluate_all("all => all.map(one => one.textContent)")
+        assert [visible(text)[:2_000] for text in HOSTILE] == texts[: len(HOSTILE)]
+        assert shown.get_by_text(HOSTILE[0], exact=True).count() > 0
+        assert shown.locator("img, b:not(.place b), base, textarea, script").count() == 0
+        assert shown.evaluate("document.querySelectorAll('title').length") == shown.evaluate(
+            "1 + document.querySelectorAll('svg title').length"
+        )
+        directions = shown.locator(".text").evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
+        assert directions[: len(HOSTILE)] == ["rtl" if text.startswith("السلام") else "ltr" for text in HOSTILE]
+
+
+def test_a_printed_page_hides_nothing(sight: Sight) -> None:
+    """What is closed on the screen is open on paper, on a light ground."""
+    shown = sight.look(scheme="dark")
+    shown.emulate_media(media="print", color_scheme="dark")
+    hidden = shown.evaluate(
+        """Array.from(document.querySelectorAll('details > *'))
+            .filter(one => !one.checkVisibility({contentVisibilityAuto: true})).length"""
+    )
+    assert hidden == 0
+    assert (
+        luminance(shown.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)")) == 1
+    )
