@@ -235,7 +235,7 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--concurrency", "0"], 2, "concurrency"),
         (["export", "{tmp}/ids.txt", ASSISTANT], 2, "OUT"),
         (["validate", "{tmp}/none"], 5, "none: No such file"),
-        (["validate", "{tmp}"], 5, "Is a directory"),
+        (["validate", "{tmp}"], 5, "is a directory"),
         (["validate", "{tmp}/ids.txt", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
         (["status", "{tmp}/none"], 5, "there is no journal"),
         (["export", "{tmp}/ids.txt", "", "{tmp}/o"], 2, "ASSISTANT_ID is empty"),
