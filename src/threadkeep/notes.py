@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["EXISTS_SINCE", "Note", "about", "is_odd_time", "may_hold_markers"]
+__all__ = ["EXISTS_SINCE", "Note", "about", "is_inside", "is_odd_time", "may_hold_markers", "unresolved"]
 
 EXISTS_SINCE = 1_699_228_800
 """2023-11-06, the day on which the Assistants API was announced: no message is older."""
@@ -40,6 +40,25 @@ def is_odd_time(created_at: object, now: int) -> bool:
 def may_hold_markers(text: str) -> bool:
     """Whether it is worth while to look for citation markers."""
     return "†" in text or "sandbox:" in text
+
+
+def unresolved(text: str, resolved: Sequence[str]) -> Iterator[str]:
+    """Give the citation markers of a text that no annotation speaks of.
+
+    Args:
+        text: of a part.
+        resolved: the texts of its annotations.
+    """
+    if not may_hold_markers(text):
+        return
+    for marker in _MARKER.findall(text):
+        if not any(known and (marker.startswith(known) or marker in known) for known in resolved):
+            yield marker
+
+
+def is_inside(start: int, end: int, text: str) -> bool:
+    """Whether an annotation's offsets lie in its text. They count code points, as Python does (recorded)."""
+    return 0 <= start <= end <= len(text)
 
 
 def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
@@ -81,21 +100,21 @@ def _about_part(part: Mapping[str, Any], path: str, saved: Set[str]) -> Iterator
         yield from _unresolved(body["value"], annotations, f"{path}.text.value")
 
 
-def _outside(text: str, annotations: list[object], path: str) -> Iterator[Note]:
-    """Offsets count code points, as Python does (recorded)."""
+def _outside(text: str, annotations: Sequence[object], path: str) -> Iterator[Note]:
     for place, annotation in enumerate(annotations):
-        given = [annotation.get(f"{end}_index") for end in ("start", "end")] if isinstance(annotation, dict) else []
-        offsets = [offset for offset in given if isinstance(offset, int) and not isinstance(offset, bool)]
-        if [0, *offsets, len(text)] != sorted([0, *offsets, len(text)]):
-            shown = " to ".join(map(str, offsets))
+        offsets = _offsets(annotation) if isinstance(annotation, dict) else {}
+        if not is_inside(offsets.get("start_index", 0), offsets.get("end_index", len(text)), text):
+            shown = " to ".join(map(str, offsets.values()))
             what = f"the annotation is of code points {shown}, and the text has {len(text)}"
             yield Note("annotation_outside_text", what, f"{path}[{place}]")
 
 
+def _offsets(annotation: Mapping[str, Any]) -> Mapping[str, int]:
+    given = {key: annotation.get(key) for key in ("start_index", "end_index")}
+    return {key: value for key, value in given.items() if isinstance(value, int) and not isinstance(value, bool)}
+
+
 def _unresolved(text: str, annotations: Sequence[Mapping[str, Any]], path: str) -> Iterator[Note]:
-    if not may_hold_markers(text):
-        return
-    resolved = [one["text"] for one in annotations if isinstance(one.get("text"), str) and one["text"]]
-    for marker in _MARKER.findall(text):
-        if not any(marker.startswith(known) or marker in known for known in resolved):
-            yield Note("marker_without_annotation", f"no annotation says what {marker[:80]} stands for", path)
+    resolved = [one["text"] for one in annotations if isinstance(one.get("text"), str)]
+    for marker in unresolved(text, resolved):
+        yield Note("marker_without_annotation", f"no annotation says what {marker[:80]} stands for", path)

@@ -10,7 +10,8 @@ from typing import Any
 import attrs
 
 from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, Totals, finding
-from threadkeep.lines import Fault, Glimpse, Row, glance_flat, glance_full, look
+from threadkeep.glance import Glimpse, glance_flat, glance_full
+from threadkeep.lines import Fault, Row, look
 from threadkeep.repeated import Suspicions
 
 __all__ = ["Expected", "Place", "Reading", "ThreadLines"]
@@ -140,10 +141,10 @@ class Reading:
         glance, assistant_id, at_hand, last_time = self._glance, self.assistant_id, self._at_hand, self._last_time
         plain = list[bytes]()
         places = list[Glimpse]()
-        now, buffer = self._expected.now, bytearray()
+        now, saved, buffer = self._expected.now, self._expected.saved, bytearray()
         # Millions of times round: what can be told from a glance is put off, and counted many lines at once.
         for number, line in enumerate(lines, before + 1):
-            glimpse = glance(line, assistant_id, now, buffer)
+            glimpse = glance(line, assistant_id, now, saved, buffer)
             if glimpse is not None and glimpse[0] == at_hand and glimpse[2] >= last_time:
                 last_time = glimpse[2]
                 plain.append(line)
@@ -169,7 +170,7 @@ class Reading:
             self._offset += len(line)
 
     @property
-    def _glance(self) -> Callable[[bytes, str | None, int, bytearray], Glimpse | None]:
+    def _glance(self) -> Callable[[bytes, str | None, int, Set[str], bytearray], Glimpse | None]:
         return glance_flat if self.is_flat else glance_full
 
     def _take_all(self, lines: Sequence[bytes], places: Sequence[Glimpse]) -> None:
