@@ -14,6 +14,7 @@ from threadkeep.manifestaudit import against_journal, against_lines
 from threadkeep.partialaudit import partial_findings
 from threadkeep.paths import Paths
 from threadkeep.reading import Expected, Reading, ThreadLines
+from threadkeep.shifts import Shift
 from threadkeep.superseded import superseded
 from threadkeep.vouchers import Vouchers
 
@@ -41,7 +42,7 @@ class Audit:
         self._now = now
         self._superseded = superseded(paths.out, paths, self._journal, was_killed=vouchers.was_killed)
         self._is_unfinished = bool(self._journal.superseded) or vouchers.is_rewriting
-        self._shift = 0  # by how many bytes the lines stand behind their journalled place
+        self._shift = Shift()
         self._doubted = set[str]()  # the threads whose lines are not those that were written
         self._digests: list[tuple[str, str | None]] = []  # only where no journal holds them
         self.reading = Reading(self._expected(), self._judge if vouchers.journal is not None else self._remember)
@@ -140,15 +141,14 @@ class Audit:
         if entry is None or entry.outcome is not Outcome.COMPLETE:
             what = "the export holds lines of the thread, and the journal does not say that it is complete"
             yield finding("unjournalled_thread", what, **where)
-            self._shift += thread.ends - thread.start
             return
-        shift, self._shift = self._shift, thread.ends - entry.end_offset
+        is_in_place = self._shift.is_in_place(thread.start, thread.ends, entry.end_offset)
         if thread.sha256 != entry.sha256:
             what = f"the thread's {thread.messages} lines are not the {entry.messages} that were written"
             yield finding("digest_mismatch", what, **where)
             return
         yield from self._entry_against(entry, thread, "messages", "first_id", "last_id")
-        if self._shift != shift:  # what only follows threads that are longer or shorter than they were is in its place
+        if not is_in_place:
             what = f"the thread's lines end at byte {thread.ends}, and the journal says {entry.end_offset}"
             yield finding("misplaced_thread", what, **where)
 

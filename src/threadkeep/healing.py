@@ -152,6 +152,6 @@ def _objection(wounds: Wounds, asked: Asked, known: Collection[str]) -> str | No
 
 
 def _some(ids: Sequence[str], what: str) -> str:
-    if len(ids) == 1:
-        return f"{ids[0]} is {what}"
-    return f"{len(ids):,} threads are {what}" + (f", {ids[0]} among them" if ids else "")
+    if len(ids) < 2:
+        return f"{ids[0] if ids else 'no thread'} is {what}"
+    return f"{len(ids):,} threads are {what}, {ids[0]} among them"

@@ -1,4 +1,4 @@
-"""What stands beside an export, read back: its journal, its partial file and its manifest."""
+"""What stands beside an export, read back: its journal, its manifest and the ids that a run was asked for."""
 
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
@@ -7,7 +7,7 @@ from threadkeep.manifest import Manifest, read
 from threadkeep.paths import Paths
 from threadkeep.wanted import read as read_ids
 
-__all__ = ["read_journal", "read_manifest", "read_partial", "read_wanted"]
+__all__ = ["read_journal", "read_manifest", "read_wanted"]
 
 
 def read_journal(paths: Paths) -> Journal | None:
@@ -18,16 +18,6 @@ def read_journal(paths: Paths) -> Journal | None:
     """
     with on_disk(paths.journal):
         return fold(paths.journal.read_bytes()) if paths.journal.exists() else None
-
-
-def read_partial(paths: Paths) -> list[bytes]:
-    """Read the lines of the partial file; none when there is no such file.
-
-    Raises:
-        OutputUnusable: it is there and cannot be read.
-    """
-    with on_disk(paths.partial):
-        return paths.partial.read_bytes().split(b"\n")[:-1] if paths.partial.exists() else []
 
 
 def read_manifest(paths: Paths) -> Manifest | None:

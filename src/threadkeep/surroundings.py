@@ -12,6 +12,7 @@ from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.reading import ThreadLines
+from threadkeep.shifts import Shift
 from threadkeep.superseded import Superseded, superseded
 
 __all__ = ["damage", "holds", "place_in"]
@@ -39,13 +40,13 @@ def _lines(path: Path, kind: str, journal: Journal, passed: Superseded, *, was_k
     if not path.exists():
         yield finding("lost_file", f"{path.name} is not there", file=path.name)
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
-    seen = set[str]()
+    seen, shift = set[str](), Shift()
     for thread in _threads(path, journal.end_beside(kind), passed) if path.exists() else ():
         if not thread.messages:
             yield _torn(path, thread, was_killed=was_killed)
             continue
         where: dict[str, Any] = {"file": path.name, "line": thread.first_line, "thread_id": thread.thread_id or None}
-        yield from _against(spans.get(thread.thread_id), thread, where, is_again=thread.thread_id in seen)
+        yield from _against(spans.get(thread.thread_id), thread, where, shift, is_again=thread.thread_id in seen)
         seen.add(thread.thread_id)
     for thread_id, span in spans.items():
         if span.lines and thread_id not in seen:
@@ -86,16 +87,21 @@ def _threads(path: Path, end: int, without: Superseded) -> Iterator[ThreadLines]
         yield current
 
 
-def _against(span: Span | None, thread: ThreadLines, where: Mapping[str, Any], *, is_again: bool) -> Iterator[Finding]:
+def _against(
+    span: Span | None, thread: ThreadLines, where: Mapping[str, Any], shift: Shift, *, is_again: bool
+) -> Iterator[Finding]:
     if span is None:
         what = f"{where['file']} holds lines of a thread of which the journal says nothing there"
         yield finding("unjournalled_thread", what, **where)
-    elif is_again:
+        return
+    if is_again:
         yield finding("split_thread", "the thread's lines go on here, behind another thread's", **where)
-    elif (thread.sha256, thread.messages) != (span.sha256, span.lines):
+        return
+    is_in_place = shift.is_in_place(thread.start, thread.ends, span.end_offset)
+    if (thread.sha256, thread.messages) != (span.sha256, span.lines):
         what = f"the thread's {thread.messages} lines are not the {span.lines} that were written"
         yield finding("digest_mismatch", what, **where)
-    elif thread.ends != span.end_offset:
+    elif not is_in_place:
         what = f"the thread's lines end at byte {thread.ends}, and the journal says {span.end_offset}"
         yield finding("misplaced_thread", what, **where)
 

@@ -292,6 +292,33 @@ def test_threads_that_changed_places_are_found() -> None:
     assert [row.thread_id for row in found] == ["thread_b", "thread_a"]
 
 
+def test_a_lost_entry_is_not_blamed_on_the_threads_behind_it() -> None:
+    """They end where the journal says that they do, though it does not say what stands before them."""
+    export = small()
+    entries = {name: one for name, one in export.journal.entries.items() if name != "thread_a"}
+    found = [row for row in export.worse(journal=Journal(HEADER, entries)) if row.file == PATHS.out.name]
+    assert [(row.code, row.thread_id) for row in found] == [("unjournalled_thread", "thread_a")]
+
+
+def test_lines_put_before_a_thread_are_not_blamed_on_it() -> None:
+    """It ends as many bytes later as they have."""
+    export = small()
+    strange = encode(from_message_json(message("thread_x", 1), assistant_id="asst_1")) + b"\n"
+    found = attrs.evolve(export, lines=[strange, *export.lines]).worse()
+    assert [(row.code, row.thread_id) for row in found] == [("unjournalled_thread", "thread_x")]
+
+
+def test_a_message_is_blamed_on_the_thread_that_was_changed() -> None:
+    """Also when that stands before the thread from which it was copied."""
+    export = small()
+    stolen = json.loads(export.lines[-1])["message_id"].encode()
+    first = export.lines[0]
+    own = json.loads(first)["message_id"].encode()
+    found = attrs.evolve(export, lines=[first.replace(own, stolen), *export.lines[1:]]).check()
+    (row,) = [row for row in found if row.code == "duplicate_message"]
+    assert (row.line, row.thread_id, row.severity) == (1, "thread_a", Severity.ERROR)
+
+
 def test_pages_that_were_kept_must_still_be_there() -> None:
     """The journal counts what went into the partial file."""
     entry = Entry(thread_id="thread_x", outcome=Outcome.PARTIAL, messages=2, reason="gone")

@@ -1,28 +1,16 @@
 """Lines on their way, on a disk that is full."""
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import threadkeep.spool as spools
+from full_disk import full_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.spool import Bodies, Spool
 
 ROOM = 4096
-
-
-@contextmanager
-def small_disk() -> Iterator[None]:
-    """No file of this process may grow beyond this: the operating system refuses it, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def with_lines(folder: Path) -> Spool:
@@ -50,14 +38,14 @@ def on_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("made", [with_lines, with_bodies])
 def test_what_is_thrown_away_may_be_so_on_a_full_disk(made: Callable[[Path], Spool | Bodies], tmp_path: Path) -> None:
     """Its last bytes are still to be written: nobody wants them, and nothing is raised over the first problem."""
-    with small_disk():
+    with full_disk(ROOM):
         made(tmp_path).close()
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_wanted_is_told(tmp_path: Path) -> None:
     """Reading writes the last bytes first."""
-    with small_disk():
+    with full_disk(ROOM):
         bodies = with_bodies(tmp_path)
         with pytest.raises(OutputUnusable, match="the pages of a thread: File too large"):
             list(bodies.each())
@@ -66,7 +54,7 @@ def test_what_is_wanted_is_told(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     """As soon as it reaches the disk."""
-    with small_disk():
+    with full_disk(ROOM):
         spool = Spool(tmp_path)
         with pytest.raises(OutputUnusable, match="the pages of a thread: File too large"):
             spool.add(["msg_1"], [b"x" * 100 * ROOM])

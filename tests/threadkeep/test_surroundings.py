@@ -48,12 +48,17 @@ def test_what_is_whole_has_no_finding(tmp_path: Path) -> None:
 
 
 def test_a_line_lost_is_its_own_threads(tmp_path: Path) -> None:
-    """Those behind it are whole, and only stand elsewhere."""
+    """Those behind it are whole, and it was to be expected where they stand."""
     content = b"".join([WHOLE["thread_a"][0], *WHOLE["thread_b"], *WHOLE["thread_c"]])
+    assert found(tmp_path, content, journal(**WHOLE)) == [("digest_mismatch", 1, "thread_a")]
+
+
+def test_threads_that_changed_places_are_told(tmp_path: Path) -> None:
+    """Each is whole, and not where it was written; the one behind them is."""
+    content = b"".join([*WHOLE["thread_b"], *WHOLE["thread_a"], *WHOLE["thread_c"]])
     assert found(tmp_path, content, journal(**WHOLE)) == [
-        ("digest_mismatch", 1, "thread_a"),
-        ("misplaced_thread", 2, "thread_b"),
-        ("misplaced_thread", 4, "thread_c"),
+        ("misplaced_thread", 1, "thread_b"),
+        ("misplaced_thread", 3, "thread_a"),
     ]
 
 
@@ -99,6 +104,14 @@ def test_a_file_is_held_against_its_size_and_its_digest(tmp_path: Path) -> None:
     for content, is_held in ((b"abc", True), (b"abd", False), (b"abcd", False)):
         path.write_bytes(content)
         assert holds(path, entry) is is_held
+
+
+def test_a_name_that_no_file_can_have_is_a_lost_file(tmp_path: Path) -> None:
+    """The journal is only a file: somebody may have written anything into it."""
+    entry = FileEntry(file_id="file-a", outcome=FileOutcome.SAVED, name="a" * 300, bytes=1, sha256="0" * 64)
+    said = Journal(attrs.evolve(HEADER, include=()), {}, files={"file-a": entry})
+    (one,) = damage(Paths(tmp_path / "out.ndjson"), said)
+    assert one.code == "lost_file"
 
 
 def test_a_file_that_is_not_whole_is_told_by_its_name(tmp_path: Path) -> None:

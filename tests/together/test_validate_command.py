@@ -12,6 +12,7 @@ import threadkeep as library
 from command import Run
 from exports import ASSISTANT, beside, exported, served, write_ids
 from fake_assistants import demo_world
+from full_disk import full_disk
 from processes import started
 from threadkeep.cli.verdict import FORMAT
 from threadkeep.findings import Finding, Severity, fold
@@ -180,6 +181,8 @@ def test_files_that_cannot_be_written_are_told(whole: Path, threadkeep: Run, tmp
     """Exit 5, with the name; what is no file, such as standard output, is written to as it is."""
     done = threadkeep("validate", whole, "--report", tmp_path / "nowhere" / "report.html")
     assert (done.code, "nowhere" in done.err) == (5, True)
+    done = threadkeep("validate", whole, "--report", tmp_path)
+    assert (done.code, f"{tmp_path} is a folder" in done.err) == (5, True)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
@@ -187,6 +190,24 @@ def test_files_that_cannot_be_written_are_told(whole: Path, threadkeep: Run, tmp
     assert threadkeep("validate", whole, "--ids-to-refetch", pipe).code == 1
     assert os.read(reading, 100).startswith(b"thread_")
     os.close(reading)
+
+
+def test_a_full_disk_leaves_the_page_that_was_there(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """And no draft of the new one."""
+    page = tmp_path / "report.html"
+    page.write_bytes(b"old")
+    before = sorted(tmp_path.iterdir())
+    with full_disk(4096):
+        done = threadkeep("validate", whole, "--report", page)
+    assert (done.code, "report.html" in done.err) == (5, True)
+    assert (page.read_bytes(), sorted(tmp_path.iterdir())) == (b"old", before)
+
+
+def test_an_export_whose_journal_cannot_be_read_is_not_sent_in_circles(whole: Path, threadkeep: Run) -> None:
+    """No run goes on with it, whatever the list."""
+    journal = beside(whole, ".journal")
+    journal.write_bytes(b"{}\n" + journal.read_bytes())
+    assert "Next: no run goes on with this journal" in threadkeep("validate", whole).out.splitlines()[-1]
 
 
 def test_the_page_is_written(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
