@@ -7,8 +7,9 @@ from typing import Any
 
 from threadkeep.codec import encode_message
 from threadkeep.excerpts import excerpts
-from threadkeep.findings import Finding, Live, Report, Totals, finding, fold
-from threadkeep.report import render
+from threadkeep.findings import Finding, finding
+from threadkeep.page import render
+from threadkeep.report import Live, Report, Totals, fold
 
 __all__ = ["HOSTILE", "REPORTS", "Shown", "line", "page", "report"]
 

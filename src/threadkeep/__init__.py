@@ -33,8 +33,9 @@ from threadkeep.records import (
 )
 
 if TYPE_CHECKING:
-    from threadkeep.findings import Finding, Report, Severity
+    from threadkeep.findings import Finding, Severity
     from threadkeep.library import ExportResult, aexport, export
+    from threadkeep.report import Report
     from threadkeep.validation import validate
 
 __all__ = [
@@ -75,7 +76,7 @@ __version__ = version("threadkeep")
 _LATER = {
     "ExportResult": "library",
     "Finding": "findings",
-    "Report": "findings",
+    "Report": "report",
     "Severity": "findings",
     "aexport": "library",
     "export": "library",

@@ -11,10 +11,11 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import MalformedMessage
-from threadkeep.findings import Finding, Report, Severity
+from threadkeep.findings import Finding, Severity
 from threadkeep.jsontext import dumps, loads
 from threadkeep.mapping import from_message_json
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.report import Report
 
 __all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "MOST_THREADS", "Conversation", "Excerpt", "excerpts"]
 

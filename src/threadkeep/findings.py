@@ -1,30 +1,16 @@
-"""Findings: what can be said of an export, as a table, and the report that holds what was said of one.
+"""Findings: what can be said of an export, as a table.
 
 Severity follows consequence. What means that something was lost or changed is an error; what wants a person's eye is
 a warning; what the API itself gave, and what only limits a proof, is a note. `docs/findings.md` says more of each.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 import attrs
 
-__all__ = [
-    "KINDS",
-    "LEFT_BY_A_KILL",
-    "Finding",
-    "Folded",
-    "Kind",
-    "Live",
-    "Report",
-    "Severity",
-    "Totals",
-    "finding",
-    "fold",
-]
+__all__ = ["KINDS", "LEFT_BY_A_KILL", "Finding", "Kind", "Severity", "finding"]
 
 
 class Severity(StrEnum):
@@ -186,119 +172,3 @@ def finding(code: str, what: str, **where: Any) -> Finding:
     """
     kind = KINDS[code]
     return Finding(code=code, severity=kind.severity, message=f"{what}; {kind.remedy}", **where)
-
-
-@attrs.frozen(kw_only=True)
-class Totals:
-    """What was read.
-
-    Attributes:
-        threads: how many have lines.
-        messages: how many lines hold one.
-        bytes: how long the export is.
-    """
-
-    threads: int
-    messages: int
-    bytes: int
-
-
-@attrs.frozen(kw_only=True)
-class Live:
-    """What came of walking threads again.
-
-    Attributes:
-        source: the address, without secrets.
-        wanted: how many threads were to be compared.
-        compared: how many were, those that are gone included.
-        new_messages: how many messages came after the export.
-        seed: of the sample; None where every thread was wanted.
-        ended_by: what ended it before its time, in one line; None when nothing did.
-        left: the ids of the threads that it did not come to then.
-    """
-
-    source: str
-    wanted: int
-    compared: int
-    new_messages: int
-    seed: int | None = None
-    ended_by: str | None = None
-    left: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class Report:
-    """What validate has to say of an export. Iterating gives its findings.
-
-    Attributes:
-        out: the export.
-        findings: in the order in which they were found, of each code no more than was asked for.
-        counts: how many there are of each code, those that are not listed included.
-        severities: the same by severity.
-        totals: what was read.
-        outcomes: how many threads have each outcome, by the journal; None without one.
-        months: how many messages each month has, by "2026-03", in order.
-        sizes: how many threads have how many messages, by the messages, in order.
-        refetch: the ids of the threads that want to be fetched again, in order.
-        live: what came of walking threads again; None where that was not asked for.
-    """
-
-    out: Path
-    findings: tuple[Finding, ...]
-    counts: Mapping[str, int]
-    severities: Mapping[Severity, int]
-    totals: Totals
-    outcomes: Mapping[str, int] | None
-    months: Mapping[str, int]
-    sizes: Mapping[int, int]
-    refetch: tuple[str, ...]
-    live: Live | None = None
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the findings leave the export whole: there are only notes."""
-        return not self.severities[Severity.ERROR] and not self.severities[Severity.WARNING]
-
-
-@attrs.frozen
-class Folded:
-    """Findings of which repeated ones are only counted.
-
-    Attributes:
-        kept: the first of each code, in the order in which they were found.
-        counts: how many there are of each code, those that were not kept included.
-        severities: the same by severity.
-        refetch: the ids of the threads that want to be fetched again, each once, in that order.
-    """
-
-    kept: tuple[Finding, ...]
-    counts: Mapping[str, int]
-    severities: Mapping[Severity, int]
-    refetch: tuple[str, ...]
-
-
-def fold(findings: Iterable[Finding], most: int) -> Folded:
-    """Keep the first findings of each code, and of each severity where a code has several, and count them all.
-
-    Args:
-        findings: in the order in which they were found.
-        most: how many of each code to keep, at least one.
-    """
-    kept, counts, refetch = list[Finding](), Counter[tuple[str, Severity]](), dict[str, None]()
-    for one in findings:
-        counts[one.code, one.severity] += 1
-        if counts[one.code, one.severity] <= most:
-            kept.append(one)
-        if one.thread_id is not None and KINDS[one.code].refetch and one.severity is not Severity.NOTE:
-            refetch[one.thread_id] = None
-    by_code, by_severity = Counter[str](), Counter(dict.fromkeys(Severity, 0))
-    for (code, severity), count in counts.items():
-        by_code[code] += count
-        by_severity[severity] += count
-    return Folded(tuple(kept), dict(by_code), dict(by_severity), tuple(refetch))

@@ -19,8 +19,9 @@ from threadkeep.compare import Change, Exported, compare
 from threadkeep.crew import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.events import Compared, Event, ThreadsBegun
-from threadkeep.findings import Finding, Live, finding
+from threadkeep.findings import Finding, finding
 from threadkeep.ids import is_thread_id
+from threadkeep.report import Live
 from threadkeep.threadlines import Place, changes, digest, rows
 from threadkeep.walker import Api, Pace, Walker
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, Totals, finding
+from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.glance import Glimpse, glance_flat, glance_full
 from threadkeep.lines import Fault, Row, look
 from threadkeep.repeated import Suspicions
+from threadkeep.report import Totals
 
 __all__ = ["Expected", "Place", "Reading", "ThreadLines"]
 

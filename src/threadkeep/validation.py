@@ -14,13 +14,14 @@ from threadkeep.clearing import refuse_what_is_no_file
 from threadkeep.clock import now as clock
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Finding, Report, finding, fold
+from threadkeep.findings import Finding, finding
 from threadkeep.journal import Journal
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.manifest import Manifest, claims
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal, read_manifest, read_wanted
 from threadkeep.reading import Reading
+from threadkeep.report import Report, fold
 from threadkeep.surroundings import damage
 from threadkeep.vouchers import Vouchers
 

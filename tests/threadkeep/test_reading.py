@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from canned_threads import message
 from threadkeep.codec import encode_message
-from threadkeep.findings import Finding, Totals
+from threadkeep.findings import Finding
 from threadkeep.reading import Expected, Reading
 from threadkeep.repeated import Suspicions
+from threadkeep.report import Totals
 
 NOW = 1_900_000_000
 ASSISTANT = "asst_1"

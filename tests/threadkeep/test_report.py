@@ -1,310 +1,72 @@
-"""The page of a report: what is foreign stays text, what is linked is there, and what is long is cut."""
+"""What is said of an export: findings, and how a report folds repeated ones."""
 
-import re
-from collections.abc import Iterator
-from html.parser import HTMLParser
+from collections import Counter
+from pathlib import Path
 
-import attrs
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import HOSTILE, REPORTS, line, page, report
-from strategies import raw_text, surrogate_text
-from threadkeep.excerpts import MOST_CHARACTERS, Conversation, Excerpt
-from threadkeep.findings import Finding, Live, Severity, Totals, finding
-from threadkeep.foreign import cut, marked, visible
-from threadkeep.journal import Outcome
-from threadkeep.pagelinks import MOST_ROWS
-from threadkeep.report import MOST_IDS, render
+from threadkeep.findings import KINDS, Finding, Severity, finding
+from threadkeep.report import Report, Totals, fold
 
-HIDDEN = st.sampled_from(
-    [*"\0\r\x1b\x85\xad\u200b\u200c\u200d\u200e\u202e\u2028\u2066\ufe0f\ufeff\U000e0041", "é", "x"]
+_THREADS = st.sampled_from([None, "thread_a", "thread_b"])
+FOUND = st.one_of(
+    st.builds(
+        lambda code, thread_id: finding(code, "it is so", thread_id=thread_id),
+        st.sampled_from(["crlf", "digest_mismatch", "empty_message", "not_wanted", "new_message", "torn_line"]),
+        _THREADS,
+    ),
+    st.builds(  # what a kill leaves is a note, though its code is an error otherwise
+        lambda thread_id: Finding(code="torn_line", severity=Severity.NOTE, message="torn", thread_id=thread_id),
+        _THREADS,
+    ),
 )
-TEXTS = st.one_of(raw_text, surrogate_text, st.sampled_from(HOSTILE), st.text(HIDDEN), st.text("<>&\"'/ \\u{}%"))
 
 
-class Skeleton(HTMLParser):
-    """The elements of a page with their attributes, and the text in each, signs included."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, tuple[tuple[str, str | None], ...]]] = []
-        self.texts: list[str] = []
-        self._open: list[tuple[str, int]] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag != "i":
-            self.handle_startendtag(tag, attrs)
-        if tag != "meta":
-            self._open.append((tag, len(self.elements) - 1))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, tuple(attrs)))
-        self.texts.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop()[0] == tag
-
-    def handle_data(self, data: str) -> None:
-        for _, place in self._open[-1:]:
-            self.texts[place] += data
-
-    def of(self, kind: str) -> list[str]:
-        """The texts of the elements of a class."""
-        return [
-            text
-            for (_, given), text in zip(self.elements, self.texts, strict=True)
-            if kind in (dict(given).get("class") or "").split()
-        ]
+def kind(one: Finding) -> tuple[str, Severity]:
+    """What findings are folded by."""
+    return one.code, one.severity
 
 
-def foreign_page(text: str, role: str, shown: str) -> str:
-    """A page with a foreign text wherever one can stand."""
-    one = Finding(
-        code="text_mismatch",
-        severity=Severity.ERROR,
-        message=text,
-        path=text,
-        file=text,
-        line=3,
-        thread_id=text,
-        message_id=text,
+@given(st.lists(FOUND), st.integers(1, 4))
+def test_folding_counts_all_and_keeps_the_first_of_each_code(found: list[Finding], most: int) -> None:
+    """In their order; whose thread wants to be fetched again is told whether it is kept or not."""
+    folded = fold(iter(found), most)
+    assert folded.counts == Counter(one.code for one in found)
+    assert list(folded.kept) == [
+        one for place, one in enumerate(found) if [kind(other) for other in found[:place]].count(kind(one)) < most
+    ]
+    again = [
+        one.thread_id
+        for one in found
+        if one.thread_id and KINDS[one.code].refetch and one.severity is not Severity.NOTE
+    ]
+    assert list(folded.refetch) == list(dict.fromkeys(again))
+    assert folded.severities == {severity: sum(one.severity is severity for one in found) for severity in Severity}
+
+
+def test_a_finding_says_what_and_what_to_do() -> None:
+    """In one sentence, with the severity of its kind."""
+    one = finding("crlf", "the line ends with CR and LF", line=3)
+    assert one.message.startswith("the line ends with CR and LF; restore the file")
+    assert (one.severity, one.line, one.file) == (Severity.ERROR, 3, None)
+
+
+@given(st.lists(FOUND), st.integers(1, 3))
+def test_a_report_counts_severities_of_what_is_not_listed_too(found: list[Finding], most: int) -> None:
+    """And gives the listed ones when it is iterated."""
+    folded = fold(found, most)
+    report = Report(
+        out=Path("out.ndjson"),
+        findings=folded.kept,
+        counts=folded.counts,
+        severities=folded.severities,
+        totals=Totals(threads=0, messages=0, bytes=0),
+        outcomes=None,
+        months={},
+        sizes={},
+        refetch=folded.refetch,
     )
-    record = Excerpt(
-        line=3, role=role, text=shown, cut=1, said=shown, parts=(text,), message_id=text, is_concerned=True
-    )
-    broken = Excerpt(line=9, text=shown, is_concerned=True, is_readable=False)
-    conversations = [Conversation(thread_id=text, messages=(record, broken), left_out=1)]
-    live = Live(source=text, wanted=2, compared=1, new_messages=0, ended_by=text)
-    of = report(one, live=live, refetch=(text,))
-    return render(of, conversations, made_at=text, version=text)
-
-
-@given(TEXTS)
-def test_what_is_foreign_is_text_and_nothing_else(text: str) -> None:
-    """Whatever it says, the page has the elements and attributes that it has without it, and shows it whole."""
-    shown = f"-{text}"[:MOST_CHARACTERS]
-    found = Skeleton(foreign_page(text, f"-{text}", shown))
-    assert found.elements == Skeleton(foreign_page("x", "x", "x")).elements
-    assert found.of("text") == [visible(shown)] * 3
-
-
-@given(TEXTS)
-def test_nothing_on_a_page_is_hidden(text: str) -> None:
-    """It can be encoded, and holds no character that cannot be seen or turns the rest round, nor a carriage return."""
-    whole = foreign_page(text, text, text)
-    assert visible(whole) == whole
-    assert "\r" not in whole
-    assert whole.encode().decode() == whole
-
-
-@given(TEXTS)
-def test_what_is_made_visible_is_the_same_with_marks_as_without(text: str) -> None:
-    """Where nothing is hidden nothing changes, and what was made visible stays as it is."""
-    assert Skeleton(f"<p>{marked(text)}</p>").texts == [visible(text)]
-    assert visible(visible(text)) == visible(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("a\tb\nc", "a\tb\nc"),
-        ("a\r\n", "a\\u000d\n"),
-        ("\x00\x7f\x85", "\\u0000\\u007f\\u0085"),
-        ("\u202eabc", "\\u202eabc"),
-        ("👨‍👩‍👧", "👨‍👩‍👧"),
-        ("❤️‍🔥 #️⃣", "❤️‍🔥 #️⃣"),
-        ("می‌خواهم", "می‌خواهم"),
-        ("pay\u200dpal", "pay\\u200dpal"),
-        ("é\u200d\u200dé", "é\\u200d\\u200dé"),
-        ("a\ufe0f\ufe0f", "a\ufe0f\\ufe0f"),
-        ("\ud800", "\\ud800"),
-        ("\U000e0041\U0001ffff", "\\U000e0041\\U0001ffff"),
-    ],
-)
-def test_signs(text: str, shown: str) -> None:
-    """What is hidden is shown as its escape; languages and emoji keep the joiners that they need."""
-    assert visible(text) == shown
-
-
-@pytest.mark.parametrize("name", REPORTS)
-def test_a_page_needs_nothing_else(name: str) -> None:
-    """No script, no address, no picture; links lead to what is on the page, and every id stands once."""
-    found = Skeleton(page(REPORTS[name]()))
-    assert {tag for tag, _ in found.elements} & {"script", "link", "img", "iframe", "form", "object", "base"} == set()
-    given = [(key, value or "") for _, attributes in found.elements for key, value in attributes]
-    ids = [value for key, value in given if key == "id"]
-    assert len(ids) == len(set(ids))
-    assert {value for key, value in given if key == "href"} <= {f"#{one}" for one in ids}
-    assert all(re.fullmatch(r"[a-z]+(-[0-9a-z]+)*", one) for one in ids)
-    assert not {key for key, _ in given} & {"src", "srcset", "action", "onload"}
-
-
-def test_a_page_is_bounded() -> None:
-    """However many findings there are and however long the texts: the page says what it leaves out."""
-    assert len(page(REPORTS["many"]())) < 600_000
-    assert len(page(REPORTS["hostile"]())) < 100_000
-    many = page((report(*lost_threads(MOST_IDS + 1), most=MOST_IDS + 1), []))
-    found = Skeleton(many)
-    assert f"The first {MOST_ROWS} of {MOST_IDS + 1} findings" in many
-    assert f"The ids, the first {MOST_IDS}" in many
-    assert sum((dict(given).get("id") or "").startswith("finding-") for _, given in found.elements) == MOST_ROWS
-
-
-def lost_threads(number: int) -> Iterator[Finding]:
-    """So many findings."""
-    return (finding("lost_thread", "it is lost", thread_id=f"thread_{place}") for place in range(number))
-
-
-@pytest.mark.parametrize(
-    ("findings", "verdict", "words"),
-    [
-        ([], "Whole", "Nothing is wrong, and there is nothing to note."),
-        (["empty_message"], "Whole", "Nothing is wrong. There is 1 note."),
-        (["empty_message"] * 2, "Whole", "Nothing is wrong. There are 2 notes."),
-        (["unfinished_run"], "Not whole", "1 warning."),
-        (["empty_message", "crlf", "crlf", "unfinished_run"], "Not whole", "2 errors, 1 warning, 1 note."),
-    ],
-)
-def test_the_verdict(findings: list[str], verdict: str, words: str) -> None:
-    """In words, first of all."""
-    of = report(*(finding(code, "it is so") for code in findings))
-    text = page((of, []))
-    assert f"<title>{verdict}: out.ndjson (threadkeep)</title>" in text
-    assert f"<h1>{verdict}</h1>" in text
-    assert f"\n{words}\n" in text
-
-
-def test_findings_and_conversations_lead_to_each_other() -> None:
-    """By the line, or else by the message, or else by the thread; and back to the first of each code."""
-    lines = [line(thread, number, "a") for thread in ("thread_a", "thread_b") for number in range(20)]
-    of = report(
-        finding("text_mismatch", "on line 3", file="out.ndjson", line=3, thread_id="thread_a"),
-        finding("key_mismatch", "on line 3", file="out.ndjson", line=3, thread_id="thread_a"),
-        finding("text_mismatch", "again", file="out.ndjson", line=3, thread_id="thread_a"),
-        finding("changed_message", "by its id", thread_id="thread_b", message_id="msg_thread_b_15"),
-        finding("order_mismatch", "by its thread", thread_id="thread_b"),
-        finding("lost_message", "an id that is not there", thread_id="thread_b", message_id="msg_x"),
-        finding("journal_mismatch", "in another file", file="out.ndjson.journal", line=3, thread_id="thread_a"),
-        finding("torn_journal", "of no thread", file="out.ndjson.journal", line=3),
-        finding("not_utf8", "of no thread", file="out.ndjson", line=3),
-        finding("lost_thread", "not there", thread_id="thread_c"),
-    )
-    text = page((of, lines))
-    leads = {
-        words: re.search(rf"<bdi>{words}</bdi></p>(?:(?!</li>)(?s:.))*?href=\"#([^\"]+)\">see", text)
-        for words in ("by its id", "by its thread", "an id that is not there", "in another file", "not there")
-    }
-    assert {words: found and found[1] for words, found in leads.items()} == {
-        "by its id": "thread-2-line-36",
-        "by its thread": "thread-2",
-        "an id that is not there": "thread-2",
-        "in another file": "thread-1",
-        "not there": None,
-    }
-    assert text.count('href="#thread-1-line-3"') == 3
-    assert text.count('href="#thread-3-line-3"') == 1
-    about = re.findall(r"Found here: (.*)", text)
-    assert [re.sub(r"<[^>]*>", "", row) for row in about] == [
-        "text_mismatch × 2, key_mismatch",
-        "changed_message",
-        "not_utf8",
-    ]
-
-
-def test_a_line_that_is_not_shown_leads_to_its_thread() -> None:
-    """There are more concerned lines than a conversation shows; a line of no thread leads nowhere then."""
-    lines = [line("thread_a", number, "a") for number in range(40)]
-    found = [
-        finding(code, "so", file="out.ndjson", line=number, thread_id=thread_id)
-        for code, thread_id in (("text_mismatch", "thread_a"), ("not_utf8", None))
-        for number in range(1, 31)
-    ]
-    text = page((report(*found), lines))
-    assert len(re.findall(r'href="#thread-\d">see', text)) == 30 - 12
-    assert len(re.findall(r'href="#thread-\d-line-\d+">see', text)) == 12 + 12
-
-
-def test_messages_say_who_when_and_what() -> None:
-    """Whatever there is of it: no role, no time, a time beyond the calendar, no text, and what else it holds."""
-    shown = [
-        Excerpt(line=1, role="user", created_at=0, text="", is_concerned=True),
-        Excerpt(line=2, created_at=-(10**15), text="a", cut=2, is_concerned=False),
-        Excerpt(line=7, created_at=10**30, text="", parts=("image, file f",), is_concerned=False),
-        Excerpt(line=8, text="", said="b", is_concerned=False),
-        Excerpt(line=9, text="", is_concerned=False, is_readable=False),
-    ]
-    one = Conversation(thread_id="thread_a", messages=tuple(shown), left_out=0)
-    text = render(report(), [one], made_at="now", version="1")
-    assert re.findall(r"<strong>(.*)</strong>", text) == [
-        "<bdi>user</bdi>",
-        "nobody",
-        "nobody",
-        "nobody",
-        "a line that is no record",
-    ]
-    assert re.findall(r"<span>(.* UTC|.* after 1970)</span>", text) == [
-        "1970-01-01 00:00:00 UTC",
-        "-1000000000000000 seconds after 1970",
-        "10000000000000000000… (11 more characters) seconds after 1970",
-    ]
-    assert "A finding is about this line." in text
-    assert text.count("No text.") == 1
-    assert text.count("Nothing.") == 1
-    assert "2 more characters left out here." in text
-    assert "4 lines between" in text
-    assert "5 lines shown." in text
-
-
-def test_outcomes_are_named_with_their_share() -> None:
-    """Every outcome that there can be, in words; none is rounded to nothing or to everything."""
-    outcomes = dict.fromkeys((one.value for one in Outcome), 1) | {"complete": 99_999}
-    text = page((report(outcomes=outcomes), []))
-    assert re.findall(r'<th scope="row">([a-z]+)<span', text) == ["complete", "partial", "failed", "missing", "invalid"]
-    assert "over 99.9 %" in text
-    assert text.count("under 0.1 %") == 4
-    assert "100.0 %" in page((report(outcomes={"complete": 1}), []))
-    assert "The journal names no thread." in page((report(outcomes={}), []))
-    assert "There is no journal" in page((report(), []))
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (999_950, "1.0 MB"), (10**18, "1,000,000.0 TB")],
-)
-def test_sizes_are_told_as_people_read_them(size: int, words: str) -> None:
-    """And exactly, in the line below."""
-    text = page((report(totals=Totals(threads=0, messages=0, bytes=size)), []))
-    assert f"<dd>{words}</dd>" in text
-    assert f"The file has {size:,} bytes." in text
-
-
-def test_a_live_check_is_told() -> None:
-    """What was compared of how many, by which seed, and what ended it."""
-    live = Live(source="https://example.com/v1", wanted=9, compared=3, new_messages=1_234)
-    whole = page((report(live=live), []))
-    assert "every thread" in whole
-    assert "ended before its time" not in whole
-    assert "1,234" in whole
-    cut_off = page((report(live=attrs.evolve(live, seed=7, ended_by="the API is gone")), []))
-    assert "drawn with the seed 7" in cut_off
-    assert "It ended before its time: <bdi>the API is gone</bdi>" in cut_off
-
-
-def test_a_finding_that_is_less_grave_than_its_code_says_so() -> None:
-    """Each has the sign of its own severity where that differs; the code has the gravest."""
-    grave = finding("torn_line", "it is cut short", file="out.ndjson", line=9)
-    text = page((report(attrs.evolve(grave, severity=Severity.NOTE), grave), []))
-    assert '<article class="group error"' in text
-    assert text.count('<span class="badge note">') == 1
-
-
-@given(TEXTS, st.integers(1, 50))
-def test_what_is_cut_says_how_much(text: str, most: int) -> None:
-    """Short texts stay as they are."""
-    shown = cut(text, most)
-    assert shown == text if len(text) <= most else shown == f"{text[:most]}… ({len(text) - most:,} more characters)"
+    assert (tuple(report), len(report)) == (folded.kept, len(folded.kept))
+    assert report.severities == {severity: sum(one.severity is severity for one in found) for severity in Severity}
+    assert report.is_whole is all(one.severity is Severity.NOTE for one in found)

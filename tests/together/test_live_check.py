@@ -25,11 +25,12 @@ from threadkeep.cli.live import report_live_ending, run_live
 from threadkeep.cli.options import PerhapsSource, perhaps_source_options
 from threadkeep.cli.screen import Screen
 from threadkeep.errors import AccessRefused, ServerUnreachable
-from threadkeep.findings import Finding, Live
+from threadkeep.findings import Finding
 from threadkeep.keys import Key
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
+from threadkeep.report import Live
 from threadkeep.sources import Source
 from threadkeep.walker import Pace
 from watched import Watched, what_is_behind

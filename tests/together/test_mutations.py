@@ -9,8 +9,9 @@ import threadkeep
 from damaged import JOURNAL, MANIFEST, OUT, Files, exports, forged, thread_of
 from losses import LOSSES
 from mutations import LINES, LineKind
-from threadkeep.findings import KINDS, Report, Severity
+from threadkeep.findings import KINDS, Severity
 from threadkeep.jsontext import loads
+from threadkeep.report import Report
 
 SEEDS = range(3)
 

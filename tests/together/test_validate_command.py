@@ -15,7 +15,8 @@ from fake_assistants import demo_world
 from full_disk import full_disk
 from processes import started
 from threadkeep.cli.verdict import FORMAT
-from threadkeep.findings import Finding, Severity, fold
+from threadkeep.findings import Finding, Severity
+from threadkeep.report import fold
 from watched import Watched, what_is_behind
 
 MISSING = "thread_missing00000000000000000"

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from threadkeep.cli.again import quoted
-from threadkeep.findings import KINDS, Report, Severity
+from threadkeep.findings import KINDS, Severity
 from threadkeep.journal import Header, Journal
+from threadkeep.report import Report
 
 __all__ = ["export_again", "next_lines", "validate_again"]
 

@@ -18,10 +18,10 @@ from threadkeep.cli.verdict import as_json, print_verdict
 from threadkeep.cli.words import perhaps_unheard, print_json
 from threadkeep.clock import now
 from threadkeep.disk import on_disk
-from threadkeep.findings import Report
 from threadkeep.ids import is_thread_id
 from threadkeep.live import LiveOutcome
 from threadkeep.paths import Paths
+from threadkeep.report import Report
 from threadkeep.validation import MOST, Validated, checked_export, joined, validated, wanted_live
 
 __all__ = ["validate"]
@@ -110,7 +110,7 @@ def _write(report: Report, asked: _Asked) -> None:
 def _page(report: Report) -> bytes:
     # Only here: what draws pages is of no use to anybody else.
     from threadkeep.excerpts import excerpts
-    from threadkeep.report import render
+    from threadkeep.page import render
 
     lost = not report.out.exists()
     with on_disk(report.out), BytesIO() if lost else report.out.open("rb") as lines:
