@@ -199,6 +199,21 @@ def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
     assert row.thread_id == "thread_z"
 
 
+def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -> None:
+    """A list that is given, or a manifest, knows better; what has an entry, or lines already, has been come to."""
+    export = small()
+    (first, _) = export.journal.entries.values()
+
+    def missed(**vouchers: Any) -> list[str | None]:
+        found = export.check(wanted=("thread_a", "thread_b", "thread_z", "thread_y"), **vouchers)
+        return [row.thread_id for row in found if row.code == "not_exported"]
+
+    assert missed(manifest=None) == ["thread_z", "thread_y"]
+    assert missed(manifest=None, journal=Journal(HEADER, {first.thread_id: first})) == ["thread_z", "thread_y"]
+    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y"]
+    assert missed() == missed(manifest=None, manifest_fault="cut") == missed(manifest=None, journal=None) == []
+
+
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
     """A torn last journal entry leaves its thread unvouched for, and both are findings."""
     export = small()
@@ -313,6 +328,13 @@ def test_pages_of_which_no_journal_tells_are_threads_that_were_never_finished() 
     assert [(row.code, row.line, row.thread_id) for row in found if row.code == "thread_partial"] == [
         ("thread_partial", 2, "thread_x")
     ]
+
+
+def test_pages_of_a_thread_that_a_killed_run_was_asked_for_are_no_strangers() -> None:
+    """It is missed as a whole; nobody is told that nobody asked for it."""
+    kept = [encode(from_message_json(message("thread_x", 1), assistant_id="asst_1"))]
+    codes = [{row.code for row in small().check(manifest=None, partial=kept, wanted=ids)} for ids in ((), ["thread_x"])]
+    assert codes == [{"unfinished_run", "thread_partial"}, {"unfinished_run", "not_exported"}]
 
 
 def test_threads_that_nobody_asked_for_are_told() -> None:
