@@ -243,6 +243,15 @@ def test_a_foreign_journal_vouches_for_nothing() -> None:
     assert (row.code, row.path) == ("unreadable_journal", "$.format")
 
 
+def test_whose_lines_are_as_they_were_written_is_not_blamed_for_a_message_that_stands_twice() -> None:
+    """The thread before it is, since its lines were changed."""
+    export = small()
+    taken = changed(1, message_id="msg_thread_b_00000", message=message("thread_a", 1, id="msg_thread_b_00000"))
+    found = attrs.evolve(export, lines=taken(export.lines)).check()
+    (row,) = [one for one in found if one.code == "duplicate_message"]
+    assert (row.thread_id, row.line, row.severity) == ("thread_a", 2, Severity.ERROR)
+
+
 TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
 
 
