@@ -1,7 +1,7 @@
 """A fake that does something at a moment of its own world, so that no test waits for one or hopes for one."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import attrs
 
@@ -52,6 +52,19 @@ class Watched(FakeAssistants):
         super().__init__(**options)
         self.asked: list[Request] = []
         self._moments: list[_Moment] = []
+
+    @classmethod
+    def holding(cls, *worlds: Mapping[str, Any]) -> Self:
+        """One that holds all of these."""
+        fake = cls()
+        for world in worlds:
+            fake.load(world)
+        return fake
+
+    def add_runs(self) -> None:
+        """Give each thread a run."""
+        names = [thread["id"] for thread in self.snapshot()["threads"]]
+        self.load({"runs": [{"id": f"run_{name}", "thread_id": name, "status": "completed"} for name in names]})
 
     def handle(self, request: Request) -> Reply:
         """Keep the request, act if this is the moment, and answer."""

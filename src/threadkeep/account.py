@@ -53,7 +53,12 @@ class Account:
 
     def stands(self, thread_id: str) -> bool:
         """Whether an earlier run has completed a thread, and this one has not."""
-        return self._complete(thread_id) is not None and thread_id not in self._now_complete
+        return self.complete(thread_id) is not None and thread_id not in self._now_complete
+
+    def complete(self, thread_id: str) -> Entry | None:
+        """The entry of a thread that is complete; None of any other."""
+        entry = self._entries.get(thread_id)
+        return entry if entry is not None and entry.outcome is Outcome.COMPLETE else None
 
     def has(self, entry: Entry | FileEntry) -> bool:
         """Whether the journal holds this very entry."""
@@ -61,7 +66,7 @@ class Account:
 
     def in_place_of(self, one: Finished) -> Entry | None:
         """The entry that stays when a thread is finished: a complete one, unless the thread is another now."""
-        standing = self._complete(one.entry.thread_id) if isinstance(one.entry, Entry) else None
+        standing = self.complete(one.entry.thread_id) if isinstance(one.entry, Entry) else None
         if standing is None or (one.lines is not None and not _holds(standing, one)):
             return None
         return standing
@@ -70,7 +75,7 @@ class Account:
         """The complete entry whose lines give way when a thread is finished; None where there is none."""
         if not isinstance(one.entry, Entry) or one.lines is None or self.in_place_of(one) is not None:
             return None
-        return self._complete(one.entry.thread_id)
+        return self.complete(one.entry.thread_id)
 
     def take(self, given: Entry | FileEntry, entry: Entry | FileEntry) -> None:
         """Count what has been written down.
@@ -95,10 +100,6 @@ class Account:
             self._entries.pop(entry.thread_id, None)
             self._entries[entry.thread_id] = entry
             self._written += [entry] if entry.outcome is Outcome.COMPLETE else []
-
-    def _complete(self, thread_id: str) -> Entry | None:
-        entry = self._entries.get(thread_id)
-        return entry if entry is not None and entry.outcome is Outcome.COMPLETE else None
 
 
 def _holds(entry: Entry, one: Finished) -> bool:

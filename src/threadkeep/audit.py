@@ -226,10 +226,19 @@ class Audit:
             yield finding(f"thread_{row.outcome}", what, file=name, path=path, thread_id=row.thread_id)
         if ids is not None:
             yield from self._not_wanted(ids)
-        elif self._vouchers.manifest is not None:  # without the list, only it knows which threads never had their turn
-            for thread_id in (one for one in self._vouchers.manifest.unfinished if one not in entries):
-                what = "the run ended before the thread had its turn"
-                yield finding("not_exported", what, thread_id=thread_id)
+        else:
+            yield from self._never_begun()
+
+    def _never_begun(self) -> Iterator[Finding]:
+        """Without the list only the manifest knows of these, and the file of wanted ids where a kill has left none."""
+        entries, manifest = self._journal.entries, self._vouchers.manifest
+        if manifest is not None:
+            what = "the run ended before the thread had its turn"
+            yield from _not_exported(what, (one for one in manifest.unfinished if one not in entries))
+        elif self._vouchers.was_killed:
+            what = "a run that did not end by itself was asked for the thread, and did not come to it"
+            known = {*entries, *self.reading.threads}  # a kill may come between a thread's lines and its entry
+            yield from _not_exported(what, (one for one in self._vouchers.wanted if one not in known))
 
     def _not_wanted(self, ids: Set[str]) -> Iterator[Finding]:
         what = "the list of ids does not name the thread"
@@ -239,3 +248,7 @@ class Audit:
         for entry in self._journal.complete:
             if not entry.messages and entry.thread_id not in ids:
                 yield self._of_entry("not_wanted", what, entry)
+
+
+def _not_exported(what: str, ids: Iterable[str]) -> Iterator[Finding]:
+    return (finding("not_exported", what, thread_id=thread_id) for thread_id in ids)

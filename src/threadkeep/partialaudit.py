@@ -35,7 +35,7 @@ def partial_findings(name: str, vouchers: Vouchers, exported: Collection[str]) -
         yield from (_never_finished(name, *one) for one in kept.items() if one[0] not in told)
         return
     yield from _lost(name, vouchers.journal, kept)
-    wanted = {*vouchers.journal.entries, *(vouchers.ids or ())}
+    wanted = {*vouchers.journal.entries, *vouchers.wanted, *(vouchers.ids or ())}
     wanted.update(vouchers.manifest.unfinished if vouchers.manifest is not None else ())
     yield from (_of_a_stranger(name, *one) for one in kept.items() if one[0] not in wanted)
 

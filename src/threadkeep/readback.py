@@ -1,11 +1,11 @@
 """What stands beside an export, read back: its journal, its manifest and the ids that a run was asked for."""
 
-from threadkeep.disk import on_disk
+from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
 from threadkeep.manifest import Manifest, read
 from threadkeep.paths import Paths
-from threadkeep.wanted import read as read_ids
+from threadkeep.wantedfile import WantedFile
 
 __all__ = ["read_journal", "read_manifest", "read_wanted"]
 
@@ -42,9 +42,4 @@ def read_wanted(paths: Paths) -> tuple[str, ...]:
         OutputUnusable: they are there and cannot be read.
     """
     with on_disk(paths.wanted):
-        if not paths.wanted.exists():
-            return ()
-        try:
-            return read_ids(paths.wanted.read_bytes())
-        except ValueError:
-            return ()
+        return WantedFile(paths, OsDisk()).read()

@@ -14,7 +14,7 @@ from threadkeep.clearing import refuse_what_is_no_file
 from threadkeep.clock import now as clock
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Finding, finding
+from threadkeep.findings import Finding
 from threadkeep.journal import Journal
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.manifest import Manifest, claims
@@ -94,10 +94,7 @@ def validated(
         vouchers = _vouchers(paths, None if ids is None else _distinct(ids))
         audit = Audit(paths, vouchers, now=int((now or clock()).timestamp()))
         journal = vouchers.journal
-        never_begun = _never_begun(paths, vouchers, audit.reading)
-        folded = fold(
-            chain(audit.findings(partial(_lines_of, paths, journal)), never_begun, _beside(paths, journal)), most
-        )
+        folded = fold(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, journal)), most)
     reading = audit.reading
     report = Report(
         out=out,
@@ -175,23 +172,14 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _vouchers(paths: Paths, ids: Set[str] | None) -> Vouchers:
     is_rewriting = any(path.exists() for path in paths.rewrites)
-    vouchers = Vouchers(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
+    journal, wanted = read_journal(paths), read_wanted(paths)
+    vouchers = Vouchers(journal=journal, ids=ids, wanted=wanted, is_rewriting=is_rewriting)
     if paths.partial.exists():
         vouchers = attrs.evolve(vouchers, partial=_lines(paths.partial))
     try:
         return attrs.evolve(vouchers, manifest=read_manifest(paths))
     except OutputUnusable as error:
         return attrs.evolve(vouchers, manifest_fault=str(error))
-
-
-def _never_begun(paths: Paths, vouchers: Vouchers, reading: Reading) -> Iterator[Finding]:
-    """Without the list and without a manifest, only the file of wanted ids knows what a killed run did not come to."""
-    if vouchers.journal is None or vouchers.has_manifest or vouchers.ids is not None:
-        return
-    known = {*vouchers.journal.entries, *reading.threads}
-    for thread_id in (one for one in read_wanted(paths) if one not in known):
-        what = "a run that did not end by itself was asked for the thread, and did not come to it"
-        yield finding("not_exported", what, thread_id=thread_id)
 
 
 def _beside(paths: Paths, journal: Journal | None) -> Iterator[Finding]:
@@ -238,7 +226,7 @@ def _refetch(found: Iterable[str], vouchers: Vouchers, reading: Reading) -> tupl
         or _has_lost_entries(journal, manifest)
     ):
         return tuple(found)
-    known = {*journal.entries, *manifest.unfinished, *ids}
+    known = {*journal.entries, *manifest.unfinished, *vouchers.wanted, *ids}
     return tuple(thread_id for thread_id in found if thread_id in known)
 
 

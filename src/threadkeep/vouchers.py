@@ -18,6 +18,7 @@ class Vouchers:
         manifest_fault: why the manifest that is there cannot be read.
         partial: the lines of the partial file, with their newlines.
         ids: the thread ids that were wanted.
+        wanted: those that a run was asked for and had not come to when it began, where it has not ended by itself.
         is_rewriting: whether files stand there that were about to take the places of these.
     """
 
@@ -26,6 +27,7 @@ class Vouchers:
     manifest_fault: str | None = None
     partial: Iterable[bytes] = ()
     ids: Set[str] | None = None
+    wanted: Sequence[str] = ()
     is_rewriting: bool = False
 
     @property

@@ -199,6 +199,21 @@ def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
     assert row.thread_id == "thread_z"
 
 
+def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -> None:
+    """A list that is given, or a manifest, knows better; what has an entry, or lines already, has been come to."""
+    export = small()
+    (first, _) = export.journal.entries.values()
+
+    def missed(**vouchers: Any) -> list[str | None]:
+        found = export.check(wanted=("thread_a", "thread_b", "thread_z", "thread_y"), **vouchers)
+        return [row.thread_id for row in found if row.code == "not_exported"]
+
+    assert missed(manifest=None) == ["thread_z", "thread_y"]
+    assert missed(manifest=None, journal=Journal(HEADER, {first.thread_id: first})) == ["thread_z", "thread_y"]
+    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y"]
+    assert missed() == missed(manifest=None, manifest_fault="cut") == missed(manifest=None, journal=None) == []
+
+
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
     """A torn last journal entry leaves its thread unvouched for, and both are findings."""
     export = small()
@@ -226,6 +241,15 @@ def test_a_foreign_journal_vouches_for_nothing() -> None:
     ]
     (row,) = [row for row in made({}).check(journal=fold(b'{"format":"another/7"}\n')) if row.line == 1]
     assert (row.code, row.path) == ("unreadable_journal", "$.format")
+
+
+def test_whose_lines_are_as_they_were_written_is_not_blamed_for_a_message_that_stands_twice() -> None:
+    """The thread before it is, since its lines were changed."""
+    export = small()
+    taken = changed(1, message_id="msg_thread_b_00000", message=message("thread_a", 1, id="msg_thread_b_00000"))
+    found = attrs.evolve(export, lines=taken(export.lines)).check()
+    (row,) = [one for one in found if one.code == "duplicate_message"]
+    assert (row.thread_id, row.line, row.severity) == ("thread_a", 2, Severity.ERROR)
 
 
 TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
@@ -340,6 +364,13 @@ def test_pages_of_which_no_journal_tells_are_threads_that_were_never_finished() 
     assert [(row.code, row.line, row.thread_id) for row in found if row.code == "thread_partial"] == [
         ("thread_partial", 2, "thread_x")
     ]
+
+
+def test_pages_of_a_thread_that_a_killed_run_was_asked_for_are_no_strangers() -> None:
+    """It is missed as a whole; nobody is told that nobody asked for it."""
+    kept = [encode(from_message_json(message("thread_x", 1), assistant_id="asst_1"))]
+    codes = [{row.code for row in small().check(manifest=None, partial=kept, wanted=ids)} for ids in ((), ["thread_x"])]
+    assert codes == [{"unfinished_run", "thread_partial"}, {"unfinished_run", "not_exported"}]
 
 
 def test_threads_that_nobody_asked_for_are_told() -> None:

@@ -18,12 +18,8 @@ OPTIONS = ("--include", "threads,runs")
 @pytest.fixture
 def fake() -> Watched:
     """Eight threads, the last one without messages."""
-    fake = Watched()
-    fake.load(demo_world(5, 3))
-    fake.load(demo_world(2, 130, seed=1))
-    fake.load({"threads": [{"id": "thread_empty"}]})
-    names = [thread["id"] for thread in fake.snapshot()["threads"]]
-    fake.load({"runs": [{"id": f"run_{name}", "thread_id": name, "status": "completed"} for name in names]})
+    fake = Watched.holding(demo_world(5, 3), demo_world(2, 130, seed=1), {"threads": [{"id": "thread_empty"}]})
+    fake.add_runs()
     return fake
 
 

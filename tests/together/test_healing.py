@@ -21,11 +21,8 @@ OPTIONS = ("--include", "threads,runs")
 @pytest.fixture
 def fake() -> Watched:
     """Six threads, of one page and of two, each with a run."""
-    fake = Watched()
-    fake.load(demo_world(6, 3))
-    fake.load(demo_world(2, 130))
-    names = [thread["id"] for thread in fake.snapshot()["threads"]]
-    fake.load({"runs": [{"id": f"run_{name}", "thread_id": name, "status": "completed"} for name in names]})
+    fake = Watched.holding(demo_world(6, 3), demo_world(2, 130))
+    fake.add_runs()
     return fake
 
 

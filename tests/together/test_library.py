@@ -25,11 +25,8 @@ from watched import Watched
 
 @pytest.fixture
 def fake() -> Watched:
-    """Ten threads of one page, and one of three."""
-    fake = Watched()
-    fake.load(demo_world(10, 5))
-    fake.load(demo_world(1, 230))
-    return fake
+    """Ten threads, of which the first has three pages."""
+    return Watched.holding(demo_world(10, 5), demo_world(1, 230))
 
 
 @pytest.fixture

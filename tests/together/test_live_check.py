@@ -39,10 +39,7 @@ from watched import Watched, what_is_behind
 @pytest.fixture
 def fake() -> Watched:
     """Ten threads, of which the first has three pages."""
-    fake = Watched()
-    fake.load(demo_world(10, 5))
-    fake.load(demo_world(1, 230))
-    return fake
+    return Watched.holding(demo_world(10, 5), demo_world(1, 230))
 
 
 @attrs.frozen

@@ -25,10 +25,7 @@ FILES = {"out.ndjson", "out.ndjson.journal", "out.ndjson.manifest.json"}
 @pytest.fixture
 def fake() -> Watched:
     """A world of threads of one page and of three."""
-    fake = Watched()
-    fake.load(demo_world(30, 5))
-    fake.load(demo_world(4, 230))
-    return fake
+    return Watched.holding(demo_world(30, 5), demo_world(4, 230))
 
 
 def claimed(out: Path) -> dict[str, Any]:

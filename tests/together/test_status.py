@@ -1,6 +1,7 @@
 """``threadkeep status``: never calls whole what cannot be whole, though it reads no lines."""
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,21 +11,23 @@ from hypothesis import strategies as st
 
 from command import Run
 from exports import ASSISTANT, beside
-from fake_assistants import FakeAssistants, demo_world
+from fake_assistants import demo_world
+from processes import signalled
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place
+from watched import Watched
 
 NAMES = ("out.ndjson", "out.ndjson.threads", "out.ndjson.runs", "out.files/file-doc1")
 
 
 @pytest.fixture
-def fake() -> FakeAssistants:
+def fake() -> Watched:
     """Threads of three messages, one of which has a file and another one a run."""
     world = demo_world(3, 3)
     run = {"id": "run_1", "object": "thread.run", "thread_id": world["threads"][0]["id"], "status": "completed"}
     world["messages"][4]["attachments"] = [{"file_id": "file-doc1", "tools": []}]
-    fake = FakeAssistants()
+    fake = Watched()
     fake.load(
         {**world, "runs": [run], "files": [{"id": "file-doc1", "object": "file", "purpose": "vision", "bytes": 3}]}
     )
@@ -124,7 +127,7 @@ def test_a_torn_journal(out: Path, threadkeep: Run) -> None:
     assert "is cut short" in threadkeep("status", out).err
 
 
-def test_a_file_that_failed(fake: FakeAssistants, arguments: list[object], threadkeep: Run) -> None:
+def test_a_file_that_failed(fake: Watched, arguments: list[object], threadkeep: Run) -> None:
     """The threads are whole, and the export is not."""
     fake.faults = [{"match": {"path": "/files/", "times": 20}, "do": {"status": 500}}]
     done = threadkeep(*arguments, "--max-retries", 0)
@@ -140,3 +143,18 @@ def test_an_export_that_is_still_written(out: Path, threadkeep: Run) -> None:
     assert (going_on.code, "what its journal says" in going_on.err) == (1, False)
     out.unlink()
     assert "has 0 bytes" in threadkeep("status", out).err
+
+
+def test_a_killed_run_tells_what_it_never_came_to(
+    fake: Watched, ids: Path, arguments: list[object], threadkeep: Run
+) -> None:
+    """By the ids that it has left for want of a manifest, counted and named; the next run comes to them."""
+    assert threadkeep(*arguments, "--limit", 1).code == 0
+    assert signalled(fake, signal.SIGKILL, *arguments).code == -signal.SIGKILL
+    one, other = sorted(ids.read_text().split()[1:])
+    done = threadkeep("status", arguments[3])
+    assert done.code == 1
+    assert "  whole         1 thread with 3 messages" in done.out
+    assert f"  never begun   2 threads\n    {one}\n    {other}\n" in done.out
+    assert threadkeep(*arguments).code == 0
+    assert "never begun" not in threadkeep("status", arguments[3]).out

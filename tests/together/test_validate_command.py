@@ -25,10 +25,7 @@ MISSING = "thread_missing00000000000000000"
 @pytest.fixture
 def fake() -> Watched:
     """Threads of one page and of two."""
-    fake = Watched()
-    fake.load(demo_world(5, 12))
-    fake.load(demo_world(2, 130, seed=1))
-    return fake
+    return Watched.holding(demo_world(5, 12), demo_world(2, 130, seed=1))
 
 
 @pytest.fixture

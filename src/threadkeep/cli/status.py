@@ -1,6 +1,6 @@
 """``threadkeep status``: what an export claims of itself, without reading its lines."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.journal import FileOutcome, Journal, Outcome
 from threadkeep.manifest import Manifest, claims, unfinished_files
 from threadkeep.paths import Paths
-from threadkeep.readback import read_journal, read_manifest
+from threadkeep.readback import read_journal, read_manifest, read_wanted
 from threadkeep.sizes import Sizes, doubts, in_place, sizes
 
 __all__ = ["status"]
@@ -39,9 +39,10 @@ def status(out: Path, done: bool) -> int:
     if done:
         return _print_done(paths, journal, found)
     manifest = read_manifest(paths)
+    never_begun = manifest.unfinished if manifest is not None else _without(journal, read_wanted(paths))
     doubted = tuple(doubts(paths, journal, manifest, found))
     with perhaps_unheard():
-        _show(paths, journal, manifest, doubted)
+        _show(paths, journal, manifest, never_begun, doubted)
     return Exit.WHOLE if _is_whole(manifest, doubted) else Exit.INCOMPLETE
 
 
@@ -60,14 +61,22 @@ def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
     return Exit.INCOMPLETE if lost else Exit.WHOLE
 
 
-def _show(paths: Paths, journal: Journal, manifest: Manifest | None, doubted: Sequence[str]) -> None:
-    said = manifest.claims if manifest is not None else claims(journal, listed=len(journal.entries))
+def _without(journal: Journal, ids: Iterable[str]) -> tuple[str, ...]:
+    """Those of which nothing has come by the journal."""
+    return tuple(thread_id for thread_id in ids if thread_id not in journal.entries)
+
+
+def _show(
+    paths: Paths, journal: Journal, manifest: Manifest | None, never_begun: tuple[str, ...], doubted: Sequence[str]
+) -> None:
+    listed = len(journal.entries) + len(never_begun)
+    said = manifest.claims if manifest is not None else claims(journal, listed=listed)
     print_report(
         Report(
             paths=paths,
             claims=said,
             problems=journal.not_complete,
-            never_begun=() if manifest is None else manifest.unfinished,
+            never_begun=never_begun,
             files=tuple(journal.files.values()),
             files_left=unfinished_files(journal),
         )
