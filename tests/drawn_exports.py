@@ -8,7 +8,7 @@ from pathlib import Path
 from simulated_disk import SimulatedDisk
 from threadkeep.audit import Audit
 from threadkeep.codec import encode_message
-from threadkeep.findings import Severity
+from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
 from threadkeep.manifest import Ending, Manifest, build, read
@@ -16,6 +16,7 @@ from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
 from threadkeep.spool import Spool
 from threadkeep.vouchers import Vouchers
+from threadkeep.wanted import read as read_wanted
 
 __all__ = [
     "HEADER",
@@ -104,15 +105,33 @@ def journal(disk: SimulatedDisk) -> Journal:
 
 def faults(content: bytes, journal: Journal, manifest: Manifest | None = None) -> set[str]:
     """What validate finds wrong with an export, by its codes; notes are left out."""
-    vouchers = Vouchers(journal=journal, manifest=manifest)
-    audit = Audit(Paths(Path("out.ndjson")), vouchers, now=2**31)
-    found = audit.findings(lambda: content.splitlines(keepends=True))
-    return {one.code for one in found if one.severity is not Severity.NOTE}
+    return {one.code for one in _worse(content, Vouchers(journal=journal, manifest=manifest))}
 
 
 def faults_on(disk: SimulatedDisk) -> set[str]:
     """The same of the export on a disk, with its manifest."""
-    return faults(disk.content(PATHS.out) or b"", journal(disk), read(disk.content(PATHS.manifest) or b""))
+    return {one.code for one in _worse_on(disk)}
+
+
+def missed_on(disk: SimulatedDisk) -> set[str | None]:
+    """The threads with which validate finds something wrong."""
+    return {one.thread_id for one in _worse_on(disk)}
+
+
+def _worse_on(disk: SimulatedDisk) -> list[Finding]:
+    manifest, wanted = disk.content(PATHS.manifest), disk.content(PATHS.wanted)
+    vouchers = Vouchers(
+        journal=journal(disk),
+        manifest=None if manifest is None else read(manifest),
+        wanted=() if wanted is None else read_wanted(wanted),
+    )
+    return _worse(disk.content(PATHS.out) or b"", vouchers)
+
+
+def _worse(content: bytes, vouchers: Vouchers) -> list[Finding]:
+    audit = Audit(Paths(Path("out.ndjson")), vouchers, now=2**31)
+    found = audit.findings(lambda: content.splitlines(keepends=True))
+    return [one for one in found if one.severity is not Severity.NOTE]
 
 
 def lines_by_thread(content: bytes | None) -> dict[str, list[bytes]]:

@@ -230,15 +230,15 @@ class Audit:
             yield from self._never_begun()
 
     def _never_begun(self) -> Iterator[Finding]:
-        """Without the list only the manifest knows of these, and the file of wanted ids where a kill has left none."""
-        entries, manifest = self._journal.entries, self._vouchers.manifest
-        if manifest is not None:
-            what = "the run ended before the thread had its turn"
-            yield from _not_exported(what, (one for one in manifest.unfinished if one not in entries))
-        elif self._vouchers.was_killed:
-            what = "a run that did not end by itself was asked for the thread, and did not come to it"
-            known = {*entries, *self.reading.threads}  # a kill may come between a thread's lines and its entry
-            yield from _not_exported(what, (one for one in self._vouchers.wanted if one not in known))
+        """Without the list only the manifest knows of these, and the file of wanted ids, which a kill leaves behind."""
+        known = {*self._journal.entries}
+        if self._vouchers.manifest is not None:
+            unfinished = self._vouchers.manifest.unfinished
+            yield from _not_exported("the run ended before the thread had its turn", unfinished, known)
+            known.update(unfinished)
+        known.update(self.reading.threads)  # a kill may come between a thread's lines and its entry
+        what = "a run that did not end by itself was asked for the thread, and did not come to it"
+        yield from _not_exported(what, self._vouchers.wanted, known)
 
     def _not_wanted(self, ids: Set[str]) -> Iterator[Finding]:
         what = "the list of ids does not name the thread"
@@ -250,5 +250,5 @@ class Audit:
                 yield self._of_entry("not_wanted", what, entry)
 
 
-def _not_exported(what: str, ids: Iterable[str]) -> Iterator[Finding]:
-    return (finding("not_exported", what, thread_id=thread_id) for thread_id in ids)
+def _not_exported(what: str, ids: Iterable[str], known: Set[str]) -> Iterator[Finding]:
+    return (finding("not_exported", what, thread_id=thread_id) for thread_id in ids if thread_id not in known)

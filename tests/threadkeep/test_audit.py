@@ -200,7 +200,10 @@ def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
 
 
 def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -> None:
-    """A list that is given, or a manifest, knows better; what has an entry, or lines already, has been come to."""
+    """A list that is given knows better; what has an entry, or lines already, has been come to.
+
+    A kill may come before the manifest of the run before is gone: it says nothing of the ids of this one.
+    """
     export = small()
     (first, _) = export.journal.entries.values()
 
@@ -211,7 +214,10 @@ def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -
     assert missed(manifest=None) == ["thread_z", "thread_y"]
     assert missed(manifest=None, journal=Journal(HEADER, {first.thread_id: first})) == ["thread_z", "thread_y"]
     assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y"]
-    assert missed() == missed(manifest=None, manifest_fault="cut") == missed(manifest=None, journal=None) == []
+    for vouchers in ({}, {"manifest": None, "manifest_fault": "cut"}, {"manifest": None, "journal": None}):
+        assert missed(**vouchers) == ["thread_z", "thread_y"]
+    once = made({"thread_a": []}, never="thread_z").check(wanted=("thread_z",))
+    assert [row.thread_id for row in once] == ["thread_z"]
 
 
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drawn_exports import HEADER, PATHS, begin, commit, journal
+from drawn_exports import HEADER, PATHS, begin, commit, journal, missed_on
 from simulated_disk import PowerCut, SimulatedDisk
 from threadkeep.healing import Asked
 from threadkeep.manifest import Ending, build
@@ -38,6 +38,7 @@ def test_who_was_asked_for_is_complete_or_left_over(runs: list[tuple[set[str], i
         run(disk, ids, count, left)
         began = left is None or (disk.content(PATHS.wanted), disk.content(PATHS.manifest)) != was_there
         asked |= ids if began else set()
+        assert asked <= {*journal(disk).entries, *missed_on(disk)}
         assert left is not None or not disk.exists(PATHS.wanted)
     with begin(disk) as out:
         assert asked <= {*out.left_over, *journal(disk).entries}

@@ -16,6 +16,7 @@ from processes import signalled
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place
+from threadkeep.wanted import encode
 from watched import Watched
 
 NAMES = ("out.ndjson", "out.ndjson.threads", "out.ndjson.runs", "out.files/file-doc1")
@@ -158,3 +159,13 @@ def test_a_killed_run_tells_what_it_never_came_to(
     assert f"  never begun   2 threads\n    {one}\n    {other}\n" in done.out
     assert threadkeep(*arguments).code == 0
     assert "never begun" not in threadkeep("status", arguments[3]).out
+
+
+def test_a_kill_before_the_old_manifest_is_gone_is_no_whole_export(out: Path, ids: Path, threadkeep: Run) -> None:
+    """The ids that the next run was asked for stand there already, and the manifest knows nothing of them."""
+    beside(out, ".wanted.json").write_bytes(encode(["thread_z"]))
+    done = threadkeep("status", out)
+    assert (done.code, "  never begun   1 thread\n    thread_z\n" in done.out) == (1, True)
+    assert threadkeep("validate", out).code == 1
+    beside(out, ".wanted.json").write_bytes(encode(ids.read_text().split()[1:]))  # as a kill at the end leaves it
+    assert [threadkeep(command, out).code for command in ("status", "validate")] == [0, 0]

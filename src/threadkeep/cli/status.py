@@ -1,9 +1,9 @@
 """``threadkeep status``: what an export claims of itself, without reading its lines."""
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import click
 
 from threadkeep.cli.exits import Exit
@@ -38,16 +38,53 @@ def status(out: Path, done: bool) -> int:
         found = sizes(paths, journal)
     if done:
         return _print_done(paths, journal, found)
-    manifest = read_manifest(paths)
-    never_begun = manifest.unfinished if manifest is not None else _without(journal, read_wanted(paths))
-    doubted = tuple(doubts(paths, journal, manifest, found))
+    known = _known(paths, journal, found)
     with perhaps_unheard():
-        _show(paths, journal, manifest, never_begun, doubted)
-    return Exit.WHOLE if _is_whole(manifest, doubted) else Exit.INCOMPLETE
+        _show(paths, known)
+    return Exit.WHOLE if known.is_whole else Exit.INCOMPLETE
 
 
-def _is_whole(manifest: Manifest | None, doubted: Sequence[str]) -> bool:
-    return manifest is not None and manifest.is_whole and not doubted
+@attrs.frozen(kw_only=True)
+class _Known:
+    """What is known of an export without reading its lines.
+
+    Attributes:
+        manifest: of the last run; None when that did not end by itself.
+        never_begun: the ids of which nothing has come.
+        doubts: why its files cannot be what the journal says.
+    """
+
+    journal: Journal
+    manifest: Manifest | None
+    never_begun: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """By what it claims, and as far as that may be."""
+        return self.manifest is not None and self.manifest.is_whole and not self.doubts
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether to go on would only be told the same of the same ids."""
+        ended = self.manifest is not None and not self.never_begun and not self.manifest.unfinished_files
+        threads = all(entry.outcome in (Outcome.MISSING, Outcome.INVALID) for entry in self.journal.not_complete)
+        files = all(file.outcome is not FileOutcome.FAILED for file in self.journal.files.values())
+        return ended and threads and files
+
+
+def _known(paths: Paths, journal: Journal, found: Sizes) -> _Known:
+    """The file of wanted ids is left behind by a kill, which may come before the manifest of the run before is gone."""
+    manifest = read_manifest(paths)
+    unfinished = manifest.unfinished if manifest is not None else ()
+    ids = dict.fromkeys([*unfinished, *read_wanted(paths)])
+    never_begun = tuple(thread_id for thread_id in ids if thread_id not in journal.entries)
+    return _Known(
+        journal=journal,
+        manifest=manifest if set(unfinished).issuperset(never_begun) else None,
+        never_begun=never_begun,
+        doubts=tuple(doubts(paths, journal, manifest, found)),
+    )
 
 
 def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
@@ -61,59 +98,45 @@ def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
     return Exit.INCOMPLETE if lost else Exit.WHOLE
 
 
-def _without(journal: Journal, ids: Iterable[str]) -> tuple[str, ...]:
-    """Those of which nothing has come by the journal."""
-    return tuple(thread_id for thread_id in ids if thread_id not in journal.entries)
-
-
-def _show(
-    paths: Paths, journal: Journal, manifest: Manifest | None, never_begun: tuple[str, ...], doubted: Sequence[str]
-) -> None:
-    listed = len(journal.entries) + len(never_begun)
-    said = manifest.claims if manifest is not None else claims(journal, listed=listed)
+def _show(paths: Paths, known: _Known) -> None:
+    journal, manifest = known.journal, known.manifest
+    listed = len(journal.entries) + len(known.never_begun)
     print_report(
         Report(
             paths=paths,
-            claims=said,
+            claims=manifest.claims if manifest is not None else claims(journal, listed=listed),
             problems=journal.not_complete,
-            never_begun=never_begun,
+            never_begun=known.never_begun,
             files=tuple(journal.files.values()),
             files_left=unfinished_files(journal),
         )
     )
     if manifest is None:
-        complain("the run did not end by itself: there is no manifest, and threads may be left that it never reached")
+        complain("the run did not end by itself: no manifest tells of it, and it may not have reached every thread")
     elif manifest.ended_by is not None:
         complain(f"the run was ended: {manifest.ended_by}")
-    for doubt in doubted:
+    for doubt in known.doubts:
         complain(doubt)
-    if doubted:
+    if known.doubts:
         complain("the export is not what its journal says", _CHECK)
-    _say_verdict(paths, journal, manifest, doubted)
+    _say_verdict(paths, known)
 
 
 _CHECK = "`threadkeep validate` reads it and tells more."
 
 
-def _say_verdict(paths: Paths, journal: Journal, manifest: Manifest | None, doubted: Sequence[str]) -> None:
+def _say_verdict(paths: Paths, known: _Known) -> None:
     """The last lines: whole or not, since when, what next."""
-    is_whole = _is_whole(manifest, doubted)
-    verdict = "whole, by its journal" if is_whole else "not whole"
-    began = journal.header.started_at if journal.header is not None else "?"
+    header, manifest = known.journal.header, known.manifest
+    verdict = "whole, by its journal" if known.is_whole else "not whole"
+    began = header.started_at if header is not None else "?"
     ended = "no run has ended since" if manifest is None else f"the last run ended at {_moment(manifest.finished_at)}"
     say(f"{shown(str(paths.out))}: {verdict}; begun at {_moment(began)}, {ended}")
-    if is_whole or doubted or journal.header is None or _is_hopeless(journal, manifest):
+    if known.is_whole or known.doubts or header is None or known.is_hopeless:
         say(f"Next: {shown(validate_again(paths.out), 4000)}")
     else:
         say("Next: with your file of ids in the place of THREAD_IDS, this goes on:")
-        say(f"  {shown(export_again(journal.header, paths.out, 'THREAD_IDS'), 4000)}")
-
-
-def _is_hopeless(journal: Journal, manifest: Manifest | None) -> bool:
-    """Whether to go on would only be told the same of the same ids."""
-    ended = manifest is not None and not manifest.unfinished and not manifest.unfinished_files
-    threads = all(entry.outcome in (Outcome.MISSING, Outcome.INVALID) for entry in journal.not_complete)
-    return ended and threads and all(file.outcome is not FileOutcome.FAILED for file in journal.files.values())
+        say(f"  {shown(export_again(header, paths.out, 'THREAD_IDS'), 4000)}")
 
 
 def _moment(written: str) -> str:
