@@ -11,6 +11,7 @@ from threadkeep.codec import encode_message
 from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
+from threadkeep.jsontext import dumps
 from threadkeep.manifest import Ending, Manifest, build, read
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
@@ -69,7 +70,7 @@ def commit(out: OutFiles, world: World) -> None:
         for thread_id, (messages, version) in world.items():
             lines = _spool(files, lines_of(thread_id, messages, version), "message_id")
             run = {"thread_id": thread_id, "run_id": "run_1", "run": version}
-            runs = _spool(files, [json.dumps(run).encode()], "run_id")
+            runs = _spool(files, [dumps(run)], "run_id")
             entry = Entry(
                 thread_id=thread_id,
                 outcome=Outcome.COMPLETE,

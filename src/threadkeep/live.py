@@ -33,11 +33,13 @@ class CheckedExport:
     """The export that is held against the API.
 
     Attributes:
-        out: its file.
+        out: where its lines stand.
+        name: of its file, for findings.
         assistant_id, flat: as its lines have them. Where a line has it otherwise, the comparison is merely slower.
     """
 
     out: Path
+    name: str
     assistant_id: str
     flat: bool
 
@@ -207,7 +209,7 @@ class _Check:
 
     def _of_thread(self, code: str, what: str, wanted: Wanted) -> Finding:
         place = wanted.place
-        where = {} if place is None else {"file": self._export.out.name, "line": place.line}
+        where = {} if place is None else {"file": self._export.name, "line": place.line}
         return finding(code, what, thread_id=wanted.thread_id, **where)
 
 
@@ -251,7 +253,7 @@ class _Walked:
                 (self._here or {}).values(),
                 self.ids,
                 self._changed,
-                file=self._export.out.name,
+                file=self._export.name,
                 last_id=self._wanted.last_id,
             )
         )

@@ -1,13 +1,29 @@
-"""What stands beside an export, read back: its journal, its manifest and the ids that a run was asked for."""
+"""What stands beside an export, read back: its journal, its manifest and the ids that a run was asked for.
+
+Also where what counts stands, after a run that was killed while it put files that were written anew in their places.
+"""
+
+from pathlib import Path
 
 from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
 from threadkeep.manifest import Manifest, read
-from threadkeep.paths import Paths
+from threadkeep.paths import Paths, rewrite_of
 from threadkeep.wantedfile import WantedFile
 
-__all__ = ["read_journal", "read_manifest", "read_wanted"]
+__all__ = ["read_journal", "read_manifest", "read_wanted", "what_counts"]
+
+
+def what_counts(paths: Paths, path: Path) -> Path:
+    """Where the content of a file of an export stands: beside it, while a rewrite that counts has not taken its place.
+
+    Args:
+        paths: of the export.
+        path: of its journal, or of a file that grows; see `threadkeep.rewrite`.
+    """
+    beside = rewrite_of(path)
+    return beside if rewrite_of(paths.journal).exists() and beside.exists() else path
 
 
 def read_journal(paths: Paths) -> Journal | None:
@@ -17,7 +33,8 @@ def read_journal(paths: Paths) -> Journal | None:
         OutputUnusable: it is there and cannot be read.
     """
     with on_disk(paths.journal):
-        return fold(paths.journal.read_bytes()) if paths.journal.exists() else None
+        path = what_counts(paths, paths.journal)
+        return fold(path.read_bytes()) if path.exists() else None
 
 
 def read_manifest(paths: Paths) -> Manifest | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from threadkeep.journal import Entry, Journal
 from threadkeep.manifest import Manifest, claims, files, unfinished_files
 from threadkeep.paths import Paths, rewrite_of
+from threadkeep.readback import what_counts
 from threadkeep.resume import ends, stretches
 from threadkeep.surroundings import place_in
 
@@ -22,7 +23,8 @@ def sizes(paths: Paths, journal: Journal) -> Sizes:
         OSError: the disk does not say.
     """
     saved = (place_in(paths.files, file) for file in journal.files.values() if file.name is not None)
-    return {path: path.stat().st_size for path in (*ends(paths, journal), *saved) if path.is_file()}
+    places = {path: what_counts(paths, path) for path in ends(paths, journal)} | {path: path for path in saved}
+    return {path: place.stat().st_size for path, place in places.items() if place.is_file()}
 
 
 def in_place(paths: Paths, journal: Journal, found: Sizes) -> tuple[Entry, ...]:

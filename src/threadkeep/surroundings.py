@@ -11,6 +11,7 @@ import attrs
 from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.paths import Paths
+from threadkeep.readback import what_counts
 from threadkeep.reading import ThreadLines
 from threadkeep.shifts import Shift
 from threadkeep.superseded import Superseded, superseded
@@ -27,7 +28,7 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
     for kind in journal.header.include if journal.header is not None else ():
         was_killed = not paths.manifest.exists()
         passed = superseded(paths.beside(kind), paths, journal, was_killed=was_killed)
-        yield from _lines(paths.beside(kind), kind, journal, passed, was_killed=was_killed)
+        yield from _lines(paths, kind, journal, passed, was_killed=was_killed)
     for entry in journal.files.values():
         yield from _file(paths.files, entry)
     for file_id in journal.wanted_files:
@@ -36,12 +37,14 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
             yield finding("not_exported", what, file=f"{paths.files.name}/{file_id}")
 
 
-def _lines(path: Path, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
-    if not path.exists():
+def _lines(paths: Paths, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
+    path = paths.beside(kind)
+    place = what_counts(paths, path)
+    if not place.exists():
         yield finding("lost_file", f"{path.name} is not there", file=path.name)
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
     seen, shift = set[str](), Shift()
-    for thread in _threads(path, journal.end_beside(kind), passed) if path.exists() else ():
+    for thread in _threads(place, journal.end_beside(kind), passed) if place.exists() else ():
         if not thread.messages:
             yield _torn(path, thread, was_killed=was_killed)
             continue

@@ -19,7 +19,7 @@ from threadkeep.journal import Journal
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.manifest import Manifest, claims
 from threadkeep.paths import Paths
-from threadkeep.readback import read_journal, read_manifest, read_wanted
+from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
 from threadkeep.reading import Reading
 from threadkeep.report import Report, fold
 from threadkeep.surroundings import damage
@@ -134,8 +134,13 @@ def wanted_live(found: Validated) -> tuple[Wanted, ...]:
 
 def checked_export(found: Validated) -> CheckedExport:
     """What is compared with the API."""
-    reading = found.reading
-    return CheckedExport(out=found.report.out, assistant_id=reading.assistant_id or "", flat=bool(reading.is_flat))
+    paths, reading = Paths(found.report.out), found.reading
+    return CheckedExport(
+        out=what_counts(paths, paths.out),
+        name=paths.out.name,
+        assistant_id=reading.assistant_id or "",
+        flat=bool(reading.is_flat),
+    )
 
 
 def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
@@ -159,9 +164,10 @@ def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
 
 def _lines_of(paths: Paths, journal: Journal | None) -> Iterator[bytes]:
     """An export that is lost has none; where no journal says that there was one, it cannot be read."""
-    if journal is not None and not paths.out.exists():
+    path = what_counts(paths, paths.out)
+    if journal is not None and not path.exists():
         return iter(())
-    return _lines(paths.out)
+    return _lines(path)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -42,7 +42,7 @@ class Check:
     """An export of some threads, written here, and its comparison with servers."""
 
     def __init__(self, folder: Path, threads: Threads, *, flat: bool = False, end: bytes = b"\n") -> None:
-        self.export = CheckedExport(out=folder / "out.ndjson", assistant_id=ASSISTANT, flat=flat)
+        self.export = CheckedExport(out=folder / "out.ndjson", name="out.ndjson", assistant_id=ASSISTANT, flat=flat)
         self.wanted: list[Wanted] = []
         self.told: list[Any] = []
         content, line = b"", 1

@@ -55,7 +55,9 @@ def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[Want
     """Export all threads of the fake; gives what there is to compare, as the journal has it."""
     ids = [thread["id"] for thread in fake.snapshot()["threads"]]
     assert export(ids, ASSISTANT, out, **options).is_whole
-    return wanted_of(out), CheckedExport(out=out, assistant_id=ASSISTANT, flat=options.get("flat", False))
+    return wanted_of(out), CheckedExport(
+        out=out, name=out.name, assistant_id=ASSISTANT, flat=options.get("flat", False)
+    )
 
 
 def wanted_of(out: Path) -> list[Wanted]:
@@ -74,7 +76,7 @@ def check(out: Path, fake: FakeAssistants, source: Source | None = None, **optio
     """Compare an export that stands there."""
     flat = json.loads(Paths(out).journal.read_bytes().partition(b"\n")[0])["flat"]
     fake.requests.clear()
-    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=flat)
+    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=flat)
     return run_live(wanted_of(out), terms, source or Source(), **{"shown": False, **options})
 
 
@@ -123,7 +125,7 @@ def test_what_happened_since_is_told_apart(fake: Watched, base_url: str, out: Pa
     lines.insert(place.line - 1, b'{"blank":""}')  # no line moves
     start = sum(len(line) + 1 for line in lines[: place.line - 1])
     out.write_bytes(b"\n".join(lines))
-    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=False)
+    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
     wanted[4] = attrs.evolve(wanted[4], place=Place(place.line, place.messages, start))
     outcome = run_live(wanted[:5], terms, Source(), shown=False)
     assert summary(outcome.findings) == {
@@ -152,7 +154,7 @@ def test_the_sunset_in_the_middle_is_exit_3_with_what_was_compared(
     chosen = [one for name in (*before, long) for one in wanted if one.thread_id == name] + wanted
     chosen = list({one.thread_id: one for one in chosen}.values())
     fake.before(lambda: fake.sunset.now(style=style), of=what_is_behind)
-    terms = CheckedExport(out=out, assistant_id=ASSISTANT, flat=False)
+    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
     outcome = run_live(chosen, terms, Source(), shown=False, concurrency=1)
     assert report_live_ending(outcome) is Exit.GONE
     assert summary(outcome.findings) == {("new_message", thread_id, new[thread_id]) for thread_id in before}

@@ -21,6 +21,7 @@ from threadkeep.disk import on_disk
 from threadkeep.ids import is_thread_id
 from threadkeep.live import LiveOutcome
 from threadkeep.paths import Paths
+from threadkeep.readback import what_counts
 from threadkeep.report import Report
 from threadkeep.validation import MOST, Validated, checked_export, joined, validated, wanted_live
 
@@ -112,8 +113,9 @@ def _page(report: Report) -> bytes:
     from threadkeep.excerpts import excerpts
     from threadkeep.page import render
 
-    lost = not report.out.exists()
-    with on_disk(report.out), BytesIO() if lost else report.out.open("rb") as lines:
+    paths = Paths(report.out)
+    place = what_counts(paths, paths.out)
+    with on_disk(report.out), place.open("rb") if place.exists() else BytesIO() as lines:
         conversations = excerpts(report, lines)
     return render(report, conversations, made_at=f"{now():%Y-%m-%d %H:%M:%S} UTC", version=__version__).encode()
 
