@@ -19,7 +19,7 @@ from threadkeep.compare import Change, Exported, compare
 from threadkeep.crew import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.events import Compared, Event, ThreadsBegun
-from threadkeep.findings import Finding, finding
+from threadkeep.findings import Finding, Severity, finding
 from threadkeep.ids import is_thread_id
 from threadkeep.report import Live
 from threadkeep.threadlines import Place, changes, digest, rows
@@ -109,7 +109,7 @@ async def check_live(
         ended_by = crew.ended_by
     except asyncio.CancelledError:
         ended_by = Interrupted("interrupted")
-    findings = tuple(check.findings())
+    findings = (*check.findings(), *_of_left(check.left, ended_by))
     live = Live(
         source=source,
         wanted=len(wanted),
@@ -120,6 +120,14 @@ async def check_live(
         left=check.left,
     )
     return LiveOutcome(findings=findings, live=live, ended_by=ended_by)
+
+
+def _of_left(left: Sequence[str], ended_by: ThreadkeepError | None) -> Iterator[Finding]:
+    """One note for all of them: it says nothing against the export, and `Live.left` has the ids."""
+    if left:
+        what = "1 thread was" if len(left) == 1 else f"{len(left):,} threads were"
+        one = finding("not_compared", f"{what} not compared, since the check was ended: {ended_by}")
+        yield attrs.evolve(one, severity=Severity.NOTE)
 
 
 class _Check:

@@ -19,7 +19,7 @@ from strategies import messages, odd_messages
 from threadkeep.codec import encode_message
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
 from threadkeep.events import Compared, Notice, ThreadsBegun
-from threadkeep.findings import Finding
+from threadkeep.findings import Finding, Severity
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.sdk import Api
 from threadkeep.walker import Pace
@@ -322,7 +322,8 @@ async def test_the_sunset_leaves_what_was_compared(tmp_path: Path) -> None:
     server = Ending(live, lambda: HTTP.Response(410, content=b"{}"), count=2)
     outcome = await Check(tmp_path, exported).against(server, concurrency=1, seed=4)
     assert isinstance(outcome.ended_by, ApiGone)
-    assert summary(outcome.findings) == [("new_message", "msg_thread_a_00002", None)]
+    assert summary(outcome.findings) == [("new_message", "msg_thread_a_00002", None), ("not_compared", None, None)]
+    assert outcome.findings[-1].message.startswith("2 threads were not compared, since the check was ended: ")
     live_said = outcome.live
     assert (live_said.wanted, live_said.compared, live_said.new_messages, live_said.seed) == (3, 1, 1, 4)
     assert live_said.ended_by == str(outcome.ended_by)
@@ -353,7 +354,9 @@ async def test_who_is_cancelled_keeps_what_was_compared(tmp_path: Path) -> None:
     outcome = await check.against(AfterAPage(threads, cancel_and_hang), concurrency=1)
     task.uncancel()
     assert isinstance(outcome.ended_by, Interrupted)
-    assert (outcome.findings, outcome.live.compared, outcome.live.ended_by) == ((), 1, "interrupted")
+    assert (outcome.live.compared, outcome.live.ended_by) == (1, "interrupted")
+    (one,) = outcome.findings
+    assert one.message.startswith("1 thread was not compared, since the check was ended: interrupted; ")
 
 
 # --- several keys
@@ -396,4 +399,7 @@ async def test_when_every_key_is_refused_the_check_ends(tmp_path: Path) -> None:
     servers = [Ending(threads, lambda: HTTP.Response(401, content=b"{}"), count=0) for _ in range(2)]
     outcome = await Check(tmp_path, threads).against(*servers, concurrency=2)
     assert isinstance(outcome.ended_by, AccessRefused)
-    assert (outcome.findings, outcome.live.compared) == ((), 0)
+    assert ([(one.code, one.severity) for one in outcome.findings], outcome.live.compared) == (
+        [("not_compared", Severity.NOTE)],
+        0,
+    )

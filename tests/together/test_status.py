@@ -1,6 +1,7 @@
 """``threadkeep status``: never calls whole what cannot be whole, though it reads no lines."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +170,23 @@ def test_a_kill_before_the_old_manifest_is_gone_is_no_whole_export(out: Path, id
     assert threadkeep("validate", out).code == 1
     beside(out, ".wanted.json").write_bytes(encode(ids.read_text().split()[1:]))  # as a kill at the end leaves it
     assert [threadkeep(command, out).code for command in ("status", "validate")] == [0, 0]
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(out: Path, threadkeep: Run) -> None:
+    """Somebody may have put it there."""
+    for suffix in (".journal", ".manifest.json"):
+        path = beside(out, suffix)
+        path.unlink()
+        os.mkfifo(path)
+        done = threadkeep("status", out)
+        assert (done.code, "neither a file nor a directory" in done.err) == (5, True)
+        path.unlink()
+        path.write_bytes(b"")
+
+
+def test_only_ids_are_printed_as_ids(out: Path, threadkeep: Run) -> None:
+    """A journal is only a file: whoever reads the list takes each line of it for a thread."""
+    journal = beside(out, ".journal")
+    whole = threadkeep("status", out, "--done").out.splitlines()
+    journal.write_bytes(journal.read_bytes().replace(whole[0].encode(), b"\\u009b\\nthread_no"))
+    assert threadkeep("status", out, "--done").out.splitlines() == whole[1:]

@@ -208,6 +208,31 @@ def test_an_export_whose_journal_cannot_be_read_is_not_sent_in_circles(whole: Pa
     assert "Next: no run goes on with this journal" in threadkeep("validate", whole).out.splitlines()[-1]
 
 
+def test_a_link_stays_one(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """What it leads to is written."""
+    link, page = tmp_path / "link.html", tmp_path / "report.html"
+    link.symlink_to(page)
+    assert threadkeep("validate", whole, "--report", link).code == 0
+    assert (link.is_symlink(), page.read_bytes()[:9].lower()) == (True, b"<!doctype")
+
+
+def test_no_more_findings_are_listed_than_were_asked_for(whole: Path, threadkeep: Run) -> None:
+    """Of each code, for programs too; all are counted."""
+    for number in (1, 2, 3):
+        change(whole, number, b'"role":"', b'"role":"x')
+    said = json.loads(threadkeep("validate", whole, "--json", "--most", 2).out)
+    assert [row["code"] for row in said["findings"]].count("key_mismatch") == 2
+    assert said["counts"]["key_mismatch"] == 3
+
+
+def test_lines_alone_are_not_called_more_than_that(whole: Path, threadkeep: Run) -> None:
+    """Nothing vouches that they are all."""
+    beside(whole, ".journal").unlink()
+    beside(whole, ".manifest.json").unlink()
+    done = threadkeep("validate", whole)
+    assert (done.code, ": whole, by its lines alone (" in done.out) == (0, True)
+
+
 def test_the_page_is_written(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
     """With the verdict, the findings and the conversation concerned."""
     damaged = change(whole, 2, b'"role":"', b'"role":"x')

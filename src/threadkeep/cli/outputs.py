@@ -53,7 +53,7 @@ def refuse_nowhere(name: str) -> None:
 
 
 def put(name: str, content: bytes) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all. A link stays one.
 
     Raises:
         OutputUnusable: the disk refuses.
@@ -63,7 +63,7 @@ def put(name: str, content: bytes) -> None:
         if path.exists() and not path.is_file():  # /dev/stdout, a pipe: there is nothing to replace
             path.write_bytes(content)
         else:
-            _replace(path, content)
+            _replace(Path(os.path.realpath(path)), content)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import click
 
+from threadkeep.clearing import refuse_what_is_no_file
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import OUT
 from threadkeep.cli.repair import export_again, validate_again
@@ -13,6 +14,7 @@ from threadkeep.cli.summary import Report, print_report
 from threadkeep.cli.words import complain, counted, perhaps_unheard, say, shown
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
+from threadkeep.ids import is_thread_id
 from threadkeep.journal import FileOutcome, Journal, Outcome
 from threadkeep.manifest import Manifest, claims, unfinished_files
 from threadkeep.paths import Paths
@@ -31,6 +33,8 @@ def status(out: Path, done: bool) -> int:
     Only its journal and manifest are read, and how long its files are: `threadkeep validate` reads all of it.
     """
     paths = Paths(out)
+    with on_disk(out):
+        refuse_what_is_no_file(paths)
     journal = read_journal(paths)
     if journal is None:
         raise OutputUnusable(f"{paths.journal}: there is no journal, so nothing is known of {out}")
@@ -91,7 +95,8 @@ def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
     """Whoever leaves these threads out of another export relies on their being here."""
     entries = in_place(paths, journal, found)
     for entry in entries:
-        click.echo(entry.thread_id)
+        if is_thread_id(entry.thread_id):  # any other stands in a journal that somebody has changed
+            click.echo(entry.thread_id)
     lost = len(journal.complete) - len(entries)
     if lost:
         complain(f"{counted(lost, 'complete thread')} left out: {paths.out.name} ends before their lines do", _CHECK)

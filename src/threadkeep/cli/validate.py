@@ -69,9 +69,10 @@ def validate(out: Path, ids: str | None, source: PerhapsSource, **options: Any) 
     for name in filter(None, (asked.ids_to_refetch, asked.page)):
         refuse_nowhere(name)  # before anything takes its time
     wanted = load_ids(ids).listed if ids is not None else None
-    found = validated(out, ids=wanted, most=max(asked.most or 0, MOST))
+    most = asked.most or MOST
+    found = validated(out, ids=wanted, most=most)
     outcome = _live(found, source, asked) if asked.live else None
-    report = found.report if outcome is None else joined(found.report, outcome, max(asked.most or 0, MOST))
+    report = found.report if outcome is None else joined(found.report, outcome, most)
     _tell(report, found, asked)
     _write(report, asked)
     ended = report_live_ending(outcome) if outcome is not None else None

@@ -142,6 +142,7 @@ def _live(live: Live) -> str:
 
 
 def _verdict(report: Report) -> str:
-    verdict = "whole" if report.is_whole else "not whole"
+    whole = "whole, by its lines alone" if "unvouched" in report.counts else "whole"
+    verdict = whole if report.is_whole else "not whole"
     words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
     return f"{shown(str(report.out))}: {verdict}" + (f" ({words})" if words else "")
