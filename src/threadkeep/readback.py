@@ -1,5 +1,7 @@
 """What stands beside an export, read back: its journal, its manifest and the ids that a run was asked for."""
 
+import contextlib
+
 from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
@@ -41,5 +43,6 @@ def read_wanted(paths: Paths) -> tuple[str, ...]:
     Raises:
         OutputUnusable: they are there and cannot be read.
     """
-    with on_disk(paths.wanted):
+    with on_disk(paths.wanted), contextlib.suppress(ValueError):
         return WantedFile(paths, OsDisk()).read()
+    return ()
