@@ -1,5 +1,6 @@
 """A damaged export is healed when the damaged threads are asked for: the rest stays, and nothing is deleted."""
 
+import errno
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import count, groupby
@@ -253,6 +254,30 @@ def test_two_threads_in_turns_are_read_a_few_times_only(monkeypatch: pytest.Monk
     assert (wounds.damaged, wounds.sound) == (("thread_0", "thread_1"), frozenset())
     assert Counting.been_read < 5 * len(turns)
     assert next(looks) > 400
+
+
+class Short(BytesIO):
+    """A file on a file system that knows how long its files can be."""
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        if place > 2**44:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return super().seek(place, whence)
+
+
+def test_lines_behind_the_end_of_every_file_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the file system says when it is asked for them; the threads are, and nothing is fetched again."""
+    disk = export(WORLD)
+    header, *lines = (disk.content(PATHS.journal) or b"").splitlines(keepends=True)
+    end = journal(disk).entries["thread_1"].end_offset
+    lines[1] = lines[1].replace(b'"end_offset":%d,' % end, b'"end_offset":%d,' % 2**62, 1)
+    disk.put(PATHS.journal, PATHS.drafts[0], iter([header, *lines]))
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "read", lambda path: Short(disk.content(path) or b""))
+        with begin(disk) as out:
+            assert all(map(out.stands, WORLD))
+            finish(out)
+    assert not faults_on(disk)
 
 
 def test_nobody_heals_unasked() -> None:
