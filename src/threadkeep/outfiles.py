@@ -145,9 +145,7 @@ class OutFiles:
             self._disk.remove(path)  # it spoke of the run before
         self._disk.sync_names(self.paths.out.parent)
 
-    def _heal(
-        self, journal: Journal, wrong: resume.Stretch, asked: Asked | None, is_over: Callable[[], bool]
-    ) -> None:
+    def _heal(self, journal: Journal, wrong: resume.Stretch, asked: Asked | None, is_over: Callable[[], bool]) -> None:
         """The damaged threads are asked for, or else it is not done; so their ids are among those that are kept."""
         left, disk = self.left_over, self._disk
         found = diagnose(self.paths, journal, wrong, asked=asked, left_over=left, disk=disk, is_over=is_over)

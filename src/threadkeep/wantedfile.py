@@ -15,6 +15,7 @@ from threadkeep.paths import Paths, draft
 
 __all__ = ["WantedFile"]
 
+
 class WantedFile:
     """The file of wanted ids. Every method raises OSError.
 

@@ -256,6 +256,19 @@ def test_two_threads_in_turns_are_read_a_few_times_only(monkeypatch: pytest.Monk
     assert next(looks) > 400
 
 
+@given(st.lists(st.sampled_from(PATHS.aside(1).written), min_size=1), st.booleans())
+def test_a_copy_takes_nobodys_name(taken: list[Path], is_draft: bool) -> None:
+    """Where a file stands at a name of the copy, or at one that is needed to write it, the next number is free."""
+    disk = export(WORLD)
+    spoiled(disk, PATHS.out, "thread_1")
+    mine = {draft(path) if is_draft else path for path in taken}
+    for path in mine:
+        disk.put(path, PATHS.drafts[0], iter([b"mine"]))
+    with begin(disk, ["thread_1"]) as out:
+        assert "out.old-2.ndjson" in out.notices[0]
+    assert {disk.content(path) for path in mine} == {b"mine"}
+
+
 class Short(BytesIO):
     """A file on a file system that knows how long its files can be."""
 
@@ -310,7 +323,7 @@ def begin_interrupted(disk: SimulatedDisk, moment: int) -> None:
 @pytest.mark.parametrize("partial", [b"", b"".join(lines_of("thread_9", 1, 1))])
 @pytest.mark.parametrize("part", range(20))
 def test_a_full_disk_leaves_no_copy(part: int, partial: bytes) -> None:
-    """And the damaged files as they are, whatever it is that finds no room; but it may be known by then what is wanted."""
+    """And the damaged files as they are, whatever finds no room; but it may be known by then what is wanted."""
     disk = export(WORLD)
     spoiled(disk, PATHS.out, "thread_1")
     if partial:

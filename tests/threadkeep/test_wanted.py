@@ -23,10 +23,8 @@ RUN = st.tuples(st.sets(st.sampled_from(IDS)), st.integers(0, 6), st.none() | st
 def run(disk: SimulatedDisk, ids: set[str], count: int, left: int | None) -> None:
     """Ask for these, get so many of them, and end in order or by a kill after so many changes to the disk."""
     disk.left = left
-    try:
+    with contextlib.suppress(PowerCut):
         run_to_its_end(disk, ids, count)
-    except PowerCut:
-        pass
     disk.kill()
 
 
@@ -91,7 +89,7 @@ def without_a_line(disk: SimulatedDisk, path: Path, number: int) -> None:
 
 
 def written(disk: SimulatedDisk) -> dict[Path, bytes]:
-    """What a run has written by now: what is only a draft, or what a file is called before its first byte, is nothing."""
+    """What a run has written by now. A draft is nothing, nor is a file before its first byte."""
     return {path: content for path, content in contents(disk).items() if path in PATHS.written and content}
 
 

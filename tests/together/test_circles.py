@@ -119,9 +119,7 @@ def test_a_journal_line_that_stands_twice(number: int, behind: int, ids: Path, w
 @pytest.mark.parametrize("size", [2**62, 10**23])
 @pytest.mark.parametrize("key", ["end_offset", "messages", "runs"])
 @pytest.mark.usefixtures("fake")
-def test_a_journal_of_more_than_any_file_holds(
-    key: str, size: int, ids: Path, whole: Path, threadkeep: Run
-) -> None:
+def test_a_journal_of_more_than_any_file_holds(key: str, size: int, ids: Path, whole: Path, threadkeep: Run) -> None:
     """It is told, and never stumbled over."""
     number = 4
     journal = beside(whole, ".journal")
