@@ -139,6 +139,15 @@ def sound(disk: SimulatedDisk, world: World) -> set[str]:
     }
 
 
+def test_where_there_is_no_room_for_the_ids_nothing_is_changed() -> None:
+    """Nor is half of them left in the way."""
+    disk = export(WHOLE)
+    before, disk.room = contents(disk), disk.used() + 10
+    with pytest.raises(OutputUnusable, match="No space left"):
+        begin(disk, IDS)
+    assert contents(disk) == before
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"format":"threadkeep-wanted/2","thread_ids":[]}\n'])
 def test_a_file_of_wanted_ids_that_cannot_be_read_is_no_reason_to_forget_them(content: bytes) -> None:
     """Whoever goes on is refused, and told; nothing changes. When it is deleted, it is gone on with."""
