@@ -28,6 +28,7 @@ from threadkeep.partialfile import PartialFile
 from threadkeep.paths import Paths, draft
 from threadkeep.spool import Spool
 from threadkeep.wantedfile import WantedFile
+from threadkeep.wounds import strangers
 
 __all__ = ["Finished", "OutFiles"]
 
@@ -131,6 +132,9 @@ class OutFiles:
         self._wanted.check()
         rewrite.roll_forward(self.paths, self._disk, self._files.journal)
         journal = self._headed(asked)
+        if self._wanted.were_more_than(journal.entries):  # it has lost lines: whose, only the export can tell
+            lost = strangers(self.paths, journal, self._disk, is_over)
+            self.left_over = tuple(dict.fromkeys((*self.left_over, *lost)))
         self._account.hold(journal)
         wrong = resume.contradiction(self.paths, journal, self._disk, is_over)
         if wrong is None:

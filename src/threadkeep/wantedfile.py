@@ -4,7 +4,7 @@ It stands in for the manifest, which is there before a run and after it, and not
 """
 
 import contextlib
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 
 import threadkeep.manifest as manifest
@@ -64,6 +64,18 @@ class WantedFile:
         """
         return _others([*self._unfinished(), *self.read()], known)
 
+    def were_more_than(self, known: Collection[str]) -> bool:
+        """Whether the manifest knows of more threads of which something became than a journal does.
+
+        Args:
+            known: those of the journal.
+        """
+        claimed = self._manifest()
+        if claimed is None:
+            return False
+        totals = claimed.claims.totals
+        return totals.threads - totals.unfinished > len(known)
+
     def keep(self, ids: Iterable[str], known: Container[str]) -> None:
         """Keep ids for good, before anything is changed: a kill from now on loses none of them.
 
@@ -92,10 +104,14 @@ class WantedFile:
         self._disk.put(path, draft(path), iter([content]), like=like)
 
     def _unfinished(self) -> tuple[str, ...]:
+        claimed = self._manifest()
+        return () if claimed is None else claimed.unfinished
+
+    def _manifest(self) -> manifest.Manifest | None:
         content = self._content(self._paths.manifest)
         with contextlib.suppress(ValueError):
-            return () if content is None else manifest.read(content).unfinished
-        return ()
+            return None if content is None else manifest.read(content)
+        return None
 
     def _content(self, path: Path) -> bytes | None:
         if not self._disk.exists(path):

@@ -139,6 +139,18 @@ def sound(disk: SimulatedDisk, world: World) -> set[str]:
     }
 
 
+@given(WORLDS, st.integers(0, 9), st.sets(st.sampled_from(IDS)))
+def test_a_thread_whose_journal_line_is_lost_is_not_forgotten(world: World, number: int, ids: set[str]) -> None:
+    """The manifest says that there were more, and lines in the export whose; whatever the next run is asked for."""
+    disk = export(world)
+    lines = (disk.content(PATHS.journal) or b"").splitlines(keepends=True)
+    del lines[1 + number % len(world)]
+    disk.put(PATHS.journal, PATHS.drafts[0], iter([b"".join(lines)]))
+    with contextlib.suppress(OutputUnusable):
+        run_to_its_end(disk, ids, 0)
+    assert set(world) <= {*journal(disk).entries, *missed_on(disk)}
+
+
 def test_where_there_is_no_room_for_the_ids_nothing_is_changed() -> None:
     """Nor is half of them left in the way."""
     disk = export(WHOLE)
