@@ -1,6 +1,7 @@
 """The place of an export is made ready: what must not stand there is refused, what may is kept under another name."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def keep_copy(paths: Paths, disk: Disk) -> Paths:
         OSError: the disk refuses.
     """
     number = 1
-    while any(disk.exists(path) for path in paths.aside(number).all):
+    while any(disk.exists(path) for path in _names_of_copy(paths.aside(number))):
         number += 1
     kept = paths.aside(number)
     try:
@@ -110,6 +111,11 @@ def keep_copy(paths: Paths, disk: Disk) -> Paths:
         take_back(kept, disk)
         raise
     return kept
+
+
+def _names_of_copy(kept: Paths) -> Iterator[Path]:
+    """Where something is written to for a copy, or to that copy later."""
+    return itertools.chain(kept.all, map(draft, kept.written))
 
 
 def take_back(kept: Paths, disk: Disk) -> None:

@@ -9,6 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -86,7 +87,8 @@ class Disk(Protocol):
     def put(self, path: Path, draft: Path, chunks: Iterator[bytes], *, like: Path | None = None) -> None:
         """Write a whole file in one step: it is there with all of this, synced, or as it was before.
 
-        Who may read what stood there may read it, or, if given, who may read another file that it is to be like.
+        Who may read what stood there may read it, or, if given, who may read another file that it is to be like. What
+        stands at the draft's name gives way; where that is a link, what it leads to stays as it is.
         """
         ...
 
@@ -170,8 +172,11 @@ class OsDisk:
 
     def put(self, path: Path, draft: Path, chunks: Iterator[bytes], *, like: Path | None = None) -> None:
         """Write a whole file in one step: it is there with all of this, synced, or as it was before."""
-        _make_like(draft, path if like is None else like)
-        with draft.open("wb") as file:
+        mode = _mode(path if like is None else like)
+        draft.unlink(missing_ok=True)
+        with open(draft, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as file:
+            if mode is not None:
+                draft.chmod(mode)  # whatever the umask is
             file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
@@ -198,7 +203,13 @@ class OsDisk:
 
 def _make_like(path: Path, other: Path) -> None:
     """Give a file the mode of another, before anything is written to it."""
-    with contextlib.suppress(FileNotFoundError):
-        mode = stat.S_IMODE(other.stat().st_mode)
+    mode = _mode(other)
+    if mode is not None:
         path.touch(mode)
         path.chmod(mode)  # whatever the umask is, and whatever it was when it was left over
+
+
+def _mode(path: Path) -> int | None:
+    with contextlib.suppress(FileNotFoundError):
+        return stat.S_IMODE(path.stat().st_mode)
+    return None

@@ -19,7 +19,7 @@ from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, refusal
 from threadkeep.wounds import Wounds, look
 
-__all__ = ["Asked", "Healed", "heal"]
+__all__ = ["Asked", "Diagnosis", "diagnose", "heal"]
 
 
 @attrs.frozen
@@ -38,19 +38,19 @@ class Asked:
 
 
 @attrs.frozen
-class Healed:
-    """What was done about a damaged export. Its new files count: `rewrite.roll_forward` is all that is left to do.
+class Diagnosis:
+    """What is wrong with an export that may be healed.
 
     Attributes:
+        wounds: which of its threads are still in it, and where.
         planned: what its files will be.
-        notice: what a person should know.
     """
 
+    wounds: Wounds
     planned: rewrite.Plan
-    notice: str
 
 
-def heal(
+def diagnose(
     paths: Paths,
     journal: Journal,
     wrong: Stretch,
@@ -59,8 +59,8 @@ def heal(
     left_over: Collection[str],
     disk: Disk,
     is_over: Callable[[], bool],
-) -> Healed:
-    """Keep the files of a damaged export under another name, what can be read of damaged threads aside, and write anew.
+) -> Diagnosis:
+    """Look through a damaged export, and make sure that it may be healed. Nothing is changed.
 
     Args:
         paths: where it is.
@@ -69,12 +69,12 @@ def heal(
         asked: what the run is asked for; None to heal nothing.
         left_over: the threads that a run before came to no end with.
         disk: what it is on.
-        is_over: asked again and again, until the first file is copied.
+        is_over: asked again and again.
 
     Raises:
-        OutputUnusable: what is damaged is not what is asked for. Nothing has changed then.
-        Interrupted: it is over. The same.
-        OSError: the disk refuses. Then what was written for this is taken back.
+        OutputUnusable: what is damaged is not what is asked for.
+        Interrupted: it is over.
+        OSError: the disk refuses.
     """
     header = journal.header
     assert header is not None  # `threadkeep.resume.check` has seen it
@@ -86,15 +86,38 @@ def heal(
         why = "; a --fresh that was cut off has moved it, and another one moves the rest"
     if why is not None:
         raise refusal(wrong, paths, header.assistant_id, why)
+    return Diagnosis(wounds, rewrite.plan(paths, header, journal, wounds.found))
+
+
+def heal(paths: Paths, found: Diagnosis, disk: Disk, keep_wanted: Callable[[], None]) -> str:
+    """Keep the files of a damaged export under another name, what can be read of damaged threads aside, and write anew.
+
+    When this returns, the new files count: `rewrite.roll_forward` is all that is left to do. The damaged threads have
+    no entry then.
+
+    Args:
+        paths: where it is.
+        found: what is to be done.
+        disk: what it is on.
+        keep_wanted: makes the ids of the damaged threads safe; called before anything but copies is written.
+
+    Returns:
+        What a person should know.
+
+    Raises:
+        OutputUnusable: lines have changed since they were looked for. Then what was written for this is taken back, but
+            for the ids.
+        OSError: the disk refuses. The same.
+    """
+    flat = found.planned.header.flat
     kept = keep_copy(paths, disk)
-    planned = rewrite.plan(paths, header, journal, wounds.found)
     try:
-        readable = _write(paths, disk, planned, wounds, flat=header.flat)
+        keep_wanted()
+        readable = _write(paths, disk, found.planned, found.wounds, flat=flat)
     except Exception:
         take_back(kept, disk)
         raise
-    where = kept.out if header.flat else paths.partial
-    return Healed(planned, _notice(paths, kept, wounds, readable, where))
+    return _notice(paths, kept, found.wounds, readable, kept.out if flat else paths.partial)
 
 
 def _write(paths: Paths, disk: Disk, planned: rewrite.Plan, wounds: Wounds, *, flat: bool) -> int:

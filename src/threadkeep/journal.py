@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import attrs
-from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
+from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, lt, optional
 
 from threadkeep.jsontext import dumps, loads
 from threadkeep.paths import BESIDE
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 
 _Row = TypeVar("_Row")
 
-_COUNT = [instance_of(int), ge(0)]
+_COUNT = [instance_of(int), ge(0), lt(2**63)]  # no file is longer, nor can one be read from behind that
 _TEXT = optional(instance_of(str))
 
 
@@ -166,7 +166,8 @@ class Journal:
         foreign: the format that the first line names, when it is not ours.
         places: the number of the line, from 1, of each thread's last entry.
         written: every entry that calls a thread complete, in the order in which they were written; where a thread was
-            refreshed, the superseded ones too, whose lines stand in the files until they are rewritten.
+            refreshed, the superseded ones too, whose lines stand in the files until they are rewritten. A line that
+            says again what the thread's last entry says already is none.
     """
 
     header: Header | None
@@ -229,19 +230,33 @@ def fold(content: bytes) -> Journal:
     """Read a journal's bytes. Pure and total: what cannot be read is named, never raised."""
     *lines, tail = content.split(b"\n")
     rows = [_header(line) if number == 0 else _entry(line) for number, line in enumerate(lines)]
+    entries = _new(rows)
     readable = max((number for number, row in enumerate(rows, 1) if row is not None), default=0)
     return Journal(
         header=rows[0] if rows and isinstance(rows[0], Header) else None,
-        entries=_last_of_each((row.thread_id, row) for row in rows if isinstance(row, Entry)),
+        entries=_last_of_each((row.thread_id, row) for row in entries.values()),
         files=_last_of_each((row.file_id, row) for row in rows if isinstance(row, FileEntry)),
         torn=bool(tail),
         unreadable=tuple(number for number, row in enumerate(rows, 1) if row is None),
         readable=readable,
         end=sum(len(line) + 1 for line in lines[:readable]),
         foreign=_foreign(lines[0]) if lines and rows[0] is None else None,
-        places={row.thread_id: number for number, row in enumerate(rows, 1) if isinstance(row, Entry)},
-        written=tuple(row for row in rows if isinstance(row, Entry) and row.outcome is Outcome.COMPLETE),
+        places={row.thread_id: number for number, row in entries.items()},
+        written=tuple(row for row in entries.values() if row.outcome is Outcome.COMPLETE),
     )
+
+
+def _new(rows: Iterable[Header | Entry | FileEntry | None]) -> dict[int, Entry]:
+    """The entries of threads, by the number of the line, from 1; without those that stand there twice.
+
+    One that calls a thread complete just as the entry before it did is of the same lines, and supersedes nothing.
+    """
+    last: dict[str, Entry] = {}
+    new: dict[int, Entry] = {}
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, Entry) and (row.outcome is not Outcome.COMPLETE or last.get(row.thread_id) != row):
+            last[row.thread_id] = new[number] = row
+    return new
 
 
 def _last_of_each(entries: Iterable[tuple[str, _Row]]) -> dict[str, _Row]:

@@ -1,6 +1,7 @@
 """What an export holds of its threads, and keeps when a thread is written down anew and the server has less of it.
 
-Messages are deleted, and an API that is being switched off may give empty lists. What was exported once stays.
+Messages are deleted, and an API that is being switched off may give empty lists: of messages, of runs, of the steps of
+one, or of what a message holds. What was exported once stays.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Entry
 from threadkeep.jsontext import loads
-from threadkeep.merging import merged
+from threadkeep.merging import FULLER, merged
 from threadkeep.paths import Paths
 from threadkeep.resume import Stretch, chunks
 from threadkeep.rewrite import Standing, standing
@@ -62,7 +63,7 @@ class Exported:
         return frozenset()
 
     def with_what_vanished(self, one: Finished, opened: contextlib.ExitStack) -> Finished:
-        """Give a complete thread with those lines of its old version put back whose ids the new one has not.
+        """Give a complete thread with what only its old version has put back: messages and runs, or what they held.
 
         Args:
             one: what became of a thread, or of a file; where no lines give way to it, it is given back as it is.
@@ -97,17 +98,15 @@ class Exported:
         """The new lines themselves where nothing has vanished."""
         if old.is_empty or new.sha256 == old.sha256:
             return new
+        joined = Spool(self._paths.out.parent)
+        opened.callback(joined.close)
         with self._read(old) as file:
             before = _rows_of(old, file, key)
-            now = _rows(new.file, 0, key)
-            if {row_id for row_id, _ in before} <= {row_id for row_id, _ in now}:
-                return new
-            joined = Spool(self._paths.out.parent)
-            opened.callback(joined.close)
-            for row_id, (source, start, end) in merged(before, now):
-                source.seek(start)
-                joined.add([row_id], [source.read(end - start - 1)])
-            return joined
+            was = dict(before)
+            for row_id, at in merged(before, _rows(new.file, 0, key)):
+                line = _line(at)
+                joined.add([row_id], [FULLER[key](_line(was[row_id]), line) if row_id in was else line])
+        return new if joined.sha256 == new.sha256 else joined
 
     def _ids_in(self, stretch: Stretch) -> frozenset[str]:
         if stretch.is_empty:
@@ -134,6 +133,13 @@ def _rows_of(stretch: Stretch, file: BinaryIO, key: str) -> _Rows:
 def _rows(file: IO[bytes], start: int, key: str, most: int | None = None) -> _Rows:
     """Lines that are JSON objects, as whoever wrote them knows."""
     return [(loads(line)[key], (file, place, end)) for line, place, end in _lines(file, start, most)]
+
+
+def _line(at: _At) -> bytes:
+    """Without its newline."""
+    file, start, end = at
+    file.seek(start)
+    return file.read(end - start - 1)
 
 
 def _lines(file: IO[bytes], start: int, most: int | None) -> Iterator[tuple[bytes, int, int]]:

@@ -1,9 +1,14 @@
-"""A thread's new version joined with what only its old one still has. Pure."""
+"""A thread's new version joined with what only its old one still has. Pure.
 
-from collections.abc import Iterable
-from typing import TypeVar
+A row that both have is the new one, unless that has lost what it holds: a message its content, a run some steps.
+"""
 
-__all__ = ["merged"]
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from threadkeep.jsontext import dumps, loads
+
+__all__ = ["FULLER", "merged"]
 
 _Row = TypeVar("_Row")
 
@@ -30,3 +35,27 @@ def merged(old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]]) -> 
     for row_id, row in now:
         joined += [(row_id, row), *behind.get(row_id, ())]
     return joined
+
+
+def _fuller_message(old: bytes, new: bytes) -> bytes:
+    return old if _is_empty(loads(new)) and not _is_empty(loads(old)) else new
+
+
+def _is_empty(row: Mapping[str, Any]) -> bool:
+    """Of a flat line the text is all that there is."""
+    return not (row["message"].get("content") if "message" in row else row["text"])
+
+
+def _fuller_run(old: bytes, new: bytes) -> bytes:
+    row = loads(new)
+    now = _steps(row)
+    joined = merged(_steps(loads(old)), now)
+    return new if len(joined) == len(now) else dumps({**row, "steps": [step for _, step in joined]})
+
+
+def _steps(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(step["id"], step) for step in row.get("steps", ())]
+
+
+FULLER: dict[str, Callable[[bytes, bytes], bytes]] = {"message_id": _fuller_message, "run_id": _fuller_run}
+"""By the key of its id: gives the line that stays of an old and a new one, without their newlines."""

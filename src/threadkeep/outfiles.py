@@ -5,7 +5,7 @@ One writer. What is finished is committed in batches.
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +18,7 @@ from threadkeep.clearing import clear
 from threadkeep.disk import Disk, OsDisk, on_disk
 from threadkeep.downloads import Downloads
 from threadkeep.growing import GrowingFiles
-from threadkeep.healing import Asked, heal
+from threadkeep.healing import Asked, diagnose, heal
 from threadkeep.journal import Entry, FileEntry, Header, Journal, encode_line, fold
 from threadkeep.jsontext import dumps_pretty
 from threadkeep.kept import Exported
@@ -28,6 +28,7 @@ from threadkeep.partialfile import PartialFile
 from threadkeep.paths import Paths, draft
 from threadkeep.spool import Spool
 from threadkeep.wantedfile import WantedFile
+from threadkeep.wounds import strangers
 
 __all__ = ["Finished", "OutFiles"]
 
@@ -123,30 +124,42 @@ class OutFiles:
     # --- going on
 
     def _go_on(self, asked: Asked | None, is_over: Callable[[], bool]) -> None:
-        """Take up the export where its journal says that it stands; a new one stands at its beginning."""
+        """Take up the export where its journal says that it stands; a new one stands at its beginning.
+
+        First it is found out whether that can be. Then what is wanted is made safe, and only then anything is changed:
+        a kill at any point leaves every id in the journal, in the manifest or in the wanted file.
+        """
+        self._wanted.check()
         rewrite.roll_forward(self.paths, self._disk, self._files.journal)
-        journal = self._headed()
-        self.left_over = self._wanted.left_over(journal.entries)
+        journal = self._headed(asked)
+        if self._wanted.were_more_than(journal.entries):  # it has lost lines: whose, only the export can tell
+            lost = strangers(self.paths, journal, self._disk, is_over)
+            self.left_over = tuple(dict.fromkeys((*self.left_over, *lost)))
         self._account.hold(journal)
         wrong = resume.contradiction(self.paths, journal, self._disk, is_over)
         if wrong is None:
+            self._keep_wanted(asked, journal.entries)
             self._partial.mend()
             self._partial.keep_tail(journal.end_offset)
             self.compact(is_over)
         else:
-            left = self.left_over
-            healed = heal(self.paths, journal, wrong, asked=asked, left_over=left, disk=self._disk, is_over=is_over)
-            self._take_over(healed.planned)
-            self.notices = (healed.notice,)
+            self._heal(journal, wrong, asked, is_over)
         self._files.open(resume.ends(self.paths, self.journal))
-        self._keep_wanted(asked or Asked(frozenset()))
         for path in (self.paths.manifest, *self.paths.drafts):
             self._disk.remove(path)  # it spoke of the run before
         self._disk.sync_names(self.paths.out.parent)
 
-    def _keep_wanted(self, asked: Asked) -> None:
-        known = {*self.journal.entries, *asked.left_out}
-        self._wanted.keep([*self.left_over, *sorted(asked.ids)], known)
+    def _heal(self, journal: Journal, wrong: resume.Stretch, asked: Asked | None, is_over: Callable[[], bool]) -> None:
+        """The damaged threads are asked for, or else it is not done; so their ids are among those that are kept."""
+        left, disk = self.left_over, self._disk
+        found = diagnose(self.paths, journal, wrong, asked=asked, left_over=left, disk=disk, is_over=is_over)
+        known = {entry.thread_id for entry in found.planned.entries if isinstance(entry, Entry)}
+        self.notices = (heal(self.paths, found, disk, lambda: self._keep_wanted(asked, known)),)
+        self._take_over(found.planned)
+
+    def _keep_wanted(self, asked: Asked | None, known: Collection[str]) -> None:
+        asked = asked or Asked(frozenset())
+        self._wanted.keep([*self.left_over, *sorted(asked.ids)], {*known, *asked.left_out})
 
     def compact(self, is_over: Callable[[], bool] = lambda: False) -> None:
         """Take the lines of threads that were refreshed since out of the files.
@@ -176,12 +189,14 @@ class OutFiles:
         rewrite.roll_forward(self.paths, self._disk, self._files.journal)
         self._account.hold(fold(b"".join(map(encode_line, (planned.header, *planned.entries)))))
 
-    def _headed(self) -> Journal:
+    def _headed(self, asked: Asked | None) -> Journal:
         """The journal, with its header checked or written, and without what a crash left at its end."""
         with self._disk.read(self.paths.journal) as file:
             content = file.read()
         journal, line = fold(content), encode_line(self.header)
+        self.left_over = self._wanted.left_over(journal.entries)
         if resume.is_unbegun(content, line) and not self._disk.exists(self.paths.out):
+            self._keep_wanted(asked, ())
             self._files.journal.cut(0)
             self._files.journal.write(line)
             journal = fold(line)

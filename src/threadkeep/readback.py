@@ -5,6 +5,8 @@ Also where what counts stands, after a run that was killed while it put files th
 
 from pathlib import Path
 
+import contextlib
+
 from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
@@ -58,5 +60,6 @@ def read_wanted(paths: Paths) -> tuple[str, ...]:
     Raises:
         OutputUnusable: they are there and cannot be read.
     """
-    with on_disk(paths.wanted):
+    with on_disk(paths.wanted), contextlib.suppress(ValueError):
         return WantedFile(paths, OsDisk()).read()
+    return ()

@@ -3,17 +3,17 @@
 It stands in for the manifest, which is there before a run and after it, and not meanwhile.
 """
 
-from collections.abc import Callable, Container, Iterable
+import contextlib
+from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 
 import threadkeep.manifest as manifest
 import threadkeep.wanted as wanted
 from threadkeep.disk import Disk
+from threadkeep.errors import OutputUnusable
 from threadkeep.paths import Paths, draft
 
 __all__ = ["WantedFile"]
-
-_Reader = Callable[[bytes], tuple[str, ...]]
 
 
 class WantedFile:
@@ -29,8 +29,27 @@ class WantedFile:
         self._disk = disk
 
     def read(self) -> tuple[str, ...]:
-        """The ids in it; none where it is not there, or is no such file."""
-        return self._read(self._paths.wanted, wanted.read)
+        """The ids in it; none where it is not there.
+
+        Raises:
+            ValueError: it is no such file, or is one of another version.
+        """
+        content = self._content(self._paths.wanted)
+        return () if content is None else wanted.read(content)
+
+    def check(self) -> None:
+        """Make sure that it can be read, if it is there: whoever goes on without it forgets what somebody asked for.
+
+        Raises:
+            OutputUnusable: it cannot be.
+        """
+        try:
+            self.read()
+        except ValueError as error:
+            raise OutputUnusable(
+                f"{self._paths.wanted} cannot be read: {error}. It held the thread ids that a run before was asked for"
+                " and had not come to. Delete it, and give all ids again; or restore it."
+            ) from None
 
     def left_over(self, known: Container[str]) -> tuple[str, ...]:
         """The ids that the run before came to no end with.
@@ -39,12 +58,26 @@ class WantedFile:
 
         Args:
             known: the ids that something has become of.
+
+        Raises:
+            ValueError: this file cannot be read. A manifest that cannot be read says nothing.
         """
-        unfinished = self._read(self._paths.manifest, lambda content: manifest.read(content).unfinished)
-        return _others([*unfinished, *self.read()], known)
+        return _others([*self._unfinished(), *self.read()], known)
+
+    def were_more_than(self, known: Collection[str]) -> bool:
+        """Whether the manifest knows of more threads of which something became than a journal does.
+
+        Args:
+            known: those of the journal.
+        """
+        claimed = self._manifest()
+        if claimed is None:
+            return False
+        totals = claimed.claims.totals
+        return totals.threads - totals.unfinished > len(known)
 
     def keep(self, ids: Iterable[str], known: Container[str]) -> None:
-        """Keep ids for good, before the manifest goes: a kill from now on loses none of them.
+        """Keep ids for good, before anything is changed: a kill from now on loses none of them.
 
         Args:
             ids: what somebody has asked for.
@@ -54,22 +87,37 @@ class WantedFile:
         if not others:
             self.remove()
             return
-        path = self._paths.wanted
-        self._disk.put(path, draft(path), iter([wanted.encode(others)]), like=self._paths.out)
+        try:
+            self._put(wanted.encode(others))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._disk.remove(draft(self._paths.wanted))
+            raise
 
     def remove(self) -> None:
         """Delete it: there is a manifest, which says of each what became of it."""
         self._disk.remove(self._paths.wanted)
 
-    def _read(self, path: Path, ids_in: _Reader) -> tuple[str, ...]:
+    def _put(self, content: bytes) -> None:
+        path, out = self._paths.wanted, self._paths.out
+        like = out if self._disk.exists(out) else self._paths.journal
+        self._disk.put(path, draft(path), iter([content]), like=like)
+
+    def _unfinished(self) -> tuple[str, ...]:
+        claimed = self._manifest()
+        return () if claimed is None else claimed.unfinished
+
+    def _manifest(self) -> manifest.Manifest | None:
+        content = self._content(self._paths.manifest)
+        with contextlib.suppress(ValueError):
+            return None if content is None else manifest.read(content)
+        return None
+
+    def _content(self, path: Path) -> bytes | None:
         if not self._disk.exists(path):
-            return ()
+            return None
         with self._disk.read(path) as file:
-            content = file.read()
-        try:
-            return ids_in(content)
-        except ValueError:
-            return ()
+            return file.read()
 
 
 def _others(ids: Iterable[str], known: Container[str]) -> tuple[str, ...]:

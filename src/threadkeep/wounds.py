@@ -18,7 +18,7 @@ from threadkeep.journal import Journal
 from threadkeep.paths import Paths
 from threadkeep.resume import Stretch, ends, stretches
 
-__all__ = ["Wounds", "look"]
+__all__ = ["Wounds", "look", "strangers"]
 
 
 @attrs.frozen(kw_only=True)
@@ -88,6 +88,20 @@ def look(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]
         seen=frozenset(thread_id for by_thread in groups.values() for thread_id in by_thread),
         readable=sum(group.lines for one in damaged for group in groups.get(paths.out, {}).get(one, ())),
     )
+
+
+def strangers(paths: Paths, journal: Journal, disk: Disk, is_over: Callable[[], bool]) -> tuple[str, ...]:
+    """The threads that lines of an export are of, and that its journal does not know.
+
+    Raises:
+        Interrupted: it is over.
+        OSError: the disk refuses.
+    """
+    if not disk.exists(paths.out):
+        return ()
+    with contextlib.closing(disk.read(paths.out)) as file:
+        names = dict.fromkeys(run.thread_id for run in _runs(file, is_over))
+    return tuple(name for name in names if name is not None and name not in journal.entries)
 
 
 def _is_sound(place: Stretch, own: Sequence[_Group]) -> bool:

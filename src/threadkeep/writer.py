@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from threadkeep.events import Event, Notice
 from threadkeep.journal import Entry, FileEntry
 from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.spool import Spool
 
 __all__ = ["Writer"]
 
@@ -88,10 +89,19 @@ def _vanished(finished: Finished, entry: Entry) -> str:
     """How much the export has of a thread that the server has not, in words; empty where that is nothing."""
     if finished.lines is None:
         return ""
-    more = {"message": entry.messages - finished.lines.lines}
+    more = [_more(entry.messages, entry.sha256, finished.lines, "message", "content of messages")]
     if "runs" in finished.beside:
-        more["run"] = entry.beside["runs"].lines - finished.beside["runs"].lines
-    return " and ".join(f"{number:,} {name}{'s' * (number != 1)}" for name, number in more.items() if number)
+        span = entry.beside["runs"]
+        more.append(_more(span.lines, span.sha256, finished.beside["runs"], "run", "steps of runs"))
+    return " and ".join(filter(None, more))
+
+
+def _more(lines: int, sha256: str | None, given: Spool, name: str, held: str) -> str:
+    """As many lines as were given, and other ones, are some that were given with less in them than before."""
+    number = lines - given.lines
+    if number:
+        return f"{number:,} {name}{'s' * (number != 1)}"
+    return "" if sha256 == given.sha256 else held
 
 
 def _in_vain(given: Entry | FileEntry, standing: Entry) -> str:

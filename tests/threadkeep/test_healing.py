@@ -1,5 +1,6 @@
 """A damaged export is healed when the damaged threads are asked for: the rest stays, and nothing is deleted."""
 
+import errno
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from itertools import count, groupby
@@ -31,6 +32,7 @@ from threadkeep.journal import Entry, Outcome, encode_line, fold
 from threadkeep.manifest import claims
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import draft
+from threadkeep.wanted import encode
 from threadkeep.wounds import look
 
 RUNS = PATHS.beside("runs")
@@ -254,6 +256,43 @@ def test_two_threads_in_turns_are_read_a_few_times_only(monkeypatch: pytest.Monk
     assert next(looks) > 400
 
 
+@given(st.lists(st.sampled_from(PATHS.aside(1).written), min_size=1), st.booleans())
+def test_a_copy_takes_nobodys_name(taken: list[Path], is_draft: bool) -> None:
+    """Where a file stands at a name of the copy, or at one that is needed to write it, the next number is free."""
+    disk = export(WORLD)
+    spoiled(disk, PATHS.out, "thread_1")
+    mine = {draft(path) if is_draft else path for path in taken}
+    for path in mine:
+        disk.put(path, PATHS.drafts[0], iter([b"mine"]))
+    with begin(disk, ["thread_1"]) as out:
+        assert "out.old-2.ndjson" in out.notices[0]
+    assert {disk.content(path) for path in mine} == {b"mine"}
+
+
+class Short(BytesIO):
+    """A file on a file system that knows how long its files can be."""
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        if place > 2**44:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return super().seek(place, whence)
+
+
+def test_lines_behind_the_end_of_every_file_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the file system says when it is asked for them; the threads are, and nothing is fetched again."""
+    disk = export(WORLD)
+    header, *lines = (disk.content(PATHS.journal) or b"").splitlines(keepends=True)
+    end = journal(disk).entries["thread_1"].end_offset
+    lines[1] = lines[1].replace(b'"end_offset":%d,' % end, b'"end_offset":%d,' % 2**62, 1)
+    disk.put(PATHS.journal, PATHS.drafts[0], iter([header, *lines]))
+    with monkeypatch.context() as patched:
+        patched.setattr(disk, "read", lambda path: Short(disk.content(path) or b""))
+        with begin(disk) as out:
+            assert all(map(out.stands, WORLD))
+            finish(out)
+    assert not faults_on(disk)
+
+
 def test_nobody_heals_unasked() -> None:
     """Whoever does not say what is asked for is refused, as every damaged export was before there was healing."""
     disk = export(WORLD)
@@ -284,7 +323,7 @@ def begin_interrupted(disk: SimulatedDisk, moment: int) -> None:
 @pytest.mark.parametrize("partial", [b"", b"".join(lines_of("thread_9", 1, 1))])
 @pytest.mark.parametrize("part", range(20))
 def test_a_full_disk_leaves_no_copy(part: int, partial: bytes) -> None:
-    """And the damaged files as they are, whatever it is that finds no room."""
+    """And the damaged files as they are, whatever finds no room; but it may be known by then what is wanted."""
     disk = export(WORLD)
     spoiled(disk, PATHS.out, "thread_1")
     if partial:
@@ -293,7 +332,7 @@ def test_a_full_disk_leaves_no_copy(part: int, partial: bytes) -> None:
     disk.room = disk.used() + part * room_for_healing(before) // 20
     with pytest.raises(OutputUnusable, match="No space left"):
         begin(disk, ["thread_1"])
-    assert contents(disk) == before
+    assert contents(disk) in (before, before | {PATHS.wanted: encode(["thread_1"])})
     assert not any(disk.exists(path) for path in (*PATHS.aside(1).all, *map(draft, PATHS.aside(1).written)))
 
 

@@ -34,7 +34,7 @@ def written(entries: list[Entry]) -> bytes:
 @given(st.lists(ENTRIES, max_size=8))
 def test_a_journal_reads_back(entries: list[Entry]) -> None:
     """The header and the last entry of each thread come back, in the order in which they were written."""
-    journal = fold(written(entries))
+    journal, entries = fold(written(entries)), news(entries)
     last = {entry.thread_id: entry for entry in entries}
     assert journal.header == HEADER
     assert dict(journal.entries) == last
@@ -43,6 +43,46 @@ def test_a_journal_reads_back(entries: list[Entry]) -> None:
     ]
     assert not journal.torn
     assert not journal.unreadable
+
+
+def news(entries: list[Entry]) -> list[Entry]:
+    """Those that do not call a thread complete in the words of its last entry."""
+    new: list[Entry] = []
+    for entry in entries:
+        last = next((one for one in reversed(new) if one.thread_id == entry.thread_id), None)
+        new += [] if entry == last and entry.outcome is Outcome.COMPLETE else [entry]
+    return new
+
+
+@given(st.lists(ENTRIES, min_size=1, max_size=6), st.data())
+def test_a_line_that_stands_twice_says_nothing_new(entries: list[Entry], draw: st.DataObject) -> None:
+    """Right behind itself or later, as long as nothing else was said of the thread: nothing is superseded by it."""
+    place = draw.draw(st.integers(0, len(entries) - 1))
+    entries[place] = again = attrs.evolve(entries[place], outcome=Outcome.COMPLETE)
+    later = [n for n, entry in enumerate(entries) if n > place and entry.thread_id == again.thread_id]
+    to = draw.draw(st.integers(place + 1, min([*later, len(entries)])))
+    once, twice = fold(written(entries)), fold(written([*entries[:to], again, *entries[to:]]))
+    assert (twice.entries, twice.written, twice.superseded) == (once.entries, once.written, once.superseded)
+    assert list(twice.entries) == list(once.entries)
+    assert twice.unreadable == ()
+    assert twice.readable == once.readable + 1
+
+
+BIG = st.integers(min_value=2**63)
+
+
+@pytest.mark.parametrize("field", ["end_offset", "messages", "span lines", "span end_offset", "bytes"])
+@given(number=BIG)
+def test_a_number_that_no_file_can_have_is_unreadable(field: str, number: int) -> None:
+    """Whoever looked there would stumble."""
+    span = {"lines": 1, "end_offset": 1, "sha256": ""}
+    rows: dict[str, dict[str, object]] = {
+        "span lines": {"beside": {"runs": span | {"lines": number}}},
+        "span end_offset": {"beside": {"runs": span | {"end_offset": number}}},
+    }
+    about = {"file_id": "file-1", "outcome": "saved"} if field == "bytes" else {"thread_id": "a", "outcome": "complete"}
+    row = about | rows.get(field, {field: number})
+    assert fold(encode_line(HEADER) + dumps(row) + b"\n").unreadable == (2,)
 
 
 @given(st.lists(ENTRIES, min_size=1, max_size=5), st.data())

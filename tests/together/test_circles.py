@@ -102,6 +102,41 @@ def test_a_lost_journal_line(number: int, fake: Watched, ids: Path, whole: Path,
     assert healed(fake, whole, ids, threadkeep) == ([name], {name})
 
 
+@pytest.mark.parametrize("behind", [0, 2])
+@pytest.mark.parametrize("number", [1, 4, 6])
+@pytest.mark.usefixtures("fake")
+def test_a_journal_line_that_stands_twice(number: int, behind: int, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """It says nothing new: the export is whole, and gone on with."""
+    journal = beside(whole, ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines.insert(number + 1 + behind, lines[number])
+    journal.write_bytes(b"".join(lines))
+    assert threadkeep("validate", whole, "--ids", ids).code == 0
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 0
+    assert threadkeep("validate", whole, "--ids", ids).code == 0
+
+
+@pytest.mark.parametrize("size", [2**62, 10**23])
+@pytest.mark.parametrize("key", ["end_offset", "messages", "runs"])
+@pytest.mark.usefixtures("fake")
+def test_a_journal_of_more_than_any_file_holds(key: str, size: int, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """It is told, and never stumbled over."""
+    number = 4
+    journal = beside(whole, ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    row = json.loads(lines[number])
+    if key == "runs":
+        row["beside"]["runs"]["end_offset"] = size
+    else:
+        row[key] = size
+    journal.write_bytes(b"".join([*lines[:number], json.dumps(row).encode() + b"\n", *lines[number + 1 :]]))
+    assert threadkeep("validate", whole).code == 1
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 5
+    refetch = whole.with_name("refetch.txt")
+    assert threadkeep("validate", whole, "--ids-to-refetch", refetch).code == 1
+    assert threadkeep("export", refetch, ASSISTANT, whole, *OPTIONS).code == (0 if size < 2**63 else 5)
+
+
 def test_a_lost_export(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
     """It is read as an empty one: each thread that had messages is listed, and fetched again."""
     whole.unlink()
