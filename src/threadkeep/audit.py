@@ -210,35 +210,37 @@ class Audit:
     # --- the ids
 
     def _against_ids(self) -> Iterator[Finding]:
-        """Hold the export against the ids that were wanted: those of the list, and those that the journal names."""
-        entries, ids = self._journal.entries, self._vouchers.ids
-        given_up = {row.thread_id for row in self._vouchers.given_up}
-        for thread_id in {**dict.fromkeys(ids or ()), **entries}:
-            entry = entries.get(thread_id)
-            if entry is not None and entry.outcome is not Outcome.COMPLETE:
-                yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
-            elif entry is None and thread_id not in self.reading.threads and thread_id not in given_up:
-                yield finding("not_exported", "the thread was wanted and is not in the export", thread_id=thread_id)
+        """Hold the export against the ids that were wanted: those that somebody names, and those of the journal."""
+        for entry in self._journal.not_complete:
+            yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
         for place, row in enumerate(self._vouchers.given_up):
             what = f"the manifest says that the thread is {row.outcome}"
             path = f"$.not_whole[{place}]"
             name = self._paths.manifest.name
             yield finding(f"thread_{row.outcome}", what, file=name, path=path, thread_id=row.thread_id)
-        if ids is not None:
-            yield from self._not_wanted(ids)
-        else:
-            yield from self._never_begun()
+        yield from self._not_exported()
+        if self._vouchers.ids is not None:
+            yield from self._not_wanted(self._vouchers.ids)
 
-    def _never_begun(self) -> Iterator[Finding]:
-        """Without the list only the manifest knows of these, and the file of wanted ids, which a kill leaves behind."""
-        known = {*self._journal.entries}
-        if self._vouchers.manifest is not None:
-            unfinished = self._vouchers.manifest.unfinished
-            yield from _not_exported("the run ended before the thread had its turn", unfinished, known)
-            known.update(unfinished)
-        known.update(self.reading.threads)  # a kill may come between a thread's lines and its entry
-        what = "a run that did not end by itself was asked for the thread, and did not come to it"
-        yield from _not_exported(what, self._vouchers.wanted, known)
+    def _not_exported(self) -> Iterator[Finding]:
+        """Each once, whoever names it: the list, the manifest, or the file of wanted ids, which a kill leaves behind."""
+        manifest = self._vouchers.manifest
+        known = {*self._journal.entries, *(row.thread_id for row in self._vouchers.given_up)}
+        come_to = {*known, *self.reading.threads}  # a kill may come between a thread's lines and its entry
+        named: tuple[tuple[str, Iterable[str], Set[str]], ...] = (
+            ("the thread was wanted and is not in the export", self._vouchers.ids or (), come_to),
+            ("the run ended before the thread had its turn", manifest.unfinished if manifest else (), known),
+            (
+                "a run that did not end by itself was asked for the thread, and did not come to it",
+                self._vouchers.wanted,
+                come_to,
+            ),
+        )
+        told = set[str]()
+        for what, ids, done in named:
+            missed = dict.fromkeys(thread_id for thread_id in ids if thread_id not in done and thread_id not in told)
+            told.update(missed)
+            yield from (finding("not_exported", what, thread_id=thread_id) for thread_id in missed)
 
     def _not_wanted(self, ids: Set[str]) -> Iterator[Finding]:
         what = "the list of ids does not name the thread"
@@ -248,7 +250,3 @@ class Audit:
         for entry in self._journal.complete:
             if not entry.messages and entry.thread_id not in ids:
                 yield self._of_entry("not_wanted", what, entry)
-
-
-def _not_exported(what: str, ids: Iterable[str], known: Set[str]) -> Iterator[Finding]:
-    return (finding("not_exported", what, thread_id=thread_id) for thread_id in ids if thread_id not in known)

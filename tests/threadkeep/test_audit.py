@@ -199,8 +199,19 @@ def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
     assert row.thread_id == "thread_z"
 
 
+def test_a_list_hides_no_thread_that_another_run_was_asked_for() -> None:
+    """The manifest names it, or what a run was asked for: it is missed, whatever the list names, and once."""
+    export = made({"thread_a": []}, never="thread_z")
+    for ids in (["thread_a"], ["thread_a", "thread_z"]):
+        found = export.check(ids=dict.fromkeys(ids).keys(), wanted=("thread_z", "thread_y"))
+        assert [(row.code, row.thread_id) for row in found] == [
+            ("not_exported", "thread_z"),
+            ("not_exported", "thread_y"),
+        ]
+
+
 def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -> None:
-    """A list that is given knows better; what has an entry, or lines already, has been come to.
+    """What has an entry, or lines already, has been come to. A list that is given adds to it, and takes nothing away.
 
     A kill may come before the manifest of the run before is gone: it says nothing of the ids of this one.
     """
@@ -213,7 +224,7 @@ def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -
 
     assert missed(manifest=None) == ["thread_z", "thread_y"]
     assert missed(manifest=None, journal=Journal(HEADER, {first.thread_id: first})) == ["thread_z", "thread_y"]
-    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y"]
+    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y", "thread_z"]
     for vouchers in ({}, {"manifest": None, "manifest_fault": "cut"}, {"manifest": None, "journal": None}):
         assert missed(**vouchers) == ["thread_z", "thread_y"]
     once = made({"thread_a": []}, never="thread_z").check(wanted=("thread_z",))
