@@ -18,7 +18,7 @@ from threadkeep.journal import Entry, Journal
 from threadkeep.paths import Paths
 from threadkeep.resume import ends, replaced
 
-__all__ = ["Superseded", "superseded"]
+__all__ = ["Superseded", "named", "superseded"]
 
 _NAMED = re.compile(rb'\{"thread_id":"([^"\\]+)"')
 
@@ -57,15 +57,15 @@ class Superseded:
             while place >= end:
                 start, end = next(ranges, _NOWHERE)
             passed = start <= place
-            if not passed and self.tail < inf and (thread_id := _named(line)) in to_come:
+            if not passed and self.tail < inf and (thread_id := named(line)) in to_come:
                 passed = place >= self.tail and to_come[thread_id] <= 0
                 to_come[thread_id] -= 1
             yield passed, line
             place += len(line)
 
 
-def _named(line: bytes) -> str:
-    """The thread of a line as the export writes them; empty where it is none, or is cut short."""
+def named(line: bytes) -> str:
+    """The thread of a line, by how the exporter writes them; empty where it is not written so, or is cut short."""
     found = _NAMED.match(line) if line.endswith(b"\n") else None
     return found[1].decode("utf-8", "replace") if found is not None else ""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
+from threadkeep.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.reading import ThreadLines
@@ -37,15 +37,20 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
 
 
 def _lines(path: Path, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
-    if not path.exists():
+    end = journal.end_beside(kind)
+    if not path.exists() and (end or not was_killed):  # it may be that it was not begun
         yield finding("lost_file", f"{path.name} is not there", file=path.name)
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
+    complete = {entry.thread_id for entry in journal.complete}
     seen, shift = set[str](), Shift()
-    for thread in _threads(path, journal.end_beside(kind), passed) if path.exists() else ():
+    for thread in _threads(path, end, passed) if path.exists() else ():
         if not thread.messages:
             yield _torn(path, thread, was_killed=was_killed)
             continue
         where: dict[str, Any] = {"file": path.name, "line": thread.first_line, "thread_id": thread.thread_id or None}
+        if was_killed and thread.start >= end and thread.thread_id and thread.thread_id not in complete:
+            yield Finding(code="unjournalled_thread", severity=Severity.NOTE, message=LEFT_BEHIND, **where)
+            continue
         yield from _against(spans.get(thread.thread_id), thread, where, shift, is_again=thread.thread_id in seen)
         seen.add(thread.thread_id)
     for thread_id, span in spans.items():

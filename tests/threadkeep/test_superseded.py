@@ -60,7 +60,7 @@ def test_bytes_put_into_the_files_of_a_killed_run_lose_no_thread(strange: bytes 
     ends = [len(b"".join(lines[: place + 1])) for place in range(3)]
     rows = [entry(line, end - len(line), f"thread_{n}") for n, (line, end) in enumerate(zip(lines, ends, strict=True))]
     paths.beside("runs").write_bytes((lines[0] if strange is None else strange) + b"".join(lines))
-    journal = fold(b"".join(map(encode_line, [HEADER, *rows])))
+    journal = fold(encode_line(HEADER) + b"".join(map(encode_line, rows)))
     assert {one.thread_id for one in damage(paths, journal)} == ({"thread_0"} if strange is None else {None})
 
 

@@ -102,6 +102,20 @@ def test_a_lost_journal_line(number: int, fake: Watched, ids: Path, whole: Path,
     assert healed(fake, whole, ids, threadkeep) == ([name], {name})
 
 
+@pytest.mark.parametrize("number", [1, 3, 6, 7])
+def test_journal_lines_that_have_changed_places(
+    number: int, fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """The exporter refuses them, so validate tells them, and the list, however short, puts them right."""
+    journal = beside(whole, ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[number : number + 2] = lines[number : number + 2][::-1]
+    journal.write_bytes(b"".join(lines))
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 5
+    listed, requests = healed(fake, whole, ids, threadkeep)
+    assert requests <= {*listed}
+
+
 def test_a_lost_export(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
     """It is read as an empty one: each thread that had messages is listed, and fetched again."""
     whole.unlink()
