@@ -65,7 +65,10 @@ def against_lines(
 _CLAIMED = ("totals", "outcomes", "digest", "beside")
 _HEADED = ("source", "assistant_id", "flat", "started_at")
 
-_OF_THE_HEADER = "one of the two files was changed, and no run mends that: restore it, or export to another place"
+_OF_THE_HEADER = (
+    "one of the two files was changed: restore it, or export to another place; if it was the manifest, the same export"
+    " command writes a new one, and if it was the journal, no run goes on"
+)
 
 
 def _headed(journal: Journal, manifest: Manifest) -> Set[str]:

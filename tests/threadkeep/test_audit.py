@@ -337,13 +337,13 @@ def test_a_manifest_that_claims_something_else_is_found(field: str, change: Call
     ],
 )
 def test_what_an_export_is_of_is_mended_by_no_run(change: dict[str, Any], path: str) -> None:
-    """A run of the same command is refused, since its journal is another export's. It writes the manifest anew else."""
+    """If it was the journal that was changed, the same command is refused: that is another export's by now."""
     export = small()
     found = export.check(journal=attrs.evolve(export.journal, header=attrs.evolve(HEADER, **change)))
     (one,) = [row for row in found if row.code == "manifest_mismatch"]
-    remedy = "run the same export command again: it goes on"
-    if path != "$.started_at":
-        remedy = "one of the two files was changed, and no run mends that: restore it, or export to another place"
+    remedy = "one of the two files was changed: restore it, or export to another place"
+    if path == "$.started_at":
+        remedy = "run the same export command again: it goes on"
     assert (one.path, one.message.split("; ")[1]) == (path, remedy)
 
 

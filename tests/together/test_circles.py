@@ -138,6 +138,35 @@ def test_a_lost_export_is_healed_by_the_list_of_all_threads_too(
     assert threadkeep("validate", whole, "--ids", ids).code == 0
 
 
+HEADED: dict[str, Callable[[bytes], bytes]] = {
+    "source": lambda header: header.replace(b"127.0.0.1", b"127.0.0.2"),
+    "flat": lambda header: header.replace(b'"flat":false', b'"flat":true'),
+    "assistant_id": lambda header: header.replace(ASSISTANT.encode(), b"asst_other"),
+    "beside": lambda header: header.replace(b'"threads",', b""),
+}
+
+
+@pytest.mark.parametrize(("field", "harm"), HEADED.items(), ids=HEADED.keys())
+def test_a_changed_header(
+    field: str, harm: Callable[[bytes], bytes], fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """No run goes on with it, so nobody is told to run one; what is told instead helps."""
+    journal = beside(whole, ".journal")
+    content = journal.read_bytes()
+    header, _, rest = content.partition(b"\n")
+    journal.write_bytes(harm(header) + b"\n" + rest)
+    found = json.loads(threadkeep("validate", whole, "--json").out)["findings"]
+    (one,) = [row for row in found if row["code"] == "manifest_mismatch"]
+    assert one["path"].startswith(f"$.{field}")
+    assert "; one of the two files was changed: restore it, or export to another place; " in one["message"]
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 5
+    other = whole.with_name("other.ndjson")
+    assert threadkeep("export", ids, ASSISTANT, other, *OPTIONS).code == 0
+    assert exported(other) == served(fake)
+    journal.write_bytes(content)
+    assert threadkeep("validate", whole).code == 0
+
+
 def test_where_nothing_stands_nothing_is_validated(ids: Path, out: Path, threadkeep: Run) -> None:
     """A manifest without journal and lines is nothing either."""
     assert threadkeep("validate", out, "--ids", ids).code == 5
