@@ -235,7 +235,14 @@ def _may_know_less(journal: Journal, vouchers: Vouchers, reading: Reading) -> bo
 
 
 def _has_gaps(journal: Journal, reading: Reading) -> bool:
-    """Whether more bytes lie between two entries than the later thread's lines have: the one between them is lost."""
+    """Whether an entry may be lost: lines that it was of take up bytes that the others account for.
+
+    More of them lie between two entries than the later thread's lines have, or all known lines have fewer.
+    """
+    places = reading.threads.items()
+    strange = sum(place.end - place.start for thread_id, place in places if thread_id not in journal.entries)
+    if reading.totals.bytes - strange < journal.end_offset:
+        return True
     reached = 0
     for entry in journal.written:
         start, reached = reached, entry.end_offset

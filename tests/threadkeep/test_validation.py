@@ -134,6 +134,8 @@ def test_after_a_kill_an_id_that_only_a_foreign_line_names_is_not_asked_for(out:
     again = attrs.evolve(rows[0], end_offset=sum(map(len, [*lines, *lines[:3]])))
     assert refetch(*rows, again, content=[*lines, foreign, *lines[:3]]) == ("thread_c",)
     assert refetch(rows[1]) == ("thread_a", "thread_c")
+    assert refetch(rows[1], content=lines[:-1]) == ("thread_a", "thread_b", "thread_c")
+    assert refetch(rows[1], content=[*[b"\n"] * 2000, *lines]) == ("thread_a", "thread_c")
 
 
 def test_a_report_can_be_written_as_json(out: Path) -> None:
