@@ -114,10 +114,14 @@ def _against(
 _NAMED = re.compile(rb'\{"thread_id":"([^"\\]+)"')
 
 
+_ONCE_SAVED = "restore it from a copy where it does not come again, and run the same export command again: it goes on"
+
+
 def _file(folder: Path, entry: FileEntry) -> Iterator[Finding]:
     if entry.outcome is FileOutcome.FAILED:
         what = f"the file {entry.file_id} could not be downloaded ({entry.reason})"
-        yield finding("file_failed", what, file=f"{folder.name}/{entry.file_id}")
+        remedy = _ONCE_SAVED if entry.name is not None else None
+        yield finding("file_failed", what, remedy, file=f"{folder.name}/{entry.file_id}")
     if entry.name is None:
         return
     path = place_in(folder, entry)

@@ -135,6 +135,21 @@ def test_a_name_that_no_file_can_have_is_a_lost_file(tmp_path: Path) -> None:
     assert one.code == "lost_file"
 
 
+def test_a_file_that_does_not_come_again_is_to_be_restored(tmp_path: Path) -> None:
+    """The same command alone fails on it for ever, where the API does not have it any more."""
+    entry = FileEntry(file_id="file-a", outcome=FileOutcome.FAILED, name="a", bytes=1, sha256="0" * 64, reason="gone")
+    said = Journal(attrs.evolve(HEADER, include=()), {}, files={"file-a": entry})
+    paths = Paths(tmp_path / "out.ndjson")
+
+    def told() -> dict[str, bool]:
+        return {one.code: "restore" in one.message and "copy" in one.message for one in damage(paths, said)}
+
+    assert told() == {"file_failed": True, "lost_file": True}
+    paths.files.mkdir()
+    (paths.files / "a").write_bytes(b"b")
+    assert told() == {"file_failed": True, "file_mismatch": True}
+
+
 def test_a_file_that_is_not_whole_is_told_by_its_name(tmp_path: Path) -> None:
     """One that failed, one that nobody asked for, and none that the API does not have."""
     entries = {
