@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from threadkeep.journal import Entry, Journal
-from threadkeep.paths import Paths
+from threadkeep.paths import BESIDE, Paths
 from threadkeep.resume import ends, replaced
 
 __all__ = ["Superseded", "named", "superseded"]
@@ -82,14 +82,16 @@ def superseded(path: Path, paths: Paths, journal: Journal, *, was_killed: bool) 
         journal: its journal.
         was_killed: whether the last run did not come to its end.
     """
+    kind = next((kind for kind in BESIDE if paths.beside(kind) == path), None)
     gone = (stretch for stretch in replaced(paths, journal) if stretch.path == path)
     return Superseded(
         ranges=tuple((stretch.start, stretch.end) for stretch in gone if stretch.start < stretch.end),
         tail=ends(paths, journal).get(path, inf) if was_killed else inf,
-        complete={one.thread_id: _lines_in(path, paths, one) for one in journal.complete},
+        complete={one.thread_id: _lines_in(kind, one) for one in journal.complete} if was_killed else {},
     )
 
 
-def _lines_in(path: Path, paths: Paths, entry: Entry) -> int:
-    spans = {paths.beside(kind): span for kind, span in entry.beside.items()}
-    return entry.messages if path == paths.out else spans[path].lines if path in spans else 0
+def _lines_in(kind: str | None, entry: Entry) -> int:
+    if kind is None:
+        return entry.messages
+    return entry.beside[kind].lines if kind in entry.beside else 0

@@ -138,6 +138,25 @@ def test_a_lost_export_is_healed_by_the_list_of_all_threads_too(
     assert threadkeep("validate", whole, "--ids", ids).code == 0
 
 
+def test_messages_that_only_the_damaged_lines_had(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """The server has them no longer, so healing puts them aside; validate says where they are, and calls it whole."""
+    lines = whole.read_bytes().splitlines(keepends=True)
+    damaged, only = json.loads(lines[0]), json.loads(lines[1])
+    whole.write_bytes(b"".join([lines[0].replace(b'"role"', b'"rule"'), *lines[1:]]))
+    state = fake.snapshot()
+    fake.state = {**state, "messages": [row for row in state["messages"] if row["id"] != only["message_id"]]}
+    healed(fake, whole, ids, threadkeep)
+    (note,) = [
+        row
+        for row in json.loads(threadkeep("validate", whole, "--json").out)["findings"]
+        if row["code"] == "only_in_partial"
+    ]
+    assert (note["severity"], note["file"], note["line"]) == ("note", f"{whole.name}.partial", 1)
+    assert note["thread_id"] == damaged["thread_id"] == only["thread_id"]
+    assert "1 messages" in note["message"]
+    assert only == json.loads(beside(whole, ".partial").read_bytes())
+
+
 HEADED: dict[str, Callable[[bytes], bytes]] = {
     "source": lambda header: header.replace(b"127.0.0.1", b"127.0.0.2"),
     "flat": lambda header: header.replace(b'"flat":false', b'"flat":true'),
