@@ -198,7 +198,10 @@ def forged(files: Files, of: Sequence[str]) -> Files:
     for line, thread_id in zip(files.content[OUT].split(b"\n"), of, strict=False):
         own.setdefault(thread_id, []).append(line + b"\n")
         ends[thread_id] = place = place + len(line) + 1
-    entries = [_vouching(entry, own.get(entry.thread_id, []), ends) for entry in journal.complete]
+    entries = list[Entry]()
+    for entry in journal.complete:  # one without lines ends where the one before it does
+        ends.setdefault(entry.thread_id, entries[-1].end_offset if entries else 0)
+        entries.append(_vouching(entry, own.get(entry.thread_id, []), ends[entry.thread_id]))
     rows: list[Header | Entry | Any] = [journal.header, *entries, *journal.not_complete, *journal.files.values()]
     content = b"".join(map(encode_line, rows))
     manifest = read(files.content[MANIFEST])
@@ -207,7 +210,7 @@ def forged(files: Files, of: Sequence[str]) -> Files:
     return files.put(JOURNAL, content).put(MANIFEST, dumps(to_json(claimed)))
 
 
-def _vouching(entry: Entry, lines: Sequence[bytes], ends: Mapping[str, int]) -> Entry:
+def _vouching(entry: Entry, lines: Sequence[bytes], end: int) -> Entry:
     ids = [message_id for message_id in map(_id_of, lines) if message_id]
     return attrs.evolve(
         entry,
@@ -215,7 +218,7 @@ def _vouching(entry: Entry, lines: Sequence[bytes], ends: Mapping[str, int]) -> 
         first_id=ids[0] if ids else None,
         last_id=ids[-1] if ids else None,
         sha256=hashlib.sha256(b"".join(lines)).hexdigest(),
-        end_offset=ends.get(entry.thread_id, entry.end_offset),
+        end_offset=end,
     )
 
 

@@ -4,10 +4,12 @@ Everything that is wrong is a finding (`threadkeep.findings` has the table); not
 hide the next. Pure but for the lines that it is given.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
-from threadkeep.findings import Finding, Severity, finding
+import attrs
+
+from threadkeep.findings import LEFT_BEHIND, TORN_BY_A_KILL, UNBEGUN, Finding, Severity, finding
 from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
 from threadkeep.lines import look
 from threadkeep.manifestaudit import against_journal, against_lines
@@ -15,7 +17,7 @@ from threadkeep.partialaudit import partial_findings
 from threadkeep.paths import Paths
 from threadkeep.reading import Expected, Reading, ThreadLines
 from threadkeep.shifts import Shift
-from threadkeep.superseded import superseded
+from threadkeep.superseded import named, superseded
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["Audit"]
@@ -44,6 +46,7 @@ class Audit:
         self._is_unfinished = bool(self._journal.superseded) or vouchers.is_rewriting
         self._shift = Shift()
         self._doubted = set[str]()  # the threads whose lines are not those that were written
+        self._left = set[str]()  # the threads whose lines a run has written and not vouched for
         self._digests: list[tuple[str, str | None]] = []  # only where no journal holds them
         self.reading = Reading(self._expected(), self._judge if vouchers.journal is not None else self._remember)
 
@@ -65,7 +68,8 @@ class Audit:
 
         Args:
             lines: gives the export's lines with their newlines, split on ``\\n`` only, from the first one on, each time
-                that it is called: once, and once more when ids seem to stand there twice.
+                that it is called: once, and once more when ids seem to stand there twice, or when complete threads have
+                lines in the partial file too.
         """
         yield from self._read(lines())
         if suspicions := self.reading.suspicions:
@@ -80,7 +84,14 @@ class Audit:
             yield from against_lines(self._paths.manifest.name, self._vouchers, self.reading.totals, self._digests)
         else:
             yield finding("unvouched", "there is no journal beside the export: nothing vouches that its lines are all")
-        yield from partial_findings(self._paths.partial.name, self._vouchers, self.reading.threads)
+        if self._vouchers.wanted_fault is not None:
+            yield finding("unreadable_wanted", self._vouchers.wanted_fault, file=self._paths.wanted.name)
+        yield from partial_findings(
+            self._paths.partial.name,
+            self._vouchers,
+            self.reading.threads,
+            lambda threads: self._ids_of(threads, lines()),
+        )
         yield from self._against_ids()
 
     # --- lines
@@ -109,6 +120,16 @@ class Audit:
             if message_id in seen:
                 yield self._of_twice(message_id, seen[message_id], (thread_id, number))
             seen.setdefault(message_id, (thread_id, number))
+
+    def _ids_of(self, threads: Set[str], lines: Iterable[bytes]) -> Mapping[str, Set[str]]:
+        """Read the lines once more, for the message ids of a few threads."""
+        found: dict[str, set[str]] = {}
+        for number, line in self._counting(lines):
+            if (name := named(line)) in threads or not name:
+                (thread_id, _, message_id, *_), _ = look(line, number, now=self._now, saved=frozenset())
+                if thread_id is not None and message_id is not None:
+                    found.setdefault(thread_id, set()).add(message_id)
+        return found
 
     def _of_twice(self, message_id: str, first: _Stand, second: _Stand) -> Finding:
         """Whose lines are as they were written is not blamed; where both are, it is the API that gave it twice."""
@@ -139,6 +160,10 @@ class Audit:
         if entry is None or thread.sha256 != entry.sha256:
             self._doubted.add(thread.thread_id)
         if entry is None or entry.outcome is not Outcome.COMPLETE:
+            if self._is_left(thread):
+                self._left.add(thread.thread_id)
+                yield Finding(code="unjournalled_thread", severity=Severity.NOTE, message=LEFT_BEHIND, **where)
+                return
             what = "the export holds lines of the thread, and the journal does not say that it is complete"
             yield finding("unjournalled_thread", what, **where)
             return
@@ -151,6 +176,11 @@ class Audit:
         if not is_in_place:
             what = f"the thread's lines end at byte {thread.ends}, and the journal says {entry.end_offset}"
             yield finding("misplaced_thread", what, **where)
+
+    def _is_left(self, thread: ThreadLines) -> bool:
+        """Whether the lines are such as a run that did not end leaves: what it writes has no entry for a moment."""
+        can_be = self._vouchers.was_killed and self._journal.header is not None
+        return can_be and thread.start >= self._journal.end_offset
 
     def _entry_against(self, entry: Entry, thread: ThreadLines, *fields: str) -> Iterator[Finding]:
         for field in fields:
@@ -178,30 +208,44 @@ class Audit:
                 yield from self._entry_against(entry, nothing, "first_id", "last_id", "sha256")
 
     def _journal_order(self) -> Iterator[Finding]:
-        """Where one thread ends, the next of the journal begins."""
-        end = 0
-        for entry in (entry for entry in self._journal.written if entry.messages):
-            if entry.end_offset < end:
-                what = f"its lines end at byte {entry.end_offset}, and those of the entry before it at {end}"
-                yield self._of_entry("misplaced_thread", what, entry, path="$.end_offset")
-            end = entry.end_offset
+        """Where one thread ends, the next of the journal begins, in each of the files."""
+        ends = dict[str, int]()
+        for entry in self._journal.written:
+            claimed = {"": (entry.messages, entry.end_offset)}
+            claimed |= {kind: (span.lines, span.end_offset) for kind, span in entry.beside.items()}
+            for kind, (lines, end) in claimed.items():
+                before, ends[kind] = ends.get(kind, 0), end
+                if end <= before if lines else end != before:
+                    what = (
+                        f"its lines{f' of {kind}' if kind else ''} end at byte {end}, and those before it at {before}"
+                    )
+                    path = f"$.beside.{kind}.end_offset" if kind else "$.end_offset"
+                    yield self._of_entry("misplaced_thread", what, entry, path=path)
 
     def _journal_faults(self) -> Iterator[Finding]:
         name = self._paths.journal.name
-        if self._journal.torn:
-            yield finding(
-                "torn_journal", "the journal's last line is cut short: its thread is not vouched for", file=name
-            )
+        if self._is_unbegun():
+            yield Finding(code="torn_journal", severity=Severity.NOTE, message=UNBEGUN, file=name)
+        elif self._journal.torn:
+            what = "the journal's last line is cut short: its thread is not vouched for"
+            one = finding("torn_journal", what, file=name)
+            by_a_kill = attrs.evolve(one, severity=Severity.NOTE, message=TORN_BY_A_KILL)
+            yield by_a_kill if self._vouchers.was_killed else one
         if self._journal.foreign is not None:
             what = f"the journal is in the format {self._journal.foreign}, which this version does not know"
             yield finding("unreadable_journal", what, file=name, line=1, path="$.format")
-        elif self._journal.header is None:
+        elif self._journal.header is None and not self._is_unbegun():
             yield finding("unreadable_journal", "the journal does not begin with its header", file=name, line=1)
         for number in self._journal.unreadable:
             if number > 1 or self._journal.header is not None:
                 yield finding(
                     "unreadable_journal", f"line {number} of the journal cannot be read", file=name, line=number
                 )
+
+    def _is_unbegun(self) -> bool:
+        """Whether a run was killed before the first line of its journal was whole. Lines that stand there are older."""
+        is_empty = self._journal.header is None and not (self._journal.readable or self._journal.unreadable)
+        return self._vouchers.was_killed and is_empty and not self.reading.totals.bytes
 
     def _of_entry(self, code: str, what: str, entry: Entry, *, path: str | None = None) -> Finding:
         line = self._journal.places.get(entry.thread_id)
@@ -210,35 +254,37 @@ class Audit:
     # --- the ids
 
     def _against_ids(self) -> Iterator[Finding]:
-        """Hold the export against the ids that were wanted: those of the list, and those that the journal names."""
-        entries, ids = self._journal.entries, self._vouchers.ids
-        given_up = {row.thread_id for row in self._vouchers.given_up}
-        for thread_id in {**dict.fromkeys(ids or ()), **entries}:
-            entry = entries.get(thread_id)
-            if entry is not None and entry.outcome is not Outcome.COMPLETE:
-                yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
-            elif entry is None and thread_id not in self.reading.threads and thread_id not in given_up:
-                yield finding("not_exported", "the thread was wanted and is not in the export", thread_id=thread_id)
+        """Hold the export against the ids that were wanted: those that somebody names, and those of the journal."""
+        for entry in self._journal.not_complete:
+            yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
         for place, row in enumerate(self._vouchers.given_up):
             what = f"the manifest says that the thread is {row.outcome}"
             path = f"$.not_whole[{place}]"
             name = self._paths.manifest.name
             yield finding(f"thread_{row.outcome}", what, file=name, path=path, thread_id=row.thread_id)
-        if ids is not None:
-            yield from self._not_wanted(ids)
-        else:
-            yield from self._never_begun()
+        yield from self._not_exported()
+        if self._vouchers.ids is not None:
+            yield from self._not_wanted(self._vouchers.ids)
 
-    def _never_begun(self) -> Iterator[Finding]:
-        """Without the list only the manifest knows of these, and the file of wanted ids, which a kill leaves behind."""
-        known = {*self._journal.entries}
-        if self._vouchers.manifest is not None:
-            unfinished = self._vouchers.manifest.unfinished
-            yield from _not_exported("the run ended before the thread had its turn", unfinished, known)
-            known.update(unfinished)
-        known.update(self.reading.threads)  # a kill may come between a thread's lines and its entry
-        what = "a run that did not end by itself was asked for the thread, and did not come to it"
-        yield from _not_exported(what, self._vouchers.wanted, known)
+    def _not_exported(self) -> Iterator[Finding]:
+        """Each once, whoever names it: the list, the manifest, or what a kill leaves, the file of wanted ids."""
+        manifest = self._vouchers.manifest
+        known = {*self._journal.entries, *(row.thread_id for row in self._vouchers.given_up)}
+        come_to = {*known, *(self.reading.threads.keys() - self._left)}
+        asked: tuple[tuple[str, Iterable[str], Set[str]], ...] = (
+            ("the thread was wanted and is not in the export", self._vouchers.ids or (), come_to),
+            ("the run ended before the thread had its turn", manifest.unfinished if manifest else (), known),
+            (
+                "a run that did not end by itself was asked for the thread, and did not come to it",
+                self._vouchers.wanted,
+                come_to,
+            ),
+        )
+        told = set[str]()
+        for what, ids, done in asked:
+            missed = dict.fromkeys(thread_id for thread_id in ids if thread_id not in done and thread_id not in told)
+            told.update(missed)
+            yield from (finding("not_exported", what, thread_id=thread_id) for thread_id in missed)
 
     def _not_wanted(self, ids: Set[str]) -> Iterator[Finding]:
         what = "the list of ids does not name the thread"
@@ -248,7 +294,3 @@ class Audit:
         for entry in self._journal.complete:
             if not entry.messages and entry.thread_id not in ids:
                 yield self._of_entry("not_wanted", what, entry)
-
-
-def _not_exported(what: str, ids: Iterable[str], known: Set[str]) -> Iterator[Finding]:
-    return (finding("not_exported", what, thread_id=thread_id) for thread_id in ids if thread_id not in known)

@@ -10,7 +10,17 @@ from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "LEFT_BY_A_KILL", "Finding", "Kind", "Severity", "finding"]
+__all__ = [
+    "KINDS",
+    "LEFT_BEHIND",
+    "LEFT_BY_A_KILL",
+    "TORN_BY_A_KILL",
+    "UNBEGUN",
+    "Finding",
+    "Kind",
+    "Severity",
+    "finding",
+]
 
 
 class Severity(StrEnum):
@@ -41,6 +51,7 @@ class Kind:
 _AGAIN = "fetch its thread again"
 _GO_ON = "run the same export command again: it goes on"
 _LIST = "export the list of --ids-to-refetch, even an empty one"
+_FROM_A_COPY = f"{_LIST}; what the API does not have any more must be restored from a copy"
 _LOOK = "see whether the file is the right one"
 
 
@@ -95,10 +106,14 @@ KINDS: Mapping[str, Kind] = {
     "journal_mismatch": _lost("a journal entry that contradicts its thread's lines"),
     "lost_journal": _error("a manifest without its journal", "restore the journal, or export to another place"),
     "unreadable_manifest": _error("a manifest that cannot be read", _GO_ON),
+    "unreadable_wanted": _error(
+        "wanted ids, of a run that did not end by itself, that cannot be read", "delete it and export all ids again"
+    ),
     "manifest_mismatch": _error("a manifest that contradicts the journal, or the lines where there is none", _GO_ON),
     "unfinished_run": _warning("a journal without manifest: the run did not end by itself", _GO_ON),
     "unfinished_rewrite": _warning("a rewrite that was cut off while it changed the files", _GO_ON),
     "lost_partial": _lost("pages of a partial thread that are not in the partial file"),
+    "only_in_partial": _note("messages of a complete thread that only the partial file has", "keep it too"),
     "unvouched": _note("no journal and no manifest: nothing vouches that the lines are all", "keep the journal too"),
     # The threads that were wanted
     "thread_failed": _lost("a thread that could not be fetched"),
@@ -108,8 +123,8 @@ KINDS: Mapping[str, Kind] = {
     "not_exported": _lost("a wanted thread, or file, of which nothing is known"),
     "not_wanted": _warning("a thread that the list of ids does not name", "see whether the list is the right one"),
     # What stands beside the export
-    "lost_file": _error("a downloaded file, or a file of threads or runs, that is not there", _LIST),
-    "file_mismatch": _error("a downloaded file of another size or digest", _LIST),
+    "lost_file": _error("a downloaded file, or a file of threads or runs, that is not there", _FROM_A_COPY),
+    "file_mismatch": _error("a downloaded file of another size or digest", _FROM_A_COPY),
     "file_failed": _error("a file that could not be downloaded, though it may be there", _GO_ON),
     # What the API itself gave
     "image_not_downloaded": _note("an image whose file was not downloaded", "export with --files to have it"),
@@ -137,6 +152,23 @@ LEFT_BY_A_KILL = (
 )
 """What is said of a torn line that is a note."""
 
+LEFT_BEHIND = (
+    "the lines stand behind all that the journal vouches for: a run that is under way, or was killed, had not vouched"
+    " for them yet; when it goes on, it takes them off and fetches the thread again"
+)
+"""What is said of whole lines that are a note."""
+
+TORN_BY_A_KILL = (
+    "the journal's last line is cut short: a run that was killed leaves it; its thread is not vouched for, and is"
+    " fetched again when the run goes on"
+)
+"""What is said of a torn journal that is a note."""
+
+UNBEGUN = (
+    "the journal has no whole line yet: a run that was killed at its beginning leaves it; the next one begins anew"
+)
+"""What is said of a journal of which nothing was written, beside an export without lines."""
+
 
 @attrs.frozen(kw_only=True)
 class Finding:
@@ -162,13 +194,14 @@ class Finding:
     message_id: str | None = None
 
 
-def finding(code: str, what: str, **where: Any) -> Finding:
+def finding(code: str, what: str, remedy: str | None = None, /, **where: Any) -> Finding:
     """Make a finding.
 
     Args:
         code: of `KINDS`.
-        what: is wrong, without what to do, which its kind says.
+        what: is wrong, without what to do.
+        remedy: what to do, where its kind says something else.
         where: see `Finding`.
     """
     kind = KINDS[code]
-    return Finding(code=code, severity=kind.severity, message=f"{what}; {kind.remedy}", **where)
+    return Finding(code=code, severity=kind.severity, message=f"{what}; {remedy or kind.remedy}", **where)

@@ -1,6 +1,6 @@
 """The manifest of an export, held against its journal, or against its lines where there is no journal."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import attrs
@@ -27,9 +27,14 @@ def against_journal(name: str, vouchers: Vouchers, journal: Journal) -> Iterator
     if manifest is not None:
         counted = _said(journal, manifest)
         claimed = {field: _plain(value) for field, value in _claimed(manifest).items() if field in counted}
+        headed = _headed(journal, manifest)
         for path in differences(claimed, counted):
             what = "the manifest does not say what the journal says"
-            yield finding("manifest_mismatch", what, file=name, path=path)
+            remedy = _OF_THE_HEADER if path in headed else None
+            yield finding("manifest_mismatch", what, remedy, file=name, path=path)
+        if journal.header is not None and not journal.header.files and journal.files:
+            what = "the journal tells of downloaded files, and its header says that none are downloaded"
+            yield finding("manifest_mismatch", what, _OF_THE_HEADER, file=name, path="$.files")
     elif vouchers.manifest_fault is None:
         what = "there is no manifest: the run did not end by itself, and threads may be left that it never reached"
         yield finding("unfinished_run", what, file=name)
@@ -59,6 +64,17 @@ def against_lines(
 # What a manifest has from the journal, and what from its header.
 _CLAIMED = ("totals", "outcomes", "digest", "beside")
 _HEADED = ("source", "assistant_id", "flat", "started_at")
+
+_OF_THE_HEADER = (
+    "one of the two files was changed: restore it, or export to another place; if it was the manifest, the same export"
+    " command writes a new one, and if it was the journal, no run goes on"
+)
+
+
+def _headed(journal: Journal, manifest: Manifest) -> Set[str]:
+    """Where a manifest and a journal differ on which export they are of. No run goes on with what is another's."""
+    kinds = {*manifest.claims.beside} ^ {*(journal.header.include if journal.header is not None else ())}
+    return {"$.source", "$.assistant_id", "$.flat", *(f"$.beside.{kind}" for kind in kinds)}
 
 
 def _claimed(manifest: Manifest) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The partial file of an export, held against its journal: the pages of threads that were cut off."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any
 
 from threadkeep.codec import decode
@@ -13,15 +13,19 @@ from threadkeep.vouchers import Vouchers
 __all__ = ["partial_findings"]
 
 _Kept = Mapping[str, Mapping[str, int]]  # the line of each message, by its thread and its id
+_Ids = Mapping[str, Collection[str]]  # those of its messages, by thread
 
 
-def partial_findings(name: str, vouchers: Vouchers, exported: Collection[str]) -> Iterator[Finding]:
+def partial_findings(
+    name: str, vouchers: Vouchers, exported: Collection[str], ids_of: Callable[[Set[str]], _Ids]
+) -> Iterator[Finding]:
     """Say what is not there of the pages that were kept, and which threads were never finished.
 
     Args:
         name: of the partial file.
         vouchers: with its lines, and the journal.
         exported: the threads that have lines in the export.
+        ids_of: reads the export once more, and gives the ids of the messages that it has of some threads.
     """
     kept: dict[str, dict[str, int]] = {}
     for number, line in enumerate(vouchers.partial, 1):
@@ -35,6 +39,7 @@ def partial_findings(name: str, vouchers: Vouchers, exported: Collection[str]) -
         yield from (_never_finished(name, *one) for one in kept.items() if one[0] not in told)
         return
     yield from _lost(name, vouchers.journal, kept)
+    yield from _only_there(name, kept, {entry.thread_id for entry in vouchers.journal.complete}, ids_of)
     wanted = {*vouchers.journal.entries, *vouchers.wanted, *(vouchers.ids or ())}
     wanted.update(vouchers.manifest.unfinished if vouchers.manifest is not None else ())
     yield from (_of_a_stranger(name, *one) for one in kept.items() if one[0] not in wanted)
@@ -44,7 +49,8 @@ def _no_record(name: str, line: bytes, number: int, *, was_killed: bool) -> Find
     where: dict[str, Any] = {"file": name, "line": number}
     if was_killed and not line.endswith(b"\n"):  # what an entry counts of is on the disk before it
         return Finding(code="torn_line", severity=Severity.NOTE, message=LEFT_BY_A_KILL, **where)
-    return finding("lost_partial", "the line of the partial file is no record", **where)
+    what = "the line of the partial file is no record, and does not say of which thread it was"
+    return finding("lost_partial", what, "no run mends it: restore the file, or take the line out", **where)
 
 
 def _never_finished(name: str, thread_id: str, lines: Mapping[str, int]) -> Finding:
@@ -62,6 +68,17 @@ def _of_a_stranger(name: str, thread_id: str, lines: Mapping[str, int]) -> Findi
         line=next(iter(lines.values())),
         thread_id=thread_id,
     )
+
+
+def _only_there(name: str, kept: _Kept, complete: Set[str], ids_of: Callable[[Set[str]], _Ids]) -> Iterator[Finding]:
+    """What was saved before a thread was complete, and was gone from the server by then."""
+    concerned = complete & kept.keys()
+    exported = ids_of(concerned) if concerned else {}
+    for thread_id in (thread_id for thread_id in kept if thread_id in concerned):
+        lines = [line for message_id, line in kept[thread_id].items() if message_id not in exported.get(thread_id, ())]
+        if lines:
+            what = f"of the thread, which is complete, {len(lines)} messages are in the partial file only"
+            yield finding("only_in_partial", what, file=name, line=lines[0], thread_id=thread_id)
 
 
 def _lost(name: str, journal: Journal, kept: _Kept) -> Iterator[Finding]:

@@ -3,9 +3,8 @@
 Also where what counts stands, after a run that was killed while it put files that were written anew in their places.
 """
 
-from pathlib import Path
-
 import contextlib
+from pathlib import Path
 
 from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable

@@ -1,11 +1,12 @@
 """Lines of a file that do not count while threads are fetched again, or where a kill has ended that. Nothing is lost.
 
 The old lines of a thread stand there until the files are written anew; and behind the journal's end stand new ones of
-threads whose old lines still count.
+threads whose old lines still count. Bytes that somebody has put there move old lines behind that end too: so a line is
+new only where as many of its thread stand before it as the journal says.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from math import inf
 from operator import itemgetter
@@ -13,11 +14,11 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.journal import Journal, Outcome
-from threadkeep.paths import Paths
+from threadkeep.journal import Entry, Journal
+from threadkeep.paths import BESIDE, Paths
 from threadkeep.resume import ends, replaced
 
-__all__ = ["Superseded", "superseded"]
+__all__ = ["Superseded", "named", "superseded"]
 
 _NAMED = re.compile(rb'\{"thread_id":"([^"\\]+)"')
 
@@ -28,13 +29,13 @@ class Superseded:
 
     Attributes:
         ranges: bytes at which they begin and end, ascending.
-        tail: the byte behind which lines of complete threads do not count.
-        complete: the ids of those.
+        tail: the byte behind which lines of complete threads do not count, when all of their own have come.
+        complete: how many lines of its own each of those has in the file, by its id.
     """
 
     ranges: tuple[tuple[int, int], ...] = ()
     tail: float = inf
-    complete: Set[str] = frozenset()
+    complete: Mapping[str, int] = attrs.field(factory=dict)
 
     def parts(self, lines: Iterable[bytes]) -> Iterator[tuple[bool, Iterable[bytes]]]:
         """Give the lines in their order, in parts, each with whether it does not count. Read as they are asked for.
@@ -51,15 +52,22 @@ class Superseded:
     def _marked(self, lines: Iterable[bytes]) -> Iterator[tuple[bool, bytes]]:
         place, ranges = 0, iter(self.ranges)
         start, end = next(ranges, _NOWHERE)
+        to_come = dict(self.complete)
         for line in lines:
             while place >= end:
                 start, end = next(ranges, _NOWHERE)
-            yield start <= place or (place >= self.tail and self._is_again(line)), line
+            passed = start <= place
+            if not passed and self.tail < inf and (thread_id := named(line)) in to_come:
+                passed = place >= self.tail and to_come[thread_id] <= 0
+                to_come[thread_id] -= 1
+            yield passed, line
             place += len(line)
 
-    def _is_again(self, line: bytes) -> bool:
-        found = _NAMED.match(line) if line.endswith(b"\n") else None
-        return found is not None and found[1].decode("utf-8", "replace") in self.complete
+
+def named(line: bytes) -> str:
+    """The thread of a line, by how the exporter writes them; empty where it is not written so, or is cut short."""
+    found = _NAMED.match(line) if line.endswith(b"\n") else None
+    return found[1].decode("utf-8", "replace") if found is not None else ""
 
 
 _NOWHERE = (inf, inf)
@@ -74,9 +82,16 @@ def superseded(path: Path, paths: Paths, journal: Journal, *, was_killed: bool) 
         journal: its journal.
         was_killed: whether the last run did not come to its end.
     """
+    kind = next((kind for kind in BESIDE if paths.beside(kind) == path), None)
     gone = (stretch for stretch in replaced(paths, journal) if stretch.path == path)
     return Superseded(
         ranges=tuple((stretch.start, stretch.end) for stretch in gone if stretch.start < stretch.end),
         tail=ends(paths, journal).get(path, inf) if was_killed else inf,
-        complete={one.thread_id for one in journal.entries.values() if one.outcome is Outcome.COMPLETE},
+        complete={one.thread_id: _lines_in(kind, one) for one in journal.complete} if was_killed else {},
     )
+
+
+def _lines_in(kind: str | None, entry: Entry) -> int:
+    if kind is None:
+        return entry.messages
+    return entry.beside[kind].lines if kind in entry.beside else 0

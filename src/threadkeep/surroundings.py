@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
+from threadkeep.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.paths import Paths
 from threadkeep.readback import what_counts
@@ -38,17 +38,21 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
 
 
 def _lines(paths: Paths, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
-    path = paths.beside(kind)
+    path, end = paths.beside(kind), journal.end_beside(kind)
     place = what_counts(paths, path)
-    if not place.exists():
+    if not place.exists() and (end or not was_killed):  # it may be that it was not begun
         yield finding("lost_file", f"{path.name} is not there", file=path.name)
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
+    complete = {entry.thread_id for entry in journal.complete}
     seen, shift = set[str](), Shift()
-    for thread in _threads(place, journal.end_beside(kind), passed) if place.exists() else ():
+    for thread in _threads(place, end, passed) if place.exists() else ():
         if not thread.messages:
             yield _torn(path, thread, was_killed=was_killed)
             continue
         where: dict[str, Any] = {"file": path.name, "line": thread.first_line, "thread_id": thread.thread_id or None}
+        if was_killed and thread.start >= end and thread.thread_id and thread.thread_id not in complete:
+            yield Finding(code="unjournalled_thread", severity=Severity.NOTE, message=LEFT_BEHIND, **where)
+            continue
         yield from _against(spans.get(thread.thread_id), thread, where, shift, is_again=thread.thread_id in seen)
         seen.add(thread.thread_id)
     for thread_id, span in spans.items():
@@ -112,10 +116,14 @@ def _against(
 _NAMED = re.compile(rb'\{"thread_id":"([^"\\]+)"')
 
 
+_ONCE_SAVED = "restore it from a copy where it does not come again, and run the same export command again: it goes on"
+
+
 def _file(folder: Path, entry: FileEntry) -> Iterator[Finding]:
     if entry.outcome is FileOutcome.FAILED:
         what = f"the file {entry.file_id} could not be downloaded ({entry.reason})"
-        yield finding("file_failed", what, file=f"{folder.name}/{entry.file_id}")
+        remedy = _ONCE_SAVED if entry.name is not None else None
+        yield finding("file_failed", what, remedy, file=f"{folder.name}/{entry.file_id}")
     if entry.name is None:
         return
     path = place_in(folder, entry)

@@ -19,6 +19,7 @@ class Vouchers:
         partial: the lines of the partial file, with their newlines.
         ids: the thread ids that were wanted.
         wanted: those that a run was asked for and had not come to when it began, where it has not ended by itself.
+        wanted_fault: why the file of these that is there cannot be read.
         is_rewriting: whether files stand there that were about to take the places of these.
     """
 
@@ -28,6 +29,7 @@ class Vouchers:
     partial: Iterable[bytes] = ()
     ids: Set[str] | None = None
     wanted: Sequence[str] = ()
+    wanted_fault: str | None = None
     is_rewriting: bool = False
 
     @property

@@ -16,7 +16,7 @@ from canned_threads import message
 from threadkeep.audit import Audit
 from threadkeep.codec import encode
 from threadkeep.findings import Finding, Severity
-from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
+from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.manifest import Ending, Manifest, Totals, build
 from threadkeep.mapping import from_message_json
 from threadkeep.paths import Paths
@@ -199,8 +199,19 @@ def test_threads_that_never_had_their_turn_are_named_by_the_manifest() -> None:
     assert row.thread_id == "thread_z"
 
 
+def test_a_list_hides_no_thread_that_another_run_was_asked_for() -> None:
+    """The manifest names it, or what a run was asked for: it is missed, whatever the list names, and once."""
+    export = made({"thread_a": []}, never="thread_z")
+    for ids in (["thread_a"], ["thread_a", "thread_z"]):
+        found = export.check(ids=dict.fromkeys(ids).keys(), wanted=("thread_z", "thread_y"))
+        assert [(row.code, row.thread_id) for row in found] == [
+            ("not_exported", "thread_z"),
+            ("not_exported", "thread_y"),
+        ]
+
+
 def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -> None:
-    """A list that is given knows better; what has an entry, or lines already, has been come to.
+    """What has an entry has been come to; what has only lines is missed. A list adds to it, and takes nothing away.
 
     A kill may come before the manifest of the run before is gone: it says nothing of the ids of this one.
     """
@@ -212,8 +223,9 @@ def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -
         return [row.thread_id for row in found if row.code == "not_exported"]
 
     assert missed(manifest=None) == ["thread_z", "thread_y"]
-    assert missed(manifest=None, journal=Journal(HEADER, {first.thread_id: first})) == ["thread_z", "thread_y"]
-    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y"]
+    unvouched = {"manifest": None, "journal": Journal(HEADER, {first.thread_id: first})}
+    assert missed(**unvouched) == ["thread_b", "thread_z", "thread_y"]
+    assert missed(manifest=None, ids=frozenset({"thread_y"})) == ["thread_y", "thread_z"]
     for vouchers in ({}, {"manifest": None, "manifest_fault": "cut"}, {"manifest": None, "journal": None}):
         assert missed(**vouchers) == ["thread_z", "thread_y"]
     once = made({"thread_a": []}, never="thread_z").check(wanted=("thread_z",))
@@ -221,13 +233,48 @@ def test_what_a_killed_run_did_not_come_to_is_named_by_what_it_was_asked_for() -
 
 
 def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
-    """A torn last journal entry leaves its thread unvouched for, and both are findings."""
+    """A torn last journal entry leaves its thread unvouched for, and both are findings; after a kill, notes."""
     export = small()
     entries = list(export.journal.entries.values())
     whole = encode_line(HEADER) + encode_line(entries[0]) + encode_line(entries[1])
-    found = export.check(journal=fold(whole[:-9]), manifest=None)
-    assert {row.code for row in found} == {"torn_journal", "unjournalled_thread", "unfinished_run"}
-    assert next(row for row in found if row.code == "unjournalled_thread").thread_id == "thread_b"
+    for manifest, severity in ((export.manifest, Severity.ERROR), (None, Severity.NOTE)):
+        found = {row.code: row for row in export.check(journal=fold(whole[:-9]), manifest=manifest)}
+        assert found.keys() - {"manifest_mismatch", "unfinished_run"} == {"torn_journal", "unjournalled_thread"}
+        assert found["unjournalled_thread"].thread_id == "thread_b"
+        assert {found[code].severity for code in ("torn_journal", "unjournalled_thread")} == {severity}
+    failed = Entry(thread_id="thread_b", outcome=Outcome.FAILED, end_offset=entries[0].end_offset)
+    codes = [row.code for row in export.worse(journal=Journal(HEADER, {"thread_a": entries[0], "thread_b": failed}))]
+    assert codes == ["unjournalled_thread", *["manifest_mismatch"] * (len(codes) - 2), "thread_failed"]
+
+
+def test_what_a_run_has_written_and_not_vouched_for_is_no_damage() -> None:
+    """It is missed, since it is fetched again. With entries behind the lines, or none to be read, it is damage."""
+    export = small()
+    first, second = export.journal.entries.values()
+
+    def found(*entries: Entry, **vouchers: Any) -> list[tuple[str, str | None]]:
+        journal = Journal(HEADER, {entry.thread_id: entry for entry in entries})
+        rows = export.worse(**{"journal": journal, "manifest": None, "wanted": ["thread_b"], **vouchers})
+        return [(row.code, row.thread_id) for row in rows]
+
+    ended = ("unfinished_run", None)
+    assert found(first) == [ended, ("not_exported", "thread_b")]
+    assert found(first, ids={"thread_a": 1, "thread_b": 2}.keys()) == [ended, ("not_exported", "thread_b")]
+    failed = attrs.evolve(first, thread_id="thread_b", outcome=Outcome.FAILED)
+    assert found(first, failed) == [ended, ("thread_failed", "thread_b")]
+    assert found(second) == [("unjournalled_thread", "thread_a"), ended]
+    codes = {code for code, _ in found(journal=Journal(None, {}, torn=True), wanted=())}
+    assert codes == {"unjournalled_thread", "unreadable_journal", "unfinished_run"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"source":"htt'])
+def test_a_run_that_was_killed_at_its_beginning_has_damaged_nothing(content: bytes) -> None:
+    """Its journal has no line yet. Where a manifest says that there was an export, or lines do, it had some."""
+    export = made({})
+    found = [(row.code, row.severity) for row in export.check(journal=fold(content), manifest=None)]
+    assert found == [("torn_journal", Severity.NOTE), ("unfinished_run", Severity.WARNING)]
+    for other in (export.worse(journal=fold(content)), small().worse(journal=fold(content), manifest=None)):
+        assert "unreadable_journal" in {row.code for row in other}
 
 
 def test_a_torn_line_behind_a_whole_journal_is_normal() -> None:
@@ -279,6 +326,39 @@ def test_a_manifest_that_claims_something_else_is_found(field: str, change: Call
     assert {str(row.path).split(".")[1] for row in rows} == {field}
 
 
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ({"source": "http://elsewhere"}, "$.source"),
+        ({"assistant_id": "asst_other"}, "$.assistant_id"),
+        ({"flat": True}, "$.flat"),
+        ({"include": ("runs",)}, "$.beside.runs"),
+        ({"started_at": "once"}, "$.started_at"),
+    ],
+)
+def test_what_an_export_is_of_is_mended_by_no_run(change: dict[str, Any], path: str) -> None:
+    """If it was the journal that was changed, the same command is refused: that is another export's by now."""
+    export = small()
+    found = export.check(journal=attrs.evolve(export.journal, header=attrs.evolve(HEADER, **change)))
+    (one,) = [row for row in found if row.code == "manifest_mismatch"]
+    remedy = "one of the two files was changed: restore it, or export to another place"
+    if path == "$.started_at":
+        remedy = "run the same export command again: it goes on"
+    assert (one.path, one.message.split("; ")[1]) == (path, remedy)
+
+
+def test_a_journal_with_downloads_is_of_an_export_with_downloads() -> None:
+    """Its header was changed else, and no run with downloads goes on with it."""
+    export = small()
+    file = FileEntry(file_id="file-a", outcome=FileOutcome.MISSING)
+    for files in (True, False):
+        journal = attrs.evolve(export.journal, header=attrs.evolve(HEADER, files=files), files={"file-a": file})
+        assert journal.header is not None
+        manifest = build(journal.header, journal, Ending(finished_at="later", listed=[], ended_by=None), {})
+        found = [(row.code, row.path) for row in export.worse(journal=journal, manifest=manifest)]
+        assert found == ([] if files else [("manifest_mismatch", "$.files")])
+
+
 def test_a_manifest_without_its_journal_is_no_proof() -> None:
     """Also of an export that was emptied: whoever deletes the journal must not get a verdict of whole."""
     whole, emptied = (attrs.evolve(small(), lines=lines).check(journal=None) for lines in (small().lines, []))
@@ -320,6 +400,29 @@ def test_threads_that_changed_places_are_found() -> None:
     found = attrs.evolve(export, lines=export.lines[3:] + export.lines[:3]).check()
     assert {row.code for row in found} == {"misplaced_thread"}
     assert [row.thread_id for row in found] == ["thread_b", "thread_a"]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_entries_that_changed_places_are_found(place: int) -> None:
+    """Also those of threads without messages, and where only the files beside the export tell them apart.
+
+    The exporter refuses such a journal: where each thread begins is known from the entry before it.
+    """
+    export = made(
+        {name: [message(name, 1)] if name == "thread_a" else [] for name in ["thread_a", "thread_b", "thread_c"]}
+    )
+    entries = [
+        attrs.evolve(one, beside={"runs": Span(lines=lines, end_offset=end, sha256="0")})
+        for one, lines, end in zip(export.journal.entries.values(), (0, 2, 0), (0, 9, 9), strict=True)
+    ]
+    assert export.worse(journal=Journal(HEADER, {one.thread_id: one for one in entries})) == []
+    swapped = [*entries[:place], *entries[place : place + 2][::-1], *entries[place + 2 :]]
+    journal = fold(encode_line(HEADER) + b"".join(map(encode_line, swapped)))
+    found = [(row.code, row.file, row.path) for row in export.worse(journal=journal)]
+    assert bool(found) is (swapped != entries)
+    assert set(found) <= {
+        ("misplaced_thread", PATHS.journal.name, path) for path in ("$.end_offset", "$.beside.runs.end_offset")
+    }
 
 
 def test_a_lost_entry_is_not_blamed_on_the_threads_behind_it() -> None:
@@ -370,6 +473,45 @@ def test_pages_of_which_no_journal_tells_are_threads_that_were_never_finished() 
     assert [(row.code, row.line, row.thread_id) for row in found if row.code == "thread_partial"] == [
         ("thread_partial", 2, "thread_x")
     ]
+
+
+@given(st.data())
+def test_messages_that_only_the_partial_file_has_are_noted(data: st.DataObject) -> None:
+    """Those of complete threads whose ids the export has not: once a thread, with how many and where the first is."""
+    export = small()
+    drawn = data.draw(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 5)), max_size=8, unique=True))
+    rows = [message(f"thread_{name}", number) for name, number in drawn]
+    partial = [encode(from_message_json(row, assistant_id="asst_1")) + b"\n" for row in rows]
+    for lines in (export.lines, replaced(1, b"what is this\n")(export.lines)):
+        found = attrs.evolve(export, lines=lines).check(partial=partial)
+        has = [
+            (name, number)
+            for name in "ab"
+            for number in range(3)
+            if lines is export.lines or (name, number) != ("a", 1)
+        ]
+        only = [(name, line) for line, (name, number) in enumerate(drawn, 1) if (name, number) not in has]
+        assert {
+            (one.thread_id, one.line, one.message.split()[6]) for one in found if one.code == "only_in_partial"
+        } == {
+            (f"thread_{name}", min(line for other, line in only if other == name), f"{sum(o == name for o, _ in only)}")
+            for name, _ in only
+        }
+        assert lines is not export.lines or is_whole(found)
+
+
+def test_a_line_that_does_not_say_of_which_thread_it_was_is_mended_by_no_run() -> None:
+    """So nobody is told to fetch a thread again."""
+    (one,) = small().check(partial=[b"what is this\n"])
+    assert (one.code, one.severity, one.line) == ("lost_partial", Severity.ERROR, 1)
+    assert one.message.endswith("; no run mends it: restore the file, or take the line out")
+
+
+def test_wanted_ids_that_cannot_be_read_are_told() -> None:
+    """A run was asked for something, and nobody knows for what."""
+    (_, one) = small().worse(manifest=None, wanted_fault="these are no wanted ids")
+    assert (one.code, one.severity, one.file) == ("unreadable_wanted", Severity.ERROR, "out.ndjson.wanted.json")
+    assert one.message == "these are no wanted ids; delete it and export all ids again"
 
 
 def test_pages_of_a_thread_that_a_killed_run_was_asked_for_are_no_strangers() -> None:

@@ -68,6 +68,7 @@ def test_an_entry_lost_is_its_own_threads(tmp_path: Path) -> None:
     said = attrs.evolve(said, entries={name: one for name, one in said.entries.items() if name != "thread_a"})
     content = b"".join(map(b"".join, WHOLE.values()))
     assert found(tmp_path, content, said) == [("unjournalled_thread", 1, "thread_a")]
+    assert {one.severity for one in damage(Paths(tmp_path / "out.ndjson"), said)} == {Severity.ERROR}
 
 
 @pytest.mark.parametrize("strange", [b"{}\n", b"\n", b'{"thread_id":"thr\n'])
@@ -94,6 +95,26 @@ def test_a_torn_line_behind_the_journal_is_no_threads(tmp_path: Path, torn: byte
     assert found(tmp_path, content, journal(**WHOLE)) == [("digest_mismatch", 5, "thread_c")]
 
 
+@pytest.mark.parametrize("was_killed", [True, False])
+def test_whole_lines_behind_the_journal_are_a_note_after_a_kill(tmp_path: Path, was_killed: bool) -> None:
+    """The run had not vouched for them yet; and it may not have begun the file. Else both are damage."""
+    paths = Paths(tmp_path / "out.ndjson")
+    if not was_killed:
+        paths.manifest.write_bytes(b"{}")
+    severity = Severity.NOTE if was_killed else Severity.ERROR
+    said = journal(thread_a=WHOLE["thread_a"])
+    said = attrs.evolve(said, entries={**said.entries, "thread_c": Entry(thread_id="thread_c", outcome=Outcome.FAILED)})
+    paths.beside("runs").write_bytes(b"".join(map(b"".join, WHOLE.values())))
+    rows = [(one.code, one.line, one.thread_id, one.severity) for one in damage(paths, said)]
+    assert rows == [
+        ("unjournalled_thread", 3, "thread_b", severity),
+        ("unjournalled_thread", 5, "thread_c", severity),
+    ]
+    paths.beside("runs").unlink()
+    assert [one.code for one in damage(paths, Journal(HEADER, {}))] == ([] if was_killed else ["lost_file"])
+    assert "lost_file" in [one.code for one in damage(paths, said)]
+
+
 def test_a_file_is_held_against_its_size_and_its_digest(tmp_path: Path) -> None:
     """One that is not there holds nothing."""
     entry = FileEntry(
@@ -112,6 +133,21 @@ def test_a_name_that_no_file_can_have_is_a_lost_file(tmp_path: Path) -> None:
     said = Journal(attrs.evolve(HEADER, include=()), {}, files={"file-a": entry})
     (one,) = damage(Paths(tmp_path / "out.ndjson"), said)
     assert one.code == "lost_file"
+
+
+def test_a_file_that_does_not_come_again_is_to_be_restored(tmp_path: Path) -> None:
+    """The same command alone fails on it for ever, where the API does not have it any more."""
+    entry = FileEntry(file_id="file-a", outcome=FileOutcome.FAILED, name="a", bytes=1, sha256="0" * 64, reason="gone")
+    said = Journal(attrs.evolve(HEADER, include=()), {}, files={"file-a": entry})
+    paths = Paths(tmp_path / "out.ndjson")
+
+    def told() -> dict[str, bool]:
+        return {one.code: "restore" in one.message and "copy" in one.message for one in damage(paths, said)}
+
+    assert told() == {"file_failed": True, "lost_file": True}
+    paths.files.mkdir()
+    (paths.files / "a").write_bytes(b"b")
+    assert told() == {"file_failed": True, "file_mismatch": True}
 
 
 def test_a_file_that_is_not_whole_is_told_by_its_name(tmp_path: Path) -> None:

@@ -137,6 +137,20 @@ def test_a_journal_of_more_than_any_file_holds(key: str, size: int, ids: Path, w
     assert threadkeep("export", refetch, ASSISTANT, whole, *OPTIONS).code == (0 if size < 2**63 else 5)
 
 
+@pytest.mark.parametrize("number", [1, 3, 6, 7])
+def test_journal_lines_that_have_changed_places(
+    number: int, fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """The exporter refuses them, so validate tells them, and the list, however short, puts them right."""
+    journal = beside(whole, ".journal")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[number : number + 2] = lines[number : number + 2][::-1]
+    journal.write_bytes(b"".join(lines))
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 5
+    listed, requests = healed(fake, whole, ids, threadkeep)
+    assert requests <= {*listed}
+
+
 def test_a_lost_export(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
     """It is read as an empty one: each thread that had messages is listed, and fetched again."""
     whole.unlink()
@@ -157,6 +171,54 @@ def test_a_lost_export_is_healed_by_the_list_of_all_threads_too(
     assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 0
     assert exported(whole) == served(fake)
     assert threadkeep("validate", whole, "--ids", ids).code == 0
+
+
+def test_messages_that_only_the_damaged_lines_had(fake: Watched, ids: Path, whole: Path, threadkeep: Run) -> None:
+    """The server has them no longer, so healing puts them aside; validate says where they are, and calls it whole."""
+    lines = whole.read_bytes().splitlines(keepends=True)
+    damaged, only = json.loads(lines[0]), json.loads(lines[1])
+    whole.write_bytes(b"".join([lines[0].replace(b'"role"', b'"rule"'), *lines[1:]]))
+    state = fake.snapshot()
+    fake.state = {**state, "messages": [row for row in state["messages"] if row["id"] != only["message_id"]]}
+    healed(fake, whole, ids, threadkeep)
+    (note,) = [
+        row
+        for row in json.loads(threadkeep("validate", whole, "--json").out)["findings"]
+        if row["code"] == "only_in_partial"
+    ]
+    assert (note["severity"], note["file"], note["line"]) == ("note", f"{whole.name}.partial", 1)
+    assert note["thread_id"] == damaged["thread_id"] == only["thread_id"]
+    assert "1 messages" in note["message"]
+    assert only == json.loads(beside(whole, ".partial").read_bytes())
+
+
+HEADED: dict[str, Callable[[bytes], bytes]] = {
+    "source": lambda header: header.replace(b"127.0.0.1", b"127.0.0.2"),
+    "flat": lambda header: header.replace(b'"flat":false', b'"flat":true'),
+    "assistant_id": lambda header: header.replace(ASSISTANT.encode(), b"asst_other"),
+    "beside": lambda header: header.replace(b'"threads",', b""),
+}
+
+
+@pytest.mark.parametrize(("field", "harm"), HEADED.items(), ids=HEADED.keys())
+def test_a_changed_header(
+    field: str, harm: Callable[[bytes], bytes], fake: Watched, ids: Path, whole: Path, threadkeep: Run
+) -> None:
+    """No run goes on with it, so nobody is told to run one; what is told instead helps."""
+    journal = beside(whole, ".journal")
+    content = journal.read_bytes()
+    header, _, rest = content.partition(b"\n")
+    journal.write_bytes(harm(header) + b"\n" + rest)
+    found = json.loads(threadkeep("validate", whole, "--json").out)["findings"]
+    (one,) = [row for row in found if row["code"] == "manifest_mismatch"]
+    assert one["path"].startswith(f"$.{field}")
+    assert "; one of the two files was changed: restore it, or export to another place; " in one["message"]
+    assert threadkeep("export", ids, ASSISTANT, whole, *OPTIONS).code == 5
+    other = whole.with_name("other.ndjson")
+    assert threadkeep("export", ids, ASSISTANT, other, *OPTIONS).code == 0
+    assert exported(other) == served(fake)
+    journal.write_bytes(content)
+    assert threadkeep("validate", whole).code == 0
 
 
 def test_where_nothing_stands_nothing_is_validated(ids: Path, out: Path, threadkeep: Run) -> None:
