@@ -3,7 +3,6 @@
 Also where what counts stands, after a run that was killed while it put files that were written anew in their places.
 """
 
-import contextlib
 from pathlib import Path
 
 from threadkeep.disk import OsDisk, on_disk
@@ -54,11 +53,13 @@ def read_manifest(paths: Paths) -> Manifest | None:
 
 
 def read_wanted(paths: Paths) -> tuple[str, ...]:
-    """Read the ids that a run without a manifest was asked for; none where none can be read.
+    """Read the ids that a run was asked for, and that it had not come to; none where there is no such file.
 
     Raises:
-        OutputUnusable: they are there and cannot be read.
+        OutputUnusable: it is there and cannot be read, or is no such file.
     """
-    with on_disk(paths.wanted), contextlib.suppress(ValueError):
-        return WantedFile(paths, OsDisk()).read()
-    return ()
+    with on_disk(paths.wanted):
+        try:
+            return WantedFile(paths, OsDisk()).read()
+        except ValueError as error:
+            raise OutputUnusable(f"{paths.wanted} cannot be read: {error}") from None

@@ -178,10 +178,13 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _vouchers(paths: Paths, ids: Set[str] | None) -> Vouchers:
     is_rewriting = any(path.exists() for path in paths.rewrites)
-    journal, wanted = read_journal(paths), read_wanted(paths)
-    vouchers = Vouchers(journal=journal, ids=ids, wanted=wanted, is_rewriting=is_rewriting)
+    vouchers = Vouchers(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
     if paths.partial.exists():
         vouchers = attrs.evolve(vouchers, partial=_lines(paths.partial))
+    try:
+        vouchers = attrs.evolve(vouchers, wanted=read_wanted(paths))
+    except OutputUnusable as error:
+        vouchers = attrs.evolve(vouchers, wanted_fault=str(error))
     try:
         return attrs.evolve(vouchers, manifest=read_manifest(paths))
     except OutputUnusable as error:

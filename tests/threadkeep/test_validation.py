@@ -89,6 +89,14 @@ def test_a_manifest_that_is_none_is_a_finding(out: Path, content: bytes) -> None
     assert report.refetch == ("thread_a", "thread_b")
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"format":"threadkeep-wanted/2","thread_ids":[]}'])
+def test_wanted_ids_that_cannot_be_read_are_a_finding(out: Path, content: bytes) -> None:
+    """Whoever passed them over would call whole what may lack what they named."""
+    out.with_name("out.ndjson.wanted.json").write_bytes(content)
+    report = threadkeep.validate(out, now=NOW)
+    assert (report.counts["unreadable_wanted"], report.is_whole) == (1, False)
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"{}\n", b"\xff\n\n", b"[" * 5000 + b"\n", b"x"])
 def test_a_journal_that_is_none_is_a_finding(out: Path, content: bytes) -> None:
     """And no thread is vouched for."""
