@@ -151,6 +151,15 @@ def test_a_thread_whose_journal_line_is_lost_is_not_forgotten(world: World, numb
     assert set(world) <= {*journal(disk).entries, *missed_on(disk)}
 
 
+def test_a_lost_export_tells_of_nobody() -> None:
+    """Where a journal line is lost too; the other threads are damaged, and told."""
+    disk = export(WHOLE)
+    without_a_line(disk, PATHS.journal, 0)
+    disk.remove(PATHS.out)
+    with pytest.raises(OutputUnusable, match="does not hold the lines of"):
+        begin(disk, ["thread_9"])
+
+
 def test_where_there_is_no_room_for_the_ids_nothing_is_changed() -> None:
     """Nor is half of them left in the way."""
     disk = export(WHOLE)
