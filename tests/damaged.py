@@ -26,6 +26,7 @@ OUT = "out.ndjson"
 JOURNAL = "out.ndjson.journal"
 MANIFEST = "out.ndjson.manifest.json"
 PARTIAL = "out.ndjson.partial"
+WANTED = "out.ndjson.wanted.json"
 RUNS = "out.ndjson.runs"
 THREADS = "out.ndjson.threads"
 
@@ -88,6 +89,7 @@ def _message(thread_id: str, number: int, draw: random.Random) -> dict[str, Any]
     if number % 9 == 4:
         text["text"]["value"] = "See 【4:0†a.txt】."
         text["text"]["annotations"] = [_citation("【4:0†a.txt】", 4, 14)]
+    odd = {"x_number": draw.choice([1, 1.5, 10**30, -0.0, 2**64 - 1, 1e22])}  # the others are as OpenAI gives them
     return {
         "id": f"msg_{thread_id[7:]}{number:04}",
         "object": "thread.message",
@@ -99,7 +101,7 @@ def _message(thread_id: str, number: int, draw: random.Random) -> dict[str, Any]
         "content": content,
         "attachments": [],
         "metadata": {"place": f"{number}", "a:b": 'x":'},
-        "x_number": draw.choice([1, 1.5, 10**30, -0.0, 2**64 - 1, 1e22]),
+        **(odd if number % 3 == 2 else {}),
     }
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import attrs
 
-from damaged import JOURNAL, MANIFEST, OUT, PARTIAL, RUNS, THREADS, Files
+from damaged import JOURNAL, MANIFEST, OUT, PARTIAL, RUNS, THREADS, WANTED, Files
 from threadkeep.findings import KINDS, Severity
 from threadkeep.jsontext import dumps, loads
+from threadkeep.wanted import encode
 
 __all__ = ["LOSSES", "Loss"]
 
@@ -402,6 +403,12 @@ def _manifest_cut(files: Files, draw: random.Random) -> Loss:
     return Loss(files=damaged, code="unreadable_manifest", file=MANIFEST)
 
 
+def _wanted_garbled(files: Files, draw: random.Random) -> Loss:
+    content = encode(["thread_z"])
+    damaged = files.without(MANIFEST).put(WANTED, content[: draw.randrange(len(content) - 2)])
+    return Loss(files=damaged, code="unreadable_wanted", file=WANTED)
+
+
 def _manifest_without(key: str) -> Cause:
     def cause(files: Files, draw: random.Random) -> Loss:
         said = json.loads(files.content[MANIFEST])
@@ -774,6 +781,7 @@ LOSSES: dict[str, tuple[tuple[str, ...], Cause]] = {
     },
     "a manifest of the other form": (("full",), _manifest("$.flat", True)),
     "a manifest cut": (_WHOLE, _manifest_cut),
+    "wanted ids cut": (_WHOLE, _wanted_garbled),
     **{
         f"a manifest without {key}": (_WHOLE, _manifest_without(key))
         for key in ("source", "totals", "digest", "outcomes", "versions", "finished_at")

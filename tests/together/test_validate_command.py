@@ -208,6 +208,28 @@ def test_an_export_whose_journal_cannot_be_read_is_not_sent_in_circles(whole: Pa
     assert "Next: no run goes on with this journal" in threadkeep("validate", whole).out.splitlines()[-1]
 
 
+def test_wanted_ids_that_cannot_be_read_are_the_first_thing_to_see_to(whole: Path, ids: Path, threadkeep: Run) -> None:
+    """No run goes on beside them; without them one does."""
+    wanted = beside(whole, ".wanted.json")
+    wanted.write_bytes(b"{")
+    assert threadkeep("status", whole).code == 5
+    assert threadkeep("export", ids, ASSISTANT, whole).code == 5
+    done = threadkeep("validate", whole)
+    assert (done.code, done.out.splitlines()[-1]) == (1, "Next: delete it and export all ids again.")
+    wanted.unlink()
+    assert threadkeep("export", ids, ASSISTANT, whole).code == 0
+    assert threadkeep("validate", whole).code == 0
+
+
+def test_a_header_that_was_changed_is_not_sent_in_circles(whole: Path, threadkeep: Run) -> None:
+    """What its finding says of it counts, and not what others of that code ask for."""
+    journal = beside(whole, ".journal")
+    journal.write_bytes(journal.read_bytes().replace(b'"asst_abc123"', b'"asst_abc124"', 1))
+    done = threadkeep("validate", whole)
+    assert "do what is said above of manifest_mismatch" in done.out.splitlines()[-1]
+    assert "restore" in next(line for line in done.out.splitlines() if "manifest.json $.assistant_id" in line)
+
+
 def test_a_link_stays_one(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
     """What it leads to is written."""
     link, page = tmp_path / "link.html", tmp_path / "report.html"

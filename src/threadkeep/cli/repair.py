@@ -23,6 +23,9 @@ def next_lines(report: Report, journal: Journal | None, ids_file: str | None) ->
     if "unreadable_journal" in report.counts:
         yield "Next: no run goes on with this journal. Restore it, or export to another place, or with --fresh."
         return
+    if "unreadable_wanted" in report.counts:
+        yield f"Next: {KINDS['unreadable_wanted'].remedy}."
+        return
     if not report.refetch and (header is None or not _heals_without_threads(report)):
         if not report.is_whole:
             yield from _other_remedies(report)
@@ -38,10 +41,16 @@ def next_lines(report: Report, journal: Journal | None, ids_file: str | None) ->
 
 
 def _other_remedies(report: Report) -> Iterator[str]:
-    """No thread wants to be fetched again, and yet something is wrong: what each kind says."""
+    """No thread wants to be fetched again, and yet something is wrong: what each kind says, or a finding of its own."""
     found = _found(report)
-    remedies = dict.fromkeys(KINDS[code].remedy for code in KINDS if code in found)
+    remedies = dict.fromkeys(_remedy(code, report) for code in KINDS if code in found)
     yield f"Next: {'; '.join(remedies)}."
+
+
+def _remedy(code: str, report: Report) -> str:
+    remedy = KINDS[code].remedy
+    own = [one.message for one in report if one.code == code and one.severity is not Severity.NOTE]
+    return remedy if all(message.endswith(remedy) for message in own) else f"do what is said above of {code}"
 
 
 def export_again(header: Header, out: Path, ids_file: str, *, refresh: bool = False) -> str:
