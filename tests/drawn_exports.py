@@ -35,7 +35,9 @@ __all__ = [
 ]
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))
-HEADER = Header(source="http://here/v1", assistant_id="asst_a", flat=False, started_at="then", include=("runs",))
+HEADER = Header(
+    source="http://here/v1", assistant_id="asst_a", flat=False, started_at="then", include=("runs",), files=True
+)
 
 World = Mapping[str, tuple[int, int]]
 """How many messages each thread has, and how often it was changed."""

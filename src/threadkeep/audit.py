@@ -46,6 +46,7 @@ class Audit:
         self._is_unfinished = bool(self._journal.superseded) or vouchers.is_rewriting
         self._shift = Shift()
         self._doubted = set[str]()  # the threads whose lines are not those that were written
+        self._wanted = frozenset(vouchers.wanted) | self._journal.entries.keys()
         self._left = set[str]()  # the threads whose lines a run has written and not vouched for
         self._digests: list[tuple[str, str | None]] = []  # only where no journal holds them
         self.reading = Reading(self._expected(), self._judge if vouchers.journal is not None else self._remember)
@@ -122,12 +123,13 @@ class Audit:
             seen.setdefault(message_id, (thread_id, number))
 
     def _ids_of(self, threads: Set[str], lines: Iterable[bytes]) -> Mapping[str, Set[str]]:
-        """Read the lines once more, for the message ids of a few threads."""
+        """Read the lines once more, for the ids of the messages of a few threads that say anything."""
         found: dict[str, set[str]] = {}
         for number, line in self._counting(lines):
             if (name := named(line)) in threads or not name:
-                (thread_id, _, message_id, *_), _ = look(line, number, now=self._now, saved=frozenset())
-                if thread_id is not None and message_id is not None:
+                (thread_id, _, message_id, *_), faults = look(line, number, now=self._now, saved=frozenset())
+                is_blank = any(fault.code == "empty_message" for fault in faults)
+                if thread_id is not None and message_id is not None and not is_blank:
                     found.setdefault(thread_id, set()).add(message_id)
         return found
 
@@ -178,8 +180,12 @@ class Audit:
             yield finding("misplaced_thread", what, **where)
 
     def _is_left(self, thread: ThreadLines) -> bool:
-        """Whether the lines are such as a run that did not end leaves: what it writes has no entry for a moment."""
-        can_be = self._vouchers.was_killed and self._journal.header is not None
+        """Whether the lines are such as a run that did not end leaves: what it writes has no entry for a moment.
+
+        It was asked for them, then, or the journal knows their thread as one that is not complete. The lines of any
+        other thread may be those of an entry that was lost.
+        """
+        can_be = self._vouchers.was_killed and thread.thread_id in self._wanted
         return can_be and thread.start >= self._journal.end_offset
 
     def _entry_against(self, entry: Entry, thread: ThreadLines, *fields: str) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ import attrs
 from threadkeep.findings import Finding, finding
 from threadkeep.jsontext import dumps, loads
 from threadkeep.mapping import flat_values
+from threadkeep.merging import is_poorer
 
 __all__ = ["Change", "Exported", "change", "compare", "read_line"]
 
@@ -86,6 +87,7 @@ def compare(
 
 _WORDS = {
     "changed_message": "the API gives the message in another form",
+    "deleted_message": "the API gives the message with less in it than the export has",
     "changed_metadata": "the metadata of the message were changed",
     "lost_message": "the API has the message, before others that were exported, and the export has not",
     "new_message": "the message came after the export",
@@ -125,13 +127,15 @@ def change(said: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
         flat = flat_values(raw, assistant_id="")
         del flat["assistant_id"]
         path = _first_difference({key: said.get(key, _ABSENT) for key in flat}, flat, "$")
+        if path == "$.text" and not flat["text"].strip():
+            return Change("deleted_message", path)
         return None if path is None else Change("changed_message", path)
     message, path = said["message"], "$.message"
     if not isinstance(message, dict):
         return Change("changed_message", path)
     other = _first_difference(_without_metadata(message), _without_metadata(raw), path)
     if other is not None:
-        return Change("changed_message", other)
+        return Change("deleted_message" if is_poorer(raw, message) else "changed_message", other)
     metadata = _first_difference(message.get(_METADATA, _ABSENT), raw.get(_METADATA, _ABSENT), path)
     return None if metadata is None else Change("changed_metadata", _below(path, _METADATA))
 

@@ -17,6 +17,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Entry
 from threadkeep.jsontext import loads
 from threadkeep.merging import FULLER, merged
+from threadkeep.notes import is_blank
 from threadkeep.paths import Paths
 from threadkeep.resume import Stretch, chunks
 from threadkeep.rewrite import Standing, standing
@@ -55,12 +56,15 @@ class Exported:
             self._entries, self._places = journal.entries, standing(self._paths, journal)
         return self._places[thread_id]
 
-    def ids(self, thread_id: str) -> frozenset[str]:
-        """The ids of the messages that it has of a thread; none where they cannot be read: who asks keeps all then."""
+    def ids(self, thread_id: str) -> Mapping[str, bool]:
+        """The ids of the messages that it has of a thread, each with whether it is blank.
+
+        None where they cannot be read: who asks keeps all then.
+        """
         with contextlib.suppress(OutputUnusable):
             for stretch in self.stretches(thread_id)[:1]:
                 return self._ids_in(stretch)
-        return frozenset()
+        return {}
 
     def with_what_vanished(self, one: Finished, opened: contextlib.ExitStack) -> Finished:
         """Give a complete thread with what only its old version has put back: messages and runs, or what they held.
@@ -108,11 +112,11 @@ class Exported:
                 joined.add([row_id], [FULLER[key](_line(was[row_id]), line) if row_id in was else line])
         return new if joined.sha256 == new.sha256 else joined
 
-    def _ids_in(self, stretch: Stretch) -> frozenset[str]:
+    def _ids_in(self, stretch: Stretch) -> Mapping[str, bool]:
         if stretch.is_empty:
-            return frozenset()
+            return {}
         with self._read(stretch) as file:
-            return frozenset(row_id for row_id, _ in _rows_of(stretch, file, "message_id"))
+            return {row_id: _is_blank(_line(at)) for row_id, at in _rows_of(stretch, file, "message_id")}
 
     @contextlib.contextmanager
     def _read(self, stretch: Stretch) -> Iterator[BinaryIO]:
@@ -133,6 +137,11 @@ def _rows_of(stretch: Stretch, file: BinaryIO, key: str) -> _Rows:
 def _rows(file: IO[bytes], start: int, key: str, most: int | None = None) -> _Rows:
     """Lines that are JSON objects, as whoever wrote them knows."""
     return [(loads(line)[key], (file, place, end)) for line, place, end in _lines(file, start, most)]
+
+
+def _is_blank(line: bytes) -> bool:
+    row = loads(line)
+    return is_blank(row["message"]) if "message" in row else not row["text"].strip()
 
 
 def _line(at: _At) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from threadkeep.jsontext import dumps, loads
+from threadkeep.notes import is_blank
 
-__all__ = ["FULLER", "merged"]
+__all__ = ["FULLER", "is_poorer", "merged"]
 
 _Row = TypeVar("_Row")
 
@@ -37,13 +38,27 @@ def merged(old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]]) -> 
     return joined
 
 
+def is_poorer(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether a message has fewer parts than it had, or only blanks where it had more. What it holds is never edited.
+
+    Args:
+        new: as the API gives it now.
+        old: as it gave it.
+    """
+    return _parts(new) < _parts(old) or (is_blank(new) and not is_blank(old))
+
+
+def _parts(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    return len(content) if isinstance(content, list) else 0
+
+
 def _fuller_message(old: bytes, new: bytes) -> bytes:
-    return old if _is_empty(loads(new)) and not _is_empty(loads(old)) else new
-
-
-def _is_empty(row: Mapping[str, Any]) -> bool:
     """Of a flat line the text is all that there is."""
-    return not (row["message"].get("content") if "message" in row else row["text"])
+    was, now = loads(old), loads(new)
+    if "message" not in now or "message" not in was:
+        return old if was["text"].strip() and not now["text"].strip() else new
+    return old if is_poorer(now["message"], was["message"]) else new
 
 
 def _fuller_run(old: bytes, new: bytes) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["EXISTS_SINCE", "Note", "about", "is_inside", "is_odd_time", "may_hold_markers", "unresolved"]
+__all__ = ["EXISTS_SINCE", "Note", "about", "is_blank", "is_inside", "is_odd_time", "may_hold_markers", "unresolved"]
 
 EXISTS_SINCE = 1_699_228_800
 """2023-11-06, the day on which the Assistants API was announced: no message is older."""
@@ -61,6 +61,12 @@ def is_inside(start: int, end: int, text: str) -> bool:
     return 0 <= start <= end <= len(text)
 
 
+def is_blank(message: Mapping[str, Any]) -> bool:
+    """Whether a message has no content, or blanks only."""
+    content = message.get("content")
+    return all(map(_says_nothing, content)) if isinstance(content, list) else not content
+
+
 def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
     """Say what is to be noted of a message's content.
 
@@ -70,7 +76,7 @@ def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
     """
     content = message.get("content")
     parts = content if isinstance(content, list) else []
-    if all(_says_nothing(part) for part in parts) if isinstance(content, list) else not content:
+    if is_blank(message):
         yield Note("empty_message", "the message has no content but blanks", "$.content")
     for place, part in enumerate(parts):
         if isinstance(part, dict):

@@ -195,7 +195,7 @@ class OutFiles:
             content = file.read()
         journal, line = fold(content), encode_line(self.header)
         self.left_over = self._wanted.left_over(journal.entries)
-        if resume.is_unbegun(content, line) and not self._disk.exists(self.paths.out):
+        if resume.is_unbegun(content, line) and self._has_no_lines():
             self._keep_wanted(asked, ())
             self._files.journal.cut(0)
             self._files.journal.write(line)
@@ -204,6 +204,12 @@ class OutFiles:
         self._files.journal.cut(journal.end)
         self._files.journal.sync()
         return journal
+
+    def _has_no_lines(self) -> bool:
+        if not self._disk.exists(self.paths.out):
+            return True
+        with self._disk.read(self.paths.out) as file:
+            return not file.read(1)
 
     # --- writing
 
@@ -257,7 +263,7 @@ class OutFiles:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        known = frozenset[str]() if thread_id is None else self._exported.ids(thread_id)
+        known = frozenset[str]() if thread_id is None else self._exported.ids(thread_id).keys()
         count = sum(1 for _ in unlike(spool.file, known)) if known else spool.lines
         with on_disk(self.paths.partial):
             self._partial.add(unlike(spool.file, known) if known else spool.chunks())

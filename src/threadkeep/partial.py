@@ -1,11 +1,12 @@
 """The lines of the partial file: what of them is worth keeping. Pure but for the file they are read from."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import IO, BinaryIO
 
 from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
 from threadkeep.jsontext import loads
+from threadkeep.notes import is_blank
 from threadkeep.records import MessageRecord
 
 __all__ = ["lines_at", "newest", "records", "unlike"]
@@ -25,12 +26,13 @@ def records(file: BinaryIO, *, without: Set[str] = frozenset()) -> Iterator[byte
             yield line
 
 
-def newest(file: BinaryIO, exported: Callable[[str], Set[str]]) -> list[int]:
+def newest(file: BinaryIO, exported: Callable[[str], Mapping[str, bool]]) -> list[int]:
     """Where the newest line of each message begins, in the order in which the messages first came.
 
     Args:
         file: at its beginning.
-        exported: says which messages of a thread need no keeping. Lines that cannot be read are kept.
+        exported: says which messages of a thread stand elsewhere, each with whether it says nothing there: then one
+            that does is kept. So are lines that cannot be read.
     """
     places: dict[object, int] = {}
     place = 0
@@ -38,10 +40,16 @@ def newest(file: BinaryIO, exported: Callable[[str], Set[str]]) -> list[int]:
         record = _record(line)
         if record is None:
             places[place] = place
-        elif record.message_id not in exported(record.thread_id):
+        elif not _stands(record, exported(record.thread_id)):
             places[record.thread_id, record.message_id] = place
         place += len(line)
     return list(places.values())
+
+
+def _stands(record: MessageRecord, elsewhere: Mapping[str, bool]) -> bool:
+    """Whether a message is somewhere else with what it says."""
+    is_blank_there = elsewhere.get(record.message_id)
+    return is_blank_there is not None and (not is_blank_there or is_blank(record.raw))
 
 
 def lines_at(file: BinaryIO, places: list[int]) -> Iterator[bytes]:

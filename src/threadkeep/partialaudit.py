@@ -7,6 +7,7 @@ from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
 from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import Journal, Outcome
+from threadkeep.notes import is_blank
 from threadkeep.records import MessageRecord
 from threadkeep.vouchers import Vouchers
 
@@ -25,21 +26,24 @@ def partial_findings(
         name: of the partial file.
         vouchers: with its lines, and the journal.
         exported: the threads that have lines in the export.
-        ids_of: reads the export once more, and gives the ids of the messages that it has of some threads.
+        ids_of: reads the export once more, and gives the ids of the messages of some threads that say anything there.
     """
     kept: dict[str, dict[str, int]] = {}
+    blank = set[str]()
     for number, line in enumerate(vouchers.partial, 1):
         record = _record(line)
         if record is None:
             yield _no_record(name, line, number, was_killed=vouchers.was_killed)
         else:
             kept.setdefault(record.thread_id, {}).setdefault(record.message_id, number)
+            blank |= {record.message_id} if is_blank(record.raw) else set()
     if vouchers.journal is None:
         told = {*exported, *(row.thread_id for row in vouchers.given_up)}
         yield from (_never_finished(name, *one) for one in kept.items() if one[0] not in told)
         return
     yield from _lost(name, vouchers.journal, kept)
-    yield from _only_there(name, kept, {entry.thread_id for entry in vouchers.journal.complete}, ids_of)
+    worth = {of: {one: line for one, line in own.items() if one not in blank} for of, own in kept.items()}
+    yield from _only_there(name, worth, {entry.thread_id for entry in vouchers.journal.complete}, ids_of)
     wanted = {*vouchers.journal.entries, *vouchers.wanted, *(vouchers.ids or ())}
     wanted.update(vouchers.manifest.unfinished if vouchers.manifest is not None else ())
     yield from (_of_a_stranger(name, *one) for one in kept.items() if one[0] not in wanted)
@@ -77,7 +81,8 @@ def _only_there(name: str, kept: _Kept, complete: Set[str], ids_of: Callable[[Se
     for thread_id in (thread_id for thread_id in kept if thread_id in concerned):
         lines = [line for message_id, line in kept[thread_id].items() if message_id not in exported.get(thread_id, ())]
         if lines:
-            what = f"of the thread, which is complete, {len(lines)} messages are in the partial file only"
+            many = f"{len(lines):,} messages are" if len(lines) > 1 else "1 message is"
+            what = f"of the thread, which is complete, {many} in the partial file only"
             yield finding("only_in_partial", what, file=name, line=lines[0], thread_id=thread_id)
 
 

@@ -1,7 +1,7 @@
 """The partial file of an export: pages that may never come again, kept until their threads are whole."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from threadkeep.disk import Disk
@@ -87,11 +87,11 @@ class PartialFile:
             file.seek(start)
             return self.add(records(file, without=without))
 
-    def tidy(self, exported: Callable[[str], AbstractSet[str]]) -> None:
+    def tidy(self, exported: Callable[[str], Mapping[str, bool]]) -> None:
         """Leave in it what is nowhere else: the newest line of each message.
 
         Args:
-            exported: gives the ids of the messages that the export has of a thread.
+            exported: gives the ids of the messages that the export has of a thread, each with whether it is blank.
         """
         path = self._paths.partial
         if not self._disk.exists(path):

@@ -15,7 +15,7 @@ import attrs
 
 from threadkeep.disk import Disk, Growing
 from threadkeep.errors import Interrupted, OutputUnusable
-from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, encode_line
+from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, encode_line, fold
 from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, chunks, ends, stretches
 
@@ -136,24 +136,30 @@ def roll_forward(paths: Paths, disk: Disk, journal: Growing) -> None:
         journal: its journal.
 
     Raises:
+        OutputUnusable: it was not `write` that has put there what is to count. Nothing has changed then.
         OSError: the disk refuses.
     """
     marker = rewrite_of(paths.journal)
     if disk.exists(marker):
+        content = _journal_in(marker, disk)
         for path in paths.growing:
             if disk.exists(rewrite_of(path)):
                 disk.rename(rewrite_of(path), path)
         disk.sync_names(paths.out.parent)
-        _take_over(journal, marker, disk)
+        journal.cut(0)
+        journal.write(content)
+        journal.sync()
     _forget(paths, disk)
 
 
-def _take_over(journal: Growing, marker: Path, disk: Disk) -> None:
+def _journal_in(marker: Path, disk: Disk) -> bytes:
+    """It was put there whole: one that is not is nobody's rewrite, and must not take the place of a good journal."""
     with disk.read(marker) as file:
         content = file.read()
-    journal.cut(0)
-    journal.write(content)
-    journal.sync()
+    found = fold(content)
+    if found.header is None or found.torn or found.unreadable:
+        raise OutputUnusable(f"{marker} is not what a rewrite of this export leaves there. Delete it, and try again.")
+    return content
 
 
 def _forget(paths: Paths, disk: Disk) -> None:

@@ -136,7 +136,7 @@ def as_written(decode: Callable[[bytes], _Line], line: bytes, buffer: bytearray)
     """
     try:
         value = decode(line)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
     _encode_into(value, buffer)
     buffer.append(_NEWLINE)
@@ -150,6 +150,6 @@ def as_exported(line: bytes) -> Mapping[str, Any] | None:
         assistant_id, message = value["assistant_id"], value["message"]
         if isinstance(assistant_id, str) and encode_message(message, assistant_id=assistant_id) + b"\n" == line:
             return value if assistant_id else None
-    except (ValueError, LookupError, TypeError, MalformedMessage):
+    except (ValueError, LookupError, TypeError, RecursionError, MalformedMessage):
         pass
     return None

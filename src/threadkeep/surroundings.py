@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,22 @@ from threadkeep.superseded import Superseded, superseded
 __all__ = ["damage", "holds", "place_in"]
 
 
-def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
+def damage(paths: Paths, journal: Journal, wanted: Set[str] = frozenset()) -> Iterator[Finding]:
     """Say what of it is not as it was written.
+
+    Args:
+        paths: where it is.
+        journal: what it should hold.
+        wanted: the ids that a run was asked for that did not end by itself.
 
     Raises:
         OSError: a file cannot be read.
     """
+    complete = {entry.thread_id for entry in journal.complete}
     for kind in journal.header.include if journal.header is not None else ():
         was_killed = not paths.manifest.exists()
-        passed = superseded(paths.beside(kind), paths, journal, was_killed=was_killed)
-        yield from _lines(paths, kind, journal, passed, was_killed=was_killed)
+        left = (wanted | journal.entries.keys()) - complete if was_killed else frozenset()
+        yield from _lines(paths, kind, journal, left, was_killed=was_killed)
     for entry in journal.files.values():
         yield from _file(paths.files, entry)
     for file_id in journal.wanted_files:
@@ -37,20 +43,20 @@ def damage(paths: Paths, journal: Journal) -> Iterator[Finding]:
             yield finding("not_exported", what, file=f"{paths.files.name}/{file_id}")
 
 
-def _lines(paths: Paths, kind: str, journal: Journal, passed: Superseded, *, was_killed: bool) -> Iterator[Finding]:
+def _lines(paths: Paths, kind: str, journal: Journal, left: Set[str], *, was_killed: bool) -> Iterator[Finding]:
     path, end = paths.beside(kind), journal.end_beside(kind)
     place = what_counts(paths, path)
     if not place.exists() and (end or not was_killed):  # it may be that it was not begun
         yield finding("lost_file", f"{path.name} is not there", file=path.name)
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
-    complete = {entry.thread_id for entry in journal.complete}
+    passed = superseded(path, paths, journal, was_killed=was_killed)
     seen, shift = set[str](), Shift()
     for thread in _threads(place, end, passed) if place.exists() else ():
         if not thread.messages:
             yield _torn(path, thread, was_killed=was_killed)
             continue
         where: dict[str, Any] = {"file": path.name, "line": thread.first_line, "thread_id": thread.thread_id or None}
-        if was_killed and thread.start >= end and thread.thread_id and thread.thread_id not in complete:
+        if thread.start >= end and thread.thread_id in left:
             yield Finding(code="unjournalled_thread", severity=Severity.NOTE, message=LEFT_BEHIND, **where)
             continue
         yield from _against(spans.get(thread.thread_id), thread, where, shift, is_again=thread.thread_id in seen)

@@ -94,7 +94,7 @@ def validated(
         vouchers = _vouchers(paths, None if ids is None else _distinct(ids))
         audit = Audit(paths, vouchers, now=int((now or clock()).timestamp()))
         journal = vouchers.journal
-        folded = fold(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, journal)), most)
+        folded = fold(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, vouchers)), most)
     reading = audit.reading
     report = Report(
         out=out,
@@ -191,9 +191,9 @@ def _vouchers(paths: Paths, ids: Set[str] | None) -> Vouchers:
         return attrs.evolve(vouchers, manifest_fault=str(error))
 
 
-def _beside(paths: Paths, journal: Journal | None) -> Iterator[Finding]:
-    if journal is not None:
-        yield from damage(paths, journal)
+def _beside(paths: Paths, vouchers: Vouchers) -> Iterator[Finding]:
+    if vouchers.journal is not None:
+        yield from damage(paths, vouchers.journal, frozenset(vouchers.wanted))
 
 
 def _months(days: Mapping[int, int]) -> Mapping[str, int]:
@@ -227,40 +227,16 @@ def _refetch(found: Iterable[str], vouchers: Vouchers, reading: Reading) -> tupl
     journal, manifest, ids = vouchers.journal, vouchers.manifest, vouchers.ids or ()
     if journal.header is None if journal is not None else vouchers.has_manifest:
         return tuple(dict.fromkeys([*reading.threads, *ids, *found]))
-    if journal is None or journal.torn or journal.unreadable or _may_know_less(journal, vouchers, reading):
+    if (
+        journal is None
+        or manifest is None
+        or journal.torn
+        or journal.unreadable
+        or _has_lost_entries(journal, manifest)
+    ):
         return tuple(found)
-    known = {*journal.entries, *(manifest.unfinished if manifest is not None else ()), *vouchers.wanted, *ids}
+    known = {*journal.entries, *manifest.unfinished, *vouchers.wanted, *ids}
     return tuple(thread_id for thread_id in found if thread_id in known)
-
-
-def _may_know_less(journal: Journal, vouchers: Vouchers, reading: Reading) -> bool:
-    """Whether there may be threads that a run was asked for, and of which nothing that can be read tells.
-
-    Where a run was killed, the wanted ids stand in for the manifest.
-    """
-    if vouchers.manifest is not None:
-        return _has_lost_entries(journal, vouchers.manifest)
-    return vouchers.has_manifest or not vouchers.wanted or _has_gaps(journal, reading)
-
-
-def _has_gaps(journal: Journal, reading: Reading) -> bool:
-    """Whether an entry may be lost: lines that it was of take up bytes that the others account for.
-
-    More of them lie between two entries than the later thread's lines have, or all known lines have fewer.
-    """
-    places = reading.threads.items()
-    strange = sum(place.end - place.start for thread_id, place in places if thread_id not in journal.entries)
-    if reading.totals.bytes - strange < journal.end_offset:
-        return True
-    reached = 0
-    for entry in journal.written:
-        start, reached = reached, entry.end_offset
-        place = reading.threads.get(entry.thread_id)
-        if place is None or entry.thread_id in reading.split or journal.entries.get(entry.thread_id) is not entry:
-            continue
-        if place.messages == entry.messages and place.end - place.start < reached - start:
-            return True
-    return False
 
 
 def _has_lost_entries(journal: Journal, manifest: Manifest) -> bool:

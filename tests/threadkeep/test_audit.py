@@ -237,9 +237,11 @@ def test_lines_that_the_journal_does_not_know_are_unjournalled() -> None:
     export = small()
     entries = list(export.journal.entries.values())
     whole = encode_line(HEADER) + encode_line(entries[0]) + encode_line(entries[1])
-    for manifest, severity in ((export.manifest, Severity.ERROR), (None, Severity.NOTE)):
-        found = {row.code: row for row in export.check(journal=fold(whole[:-9]), manifest=manifest)}
-        assert found.keys() - {"manifest_mismatch", "unfinished_run"} == {"torn_journal", "unjournalled_thread"}
+    killed: dict[str, Any] = {"manifest": None, "wanted": ["thread_b"]}
+    for vouchers, severity in (({}, Severity.ERROR), (killed, Severity.NOTE)):
+        found = {row.code: row for row in export.check(journal=fold(whole[:-9]), **vouchers)}
+        others = {"manifest_mismatch", "unfinished_run", "not_exported"}
+        assert found.keys() - others == {"torn_journal", "unjournalled_thread"}
         assert found["unjournalled_thread"].thread_id == "thread_b"
         assert {found[code].severity for code in ("torn_journal", "unjournalled_thread")} == {severity}
     failed = Entry(thread_id="thread_b", outcome=Outcome.FAILED, end_offset=entries[0].end_offset)
@@ -498,6 +500,18 @@ def test_messages_that_only_the_partial_file_has_are_noted(data: st.DataObject) 
             for name, _ in only
         }
         assert lines is not export.lines or is_whole(found)
+
+
+def test_what_the_partial_file_alone_says_is_noted() -> None:
+    """The export has the message, and nothing in it: the API gave it empty the second time. Blanks are no loss."""
+    export = made({"thread_a": [message("thread_a", number, content=[]) for number in range(2)]})
+    rows = [message("thread_a", 0), message("thread_a", 1, content=[])]
+    partial = [encode(from_message_json(row, assistant_id="asst_1")) + b"\n" for row in rows]
+    found = [
+        (one.line, one.message.split()[6]) for one in export.check(partial=partial) if one.code == "only_in_partial"
+    ]
+    assert found == [(1, "1")]
+    assert "only_in_partial" not in {one.code for one in export.check(partial=partial[1:])}
 
 
 def test_a_line_that_does_not_say_of_which_thread_it_was_is_mended_by_no_run() -> None:

@@ -13,7 +13,7 @@ from threadkeep.codec import encode_message
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result, carry_out
-from threadkeep.journal import Entry, Header, Journal, Outcome
+from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line
 from threadkeep.manifest import Ending, build
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
@@ -100,6 +100,20 @@ def test_a_journal_of_another_version(named: str, paths: Paths) -> None:
     with pytest.raises(OutputUnusable, match=rf"in the format {named}.*threadkeep-journal/1 only.*--fresh"):
         OutFiles.begin(paths, HEADER)
     assert content(paths) == before
+
+
+@pytest.mark.parametrize("torn", [b"", encode_line(HEADER)[:6], encode_line(HEADER)[:-1]])
+def test_a_journal_that_was_not_begun_beside_no_lines(torn: bytes, paths: Paths) -> None:
+    """A run was killed at its very beginning, whether it had made the file of lines or not."""
+    paths.manifest.unlink(missing_ok=True)
+    paths.journal.write_bytes(torn)
+    paths.out.write_bytes(b"")
+    with OutFiles.begin(paths, HEADER) as out:
+        assert not out.journal.entries
+    paths.journal.write_bytes(torn)
+    paths.out.write_bytes(b"{}\n")
+    with pytest.raises(OutputUnusable, match="does not begin as a journal does"):
+        OutFiles.begin(paths, HEADER)
 
 
 @pytest.mark.parametrize("line", [b"[]", b"{", b'{"format":1}', b'"threadkeep-journal/0"', b"{}"])

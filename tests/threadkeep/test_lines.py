@@ -249,6 +249,18 @@ def test_one_trouble_does_not_hide_the_next(line: bytes, number: int, codes: lis
     assert (row == NOWHERE) is ("odd_timestamp" not in codes)
 
 
+@pytest.mark.parametrize("depth", [200, 990, 5000])
+@pytest.mark.parametrize("key", ["content", "metadata", "attachments"])
+def test_no_depth_is_too_deep_to_be_told_of(depth: int, key: str) -> None:
+    """Whatever of the quick ways gives up on it."""
+    line = encode_message(message("thread_a", 1), assistant_id=ASSISTANT)
+    place = line.index(b'"%s":' % key.encode()) + len(key) + 3
+    for opened, closed in ((b'[{"a":', b"}]"), (b'{"a":', b"}"), (b"[", b"]")):
+        deep = line[:place] + opened * depth + b"1" + closed * depth + b',"more":' + line[place:] + b"\n"
+        assert glance_full(deep, ASSISTANT, NOW, SAVED, bytearray()) is None or depth == 200
+        look(deep, 2, now=NOW, saved=SAVED)
+
+
 def test_a_flat_line_without_text_says_what_it_can() -> None:
     """That the message is empty cannot be known."""
     line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True) + b"\n"

@@ -92,7 +92,8 @@ async def test_every_kind_of_change_is_told_with_its_place(tmp_path: Path) -> No
     exported = threads_of(a=4, b=3, c=2, d=3, e=0)
     live = threads_of(a=4, b=3, c=2, d=3, e=0)
     live["thread_a"][1] |= {"metadata": {"seen": "yes"}}
-    live["thread_a"][2] |= {"content": []}
+    live["thread_a"][2] |= {"role": "other"}
+    live["thread_a"][3] |= {"content": []}
     del live["thread_b"][1]
     live["thread_b"].append(message("thread_b", 9))
     del exported["thread_c"][0]
@@ -102,13 +103,15 @@ async def test_every_kind_of_change_is_told_with_its_place(tmp_path: Path) -> No
     assert summary(outcome.findings) == [
         ("changed_metadata", "msg_thread_a_00001", 2),
         ("changed_message", "msg_thread_a_00002", 3),
+        ("deleted_message", "msg_thread_a_00003", 4),  # it was emptied: the export has more, and keeps it
         ("deleted_message", "msg_thread_b_00001", 6),
         ("new_message", "msg_thread_b_00009", None),
         ("lost_message", "msg_thread_c_00000", None),
         ("order_mismatch", "msg_thread_d_00000", 9),
         ("new_message", "msg_thread_e_00000", None),
     ]
-    assert [one.path for one in outcome.findings[:2]] == ["$.message.metadata", "$.message.content[0]"]
+    paths = ["$.message.metadata", "$.message.role", "$.message.content[0]"]
+    assert [one.path for one in outcome.findings[:3]] == paths
     assert {(one.file, one.line is None) for one in outcome.findings} == {("out.ndjson", False), (None, True)}
     assert (outcome.live.compared, outcome.live.new_messages) == (5, 2)
 
@@ -309,7 +312,7 @@ def _change(row: dict[str, Any], edit: str, changed: dict[str, str]) -> None:
         row["metadata"] = {"seen": "yes"}
         changed.setdefault(row["id"], "changed_metadata")
     else:
-        row["content"] = []
+        row["role"] = "other"
         changed[row["id"]] = "changed_message"
 
 

@@ -1,11 +1,44 @@
 """Two versions of a list joined: nothing that either has is missing, and the server's order stands."""
 
 from itertools import pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.merging import merged
+from threadkeep.merging import is_poorer, merged
+
+
+def saying(*values: str) -> dict[str, Any]:
+    """A message of these texts."""
+    return {"content": [{"type": "text", "text": {"value": value, "annotations": []}} for value in values]}
+
+
+IMAGE = {"type": "image_file", "image_file": {"file_id": "file-1"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "poorer"),
+    [
+        (saying("a"), saying("b"), False),
+        (saying("a"), saying(""), True),
+        (saying("a"), saying(" \n"), True),
+        (saying("a"), saying(), True),
+        (saying("a"), {"content": None}, True),
+        (saying("a"), {}, True),
+        (saying("a", "b"), saying("a b"), True),
+        ({"content": [IMAGE]}, saying(""), True),
+        (saying("a"), {"content": [IMAGE]}, False),
+        (saying(""), saying(""), False),
+        (saying(), saying("a"), False),
+        ({"content": "odd"}, saying("a"), False),
+    ],
+)
+def test_a_message_that_has_lost_what_it_held(old: dict[str, Any], new: dict[str, Any], poorer: bool) -> None:
+    """Fewer parts, or nothing but blanks: no API edits a message, so it is the API that is going."""
+    assert is_poorer(new, old) is poorer
+
 
 ids = st.lists(st.sampled_from("abcdefghij"), unique=True)
 

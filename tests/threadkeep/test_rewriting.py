@@ -273,3 +273,15 @@ def test_what_is_set_aside_in_the_midst_of_an_exchange_stays_together(renamed: i
             name: messages for name, (messages, _) in NEW.items()
         }
     assert lines_by_thread(disk.content(old.out)) == {name: lines_of(name, *row) for name, row in NEW.items() if row[0]}
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"{}\n", encode_line(HEADER) + b"{", encode_line(HEADER) + b"{}\n"])
+def test_what_no_rewrite_has_left_takes_no_journals_place(content: bytes) -> None:
+    """Somebody else has put it there: nothing is changed, and the name is told."""
+    disk = export()
+    disk.put(rewrite_of(PATHS.journal), draft(PATHS.out), iter([content]))
+    disk.put(rewrite_of(PATHS.out), draft(PATHS.out), iter([b"short"]))
+    before = contents(disk)
+    with pytest.raises(OutputUnusable, match=r"journal\.rewrite is not what a rewrite of this export leaves there"):
+        begin(disk)
+    assert contents(disk) == before

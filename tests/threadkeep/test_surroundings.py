@@ -105,11 +105,13 @@ def test_whole_lines_behind_the_journal_are_a_note_after_a_kill(tmp_path: Path, 
     said = journal(thread_a=WHOLE["thread_a"])
     said = attrs.evolve(said, entries={**said.entries, "thread_c": Entry(thread_id="thread_c", outcome=Outcome.FAILED)})
     paths.beside("runs").write_bytes(b"".join(map(b"".join, WHOLE.values())))
-    rows = [(one.code, one.line, one.thread_id, one.severity) for one in damage(paths, said)]
+    wanted = frozenset({"thread_b"})
+    rows = [(one.code, one.line, one.thread_id, one.severity) for one in damage(paths, said, wanted)]
     assert rows == [
         ("unjournalled_thread", 3, "thread_b", severity),
         ("unjournalled_thread", 5, "thread_c", severity),
     ]
+    assert Severity.ERROR in {one.severity for one in damage(paths, said)}  # nobody asked for it: its entry was lost
     paths.beside("runs").unlink()
     assert [one.code for one in damage(paths, Journal(HEADER, {}))] == ([] if was_killed else ["lost_file"])
     assert "lost_file" in [one.code for one in damage(paths, said)]

@@ -1,12 +1,9 @@
 """The door of the proof: what it takes, and what it counts."""
 
-import hashlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
 
 import threadkeep
@@ -14,9 +11,6 @@ from canned_threads import message
 from threadkeep.codec import encode_message
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Severity
-from threadkeep.journal import Entry, Header, Outcome, encode_line
-from threadkeep.paths import Paths
-from threadkeep.wanted import encode
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -104,46 +98,6 @@ def test_a_journal_that_is_none_is_a_finding(out: Path, content: bytes) -> None:
     report = threadkeep.validate(out, now=NOW)
     assert {"unreadable_journal", "unjournalled_thread"} <= report.counts.keys()
     assert report.refetch == ("thread_a", "thread_b")
-
-
-def test_after_a_kill_an_id_that_only_a_foreign_line_names_is_not_asked_for(out: Path) -> None:
-    """No API knows it, and the export would not be whole again. It is, where the entry of its lines may be lost."""
-    lines = out.read_bytes().splitlines(keepends=True)
-    foreign = b'{"thread_id":"thread_x"}\n'
-    rows = [
-        Entry(
-            thread_id=name,
-            outcome=Outcome.COMPLETE,
-            messages=3,
-            first_id=json.loads(own[0])["message_id"],
-            last_id=json.loads(own[-1])["message_id"],
-            end_offset=end,
-            sha256=hashlib.sha256(b"".join(own)).hexdigest(),
-        )
-        for name, own, end in (
-            ("thread_a", lines[:3], len(b"".join(lines[:3]))),
-            ("thread_b", lines[3:], len(b"".join(lines))),
-        )
-    ]
-    wanted = Paths(out).wanted
-
-    def refetch(*entries: Entry, content: list[bytes] = lines, **options: Any) -> tuple[str, ...]:
-        out.write_bytes(b"".join(content))
-        header = Header(source="x", assistant_id="asst_1", flat=False, started_at="now")
-        Paths(out).journal.write_bytes(encode_line(header) + b"".join(map(encode_line, entries)))
-        return threadkeep.validate(out, now=NOW, **options).refetch
-
-    changed = [lines[0], foreign, *lines[1:]]
-    assert refetch(*rows, content=changed) == ("thread_x", "thread_a")
-    wanted.write_bytes(encode(["thread_c"]))
-    assert refetch(*rows, content=changed) == ("thread_a", "thread_c")
-    assert refetch(*rows, content=[foreign, *lines]) == ("thread_c",)
-    assert refetch(*rows, content=[foreign, *lines], ids=["thread_x"]) == ("thread_x", "thread_c")
-    again = attrs.evolve(rows[0], end_offset=sum(map(len, [*lines, *lines[:3]])))
-    assert refetch(*rows, again, content=[*lines, foreign, *lines[:3]]) == ("thread_c",)
-    assert refetch(rows[1]) == ("thread_a", "thread_c")
-    assert refetch(rows[1], content=lines[:-1]) == ("thread_a", "thread_b", "thread_c")
-    assert refetch(rows[1], content=[*[b"\n"] * 2000, *lines]) == ("thread_a", "thread_c")
 
 
 def test_a_report_can_be_written_as_json(out: Path) -> None:

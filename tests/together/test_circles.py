@@ -188,7 +188,7 @@ def test_messages_that_only_the_damaged_lines_had(fake: Watched, ids: Path, whol
     ]
     assert (note["severity"], note["file"], note["line"]) == ("note", f"{whole.name}.partial", 1)
     assert note["thread_id"] == damaged["thread_id"] == only["thread_id"]
-    assert "1 messages" in note["message"]
+    assert "1 message is" in note["message"]
     assert only == json.loads(beside(whole, ".partial").read_bytes())
 
 

@@ -23,6 +23,9 @@ def next_lines(report: Report, journal: Journal | None, ids_file: str | None) ->
     if "unreadable_journal" in report.counts:
         yield "Next: no run goes on with this journal. Restore it, or export to another place, or with --fresh."
         return
+    if journal is not None and header is None:
+        yield f"Next: {KINDS['torn_journal'].remedy}."
+        return
     if "unreadable_wanted" in report.counts:
         yield f"Next: {KINDS['unreadable_wanted'].remedy}."
         return
@@ -81,8 +84,8 @@ def _heals_without_threads(report: Report) -> bool:
     the journal's, and go. A journal with holes is not gone on with.
     """
     found = _found(report)
-    foreign = {code for code in found if KINDS[code].refetch and code != "lost_partial"}
-    return "unreadable_journal" not in found and bool(foreign or found & {*_WITHOUT_THREADS})
+    healed = {code for code in found if KINDS[code].refetch and code != "lost_partial"} | (found & {*_WITHOUT_THREADS})
+    return "unreadable_journal" not in found and any(_remedy(code, report) == KINDS[code].remedy for code in healed)
 
 
 def _found(report: Report) -> set[str]:
