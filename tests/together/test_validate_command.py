@@ -17,6 +17,7 @@ from processes import started
 from threadkeep.cli.verdict import FORMAT
 from threadkeep.findings import Finding, Severity
 from threadkeep.report import fold
+from threadkeep.wanted import encode
 from watched import Watched, what_is_behind
 
 MISSING = "thread_missing00000000000000000"
@@ -228,6 +229,18 @@ def test_a_header_that_was_changed_is_not_sent_in_circles(whole: Path, threadkee
     done = threadkeep("validate", whole)
     assert "do what is said above of manifest_mismatch" in done.out.splitlines()[-1]
     assert "restore" in next(line for line in done.out.splitlines() if "manifest.json $.assistant_id" in line)
+
+
+def test_a_run_that_was_killed_before_its_first_line_is_gone_on_with(
+    ids: Path, arguments: tuple[object, ...], out: Path, threadkeep: Run
+) -> None:
+    """Its ids are known already, and the same command is what to type."""
+    beside(out, ".journal").write_bytes(b'{"sour')
+    beside(out, ".wanted.json").write_bytes(encode(ids.read_text().split()[1:]))
+    done = threadkeep("validate", out, "--ids-to-refetch", out.with_name("refetch.txt"))
+    assert (done.code, done.out.splitlines()[-1]) == (1, "Next: run the same export command again: it goes on.")
+    assert threadkeep(*arguments).code == 0
+    assert threadkeep("validate", out, "--ids", ids).code == 0
 
 
 def test_a_link_stays_one(whole: Path, threadkeep: Run, tmp_path: Path) -> None:
