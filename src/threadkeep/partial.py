@@ -26,13 +26,14 @@ def records(file: BinaryIO, *, without: Set[str] = frozenset()) -> Iterator[byte
             yield line
 
 
-def newest(file: BinaryIO, exported: Callable[[str], Mapping[str, bool]]) -> list[int]:
+def newest(file: BinaryIO, exported: Callable[[str], Mapping[str, bool]], *, flat: bool) -> list[int]:
     """Where the newest line of each message begins, in the order in which the messages first came.
 
     Args:
         file: at its beginning.
         exported: says which messages of a thread stand elsewhere, each with whether it says nothing there: then one
             that does is kept. So are lines that cannot be read.
+        flat: whether what stands elsewhere is only the text.
     """
     places: dict[object, int] = {}
     place = 0
@@ -40,16 +41,17 @@ def newest(file: BinaryIO, exported: Callable[[str], Mapping[str, bool]]) -> lis
         record = _record(line)
         if record is None:
             places[place] = place
-        elif not _stands(record, exported(record.thread_id)):
+        elif not _stands(record, exported(record.thread_id), flat=flat):
             places[record.thread_id, record.message_id] = place
         place += len(line)
     return list(places.values())
 
 
-def _stands(record: MessageRecord, elsewhere: Mapping[str, bool]) -> bool:
+def _stands(record: MessageRecord, elsewhere: Mapping[str, bool], *, flat: bool) -> bool:
     """Whether a message is somewhere else with what it says."""
     is_blank_there = elsewhere.get(record.message_id)
-    return is_blank_there is not None and (not is_blank_there or is_blank(record.raw))
+    is_blank_here = not record.text.strip() if flat else is_blank(record.raw)
+    return is_blank_there is not None and (not is_blank_there or is_blank_here)
 
 
 def lines_at(file: BinaryIO, places: list[int]) -> Iterator[bytes]:

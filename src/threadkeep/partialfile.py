@@ -97,7 +97,7 @@ class PartialFile:
         if not self._disk.exists(path):
             return
         with self._disk.read(path) as file:
-            kept = newest(file, exported)
+            kept = newest(file, exported, flat=self._flat)
             if kept:
                 self._disk.put(path, draft(path), lines_at(file, kept))
         if not kept:

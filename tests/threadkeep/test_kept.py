@@ -227,13 +227,19 @@ def test_an_export_is_never_poorer_for_a_refresh(
     assert (disk.content(PATHS.out), disk.content(RUNS), disk.content(PATHS.journal)) == before
 
 
-def test_a_page_that_comes_empty_the_second_time_is_kept_as_it_came() -> None:
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_page_that_comes_empty_the_second_time_is_kept_as_it_came(flat: bool) -> None:
     """A thread was cut off, and the API gives its messages without what they said later: that is kept aside."""
     disk, pages = SimulatedDisk(), Version({1: "a", 2: "b", 3: ""}, {}).lines(flat=False)
-    with OutFiles.begin(PATHS, HEADER, disk=disk) as out, closing(Spool(PATHS.out.parent)) as spool:
+    image = {"id": "msg_4", "thread_id": "thread_a", "role": "user", "created_at": 1, "content": [{"type": "image"}]}
+    pages["msg_4"] = encode_message(image, assistant_id="a", flat=False)
+    with (
+        OutFiles.begin(PATHS, attrs.evolve(HEADER, flat=flat), disk=disk) as out,
+        closing(Spool(PATHS.out.parent)) as spool,
+    ):
         spool.add(list(pages), list(pages.values()))
-        assert out.add_partial(spool) == 3
-    exported(disk, Version({1: "", 2: "b", 3: ""}, {}), flat=False)
+        assert out.add_partial(spool) == 4
+    exported(disk, Version({1: "", 2: "b", 3: "", 4: "" if flat else "c"}, {}), flat=flat)
     assert disk.content(PATHS.partial) == pages["msg_1"] + b"\n"
 
 
