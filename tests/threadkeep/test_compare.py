@@ -254,3 +254,24 @@ def test_another_seed_is_another_sample() -> None:
     assert sample(thread_ids, 3, 7) == ("thread_30", "thread_34", "thread_40")
     assert len({sample(thread_ids, 5, seed) for seed in range(20)}) > 15
     assert sample(["thread_\ud800"], 1, 0) == ("thread_\ud800",)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("", "deleted_message"), (" ", "deleted_message"), ("b", "changed_message")]
+)
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_message_that_was_emptied_is_no_other_message(flat: bool, text: str, code: str) -> None:
+    """The export has more of it, and a refresh would keep that."""
+    was, now = (
+        {
+            "id": "msg_1",
+            "thread_id": "thread_a",
+            "content": [{"type": "text", "text": {"value": value, "annotations": []}}],
+        }
+        for value in ("a", text)
+    )
+    said = read_line(encode_message(was, assistant_id="asst_1", flat=flat))
+    assert said is not None
+    found = change(said, now)
+    assert found is not None
+    assert found.code == code

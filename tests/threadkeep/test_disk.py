@@ -57,3 +57,11 @@ def test_a_link_that_comes_back_at_the_name_of_a_draft_is_refused(
     with pytest.raises(FileExistsError):
         OsDisk().put(path, draft, iter([b"new"]))
     assert not (tmp_path / "mine").exists()
+
+
+def test_a_file_that_is_like_no_other_is_made_as_any_is(path: Path, draft: Path) -> None:
+    """As the umask says."""
+    other = path.with_name("other")
+    other.touch()
+    OsDisk().put(path, draft, iter([b"new"]))
+    assert (path.read_bytes(), path.stat().st_mode) == (b"new", other.stat().st_mode)
