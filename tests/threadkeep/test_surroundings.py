@@ -133,6 +133,7 @@ def test_a_name_that_no_file_can_have_is_a_lost_file(tmp_path: Path) -> None:
     """The journal is only a file: somebody may have written anything into it."""
     entry = FileEntry(file_id="file-a", outcome=FileOutcome.SAVED, name="a" * 300, bytes=1, sha256="0" * 64)
     said = Journal(attrs.evolve(HEADER, include=()), {}, files={"file-a": entry})
+    tmp_path.joinpath("out.files").mkdir()
     (one,) = damage(Paths(tmp_path / "out.ndjson"), said)
     assert one.code == "lost_file"
 
