@@ -7,10 +7,9 @@ hide the next. Pure but for the lines that it is given.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
-import attrs
-
-from threadkeep.findings import LEFT_BEHIND, TORN_BY_A_KILL, UNBEGUN, Finding, Severity, finding
+from threadkeep.findings import LEFT_BEHIND, Finding, Severity, finding
 from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
+from threadkeep.journalaudit import faults, of_entry, order
 from threadkeep.lines import look
 from threadkeep.manifestaudit import against_journal, against_lines
 from threadkeep.partialaudit import partial_findings
@@ -198,11 +197,12 @@ class Audit:
     # --- the journal
 
     def _against_journal(self) -> Iterator[Finding]:
-        yield from self._journal_faults()
+        name, is_empty = self._paths.journal.name, not self.reading.totals.bytes
+        yield from faults(name, self._journal, was_killed=self._vouchers.was_killed, is_empty=is_empty)
         if self._is_unfinished:
             what = "threads were fetched again, and the run was cut off before their old lines were taken out"
-            yield finding("unfinished_rewrite", what, file=self._paths.journal.name)
-        yield from self._journal_order()
+            yield finding("unfinished_rewrite", what, file=name)
+        yield from order(name, self._journal)
         for entry in self._journal.complete:
             if entry.thread_id in self.reading.threads:
                 continue
@@ -213,49 +213,8 @@ class Audit:
                 nothing = ThreadLines(entry.thread_id, 0, 0, 0)
                 yield from self._entry_against(entry, nothing, "first_id", "last_id", "sha256")
 
-    def _journal_order(self) -> Iterator[Finding]:
-        """Where one thread ends, the next of the journal begins, in each of the files."""
-        ends = dict[str, int]()
-        for entry in self._journal.written:
-            claimed = {"": (entry.messages, entry.end_offset)}
-            claimed |= {kind: (span.lines, span.end_offset) for kind, span in entry.beside.items()}
-            for kind, (lines, end) in claimed.items():
-                before, ends[kind] = ends.get(kind, 0), end
-                if end <= before if lines else end != before:
-                    what = (
-                        f"its lines{f' of {kind}' if kind else ''} end at byte {end}, and those before it at {before}"
-                    )
-                    path = f"$.beside.{kind}.end_offset" if kind else "$.end_offset"
-                    yield self._of_entry("misplaced_thread", what, entry, path=path)
-
-    def _journal_faults(self) -> Iterator[Finding]:
-        name = self._paths.journal.name
-        if self._is_unbegun():
-            yield Finding(code="torn_journal", severity=Severity.NOTE, message=UNBEGUN, file=name)
-        elif self._journal.torn:
-            what = "the journal's last line is cut short: its thread is not vouched for"
-            one = finding("torn_journal", what, file=name)
-            by_a_kill = attrs.evolve(one, severity=Severity.NOTE, message=TORN_BY_A_KILL)
-            yield by_a_kill if self._vouchers.was_killed else one
-        if self._journal.foreign is not None:
-            what = f"the journal is in the format {self._journal.foreign}, which this version does not know"
-            yield finding("unreadable_journal", what, file=name, line=1, path="$.format")
-        elif self._journal.header is None and not self._is_unbegun():
-            yield finding("unreadable_journal", "the journal does not begin with its header", file=name, line=1)
-        for number in self._journal.unreadable:
-            if number > 1 or self._journal.header is not None:
-                yield finding(
-                    "unreadable_journal", f"line {number} of the journal cannot be read", file=name, line=number
-                )
-
-    def _is_unbegun(self) -> bool:
-        """Whether a run was killed before the first line of its journal was whole. Lines that stand there are older."""
-        is_empty = self._journal.header is None and not (self._journal.readable or self._journal.unreadable)
-        return self._vouchers.was_killed and is_empty and not self.reading.totals.bytes
-
     def _of_entry(self, code: str, what: str, entry: Entry, *, path: str | None = None) -> Finding:
-        line = self._journal.places.get(entry.thread_id)
-        return finding(code, what, file=self._paths.journal.name, line=line, path=path, thread_id=entry.thread_id)
+        return of_entry(self._paths.journal.name, self._journal, code, what, entry, path=path)
 
     # --- the ids
 
