@@ -11,10 +11,10 @@ from threadkeep.codec import encode_message
 from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
-from threadkeep.jsontext import dumps
 from threadkeep.manifest import Ending, Manifest, build, read
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
+from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
 from threadkeep.vouchers import Vouchers
 from threadkeep.wanted import read as read_wanted

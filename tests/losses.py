@@ -13,7 +13,7 @@ import attrs
 
 from damaged import JOURNAL, MANIFEST, OUT, PARTIAL, RUNS, THREADS, WANTED, Files
 from threadkeep.findings import KINDS, Severity
-from threadkeep.jsontext import dumps, loads
+from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.wanted import encode
 
 __all__ = ["LOSSES", "Loss"]

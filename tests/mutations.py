@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep.jsontext import dumps, loads
+from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["LINES", "LineKind", "edited"]
 

@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import MalformedLine, MalformedMessage
-from threadkeep.jsontext import dumps, loads, refuse_nan
 from threadkeep.mapping import flat_values, from_message_json, to_message_json
 from threadkeep.records import MessageRecord, TextPart
+from threadkeep.serialization.lossless_json import dumps, loads, refuse_nan
 
 __all__ = ["FLAT_KEYS", "LineFault", "decode", "encode", "encode_message", "line_faults", "parse", "to_flat"]
 
@@ -46,8 +46,8 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
 def encode_message(raw: Mapping[str, Any], *, assistant_id: str, flat: bool = False) -> bytes:
     """Write a message as one line: the bytes of ``encode(from_message_json(raw, ...))``, without the record.
 
-    The exporter's way, for what `threadkeep.jsontext.loads` has read. The record's parts and annotations would be
-    three quarters of the work, and no line shows them.
+    The exporter's way, for what `threadkeep.serialization.lossless_json.loads` has read. The record's parts and
+    annotations would be three quarters of the work, and no line shows them.
 
     Raises:
         ValueError: the message holds what JSON cannot.

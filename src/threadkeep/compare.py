@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 
 from threadkeep.findings import Finding, finding
-from threadkeep.jsontext import dumps, loads
 from threadkeep.mapping import flat_values
 from threadkeep.merging import is_poorer
+from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["Change", "Exported", "change", "compare", "read_line"]
 

@@ -12,10 +12,10 @@ import attrs
 
 from threadkeep.errors import MalformedMessage
 from threadkeep.findings import Finding, Severity
-from threadkeep.jsontext import dumps, loads
 from threadkeep.mapping import from_message_json
 from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.report import Report
+from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "MOST_THREADS", "Conversation", "Excerpt", "excerpts"]
 

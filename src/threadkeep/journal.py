@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, lt, optional
 
-from threadkeep.jsontext import dumps, loads
 from threadkeep.paths import BESIDE
+from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["FORMAT", "Entry", "FileEntry", "FileOutcome", "Header", "Journal", "Outcome", "Span", "encode_line", "fold"]
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from threadkeep.errors import UnreadableKeys
-from threadkeep.plaintext import decode, lines_of
+from threadkeep.serialization.text_files import decode, lines_of
 
 __all__ = ["Key", "read_keys", "trouble_with"]
 

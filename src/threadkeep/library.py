@@ -16,11 +16,11 @@ from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
 from threadkeep.events import Event
 from threadkeep.exporter import Options
-from threadkeep.ids import is_thread_id, read_ids
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
 from threadkeep.job import Result as ExportResult
 from threadkeep.keys import Key
 from threadkeep.paths import BESIDE, Paths
+from threadkeep.serialization.id_lists import is_thread_id, read_ids
 from threadkeep.sources import Source
 from threadkeep.tokens import TokenCommand
 from threadkeep.walker import Pace

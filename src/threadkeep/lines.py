@@ -8,8 +8,8 @@ import attrs
 from threadkeep.codec import FLAT_KEYS, line_faults
 from threadkeep.jsonpath import below
 from threadkeep.notes import about, is_odd_time
+from threadkeep.serialization.strict_json import strict
 from threadkeep.shapes import as_exported
-from threadkeep.strictjson import strict
 
 __all__ = ["NOWHERE", "Fault", "Row", "look"]
 

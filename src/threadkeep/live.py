@@ -20,8 +20,8 @@ from threadkeep.crew import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.events import Compared, Event, ThreadsBegun
 from threadkeep.findings import Finding, Severity, finding
-from threadkeep.ids import is_thread_id
 from threadkeep.report import Live
+from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.threadlines import Place, changes, digest, rows
 from threadkeep.walker import Api, Pace, Walker
 

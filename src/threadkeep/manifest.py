@@ -12,7 +12,7 @@ import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
 
 from threadkeep.journal import FileEntry, FileOutcome, Header, Journal, Outcome
-from threadkeep.jsontext import loads
+from threadkeep.serialization.lossless_json import loads
 
 __all__ = [
     "FORMAT",

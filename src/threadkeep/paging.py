@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import BadPage
-from threadkeep.jsontext import loads
+from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["LIMIT", "Page", "Walk", "advance", "read_object", "read_page"]
 

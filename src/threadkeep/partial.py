@@ -5,9 +5,9 @@ from typing import IO, BinaryIO
 
 from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
-from threadkeep.jsontext import loads
 from threadkeep.notes import is_blank
 from threadkeep.records import MessageRecord
+from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["lines_at", "newest", "records", "unlike"]
 

@@ -21,7 +21,7 @@ from threadkeep.errors import (
     WrongAddress,
 )
 from threadkeep.hints import retry_after
-from threadkeep.jsontext import loads
+from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["TRANSLATIONS", "Asked", "failed", "translate"]
 

@@ -9,9 +9,9 @@ from threadkeep.codec import encode_message
 from threadkeep.errors import BadPage
 from threadkeep.filerefs import files_of
 from threadkeep.journal import Entry, Outcome
-from threadkeep.jsontext import dumps
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paging import Page, read_page
+from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Bodies, Spool
 from threadkeep.walker import Walker
 

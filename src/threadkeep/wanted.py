@@ -5,7 +5,7 @@ Written whole and synced before the first thread is asked for: a kill takes the 
 
 from collections.abc import Iterable
 
-from threadkeep.jsontext import dumps, loads
+from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["FORMAT", "encode", "read"]
 

@@ -11,8 +11,8 @@ from strategies import json_values, messages, odd_messages, raw_text
 from threadkeep.codec import encode_message
 from threadkeep.compare import Change, Exported, change, compare, read_line
 from threadkeep.findings import Finding
-from threadkeep.jsontext import loads
 from threadkeep.sample import sample
+from threadkeep.serialization.lossless_json import loads
 
 ids = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)
 

@@ -14,9 +14,9 @@ import threadkeep.lines as lines
 from canned_threads import message
 from threadkeep.codec import encode_message
 from threadkeep.glance import glance_flat, glance_full
-from threadkeep.jsontext import dumps, loads
 from threadkeep.lines import NOWHERE, look
 from threadkeep.notes import EXISTS_SINCE
+from threadkeep.serialization.lossless_json import dumps, loads
 
 NOW = 1_800_000_000
 SAVED = frozenset({"file-1"})

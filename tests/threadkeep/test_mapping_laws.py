@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep import jsontext
 from threadkeep.codec import FLAT_KEYS, decode, encode, encode_message, to_flat
 from threadkeep.errors import FlatRecord, MalformedLine, MalformedMessage
 from threadkeep.mapping import from_message_json, to_message_json
 from threadkeep.records import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
+from threadkeep.serialization import lossless_json
 
 ANY_MESSAGE = st.one_of(strategies.messages(), strategies.odd_messages())
 ASSISTANT = "asst_abc123"
@@ -52,7 +52,7 @@ def test_readers_agree_on_every_line_that_both_can_carry(message: dict[str, Any]
     try:
         carried = orjson.dumps(value)
     except TypeError:
-        assert jsontext.loads(line) == value
+        assert lossless_json.loads(line) == value
     else:
         assert orjson.loads(line) == value == orjson.loads(carried)
 
@@ -197,7 +197,7 @@ def test_a_nesting_too_deep_to_look_through_is_refused() -> None:
     for _ in range(100_000):
         deep = [deep]
     with pytest.raises(ValueError, match="nested too deeply"):
-        jsontext.refuse_nan(deep)
+        lossless_json.refuse_nan(deep)
 
 
 def test_a_record_of_a_flat_line_does_not_pretend_to_carry_its_message() -> None:
@@ -237,5 +237,5 @@ def test_what_is_not_json_is_refused_and_not_written_as_something_else(value: ob
 @given(strategies.json_values)
 def test_json_text_is_kept_without_loss(value: object) -> None:
     """Any JSON value is written and read back the same, to the type of each number and the order of keys."""
-    again = jsontext.loads(jsontext.dumps(value))
+    again = lossless_json.loads(lossless_json.dumps(value))
     assert json.dumps(again) == json.dumps(value)

@@ -8,7 +8,8 @@ import pytest
 
 import threadkeep
 
-MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packages(threadkeep.__path__, "threadkeep.")]
+FOUND = [*pkgutil.walk_packages(threadkeep.__path__, "threadkeep.")]
+MODULES = [importlib.import_module(module.name) for module in FOUND if not module.ispkg]
 
 
 def defined(module: ModuleType) -> set[str]:

@@ -10,8 +10,8 @@ from damaged import JOURNAL, MANIFEST, OUT, Files, exports, forged, thread_of
 from losses import LOSSES
 from mutations import LINES, LineKind
 from threadkeep.findings import KINDS, Severity
-from threadkeep.jsontext import loads
 from threadkeep.report import Report
+from threadkeep.serialization.lossless_json import loads
 
 SEEDS = range(3)
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.ids import ThreadIds, read_ids
+from threadkeep.serialization.id_lists import ThreadIds, read_ids
 
 __all__ = ["OUT", "load_ids"]
 

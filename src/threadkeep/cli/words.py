@@ -9,7 +9,7 @@ from typing import TextIO
 import click
 
 from threadkeep.journal import Entry, Outcome
-from threadkeep.jsontext import dumps_pretty
+from threadkeep.serialization.lossless_json import dumps_pretty
 
 __all__ = ["complain", "counted", "perhaps_unheard", "print_json", "problem_line", "say", "shown", "span"]
 

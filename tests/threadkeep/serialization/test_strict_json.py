@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import strategies
 from threadkeep.jsonpath import below
-from threadkeep.jsontext import dumps, loads
-from threadkeep.strictjson import strict
+from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.strict_json import strict
 
 BLANKS = st.text(st.sampled_from(" \t\n\r"), max_size=2)
 KEYS = st.one_of(

@@ -9,7 +9,7 @@ import re
 import attrs
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.plaintext import decode, lines_of
+from threadkeep.serialization.text_files import decode, lines_of
 
 __all__ = ["ThreadIds", "is_thread_id", "read_ids"]
 

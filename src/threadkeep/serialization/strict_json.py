@@ -1,7 +1,7 @@
 """JSON text read as an auditor reads it: what readers pass over in silence is told, with its place.
 
-`threadkeep.jsontext` reads what the API sends, as every reader does. Here a key that stands twice, a NaN and an
-infinity are troubles. The quick way is proof enough for most texts.
+`threadkeep.serialization.lossless_json` reads what the API sends, as every reader does. Here a key that stands twice, a
+NaN and an infinity are troubles. The quick way is proof enough for most texts.
 """
 
 import json
@@ -14,7 +14,7 @@ import attrs
 import orjson
 
 from threadkeep.jsonpath import below
-from threadkeep.jsontext import may_hold_beyond_64_bits
+from threadkeep.serialization.lossless_json import may_hold_beyond_64_bits
 
 __all__ = ["Trouble", "strict"]
 

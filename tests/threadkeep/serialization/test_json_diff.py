@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep.differences import differences
+from threadkeep.serialization.json_diff import differences
 
 
 def same(one: Any, other: Any) -> bool:
