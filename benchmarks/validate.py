@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from table import Line, interleaved, print_table
-from threadkeep.codec import encode_message
 from threadkeep.journal import Entry, Header, Outcome, encode_line, fold
 from threadkeep.manifest import Ending, build, to_json
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps_pretty
 
 MESSAGES = 100  # of each thread

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from simulated_disk import SimulatedDisk
 from threadkeep.audit import Audit
-from threadkeep.codec import encode_message
 from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
 from threadkeep.manifest import Ending, Manifest, build, read
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
 from threadkeep.vouchers import Vouchers

@@ -8,13 +8,13 @@ from typing import Any
 
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
-from threadkeep.codec import decode
 from threadkeep.errors import RunEnded
 from threadkeep.events import Event
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Entry, Header, Journal, Outcome
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import decode
 from threadkeep.sdk import Api
 from threadkeep.walker import Pace
 

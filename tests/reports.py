@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from threadkeep.codec import encode_message
 from threadkeep.excerpts import excerpts
 from threadkeep.findings import Finding, finding
 from threadkeep.page import render
+from threadkeep.records.ndjson import encode_message
 from threadkeep.report import Live, Report, Totals, fold
 
 __all__ = ["HOSTILE", "REPORTS", "Shown", "line", "page", "report"]

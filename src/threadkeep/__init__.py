@@ -9,15 +9,14 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from threadkeep.codec import decode, encode, to_flat
 from threadkeep.errors import (
     FlatRecord,
     MalformedLine,
     MalformedMessage,
     ThreadkeepError,
 )
-from threadkeep.mapping import from_message, from_message_json, to_message_json
-from threadkeep.records import (
+from threadkeep.records.mapping import from_message, from_message_json, to_message_json
+from threadkeep.records.model import (
     Annotation,
     FileCitation,
     FilePath,
@@ -31,6 +30,7 @@ from threadkeep.records import (
     UnknownAnnotation,
     UnknownPart,
 )
+from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
     from threadkeep.findings import Finding, Severity

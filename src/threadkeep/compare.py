@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from threadkeep.findings import Finding, finding
-from threadkeep.mapping import flat_values
 from threadkeep.merging import is_poorer
+from threadkeep.records.mapping import flat_values
 from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["Change", "Exported", "change", "compare", "read_line"]
@@ -117,7 +117,7 @@ def change(said: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
     """Say how the API's message is another than that of a line; None when it is the same.
 
     The order of keys does not count; the types of numbers do. A full line is held against the message alone: what
-    stands beside it is for `threadkeep.codec.line_faults`. The assistant is the caller's word, not the API's.
+    stands beside it is for `threadkeep.records.ndjson.line_faults`. The assistant is the caller's word, not the API's.
 
     Args:
         said: a line, as `read_line` gives it.

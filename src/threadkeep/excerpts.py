@@ -12,8 +12,8 @@ import attrs
 
 from threadkeep.errors import MalformedMessage
 from threadkeep.findings import Finding, Severity
-from threadkeep.mapping import from_message_json
-from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.records.mapping import from_message_json
+from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.report import Report
 from threadkeep.serialization.lossless_json import dumps, loads
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import attrs
 
-from threadkeep.codec import FLAT_KEYS, line_faults
 from threadkeep.jsonpath import below
 from threadkeep.notes import about, is_odd_time
+from threadkeep.records.ndjson import FLAT_KEYS, line_faults
 from threadkeep.serialization.strict_json import strict
 from threadkeep.shapes import as_exported
 

@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 import attrs
 
-from threadkeep.codec import encode_message
 from threadkeep.compare import Change, Exported, compare
 from threadkeep.crew import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.events import Compared, Event, ThreadsBegun
 from threadkeep.findings import Finding, Severity, finding
+from threadkeep.records.ndjson import encode_message
 from threadkeep.report import Live
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.threadlines import Place, changes, digest, rows

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Set
 from typing import IO, BinaryIO
 
-from threadkeep.codec import decode
 from threadkeep.errors import MalformedLine
 from threadkeep.notes import is_blank
-from threadkeep.records import MessageRecord
+from threadkeep.records.model import MessageRecord
+from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["lines_at", "newest", "records", "unlike"]

@@ -12,12 +12,12 @@ from typing import BinaryIO
 
 import attrs
 
-from threadkeep.codec import decode
 from threadkeep.disk import Disk
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
 from threadkeep.journal import FORMAT, Entry, Header, Journal, Outcome, Span
 from threadkeep.paths import Paths
-from threadkeep.records import MessageRecord
+from threadkeep.records.model import MessageRecord
+from threadkeep.records.ndjson import decode
 
 __all__ = ["Stretch", "check", "chunks", "contradiction", "ends", "is_unbegun", "refusal", "replaced", "stretches"]
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 import orjson
 
-from threadkeep.codec import encode_message
 from threadkeep.errors import MalformedMessage
+from threadkeep.records.ndjson import encode_message
 
 __all__ = ["FLAT", "FULL", "FlatLine", "FullLine", "ImagePart", "Part", "Text", "TextPart", "as_exported", "as_written"]
 

@@ -5,12 +5,12 @@ from typing import Any
 from urllib.parse import quote
 
 from threadkeep.beside import GATHER
-from threadkeep.codec import encode_message
 from threadkeep.errors import BadPage
-from threadkeep.filerefs import files_of
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paging import Page, read_page
+from threadkeep.records.content import files_of
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Bodies, Spool
 from threadkeep.walker import Walker

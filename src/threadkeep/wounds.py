@@ -11,11 +11,11 @@ from typing import BinaryIO
 
 import attrs
 
-from threadkeep.codec import parse
 from threadkeep.disk import Disk
 from threadkeep.errors import Interrupted, MalformedLine
 from threadkeep.journal import Journal
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import parse
 from threadkeep.resume import Stretch, ends, stretches
 
 __all__ = ["Wounds", "look", "strangers"]

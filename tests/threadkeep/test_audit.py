@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 import strategies
 from canned_threads import message
 from threadkeep.audit import Audit
-from threadkeep.codec import encode
 from threadkeep.findings import Finding, Severity
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.manifest import Ending, Manifest, Totals, build
-from threadkeep.mapping import from_message_json
 from threadkeep.paths import Paths
+from threadkeep.records.mapping import from_message_json
+from threadkeep.records.ndjson import encode
 from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("out.ndjson"))

@@ -9,7 +9,6 @@ from pathlib import Path
 import portalocker
 import pytest
 
-from threadkeep.codec import encode_message
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result, carry_out
@@ -18,6 +17,7 @@ from threadkeep.manifest import Ending, build
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
 from threadkeep.readback import read_manifest
+from threadkeep.records.ndjson import encode_message
 
 ASSISTANT = "asst_1"
 THREADS = 5

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import json_values, messages, odd_messages, raw_text
-from threadkeep.codec import encode_message
 from threadkeep.compare import Change, Exported, change, compare, read_line
 from threadkeep.findings import Finding
+from threadkeep.records.ndjson import encode_message
 from threadkeep.sample import sample
 from threadkeep.serialization.lossless_json import loads
 

@@ -18,7 +18,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 import threadkeep
 from simulated_disk import PowerCut, SimulatedDisk
 from threadkeep.audit import Audit
-from threadkeep.codec import encode_message
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Severity
 from threadkeep.healing import Asked
@@ -26,6 +25,7 @@ from threadkeep.journal import Entry, Header, Outcome, encode_line, fold
 from threadkeep.manifest import Ending, build, read
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
 from threadkeep.vouchers import Vouchers
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from reports import line, report
 from strategies import json_values, odd_messages
-from threadkeep.codec import encode_message
 from threadkeep.errors import MalformedMessage
 from threadkeep.excerpts import MOST_CHARACTERS, MOST_MESSAGES, MOST_THREADS, Conversation, Excerpt, excerpts
 from threadkeep.findings import Finding, Severity, finding
+from threadkeep.records.ndjson import encode_message
 
 THREADS = ["thread_a", "thread_b", 'thread_"é\u2028', "thread_c\ud800"]
 WHOLE = [line(thread, number, f"text {number}") for thread in THREADS for number in range(30)]

@@ -15,9 +15,9 @@ from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.audit import Audit
-from threadkeep.codec import decode
 from threadkeep.findings import Severity
 from threadkeep.journal import Entry, Outcome, fold
+from threadkeep.records.ndjson import decode
 from threadkeep.vouchers import Vouchers
 from threadkeep.walker import Pace
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import strategies
 import threadkeep.lines as lines
 from canned_threads import message
-from threadkeep.codec import encode_message
 from threadkeep.glance import glance_flat, glance_full
 from threadkeep.lines import NOWHERE, look
 from threadkeep.notes import EXISTS_SINCE
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
 
 NOW = 1_800_000_000

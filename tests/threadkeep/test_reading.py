@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canned_threads import message
-from threadkeep.codec import encode_message
 from threadkeep.findings import Finding
 from threadkeep.reading import Expected, Reading
+from threadkeep.records.ndjson import encode_message
 from threadkeep.repeated import Suspicions
 from threadkeep.report import Totals
 

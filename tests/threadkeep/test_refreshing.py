@@ -17,7 +17,6 @@ from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
 from drawn_exports import faults
 from exporting import ASSISTANT, Ending, no_wait, threads_of
-from threadkeep.codec import decode
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter import Options
@@ -25,6 +24,7 @@ from threadkeep.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.manifest import read
 from threadkeep.paths import Paths
+from threadkeep.records.ndjson import decode
 from threadkeep.sdk import Api
 from threadkeep.sizes import doubts, sizes
 from threadkeep.validation import validate

@@ -8,9 +8,9 @@ import pytest
 
 import threadkeep
 from canned_threads import message
-from threadkeep.codec import encode_message
 from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Severity
+from threadkeep.records.ndjson import encode_message
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import pytest
 
 from command import Run
 from threadkeep import ImageFilePart, ImageUrlPart, RefusalPart, TextPart, UnknownPart, decode
-from threadkeep.records import FileCitation, FilePath
+from threadkeep.records.model import FileCitation, FilePath
 
 
 def test_the_demo_exports_and_validates_every_kind_of_part(

@@ -15,13 +15,13 @@ from threadkeep.cli.inputs import load_ids
 from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.summary import print_report
 from threadkeep.cli.verdict import print_verdict
-from threadkeep.codec import decode
 from threadkeep.disk import on_disk
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
 from threadkeep.keys import Key
 from threadkeep.paths import Paths
-from threadkeep.records import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
+from threadkeep.records.ndjson import decode
 from threadkeep.sources import Source
 from threadkeep.validation import validated
 

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import MalformedLine, MalformedMessage
-from threadkeep.mapping import flat_values, from_message_json, to_message_json
-from threadkeep.records import MessageRecord, TextPart
+from threadkeep.records.mapping import flat_values, from_message_json, to_message_json
+from threadkeep.records.model import MessageRecord, TextPart
 from threadkeep.serialization.lossless_json import dumps, loads, refuse_nan
 
 __all__ = ["FLAT_KEYS", "LineFault", "decode", "encode", "encode_message", "line_faults", "parse", "to_flat"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from threadkeep.errors import FlatRecord, MalformedMessage
-from threadkeep.records import (
+from threadkeep.records.model import (
     Annotation,
     FileCitation,
     FilePath,

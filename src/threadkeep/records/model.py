@@ -1,7 +1,8 @@
 """The rows that everything else speaks of: a message as a frozen record, its parts and their annotations.
 
 They hold what the Assistants API calls by the same names (message, content part, annotation). The behaviour is
-elsewhere: `threadkeep.mapping` makes records from messages, `threadkeep.codec` makes lines from records.
+elsewhere: `threadkeep.records.mapping` makes records from messages, `threadkeep.records.ndjson` makes lines from
+records.
 """
 
 from collections.abc import Mapping

@@ -13,8 +13,8 @@ from openai.types.beta.threads.message_content import MessageContent
 
 import strategies
 from canned import HTTP, sync_client
-from threadkeep.mapping import ANNOTATIONS, PARTS, from_message, from_message_json
-from threadkeep.records import UnknownPart
+from threadkeep.records.mapping import ANNOTATIONS, PARTS, from_message, from_message_json
+from threadkeep.records.model import UnknownPart
 
 ASSISTANT = "asst_abc123"
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep.codec import FLAT_KEYS, decode, encode, encode_message, to_flat
 from threadkeep.errors import FlatRecord, MalformedLine, MalformedMessage
-from threadkeep.mapping import from_message_json, to_message_json
-from threadkeep.records import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
+from threadkeep.records.mapping import from_message_json, to_message_json
+from threadkeep.records.model import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
+from threadkeep.records.ndjson import FLAT_KEYS, decode, encode, encode_message, to_flat
 from threadkeep.serialization import lossless_json
 
 ANY_MESSAGE = st.one_of(strategies.messages(), strategies.odd_messages())
