@@ -27,12 +27,12 @@ import attrs
 from fake_assistants import demo_world
 from listening import FAKE, listening
 from table import Line, best_of, interleaved, print_table
+from threadkeep.api.client import Pace
+from threadkeep.api.transport import Api
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace
 
 SEQUENTIAL = Path(__file__).parent.parent / "tests" / "sequential.py"
 ASSISTANT = "asst_benchmark"

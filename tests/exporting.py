@@ -8,6 +8,8 @@ from typing import Any
 
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
+from threadkeep.api.client import Pace
+from threadkeep.api.transport import Api
 from threadkeep.errors import RunEnded
 from threadkeep.events import Event
 from threadkeep.exporter import Options, export_threads
@@ -15,8 +17,6 @@ from threadkeep.journal import Entry, Header, Journal, Outcome
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
 from threadkeep.records.ndjson import decode
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace
 
 __all__ = ["ASSISTANT", "PATIENCE", "Ending", "Export", "Spoiled", "no_wait", "silence", "threads_of"]
 

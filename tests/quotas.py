@@ -1,4 +1,4 @@
-"""Servers that share out a quota in ways of their own, and a client of `threadkeep.pace`, all in simulated time."""
+"""Servers that share out a quota in ways of their own, and a client of the rate controller, in simulated time."""
 
 import heapq
 import math
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from threadkeep.pace import Tempo, Ticket
+from threadkeep.api.rate_control import Tempo, Ticket
 
 __all__ = ["HINTS", "Bucket", "Quota", "Run", "Stray", "Window", "simulate"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import attrs
 
+from threadkeep.api.client import Walker
 from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.paths import draft
 from threadkeep.surroundings import holds, place_in
-from threadkeep.walker import Walker
 
 __all__ = ["Downloads", "ends_all", "name_of"]
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import attrs
 
+from threadkeep.api.rate_control import Traffic
 from threadkeep.journal import Entry, FileEntry
-from threadkeep.pace import Traffic
 
 __all__ = ["Compared", "Event", "FilesBegun", "Notice", "ThreadsBegun"]
 

@@ -1,7 +1,7 @@
 """The export: many threads at once, each written whole, and then the files that they refer to.
 
-An async shell round the pure steps of `threadkeep.paging`. At most ``concurrency`` threads are walked at a time,
-each through its own spool; one writer puts them into the export. What cannot be exported has its reason in the
+An async shell round the pure steps of `threadkeep.api.pagination`. At most ``concurrency`` threads are walked at a
+time, each through its own spool; one writer puts them into the export. What cannot be exported has its reason in the
 journal. A thread that failed is walked once more when all others are through. The sunset, a refused key, a wrong
 address or a silent server end the run: no more is asked, answers on their way are still taken, and the pages of
 threads that were cut off are kept aside.
@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from threadkeep.crew import Crew, traffic_of
+from threadkeep.api.client import Api, Pace
+from threadkeep.api.worker_pool import Crew, traffic_of
 from threadkeep.errors import ApiGone, RunEnded
 from threadkeep.events import Event, ThreadsBegun
 from threadkeep.fileround import FileRound
 from threadkeep.outfiles import OutFiles
 from threadkeep.threadround import ThreadRound
 from threadkeep.walked import Walked
-from threadkeep.walker import Api, Pace
 from threadkeep.writer import Writer
 
 __all__ = ["Options", "export_threads"]

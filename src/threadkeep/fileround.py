@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import attrs
 
-from threadkeep.crew import Crew
+from threadkeep.api.client import Walker
+from threadkeep.api.worker_pool import Crew
 from threadkeep.downloads import Downloads, ends_all
 from threadkeep.errors import ApiError, RunEnded
 from threadkeep.events import Event, FilesBegun
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.walker import Walker
 from threadkeep.writer import Writer
 
 __all__ = ["FileRound"]

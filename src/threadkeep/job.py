@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import attrs
 
+from threadkeep.api.client import Api
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
@@ -20,7 +21,6 @@ from threadkeep.journal import Entry, Header
 from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles
 from threadkeep.paths import Paths
-from threadkeep.walker import Api
 
 __all__ = ["CONCURRENCY", "RETRIES", "USUAL", "Job", "Result", "carry_out"]
 

@@ -12,18 +12,18 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
+from threadkeep.api.client import Pace
+from threadkeep.api.endpoints import Source
+from threadkeep.api.keys import Key
+from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
 from threadkeep.events import Event
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
 from threadkeep.job import Result as ExportResult
-from threadkeep.keys import Key
 from threadkeep.paths import BESIDE, Paths
 from threadkeep.serialization.id_lists import is_thread_id, read_ids
-from threadkeep.sources import Source
-from threadkeep.tokens import TokenCommand
-from threadkeep.walker import Pace
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
@@ -224,7 +224,7 @@ async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], o
 @contextlib.asynccontextmanager
 async def _asked(client: "AsyncOpenAI | None", source: Source) -> AsyncIterator[Sequence[Any]]:
     # Only here, since importing the SDK takes most of a second.
-    from threadkeep.sdk import borrow, connect_all
+    from threadkeep.api.transport import borrow, connect_all
 
     if client is not None:
         yield [borrow(client)]
@@ -265,7 +265,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "concurrency": (SupportsIndex, "a whole number"),
     "max_retries": (SupportsIndex, "a whole number"),
     "rpm": (SupportsIndex, "a whole number"),
-    "source": (Source, "a threadkeep.sources.Source"),
+    "source": (Source, "a threadkeep.api.endpoints.Source"),
     "base_url": (str, "a str"),
     "api_key": (str, "a str"),
     "events": (Callable, "a function"),

@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
+from threadkeep.api.client import Walker
 from threadkeep.errors import ApiError, ListingRefused
-from threadkeep.walker import Walker
 
 __all__ = ["thread_ids"]
 

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import attrs
 
+from threadkeep.api.client import Api, Pace, Walker
+from threadkeep.api.worker_pool import Crew
 from threadkeep.compare import Change, Exported, compare
-from threadkeep.crew import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.events import Compared, Event, ThreadsBegun
 from threadkeep.findings import Finding, Severity, finding
@@ -23,7 +24,6 @@ from threadkeep.records.ndjson import encode_message
 from threadkeep.report import Live
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.threadlines import Place, changes, digest, rows
-from threadkeep.walker import Api, Pace, Walker
 
 __all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live"]
 

@@ -4,13 +4,13 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from threadkeep.crew import Crew
+from threadkeep.api.client import Walker
+from threadkeep.api.worker_pool import Crew
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.walked import Walked
-from threadkeep.walker import Walker
 from threadkeep.writer import Writer
 
 __all__ = ["ThreadRound"]

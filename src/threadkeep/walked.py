@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from threadkeep.beside import GATHER
+from threadkeep.api.client import Walker
+from threadkeep.api.pagination import Page, read_page
+from threadkeep.api.resources import GATHER
 from threadkeep.errors import BadPage
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.paging import Page, read_page
 from threadkeep.records.content import files_of
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Bodies, Spool
-from threadkeep.walker import Walker
 
 __all__ = ["Walked"]
 

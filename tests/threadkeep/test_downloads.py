@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canned import HTTP, async_client
+from threadkeep.api.client import Pace, Walker
+from threadkeep.api.transport import Api
 from threadkeep.disk import OsDisk, OsGrowing
 from threadkeep.downloads import Downloads
 from threadkeep.errors import ApiError, OutputUnusable
 from threadkeep.journal import FileEntry, FileOutcome
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace, Walker
 
 pytestmark = pytest.mark.anyio
 CONTENT = b"what it holds"

@@ -9,12 +9,12 @@ import pytest
 from canned import HTTP
 from canned_threads import ThreadServer, thread_of
 from exporting import ASSISTANT, PATIENCE, Ending, Export, silence, threads_of
+from threadkeep.api.client import Pace
 from threadkeep.errors import AccessRefused, ApiGone, RunEnded, ServerUnreachable, WrongAddress
 from threadkeep.events import Notice
 from threadkeep.journal import FileOutcome, Outcome
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
-from threadkeep.walker import Pace
 
 pytestmark = pytest.mark.anyio
 

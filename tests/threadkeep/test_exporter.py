@@ -14,12 +14,12 @@ import strategies
 from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
+from threadkeep.api.client import Pace
 from threadkeep.audit import Audit
 from threadkeep.findings import Severity
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
 from threadkeep.vouchers import Vouchers
-from threadkeep.walker import Pace
 
 pytestmark = pytest.mark.anyio
 
@@ -207,7 +207,7 @@ async def test_requests_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         async def acquire(self) -> None:
             self.turns += 1
 
-    monkeypatch.setattr("threadkeep.turns.AsyncLimiter", Limiter)
+    monkeypatch.setattr("threadkeep.api.throttle.AsyncLimiter", Limiter)
     threads = threads_of(a=150)
     server = Spoiled(threads, SPOILS["truncated"], times=2)
     await Export(tmp_path).run(list(threads), server, pace=Pace(rpm=1200, max_retries=2, sleep=no_wait))

@@ -16,13 +16,13 @@ from canned import HTTP, async_client
 from canned_threads import MISSING, ThreadServer, message, page
 from exporting import ASSISTANT, Ending, Spoiled, no_wait, silence, threads_of
 from strategies import messages, odd_messages
+from threadkeep.api.client import Pace
+from threadkeep.api.transport import Api
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
 from threadkeep.events import Compared, Notice, ThreadsBegun
 from threadkeep.findings import Finding, Severity
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.records.ndjson import encode_message
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace
 
 pytestmark = pytest.mark.anyio
 

@@ -17,6 +17,8 @@ from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
 from drawn_exports import faults
 from exporting import ASSISTANT, Ending, no_wait, threads_of
+from threadkeep.api.client import Pace
+from threadkeep.api.transport import Api
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter import Options
@@ -25,10 +27,8 @@ from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.manifest import read
 from threadkeep.paths import Paths
 from threadkeep.records.ndjson import decode
-from threadkeep.sdk import Api
 from threadkeep.sizes import doubts, sizes
 from threadkeep.validation import validate
-from threadkeep.walker import Pace
 
 Threads = Mapping[str, Sequence[Mapping[str, Any]]]
 

@@ -15,11 +15,11 @@ import threadkeep
 from exports import ASSISTANT, exported, manifest, served
 from fake_assistants import demo_world
 from threadkeep import ExportResult, aexport, export
+from threadkeep.api.endpoints import Source
+from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
 from threadkeep.events import Event, ThreadsBegun
 from threadkeep.journal import Entry, Outcome
-from threadkeep.keys import Key
-from threadkeep.sources import Source
 from watched import Watched
 
 
@@ -224,7 +224,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"out": None}, TypeError, "out must be a path, and is NoneType"),
     ({"out": "a\0b"}, OutputUnusable, "does not name a file"),
     ({"client": AsyncOpenAI}, TypeError, "must be an AsyncOpenAI, and is type"),
-    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.sources.Source, and is str"),
+    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.api.endpoints.Source, and is str"),
     ({"base_url": 3}, TypeError, "base_url must be a str, and is int"),
     ({"api_key": lambda: "k"}, TypeError, "api_key must be a str, and is function"),
     ({"flat": "no"}, TypeError, "flat must be True or False, and is str"),
@@ -242,7 +242,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(
     ("fields", "error", "words"),
     [
-        ({"keys": ("sk-secret",)}, TypeError, "each of the keys must be a threadkeep.keys.Key, and one is str"),
+        ({"keys": ("sk-secret",)}, TypeError, "each of the keys must be a threadkeep.api.keys.Key, and one is str"),
         ({"keys": "sk-secret"}, TypeError, "each of the keys must be"),
         ({"auth": "basic"}, ValueError, "'basic' is not a valid Auth"),
         ({"keys": (Key("sk-secret"),), "token_command": "true"}, TypeError, "keys or a token_command, not both"),

@@ -19,6 +19,9 @@ from exporting import no_wait
 from exports import ASSISTANT
 from fake_assistants import FakeAssistants, Request, demo_world
 from threadkeep import export
+from threadkeep.api.client import Pace
+from threadkeep.api.endpoints import Source
+from threadkeep.api.keys import Key
 from threadkeep.cli import live as door
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.live import report_live_ending, run_live
@@ -26,13 +29,10 @@ from threadkeep.cli.options import PerhapsSource, perhaps_source_options
 from threadkeep.cli.screen import Screen
 from threadkeep.errors import AccessRefused, ServerUnreachable
 from threadkeep.findings import Finding
-from threadkeep.keys import Key
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.report import Live
-from threadkeep.sources import Source
-from threadkeep.walker import Pace
 from watched import Watched, what_is_behind
 
 

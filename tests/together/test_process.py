@@ -18,7 +18,7 @@ from exports import ASSISTANT, exported, faults, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
-from threadkeep.sdk import Api
+from threadkeep.api.transport import Api
 from watched import Watched
 
 NAMES = [f"thread_{number}" for number in range(50)]

@@ -18,6 +18,7 @@ from rich.console import Console
 from command import Run
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
+from threadkeep.api.rate_control import Traffic
 from threadkeep.cli import job
 from threadkeep.cli.gauge import Stretch
 from threadkeep.cli.screen import Screen, wrapped
@@ -25,7 +26,6 @@ from threadkeep.cli.words import span
 from threadkeep.errors import Interrupted
 from threadkeep.events import FilesBegun, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.pace import Traffic
 
 FOUNDRY = "https://r.services.ai.azure.com/api/projects/p"
 NOON = datetime(2027, 3, 30, 12, tzinfo=UTC)

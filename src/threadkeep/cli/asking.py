@@ -6,8 +6,8 @@ import gc
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
+from threadkeep.api.endpoints import Source
 from threadkeep.cli.screen import Screen
-from threadkeep.sources import Source
 
 __all__ = ["ask", "looked_at"]
 
@@ -22,11 +22,12 @@ def ask(source: Source, work: Callable[[Sequence[Any]], Coroutine[Any, Any, _T]]
         work: takes a client for each key; it opens and closes them.
 
     Raises:
-        AccessRefused, MalformedAddress, ServerUnreachable: as `threadkeep.sdk.connect_all`. What the work raises.
+        AccessRefused, MalformedAddress, ServerUnreachable: as `threadkeep.api.transport.connect_all`. What the work
+        raises.
     """
     with _rare_collections():
         # Only here, since importing the SDK takes most of a second that no other command needs.
-        from threadkeep.sdk import connect_all
+        from threadkeep.api.transport import connect_all
 
         gc.freeze()
         apis = connect_all(source)

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
+from threadkeep.api.client import Pace, Walker
+from threadkeep.api.endpoints import Source
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.options import source_options
 from threadkeep.cli.words import shown
-from threadkeep.sources import Source
-from threadkeep.walker import Pace, Walker
 
 __all__ = ["assistants"]
 
@@ -20,7 +20,7 @@ __all__ = ["assistants"]
 def assistants(source: Source) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
     # Only here, since importing the SDK takes most of a second that other commands do not need.
-    from threadkeep.sdk import connect_all
+    from threadkeep.api.transport import connect_all
 
     return _print(asyncio.run(_listed(connect_all(source)[0])))
 

@@ -10,6 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from threadkeep.api.endpoints import Source
+from threadkeep.api.keys import Key
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.inputs import load_ids
 from threadkeep.cli.job import report_ending, report_of, run_job
@@ -18,11 +20,9 @@ from threadkeep.cli.verdict import print_verdict
 from threadkeep.disk import on_disk
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
-from threadkeep.keys import Key
 from threadkeep.paths import Paths
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.records.ndjson import decode
-from threadkeep.sources import Source
 from threadkeep.validation import validated
 
 __all__ = ["demo"]

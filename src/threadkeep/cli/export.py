@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from threadkeep.api.client import Pace
+from threadkeep.api.endpoints import Source, place_of
 from threadkeep.cli.again import again
 from threadkeep.cli.inputs import OUT, load_ids
 from threadkeep.cli.job import as_json as summary
@@ -18,8 +20,6 @@ from threadkeep.cli.words import complain, perhaps_unheard, print_json, say
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.paths import BESIDE, Paths
-from threadkeep.sources import Source, place_of
-from threadkeep.walker import Pace
 
 __all__ = ["export"]
 

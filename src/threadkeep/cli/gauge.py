@@ -4,9 +4,9 @@ from collections import deque
 
 import attrs
 
+from threadkeep.api.rate_control import Traffic
 from threadkeep.events import Compared, Event, FilesBegun, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, Outcome
-from threadkeep.pace import Traffic
 
 __all__ = ["Gauge", "Stretch"]
 

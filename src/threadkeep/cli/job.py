@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from threadkeep.api.endpoints import Source
 from threadkeep.cli.asking import ask, looked_at
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.nextstep import Typed, next_step
@@ -15,7 +16,6 @@ from threadkeep.cli.summary import Report
 from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
 from threadkeep.job import Job, Result, carry_out
-from threadkeep.sources import Source
 
 __all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
 

@@ -5,6 +5,8 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+from threadkeep.api.client import Pace
+from threadkeep.api.endpoints import Source
 from threadkeep.cli.asking import ask, looked_at
 from threadkeep.cli.exits import Exit, exit_for
 from threadkeep.cli.screen import Screen
@@ -14,8 +16,6 @@ from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.sample import sample
-from threadkeep.sources import Source
-from threadkeep.walker import Pace
 
 __all__ = ["report_live_ending", "run_live"]
 

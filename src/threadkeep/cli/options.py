@@ -10,11 +10,11 @@ from typing import Any
 import attrs
 import click
 
+from threadkeep.api.endpoints import Auth, Place, Source, is_well_known, place_of
+from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.words import complain, shown
 from threadkeep.errors import UnreadableKeys
-from threadkeep.keys import Key, read_keys
 from threadkeep.paths import Paths
-from threadkeep.sources import Auth, Place, Source, is_well_known, place_of
 
 __all__ = ["PerhapsSource", "load_keys", "perhaps_source_options", "source_options"]
 

@@ -11,11 +11,11 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from threadkeep.api.rate_control import Traffic
 from threadkeep.cli.gauge import Gauge, Stretch
 from threadkeep.cli.words import problem_line, shown, span
 from threadkeep.events import Compared, Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.pace import Traffic
 
 __all__ = ["Screen", "wrapped"]
 

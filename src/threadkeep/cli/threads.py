@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
+from threadkeep.api.client import Pace, Walker
+from threadkeep.api.endpoints import Source
 from threadkeep.cli.exits import Exit
 from threadkeep.cli.options import source_options
 from threadkeep.cli.words import complain, shown
 from threadkeep.errors import ApiError
 from threadkeep.listing import thread_ids
-from threadkeep.sources import Source
-from threadkeep.walker import Pace, Walker
 
 __all__ = ["threads"]
 
@@ -21,7 +21,7 @@ __all__ = ["threads"]
 def threads(source: Source) -> int:
     """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
     # Only here, since importing the SDK takes most of a second that other commands do not need.
-    from threadkeep.sdk import connect_all
+    from threadkeep.api.transport import connect_all
 
     return asyncio.run(_print(connect_all(source)[0]))
 

@@ -4,10 +4,10 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from threadkeep.api.client import Api, Pace, Walker
+from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, ServerUnreachable
 from threadkeep.events import Event, Notice
-from threadkeep.pace import Traffic
-from threadkeep.walker import Api, Pace, Walker
 
 __all__ = ["Crew", "Work", "traffic_of"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from canned import HTTP, async_client
 from canned_threads import page
-from threadkeep.beside import GATHER
+from threadkeep.api.client import Pace, Walker
+from threadkeep.api.resources import GATHER
+from threadkeep.api.transport import Api
 from threadkeep.errors import BadPage
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace, Walker
 
 pytestmark = pytest.mark.anyio
 THREAD = {"id": "thread_a", "object": "thread", "metadata": {}}

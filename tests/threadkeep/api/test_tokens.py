@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from threadkeep.api.tokens import FixedToken, FreshToken, Token, TokenCommand
 from threadkeep.errors import AccessRefused
-from threadkeep.tokens import FixedToken, FreshToken, Token, TokenCommand
 
 
 def python(code: str) -> str:

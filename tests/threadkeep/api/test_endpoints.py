@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.errors import AccessRefused, MalformedAddress
-from threadkeep.keys import Key
-from threadkeep.sources import (
+from threadkeep.api.endpoints import (
     AZURE,
     AZURE_V1,
     FOUNDRY,
@@ -23,6 +21,8 @@ from threadkeep.sources import (
     place_of,
     without_secrets,
 )
+from threadkeep.api.keys import Key
+from threadkeep.errors import AccessRefused, MalformedAddress
 
 AT_AZURE = "https://res.openai.azure.com"
 AT_FOUNDRY = "https://res.services.ai.azure.com/api/projects/mine"

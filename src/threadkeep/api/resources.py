@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from threadkeep.api.client import Walker
 from threadkeep.errors import BadPage
-from threadkeep.walker import Walker
 
 __all__ = ["GATHER", "Rows"]
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 import attrs
 
+from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, MalformedAddress
-from threadkeep.keys import Key
 
 __all__ = [
     "AZURE",
@@ -50,7 +50,7 @@ def _several(keys: Iterable[Key]) -> tuple[Key, ...]:
 def _are_keys(source: "Source", _field: object, keys: tuple[object, ...]) -> None:
     strange = next((type(key).__name__ for key in keys if not isinstance(key, Key)), None)
     if strange is not None:
-        raise TypeError(f"each of the keys must be a threadkeep.keys.Key, and one is {strange}")
+        raise TypeError(f"each of the keys must be a threadkeep.api.keys.Key, and one is {strange}")
     if keys and source.token_command is not None:
         raise TypeError("give keys or a token_command, not both")
 

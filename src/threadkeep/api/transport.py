@@ -17,16 +17,16 @@ import attrs
 import openai
 from openai._types import Omit  # its public name is younger than the oldest SDK that we know
 
+from threadkeep.api.endpoints import OTHER, Auth, Credential, Place, Source, credentials, place_of, without_secrets
+from threadkeep.api.error_mapping import Asked, failed, translate
+from threadkeep.api.keys import Key, trouble_with
+from threadkeep.api.tokens import FixedToken, FreshToken, Token, TokenCommand
 from threadkeep.errors import (
     AccessRefused,
     ServerUnreachable,
     ThreadkeepError,
     ThreadMissing,
 )
-from threadkeep.keys import Key, trouble_with
-from threadkeep.sources import OTHER, Auth, Credential, Place, Source, credentials, place_of, without_secrets
-from threadkeep.tokens import FixedToken, FreshToken, Token, TokenCommand
-from threadkeep.translations import Asked, failed, translate
 
 __all__ = ["Api", "borrow", "connect_all"]
 

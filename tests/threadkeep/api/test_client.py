@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message
+from threadkeep.api.client import Pace, Walker
+from threadkeep.api.transport import Api
 from threadkeep.errors import ApiGone, BadPage, QuotaSpent, RequestFailed, RunEnded, ThreadMissing
-from threadkeep.sdk import Api
-from threadkeep.walker import Pace, Walker
 
 pytestmark = pytest.mark.anyio
 THREAD = {"id": "thread_a", "object": "thread", "metadata": {}}

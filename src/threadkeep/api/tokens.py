@@ -15,8 +15,8 @@ import subprocess
 
 import attrs
 
+from threadkeep.api.keys import trouble_with
 from threadkeep.errors import AccessRefused
-from threadkeep.keys import trouble_with
 
 __all__ = ["FixedToken", "FreshToken", "Token", "TokenCommand"]
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quotas import HINTS, Bucket, Quota, Stray, Window, simulate
-from threadkeep.pace import Tempo
+from threadkeep.api.rate_control import Tempo
 
 LATENCIES = st.sampled_from([0.002, 0.05, 0.2])
 SEEDS = st.integers(0, 10_000)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadkeep.api.keys import Key, read_keys
 from threadkeep.errors import UnreadableKeys
-from threadkeep.keys import Key, read_keys
 
 LETTERS = st.sampled_from("abcXYZ0189-_.+/~:")
 words = st.text(LETTERS, min_size=1, max_size=20)

@@ -1,4 +1,4 @@
-"""Turns to ask, one after another at the tempo of one key: the asyncio shell round `threadkeep.pace`."""
+"""Turns to ask, one after another at the tempo of one key: the asyncio shell round `threadkeep.api.rate_control`."""
 
 import asyncio
 import random  # noqa: TID251 - the default of a parameter
@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 from aiolimiter import AsyncLimiter
 
+from threadkeep.api.rate_control import Tempo, Ticket, Traffic
 from threadkeep.errors import QuotaSpent, RateLimited, RunEnded
-from threadkeep.pace import Tempo, Ticket, Traffic
 
 __all__ = ["Pace", "Turns"]
 

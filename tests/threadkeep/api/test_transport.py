@@ -13,6 +13,10 @@ import pytest
 
 from canned import HTTP, async_client
 from sdkage import gained
+from threadkeep.api.endpoints import Auth, Source, place_of, without_secrets
+from threadkeep.api.error_mapping import TRANSLATIONS, Asked, translate
+from threadkeep.api.keys import Key
+from threadkeep.api.transport import Api, connect_all
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -25,10 +29,6 @@ from threadkeep.errors import (
     ThreadMissing,
     WrongAddress,
 )
-from threadkeep.keys import Key
-from threadkeep.sdk import Api, connect_all
-from threadkeep.sources import Auth, Source, place_of, without_secrets
-from threadkeep.translations import TRANSLATIONS, Asked, translate
 
 ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadkeep.api.pagination import Page, Walk, advance, read_page
 from threadkeep.errors import BadPage
-from threadkeep.paging import Page, Walk, advance, read_page
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=30)
 

@@ -5,10 +5,10 @@ from typing import Any, Protocol, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from threadkeep.api.pagination import LIMIT, Page, Walk, advance, read_object, read_page
+from threadkeep.api.rate_control import Traffic
+from threadkeep.api.throttle import Pace, Turns
 from threadkeep.errors import ApiError, BadPage, RateLimited, RequestFailed, RunEnded
-from threadkeep.pace import Traffic
-from threadkeep.paging import LIMIT, Page, Walk, advance, read_object, read_page
-from threadkeep.turns import Pace, Turns
 
 __all__ = ["Api", "Pace", "Walker"]
 
@@ -18,7 +18,7 @@ _EXPONENTIAL = wait_random_exponential(multiplier=0.5, max=8)
 
 
 class Api(Protocol):
-    """What is asked of the API: `threadkeep.sdk.Api`, or a stand-in."""
+    """What is asked of the API: `threadkeep.api.transport.Api`, or a stand-in."""
 
     answered: bool
     """Whether the address has answered as an Assistants API yet. A page that was believed sets it."""
