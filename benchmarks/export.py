@@ -32,7 +32,7 @@ from threadkeep.api.transport import Api
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 
 SEQUENTIAL = Path(__file__).parent.parent / "tests" / "sequential.py"
 ASSISTANT = "asst_benchmark"

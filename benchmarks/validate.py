@@ -20,10 +20,10 @@ from typing import Any
 
 from table import Line, interleaved, print_table
 from threadkeep.journal import Entry, Header, Outcome, encode_line, fold
-from threadkeep.manifest import Ending, build, to_json
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps_pretty
+from threadkeep.storage.manifest import Ending, build, to_json
+from threadkeep.storage.paths import Paths
 
 MESSAGES = 100  # of each thread
 TEXT = (

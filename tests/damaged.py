@@ -16,8 +16,8 @@ from exports import ASSISTANT
 from fake_assistants import Request
 from threadkeep.journal import Entry, Header, encode_line
 from threadkeep.journal import fold as read_journal
-from threadkeep.manifest import Ending, build, read, to_json
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.storage.manifest import Ending, build, read, to_json
 from watched import Watched, what_is_behind
 
 __all__ = ["JOURNAL", "MANIFEST", "OUT", "PARTIAL", "RUNS", "THREADS", "Files", "exports", "forged", "thread_of"]

@@ -10,12 +10,12 @@ from threadkeep.audit import Audit
 from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
-from threadkeep.manifest import Ending, Manifest, build, read
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
+from threadkeep.storage.manifest import Ending, Manifest, build, read
+from threadkeep.storage.paths import Paths
 from threadkeep.vouchers import Vouchers
 from threadkeep.wanted import read as read_wanted
 

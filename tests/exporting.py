@@ -15,8 +15,8 @@ from threadkeep.events import Event
 from threadkeep.exporter import Options, export_threads
 from threadkeep.journal import Entry, Header, Journal, Outcome
 from threadkeep.outfiles import OutFiles
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import decode
+from threadkeep.storage.paths import Paths
 
 __all__ = ["ASSISTANT", "PATIENCE", "Ending", "Export", "Spoiled", "no_wait", "silence", "threads_of"]
 

@@ -13,9 +13,9 @@ from threadkeep.journalaudit import faults, of_entry, order
 from threadkeep.lines import look
 from threadkeep.manifestaudit import against_journal, against_lines
 from threadkeep.partialaudit import partial_findings
-from threadkeep.paths import Paths
 from threadkeep.reading import Expected, Reading, ThreadLines
 from threadkeep.shifts import Shift
+from threadkeep.storage.paths import Paths
 from threadkeep.superseded import named, superseded
 from threadkeep.vouchers import Vouchers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from threadkeep.disk import Disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.paths import Paths, draft
+from threadkeep.storage.paths import Paths, draft
 
 __all__ = ["clear", "is_half_set_aside", "keep_copy", "refuse_what_is_no_file", "take_back"]
 

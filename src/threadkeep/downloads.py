@@ -13,7 +13,7 @@ from threadkeep.api.client import Walker
 from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
-from threadkeep.paths import draft
+from threadkeep.storage.paths import draft
 from threadkeep.surroundings import holds, place_in
 
 __all__ = ["Downloads", "ends_all", "name_of"]

@@ -31,7 +31,7 @@ class Options:
     Attributes:
         assistant_id: the assistant that the export is for.
         flat: write flat lines.
-        include: what to save beside the messages, of `threadkeep.paths.BESIDE`.
+        include: what to save beside the messages, of `threadkeep.storage.paths.BESIDE`.
         files: download the files that messages refer to, and steps where runs are saved.
         refresh: ask for the threads that are complete too. What stands of one stays until it is complete again.
         concurrency: how many threads are walked at a time.

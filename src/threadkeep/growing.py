@@ -11,8 +11,8 @@ from pathlib import Path
 from threadkeep.disk import Disk, Growing, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Span
-from threadkeep.paths import Paths
 from threadkeep.spool import Spool
+from threadkeep.storage.paths import Paths
 
 __all__ = ["GrowingFiles"]
 

@@ -15,8 +15,8 @@ from threadkeep.clearing import is_half_set_aside, keep_copy, take_back
 from threadkeep.disk import Disk
 from threadkeep.journal import Journal
 from threadkeep.partialfile import PartialFile
-from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, refusal
+from threadkeep.storage.paths import Paths, draft, rewrite_of
 from threadkeep.wounds import Wounds, look
 
 __all__ = ["Asked", "Diagnosis", "diagnose", "heal"]

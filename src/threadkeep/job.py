@@ -18,9 +18,9 @@ from threadkeep.events import Event, Notice
 from threadkeep.exporter import Options, export_threads
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header
-from threadkeep.manifest import Ending, Manifest, build
 from threadkeep.outfiles import OutFiles
-from threadkeep.paths import Paths
+from threadkeep.storage.manifest import Ending, Manifest, build
+from threadkeep.storage.paths import Paths
 
 __all__ = ["CONCURRENCY", "RETRIES", "USUAL", "Job", "Result", "carry_out"]
 

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, lt, optional
 
-from threadkeep.paths import BESIDE
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.storage.paths import BESIDE
 
 __all__ = ["FORMAT", "Entry", "FileEntry", "FileOutcome", "Header", "Journal", "Outcome", "Span", "encode_line", "fold"]
 
@@ -55,7 +55,7 @@ class Header:
         assistant_id: the assistant that the export is for.
         flat: whether its lines are flat.
         started_at: when the export began, ISO 8601, UTC.
-        include: what is saved beside the messages, of `threadkeep.paths.BESIDE`.
+        include: what is saved beside the messages, of `threadkeep.storage.paths.BESIDE`.
         files: whether the files that messages and steps refer to are downloaded.
     """
 

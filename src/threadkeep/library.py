@@ -22,8 +22,8 @@ from threadkeep.events import Event
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
 from threadkeep.job import Result as ExportResult
-from threadkeep.paths import BESIDE, Paths
 from threadkeep.serialization.id_lists import is_thread_id, read_ids
+from threadkeep.storage.paths import BESIDE, Paths
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers

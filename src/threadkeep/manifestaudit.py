@@ -7,9 +7,9 @@ import attrs
 
 from threadkeep.findings import Finding, finding
 from threadkeep.journal import Journal
-from threadkeep.manifest import Manifest, claims, digest_of_digests, files, not_whole, unfinished_files
 from threadkeep.report import Totals
 from threadkeep.serialization.json_diff import differences
+from threadkeep.storage.manifest import Manifest, claims, digest_of_digests, files, not_whole, unfinished_files
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["against_journal", "against_lines"]

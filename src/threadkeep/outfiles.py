@@ -21,12 +21,12 @@ from threadkeep.growing import GrowingFiles
 from threadkeep.healing import Asked, diagnose, heal
 from threadkeep.journal import Entry, FileEntry, Header, Journal, encode_line, fold
 from threadkeep.kept import Exported
-from threadkeep.manifest import Manifest, to_json
 from threadkeep.partial import unlike
 from threadkeep.partialfile import PartialFile
-from threadkeep.paths import Paths, draft
 from threadkeep.serialization.lossless_json import dumps_pretty
 from threadkeep.spool import Spool
+from threadkeep.storage.manifest import Manifest, to_json
+from threadkeep.storage.paths import Paths, draft
 from threadkeep.wantedfile import WantedFile
 from threadkeep.wounds import strangers
 

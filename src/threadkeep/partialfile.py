@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 
 from threadkeep.disk import Disk
 from threadkeep.partial import lines_at, newest, records
-from threadkeep.paths import Paths, draft
+from threadkeep.storage.paths import Paths, draft
 
 __all__ = ["PartialFile"]
 

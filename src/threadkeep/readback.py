@@ -8,8 +8,8 @@ from pathlib import Path
 from threadkeep.disk import OsDisk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Journal, fold
-from threadkeep.manifest import Manifest, read
-from threadkeep.paths import Paths, rewrite_of
+from threadkeep.storage.manifest import Manifest, read
+from threadkeep.storage.paths import Paths, rewrite_of
 from threadkeep.wantedfile import WantedFile
 
 __all__ = ["read_journal", "read_manifest", "read_wanted", "what_counts"]

@@ -15,9 +15,9 @@ import attrs
 from threadkeep.disk import Disk
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
 from threadkeep.journal import FORMAT, Entry, Header, Journal, Outcome, Span
-from threadkeep.paths import Paths
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
+from threadkeep.storage.paths import Paths
 
 __all__ = ["Stretch", "check", "chunks", "contradiction", "ends", "is_unbegun", "refusal", "replaced", "stretches"]
 

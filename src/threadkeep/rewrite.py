@@ -16,8 +16,8 @@ import attrs
 from threadkeep.disk import Disk, Growing
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.journal import Entry, FileEntry, Header, Journal, Outcome, encode_line, fold
-from threadkeep.paths import Paths, draft, rewrite_of
 from threadkeep.resume import Stretch, chunks, ends, stretches
+from threadkeep.storage.paths import Paths, draft, rewrite_of
 
 __all__ = ["Plan", "Standing", "plan", "roll_forward", "standing", "write"]
 

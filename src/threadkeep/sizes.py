@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from threadkeep.journal import Entry, Journal
-from threadkeep.manifest import Manifest, claims, files, unfinished_files
-from threadkeep.paths import Paths, rewrite_of
 from threadkeep.readback import what_counts
 from threadkeep.resume import ends, stretches
+from threadkeep.storage.manifest import Manifest, claims, files, unfinished_files
+from threadkeep.storage.paths import Paths, rewrite_of
 from threadkeep.surroundings import place_in
 
 __all__ = ["Sizes", "doubts", "in_place", "sizes"]

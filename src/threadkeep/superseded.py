@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 
 from threadkeep.journal import Entry, Journal
-from threadkeep.paths import BESIDE, Paths
 from threadkeep.resume import ends, replaced
+from threadkeep.storage.paths import BESIDE, Paths
 
 __all__ = ["Superseded", "named", "superseded"]
 

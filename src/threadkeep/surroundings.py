@@ -10,10 +10,10 @@ import attrs
 
 from threadkeep.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
-from threadkeep.paths import Paths
 from threadkeep.readback import what_counts
 from threadkeep.reading import ThreadLines
 from threadkeep.shifts import Shift
+from threadkeep.storage.paths import Paths
 from threadkeep.superseded import Superseded, superseded
 
 __all__ = ["damage", "holds", "place_in"]

@@ -17,11 +17,11 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Finding
 from threadkeep.journal import Journal
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
-from threadkeep.manifest import Manifest, claims
-from threadkeep.paths import Paths
 from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
 from threadkeep.reading import Reading
 from threadkeep.report import Report, fold
+from threadkeep.storage.manifest import Manifest, claims
+from threadkeep.storage.paths import Paths
 from threadkeep.surroundings import damage
 from threadkeep.vouchers import Vouchers
 

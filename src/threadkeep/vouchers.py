@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence, Set
 import attrs
 
 from threadkeep.journal import Journal
-from threadkeep.manifest import Manifest, NotWhole
+from threadkeep.storage.manifest import Manifest, NotWhole
 
 __all__ = ["Vouchers"]
 

@@ -27,7 +27,7 @@ class Walked:
         assistant_id: stands on every line.
         flat: write flat lines. The pages are then kept as they came: should the thread be cut off, the partial file
             wants full lines.
-        include: what else to ask for, of `threadkeep.paths.BESIDE`.
+        include: what else to ask for, of `threadkeep.storage.paths.BESIDE`.
         files: look for the files that messages and steps refer to.
     """
 

@@ -7,11 +7,11 @@ import contextlib
 from collections.abc import Collection, Container, Iterable
 from pathlib import Path
 
-import threadkeep.manifest as manifest
+import threadkeep.storage.manifest as manifest
 import threadkeep.wanted as wanted
 from threadkeep.disk import Disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.paths import Paths, draft
+from threadkeep.storage.paths import Paths, draft
 
 __all__ = ["WantedFile"]
 

@@ -14,9 +14,9 @@ import attrs
 from threadkeep.disk import Disk
 from threadkeep.errors import Interrupted, MalformedLine
 from threadkeep.journal import Journal
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import parse
 from threadkeep.resume import Stretch, ends, stretches
+from threadkeep.storage.paths import Paths
 
 __all__ = ["Wounds", "look", "strangers"]
 

@@ -13,11 +13,11 @@ from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line
-from threadkeep.manifest import Ending, build
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.paths import Paths
 from threadkeep.readback import read_manifest
 from threadkeep.records.ndjson import encode_message
+from threadkeep.storage.manifest import Ending, build
+from threadkeep.storage.paths import Paths
 
 ASSISTANT = "asst_1"
 THREADS = 5

@@ -22,11 +22,11 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.findings import Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Outcome, encode_line, fold
-from threadkeep.manifest import Ending, build, read
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
+from threadkeep.storage.manifest import Ending, build, read
+from threadkeep.storage.paths import Paths
 from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))

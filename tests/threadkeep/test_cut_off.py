@@ -7,9 +7,9 @@ from pathlib import Path
 from drawn_exports import PATHS, begin, commit, contents, finish
 from simulated_disk import PowerCut, SimulatedDisk
 from threadkeep.findings import Severity
-from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place, sizes
+from threadkeep.storage.paths import Paths
 from threadkeep.validation import validate
 
 OLD = {"thread_a": (2, 0), "thread_b": (0, 0), "thread_c": (3, 0)}

@@ -28,10 +28,10 @@ from simulated_disk import SimulatedDisk
 from threadkeep.errors import Interrupted, MalformedLine, OutputUnusable
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Outcome, encode_line, fold
-from threadkeep.manifest import claims
 from threadkeep.outfiles import OutFiles
-from threadkeep.paths import draft
 from threadkeep.records.ndjson import decode, parse
+from threadkeep.storage.manifest import claims
+from threadkeep.storage.paths import draft
 from threadkeep.wanted import encode
 from threadkeep.wounds import look
 

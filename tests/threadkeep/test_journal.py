@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import strategies
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
-from threadkeep.manifest import Ending, Totals, build, claims, read, to_json
 from threadkeep.serialization.lossless_json import dumps, dumps_pretty
+from threadkeep.storage.manifest import Ending, Totals, build, claims, read, to_json
 
 HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)

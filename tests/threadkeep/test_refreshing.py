@@ -24,10 +24,10 @@ from threadkeep.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Outcome, fold
-from threadkeep.manifest import read
-from threadkeep.paths import Paths
 from threadkeep.records.ndjson import decode
 from threadkeep.sizes import doubts, sizes
+from threadkeep.storage.manifest import read
+from threadkeep.storage.paths import Paths
 from threadkeep.validation import validate
 
 Threads = Mapping[str, Sequence[Mapping[str, Any]]]

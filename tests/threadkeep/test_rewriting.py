@@ -26,7 +26,7 @@ from simulated_disk import PowerCut, SimulatedDisk
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome, encode_line
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.paths import draft, rewrite_of
+from threadkeep.storage.paths import draft, rewrite_of
 
 OLD = {"thread_a": (3, 1), "thread_b": (0, 1), "thread_c": (2, 1), "thread_d": (1, 1)}
 NEW = {"thread_a": (4, 2), "thread_b": (1, 2), "thread_c": (2, 1), "thread_d": (2, 2)}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.journal import Entry, Header, Outcome, Span, encode_line, fold
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 from threadkeep.superseded import Superseded
 from threadkeep.surroundings import damage
 

@@ -8,7 +8,7 @@ import pytest
 
 from threadkeep.findings import Finding, Severity
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 from threadkeep.surroundings import damage, holds
 
 HEADER = Header(source="x", assistant_id="asst_1", flat=False, started_at="now", include=("runs",))

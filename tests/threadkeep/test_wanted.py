@@ -12,8 +12,8 @@ from drawn_exports import HEADER, PATHS, World, begin, commit, contents, finish,
 from simulated_disk import Choose, PowerCut, SimulatedDisk
 from threadkeep.errors import OutputUnusable
 from threadkeep.healing import Asked
-from threadkeep.manifest import Ending, build
 from threadkeep.outfiles import OutFiles
+from threadkeep.storage.manifest import Ending, build
 from threadkeep.wanted import encode, read
 
 IDS = [f"thread_{number}" for number in range(6)]

@@ -30,9 +30,9 @@ from threadkeep.cli.screen import Screen
 from threadkeep.errors import AccessRefused, ServerUnreachable
 from threadkeep.findings import Finding
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted
-from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.report import Live
+from threadkeep.storage.paths import Paths
 from watched import Watched, what_is_behind
 
 

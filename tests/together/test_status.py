@@ -14,9 +14,9 @@ from command import Run
 from exports import ASSISTANT, beside
 from fake_assistants import demo_world
 from processes import signalled
-from threadkeep.paths import Paths
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place
+from threadkeep.storage.paths import Paths
 from threadkeep.wanted import encode
 from watched import Watched
 

@@ -17,8 +17,8 @@ from threadkeep.cli.nextstep import Typed
 from threadkeep.cli.summary import Report, print_report
 from threadkeep.errors import ApiGone
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
-from threadkeep.manifest import claims
-from threadkeep.paths import Paths
+from threadkeep.storage.manifest import claims
+from threadkeep.storage.paths import Paths
 from watched import Watched, what_is_behind
 
 

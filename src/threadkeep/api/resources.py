@@ -42,4 +42,4 @@ def _path(thread_id: str) -> str:
 
 
 GATHER: dict[str, Callable[[Walker, str], Rows]] = {"threads": _thread, "runs": _runs}
-"""How each kind of `threadkeep.paths.BESIDE` is asked for."""
+"""How each kind of `threadkeep.storage.paths.BESIDE` is asked for."""

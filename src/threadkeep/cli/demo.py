@@ -20,9 +20,9 @@ from threadkeep.cli.verdict import print_verdict
 from threadkeep.disk import on_disk
 from threadkeep.exporter import Options
 from threadkeep.job import Job, Result
-from threadkeep.paths import Paths
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.records.ndjson import decode
+from threadkeep.storage.paths import Paths
 from threadkeep.validation import validated
 
 __all__ = ["demo"]

@@ -19,7 +19,7 @@ from threadkeep.cli.summary import print_report
 from threadkeep.cli.words import complain, perhaps_unheard, print_json, say
 from threadkeep.exporter import Options
 from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
-from threadkeep.paths import BESIDE, Paths
+from threadkeep.storage.paths import BESIDE, Paths
 
 __all__ = ["export"]
 

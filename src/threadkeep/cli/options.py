@@ -14,7 +14,7 @@ from threadkeep.api.endpoints import Auth, Place, Source, is_well_known, place_o
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.words import complain, shown
 from threadkeep.errors import UnreadableKeys
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 
 __all__ = ["PerhapsSource", "load_keys", "perhaps_source_options", "source_options"]
 

@@ -9,7 +9,7 @@ import click
 
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 
 __all__ = ["put", "refuse_nowhere", "refuse_the_exports_own"]
 

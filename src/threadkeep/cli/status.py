@@ -15,11 +15,11 @@ from threadkeep.cli.words import complain, counted, perhaps_unheard, say, shown
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import FileOutcome, Journal, Outcome
-from threadkeep.manifest import Manifest, claims, unfinished_files
-from threadkeep.paths import Paths
 from threadkeep.readback import read_journal, read_manifest, read_wanted
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.sizes import Sizes, doubts, in_place, sizes
+from threadkeep.storage.manifest import Manifest, claims, unfinished_files
+from threadkeep.storage.paths import Paths
 
 __all__ = ["status"]
 

@@ -8,8 +8,8 @@ import attrs
 
 from threadkeep.cli.words import counted, problem_line, say, shown
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.manifest import Beside, Claims
-from threadkeep.paths import Paths
+from threadkeep.storage.manifest import Beside, Claims
+from threadkeep.storage.paths import Paths
 
 __all__ = ["Report", "print_report"]
 

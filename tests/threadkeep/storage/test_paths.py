@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.paths import Paths
+from threadkeep.storage.paths import Paths
 
 NAMES = st.lists(st.sampled_from(["a", ".ndjson", ".NDJSON", ".files", "-files", ".txt", "."]), min_size=1).map("".join)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.merging import is_poorer, merged
+from threadkeep.storage.merge import is_poorer, merged
 
 
 def saying(*values: str) -> dict[str, Any]:
