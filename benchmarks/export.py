@@ -29,7 +29,7 @@ from listening import FAKE, listening
 from table import Line, best_of, interleaved, print_table
 from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
-from threadkeep.exporter import Options, export_threads
+from threadkeep.exporter.engine import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
 from threadkeep.storage.paths import Paths

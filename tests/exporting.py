@@ -11,8 +11,8 @@ from canned_threads import ThreadServer, message, thread_of
 from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
 from threadkeep.errors import RunEnded
-from threadkeep.events import Event
-from threadkeep.exporter import Options, export_threads
+from threadkeep.exporter.engine import Options, export_threads
+from threadkeep.exporter.events import Event
 from threadkeep.journal import Entry, Header, Journal, Outcome
 from threadkeep.outfiles import OutFiles
 from threadkeep.records.ndjson import decode

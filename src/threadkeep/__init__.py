@@ -33,8 +33,8 @@ from threadkeep.records.model import (
 from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
+    from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.findings import Finding, Severity
-    from threadkeep.library import ExportResult, aexport, export
     from threadkeep.report import Report
     from threadkeep.validation import validate
 
@@ -74,12 +74,12 @@ __all__ = [
 __version__ = version("threadkeep")
 
 _LATER = {
-    "ExportResult": "library",
+    "ExportResult": "exporter.entrypoints",
     "Finding": "findings",
     "Report": "report",
     "Severity": "findings",
-    "aexport": "library",
-    "export": "library",
+    "aexport": "exporter.entrypoints",
+    "export": "exporter.entrypoints",
     "validate": "validation",
 }
 

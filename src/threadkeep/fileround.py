@@ -7,12 +7,12 @@ import attrs
 
 from threadkeep.api.client import Walker
 from threadkeep.api.worker_pool import Crew
-from threadkeep.downloads import Downloads, ends_all
 from threadkeep.errors import ApiError, RunEnded
-from threadkeep.events import Event, FilesBegun
+from threadkeep.exporter.commits import Writer
+from threadkeep.exporter.events import Event, FilesBegun
+from threadkeep.exporter.files import Downloads, ends_all
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.writer import Writer
 
 __all__ = ["FileRound"]
 

@@ -18,7 +18,7 @@ from threadkeep.api.client import Api, Pace, Walker
 from threadkeep.api.worker_pool import Crew
 from threadkeep.compare import Change, Exported, compare
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
-from threadkeep.events import Compared, Event, ThreadsBegun
+from threadkeep.exporter.events import Compared, Event, ThreadsBegun
 from threadkeep.findings import Finding, Severity, finding
 from threadkeep.records.ndjson import encode_message
 from threadkeep.report import Live

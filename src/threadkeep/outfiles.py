@@ -16,7 +16,7 @@ import threadkeep.rewrite as rewrite
 from threadkeep.account import Account, Finished
 from threadkeep.clearing import clear
 from threadkeep.disk import Disk, OsDisk, on_disk
-from threadkeep.downloads import Downloads
+from threadkeep.exporter.files import Downloads
 from threadkeep.growing import GrowingFiles
 from threadkeep.healing import Asked, diagnose, heal
 from threadkeep.journal import Entry, FileEntry, Header, Journal, encode_line, fold

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from drawn_exports import HEADER, PATHS, begin, finish, journal
 from simulated_disk import SimulatedDisk
 from threadkeep.errors import OutputUnusable
-from threadkeep.events import Event, Notice
+from threadkeep.exporter.commits import Writer
+from threadkeep.exporter.events import Event, Notice
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
-from threadkeep.writer import Writer
 
 RUNS = PATHS.beside("runs")
 

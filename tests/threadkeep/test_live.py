@@ -19,7 +19,7 @@ from strategies import messages, odd_messages
 from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
-from threadkeep.events import Compared, Notice, ThreadsBegun
+from threadkeep.exporter.events import Compared, Notice, ThreadsBegun
 from threadkeep.findings import Finding, Severity
 from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.records.ndjson import encode_message

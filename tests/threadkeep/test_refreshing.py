@@ -20,9 +20,9 @@ from exporting import ASSISTANT, Ending, no_wait, threads_of
 from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
-from threadkeep.events import Event, Notice, ThreadsBegun
-from threadkeep.exporter import Options
-from threadkeep.job import Job, Result, carry_out
+from threadkeep.exporter.engine import Options
+from threadkeep.exporter.events import Event, Notice, ThreadsBegun
+from threadkeep.exporter.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
 from threadkeep.sizes import doubts, sizes

@@ -18,7 +18,7 @@ from threadkeep import ExportResult, aexport, export
 from threadkeep.api.endpoints import Source
 from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
-from threadkeep.events import Event, ThreadsBegun
+from threadkeep.exporter.events import Event, ThreadsBegun
 from threadkeep.journal import Entry, Outcome
 from watched import Watched
 
@@ -344,7 +344,8 @@ def test_both_doors_take_the_same() -> None:
 
 def test_the_package_imports_neither_the_sdk_nor_the_export() -> None:
     """Until they are asked for; a name that it does not have is told as everywhere."""
-    code = "import sys, threadkeep; print(sorted({'openai', 'threadkeep.library', 'tenacity'} & set(sys.modules)))"
+    late = {"openai", "threadkeep.exporter.entrypoints", "tenacity"}
+    code = f"import sys, threadkeep; print(sorted({late} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
     with pytest.raises(AttributeError, match="no attribute 'exports'"):

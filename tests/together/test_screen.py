@@ -24,7 +24,7 @@ from threadkeep.cli.gauge import Stretch
 from threadkeep.cli.screen import Screen, wrapped
 from threadkeep.cli.words import span
 from threadkeep.errors import Interrupted
-from threadkeep.events import FilesBegun, Notice, ThreadsBegun
+from threadkeep.exporter.events import FilesBegun, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 
 FOUNDRY = "https://r.services.ai.azure.com/api/projects/p"

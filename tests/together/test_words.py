@@ -156,7 +156,7 @@ def raise_at_once(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None
     async def ended(*_arguments: object, **_options: object) -> None:
         raise error
 
-    monkeypatch.setattr("threadkeep.job.export_threads", ended)
+    monkeypatch.setattr("threadkeep.exporter.job.export_threads", ended)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from threadkeep.api.client import Api, Pace, Walker
 from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, ServerUnreachable
-from threadkeep.events import Event, Notice
+from threadkeep.exporter.events import Event, Notice
 
 __all__ = ["Crew", "Work", "traffic_of"]
 

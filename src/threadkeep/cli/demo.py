@@ -18,8 +18,8 @@ from threadkeep.cli.job import report_ending, report_of, run_job
 from threadkeep.cli.summary import print_report
 from threadkeep.cli.verdict import print_verdict
 from threadkeep.disk import on_disk
-from threadkeep.exporter import Options
-from threadkeep.job import Job, Result
+from threadkeep.exporter.engine import Options
+from threadkeep.exporter.job import Job, Result
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.paths import Paths

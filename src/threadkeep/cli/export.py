@@ -17,8 +17,8 @@ from threadkeep.cli.nextstep import Typed, next_step
 from threadkeep.cli.options import source_options
 from threadkeep.cli.summary import print_report
 from threadkeep.cli.words import complain, perhaps_unheard, print_json, say
-from threadkeep.exporter import Options
-from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, Result
+from threadkeep.exporter.engine import Options
+from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.storage.paths import BESIDE, Paths
 
 __all__ = ["export"]

@@ -5,7 +5,7 @@ from collections import deque
 import attrs
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.events import Compared, Event, FilesBegun, ThreadsBegun
+from threadkeep.exporter.events import Compared, Event, FilesBegun, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, Outcome
 
 __all__ = ["Gauge", "Stretch"]

@@ -15,7 +15,7 @@ from threadkeep.cli.signals import cancelled_by_signals
 from threadkeep.cli.summary import Report
 from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
-from threadkeep.job import Job, Result, carry_out
+from threadkeep.exporter.job import Job, Result, carry_out
 
 __all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
 

@@ -5,7 +5,7 @@ import attrs
 from threadkeep.cli.again import Again, quoted
 from threadkeep.cli.exits import exit_for
 from threadkeep.errors import ApiGone
-from threadkeep.job import Result
+from threadkeep.exporter.job import Result
 from threadkeep.journal import FileOutcome, Outcome
 
 __all__ = ["Next", "Typed", "next_step"]

@@ -14,7 +14,7 @@ from rich.text import Text
 from threadkeep.api.rate_control import Traffic
 from threadkeep.cli.gauge import Gauge, Stretch
 from threadkeep.cli.words import problem_line, shown, span
-from threadkeep.events import Compared, Event, Notice, ThreadsBegun
+from threadkeep.exporter.events import Compared, Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 
 __all__ = ["Screen", "wrapped"]

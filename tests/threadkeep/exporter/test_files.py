@@ -17,8 +17,8 @@ from canned import HTTP, async_client
 from threadkeep.api.client import Pace, Walker
 from threadkeep.api.transport import Api
 from threadkeep.disk import OsDisk, OsGrowing
-from threadkeep.downloads import Downloads
 from threadkeep.errors import ApiError, OutputUnusable
+from threadkeep.exporter.files import Downloads
 from threadkeep.journal import FileEntry, FileOutcome
 
 pytestmark = pytest.mark.anyio

@@ -11,7 +11,7 @@ from canned_threads import ThreadServer, thread_of
 from exporting import ASSISTANT, PATIENCE, Ending, Export, silence, threads_of
 from threadkeep.api.client import Pace
 from threadkeep.errors import AccessRefused, ApiGone, RunEnded, ServerUnreachable, WrongAddress
-from threadkeep.events import Notice
+from threadkeep.exporter.events import Notice
 from threadkeep.journal import FileOutcome, Outcome
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode

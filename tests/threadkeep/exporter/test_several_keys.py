@@ -8,7 +8,7 @@ from canned import HTTP
 from canned_threads import MISSING, ThreadServer
 from exporting import Ending, Export, Spoiled, threads_of
 from threadkeep.errors import AccessRefused
-from threadkeep.events import Notice
+from threadkeep.exporter.events import Notice
 from threadkeep.journal import Outcome
 
 pytestmark = pytest.mark.anyio

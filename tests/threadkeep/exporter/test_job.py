@@ -10,8 +10,8 @@ import portalocker
 import pytest
 
 from threadkeep.errors import Interrupted, OutputUnusable
-from threadkeep.exporter import Options
-from threadkeep.job import Job, Result, carry_out
+from threadkeep.exporter.engine import Options
+from threadkeep.exporter.job import Job, Result, carry_out
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.readback import read_manifest

@@ -7,7 +7,7 @@ on its way until its batch is committed: a crash costs no more than the threads 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from threadkeep.events import Event, Notice
+from threadkeep.exporter.events import Event, Notice
 from threadkeep.journal import Entry, FileEntry
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.spool import Spool

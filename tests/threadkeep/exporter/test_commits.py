@@ -10,7 +10,7 @@ from canned_threads import ThreadServer
 from exporting import PATIENCE, Export, threads_of
 from threadkeep.disk import OsGrowing
 from threadkeep.errors import OutputUnusable
-from threadkeep.events import Event
+from threadkeep.exporter.events import Event
 from threadkeep.journal import Entry, FileEntry, fold
 from threadkeep.outfiles import Finished, OutFiles
 

@@ -18,10 +18,10 @@ from threadkeep.api.keys import Key
 from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
-from threadkeep.events import Event
-from threadkeep.exporter import Options
-from threadkeep.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
-from threadkeep.job import Result as ExportResult
+from threadkeep.exporter.engine import Options
+from threadkeep.exporter.events import Event
+from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
+from threadkeep.exporter.job import Result as ExportResult
 from threadkeep.serialization.id_lists import is_thread_id, read_ids
 from threadkeep.storage.paths import BESIDE, Paths
 

@@ -14,8 +14,8 @@ import attrs
 
 from threadkeep.api.client import Api
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
-from threadkeep.events import Event, Notice
-from threadkeep.exporter import Options, export_threads
+from threadkeep.exporter.engine import Options, export_threads
+from threadkeep.exporter.events import Event, Notice
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header
 from threadkeep.outfiles import OutFiles
@@ -98,7 +98,8 @@ async def carry_out(
         apis: where from, once for each key.
         source: their address, without secrets.
         now: the time, in UTC.
-        on_event: see `threadkeep.exporter.export_threads`; before that, a `Notice` where a damaged export is healed.
+        on_event: see `threadkeep.exporter.engine.export_threads`; before that, a `Notice` where a damaged export is
+            healed.
 
     Raises:
         OutputUnusable: the files cannot be begun, or not be brought to their end.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from threadkeep.api.client import Walker
 from threadkeep.api.worker_pool import Crew
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
+from threadkeep.exporter.commits import Writer
 from threadkeep.journal import Entry, Outcome
 from threadkeep.outfiles import Finished, OutFiles
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.walked import Walked
-from threadkeep.writer import Writer
 
 __all__ = ["ThreadRound"]
 

@@ -14,12 +14,12 @@ import attrs
 from threadkeep.api.client import Api, Pace
 from threadkeep.api.worker_pool import Crew, traffic_of
 from threadkeep.errors import ApiGone, RunEnded
-from threadkeep.events import Event, ThreadsBegun
+from threadkeep.exporter.commits import Writer
+from threadkeep.exporter.events import Event, ThreadsBegun
+from threadkeep.exporter.threads import ThreadRound
 from threadkeep.fileround import FileRound
 from threadkeep.outfiles import OutFiles
-from threadkeep.threadround import ThreadRound
 from threadkeep.walked import Walked
-from threadkeep.writer import Writer
 
 __all__ = ["Options", "export_threads"]
 
