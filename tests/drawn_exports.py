@@ -6,8 +6,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from simulated_disk import SimulatedDisk
-from threadkeep.audit import Audit
-from threadkeep.findings import Finding, Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Journal, Outcome, fold
 from threadkeep.outfiles import Finished, OutFiles
@@ -16,6 +14,8 @@ from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, Manifest, build, read
 from threadkeep.storage.paths import Paths
+from threadkeep.validation.export_check import Audit
+from threadkeep.validation.findings import Finding, Severity
 from threadkeep.vouchers import Vouchers
 from threadkeep.wanted import read as read_wanted
 

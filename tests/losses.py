@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 
 from damaged import JOURNAL, MANIFEST, OUT, PARTIAL, RUNS, THREADS, WANTED, Files
-from threadkeep.findings import KINDS, Severity
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.validation.findings import KINDS, Severity
 from threadkeep.wanted import encode
 
 __all__ = ["LOSSES", "Loss"]

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from threadkeep.excerpts import excerpts
-from threadkeep.findings import Finding, finding
 from threadkeep.page import render
 from threadkeep.records.ndjson import encode_message
-from threadkeep.report import Live, Report, Totals, fold
+from threadkeep.validation.findings import Finding, finding
+from threadkeep.validation.report import Live, Report, Totals, fold
 
 __all__ = ["HOSTILE", "REPORTS", "Shown", "line", "page", "report"]
 

@@ -34,9 +34,9 @@ from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
-    from threadkeep.findings import Finding, Severity
-    from threadkeep.report import Report
-    from threadkeep.validation import validate
+    from threadkeep.validation.entrypoints import validate
+    from threadkeep.validation.findings import Finding, Severity
+    from threadkeep.validation.report import Report
 
 __all__ = [
     "Annotation",
@@ -75,12 +75,12 @@ __version__ = version("threadkeep")
 
 _LATER = {
     "ExportResult": "exporter.entrypoints",
-    "Finding": "findings",
-    "Report": "report",
-    "Severity": "findings",
+    "Finding": "validation.findings",
+    "Report": "validation.report",
+    "Severity": "validation.findings",
     "aexport": "exporter.entrypoints",
     "export": "exporter.entrypoints",
-    "validate": "validation",
+    "validate": "validation.entrypoints",
 }
 
 

@@ -11,11 +11,11 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import MalformedMessage
-from threadkeep.findings import Finding, Severity
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
-from threadkeep.report import Report
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.validation.findings import Finding, Severity
+from threadkeep.validation.report import Report
 
 __all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "MOST_THREADS", "Conversation", "Excerpt", "excerpts"]
 

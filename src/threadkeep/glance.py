@@ -1,13 +1,20 @@
 """A glance at one line of an export, which is enough for nearly all of them.
 
-What the glance lets pass, `threadkeep.lines.look` has nothing to say of: a test holds them to that. The glance is what
-validating a million lines costs.
+What the glance lets pass, `threadkeep.validation.line_check.look` has nothing to say of: a test holds them to that. The
+glance is what validating a million lines costs.
 """
 
 from collections.abc import Sequence, Set
 
-from threadkeep.notes import EXISTS_SINCE, about, is_inside, is_odd_time, may_hold_markers, unresolved
-from threadkeep.shapes import FLAT, FULL, ImagePart, Part, Text, TextPart, as_exported, as_written
+from threadkeep.validation.content_check import (
+    EXISTS_SINCE,
+    about,
+    is_inside,
+    is_odd_time,
+    may_hold_markers,
+    unresolved,
+)
+from threadkeep.validation.fast_line_check import FLAT, FULL, ImagePart, Part, Text, TextPart, as_exported, as_written
 
 __all__ = ["Glimpse", "glance_flat", "glance_full"]
 

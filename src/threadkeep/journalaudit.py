@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from threadkeep.findings import TORN_BY_A_KILL, UNBEGUN, Finding, Severity, finding
 from threadkeep.journal import Entry, Journal
+from threadkeep.validation.findings import TORN_BY_A_KILL, UNBEGUN, Finding, Severity, finding
 
 __all__ = ["faults", "of_entry", "order"]
 
@@ -67,7 +67,7 @@ def of_entry(name: str, journal: Journal, code: str, what: str, entry: Entry, *,
     Args:
         name: of the journal's file.
         journal: where the entry stands.
-        code, what, path: see `threadkeep.findings`.
+        code, what, path: see `threadkeep.validation.findings`.
         entry: the last one of its thread, or one before it.
     """
     line = journal.places.get(entry.thread_id)

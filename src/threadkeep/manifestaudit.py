@@ -5,11 +5,11 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import Finding, finding
 from threadkeep.journal import Journal
-from threadkeep.report import Totals
 from threadkeep.serialization.json_diff import differences
 from threadkeep.storage.manifest import Manifest, claims, digest_of_digests, files, not_whole, unfinished_files
+from threadkeep.validation.findings import Finding, finding
+from threadkeep.validation.report import Totals
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["against_journal", "against_lines"]

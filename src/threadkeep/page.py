@@ -14,11 +14,11 @@ from markupsafe import Markup
 
 from threadkeep.charts import HEIGHT, WIDTH, histogram, timeline
 from threadkeep.excerpts import Conversation, Excerpt
-from threadkeep.findings import KINDS, Severity
 from threadkeep.foreign import cut, marked, visible
 from threadkeep.journal import Outcome
 from threadkeep.pagelinks import Links, Mention, Row, anchor, gravest, mentions
-from threadkeep.report import Report
+from threadkeep.validation.findings import KINDS, Severity
+from threadkeep.validation.report import Report
 
 __all__ = ["MOST_IDS", "render"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from threadkeep.excerpts import Conversation
-from threadkeep.findings import KINDS, Finding, Severity
-from threadkeep.report import Report
+from threadkeep.validation.findings import KINDS, Finding, Severity
+from threadkeep.validation.report import Report
 
 __all__ = ["MOST_ROWS", "Links", "Mention", "Row", "anchor", "gravest", "mentions"]
 

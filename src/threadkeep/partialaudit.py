@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from typing import Any
 
 from threadkeep.errors import MalformedLine
-from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import Journal, Outcome
-from threadkeep.notes import is_blank
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
+from threadkeep.validation.content_check import is_blank
+from threadkeep.validation.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["partial_findings"]

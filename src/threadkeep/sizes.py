@@ -8,7 +8,7 @@ from threadkeep.readback import what_counts
 from threadkeep.resume import ends, stretches
 from threadkeep.storage.manifest import Manifest, claims, files, unfinished_files
 from threadkeep.storage.paths import Paths, rewrite_of
-from threadkeep.surroundings import place_in
+from threadkeep.validation.sidecar_check import place_in
 
 __all__ = ["Sizes", "doubts", "in_place", "sizes"]
 

@@ -5,15 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from threadkeep.compare import Change, Exported, change, read_line
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
+from threadkeep.validation.live_compare import Change, Exported, change, read_line
 
 __all__ = ["Place", "changes", "digest", "rows"]
 
 
 class Place(Protocol):
-    """Where a thread's lines stand, as `threadkeep.reading.Place` says it."""
+    """Where a thread's lines stand, as `threadkeep.validation.scan.Place` says it."""
 
     @property
     def line(self) -> int:

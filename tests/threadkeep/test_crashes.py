@@ -17,9 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 import threadkeep
 from simulated_disk import PowerCut, SimulatedDisk
-from threadkeep.audit import Audit
 from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Severity
 from threadkeep.healing import Asked
 from threadkeep.journal import Entry, Header, Outcome, encode_line, fold
 from threadkeep.outfiles import Finished, OutFiles
@@ -27,6 +25,8 @@ from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, build, read
 from threadkeep.storage.paths import Paths
+from threadkeep.validation.export_check import Audit
+from threadkeep.validation.findings import Severity
 from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))

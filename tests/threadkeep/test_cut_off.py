@@ -6,11 +6,11 @@ from pathlib import Path
 
 from drawn_exports import PATHS, begin, commit, contents, finish
 from simulated_disk import PowerCut, SimulatedDisk
-from threadkeep.findings import Severity
 from threadkeep.readback import read_journal
 from threadkeep.sizes import in_place, sizes
 from threadkeep.storage.paths import Paths
-from threadkeep.validation import validate
+from threadkeep.validation.entrypoints import validate
+from threadkeep.validation.findings import Severity
 
 OLD = {"thread_a": (2, 0), "thread_b": (0, 0), "thread_c": (3, 0)}
 NEW = {"thread_a": (4, 1), "thread_b": (1, 1)}

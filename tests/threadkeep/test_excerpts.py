@@ -13,8 +13,8 @@ from reports import line, report
 from strategies import json_values, odd_messages
 from threadkeep.errors import MalformedMessage
 from threadkeep.excerpts import MOST_CHARACTERS, MOST_MESSAGES, MOST_THREADS, Conversation, Excerpt, excerpts
-from threadkeep.findings import Finding, Severity, finding
 from threadkeep.records.ndjson import encode_message
+from threadkeep.validation.findings import Finding, Severity, finding
 
 THREADS = ["thread_a", "thread_b", 'thread_"é\u2028', "thread_c\ud800"]
 WHOLE = [line(thread, number, f"text {number}") for thread in THREADS for number in range(30)]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from reports import HOSTILE, REPORTS, line, page, report
 from strategies import raw_text, surrogate_text
 from threadkeep.excerpts import MOST_CHARACTERS, Conversation, Excerpt
-from threadkeep.findings import Finding, Severity, finding
 from threadkeep.foreign import cut, marked, visible
 from threadkeep.journal import Outcome
 from threadkeep.page import MOST_IDS, render
 from threadkeep.pagelinks import MOST_ROWS
-from threadkeep.report import Live, Totals
+from threadkeep.validation.findings import Finding, Severity, finding
+from threadkeep.validation.report import Live, Totals
 
 HIDDEN = st.sampled_from(
     [*"\0\r\x1b\x85\xad\u200b\u200c\u200d\u200e\u202e\u2028\u2066\ufe0f\ufeff\U000e0041", "é", "x"]

@@ -28,7 +28,7 @@ from threadkeep.records.ndjson import decode
 from threadkeep.sizes import doubts, sizes
 from threadkeep.storage.manifest import read
 from threadkeep.storage.paths import Paths
-from threadkeep.validation import validate
+from threadkeep.validation.entrypoints import validate
 
 Threads = Mapping[str, Sequence[Mapping[str, Any]]]
 

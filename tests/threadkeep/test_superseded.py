@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from threadkeep.journal import Entry, Header, Outcome, Span, encode_line, fold
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import Superseded
-from threadkeep.surroundings import damage
+from threadkeep.validation.sidecar_check import damage
 
 LINES = st.lists(st.tuples(st.booleans(), st.sampled_from([b"a\n", b"bb\n", b"\n"])), max_size=12)
 

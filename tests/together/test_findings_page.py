@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from threadkeep.findings import KINDS
+from threadkeep.validation.findings import KINDS
 
 PAGE = Path(__file__).parents[2] / "docs" / "findings.md"
 ROW = re.compile(

@@ -28,11 +28,11 @@ from threadkeep.cli.live import report_live_ending, run_live
 from threadkeep.cli.options import PerhapsSource, perhaps_source_options
 from threadkeep.cli.screen import Screen
 from threadkeep.errors import AccessRefused, ServerUnreachable
-from threadkeep.findings import Finding
-from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.readback import read_journal
-from threadkeep.report import Live
 from threadkeep.storage.paths import Paths
+from threadkeep.validation.findings import Finding
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted
+from threadkeep.validation.report import Live
 from watched import Watched, what_is_behind
 
 

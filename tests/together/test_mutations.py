@@ -9,9 +9,9 @@ import threadkeep
 from damaged import JOURNAL, MANIFEST, OUT, Files, exports, forged, thread_of
 from losses import LOSSES
 from mutations import LINES, LineKind
-from threadkeep.findings import KINDS, Severity
-from threadkeep.report import Report
 from threadkeep.serialization.lossless_json import loads
+from threadkeep.validation.findings import KINDS, Severity
+from threadkeep.validation.report import Report
 
 SEEDS = range(3)
 

@@ -15,7 +15,7 @@ import threadkeep
 from canned import client_of
 from exports import ASSISTANT
 from fake_assistants import FakeAssistants
-from threadkeep.findings import Severity
+from threadkeep.validation.findings import Severity
 
 
 @attrs.frozen

@@ -15,8 +15,8 @@ from fake_assistants import demo_world
 from full_disk import full_disk
 from processes import started
 from threadkeep.cli.verdict import FORMAT
-from threadkeep.findings import Finding, Severity
-from threadkeep.report import fold
+from threadkeep.validation.findings import Finding, Severity
+from threadkeep.validation.report import fold
 from threadkeep.wanted import encode
 from watched import Watched, what_is_behind
 

@@ -23,7 +23,7 @@ from threadkeep.exporter.job import Job, Result
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.paths import Paths
-from threadkeep.validation import validated
+from threadkeep.validation.entrypoints import validated
 
 __all__ = ["demo"]
 

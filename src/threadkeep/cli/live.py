@@ -14,8 +14,8 @@ from threadkeep.cli.signals import cancelled_by_signals
 from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
-from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.sample import sample
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live
 
 __all__ = ["report_live_ending", "run_live"]
 

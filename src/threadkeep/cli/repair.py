@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from threadkeep.cli.again import quoted
-from threadkeep.findings import KINDS, Severity
 from threadkeep.journal import Header, Journal
-from threadkeep.report import Report
+from threadkeep.validation.findings import KINDS, Severity
+from threadkeep.validation.report import Report
 
 __all__ = ["export_again", "next_lines", "validate_again"]
 

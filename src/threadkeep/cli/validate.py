@@ -18,12 +18,12 @@ from threadkeep.cli.verdict import as_json, print_verdict
 from threadkeep.cli.words import perhaps_unheard, print_json
 from threadkeep.clock import now
 from threadkeep.disk import on_disk
-from threadkeep.live import LiveOutcome
 from threadkeep.readback import what_counts
-from threadkeep.report import Report
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.paths import Paths
-from threadkeep.validation import MOST, Validated, checked_export, joined, validated, wanted_live
+from threadkeep.validation.entrypoints import MOST, Validated, checked_export, joined, validated, wanted_live
+from threadkeep.validation.live import LiveOutcome
+from threadkeep.validation.report import Report
 
 __all__ = ["validate"]
 

@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from threadkeep.cli.words import counted, say, shown
-from threadkeep.findings import KINDS, Finding, Severity
-from threadkeep.report import Live, Report
+from threadkeep.validation.findings import KINDS, Finding, Severity
+from threadkeep.validation.report import Live, Report
 
 __all__ = ["FORMAT", "as_json", "print_verdict"]
 

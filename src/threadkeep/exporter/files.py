@@ -14,7 +14,7 @@ from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.journal import FileEntry, FileOutcome
 from threadkeep.storage.paths import draft
-from threadkeep.surroundings import holds, place_in
+from threadkeep.validation.sidecar_check import holds, place_in
 
 __all__ = ["Downloads", "ends_all", "name_of"]
 

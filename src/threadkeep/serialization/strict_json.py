@@ -21,7 +21,7 @@ __all__ = ["Trouble", "strict"]
 
 @attrs.frozen
 class Trouble:
-    """What is wrong with a text: a code of `threadkeep.findings`, words, and where, as a JSON path."""
+    """What is wrong with a text: a code of `threadkeep.validation.findings`, words, and where, as a JSON path."""
 
     code: str
     what: str

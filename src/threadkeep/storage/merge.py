@@ -6,8 +6,8 @@ A row that both have is the new one, unless that has lost what it holds: a messa
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from threadkeep.notes import is_blank
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.validation.content_check import is_blank
 
 __all__ = ["FULLER", "is_poorer", "merged"]
 

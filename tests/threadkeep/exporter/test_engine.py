@@ -15,10 +15,10 @@ from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import Pace
-from threadkeep.audit import Audit
-from threadkeep.findings import Severity
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
+from threadkeep.validation.export_check import Audit
+from threadkeep.validation.findings import Severity
 from threadkeep.vouchers import Vouchers
 
 pytestmark = pytest.mark.anyio

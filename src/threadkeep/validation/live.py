@@ -1,8 +1,8 @@
 """An export held against the live API: every thread walked again, and compared with its lines.
 
-An async shell round `threadkeep.compare`. Of a thread of the export no more is kept than each message's id, place and
-digest, and only while it is walked. A thread is compared when its walk has come to its end: nothing is said of one that
-the sunset cuts off in the middle.
+An async shell round `threadkeep.validation.live_compare`. Of a thread of the export no more is kept than each message's
+id, place and digest, and only while it is walked. A thread is compared when its walk has come to its end: nothing is
+said of one that the sunset cuts off in the middle.
 """
 
 import asyncio
@@ -16,14 +16,14 @@ import attrs
 
 from threadkeep.api.client import Api, Pace, Walker
 from threadkeep.api.worker_pool import Crew
-from threadkeep.compare import Change, Exported, compare
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.exporter.events import Compared, Event, ThreadsBegun
-from threadkeep.findings import Finding, Severity, finding
 from threadkeep.records.ndjson import encode_message
-from threadkeep.report import Live
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.threadlines import Place, changes, digest, rows
+from threadkeep.validation.findings import Finding, Severity, finding
+from threadkeep.validation.live_compare import Change, Exported, compare
+from threadkeep.validation.report import Live
 
 __all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live"]
 

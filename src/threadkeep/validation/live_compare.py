@@ -11,10 +11,10 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import Finding, finding
 from threadkeep.records.mapping import flat_values
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.merge import is_poorer
+from threadkeep.validation.findings import Finding, finding
 
 __all__ = ["Change", "Exported", "change", "compare", "read_line"]
 

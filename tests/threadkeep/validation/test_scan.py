@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canned_threads import message
-from threadkeep.findings import Finding
-from threadkeep.reading import Expected, Reading
 from threadkeep.records.ndjson import encode_message
 from threadkeep.repeated import Suspicions
-from threadkeep.report import Totals
+from threadkeep.validation.findings import Finding
+from threadkeep.validation.report import Totals
+from threadkeep.validation.scan import Expected, Reading
 
 NOW = 1_900_000_000
 ASSISTANT = "asst_1"

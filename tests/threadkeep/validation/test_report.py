@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.findings import KINDS, Finding, Severity, finding
-from threadkeep.report import Report, Totals, fold
+from threadkeep.validation.findings import KINDS, Finding, Severity, finding
+from threadkeep.validation.report import Report, Totals, fold
 
 _THREADS = st.sampled_from([None, "thread_a", "thread_b"])
 FOUND = st.one_of(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.findings import KINDS, Finding, Severity
+from threadkeep.validation.findings import KINDS, Finding, Severity
 
 __all__ = ["Folded", "Live", "Report", "Totals", "fold"]
 

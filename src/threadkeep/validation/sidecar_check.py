@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.journal import FileEntry, FileOutcome, Journal, Span
 from threadkeep.readback import what_counts
-from threadkeep.reading import ThreadLines
 from threadkeep.shifts import Shift
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import Superseded, superseded
+from threadkeep.validation.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
+from threadkeep.validation.scan import ThreadLines
 
 __all__ = ["damage", "holds", "place_in"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
-from threadkeep.findings import LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.glance import Glimpse, glance_flat, glance_full
-from threadkeep.lines import Fault, Row, look
 from threadkeep.repeated import Suspicions
-from threadkeep.report import Totals
+from threadkeep.validation.findings import LEFT_BY_A_KILL, Finding, Severity, finding
+from threadkeep.validation.line_check import Fault, Row, look
+from threadkeep.validation.report import Totals
 
 __all__ = ["Expected", "Place", "Reading", "ThreadLines"]
 

@@ -6,10 +6,10 @@ from typing import Any
 import attrs
 
 from threadkeep.jsonpath import below
-from threadkeep.notes import about, is_odd_time
 from threadkeep.records.ndjson import FLAT_KEYS, line_faults
 from threadkeep.serialization.strict_json import strict
-from threadkeep.shapes import as_exported
+from threadkeep.validation.content_check import about, is_odd_time
+from threadkeep.validation.fast_line_check import as_exported
 
 __all__ = ["NOWHERE", "Fault", "Row", "look"]
 
@@ -27,7 +27,7 @@ NOWHERE: Row = (None, None, None, None, None)
 
 @attrs.frozen
 class Fault:
-    """One thing to say of a line: a code of `threadkeep.findings`, words, and where; no path where there is no JSON."""
+    """One thing to say of a line: a code of `findings`, words, and where; no path where there is no JSON."""
 
     code: str
     what: str

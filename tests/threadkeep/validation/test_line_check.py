@@ -10,13 +10,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import strategies
-import threadkeep.lines as lines
+import threadkeep.validation.line_check as lines
 from canned_threads import message
 from threadkeep.glance import glance_flat, glance_full
-from threadkeep.lines import NOWHERE, look
-from threadkeep.notes import EXISTS_SINCE
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.validation.content_check import EXISTS_SINCE
+from threadkeep.validation.line_check import NOWHERE, look
 
 NOW = 1_800_000_000
 SAVED = frozenset({"file-1"})

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep.notes import EXISTS_SINCE, about, is_odd_time, may_hold_markers
+from threadkeep.validation.content_check import EXISTS_SINCE, about, is_odd_time, may_hold_markers
 
 
 def text(value: object, *annotations: object) -> dict[str, Any]:

@@ -1,22 +1,22 @@
 """Check an export against itself, its journal, its manifest and the ids that were wanted.
 
-Everything that is wrong is a finding (`threadkeep.findings` has the table); nothing raises, and one finding does not
-hide the next. Pure but for the lines that it is given.
+Everything that is wrong is a finding (`threadkeep.validation.findings` has the table); nothing raises, and one finding
+does not hide the next. Pure but for the lines that it is given.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
-from threadkeep.findings import LEFT_BEHIND, Finding, Severity, finding
 from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
 from threadkeep.journalaudit import faults, of_entry, order
-from threadkeep.lines import look
 from threadkeep.manifestaudit import against_journal, against_lines
 from threadkeep.partialaudit import partial_findings
-from threadkeep.reading import Expected, Reading, ThreadLines
 from threadkeep.shifts import Shift
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import named, superseded
+from threadkeep.validation.findings import LEFT_BEHIND, Finding, Severity, finding
+from threadkeep.validation.line_check import look
+from threadkeep.validation.scan import Expected, Reading, ThreadLines
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["Audit"]

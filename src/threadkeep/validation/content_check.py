@@ -20,7 +20,7 @@ _MARKER = re.compile(r"【\d+(?::\d+)?†[^【】\n]*】|sandbox:/mnt/[^\s)\]\"'
 
 @attrs.frozen
 class Note:
-    """A thing to note: a code of `threadkeep.findings`, words, and where in the message, as a JSON path from ``$``."""
+    """A thing to note: a code of `findings`, words, and where in the message, as a JSON path from ``$``."""
 
     code: str
     what: str

@@ -6,10 +6,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from threadkeep.findings import Finding, Severity
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span
 from threadkeep.storage.paths import Paths
-from threadkeep.surroundings import damage, holds
+from threadkeep.validation.findings import Finding, Severity
+from threadkeep.validation.sidecar_check import damage, holds
 
 HEADER = Header(source="x", assistant_id="asst_1", flat=False, started_at="now", include=("runs",))
 

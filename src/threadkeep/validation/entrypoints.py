@@ -9,20 +9,20 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.audit import Audit
 from threadkeep.clearing import refuse_what_is_no_file
 from threadkeep.clock import now as clock
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Finding
 from threadkeep.journal import Journal
-from threadkeep.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
-from threadkeep.reading import Reading
-from threadkeep.report import Report, fold
 from threadkeep.storage.manifest import Manifest, claims
 from threadkeep.storage.paths import Paths
-from threadkeep.surroundings import damage
+from threadkeep.validation.export_check import Audit
+from threadkeep.validation.findings import Finding
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted
+from threadkeep.validation.report import Report, fold
+from threadkeep.validation.scan import Reading
+from threadkeep.validation.sidecar_check import damage
 from threadkeep.vouchers import Vouchers
 
 __all__ = ["MOST", "Validated", "checked_export", "joined", "validate", "validated", "wanted_live"]

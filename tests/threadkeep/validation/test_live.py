@@ -20,9 +20,9 @@ from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
 from threadkeep.exporter.events import Compared, Notice, ThreadsBegun
-from threadkeep.findings import Finding, Severity
-from threadkeep.live import CheckedExport, LiveOutcome, Wanted, check_live
 from threadkeep.records.ndjson import encode_message
+from threadkeep.validation.findings import Finding, Severity
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live
 
 pytestmark = pytest.mark.anyio
 
@@ -165,7 +165,7 @@ async def test_a_message_that_no_line_could_hold_is_not_compared(
             raise ValueError("nested too deeply")
         return encode_message(raw, **options)
 
-    monkeypatch.setattr("threadkeep.live.encode_message", refusing)
+    monkeypatch.setattr("threadkeep.validation.live.encode_message", refusing)
     outcome = await check.against(ThreadServer(threads))
     assert summary(outcome.findings) == [("not_compared", "thread_a", 1)]
     assert "the message msg_thread_a_00000 cannot be written: nested too deeply" in outcome.findings[0].message

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 import strategies
 from canned_threads import message
-from threadkeep.audit import Audit
-from threadkeep.findings import Finding, Severity
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
 from threadkeep.storage.manifest import Ending, Manifest, Totals, build
 from threadkeep.storage.paths import Paths
+from threadkeep.validation.export_check import Audit
+from threadkeep.validation.findings import Finding, Severity
 from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("out.ndjson"))

@@ -9,8 +9,8 @@ import pytest
 import threadkeep
 from canned_threads import message
 from threadkeep.errors import OutputUnusable
-from threadkeep.findings import Severity
 from threadkeep.records.ndjson import encode_message
+from threadkeep.validation.findings import Severity
 
 NOW = datetime(2026, 8, 1, tzinfo=UTC)
 
