@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from threadkeep.excerpts import excerpts
-from threadkeep.page import render
+from threadkeep.html_report.excerpts import excerpts
+from threadkeep.html_report.page import render
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, finding
 from threadkeep.validation.report import Live, Report, Totals, fold

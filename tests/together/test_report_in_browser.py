@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import HOSTILE, REPORTS, page
-from threadkeep.foreign import visible
+from threadkeep.html_report.visible_text import visible
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ALONE = (

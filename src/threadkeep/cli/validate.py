@@ -111,8 +111,8 @@ def _write(report: Report, asked: _Asked) -> None:
 
 def _page(report: Report) -> bytes:
     # Only here: what draws pages is of no use to anybody else.
-    from threadkeep.excerpts import excerpts
-    from threadkeep.page import render
+    from threadkeep.html_report.excerpts import excerpts
+    from threadkeep.html_report.page import render
 
     paths = Paths(report.out)
     place = what_counts(paths, paths.out)

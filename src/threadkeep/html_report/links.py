@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from threadkeep.excerpts import Conversation
+from threadkeep.html_report.excerpts import Conversation
 from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import Report
 

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from reports import line, report
 from strategies import json_values, odd_messages
 from threadkeep.errors import MalformedMessage
-from threadkeep.excerpts import MOST_CHARACTERS, MOST_MESSAGES, MOST_THREADS, Conversation, Excerpt, excerpts
+from threadkeep.html_report.excerpts import (
+    MOST_CHARACTERS,
+    MOST_MESSAGES,
+    MOST_THREADS,
+    Conversation,
+    Excerpt,
+    excerpts,
+)
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, Severity, finding
 

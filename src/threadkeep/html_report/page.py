@@ -1,7 +1,7 @@
 """A report as one HTML page that needs nothing else: no script, no network, no other file.
 
-Everything that comes from an export is foreign: it is escaped, made visible (see `threadkeep.foreign`), cut where it is
-long, and stands in no attribute. Anchors are numbered.
+Everything that comes from an export is foreign: it is escaped, made visible (see
+`threadkeep.html_report.visible_text`), cut where it is long, and stands in no attribute. Anchors are numbered.
 """
 
 from collections import defaultdict
@@ -12,11 +12,11 @@ import attrs
 import jinja2
 from markupsafe import Markup
 
-from threadkeep.charts import HEIGHT, WIDTH, histogram, timeline
-from threadkeep.excerpts import Conversation, Excerpt
-from threadkeep.foreign import cut, marked, visible
+from threadkeep.html_report.charts import HEIGHT, WIDTH, histogram, timeline
+from threadkeep.html_report.excerpts import Conversation, Excerpt
+from threadkeep.html_report.links import Links, Mention, Row, anchor, gravest, mentions
+from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.journal import Outcome
-from threadkeep.pagelinks import Links, Mention, Row, anchor, gravest, mentions
 from threadkeep.validation.findings import KINDS, Severity
 from threadkeep.validation.report import Report
 
@@ -43,7 +43,7 @@ def render(report: Report, conversations: Sequence[Conversation], *, made_at: st
 
     Args:
         report: what was found.
-        conversations: see `threadkeep.excerpts.excerpts`; of the same report.
+        conversations: see `threadkeep.html_report.excerpts.excerpts`; of the same report.
         made_at: when, for a person.
         version: of threadkeep.
 
@@ -200,7 +200,7 @@ def _counted(number: int, what: str) -> str:
 
 def _pages() -> jinja2.Environment:
     pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("threadkeep"),
+        loader=jinja2.PackageLoader("threadkeep.html_report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

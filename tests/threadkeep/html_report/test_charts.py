@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.charts import HEIGHT, MOST_BARS, WIDTH, Chart, histogram, timeline
+from threadkeep.html_report.charts import HEIGHT, MOST_BARS, WIDTH, Chart, histogram, timeline
 
 MONTHS = st.dictionaries(
     st.one_of(

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from reports import HOSTILE, REPORTS, line, page, report
 from strategies import raw_text, surrogate_text
-from threadkeep.excerpts import MOST_CHARACTERS, Conversation, Excerpt
-from threadkeep.foreign import cut, marked, visible
+from threadkeep.html_report.excerpts import MOST_CHARACTERS, Conversation, Excerpt
+from threadkeep.html_report.links import MOST_ROWS
+from threadkeep.html_report.page import MOST_IDS, render
+from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.journal import Outcome
-from threadkeep.page import MOST_IDS, render
-from threadkeep.pagelinks import MOST_ROWS
 from threadkeep.validation.findings import Finding, Severity, finding
 from threadkeep.validation.report import Live, Totals
 
