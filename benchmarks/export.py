@@ -37,7 +37,7 @@ from threadkeep.storage.paths import Paths
 SEQUENTIAL = Path(__file__).parent.parent / "tests" / "sequential.py"
 ASSISTANT = "asst_benchmark"
 HEADERS = {"OpenAI-Beta": "assistants=v2"}
-CLI = "from threadkeep.cli import main; main()"
+CLI = "from threadkeep.cli.main import main; main()"
 
 # A process that runs the command, and then says what it took: seconds of CPU, and the most memory in MiB. The kernel's
 # own file is asked for the memory, since what getrusage knows of a new process begins with the size of its parent.

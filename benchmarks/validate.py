@@ -49,7 +49,7 @@ with open(sys.argv[1], "rb") as lines:
 """
 VALIDATE = """
 import sys
-from threadkeep.cli import run
+from threadkeep.cli.main import run
 assert run(["validate", sys.argv[1]]) == 0
 """
 

@@ -8,7 +8,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line. Ctrl-C while it is still being imported is no traceback either."""
     try:
-        from threadkeep.cli import main as command
+        from threadkeep.cli.main import main as command
     except KeyboardInterrupt:
         sys.exit(130)
     command()

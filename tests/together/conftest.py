@@ -8,7 +8,7 @@ import pytest
 from command import Done, Run
 from exports import write_ids
 from fake_assistants import FakeAssistants
-from threadkeep.cli import run
+from threadkeep.cli.main import run
 from watched import Watched
 
 
@@ -42,7 +42,7 @@ def base_url(fake: FakeAssistants, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 @pytest.fixture
 def threadkeep(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command line in this process. However slow the machine is, no line of progress comes by the clock."""
-    monkeypatch.setattr("threadkeep.cli.screen._SELDOM", float("inf"))
+    monkeypatch.setattr("threadkeep.cli.progress_display._SELDOM", float("inf"))
 
     def command(*arguments: object) -> Done:
         code = run([str(argument) for argument in arguments])

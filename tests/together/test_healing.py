@@ -12,7 +12,7 @@ from command import Run
 from exports import ASSISTANT, beside, exported, manifest, served, write_ids
 from fake_assistants import demo_world
 from threadkeep import export
-from threadkeep.cli import run as run_command
+from threadkeep.cli.main import run as run_command
 from watched import Watched, what_is_behind
 
 OPTIONS = ("--include", "threads,runs")

@@ -23,10 +23,10 @@ from threadkeep.api.client import Pace
 from threadkeep.api.endpoints import Source
 from threadkeep.api.keys import Key
 from threadkeep.cli import live as door
-from threadkeep.cli.exits import Exit
+from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.live import report_live_ending, run_live
-from threadkeep.cli.options import PerhapsSource, perhaps_source_options
-from threadkeep.cli.screen import Screen
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
 from threadkeep.errors import AccessRefused, ServerUnreachable
 from threadkeep.readback import read_journal
 from threadkeep.storage.paths import Paths
@@ -379,7 +379,7 @@ def test_a_line_now_and_then_elsewhere(
     """How far it is; nothing where nothing is to be shown."""
     del base_url
     wanted, terms = exported(out, fake)
-    monkeypatch.setattr("threadkeep.cli.screen._SELDOM", 0.0)
+    monkeypatch.setattr("threadkeep.cli.progress_display._SELDOM", 0.0)
     run_live(wanted, terms, Source(), shown=False)
     assert capsys.readouterr().err == ""
     run_live(wanted, terms, Source())

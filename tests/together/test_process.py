@@ -97,7 +97,7 @@ def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch
         def __getattr__(self, name: str) -> object:
             raise KeyboardInterrupt
 
-    monkeypatch.setitem(sys.modules, "threadkeep.cli", Half())
+    monkeypatch.setitem(sys.modules, "threadkeep.cli.main", Half())
     with pytest.raises(SystemExit) as ended_by:
         main()
     assert ended_by.value.code == 130

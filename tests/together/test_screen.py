@@ -19,10 +19,10 @@ from command import Run
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from threadkeep.api.rate_control import Traffic
-from threadkeep.cli import job
-from threadkeep.cli.gauge import Stretch
-from threadkeep.cli.screen import Screen, wrapped
-from threadkeep.cli.words import span
+from threadkeep.cli import run_export
+from threadkeep.cli.console import span
+from threadkeep.cli.progress import Stretch
+from threadkeep.cli.progress_display import Screen, wrapped
 from threadkeep.errors import Interrupted
 from threadkeep.exporter.events import FilesBegun, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
@@ -278,7 +278,7 @@ def show_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Sequence[Console]:
         consoles.append(Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "xterm"}))
         return Screen(**options, console=consoles[0])
 
-    monkeypatch.setattr(job, "Screen", screen)
+    monkeypatch.setattr(run_export, "Screen", screen)
     return consoles
 
 
@@ -359,7 +359,7 @@ def test_a_sunset_that_is_known_of_an_address_is_shown(
         asked.append(sunset)
         raise Interrupted("interrupted")
 
-    monkeypatch.setattr(sys.modules["threadkeep.cli.export"], "run_job", no_run)
+    monkeypatch.setattr(sys.modules["threadkeep.cli.commands.export"], "run_job", no_run)
     (tmp_path / "ids.txt").write_text("thread_a")
     assert (
         threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", address, *typed).code == 130

@@ -14,7 +14,7 @@ from exports import ASSISTANT, beside, exported, served, write_ids
 from fake_assistants import demo_world
 from full_disk import full_disk
 from processes import started
-from threadkeep.cli.verdict import FORMAT
+from threadkeep.cli.validation_summary import FORMAT
 from threadkeep.validation.findings import Finding, Severity
 from threadkeep.validation.report import fold
 from threadkeep.wanted import encode

@@ -13,8 +13,8 @@ from command import Run
 from exports import ASSISTANT, beside, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from threadkeep.cli.again import again
-from threadkeep.cli.nextstep import Typed
-from threadkeep.cli.summary import Report, print_report
+from threadkeep.cli.export_summary import Report, print_report
+from threadkeep.cli.suggestions import Typed
 from threadkeep.errors import ApiGone
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
 from threadkeep.storage.manifest import claims
@@ -106,7 +106,7 @@ def test_output_that_cannot_be_written_is_told(out: Path, threadkeep: Run, monke
     def full(*_arguments: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sys.modules["threadkeep.cli.validate"], "print_json", full)
+    monkeypatch.setattr(sys.modules["threadkeep.cli.commands.validate"], "print_json", full)
     done = threadkeep("validate", out, "--json")
     assert (done.code, done.err) == (5, "threadkeep: cannot write: No space left on device\n")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from threadkeep.api.client import Pace
 from threadkeep.api.endpoints import Source
-from threadkeep.cli.asking import ask, looked_at
-from threadkeep.cli.exits import Exit, exit_for
-from threadkeep.cli.screen import Screen
+from threadkeep.cli.console import complain, counted
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.runtime import ask, looked_at
 from threadkeep.cli.signals import cancelled_by_signals
-from threadkeep.cli.words import complain, counted
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.sample import sample

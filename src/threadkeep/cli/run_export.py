@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from threadkeep.api.endpoints import Source
-from threadkeep.cli.asking import ask, looked_at
-from threadkeep.cli.exits import Exit, exit_for
-from threadkeep.cli.nextstep import Typed, next_step
-from threadkeep.cli.screen import Screen
+from threadkeep.cli.console import complain, counted
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.export_summary import Report
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.runtime import ask, looked_at
 from threadkeep.cli.signals import cancelled_by_signals
-from threadkeep.cli.summary import Report
-from threadkeep.cli.words import complain, counted
+from threadkeep.cli.suggestions import Typed, next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import Job, Result, carry_out
 

@@ -12,7 +12,7 @@ import click
 
 from threadkeep.api.endpoints import Auth, Place, Source, is_well_known, place_of
 from threadkeep.api.keys import Key, read_keys
-from threadkeep.cli.words import complain, shown
+from threadkeep.cli.console import complain, shown
 from threadkeep.errors import UnreadableKeys
 from threadkeep.storage.paths import Paths
 

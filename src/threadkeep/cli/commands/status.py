@@ -7,11 +7,11 @@ import attrs
 import click
 
 from threadkeep.clearing import refuse_what_is_no_file
-from threadkeep.cli.exits import Exit
-from threadkeep.cli.inputs import OUT
+from threadkeep.cli.console import complain, counted, perhaps_unheard, say, shown
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.export_summary import Report, print_report
+from threadkeep.cli.file_arguments import OUT
 from threadkeep.cli.repair import export_again, validate_again
-from threadkeep.cli.summary import Report, print_report
-from threadkeep.cli.words import complain, counted, perhaps_unheard, say, shown
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import FileOutcome, Journal, Outcome

@@ -7,9 +7,9 @@ import click
 
 from threadkeep.api.client import Pace, Walker
 from threadkeep.api.endpoints import Source
-from threadkeep.cli.exits import Exit
-from threadkeep.cli.options import source_options
-from threadkeep.cli.words import complain, shown
+from threadkeep.cli.console import complain, shown
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.source_options import source_options
 from threadkeep.errors import ApiError
 from threadkeep.listing import thread_ids
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from typing import Any, TypeVar
 
 from threadkeep.api.endpoints import Source
-from threadkeep.cli.screen import Screen
+from threadkeep.cli.progress_display import Screen
 
 __all__ = ["ask", "looked_at"]
 

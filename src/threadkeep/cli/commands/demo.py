@@ -12,11 +12,11 @@ from rich.table import Table
 
 from threadkeep.api.endpoints import Source
 from threadkeep.api.keys import Key
-from threadkeep.cli.exits import Exit
-from threadkeep.cli.inputs import load_ids
-from threadkeep.cli.job import report_ending, report_of, run_job
-from threadkeep.cli.summary import print_report
-from threadkeep.cli.verdict import print_verdict
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.export_summary import print_report
+from threadkeep.cli.file_arguments import load_ids
+from threadkeep.cli.run_export import report_ending, report_of, run_job
+from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.disk import on_disk
 from threadkeep.exporter.engine import Options
 from threadkeep.exporter.job import Job, Result

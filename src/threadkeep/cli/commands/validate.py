@@ -8,14 +8,14 @@ import attrs
 import click
 
 from threadkeep import __version__
-from threadkeep.cli.exits import Exit
-from threadkeep.cli.inputs import OUT, load_ids
+from threadkeep.cli.console import perhaps_unheard, print_json
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.file_arguments import OUT, load_ids
 from threadkeep.cli.live import report_live_ending, run_live
-from threadkeep.cli.options import PerhapsSource, perhaps_source_options
 from threadkeep.cli.outputs import put, refuse_nowhere, refuse_the_exports_own
 from threadkeep.cli.repair import next_lines
-from threadkeep.cli.verdict import as_json, print_verdict
-from threadkeep.cli.words import perhaps_unheard, print_json
+from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.validation_summary import as_json, print_verdict
 from threadkeep.clock import now
 from threadkeep.disk import on_disk
 from threadkeep.readback import what_counts

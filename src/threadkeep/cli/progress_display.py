@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.cli.gauge import Gauge, Stretch
-from threadkeep.cli.words import problem_line, shown, span
+from threadkeep.cli.console import problem_line, shown, span
+from threadkeep.cli.progress import Gauge, Stretch
 from threadkeep.exporter.events import Compared, Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from threadkeep.cli.words import counted, say, shown
+from threadkeep.cli.console import counted, say, shown
 from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import Live, Report
 
@@ -60,7 +60,7 @@ def print_verdict(report: Report, next_lines: Sequence[str], *, most: int) -> No
 
 
 class _Console(Console):
-    """What a reader that has gone away means is said in `threadkeep.cli.words`, and is no end of the process here."""
+    """What a reader that has gone away means is said in `threadkeep.cli.console`, and is no end of the process here."""
 
     def on_broken_pipe(self) -> None:
         """Let the caller hear of it."""

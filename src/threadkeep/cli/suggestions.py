@@ -3,7 +3,7 @@
 import attrs
 
 from threadkeep.cli.again import Again, quoted
-from threadkeep.cli.exits import exit_for
+from threadkeep.cli.exit_codes import exit_for
 from threadkeep.errors import ApiGone
 from threadkeep.exporter.job import Result
 from threadkeep.journal import FileOutcome, Outcome

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep.cli.words import counted, problem_line, say, shown
+from threadkeep.cli.console import counted, problem_line, say, shown
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.storage.manifest import Beside, Claims
 from threadkeep.storage.paths import Paths
