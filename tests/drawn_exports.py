@@ -14,9 +14,8 @@ from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, Manifest, build, read
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit
+from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.vouchers import Vouchers
 from threadkeep.wanted import read as read_wanted
 
 __all__ = [

@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -16,7 +16,6 @@ import threadkeep.rewrite as rewrite
 from threadkeep.account import Account, Finished
 from threadkeep.clearing import clear
 from threadkeep.disk import Disk, OsDisk, on_disk
-from threadkeep.exporter.files import Downloads
 from threadkeep.growing import GrowingFiles
 from threadkeep.healing import Asked, diagnose, heal
 from threadkeep.journal import Entry, FileEntry, Header, Journal, encode_line, fold
@@ -29,6 +28,9 @@ from threadkeep.storage.manifest import Manifest, to_json
 from threadkeep.storage.paths import Paths, draft
 from threadkeep.wantedfile import WantedFile
 from threadkeep.wounds import strangers
+
+if TYPE_CHECKING:
+    from threadkeep.exporter.files import Downloads
 
 __all__ = ["Finished", "OutFiles"]
 
@@ -116,9 +118,11 @@ class OutFiles:
         """A place for the lines of one thread."""
         return Spool(self.paths.out.parent)
 
-    def downloads(self) -> Downloads:
+    def downloads(self) -> "Downloads":
         """The place for the files that the threads which are complete by now refer to."""
         journal = self.journal
+        from threadkeep.exporter.files import Downloads
+
         return Downloads(self.paths.files, self._disk, journal.files, journal.wanted_files)
 
     # --- going on

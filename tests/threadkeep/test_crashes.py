@@ -25,9 +25,8 @@ from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, build, read
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit
+from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Severity
-from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))
 SIZES = {f"thread_{number}": size for number, size in enumerate((0, 1, 3, 7, 2, 30))}

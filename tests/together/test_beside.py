@@ -289,7 +289,7 @@ def test_a_run_that_nothing_can_write_fails_its_thread(
     def refuse(_row: object) -> bytes:
         raise ValueError("nested too deeply")
 
-    monkeypatch.setattr("threadkeep.walked.dumps", refuse)
+    monkeypatch.setattr("threadkeep.exporter.threads.dumps", refuse)
     done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs")
     assert done.code == 1
     assert "thread_1: failed: it could not be walked on, 5 messages are kept in the partial file: run_" in done.err

@@ -14,8 +14,7 @@ from threadkeep.cli.runtime import ask, looked_at
 from threadkeep.cli.signals import cancelled_by_signals
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
-from threadkeep.sample import sample
-from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live, sample
 
 __all__ = ["report_live_ending", "run_live"]
 

@@ -16,10 +16,9 @@ from threadkeep.api.worker_pool import Crew, traffic_of
 from threadkeep.errors import ApiGone, RunEnded
 from threadkeep.exporter.commits import Writer
 from threadkeep.exporter.events import Event, ThreadsBegun
-from threadkeep.exporter.threads import ThreadRound
-from threadkeep.fileround import FileRound
+from threadkeep.exporter.files import FileRound
+from threadkeep.exporter.threads import ThreadRound, Walked
 from threadkeep.outfiles import OutFiles
-from threadkeep.walked import Walked
 
 __all__ = ["Options", "export_threads"]
 

@@ -1,11 +1,18 @@
-"""Where two JSON values differ, as paths."""
+"""Where two JSON values differ, as paths.
 
+Places in a JSON value, as people write them: ``$.message.content[0]``.
+"""
+
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from threadkeep.jsonpath import below
+__all__ = ["below", "differences"]
 
-__all__ = ["differences"]
+
+def below(path: str, key: str) -> str:
+    """The path of a key of the object that is at a path."""
+    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
 def differences(one: Any, other: Any, path: str = "$") -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import orjson
 
-from threadkeep.jsonpath import below
+from threadkeep.serialization.json_diff import below
 from threadkeep.serialization.lossless_json import may_hold_beyond_64_bits
 
 __all__ = ["Trouble", "strict"]

@@ -17,13 +17,12 @@ from threadkeep.journal import Journal
 from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
 from threadkeep.storage.manifest import Manifest, claims
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit
+from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Finding
 from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.validation.report import Report, fold
 from threadkeep.validation.scan import Reading
 from threadkeep.validation.sidecar_check import damage
-from threadkeep.vouchers import Vouchers
 
 __all__ = ["MOST", "Validated", "checked_export", "joined", "validate", "validated", "wanted_live"]
 

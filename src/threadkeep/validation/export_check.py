@@ -2,24 +2,260 @@
 
 Everything that is wrong is a finding (`threadkeep.validation.findings` has the table); nothing raises, and one finding
 does not hide the next. Pure but for the lines that it is given.
+
+What stands beside an export and vouches for it, and what was wanted of it.
+
+The manifest of an export, held against its journal, or against its lines where there is no journal.
+
+The partial file of an export, held against its journal: the pages of threads that were cut off.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
+import attrs
+
+from threadkeep.errors import MalformedLine
 from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
 from threadkeep.journalaudit import faults, of_entry, order
-from threadkeep.manifestaudit import against_journal, against_lines
-from threadkeep.partialaudit import partial_findings
+from threadkeep.records.model import MessageRecord
+from threadkeep.records.ndjson import decode
+from threadkeep.serialization.json_diff import differences
 from threadkeep.shifts import Shift
+from threadkeep.storage.manifest import (
+    Manifest,
+    NotWhole,
+    claims,
+    digest_of_digests,
+    files,
+    not_whole,
+    unfinished_files,
+)
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import named, superseded
-from threadkeep.validation.findings import LEFT_BEHIND, Finding, Severity, finding
+from threadkeep.validation.content_check import is_blank
+from threadkeep.validation.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.validation.line_check import look
+from threadkeep.validation.report import Totals
 from threadkeep.validation.scan import Expected, Reading, ThreadLines
-from threadkeep.vouchers import Vouchers
 
-__all__ = ["Audit"]
+__all__ = ["Audit", "Vouchers", "against_journal", "against_lines", "partial_findings"]
+
+
+@attrs.frozen(kw_only=True)
+class Vouchers:
+    """What stands beside the export and what was wanted of it; None where there is none.
+
+    Attributes:
+        manifest_fault: why the manifest that is there cannot be read.
+        partial: the lines of the partial file, with their newlines.
+        ids: the thread ids that were wanted.
+        wanted: those that a run was asked for and had not come to when it began, where it has not ended by itself.
+        wanted_fault: why the file of these that is there cannot be read.
+        is_rewriting: whether files stand there that were about to take the places of these.
+    """
+
+    journal: Journal | None = None
+    manifest: Manifest | None = None
+    manifest_fault: str | None = None
+    partial: Iterable[bytes] = ()
+    ids: Set[str] | None = None
+    wanted: Sequence[str] = ()
+    wanted_fault: str | None = None
+    is_rewriting: bool = False
+
+    @property
+    def has_manifest(self) -> bool:
+        """Whether there is one, readable or not."""
+        return self.manifest is not None or self.manifest_fault is not None
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether the last run did not come to its end: it leaves no manifest, and maybe torn lines."""
+        return self.journal is not None and not self.has_manifest
+
+    @property
+    def given_up(self) -> Sequence[NotWhole]:
+        """The threads that are not whole by the manifest, where the journal that says so is gone."""
+        return () if self.manifest is None or self.journal is not None else self.manifest.not_whole
+
+
+def against_journal(name: str, vouchers: Vouchers, journal: Journal) -> Iterator[Finding]:
+    """Say where a manifest is not what its journal says.
+
+    Args:
+        name: of the manifest's file.
+        vouchers: with the manifest, if there is one.
+        journal: the journal.
+    """
+    manifest = vouchers.manifest
+    if manifest is not None:
+        counted = _said(journal, manifest)
+        claimed = {field: _plain(value) for field, value in _claimed(manifest).items() if field in counted}
+        headed = _headed(journal, manifest)
+        for path in differences(claimed, counted):
+            what = "the manifest does not say what the journal says"
+            remedy = _OF_THE_HEADER if path in headed else None
+            yield finding("manifest_mismatch", what, remedy, file=name, path=path)
+        if journal.header is not None and not journal.header.files and journal.files:
+            what = "the journal tells of downloaded files, and its header says that none are downloaded"
+            yield finding("manifest_mismatch", what, _OF_THE_HEADER, file=name, path="$.files")
+    elif vouchers.manifest_fault is None:
+        what = "there is no manifest: the run did not end by itself, and threads may be left that it never reached"
+        yield finding("unfinished_run", what, file=name)
+
+
+def against_lines(
+    name: str, vouchers: Vouchers, totals: Totals, digests: Iterable[tuple[str, str | None]]
+) -> Iterator[Finding]:
+    """Say where a manifest whose journal is gone is not what the export's lines say.
+
+    Args:
+        name: of the manifest's file.
+        vouchers: with the manifest, if it can be read.
+        totals: of the lines.
+        digests: of each thread's lines, by its id.
+    """
+    if vouchers.manifest is None:
+        return
+    said = vouchers.manifest.claims
+    claimed = {"totals": {"messages": said.totals.messages, "bytes": said.totals.bytes}, "digest": said.digest}
+    found = {"totals": {"messages": totals.messages, "bytes": totals.bytes}, "digest": digest_of_digests(digests)}
+    for path in differences(claimed, found):
+        what = "the manifest does not say what the export's lines say"
+        yield finding("manifest_mismatch", what, file=name, path=path)
+
+
+# What a manifest has from the journal, and what from its header.
+_CLAIMED = ("totals", "outcomes", "digest", "beside")
+_HEADED = ("source", "assistant_id", "flat", "started_at")
+
+_OF_THE_HEADER = (
+    "one of the two files was changed: restore it, or export to another place; if it was the manifest, the same export"
+    " command writes a new one, and if it was the journal, no run goes on"
+)
+
+
+def _headed(journal: Journal, manifest: Manifest) -> Set[str]:
+    """Where a manifest and a journal differ on which export they are of. No run goes on with what is another's."""
+    kinds = {*manifest.claims.beside} ^ {*(journal.header.include if journal.header is not None else ())}
+    return {"$.source", "$.assistant_id", "$.flat", *(f"$.beside.{kind}" for kind in kinds)}
+
+
+def _claimed(manifest: Manifest) -> dict[str, Any]:
+    own = ("not_whole", "unfinished", "files", "unfinished_files", *_HEADED)
+    said = {field: getattr(manifest.claims, field) for field in _CLAIMED}
+    return said | {field: getattr(manifest, field) for field in own}
+
+
+def _said(journal: Journal, manifest: Manifest) -> dict[str, Any]:
+    """What the manifest must say, as plain JSON."""
+    counted = claims(journal, listed=len({*manifest.unfinished, *journal.entries}))
+    said = {field: getattr(counted, field) for field in _CLAIMED}
+    said |= {"not_whole": not_whole(journal), "files": files(journal), "unfinished_files": unfinished_files(journal)}
+    said["unfinished"] = [thread_id for thread_id in manifest.unfinished if thread_id not in journal.entries]
+    if journal.header is not None:
+        said |= {field: getattr(journal.header, field) for field in _HEADED}
+    return {field: _plain(value) for field, value in said.items()}
+
+
+def _plain(value: Any) -> Any:
+    if attrs.has(type(value)):
+        return {field: _plain(inner) for field, inner in attrs.asdict(value, recurse=False).items()}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+_Kept = Mapping[str, Mapping[str, int]]  # the line of each message, by its thread and its id
+_Ids = Mapping[str, Collection[str]]  # those of its messages, by thread
+
+
+def partial_findings(
+    name: str, vouchers: Vouchers, exported: Collection[str], ids_of: Callable[[Set[str]], _Ids]
+) -> Iterator[Finding]:
+    """Say what is not there of the pages that were kept, and which threads were never finished.
+
+    Args:
+        name: of the partial file.
+        vouchers: with its lines, and the journal.
+        exported: the threads that have lines in the export.
+        ids_of: reads the export once more, and gives the ids of the messages of some threads that say anything there.
+    """
+    kept: dict[str, dict[str, int]] = {}
+    blank = set[str]()
+    for number, line in enumerate(vouchers.partial, 1):
+        record = _record(line)
+        if record is None:
+            yield _no_record(name, line, number, was_killed=vouchers.was_killed)
+        else:
+            kept.setdefault(record.thread_id, {}).setdefault(record.message_id, number)
+            blank |= {record.message_id} if is_blank(record.raw) else set()
+    if vouchers.journal is None:
+        told = {*exported, *(row.thread_id for row in vouchers.given_up)}
+        yield from (_never_finished(name, *one) for one in kept.items() if one[0] not in told)
+        return
+    yield from _lost(name, vouchers.journal, kept)
+    worth = {of: {one: line for one, line in own.items() if one not in blank} for of, own in kept.items()}
+    yield from _only_there(name, worth, {entry.thread_id for entry in vouchers.journal.complete}, ids_of)
+    wanted = {*vouchers.journal.entries, *vouchers.wanted, *(vouchers.ids or ())}
+    wanted.update(vouchers.manifest.unfinished if vouchers.manifest is not None else ())
+    yield from (_of_a_stranger(name, *one) for one in kept.items() if one[0] not in wanted)
+
+
+def _no_record(name: str, line: bytes, number: int, *, was_killed: bool) -> Finding:
+    where: dict[str, Any] = {"file": name, "line": number}
+    if was_killed and not line.endswith(b"\n"):  # what an entry counts of is on the disk before it
+        return Finding(code="torn_line", severity=Severity.NOTE, message=LEFT_BY_A_KILL, **where)
+    what = "the line of the partial file is no record, and does not say of which thread it was"
+    return finding("lost_partial", what, "no run mends it: restore the file, or take the line out", **where)
+
+
+def _never_finished(name: str, thread_id: str, lines: Mapping[str, int]) -> Finding:
+    what = f"pages with {len(lines)} messages of the thread were kept, and it was never finished"
+    return finding("thread_partial", what, file=name, line=next(iter(lines.values())), thread_id=thread_id)
+
+
+def _of_a_stranger(name: str, thread_id: str, lines: Mapping[str, int]) -> Finding:
+    """Nothing that was kept is thrown away: lines of a thread that nobody asked for, which a healing put there."""
+    return Finding(
+        code="thread_partial",
+        severity=Severity.NOTE,
+        message=f"{len(lines)} messages are kept of a thread that nobody asked for; export it to have all of it",
+        file=name,
+        line=next(iter(lines.values())),
+        thread_id=thread_id,
+    )
+
+
+def _only_there(name: str, kept: _Kept, complete: Set[str], ids_of: Callable[[Set[str]], _Ids]) -> Iterator[Finding]:
+    """What was saved before a thread was complete, and was gone from the server by then."""
+    concerned = complete & kept.keys()
+    exported = ids_of(concerned) if concerned else {}
+    for thread_id in (thread_id for thread_id in kept if thread_id in concerned):
+        lines = [line for message_id, line in kept[thread_id].items() if message_id not in exported.get(thread_id, ())]
+        if lines:
+            many = f"{len(lines):,} messages are" if len(lines) > 1 else "1 message is"
+            what = f"of the thread, which is complete, {many} in the partial file only"
+            yield finding("only_in_partial", what, file=name, line=lines[0], thread_id=thread_id)
+
+
+def _lost(name: str, journal: Journal, kept: _Kept) -> Iterator[Finding]:
+    for entry in journal.not_complete:
+        found = kept.get(entry.thread_id, {})
+        ends = {entry.first_id, entry.last_id, entry.cursor} - {None}
+        if entry.outcome is Outcome.PARTIAL and (len(found) < entry.messages or ends - found.keys()):
+            what = f"of {entry.messages} messages that were kept, {len(found)} are in the partial file"
+            what = what if len(found) < entry.messages else "the first or last message that was kept is not there"
+            yield finding("lost_partial", what, file=name, thread_id=entry.thread_id)
+
+
+def _record(line: bytes) -> MessageRecord | None:
+    try:
+        return decode(line.removesuffix(b"\n"))
+    except MalformedLine:
+        return None
+
 
 _Stand = tuple[str | None, int]  # a thread, and the number of a line
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import attrs
 
-from threadkeep.jsonpath import below
 from threadkeep.records.ndjson import FLAT_KEYS, line_faults
+from threadkeep.serialization.json_diff import below
 from threadkeep.serialization.strict_json import strict
 from threadkeep.validation.content_check import about, is_odd_time
 from threadkeep.validation.fast_line_check import as_exported

@@ -3,9 +3,13 @@
 An async shell round `threadkeep.validation.live_compare`. Of a thread of the export no more is kept than each message's
 id, place and digest, and only while it is walked. A thread is compared when its walk has come to its end: nothing is
 said of one that the sunset cuts off in the middle.
+
+Some of many threads, chosen by a seed: the same ones wherever and in whatever order they stand.
 """
 
 import asyncio
+import hashlib
+import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +29,26 @@ from threadkeep.validation.findings import Finding, Severity, finding
 from threadkeep.validation.live_compare import Change, Exported, compare
 from threadkeep.validation.report import Live
 
-__all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live"]
+__all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live", "sample"]
+
+
+def sample(thread_ids: Sequence[str], most: int, seed: int) -> tuple[str, ...]:
+    """Choose some of these ids, in their order.
+
+    Each id draws a number by itself, so the choice does not depend on their order, an id more or less changes at most
+    one of the chosen, and a larger sample holds the smaller one of the same seed.
+
+    Args:
+        thread_ids: distinct.
+        most: how many to choose; all where there are fewer.
+        seed: another one, another choice.
+    """
+    chosen = set(heapq.nsmallest(most, thread_ids, key=lambda thread_id: _lot(thread_id, seed)))
+    return tuple(thread_id for thread_id in thread_ids if thread_id in chosen)
+
+
+def _lot(thread_id: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {thread_id}".encode("utf-8", "surrogatepass")).digest()
 
 
 @attrs.frozen(kw_only=True)

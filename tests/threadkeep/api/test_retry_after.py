@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.hints import LONGEST, retry_after
+from threadkeep.api.error_mapping import LONGEST, retry_after
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 SECONDS = st.floats(0.001, LONGEST)

@@ -17,9 +17,8 @@ from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import Pace
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
-from threadkeep.validation.export_check import Audit
+from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Severity
-from threadkeep.vouchers import Vouchers
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep.jsonpath import below
+from threadkeep.serialization.json_diff import below
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.serialization.strict_json import strict
 

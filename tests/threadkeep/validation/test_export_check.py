@@ -18,9 +18,8 @@ from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
 from threadkeep.storage.manifest import Ending, Manifest, Totals, build
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit
+from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.vouchers import Vouchers
 
 PATHS = Paths(Path("out.ndjson"))
 NOW = 1_800_000_000

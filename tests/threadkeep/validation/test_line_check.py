@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import strategies
 import threadkeep.validation.line_check as lines
 from canned_threads import message
-from threadkeep.glance import glance_flat, glance_full
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.content_check import EXISTS_SINCE
+from threadkeep.validation.fast_line_check import glance_flat, glance_full
 from threadkeep.validation.line_check import NOWHERE, look
 
 NOW = 1_800_000_000

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from strategies import json_values, messages, odd_messages, raw_text
 from threadkeep.records.ndjson import encode_message
-from threadkeep.sample import sample
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.validation.findings import Finding
+from threadkeep.validation.live import sample
 from threadkeep.validation.live_compare import Change, Exported, change, compare, read_line
 
 ids = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)

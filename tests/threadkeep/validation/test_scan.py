@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from canned_threads import message
 from threadkeep.records.ndjson import encode_message
-from threadkeep.repeated import Suspicions
 from threadkeep.validation.findings import Finding
 from threadkeep.validation.report import Totals
-from threadkeep.validation.scan import Expected, Reading
+from threadkeep.validation.scan import Expected, Reading, Suspicions
 
 NOW = 1_900_000_000
 ASSISTANT = "asst_1"

@@ -7,11 +7,11 @@ import click
 
 from threadkeep.api.client import Pace, Walker
 from threadkeep.api.endpoints import Source
+from threadkeep.api.resources import thread_ids
 from threadkeep.cli.console import complain, shown
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.source_options import source_options
 from threadkeep.errors import ApiError
-from threadkeep.listing import thread_ids
 
 __all__ = ["threads"]
 
