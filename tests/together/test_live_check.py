@@ -22,9 +22,9 @@ from threadkeep import export
 from threadkeep.api.client import Pace
 from threadkeep.api.endpoints import Source
 from threadkeep.api.keys import Key
-from threadkeep.cli import live as door
+from threadkeep.cli.commands import validate as validate_command
+from threadkeep.cli.commands.validate import report_live_ending, run_live
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.live import report_live_ending, run_live
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
 from threadkeep.errors import AccessRefused, ServerUnreachable
@@ -366,7 +366,7 @@ def test_progress_is_shown_in_a_terminal(
     wanted, terms = exported(out, fake)
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
-    monkeypatch.setattr(door, "Screen", lambda **options: Screen(**options, console=console))
+    monkeypatch.setattr(validate_command, "Screen", lambda **options: Screen(**options, console=console))
     outcome = run_live(wanted, terms, Source())
     assert outcome.findings == ()
     assert "10/10" in file.getvalue()

@@ -12,9 +12,8 @@ import pytest
 from command import Run
 from exports import ASSISTANT, beside, write_ids
 from fake_assistants import FakeAssistants, demo_world
-from threadkeep.cli.again import again
 from threadkeep.cli.export_summary import Report, print_report
-from threadkeep.cli.suggestions import Typed
+from threadkeep.cli.suggestions import Typed, again
 from threadkeep.errors import ApiGone
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
 from threadkeep.storage.manifest import claims

@@ -14,7 +14,7 @@ from threadkeep.cli.commands.threads import threads
 from threadkeep.cli.commands.validate import validate
 from threadkeep.cli.console import complain
 from threadkeep.cli.exit_codes import Exit, exit_for
-from threadkeep.cli.signals import interrupted_by_signals
+from threadkeep.cli.runtime import interrupted_by_signals
 from threadkeep.errors import ThreadkeepError
 
 __all__ = ["main", "run"]

@@ -11,8 +11,7 @@ from threadkeep.cli.console import complain, counted
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.export_summary import Report
 from threadkeep.cli.progress_display import Screen
-from threadkeep.cli.runtime import ask, looked_at
-from threadkeep.cli.signals import cancelled_by_signals
+from threadkeep.cli.runtime import ask, cancelled_by_signals, looked_at
 from threadkeep.cli.suggestions import Typed, next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import Job, Result, carry_out

@@ -9,14 +9,13 @@ import click
 
 from threadkeep.api.client import Pace
 from threadkeep.api.endpoints import Source, place_of
-from threadkeep.cli.again import again
 from threadkeep.cli.console import complain, perhaps_unheard, print_json, say
 from threadkeep.cli.export_summary import print_report
 from threadkeep.cli.file_arguments import OUT, load_ids
 from threadkeep.cli.run_export import as_json as summary
 from threadkeep.cli.run_export import report_ending, report_of, run_job
 from threadkeep.cli.source_options import source_options
-from threadkeep.cli.suggestions import Typed, next_step
+from threadkeep.cli.suggestions import Typed, again, next_step
 from threadkeep.exporter.engine import Options
 from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.storage.paths import BESIDE, Paths

@@ -11,7 +11,7 @@ from threadkeep.cli.console import complain, counted, perhaps_unheard, say, show
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import Report, print_report
 from threadkeep.cli.file_arguments import OUT
-from threadkeep.cli.repair import export_again, validate_again
+from threadkeep.cli.suggestions import export_again, validate_again
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import FileOutcome, Journal, Outcome

@@ -1,5 +1,11 @@
-"""``threadkeep validate``: is the export whole?"""
+"""``threadkeep validate``: is the export whole?
 
+``threadkeep validate --live`` at the command line: choose, connect, show, and say what ended it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -8,24 +14,93 @@ import attrs
 import click
 
 from threadkeep import __version__
-from threadkeep.cli.console import perhaps_unheard, print_json
-from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.file_arguments import OUT, load_ids
-from threadkeep.cli.live import report_live_ending, run_live
-from threadkeep.cli.outputs import put, refuse_nowhere, refuse_the_exports_own
-from threadkeep.cli.repair import next_lines
+from threadkeep.api.client import Pace
+from threadkeep.api.endpoints import Source
+from threadkeep.cli.console import complain, counted, perhaps_unheard, print_json
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.file_arguments import OUT, load_ids, put, refuse_nowhere, refuse_the_exports_own
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.runtime import ask, cancelled_by_signals, looked_at
 from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.suggestions import next_lines
 from threadkeep.cli.validation_summary import as_json, print_verdict
 from threadkeep.clock import now
 from threadkeep.disk import on_disk
+from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.readback import what_counts
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.paths import Paths
 from threadkeep.validation.entrypoints import MOST, Validated, checked_export, joined, validated, wanted_live
-from threadkeep.validation.live import LiveOutcome
+from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live, sample
 from threadkeep.validation.report import Report
 
-__all__ = ["validate"]
+__all__ = ["report_live_ending", "run_live", "validate"]
+
+
+def run_live(
+    wanted: Sequence[Wanted],
+    export: CheckedExport,
+    source: Source,
+    *,
+    most: int | None = None,
+    seed: int = 0,
+    shown: bool = True,
+    concurrency: int = 64,
+    pace: Pace | None = None,
+) -> LiveOutcome:
+    """Hold an export against the live API. A polite request to end is heard, and what was compared counts.
+
+    Args:
+        wanted: the threads that the export has.
+        export: where it is, and what its lines look like.
+        source: where to ask.
+        most: compare so many of them only; None for all.
+        seed: chooses those.
+        shown: whether progress is shown.
+        concurrency: how many threads are walked at a time.
+        pace: how hard to ask.
+
+    Raises:
+        AccessRefused, MalformedAddress, ServerUnreachable: before anything is asked.
+        OutputUnusable: the export cannot be read.
+    """
+    chosen = wanted if most is None else _chosen(wanted, most, seed)
+    options: dict[str, Any] = {"seed": None if most is None else seed, "concurrency": concurrency, "pace": pace}
+    return ask(source, lambda apis: _checked(chosen, export, apis, shown=shown, **options))
+
+
+def _chosen(wanted: Sequence[Wanted], most: int, seed: int) -> list[Wanted]:
+    ids = set(sample([one.thread_id for one in wanted], most, seed))
+    return [one for one in wanted if one.thread_id in ids]
+
+
+async def _checked(
+    wanted: Sequence[Wanted], export: CheckedExport, apis: Sequence[Any], *, shown: bool, **options: Any
+) -> LiveOutcome:
+    clock = asyncio.get_running_loop().time
+    with cancelled_by_signals() as settled:
+        async with contextlib.AsyncExitStack() as opened:
+            for api in apis:
+                await opened.enter_async_context(api)
+            screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now))
+            await opened.enter_async_context(looked_at(screen))
+            try:
+                return await check_live(wanted, apis, export, source=apis[0].address, on_event=screen.take, **options)
+            finally:
+                settled()
+
+
+def report_live_ending(outcome: LiveOutcome) -> Exit | None:
+    """Say what ended a check before its time, and what to do next; gives the exit code, None when nothing did."""
+    if outcome.ended_by is None:
+        return None
+    code, step = exit_for(outcome.ended_by)
+    if isinstance(outcome.ended_by, ApiGone | Interrupted):
+        step = "The findings are of what was compared until then."
+    live = outcome.live
+    complain(f"{outcome.ended_by} (compared: {live.compared:,} of {counted(live.wanted, 'thread')})", step)
+    return code
+
 
 _MOST_ON_SCREEN = 5
 
