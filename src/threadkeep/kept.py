@@ -15,13 +15,13 @@ from threadkeep.account import Account, Finished
 from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import OutputUnusable
 from threadkeep.journal import Entry
+from threadkeep.records.content import is_blank
 from threadkeep.resume import Stretch, chunks
 from threadkeep.rewrite import Standing, standing
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.spool import Spool
 from threadkeep.storage.merge import FULLER, merged
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.content_check import is_blank
 
 __all__ = ["Exported"]
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from typing import IO, BinaryIO
 
 from threadkeep.errors import MalformedLine
+from threadkeep.records.content import is_blank
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
-from threadkeep.validation.content_check import is_blank
 
 __all__ = ["lines_at", "newest", "records", "unlike"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["files_of"]
+__all__ = ["files_of", "is_blank", "is_poorer", "text_body"]
 
 # Where the API lets people write what they like: an id there is a word, not a file.
 _PEOPLES_OWN = ("metadata", "text", "value", "instructions", "arguments", "output", "input", "logs")
@@ -36,3 +36,35 @@ def _inside(value: object, is_image: bool) -> Iterator[tuple[object, bool]]:
         for key, inner in value.items():
             if key not in _PEOPLES_OWN or (key == "text" and isinstance(inner, Mapping)):
                 yield inner, key in _IMAGES
+
+
+def is_poorer(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Whether a message has fewer parts than it had, or only blanks where it had more. What it holds is never edited.
+
+    Args:
+        new: as the API gives it now.
+        old: as it gave it.
+    """
+    return _part_count(new) < _part_count(old) or (is_blank(new) and not is_blank(old))
+
+
+def is_blank(message: Mapping[str, Any]) -> bool:
+    """Whether a message has no content, or blanks only."""
+    content = message.get("content")
+    return all(map(_says_nothing, content)) if isinstance(content, list) else not content
+
+
+def text_body(part: object) -> Mapping[str, Any] | None:
+    """The object under ``text`` of a text part; None of any other part, or of another shape."""
+    body = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
+    return body if isinstance(body, dict) else None
+
+
+def _part_count(message: Mapping[str, Any]) -> int:
+    content = message.get("content")
+    return len(content) if isinstance(content, list) else 0
+
+
+def _says_nothing(part: object) -> bool:
+    body = text_body(part)
+    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()

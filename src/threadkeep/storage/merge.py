@@ -6,10 +6,10 @@ A row that both have is the new one, unless that has lost what it holds: a messa
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from threadkeep.records.content import is_poorer
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.validation.content_check import is_blank
 
-__all__ = ["FULLER", "is_poorer", "merged"]
+__all__ = ["FULLER", "merged"]
 
 _Row = TypeVar("_Row")
 
@@ -36,21 +36,6 @@ def merged(old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]]) -> 
     for row_id, row in now:
         joined += [(row_id, row), *behind.get(row_id, ())]
     return joined
-
-
-def is_poorer(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Whether a message has fewer parts than it had, or only blanks where it had more. What it holds is never edited.
-
-    Args:
-        new: as the API gives it now.
-        old: as it gave it.
-    """
-    return _parts(new) < _parts(old) or (is_blank(new) and not is_blank(old))
-
-
-def _parts(message: Mapping[str, Any]) -> int:
-    content = message.get("content")
-    return len(content) if isinstance(content, list) else 0
 
 
 def _fuller_message(old: bytes, new: bytes) -> bytes:

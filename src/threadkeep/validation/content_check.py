@@ -9,7 +9,9 @@ from typing import Any
 
 import attrs
 
-__all__ = ["EXISTS_SINCE", "Note", "about", "is_blank", "is_inside", "is_odd_time", "may_hold_markers", "unresolved"]
+from threadkeep.records.content import is_blank, text_body
+
+__all__ = ["EXISTS_SINCE", "Note", "about", "is_inside", "is_odd_time", "may_hold_markers", "unresolved"]
 
 EXISTS_SINCE = 1_699_228_800
 """2023-11-06, the day on which the Assistants API was announced: no message is older."""
@@ -61,12 +63,6 @@ def is_inside(start: int, end: int, text: str) -> bool:
     return 0 <= start <= end <= len(text)
 
 
-def is_blank(message: Mapping[str, Any]) -> bool:
-    """Whether a message has no content, or blanks only."""
-    content = message.get("content")
-    return all(map(_says_nothing, content)) if isinstance(content, list) else not content
-
-
 def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
     """Say what is to be noted of a message's content.
 
@@ -83,18 +79,8 @@ def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Note]:
             yield from _about_part(part, f"$.content[{place}]", saved)
 
 
-def _says_nothing(part: object) -> bool:
-    body = _text_body(part)
-    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()
-
-
-def _text_body(part: object) -> Mapping[str, Any] | None:
-    body = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
-    return body if isinstance(body, dict) else None
-
-
 def _about_part(part: Mapping[str, Any], path: str, saved: Set[str]) -> Iterator[Note]:
-    image, body = part.get("image_file"), _text_body(part)
+    image, body = part.get("image_file"), text_body(part)
     if isinstance(image, dict) and part.get("type") == "image_file":
         file_id = image.get("file_id")
         if isinstance(file_id, str) and file_id not in saved:

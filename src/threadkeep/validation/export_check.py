@@ -18,6 +18,7 @@ import attrs
 from threadkeep.errors import MalformedLine
 from threadkeep.journal import Entry, FileOutcome, Journal, Outcome
 from threadkeep.journalaudit import faults, of_entry, order
+from threadkeep.records.content import is_blank
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.serialization.json_diff import differences
@@ -33,7 +34,6 @@ from threadkeep.storage.manifest import (
 )
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import named, superseded
-from threadkeep.validation.content_check import is_blank
 from threadkeep.validation.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
 from threadkeep.validation.line_check import look
 from threadkeep.validation.report import Totals

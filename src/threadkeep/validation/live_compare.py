@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 
+from threadkeep.records.content import is_poorer
 from threadkeep.records.mapping import flat_values
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.storage.merge import is_poorer
 from threadkeep.validation.findings import Finding, finding
 
 __all__ = ["Change", "Exported", "change", "compare", "read_line"]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.storage.merge import is_poorer, merged
+from threadkeep.records.content import is_poorer
+from threadkeep.storage.merge import merged
 
 
 def saying(*values: str) -> dict[str, Any]:
