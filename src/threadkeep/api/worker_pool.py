@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from threadkeep.api.client import Api, Pace, Walker
 from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, ServerUnreachable
-from threadkeep.exporter.events import Event, Notice
 
 __all__ = ["Crew", "Work", "traffic_of"]
 
@@ -22,17 +21,18 @@ class Crew:
         apis: where it is, once for each key.
         pace: how hard to ask.
         concurrency: how many are at work at a time.
-        on_event: called when a key is refused and the others go on, and at the first sign that nobody is there.
+        on_notice: called with a text for people when a key is refused and the others go on, and at the first sign
+            that nobody is there.
 
     Attributes:
         ended_by: what ended the work before every id had its turn; None when nothing did.
     """
 
-    def __init__(self, apis: Sequence[Api], pace: Pace, concurrency: int, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, apis: Sequence[Api], pace: Pace, concurrency: int, on_notice: Callable[[str], None]) -> None:
         self._apis = apis
         self._walkers = [Walker(api, pace, self._tell_silence) for api in apis]
         self._concurrency = concurrency
-        self._on_event = on_event
+        self._on_notice = on_notice
         self._waiting: deque[str] = deque()
         self._silent = 0
         self._silence_is_told = False
@@ -99,7 +99,7 @@ class Crew:
             return False
         self._waiting.append(wanted)
         if not is_told:
-            self._on_event(Notice(f"a key was refused, the others go on: {ending}"))
+            self._on_notice(f"a key was refused, the others go on: {ending}")
         return True
 
     def _end(self, ending: RunEnded) -> None:
@@ -111,7 +111,7 @@ class Crew:
         """The first time, at once: until a server is called silent, every retry has been waited for in vain."""
         if not self._silence_is_told and isinstance(problem, RequestFailed) and problem.unreachable:
             self._silence_is_told = True
-            self._on_event(Notice(f"{problem}; it is asked again"))
+            self._on_notice(f"{problem}; it is asked again")
 
     def heard(self) -> None:
         """The server has answered as an API does."""

@@ -5,8 +5,9 @@ from collections import deque
 import attrs
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.exporter.events import Compared, Event, FilesBegun, ThreadsBegun
+from threadkeep.exporter.events import Event, FilesBegun, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, Outcome
+from threadkeep.validation.live import CheckBegun, Compared, LiveEvent
 
 __all__ = ["Gauge", "Stretch"]
 
@@ -63,10 +64,12 @@ class Gauge:
     traffic: Traffic = attrs.field(factory=lambda: Traffic(sent=0, refused=0, waits=0.0))
     _samples: deque[tuple[float, int]] = attrs.field(factory=deque)
 
-    def take(self, event: Event | Compared, at: float) -> None:
+    def take(self, event: Event | LiveEvent, at: float) -> None:
         """Count what has happened at this time."""
         if isinstance(event, ThreadsBegun):
             self.threads = Stretch(event.total, event.before, at)
+        elif isinstance(event, CheckBegun):
+            self.threads = Stretch(event.total, 0, at)
         elif isinstance(event, FilesBegun):
             self.files = Stretch(event.total, event.before, at)
         elif isinstance(event, FileEntry) and self.files is not None:

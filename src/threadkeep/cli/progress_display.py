@@ -14,8 +14,9 @@ from rich.text import Text
 from threadkeep.api.rate_control import Traffic
 from threadkeep.cli.console import problem_line, shown, span
 from threadkeep.cli.progress import Gauge, Stretch
-from threadkeep.exporter.events import Compared, Event, Notice, ThreadsBegun
+from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
+from threadkeep.validation.live import CheckBegun, LiveEvent
 
 __all__ = ["Screen", "wrapped"]
 
@@ -97,10 +98,10 @@ class Screen:
                 self.tick(over=True)
                 self._bars.stop()
 
-    def take(self, event: Event | Compared) -> None:
+    def take(self, event: Event | LiveEvent) -> None:
         """Count an event, and tell it if it is a problem."""
         self._gauge.take(event, self._clock())
-        if isinstance(event, ThreadsBegun):
+        if isinstance(event, ThreadsBegun | CheckBegun):
             self._traffic = event.traffic
             self.tick()  # what is known beforehand is told at once, however short the run is
         elif isinstance(event, Notice):

@@ -15,7 +15,7 @@ from threadkeep.api.client import Api, Pace
 from threadkeep.api.worker_pool import Crew, traffic_of
 from threadkeep.errors import ApiGone, RunEnded
 from threadkeep.exporter.commits import Writer
-from threadkeep.exporter.events import Event, ThreadsBegun
+from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
 from threadkeep.exporter.threads import ThreadRound, Walked
 from threadkeep.outfiles import OutFiles
@@ -88,7 +88,7 @@ async def export_threads(
 
 
 def _crew(apis: Sequence[Api], options: Options, on_event: Callable[[Event], None]) -> Crew:
-    return Crew(apis, options.pace, options.concurrency, on_event)
+    return Crew(apis, options.pace, options.concurrency, lambda text: on_event(Notice(text)))
 
 
 def _walked(thread_id: str, out: OutFiles, options: Options) -> Walked:

@@ -1,4 +1,4 @@
-"""What an export tells while it runs, and a check against the live API."""
+"""What an export tells while it runs."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import attrs
 from threadkeep.api.rate_control import Traffic
 from threadkeep.journal import Entry, FileEntry
 
-__all__ = ["Compared", "Event", "FilesBegun", "Notice", "ThreadsBegun"]
+__all__ = ["Event", "FilesBegun", "Notice", "ThreadsBegun"]
 
 
 @attrs.frozen(kw_only=True)
@@ -36,19 +36,6 @@ class FilesBegun:
 
     total: int
     before: int
-
-
-@attrs.frozen(kw_only=True)
-class Compared:
-    """A thread of an export was held against the API, or could not be.
-
-    Attributes:
-        thread_id: its id.
-        messages: how many the API has of it.
-    """
-
-    thread_id: str
-    messages: int
 
 
 @attrs.frozen

@@ -19,12 +19,11 @@ from threadkeep.storage.manifest import Manifest, claims
 from threadkeep.storage.paths import Paths
 from threadkeep.validation.export_check import Audit, Vouchers
 from threadkeep.validation.findings import Finding
-from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted
 from threadkeep.validation.report import Report, fold
 from threadkeep.validation.scan import Reading
 from threadkeep.validation.sidecar_check import damage
 
-__all__ = ["MOST", "Validated", "checked_export", "joined", "validate", "validated", "wanted_live"]
+__all__ = ["MOST", "Validated", "validate", "validated"]
 
 MOST = 100
 """So many findings of each code are listed where nothing else is said; all are counted."""
@@ -112,53 +111,6 @@ def validated(
 def _distinct(ids: Iterable[str]) -> Set[str]:
     """In their order, so that the findings have one; with the blanks of their file, as the export takes them."""
     return dict.fromkeys(filter(None, map(str.strip, ids))).keys()
-
-
-def wanted_live(found: Validated) -> tuple[Wanted, ...]:
-    """The threads that the export claims to have, to be compared with the API.
-
-    Without a journal these are those that have lines. A thread whose lines stand in two places is left out: only the
-    first of them would be compared, and it wants another export in any case.
-    """
-    places = found.reading.threads
-    complete = found.journal.complete if found.journal is not None else ()
-    vouched = {entry.thread_id: entry.last_id for entry in complete}
-    ids = vouched if found.journal is not None else dict.fromkeys(places)
-    return tuple(
-        Wanted(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
-        for thread_id, last_id in ids.items()
-        if thread_id not in found.reading.split
-    )
-
-
-def checked_export(found: Validated) -> CheckedExport:
-    """What is compared with the API."""
-    paths, reading = Paths(found.report.out), found.reading
-    return CheckedExport(
-        out=what_counts(paths, paths.out),
-        name=paths.out.name,
-        assistant_id=reading.assistant_id or "",
-        flat=bool(reading.is_flat),
-    )
-
-
-def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
-    """A report with what came of the live check.
-
-    Args:
-        report: without it.
-        outcome: of the check.
-        most: how many findings of each code are listed.
-    """
-    folded = fold(outcome.findings, most)
-    return attrs.evolve(
-        report,
-        findings=(*report.findings, *folded.kept),
-        counts={**report.counts, **folded.counts},
-        severities={severity: count + folded.severities[severity] for severity, count in report.severities.items()},
-        refetch=tuple(dict.fromkeys([*report.refetch, *folded.refetch])),
-        live=outcome.live,
-    )
 
 
 def _lines_of(paths: Paths, journal: Journal | None) -> Iterator[bytes]:

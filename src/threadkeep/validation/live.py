@@ -19,17 +19,62 @@ from urllib.parse import quote
 import attrs
 
 from threadkeep.api.client import Api, Pace, Walker
+from threadkeep.api.rate_control import Traffic
 from threadkeep.api.worker_pool import Crew
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
-from threadkeep.exporter.events import Compared, Event, ThreadsBegun
+from threadkeep.readback import what_counts
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.storage.paths import Paths
 from threadkeep.threadlines import Place, changes, digest, rows
+from threadkeep.validation.entrypoints import Validated
 from threadkeep.validation.findings import Finding, Severity, finding
 from threadkeep.validation.live_compare import Change, Exported, compare
-from threadkeep.validation.report import Live
+from threadkeep.validation.report import Live, Report, fold
 
-__all__ = ["CheckedExport", "LiveOutcome", "Wanted", "check_live", "sample"]
+__all__ = [
+    "CheckBegun",
+    "CheckedExport",
+    "Compared",
+    "LiveEvent",
+    "LiveOutcome",
+    "Wanted",
+    "check_live",
+    "checked_export",
+    "joined",
+    "sample",
+    "wanted_live",
+]
+
+
+@attrs.frozen(kw_only=True)
+class CheckBegun:
+    """The first of all: the threads are about to be walked.
+
+    Attributes:
+        total: how many are wanted.
+        traffic: the requests of all keys together, whenever it is called in the loop of the run.
+    """
+
+    total: int
+    traffic: Callable[[], Traffic]
+
+
+@attrs.frozen(kw_only=True)
+class Compared:
+    """A thread of an export was held against the API, or could not be.
+
+    Attributes:
+        thread_id: its id.
+        messages: how many the API has of it.
+    """
+
+    thread_id: str
+    messages: int
+
+
+LiveEvent = CheckBegun | Compared
+"""What a check tells while it runs."""
 
 
 def sample(thread_ids: Sequence[str], most: int, seed: int) -> tuple[str, ...]:
@@ -96,6 +141,53 @@ class LiveOutcome:
     ended_by: ThreadkeepError | None = None
 
 
+def wanted_live(found: Validated) -> tuple[Wanted, ...]:
+    """The threads that the export claims to have, to be compared with the API.
+
+    Without a journal these are those that have lines. A thread whose lines stand in two places is left out: only the
+    first of them would be compared, and it wants another export in any case.
+    """
+    places = found.reading.threads
+    complete = found.journal.complete if found.journal is not None else ()
+    vouched = {entry.thread_id: entry.last_id for entry in complete}
+    ids = vouched if found.journal is not None else dict.fromkeys(places)
+    return tuple(
+        Wanted(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
+        for thread_id, last_id in ids.items()
+        if thread_id not in found.reading.split
+    )
+
+
+def checked_export(found: Validated) -> CheckedExport:
+    """What is compared with the API."""
+    paths, reading = Paths(found.report.out), found.reading
+    return CheckedExport(
+        out=what_counts(paths, paths.out),
+        name=paths.out.name,
+        assistant_id=reading.assistant_id or "",
+        flat=bool(reading.is_flat),
+    )
+
+
+def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
+    """A report with what came of the live check.
+
+    Args:
+        report: without it.
+        outcome: of the check.
+        most: how many findings of each code are listed.
+    """
+    folded = fold(outcome.findings, most)
+    return attrs.evolve(
+        report,
+        findings=(*report.findings, *folded.kept),
+        counts={**report.counts, **folded.counts},
+        severities={severity: count + folded.severities[severity] for severity, count in report.severities.items()},
+        refetch=tuple(dict.fromkeys([*report.refetch, *folded.refetch])),
+        live=outcome.live,
+    )
+
+
 async def check_live(
     wanted: Sequence[Wanted],
     apis: Sequence[Api],
@@ -105,7 +197,8 @@ async def check_live(
     seed: int | None = None,
     concurrency: int = 64,
     pace: Pace | None = None,
-    on_event: Callable[[Event | Compared], None] = lambda _event: None,
+    on_event: Callable[[LiveEvent], None] = lambda _event: None,
+    on_notice: Callable[[str], None] = lambda _text: None,
 ) -> LiveOutcome:
     """Compare threads. However it ends, what was compared counts, also when this task is cancelled: that is caught.
 
@@ -118,14 +211,16 @@ async def check_live(
         seed: by which they were chosen; None when they are all.
         concurrency: how many threads are walked at a time.
         pace: how hard to ask.
-        on_event: called at the beginning, with each thread that is through, and with notices.
+        on_event: called at the beginning, and with each thread that is through.
+        on_notice: called with a text for people when a key is refused and the others go on, and at the first sign
+            that nobody is there.
 
     Raises:
         OutputUnusable: the export cannot be read, or was changed meanwhile.
     """
-    crew = Crew(apis, pace or Pace(), concurrency, on_event)
+    crew = Crew(apis, pace or Pace(), concurrency, on_notice)
     check = _Check(crew, export, wanted, on_event)
-    on_event(ThreadsBegun(total=len(wanted), before=0, traffic=lambda: crew.traffic))
+    on_event(CheckBegun(total=len(wanted), traffic=lambda: crew.traffic))
     ended_by: ThreadkeepError | None = None
     try:
         await crew.work_at([one.thread_id for one in wanted], check.check)

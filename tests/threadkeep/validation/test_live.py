@@ -19,10 +19,9 @@ from strategies import messages, odd_messages
 from threadkeep.api.client import Pace
 from threadkeep.api.transport import Api
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
-from threadkeep.exporter.events import Compared, Notice, ThreadsBegun
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live
+from threadkeep.validation.live import CheckBegun, CheckedExport, Compared, LiveOutcome, Wanted, check_live
 
 pytestmark = pytest.mark.anyio
 
@@ -45,6 +44,7 @@ class Check:
         self.export = CheckedExport(out=folder / "out.ndjson", name="out.ndjson", assistant_id=ASSISTANT, flat=flat)
         self.wanted: list[Wanted] = []
         self.told: list[Any] = []
+        self.notices: list[str] = []
         content, line = b"", 1
         for thread_id, rows in threads.items():
             place = Place(line, len(rows), len(content)) if rows else None
@@ -58,8 +58,10 @@ class Check:
         async with contextlib.AsyncExitStack() as opened:
             apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
             pace = Pace(max_retries=2, sleep=no_wait)
-            given = {"source": apis[0].address, "pace": pace, "on_event": self.told.append, **options}
-            return await check_live(self.wanted, apis, self.export, **given)
+            told: dict[str, Any] = {"on_event": self.told.append, "on_notice": self.notices.append}
+            return await check_live(
+                self.wanted, apis, self.export, source=apis[0].address, pace=pace, **told, **options
+            )
 
     @property
     def through(self) -> dict[str, int]:
@@ -83,7 +85,7 @@ async def test_what_did_not_change_is_compared_and_nothing_is_said(flat: bool, t
     assert (live.wanted, live.compared, live.new_messages, live.seed, live.ended_by) == (4, 4, 0, None, None)
     assert live.source == "https://api.test/v1"
     assert check.through == {thread_id: len(rows) for thread_id, rows in threads.items()}
-    assert isinstance(check.told[0], ThreadsBegun)
+    assert isinstance(check.told[0], CheckBegun)
     assert check.told[0].traffic().sent == 3 + 1 + 2 + 1
 
 
@@ -340,7 +342,7 @@ async def test_a_server_that_never_answers_ends_it(tmp_path: Path) -> None:
     assert isinstance(outcome.ended_by, ServerUnreachable)
     assert outcome.live.compared == 0
     assert {one.code for one in outcome.findings} == {"not_compared"}
-    assert [one.text.endswith("it is asked again") for one in check.told if isinstance(one, Notice)] == [True]
+    assert [text.endswith("it is asked again") for text in check.notices] == [True]
 
 
 async def test_who_is_cancelled_keeps_what_was_compared(tmp_path: Path) -> None:
@@ -381,7 +383,7 @@ async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) ->
     check = Check(tmp_path, threads)
     outcome = await check.against(refused, ThreadServer(threads), concurrency=4)
     assert (outcome.findings, outcome.live.compared, outcome.ended_by) == ((), 9, None)
-    assert len([one for one in check.told if isinstance(one, Notice)]) == 1
+    assert len(check.notices) == 1
     assert len([one for one in check.told if isinstance(one, Compared)]) == 9
 
 

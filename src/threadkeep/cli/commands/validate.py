@@ -27,11 +27,21 @@ from threadkeep.cli.validation_summary import as_json, print_verdict
 from threadkeep.clock import now
 from threadkeep.disk import on_disk
 from threadkeep.errors import ApiGone, Interrupted
+from threadkeep.exporter.events import Notice
 from threadkeep.readback import what_counts
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.entrypoints import MOST, Validated, checked_export, joined, validated, wanted_live
-from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted, check_live, sample
+from threadkeep.validation.entrypoints import MOST, Validated, validated
+from threadkeep.validation.live import (
+    CheckedExport,
+    LiveOutcome,
+    Wanted,
+    check_live,
+    checked_export,
+    joined,
+    sample,
+    wanted_live,
+)
 from threadkeep.validation.report import Report
 
 __all__ = ["report_live_ending", "run_live", "validate"]
@@ -85,7 +95,15 @@ async def _checked(
             screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now))
             await opened.enter_async_context(looked_at(screen))
             try:
-                return await check_live(wanted, apis, export, source=apis[0].address, on_event=screen.take, **options)
+                return await check_live(
+                    wanted,
+                    apis,
+                    export,
+                    source=apis[0].address,
+                    on_event=screen.take,
+                    on_notice=lambda text: screen.take(Notice(text)),
+                    **options,
+                )
             finally:
                 settled()
 
