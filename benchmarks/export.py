@@ -27,8 +27,8 @@ import attrs
 from fake_assistants import demo_world
 from listening import FAKE, listening
 from table import Line, best_of, interleaved, print_table
-from threadkeep.api.client import Pace
-from threadkeep.api.transport import Api
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.exporter.engine import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
@@ -165,9 +165,9 @@ async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None
     """An export in this process."""
     _clear(folder)
     header = Header(source=base_url, assistant_id=ASSISTANT, flat=False, started_at="now")
-    options = Options(assistant_id=ASSISTANT, pace=Pace(rpm=rpm))
+    options = Options(assistant_id=ASSISTANT, pace=PacingOptions(rpm=rpm))
     with OutFiles.begin(Paths(folder / "out.ndjson"), header) as out:
-        async with Api.connect(base_url=base_url, api_key="sk-bench") as api:
+        async with Transport.connect(base_url=base_url, api_key="sk-bench") as api:
             await export_threads(ids, [api], out, options)
     assert len(out.journal.entries) == len(ids)
 

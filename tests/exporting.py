@@ -8,8 +8,8 @@ from typing import Any
 
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
-from threadkeep.api.client import Pace
-from threadkeep.api.transport import Api
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.errors import RunEnded
 from threadkeep.exporter.engine import Options, export_threads
 from threadkeep.exporter.events import Event
@@ -47,10 +47,10 @@ class Export:
     async def run(self, ids: Sequence[str], *servers: Any, **options: Any) -> "Export":
         """Export these threads from a server, or from several keys' points of view."""
         header = Header(source="https://api.test/v1", assistant_id=ASSISTANT, flat=False, started_at="now")
-        chosen = Options(assistant_id=ASSISTANT, **{"pace": Pace(max_retries=2, sleep=no_wait), **options})
+        chosen = Options(assistant_id=ASSISTANT, **{"pace": PacingOptions(max_retries=2, sleep=no_wait), **options})
         with OutFiles.begin(self.paths, header) as out:
             async with contextlib.AsyncExitStack() as opened:
-                apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
+                apis = [await opened.enter_async_context(Transport(async_client(server))) for server in servers]
                 try:
                     await export_threads(ids, apis, out, chosen, on_event=self.hear)
                 except RunEnded as ending:

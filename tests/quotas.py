@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import attrs
 
-from threadkeep.api.rate_control import Tempo, Ticket
+from threadkeep.api.rate_control import RateController, RequestSlot
 
 __all__ = ["HINTS", "Bucket", "Quota", "Run", "Stray", "Window", "simulate"]
 
@@ -86,13 +86,13 @@ class Run:
         seconds: from the first request to the last answer.
         sent: when each request went, in order.
         told: when each refusal was heard of, and the seconds that it asked for.
-        tempo: as it was left.
+        controller: as it was left.
     """
 
     seconds: float
     sent: list[float]
     told: list[tuple[float, float | None]]
-    tempo: Tempo
+    controller: RateController
 
     @property
     def refused(self) -> float:
@@ -110,31 +110,31 @@ def simulate(
     seed: int = 0,
 ) -> Run:
     """Ask until so many requests are granted; a refused one is asked again."""
-    luck, tempo, now = random.Random(seed), Tempo(), 0.0
-    events: list[tuple[float, int, Ticket, Any]] = []
+    jitter, controller, now = random.Random(seed), RateController(), 0.0
+    events: list[tuple[float, int, RequestSlot, Any]] = []
     sent, told, granted, in_flight = list[float](), list[tuple[float, float | None]](), 0, 0
 
-    def later(ticket: Ticket, answer: Any) -> None:
-        heapq.heappush(events, (now + latency * luck.uniform(0.5, 0.65), len(sent) + len(events), ticket, answer))
+    def later(slot: RequestSlot, answer: Any) -> None:
+        heapq.heappush(events, (now + latency * jitter.uniform(0.5, 0.65), len(sent) + len(events), slot, answer))
 
     while granted < requests:
-        wait = tempo.wait(now) if in_flight < min(concurrency, requests - granted) else math.inf
+        wait = controller.wait(now) if in_flight < min(concurrency, requests - granted) else math.inf
         if wait == 0:
             sent.append(now)
             in_flight += 1
-            later(tempo.send(now), None)
+            later(controller.send(now), None)
         elif not events or now + wait < events[0][0]:
             assert wait < math.inf, "everybody waits for ever"
             now = max(now + wait, math.nextafter(now, math.inf))
         else:
-            now, _, ticket, answer = heapq.heappop(events)
+            now, _, slot, answer = heapq.heappop(events)
             if answer is None:
-                later(ticket, quota.wait(now))
+                later(slot, quota.wait(now))
             elif answer == 0:
-                tempo.grant()
+                controller.grant()
                 granted, in_flight = granted + 1, in_flight - 1
             else:
                 told.append((now, hint(answer)))
                 in_flight -= 1
-                tempo.refuse(ticket, now, retry_after=hint(answer), luck=luck.random())
-    return Run(seconds=now, sent=sent, told=told, tempo=tempo)
+                controller.refuse(slot, now, retry_after=hint(answer), jitter=jitter.random())
+    return Run(seconds=now, sent=sent, told=told, controller=controller)

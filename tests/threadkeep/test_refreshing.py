@@ -17,8 +17,8 @@ from canned import HTTP, async_client
 from canned_threads import ThreadServer, message, thread_of
 from drawn_exports import faults
 from exporting import ASSISTANT, Ending, no_wait, threads_of
-from threadkeep.api.client import Pace
-from threadkeep.api.transport import Api
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.exporter.engine import Options
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
@@ -67,12 +67,12 @@ def run(
 ) -> Ran:
     """An export of all of a world's threads, from its beginning to its manifest."""
     told: list[Event] = []
-    chosen = Options(assistant_id=ASSISTANT, pace=Pace(max_retries=0, sleep=no_wait), **options)
+    chosen = Options(assistant_id=ASSISTANT, pace=PacingOptions(max_retries=0, sleep=no_wait), **options)
     job = Job(ids=tuple(ids), paths=Paths(folder / "out.ndjson"), options=chosen, fresh=fresh)
 
     async def export() -> Result:
         async with contextlib.AsyncExitStack() as opened:
-            api = await opened.enter_async_context(Api(async_client(server)))
+            api = await opened.enter_async_context(Transport(async_client(server)))
             return await carry_out(job, [api], api.address, now=lambda: datetime.now(UTC), on_event=told.append)
 
     return Ran(asyncio.run(export()), told)
@@ -291,7 +291,7 @@ async def cancelled(folder: Path, tasks: list[asyncio.Task[Any]]) -> Result:
     """A refresh in a task that others can cancel."""
     options = Options(assistant_id=ASSISTANT, refresh=True)
     job = Job(ids=tuple(OLD), paths=Paths(folder / "out.ndjson"), options=options)
-    async with Api(async_client(ThreadServer(NEW))) as api:
+    async with Transport(async_client(ThreadServer(NEW))) as api:
         exporting = asyncio.create_task(carry_out(job, [api], api.address, now=lambda: datetime.now(UTC)))
         tasks.append(exporting)
         return await exporting

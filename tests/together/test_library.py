@@ -15,7 +15,7 @@ import threadkeep
 from exports import ASSISTANT, exported, manifest, served
 from fake_assistants import demo_world
 from threadkeep import ExportResult, aexport, export
-from threadkeep.api.endpoints import Source
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
 from threadkeep.exporter.events import Event, ThreadsBegun
@@ -112,7 +112,7 @@ def test_what_it_lets_itself_in_with_is_told_nowhere(fake: Watched, base_url: st
 
 def test_a_source_has_several_keys(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
     """Each is asked with."""
-    source = Source(base_url=base_url, keys=(Key("sk-one"), Key("sk-two")))
+    source = ApiSource(base_url=base_url, keys=(Key("sk-one"), Key("sk-two")))
     assert export(ids, ASSISTANT, out, source=source).is_whole
     assert {asked["authorization"] for asked in headers(fake)} == {"Bearer sk-one", "Bearer sk-two"}
 
@@ -204,9 +204,9 @@ async def _listen(_event: Event) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"base_url": "http://x", "source": Source()}, TypeError, "source or base_url or api_key, not both"),
+    ({"base_url": "http://x", "source": ApiSource()}, TypeError, "source or base_url or api_key, not both"),
     ({"client": object(), "api_key": "k"}, TypeError, "client or base_url or api_key, not both"),
-    ({"client": object(), "source": Source()}, TypeError, "client or source, not both"),
+    ({"client": object(), "source": ApiSource()}, TypeError, "client or source, not both"),
     ({"events": _listen}, TypeError, "plain function"),
     ({"thread_ids": ["thread_a", None]}, TypeError, "None is none"),
     ({"concurrency": 0}, ValueError, "concurrency is 0: it must be 1 to 256"),
@@ -224,7 +224,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"out": None}, TypeError, "out must be a path, and is NoneType"),
     ({"out": "a\0b"}, OutputUnusable, "does not name a file"),
     ({"client": AsyncOpenAI}, TypeError, "must be an AsyncOpenAI, and is type"),
-    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.api.endpoints.Source, and is str"),
+    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.api.endpoints.ApiSource, and is str"),
     ({"base_url": 3}, TypeError, "base_url must be a str, and is int"),
     ({"api_key": lambda: "k"}, TypeError, "api_key must be a str, and is function"),
     ({"flat": "no"}, TypeError, "flat must be True or False, and is str"),
@@ -254,7 +254,7 @@ def test_a_source_that_cannot_be_meant_is_told_without_its_keys(
 ) -> None:
     """When it is made."""
     with pytest.raises(error, match=words) as raised:
-        Source(**fields)
+        ApiSource(**fields)
     assert "secret" not in str(raised.value)
 
 
@@ -269,7 +269,7 @@ def test_a_closed_client_is_told_before_anything_is_written(out: Path) -> None:
 
 def test_a_token_command_ends_with_the_call(out: Path) -> None:
     """Whoever waits no longer does not wait for it, and nothing is written."""
-    source = Source(base_url="http://127.0.0.1:1/v1", token_command="sleep 50")
+    source = ApiSource(base_url="http://127.0.0.1:1/v1", token_command="sleep 50")
 
     async def app() -> None:
         async with asyncio.timeout(0.5):

@@ -19,8 +19,8 @@ from exporting import no_wait
 from exports import ASSISTANT
 from fake_assistants import FakeAssistants, Request, demo_world
 from threadkeep import export
-from threadkeep.api.client import Pace
-from threadkeep.api.endpoints import Source
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.cli.commands import validate as validate_command
 from threadkeep.cli.commands.validate import report_live_ending, run_live
@@ -72,12 +72,12 @@ def wanted_of(out: Path) -> list[Wanted]:
     return wanted
 
 
-def check(out: Path, fake: FakeAssistants, source: Source | None = None, **options: Any) -> LiveOutcome:
+def check(out: Path, fake: FakeAssistants, source: ApiSource | None = None, **options: Any) -> LiveOutcome:
     """Compare an export that stands there."""
     flat = json.loads(Paths(out).journal.read_bytes().partition(b"\n")[0])["flat"]
     fake.requests.clear()
     terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=flat)
-    return run_live(wanted_of(out), terms, source or Source(), **{"shown": False, **options})
+    return run_live(wanted_of(out), terms, source or ApiSource(), **{"shown": False, **options})
 
 
 def tell(base_url: str, method: str, path: str, body: object = None) -> Any:
@@ -127,7 +127,7 @@ def test_what_happened_since_is_told_apart(fake: Watched, base_url: str, out: Pa
     out.write_bytes(b"\n".join(lines))
     terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
     wanted[4] = attrs.evolve(wanted[4], place=Place(place.line, place.messages, start))
-    outcome = run_live(wanted[:5], terms, Source(), shown=False)
+    outcome = run_live(wanted[:5], terms, ApiSource(), shown=False)
     assert summary(outcome.findings) == {
         ("new_message", grown, new),
         ("deleted_message", shrunk, of[shrunk]),
@@ -155,7 +155,7 @@ def test_the_sunset_in_the_middle_is_exit_3_with_what_was_compared(
     chosen = list({one.thread_id: one for one in chosen}.values())
     fake.before(lambda: fake.sunset.now(style=style), of=what_is_behind)
     terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
-    outcome = run_live(chosen, terms, Source(), shown=False, concurrency=1)
+    outcome = run_live(chosen, terms, ApiSource(), shown=False, concurrency=1)
     assert report_live_ending(outcome) is Exit.GONE
     told_of = {("new_message", thread_id, new[thread_id]) for thread_id in before}
     assert summary(outcome.findings) == told_of | {("not_compared", None, None)}
@@ -176,7 +176,7 @@ def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, bas
         {"match": {"path": "/messages$", "nth": 9}, "do": {"drop": "mid-body"}},
         {"match": {"path": "/messages$", "nth": 11}, "do": {"truncate": 100}},
     ]
-    outcome = check(out, fake, pace=Pace(sleep=no_wait))
+    outcome = check(out, fake, pace=PacingOptions(sleep=no_wait))
     assert (outcome.findings, outcome.live.compared) == ((), 10)
     assert len([entry for entry in fake.requests if entry.fault]) == 4
 
@@ -208,7 +208,7 @@ def test_an_interruption_is_130_with_what_was_compared(
     wanted, terms = exported(out, fake)
     chosen = sorted(wanted, key=lambda one: one.place.messages if one.place is not None else 0)
     fake.before(lambda: os.kill(os.getpid(), getattr(signal, name)), of=what_is_behind)
-    outcome = run_live(chosen, terms, Source(), shown=False, concurrency=1)
+    outcome = run_live(chosen, terms, ApiSource(), shown=False, concurrency=1)
     assert report_live_ending(outcome) is Exit.INTERRUPTED
     assert (outcome.live.compared, outcome.live.ended_by) == (9, "interrupted")
     assert summary(outcome.findings) == {("not_compared", None, None)}
@@ -233,20 +233,20 @@ class TestTwoProjects:
         return fake
 
     @pytest.fixture
-    def both(self, base_url: str, out: Path) -> Source:
+    def both(self, base_url: str, out: Path) -> ApiSource:
         """An export of both is there."""
-        source = Source(base_url=base_url, keys=(Key("sk-a"), Key("sk-b")))
+        source = ApiSource(base_url=base_url, keys=(Key("sk-a"), Key("sk-b")))
         assert export(["thread_a", "thread_b"], ASSISTANT, out, source=source).is_whole
         return source
 
     def test_a_thread_is_compared_with_the_key_that_knows_it(
-        self, fake: FakeAssistants, both: Source, out: Path
+        self, fake: FakeAssistants, both: ApiSource, out: Path
     ) -> None:
         """Whichever was asked first."""
         outcome = check(out, fake, both, concurrency=1)
         assert (outcome.findings, outcome.live.compared) == ((), 2)
 
-    def test_a_refused_key_proves_no_deletion(self, fake: FakeAssistants, both: Source, out: Path) -> None:
+    def test_a_refused_key_proves_no_deletion(self, fake: FakeAssistants, both: ApiSource, out: Path) -> None:
         """What only that one might know was not compared."""
         refused = {"status": 401, "body": {"error": {"message": "No."}}}
         fake.world("sk-b").faults = [{"match": {}, "do": refused}]
@@ -254,11 +254,11 @@ class TestTwoProjects:
         assert summary(outcome.findings) == {("not_compared", "thread_b", None)}
 
     def test_a_key_of_a_third_project_proves_none_either(
-        self, fake: FakeAssistants, both: Source, out: Path, base_url: str
+        self, fake: FakeAssistants, both: ApiSource, out: Path, base_url: str
     ) -> None:
         """It knows no thread at all."""
         del both
-        outcome = check(out, fake, Source(base_url=base_url, keys=(Key("sk-c"),)))
+        outcome = check(out, fake, ApiSource(base_url=base_url, keys=(Key("sk-c"),)))
         assert {one.code for one in outcome.findings} == {"not_compared"}
         assert outcome.live.compared == 0
 
@@ -367,7 +367,7 @@ def test_progress_is_shown_in_a_terminal(
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
     monkeypatch.setattr(validate_command, "Screen", lambda **options: Screen(**options, console=console))
-    outcome = run_live(wanted, terms, Source())
+    outcome = run_live(wanted, terms, ApiSource())
     assert outcome.findings == ()
     assert "10/10" in file.getvalue()
     assert "275 messages, 12 requests, 0 answered 429" in file.getvalue()
@@ -380,9 +380,9 @@ def test_a_line_now_and_then_elsewhere(
     del base_url
     wanted, terms = exported(out, fake)
     monkeypatch.setattr("threadkeep.cli.progress_display._SELDOM", 0.0)
-    run_live(wanted, terms, Source(), shown=False)
+    run_live(wanted, terms, ApiSource(), shown=False)
     assert capsys.readouterr().err == ""
-    run_live(wanted, terms, Source())
+    run_live(wanted, terms, ApiSource())
     assert capsys.readouterr().err.startswith("threadkeep: threads 0 of 10, 0 messages, 0 requests")
 
 

@@ -18,7 +18,7 @@ from exports import ASSISTANT, exported, faults, manifest, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
-from threadkeep.api.transport import Api
+from threadkeep.api.transport import Transport
 from watched import Watched
 
 NAMES = [f"thread_{number}" for number in range(50)]
@@ -77,15 +77,15 @@ def test_an_interruption_behind_the_last_thread_changes_nothing(
     name: str, ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything is on the disk, and only the connections are still being closed."""
-    close = Api.__aexit__
+    close = Transport.__aexit__
 
-    async def closing(api: Api, *_error: object) -> None:
+    async def closing(api: Transport, *_error: object) -> None:
         signal.raise_signal(getattr(signal, name))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         await close(api)
 
-    monkeypatch.setattr(Api, "__aexit__", closing)
+    monkeypatch.setattr(Transport, "__aexit__", closing)
     done = threadkeep("export", ids, ASSISTANT, out)
     assert (done.code, "50 threads with 150 messages" in done.out) == (1, True)
 

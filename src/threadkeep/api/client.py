@@ -7,18 +7,18 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from threadkeep.api.pagination import LIMIT, Page, Walk, advance, read_object, read_page
 from threadkeep.api.rate_control import Traffic
-from threadkeep.api.throttle import Pace, Turns
+from threadkeep.api.throttle import PacingOptions, Throttle
 from threadkeep.errors import ApiError, BadPage, RateLimited, RequestFailed, RunEnded
 
-__all__ = ["Api", "Pace", "Walker"]
+__all__ = ["ApiClient", "PacingOptions", "TransportLike"]
 
 _T = TypeVar("_T")
 
 _EXPONENTIAL = wait_random_exponential(multiplier=0.5, max=8)
 
 
-class Api(Protocol):
-    """What is asked of the API: `threadkeep.api.transport.Api`, or a stand-in."""
+class TransportLike(Protocol):
+    """What is asked of the API: `threadkeep.api.transport.Transport`, or a stand-in."""
 
     answered: bool
     """Whether the address has answered as an Assistants API yet. A page that was believed sets it."""
@@ -32,25 +32,30 @@ class Api(Protocol):
         ...
 
 
-class Walker:
+class ApiClient:
     """Walks lists of one API, all with one key and at one pace.
 
     Args:
-        api: what is asked.
+        transport: what is asked.
         pace: how hard.
         on_retry: called with what went wrong before it is asked again. 429s are not told.
     """
 
-    def __init__(self, api: Api, pace: Pace, on_retry: Callable[[ApiError], None] = lambda _problem: None) -> None:
-        self._api = api
+    def __init__(
+        self,
+        transport: TransportLike,
+        pace: PacingOptions,
+        on_retry: Callable[[ApiError], None] = lambda _problem: None,
+    ) -> None:
+        self._transport = transport
         self._on_retry = on_retry
-        self._turns = Turns(pace)
+        self._throttle = Throttle(pace)
         self._retrying = AsyncRetrying(
             retry=retry_if_exception(_may_ask_again),
             stop=stop_after_attempt(pace.max_retries + 1),
             wait=_before_retry,
             before_sleep=self._tell,
-            sleep=self._turns.rest,
+            sleep=self._throttle.rest,
             reraise=True,
         )
 
@@ -60,16 +65,16 @@ class Walker:
     @property
     def ended_by(self) -> RunEnded | None:
         """What ended the run, if anything has. Then nothing more is asked; answers on their way still count."""
-        return self._turns.ended_by
+        return self._throttle.ended_by
 
     @ended_by.setter
     def ended_by(self, ending: RunEnded | None) -> None:
-        self._turns.ended_by = ending
+        self._throttle.ended_by = ending
 
     @property
     def traffic(self) -> Traffic:
         """What has been asked so far, for a screen."""
-        return self._turns.traffic
+        return self._throttle.traffic
 
     async def walk(
         self,
@@ -125,29 +130,29 @@ class Walker:
         Raises:
             ApiError: a leaf of it.
         """
-        return await self._retrying.copy()(self._in_turn, lambda: self._api.download(file_id, into))
+        return await self._retrying.copy()(self._in_turn, lambda: self._transport.download(file_id, into))
 
     async def _ask(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         return await self._retrying.copy()(self._believe, path, query, read)
 
     async def _believe(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
-        believed = read(await self._in_turn(lambda: self._api.get(path, query)))
-        self._api.answered = True
+        believed = read(await self._in_turn(lambda: self._transport.get(path, query)))
+        self._transport.answered = True
         return believed
 
     async def _in_turn(self, ask: Callable[[], Awaitable[_T]]) -> _T:
         """Ask until the rate limit lets the request pass."""
         while True:
-            ticket = await self._turns.take()
+            slot = await self._throttle.take()
             try:
                 answer = await ask()
             except RateLimited as refusal:
-                self._turns.refused(ticket, refusal)
+                self._throttle.refused(slot, refusal)
             except BaseException as problem:
-                self._turns.granted() if _tells_of_the_quota(problem) else self._turns.dropped()
+                self._throttle.granted() if _tells_of_the_quota(problem) else self._throttle.dropped()
                 raise
             else:
-                self._turns.granted()
+                self._throttle.granted()
                 return answer
 
 

@@ -20,14 +20,14 @@ __all__ = [
     "FOUNDRY",
     "OPENAI",
     "OTHER",
+    "ApiSource",
     "Auth",
     "Credential",
-    "Kind",
-    "Place",
-    "Source",
+    "Endpoint",
+    "Provider",
     "credentials",
+    "endpoint_of",
     "is_well_known",
-    "place_of",
     "without_secrets",
 ]
 
@@ -47,7 +47,7 @@ def _several(keys: Iterable[Key]) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _are_keys(source: "Source", _field: object, keys: tuple[object, ...]) -> None:
+def _are_keys(source: "ApiSource", _field: object, keys: tuple[object, ...]) -> None:
     strange = next((type(key).__name__ for key in keys if not isinstance(key, Key)), None)
     if strange is not None:
         raise TypeError(f"each of the keys must be a threadkeep.api.keys.Key, and one is {strange}")
@@ -56,7 +56,7 @@ def _are_keys(source: "Source", _field: object, keys: tuple[object, ...]) -> Non
 
 
 @attrs.frozen(kw_only=True)
-class Source:
+class ApiSource:
     """Which server to ask, and with what, as typed. What is None is found in the environment, or by the address.
 
     Attributes:
@@ -75,7 +75,7 @@ class Source:
 
 
 @attrs.frozen(kw_only=True)
-class Kind:
+class Provider:
     """A kind of server.
 
     Attributes:
@@ -98,8 +98,8 @@ class Kind:
 
 
 # The dates: OpenAI's and Foundry's are documented; Azure OpenAI's is too, what it answers since then is not known.
-OPENAI = Kind(notice="OpenAI closed the Assistants API on 2026-08-26; its own address serves no threads any more.")
-AZURE = Kind(
+OPENAI = Provider(notice="OpenAI closed the Assistants API on 2026-08-26; its own address serves no threads any more.")
+AZURE = Provider(
     auth=Auth.API_KEY,
     version="2024-05-01-preview",
     reads_version=True,
@@ -109,29 +109,29 @@ AZURE = Kind(
 )
 # The newer routes below /openai/v1 know no dated versions.
 AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
-FOUNDRY = Kind(
+FOUNDRY = Provider(
     version="v1",
     tokens=("AZURE_AI_TOKEN",),
     keys=("OPENAI_API_KEY",),
     sunset=datetime(2027, 3, 31, tzinfo=UTC),
 )
-OTHER = Kind()
+OTHER = Provider()
 
 _FOUNDRY_HOST = ".services.ai.azure.com"
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", _FOUNDRY_HOST)
 
 
 @attrs.frozen(kw_only=True)
-class Place:
+class Endpoint:
     """An address that can be asked.
 
     Attributes:
-        kind: what stands there.
+        provider: what stands there.
         base_url: without its query; None for the SDK's own default. It may hold a user and a password.
         query: goes with every request; its values may be secrets.
     """
 
-    kind: Kind
+    provider: Provider
     base_url: str | None = attrs.field(repr=False)
     query: Mapping[str, str] = attrs.field(repr=False)
 
@@ -157,7 +157,7 @@ class Credential:
     auth: Auth = Auth.BEARER
 
 
-def place_of(source: Source, environ: Mapping[str, str]) -> Place:
+def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
     """Find out which address is meant, and what stands there.
 
     Raises:
@@ -165,16 +165,16 @@ def place_of(source: Source, environ: Mapping[str, str]) -> Place:
     """
     base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
     if base_url is None:
-        return Place(kind=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
+        return Endpoint(provider=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
     base_url = base_url.strip()
     _check_address(base_url)
     parts = urlsplit(base_url)
     path = parts.path.rstrip("/")
-    kind = _kind((parts.hostname or "").rstrip("."), path)
-    if kind is AZURE and not path:
+    provider = _provider((parts.hostname or "").rstrip("."), path)
+    if provider is AZURE and not path:
         path = "/openai"
     address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-    return Place(kind=kind, base_url=address, query=_query(source, kind, parts.query, environ))
+    return Endpoint(provider=provider, base_url=address, query=_query(source, provider, parts.query, environ))
 
 
 def is_well_known(address: str) -> bool:
@@ -183,15 +183,15 @@ def is_well_known(address: str) -> bool:
     A key may go there though only a file names it. Strict: what could be read in two ways is not one of them.
     """
     try:
-        place = place_of(Source(base_url=address), {})
+        endpoint = endpoint_of(ApiSource(base_url=address), {})
         parts = urlsplit(address)
     except MalformedAddress:
         return False
     is_plain = parts.scheme == "https" and parts.netloc == parts.hostname and "\\" not in address
-    return is_plain and place.kind is not OTHER
+    return is_plain and endpoint.provider is not OTHER
 
 
-def credentials(source: Source, kind: Kind, environ: Mapping[str, str]) -> tuple[Credential, ...]:
+def credentials(source: ApiSource, provider: Provider, environ: Mapping[str, str]) -> tuple[Credential, ...]:
     """Give what to ask with: one for each key, in their order; one when there are none.
 
     Raises:
@@ -199,15 +199,17 @@ def credentials(source: Source, kind: Kind, environ: Mapping[str, str]) -> tuple
     """
     if source.token_command is not None:
         return (Credential(),)
-    auth = source.auth or kind.auth
+    auth = source.auth or provider.auth
     if source.keys:
         return tuple(Credential(key=key, auth=auth) for key in source.keys)
-    tokens = () if source.auth is Auth.API_KEY else kind.tokens
-    for name in (*tokens, *kind.keys):
+    tokens = () if source.auth is Auth.API_KEY else provider.tokens
+    for name in (*tokens, *provider.keys):
         if environ.get(name):
-            return (Credential(key=Key(environ[name]), auth=_auth_of(name, source, kind)),)
-    if kind.keys:
-        raise AccessRefused(f"no key: set {' or '.join((*tokens, *kind.keys))}, or give --token-command or --keys-file")
+            return (Credential(key=Key(environ[name]), auth=_auth_of(name, source, provider)),)
+    if provider.keys:
+        raise AccessRefused(
+            f"no key: set {' or '.join((*tokens, *provider.keys))}, or give --token-command or --keys-file"
+        )
     return (Credential(auth=auth),)
 
 
@@ -218,11 +220,11 @@ def without_secrets(url: str) -> str:
     return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
 
 
-def _auth_of(name: str, source: Source, kind: Kind) -> Auth:
-    return source.auth or (Auth.BEARER if name in kind.tokens else kind.auth)
+def _auth_of(name: str, source: ApiSource, provider: Provider) -> Auth:
+    return source.auth or (Auth.BEARER if name in provider.tokens else provider.auth)
 
 
-def _kind(host: str, path: str) -> Kind:
+def _provider(host: str, path: str) -> Provider:
     if host == "api.openai.com" or host.endswith(".api.openai.com"):
         return OPENAI
     if not host.endswith(_AZURE_HOSTS):
@@ -234,9 +236,9 @@ def _kind(host: str, path: str) -> Kind:
     return AZURE_V1 if path.startswith("/openai/v1") else AZURE
 
 
-def _query(source: Source, kind: Kind, typed: str, environ: Mapping[str, str]) -> dict[str, str]:
+def _query(source: ApiSource, provider: Provider, typed: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The query of every request: the option goes before the address, that before the environment."""
-    usual = (environ.get("OPENAI_API_VERSION") if kind.reads_version else None) or kind.version
+    usual = (environ.get("OPENAI_API_VERSION") if provider.reads_version else None) or provider.version
     query = {_VERSION: usual} if usual else {}
     query |= parse_qsl(typed, keep_blank_values=True)
     return query | ({_VERSION: source.api_version} if source.api_version is not None else {})

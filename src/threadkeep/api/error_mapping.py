@@ -30,7 +30,7 @@ from threadkeep.errors import (
 )
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["LONGEST", "TRANSLATIONS", "Asked", "failed", "retry_after", "translate"]
+__all__ = ["LONGEST", "TRANSLATIONS", "RequestContext", "failed", "retry_after", "translate"]
 
 LONGEST = 900.0
 """Seconds. A server that asks for more is asked again then all the same; nobody sits before a screen for longer."""
@@ -85,7 +85,7 @@ def _spoken(words: str) -> float | None:
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
+class RequestContext:
     """Who was asked, for the words of an error.
 
     Attributes:
@@ -108,27 +108,27 @@ class Asked:
         return cleaned
 
 
-def translate(error: Exception, asked: Asked) -> ApiError:
+def translate(error: Exception, context: RequestContext) -> ApiError:
     """Say in our words what the SDK raised. Total: every class of the installed SDK has its row in the table."""
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in TRANSLATIONS)
-    return TRANSLATIONS[known](error, asked)
+    return TRANSLATIONS[known](error, context)
 
 
-def _by_status(error: Any, asked: Asked) -> ApiError:
+def _by_status(error: Any, context: RequestContext) -> ApiError:
     status, body = error.status_code, error.response.content
     message = _envelope(body).get("message")
-    words = asked.clean(message or _beginning(body))
-    said = f"{status} from {asked.address}: {words}"
+    words = context.clean(message or _beginning(body))
+    said = f"{status} from {context.address}: {words}"
     if status in (400, 404) and _is_cut_short(body):
         return RequestFailed(f"an answer that is cut short: {said}", again=True)
     if status == 404:
-        return _not_found(body, asked)
+        return _not_found(body, context)
     if status == 410:
-        return ApiGone(f"the Assistants API at {asked.address} is gone: {words}")
+        return ApiGone(f"the Assistants API at {context.address} is gone: {words}")
     if status in (401, 403):
         return AccessRefused(said)
     if status == 400 and _API_VERSION.search(words):
-        return WrongAddress(f"{asked.address} does not take this api-version: {words}")
+        return WrongAddress(f"{context.address} does not take this api-version: {words}")
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused(words)
     hint = retry_after(error.response.headers, words)
@@ -160,17 +160,17 @@ _NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not e
 _NO_SUCH_ROUTE = ("Invalid URL", "Resource not found", "Unknown request URL", "Not Found")
 
 
-def _not_found(body: bytes, asked: Asked) -> ApiError:
+def _not_found(body: bytes, context: RequestContext) -> ApiError:
     message = _envelope(body).get("message")
-    said = asked.clean(message or (_beginning(body) if body.strip() else "404 with an empty body"))
+    said = context.clean(message or (_beginning(body) if body.strip() else "404 with an empty body"))
     if isinstance(message, str) and _NO_SUCH_THREAD.search(message):
         return ThreadMissing(said)
     if isinstance(message, str) and not message.startswith(_NO_SUCH_ROUTE):
-        return RequestFailed(f"404 from {asked.address}: {said}")
+        return RequestFailed(f"404 from {context.address}: {said}")
     foreign = body.lstrip()[:1] in (b"<", b"{")  # a web page, or the JSON of some other server
-    if asked.answered and not foreign:
-        return ApiGone(f"the Assistants API at {asked.address} is gone: 404 without an error of its own")
-    return WrongAddress(f"this address does not serve the Assistants API (any more): {asked.address} ({said})")
+    if context.answered and not foreign:
+        return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error of its own")
+    return WrongAddress(f"this address does not serve the Assistants API (any more): {context.address} ({said})")
 
 
 def _is_cut_short(body: bytes) -> bool:
@@ -200,23 +200,23 @@ def _beginning(body: bytes) -> str:
 _NOBODY_THERE = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
 
 
-def _no_connection(error: Exception, asked: Asked) -> ApiError:
+def _no_connection(error: Exception, context: RequestContext) -> ApiError:
     cause = error.__cause__
     why = f" ({cause})" if str(cause or "") else ""
-    what = asked.clean(f"no whole answer from {asked.address}: {error}{why}")
+    what = context.clean(f"no whole answer from {context.address}: {error}{why}")
     return RequestFailed(what, unreachable=type(cause).__name__ in _NOBODY_THERE, again=True)
 
 
-def _no_access(error: Exception, asked: Asked) -> ApiError:
-    return AccessRefused(asked.clean(f"no access to {asked.address}: {error}"))
+def _no_access(error: Exception, context: RequestContext) -> ApiError:
+    return AccessRefused(context.clean(f"no access to {context.address}: {error}"))
 
 
-def failed(error: Exception, asked: Asked, *, again: bool = False) -> ApiError:
+def failed(error: Exception, context: RequestContext, *, again: bool = False) -> ApiError:
     """Say that no usable answer came; ``again`` where asking again may help."""
-    return RequestFailed(asked.clean(f"{type(error).__name__} at {asked.address}: {error}"), again=again)
+    return RequestFailed(context.clean(f"{type(error).__name__} at {context.address}: {error}"), again=again)
 
 
-TRANSLATIONS: dict[str, Callable[[Any, Asked], ApiError]] = {
+TRANSLATIONS: dict[str, Callable[[Any, RequestContext], ApiError]] = {
     "OpenAIError": failed,
     "APIError": failed,
     "APIConnectionError": _no_connection,

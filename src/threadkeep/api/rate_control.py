@@ -18,7 +18,7 @@ from collections import deque
 
 import attrs
 
-__all__ = ["Tempo", "Ticket", "Traffic"]
+__all__ = ["RateController", "RequestSlot", "Traffic"]
 
 # In flight at first, and how many more for each request that is granted. Doubling would overshoot a small quota by
 # twice as many refusals and reach 64 in flight only a tenth of a second sooner.
@@ -67,7 +67,7 @@ class Traffic:
 
 
 @attrs.frozen
-class Ticket:
+class RequestSlot:
     """One request on its way: how many went before it, and when it went, in seconds."""
 
     number: int
@@ -83,8 +83,8 @@ class _Refusal:
 
 
 @attrs.define
-class Tempo:
-    """The tempo of all requests that share one quota. Times are seconds of one clock that never goes back.
+class RateController:
+    """The rate of all requests that share one quota. Times are seconds of one clock that never goes back.
 
     Attributes:
         sent: how many have been sent.
@@ -125,16 +125,16 @@ class Tempo:
         missing = (1 - self._credit) / speed if self._credit < 1 - _GRAIN else 0.0
         return max(missing, self._next_at - now, 0.0)
 
-    def send(self, now: float) -> Ticket:
-        """Take a ticket for a request that goes now, its wait being 0."""
-        ticket = Ticket(self.sent, now)
+    def send(self, now: float) -> RequestSlot:
+        """Take a slot for a request that goes now, its wait being 0."""
+        slot = RequestSlot(self.sent, now)
         self.sent += 1
         self._in_flight += 1
         if self.rate is not None:
             self._credit -= 1
             self._kept += self._credit < 1  # while it catches up, or is asked for less, it is not tried
             self._next_at = max(self._next_at, now - _CLUMP_SECONDS) + 1 / (_CATCH_UP * self._speed(self.rate))
-        return ticket
+        return slot
 
     def drop(self) -> None:
         """A request ended in something that says nothing about the quota."""
@@ -147,30 +147,30 @@ class Tempo:
         self._in_flight -= 1
         self.fruitless = 0
 
-    def refuse(self, ticket: Ticket, now: float, *, retry_after: float | None, luck: float) -> None:
+    def refuse(self, slot: RequestSlot, now: float, *, retry_after: float | None, jitter: float) -> None:
         """A request was answered 429.
 
         Args:
-            ticket: the request's.
+            slot: the request's.
             now: when the answer came.
             retry_after: the seconds that the server asks for.
-            luck: a random number from 0 to 1, so that several processes do not come back at once.
+            jitter: a random number from 0 to 1, so that several processes do not come back at once.
         """
         self._in_flight -= 1
-        if ticket.number >= self._signal_ends:
+        if slot.number >= self._signal_ends:
             if not self.fruitless:
-                self._look_back(ticket, retry_after or 0.0)
+                self._look_back(slot, retry_after or 0.0)
             self._slow_down(now)
         self.refused += 1
-        self.waits_until = max(self.waits_until, now + self._pause(retry_after, luck))
+        self.waits_until = max(self.waits_until, now + self._pause(retry_after, jitter))
 
-    def _look_back(self, ticket: Ticket, pause: float) -> None:
+    def _look_back(self, slot: RequestSlot, pause: float) -> None:
         """Estimate the quota from what was granted since an older refusal.
 
         A pause that the server asks for ends when the quota is renewed. That moment is the same in every window, and
         as good as the refusal itself where the quota is renewed all the time.
         """
-        here = _Refusal(ticket.sent_at + pause, ticket.number - self.refused)
+        here = _Refusal(slot.sent_at + pause, slot.number - self.refused)
         points = self._refusals
         if (
             self.rate is not None
@@ -197,8 +197,8 @@ class Tempo:
             self._window = 1
         self._credit, self._credited_at, self._kept = 0.0, now, 0
 
-    def _pause(self, retry_after: float | None, luck: float) -> float:
-        growing = min(_SHORTEST_PAUSE * 2.0 ** min(self.fruitless, 10) * (0.5 + luck / 2), _LONGEST_PAUSE)
+    def _pause(self, retry_after: float | None, jitter: float) -> float:
+        growing = min(_SHORTEST_PAUSE * 2.0 ** min(self.fruitless, 10) * (0.5 + jitter / 2), _LONGEST_PAUSE)
         if retry_after is None:
             return growing
         return retry_after if self.fruitless <= 1 else max(retry_after, growing)

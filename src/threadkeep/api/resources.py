@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from threadkeep.api.client import Walker
+from threadkeep.api.client import ApiClient
 from threadkeep.errors import ApiError, BadPage, ListingRefused
 
-__all__ = ["GATHER", "Rows", "thread_ids"]
+__all__ = ["SIDECAR_FETCHERS", "Rows", "thread_ids"]
 
 Rows = AsyncIterator[tuple[str, dict[str, Any]]]
 """The id of an object, and the JSON object of its line."""
@@ -19,24 +19,24 @@ Rows = AsyncIterator[tuple[str, dict[str, Any]]]
 _WITH_CONTENTS = {"include[]": "step_details.tool_calls[*].file_search.results[*].content"}
 
 
-async def _thread(walker: Walker, thread_id: str) -> Rows:
-    thread = await walker.fetch(_path(thread_id), object_id=thread_id)
+async def _thread(client: ApiClient, thread_id: str) -> Rows:
+    thread = await client.fetch(_path(thread_id), object_id=thread_id)
     yield thread["id"], {"thread_id": thread_id, "thread": thread}
 
 
-async def _runs(walker: Walker, thread_id: str) -> Rows:
-    async for page in walker.walk(f"{_path(thread_id)}/runs", thread_id=thread_id):
+async def _runs(client: ApiClient, thread_id: str) -> Rows:
+    async for page in client.walk(f"{_path(thread_id)}/runs", thread_id=thread_id):
         for run in page.rows:
-            steps = await _steps(walker, thread_id, run)
+            steps = await _steps(client, thread_id, run)
             yield run["id"], {"thread_id": thread_id, "run_id": run["id"], "run": run, "steps": steps}
 
 
-async def _steps(walker: Walker, thread_id: str, run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+async def _steps(client: ApiClient, thread_id: str, run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     run_id = run["id"]
     if run_id in (".", "..") or not run_id.isprintable():
         raise BadPage(f"the run {run_id!r} has an id that no URL can carry")
     path = f"{_path(thread_id)}/runs/{quote(run_id, safe='')}/steps"
-    pages = walker.walk(path, thread_id=thread_id, run_id=run_id, params=_WITH_CONTENTS)
+    pages = client.walk(path, thread_id=thread_id, run_id=run_id, params=_WITH_CONTENTS)
     return [step async for page in pages for step in page.rows]
 
 
@@ -44,7 +44,7 @@ def _path(thread_id: str) -> str:
     return f"/threads/{quote(thread_id, safe='')}"
 
 
-GATHER: dict[str, Callable[[Walker, str], Rows]] = {"threads": _thread, "runs": _runs}
+SIDECAR_FETCHERS: dict[str, Callable[[ApiClient, str], Rows]] = {"threads": _thread, "runs": _runs}
 """How each kind of `threadkeep.storage.paths.BESIDE` is asked for."""
 
 
@@ -52,7 +52,7 @@ GATHER: dict[str, Callable[[Walker, str], Rows]] = {"threads": _thread, "runs": 
 _REFUSALS = frozenset({401, 403, 404, 405})
 
 
-async def thread_ids(walker: Walker) -> AsyncIterator[list[str]]:
+async def thread_ids(client: ApiClient) -> AsyncIterator[list[str]]:
     """Yield the ids of all threads, page by page, in the server's order.
 
     Raises:
@@ -61,19 +61,19 @@ async def thread_ids(walker: Walker) -> AsyncIterator[list[str]]:
     """
     begun = False
     try:
-        async for page in walker.walk("/threads"):
+        async for page in client.walk("/threads"):
             begun = True
             yield [row["id"] for row in page.rows]
     except ApiError as problem:
-        if begun or problem.status not in _REFUSALS or not await _answers(walker):
+        if begun or problem.status not in _REFUSALS or not await _answers(client):
             raise
         raise ListingRefused(f"this server does not say which threads it has: {problem}") from problem
 
 
-async def _answers(walker: Walker) -> bool:
+async def _answers(client: ApiClient) -> bool:
     """Say whether the same key gets an answer elsewhere: then it is neither refused, nor is the address wrong."""
     try:
-        async for _ in walker.walk("/assistants"):
+        async for _ in client.walk("/assistants"):
             pass
     except ApiError:
         return False

@@ -1,4 +1,4 @@
-"""Turns to ask, one after another at the tempo of one key: the asyncio shell round `threadkeep.api.rate_control`."""
+"""Slots to ask, one after another at the rate of one key: the asyncio shell round `threadkeep.api.rate_control`."""
 
 import asyncio
 import random  # noqa: TID251 - the default of a parameter
@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 from aiolimiter import AsyncLimiter
 
-from threadkeep.api.rate_control import Tempo, Ticket, Traffic
+from threadkeep.api.rate_control import RateController, RequestSlot, Traffic
 from threadkeep.errors import QuotaSpent, RateLimited, RunEnded
 
-__all__ = ["Pace", "Turns"]
+__all__ = ["PacingOptions", "Throttle"]
 
 # So long nothing must have been granted before a run is ended, in seconds: a quota that is renewed every minute is
 # waited for twice.
@@ -23,7 +23,7 @@ def _loop_time() -> float:
 
 
 @attrs.frozen(kw_only=True)
-class Pace:
+class PacingOptions:
     """How hard to ask.
 
     Attributes:
@@ -33,22 +33,22 @@ class Pace:
             as anything is granted to anybody.
         sleep: waits so many seconds.
         clock: the time in seconds, from any beginning.
-        luck: a random number from 0 to 1.
+        jitter: a random number from 0 to 1.
     """
 
     rpm: int | None = None
     max_retries: int = 6
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     clock: Callable[[], float] = _loop_time
-    luck: Callable[[], float] = random.random
+    jitter: Callable[[], float] = random.random
 
 
-class Turns:
+class Throttle:
     """Who asks with one key takes a turn first, and says afterwards what came of it."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: PacingOptions) -> None:
         self._pace = pace
-        self._tempo = Tempo()
+        self._controller = RateController()
         self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
         self._queue = asyncio.Lock()
         self._answered = asyncio.Event()
@@ -69,10 +69,10 @@ class Turns:
     @property
     def traffic(self) -> Traffic:
         """The counts, for a screen."""
-        waits = max(0.0, self._tempo.waits_until - self._pace.clock())
-        return Traffic(sent=self._tempo.sent, refused=self._tempo.refused, waits=waits)
+        waits = max(0.0, self._controller.waits_until - self._pace.clock())
+        return Traffic(sent=self._controller.sent, refused=self._controller.refused, waits=waits)
 
-    async def take(self) -> Ticket:
+    async def take(self) -> RequestSlot:
         """Wait for a turn, first come, first served.
 
         Raises:
@@ -81,30 +81,32 @@ class Turns:
         async with self._queue:
             if self._limiter is not None:
                 await self._within_limit(self._limiter)
-            while self._ended_by is None and (seconds := self._tempo.wait(self._pace.clock())):
+            while self._ended_by is None and (seconds := self._controller.wait(self._pace.clock())):
                 await self._wait(seconds)
             if self._ended_by is not None:
                 raise self._ended_by
-            return self._tempo.send(self._pace.clock())
+            return self._controller.send(self._pace.clock())
 
     def granted(self) -> None:
         """There was an answer other than a refusal by the rate limit."""
-        self._tempo.grant()
+        self._controller.grant()
         self._answered.set()
 
     def dropped(self) -> None:
         """There was none that says anything about the quota."""
-        self._tempo.drop()
+        self._controller.drop()
         self._answered.set()
 
-    def refused(self, ticket: Ticket, refusal: RateLimited) -> None:
+    def refused(self, slot: RequestSlot, refusal: RateLimited) -> None:
         """Everybody waits. Where nothing has been granted to anybody for long, the run is over."""
         now = self._pace.clock()
-        self._tempo.refuse(ticket, now, retry_after=refusal.retry_after, luck=self._pace.luck())
+        self._controller.refuse(slot, now, retry_after=refusal.retry_after, jitter=self._pace.jitter())
         self._answered.set()
-        in_vain = self._tempo.fruitless > self._pace.max_retries and now - self._tempo.fruitless_since >= _PATIENCE
+        in_vain = (
+            self._controller.fruitless > self._pace.max_retries and now - self._controller.fruitless_since >= _PATIENCE
+        )
         if in_vain and self._ended_by is None:
-            seconds = now - self._tempo.fruitless_since
+            seconds = now - self._controller.fruitless_since
             self.ended_by = QuotaSpent(f"nothing was granted to anybody for {seconds:.0f} s: {refusal}")
 
     async def rest(self, seconds: float) -> None:

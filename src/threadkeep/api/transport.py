@@ -17,8 +17,17 @@ import attrs
 import openai
 from openai._types import Omit  # its public name is younger than the oldest SDK that we know
 
-from threadkeep.api.endpoints import OTHER, Auth, Credential, Place, Source, credentials, place_of, without_secrets
-from threadkeep.api.error_mapping import Asked, failed, translate
+from threadkeep.api.endpoints import (
+    OTHER,
+    ApiSource,
+    Auth,
+    Credential,
+    Endpoint,
+    credentials,
+    endpoint_of,
+    without_secrets,
+)
+from threadkeep.api.error_mapping import RequestContext, failed, translate
 from threadkeep.api.keys import Key, trouble_with
 from threadkeep.api.tokens import FixedToken, FreshToken, Token, TokenCommand
 from threadkeep.errors import (
@@ -28,7 +37,7 @@ from threadkeep.errors import (
     ThreadMissing,
 )
 
-__all__ = ["Api", "borrow", "connect_all"]
+__all__ = ["Transport", "borrow", "connect_all"]
 
 _T = TypeVar("_T")
 
@@ -41,7 +50,7 @@ _PIECE = 256 * 1024
 _TIMEOUT_SECONDS = 60.0
 
 
-class Api:
+class Transport:
     """An Assistants API at one address.
 
     Attributes:
@@ -53,7 +62,7 @@ class Api:
         self,
         client: openai.AsyncOpenAI,
         *,
-        place: Place | None = None,
+        endpoint: Endpoint | None = None,
         token: FixedToken | FreshToken | None = None,
         auth: Auth = Auth.BEARER,
         spread: bool = False,
@@ -62,21 +71,21 @@ class Api:
 
         Args:
             client: knows the address, and the key unless ``token`` says otherwise.
-            place: the query of every request, and what must stand in no message.
+            endpoint: the query of every request, and what must stand in no message.
             token: what to send, and what to do when it is refused.
             auth: how it travels.
             spread: over more pools of connections than the client's own when many requests are in flight.
         """
         self._http: Any = importlib.import_module(_HTTP_LIBRARY)
         self._pools = _Pools(client, self._http if spread else None, follow_redirects=auth is not Auth.API_KEY)
-        self._place = place
+        self._endpoint = endpoint
         self._token = token or FixedToken(client.api_key)
         self._auth = auth
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
     @staticmethod
-    def connect(*, base_url: str | None = None, api_key: str | None = None) -> "Api":
+    def connect(*, base_url: str | None = None, api_key: str | None = None) -> "Transport":
         """Make a client for one key; nothing is sent yet. The short form of `connect_all`.
 
         Args:
@@ -87,7 +96,7 @@ class Api:
             AccessRefused, MalformedAddress: as `connect_all`.
         """
         keys = () if api_key is None else (Key(api_key),)
-        return connect_all(Source(base_url=base_url, keys=keys))[0]
+        return connect_all(ApiSource(base_url=base_url, keys=keys))[0]
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success. A refused token is renewed once, when there is a command for it.
@@ -140,8 +149,8 @@ class Api:
         return await self._asked(ask, self._token.current)
 
     async def _asked(self, ask: Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]], token: Token) -> _T:
-        hidden = self._place.secrets if self._place is not None else ()
-        asked = Asked(address=self.address, answered=self.answered, key=token.secret, hidden=hidden)
+        hidden = self._endpoint.secrets if self._endpoint is not None else ()
+        asked = RequestContext(address=self.address, answered=self.answered, key=token.secret, hidden=hidden)
         try:
             with self._pools.roomy() as client:
                 answer = await ask(client, token)
@@ -158,7 +167,7 @@ class Api:
 
     def _options(self, params: Mapping[str, Any], token: Token) -> Any:
         """What goes with one request, so that all majors of the SDK do the same, whatever they find by themselves."""
-        query = self._place.query if self._place is not None else {}
+        query = self._endpoint.query if self._endpoint is not None else {}
         headers = {**_BETA, **self._entry(token)}
         return {"headers": headers, "params": {**query, **params}, "max_retries": 0}
 
@@ -229,7 +238,7 @@ class _Pools:
             await client.close()
 
 
-def connect_all(source: Source, token: str | None = None) -> tuple[Api, ...]:
+def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport, ...]:
     """Make a client for each key of a source, in their order. Nothing is sent; a token command is run.
 
     Args:
@@ -241,36 +250,36 @@ def connect_all(source: Source, token: str | None = None) -> tuple[Api, ...]:
         MalformedAddress: the base URL is no HTTP address.
         ServerUnreachable: the proxy or the certificates that the environment names cannot be used.
     """
-    place = place_of(source, os.environ)
+    endpoint = endpoint_of(source, os.environ)
     if source.token_command is not None:
         fresh = FreshToken(TokenCommand(source.token_command), token)
-        return (Api(_client(place, Key(fresh.current.secret)), place=place, token=fresh, spread=True),)
-    return tuple(_connected(place, credential) for credential in credentials(source, place.kind, os.environ))
+        return (Transport(_client(endpoint, Key(fresh.current.secret)), endpoint=endpoint, token=fresh, spread=True),)
+    return tuple(_connected(endpoint, credential) for credential in credentials(source, endpoint.provider, os.environ))
 
 
-def borrow(client: openai.AsyncOpenAI) -> Api:
+def borrow(client: openai.AsyncOpenAI) -> Transport:
     """Ask through somebody's own client: its key, headers, connections and timeouts. Who lent it closes it."""
     if not isinstance(client, openai.AsyncOpenAI):
         raise TypeError(f"client must be an AsyncOpenAI, and is {type(client).__name__}")
     if client.is_closed():
         raise ValueError("client is closed: its connections are gone. Make a new one")
     query = {name: value for name, value in client.default_query.items() if isinstance(value, str)}
-    return Api(client, place=Place(kind=OTHER, base_url=str(client.base_url), query=query))
+    return Transport(client, endpoint=Endpoint(provider=OTHER, base_url=str(client.base_url), query=query))
 
 
-def _connected(place: Place, credential: Credential) -> Api:
+def _connected(endpoint: Endpoint, credential: Credential) -> Transport:
     # The HTTP library takes a bearer out of a request that is led to another host, but no header of Azure's.
     with_care = credential.auth is Auth.API_KEY
     with _surroundings_told():
         http = {"http_client": openai.DefaultAsyncHttpxClient(follow_redirects=False)} if with_care else {}
-    return Api(_client(place, credential.key, **http), place=place, auth=credential.auth, spread=True)
+    return Transport(_client(endpoint, credential.key, **http), endpoint=endpoint, auth=credential.auth, spread=True)
 
 
-def _client(place: Place, key: Key | None, **options: Any) -> openai.AsyncOpenAI:
+def _client(endpoint: Endpoint, key: Key | None, **options: Any) -> openai.AsyncOpenAI:
     with _surroundings_told():
         try:
             client = openai.AsyncOpenAI(
-                base_url=place.base_url,
+                base_url=endpoint.base_url,
                 api_key=key.secret if key is not None else None,
                 organization=key.organization if key is not None else None,
                 project=key.project if key is not None else None,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from threadkeep.api.endpoints import Source
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.console import complain, counted
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.export_summary import Report
@@ -19,7 +19,7 @@ from threadkeep.exporter.job import Job, Result, carry_out
 __all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
 
 
-def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime | None = None) -> Result:
+def run_job(job: Job, source: ApiSource, *, show_progress: bool, sunset: datetime | None = None) -> Result:
     """Make an export, and write its manifest however it ends.
 
     Args:
@@ -32,19 +32,19 @@ def run_job(job: Job, source: Source, *, show_progress: bool, sunset: datetime |
         AccessRefused, MalformedAddress: before anything is written.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
     """
-    return ask(source, lambda apis: _export(job, apis, show_progress=show_progress, sunset=sunset))
+    return ask(source, lambda transports: _export(job, transports, show_progress=show_progress, sunset=sunset))
 
 
-async def _export(job: Job, apis: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
+async def _export(job: Job, transports: Sequence[Any], *, show_progress: bool, sunset: datetime | None) -> Result:
     clock = asyncio.get_running_loop().time
     with cancelled_by_signals() as settled:
         async with contextlib.AsyncExitStack() as opened:
-            for api in apis:
-                await opened.enter_async_context(api)
+            for transport in transports:
+                await opened.enter_async_context(transport)
             screen = opened.enter_context(Screen(shown=show_progress, clock=clock, now=now, sunset=sunset))
             await opened.enter_async_context(looked_at(screen))
             try:
-                return await carry_out(job, apis, apis[0].address, now=now, on_event=screen.take)
+                return await carry_out(job, transports, transports[0].address, now=now, on_event=screen.take)
             finally:
                 settled()
 

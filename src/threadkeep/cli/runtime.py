@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
-from threadkeep.api.endpoints import Source
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.progress_display import Screen
 
 __all__ = ["ask", "cancelled_by_signals", "interrupted_by_signals", "looked_at"]
@@ -62,7 +62,7 @@ def _minded() -> list[signal.Signals]:
 _T = TypeVar("_T")
 
 
-def ask(source: Source, work: Callable[[Sequence[Any]], Coroutine[Any, Any, _T]]) -> _T:
+def ask(source: ApiSource, work: Callable[[Sequence[Any]], Coroutine[Any, Any, _T]]) -> _T:
     """Make the clients of a source, and do the work with them in an event loop of its own.
 
     Args:
@@ -78,8 +78,8 @@ def ask(source: Source, work: Callable[[Sequence[Any]], Coroutine[Any, Any, _T]]
         from threadkeep.api.transport import connect_all
 
         gc.freeze()
-        apis = connect_all(source)
-        return asyncio.run(work(apis))
+        transports = connect_all(source)
+        return asyncio.run(work(transports))
 
 
 @contextlib.asynccontextmanager

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import click
 
-from threadkeep.api.endpoints import Auth, Place, Source, is_well_known, place_of
+from threadkeep.api.endpoints import ApiSource, Auth, Endpoint, endpoint_of, is_well_known
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.console import complain, shown
 from threadkeep.errors import UnreadableKeys
@@ -50,16 +50,16 @@ class _Given:
     token_command: str | None = attrs.field(repr=False)
     keys_file: str | None
 
-    def source(self) -> Source:
+    def source(self) -> ApiSource:
         """What they come to. The file of keys is read, and what is known of the address is said on standard error."""
-        source = Source(
+        source = ApiSource(
             base_url=self.base_url,
             api_version=self.api_version,
             auth=None if self.auth is None else Auth(self.auth),
             token_command=self.token_command,
             keys=() if self.keys_file is None else load_keys(self.keys_file),
         )
-        _announce(place_of(source, os.environ))
+        _announce(endpoint_of(source, os.environ))
         return source
 
 
@@ -79,7 +79,7 @@ class PerhapsSource:
         if names:
             raise click.UsageError(f"--{names[0].replace('_', '-')} says where to ask, which only {option} does.")
 
-    def source(self, exported_from: str | None) -> Source:
+    def source(self, exported_from: str | None) -> ApiSource:
         """Give the source: as typed, else by the environment, else where the export came from.
 
         A key goes to no address that only a file names, unless it is one of the hosts that everybody knows: whoever
@@ -102,7 +102,7 @@ class PerhapsSource:
 
 
 def source_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the options of a source; it takes them as one `Source` by the name ``source``.
+    """Give a command the options of a source; it takes them as one `ApiSource` by the name ``source``.
 
     What is known of the address before anything is asked, the end of the API above all, is said on standard error.
     """
@@ -166,6 +166,6 @@ def _refuse_mixed_up(given: _Given, arguments: dict[str, Any]) -> None:
         raise click.UsageError("OUT would take the place of the file of keys.")
 
 
-def _announce(place: Place) -> None:
-    if place.kind.notice:
-        complain(place.kind.notice, _WHAT_CAN_BE_DONE)
+def _announce(endpoint: Endpoint) -> None:
+    if endpoint.provider.notice:
+        complain(endpoint.provider.notice, _WHAT_CAN_BE_DONE)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from threadkeep.api.client import Api, Pace
-from threadkeep.api.worker_pool import Crew, traffic_of
+from threadkeep.api.client import PacingOptions, TransportLike
+from threadkeep.api.worker_pool import WorkerPool, traffic_of
 from threadkeep.errors import ApiGone, RunEnded
 from threadkeep.exporter.commits import Writer
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
@@ -43,12 +43,12 @@ class Options:
     files: bool = False
     refresh: bool = False
     concurrency: int = 64
-    pace: Pace = attrs.field(factory=Pace)
+    pace: PacingOptions = attrs.field(factory=PacingOptions)
 
 
 async def export_threads(
     thread_ids: Iterable[str],
-    apis: Sequence[Api],
+    transports: Sequence[TransportLike],
     out: OutFiles,
     options: Options,
     *,
@@ -59,8 +59,8 @@ async def export_threads(
     Args:
         thread_ids: distinct; a malformed one costs no request, and one that is complete in ``out`` none either,
             unless it is to be refreshed.
-        apis: where the threads are, once for each key. A thread stays with one of them, unless that one knows no such
-            thread or is refused.
+        transports: where the threads are, once for each key. A thread stays with one of them, unless that one knows no
+            such thread or is refused.
         out: where they go.
         options: how.
         on_event: called with each thread's journal entry when that is on the disk, and with what else is to be told.
@@ -72,23 +72,23 @@ async def export_threads(
     wanted = list(thread_ids)
     waiting = [thread_id for thread_id in wanted if options.refresh or not out.stands(thread_id)]
     writer = Writer(out, on_event)
-    crews = [_crew(apis, options, on_event)]
+    pools = [_pool(transports, options, on_event)]
 
     def new(thread_id: str) -> Walked:
         return _walked(thread_id, out, options)
 
-    on_event(ThreadsBegun(total=len(wanted), before=len(wanted) - len(waiting), traffic=lambda: traffic_of(crews)))
-    await ThreadRound(crews[0], out, writer, new).go(waiting)
-    if options.files and isinstance(crews[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
-        crews.append(_crew(apis, options, on_event))
-        await FileRound(crews[1], out, writer, on_event).go()
-    endings: list[RunEnded] = [crew.ended_by for crew in crews if crew.ended_by is not None]
+    on_event(ThreadsBegun(total=len(wanted), before=len(wanted) - len(waiting), traffic=lambda: traffic_of(pools)))
+    await ThreadRound(pools[0], out, writer, new).go(waiting)
+    if options.files and isinstance(pools[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
+        pools.append(_pool(transports, options, on_event))
+        await FileRound(pools[1], out, writer, on_event).go()
+    endings: list[RunEnded] = [pool.ended_by for pool in pools if pool.ended_by is not None]
     if endings:
         raise endings[0]
 
 
-def _crew(apis: Sequence[Api], options: Options, on_event: Callable[[Event], None]) -> Crew:
-    return Crew(apis, options.pace, options.concurrency, lambda text: on_event(Notice(text)))
+def _pool(transports: Sequence[TransportLike], options: Options, on_event: Callable[[Event], None]) -> WorkerPool:
+    return WorkerPool(transports, options.pace, options.concurrency, lambda text: on_event(Notice(text)))
 
 
 def _walked(thread_id: str, out: OutFiles, options: Options) -> Walked:

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from threadkeep.api.client import Pace
-from threadkeep.api.endpoints import Source
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
@@ -37,7 +37,7 @@ async def aexport(
     out: str | os.PathLike[str],
     *,
     client: "AsyncOpenAI | None" = None,
-    source: Source | None = None,
+    source: ApiSource | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
     flat: bool = False,
@@ -112,7 +112,7 @@ async def aexport(
             files=files,
             refresh=refresh,
             concurrency=_within("concurrency", concurrency, CONCURRENCY),
-            pace=Pace(
+            pace=PacingOptions(
                 rpm=None if rpm is None else _within("rpm", rpm, (1, None)),
                 max_retries=_within("max_retries", max_retries, RETRIES),
             ),
@@ -120,8 +120,8 @@ async def aexport(
         fresh=fresh,
     )
     keys = () if api_key is None else (Key(api_key),)
-    async with _asked(client, source or Source(base_url=base_url, keys=keys)) as apis:
-        return await _to_its_end(job, apis, events)
+    async with _asked(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
+        return await _to_its_end(job, transports, events)
 
 
 def export(
@@ -130,7 +130,7 @@ def export(
     out: str | os.PathLike[str],
     *,
     client: "AsyncOpenAI | None" = None,
-    source: Source | None = None,
+    source: ApiSource | None = None,
     base_url: str | None = None,
     api_key: str | None = None,
     flat: bool = False,
@@ -207,11 +207,11 @@ class _Listener:
             raise self.raised
 
 
-async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], object] | None) -> ExportResult:
+async def _to_its_end(job: Job, transports: Sequence[Any], events: Callable[[Event], object] | None) -> ExportResult:
     """The export; `carry_out` catches a cancellation, which must go on to the caller."""
     listener = _Listener(events)
     try:
-        result = await carry_out(job, apis, apis[0].address, now=now, on_event=listener)
+        result = await carry_out(job, transports, transports[0].address, now=now, on_event=listener)
         if isinstance(result.ended_by, Interrupted):
             raise result.ended_by
     except Interrupted:
@@ -222,7 +222,7 @@ async def _to_its_end(job: Job, apis: Sequence[Any], events: Callable[[Event], o
 
 
 @contextlib.asynccontextmanager
-async def _asked(client: "AsyncOpenAI | None", source: Source) -> AsyncIterator[Sequence[Any]]:
+async def _asked(client: "AsyncOpenAI | None", source: ApiSource) -> AsyncIterator[Sequence[Any]]:
     # Only here, since importing the SDK takes most of a second.
     from threadkeep.api.transport import borrow, connect_all
 
@@ -233,8 +233,8 @@ async def _asked(client: "AsyncOpenAI | None", source: Source) -> AsyncIterator[
     async with contextlib.AsyncExitStack() as opened:
         token = None if command is None else await TokenCommand(command).run_aside()
         # Aside, since to make clients takes a while.
-        apis = await asyncio.to_thread(connect_all, source, token)
-        yield [await opened.enter_async_context(api) for api in apis]
+        transports = await asyncio.to_thread(connect_all, source, token)
+        yield [await opened.enter_async_context(api) for api in transports]
 
 
 def _loop_runs() -> bool:
@@ -265,7 +265,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "concurrency": (SupportsIndex, "a whole number"),
     "max_retries": (SupportsIndex, "a whole number"),
     "rpm": (SupportsIndex, "a whole number"),
-    "source": (Source, "a threadkeep.api.endpoints.Source"),
+    "source": (ApiSource, "a threadkeep.api.endpoints.ApiSource"),
     "base_url": (str, "a str"),
     "api_key": (str, "a str"),
     "events": (Callable, "a function"),

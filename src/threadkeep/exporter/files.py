@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.api.client import Walker
-from threadkeep.api.worker_pool import Crew
+from threadkeep.api.client import ApiClient
+from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.disk import Disk, on_disk
 from threadkeep.errors import ApiError, BadPage, OutputUnusable, RunEnded
 from threadkeep.exporter.commits import Writer
@@ -88,7 +88,7 @@ class Downloads:
         with on_disk(self._folder):
             return holds(place_in(self._folder, entry), entry)
 
-    async def save(self, file_id: str, walker: Walker) -> FileEntry:
+    async def save(self, file_id: str, client: ApiClient) -> FileEntry:
         """Download one file, unless it is malformed, or somebody has put it back.
 
         Raises:
@@ -102,9 +102,9 @@ class Downloads:
             return attrs.evolve(before, outcome=FileOutcome.SAVED, reason=None)
         name = self.names[file_id]
         self._remove_draft(name)  # of a run that was killed
-        described = await walker.fetch(f"/files/{file_id}", object_id=file_id)
+        described = await client.fetch(f"/files/{file_id}", object_id=file_id)
         said, filename = described.get("bytes"), described.get("filename")
-        saved = await walker.download(file_id, lambda pieces: self._write(name, said, pieces))
+        saved = await client.download(file_id, lambda pieces: self._write(name, said, pieces))
         return FileEntry(
             file_id=file_id,
             outcome=FileOutcome.SAVED,
@@ -200,14 +200,14 @@ class FileRound:
     """Downloads files, and sees to it that each one's fate is written down.
 
     Args:
-        crew: who asks for them.
+        pool: who asks for them.
         out: says which are wanted, and where they go.
         writer: writes their entries.
         on_event: called when it is known how many there are.
     """
 
-    def __init__(self, crew: Crew, out: OutFiles, writer: Writer, on_event: Callable[[Event], None]) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool, out: OutFiles, writer: Writer, on_event: Callable[[Event], None]) -> None:
+        self._pool = pool
         self._downloads: Downloads = out.downloads()
         self._referred = out.journal.wanted_files
         self._writer = writer
@@ -219,38 +219,38 @@ class FileRound:
             file_id for file_id in self._referred if not await asyncio.to_thread(self._downloads.is_over, file_id)
         ]
         self._on_event(FilesBegun(total=len(self._referred), before=len(self._referred) - len(wanted)))
-        await self._crew.work_at(wanted, self._save)
+        await self._pool.run(wanted, self._save)
 
-    async def _save(self, file_id: str, walker: Walker) -> None:
+    async def _save(self, file_id: str, client: ApiClient) -> None:
         """With one key, and with the others where that one may not have it: it may be another project's."""
         found: list[FileEntry] = []
-        for key in self._crew.all_from(walker):
+        for key in self._pool.clients_from(client):
             try:
                 found.append(await self._asked(file_id, key))
             except RunEnded as ending:
-                self._crew.hand_over(key, file_id, ending)
+                self._pool.reassign(key, file_id, ending)
                 return
             if found[-1].outcome not in _PERHAPS_ANOTHERS:
                 break
         known = (entry for entry in reversed(found) if entry.outcome is not FileOutcome.MISSING)
         await self._writer.put(Finished(entry=self._doubted(next(known, found[0]))))
 
-    async def _asked(self, file_id: str, walker: Walker) -> FileEntry:
+    async def _asked(self, file_id: str, client: ApiClient) -> FileEntry:
         try:
-            entry = await self._downloads.save(file_id, walker)
+            entry = await self._downloads.save(file_id, client)
         except ApiError as problem:
             if ends_all(problem):
                 raise
             if problem.status == 404:  # in the API's own words: anything else has ended all
-                self._crew.heard()
+                self._pool.record_response()
             else:
-                self._crew.count_silence(problem)
+                self._pool.record_failure(problem)
             return self._downloads.not_saved(file_id, problem)
-        self._crew.heard()
+        self._pool.record_response()
         return entry
 
     def _doubted(self, entry: FileEntry) -> FileEntry:
-        if entry.outcome is FileOutcome.MISSING and self._crew.is_refused:
+        if entry.outcome is FileOutcome.MISSING and self._pool.is_refused:
             reason = f"a key was refused, and no other knows this file: {entry.reason}"
             return attrs.evolve(entry, outcome=FileOutcome.FAILED, reason=reason)
         return entry

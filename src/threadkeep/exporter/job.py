@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import attrs
 
-from threadkeep.api.client import Api
+from threadkeep.api.client import TransportLike
 from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter.engine import Options, export_threads
 from threadkeep.exporter.events import Event, Notice
@@ -85,7 +85,7 @@ class Result:
 
 async def carry_out(
     job: Job,
-    apis: Sequence[Api],
+    transports: Sequence[TransportLike],
     source: str,
     *,
     now: Callable[[], datetime],
@@ -95,7 +95,7 @@ async def carry_out(
 
     Args:
         job: what to export.
-        apis: where from, once for each key.
+        transports: where from, once for each key.
         source: their address, without secrets.
         now: the time, in UTC.
         on_event: see `threadkeep.exporter.engine.export_threads`; before that, a `Notice` where a damaged export is
@@ -112,7 +112,7 @@ async def carry_out(
             on_event(Notice(notice))
         again = frozenset(filter(out.stands, job.ids)) if job.options.refresh else frozenset()
         resumed = len(out.journal.complete) - len(again)
-        exporting = partial(export_threads, job.ids, apis, out, job.options, on_event=on_event)
+        exporting = partial(export_threads, job.ids, transports, out, job.options, on_event=on_event)
         ended_by = interrupted or await _ending(exporting())
         ended_by = await _without_what_is_superseded(out, ended_by)
         finished = now()

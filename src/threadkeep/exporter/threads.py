@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from threadkeep.api.client import Walker
+from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import Page, read_page
-from threadkeep.api.resources import GATHER
-from threadkeep.api.worker_pool import Crew
+from threadkeep.api.resources import SIDECAR_FETCHERS
+from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Writer
 from threadkeep.journal import Entry, Outcome
@@ -58,7 +58,7 @@ class Walked:
         """How many have come."""
         return self.lines.lines
 
-    async def fetch(self, walker: Walker) -> None:
+    async def fetch(self, client: ApiClient) -> None:
         """Walk the thread to its end.
 
         Raises:
@@ -66,13 +66,13 @@ class Walked:
             OutputUnusable: the disk refuses.
         """
         path = f"/threads/{quote(self.thread_id, safe='')}/messages"
-        async for page in walker.walk(path, thread_id=self.thread_id):
+        async for page in client.walk(path, thread_id=self.thread_id):
             self._add(page, self.lines, flat=self._bodies is not None)
             if self._bodies is not None:
                 self._bodies.add(page.body)
             self._look_for_files(page.rows)
         for kind, spool in self._beside.items():
-            async for row_id, row in GATHER[kind](walker, self.thread_id):
+            async for row_id, row in SIDECAR_FETCHERS[kind](client, self.thread_id):
                 self._add_beside(row_id, row, spool)
 
     def finished(self) -> Finished:
@@ -135,14 +135,14 @@ class ThreadRound:
     """Walks threads, and sees to it that each one's fate is written down.
 
     Args:
-        crew: who walks them.
+        pool: who walks them.
         out: where partial threads go.
         writer: what puts the others there.
         new: makes the place for one thread's lines.
     """
 
-    def __init__(self, crew: Crew, out: OutFiles, writer: Writer, new: Callable[[str], Walked]) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool, out: OutFiles, writer: Writer, new: Callable[[str], Walked]) -> None:
+        self._pool = pool
         self._out = out
         self._writer = writer
         self._new = new
@@ -150,22 +150,22 @@ class ThreadRound:
 
     async def go(self, thread_ids: Sequence[str]) -> None:
         """Walk all of these, and those that failed once more."""
-        await self._crew.work_at(thread_ids, self._export)
+        await self._pool.run(thread_ids, self._export)
         failed, self._failed = self._failed or {}, None
-        if self._crew.ended_by is None:
-            await self._crew.work_at(list(failed), self._export)
-        if self._crew.ended_by is not None:
+        if self._pool.ended_by is None:
+            await self._pool.run(list(failed), self._export)
+        if self._pool.ended_by is not None:
             settled = self._out.journal.entries  # before the loop, since each asking copies it
             for thread_id, entry in failed.items():
                 if thread_id not in settled or self._out.stands(thread_id):
                     await self._settle(entry)
 
-    async def _export(self, thread_id: str, walker: Walker) -> None:
+    async def _export(self, thread_id: str, client: ApiClient) -> None:
         """With one key, and with the others where that one knows no such thread: it may be another project's."""
         if not is_thread_id(thread_id):
             await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
             return
-        keys, goes_on = deque(self._crew.all_from(walker)), True
+        keys, goes_on = deque(self._pool.clients_from(client)), True
         while goes_on:
             with contextlib.closing(self._new(thread_id)) as walked:
                 problem = await self._walk(walked, keys.popleft())
@@ -173,26 +173,26 @@ class ThreadRound:
                 if problem is not None and not goes_on:
                     await self._give_up(walked, self._doubted(walked, problem))
 
-    async def _walk(self, walked: Walked, walker: Walker) -> ApiError | None:
+    async def _walk(self, walked: Walked, client: ApiClient) -> ApiError | None:
         """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
         try:
-            await walked.fetch(walker)
+            await walked.fetch(client)
         except RunEnded as ending:
             kept = self._keep_aside(
                 walked
             )  # it may never come again, whatever the end was taken for, or from any other key
-            if not self._crew.hand_over(walker, walked.thread_id, ending):
+            if not self._pool.reassign(client, walked.thread_id, ending):
                 await self._settle_partial(walked, ending, kept)
         except ApiError as problem:
             return problem
         else:
-            self._crew.heard()
+            self._pool.record_response()
             await self._writer.put(walked.finished())
         return None
 
     def _doubted(self, walked: Walked, problem: ApiError) -> ApiError:
         """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
-        if not self._crew.is_refused or walked.messages or not isinstance(problem, ThreadMissing):
+        if not self._pool.is_refused or walked.messages or not isinstance(problem, ThreadMissing):
             return problem
         return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
 
@@ -209,7 +209,7 @@ class ThreadRound:
             self._failed[entry.thread_id] = entry
         else:
             await self._settle(entry)
-        self._crew.count_silence(problem)
+        self._pool.record_failure(problem)
 
     def _keep_aside(self, walked: Walked) -> int:
         """Put what has come into the partial file, but for what stands in the export from a run before.

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 import attrs
 
-from threadkeep.api.client import Api, Pace, Walker
+from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
 from threadkeep.api.rate_control import Traffic
-from threadkeep.api.worker_pool import Crew
+from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.readback import what_counts
 from threadkeep.records.ndjson import encode_message
@@ -190,13 +190,13 @@ def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
 
 async def check_live(
     wanted: Sequence[Wanted],
-    apis: Sequence[Api],
+    transports: Sequence[TransportLike],
     export: CheckedExport,
     *,
     source: str,
     seed: int | None = None,
     concurrency: int = 64,
-    pace: Pace | None = None,
+    pace: PacingOptions | None = None,
     on_event: Callable[[LiveEvent], None] = lambda _event: None,
     on_notice: Callable[[str], None] = lambda _text: None,
 ) -> LiveOutcome:
@@ -204,8 +204,8 @@ async def check_live(
 
     Args:
         wanted: distinct threads.
-        apis: where they are, once for each key. A thread stays with one of them, unless that one knows no such thread
-            or is refused.
+        transports: where they are, once for each key. A thread stays with one of them, unless that one knows no such
+            thread or is refused.
         export: what they are compared with.
         source: the address of the API, without secrets.
         seed: by which they were chosen; None when they are all.
@@ -218,13 +218,13 @@ async def check_live(
     Raises:
         OutputUnusable: the export cannot be read, or was changed meanwhile.
     """
-    crew = Crew(apis, pace or Pace(), concurrency, on_notice)
-    check = _Check(crew, export, wanted, on_event)
-    on_event(CheckBegun(total=len(wanted), traffic=lambda: crew.traffic))
+    pool = WorkerPool(transports, pace or PacingOptions(), concurrency, on_notice)
+    check = _Check(pool, export, wanted, on_event)
+    on_event(CheckBegun(total=len(wanted), traffic=lambda: pool.traffic))
     ended_by: ThreadkeepError | None = None
     try:
-        await crew.work_at([one.thread_id for one in wanted], check.check)
-        ended_by = crew.ended_by
+        await pool.run([one.thread_id for one in wanted], check.check)
+        ended_by = pool.ended_by
     except asyncio.CancelledError:
         ended_by = Interrupted("interrupted")
     findings = (*check.findings(), *_of_left(check.left, ended_by))
@@ -252,9 +252,9 @@ class _Check:
     """Walks threads, and keeps what is to be said of each."""
 
     def __init__(
-        self, crew: Crew, export: CheckedExport, wanted: Sequence[Wanted], on_event: Callable[[Compared], None]
+        self, pool: WorkerPool, export: CheckedExport, wanted: Sequence[Wanted], on_event: Callable[[Compared], None]
     ) -> None:
-        self._crew = crew
+        self._pool = pool
         self._export = export
         self._wanted = {one.thread_id: one for one in wanted}
         self._on_event = on_event
@@ -284,13 +284,13 @@ class _Check:
             if thread_id in self._gone:
                 yield self._of_gone(self._gone[thread_id], one)
 
-    async def check(self, thread_id: str, walker: Walker) -> None:
+    async def check(self, thread_id: str, client: ApiClient) -> None:
         """With one key, and with the others where that one knows no such thread: it may be another project's."""
         if not is_thread_id(thread_id):
             self._not_compared[thread_id] = "its id is none that could be asked for"
             self._on_event(Compared(thread_id=thread_id, messages=0))
             return
-        keys, goes_on = deque(self._crew.all_from(walker)), True
+        keys, goes_on = deque(self._pool.clients_from(client)), True
         while goes_on:
             walked = _Walked(self._wanted[thread_id], self._export)
             problem = await self._walk(walked, keys.popleft())
@@ -298,16 +298,16 @@ class _Check:
             if problem is not None and not goes_on:
                 self._give_up(walked, problem)
 
-    async def _walk(self, walked: "_Walked", walker: Walker) -> ApiError | None:
+    async def _walk(self, walked: "_Walked", client: ApiClient) -> ApiError | None:
         """Walk a thread and compare it, or say why it cannot be, unless that has ended the check."""
         try:
-            await walked.fetch(walker)
+            await walked.fetch(client)
         except RunEnded as ending:
-            self._crew.hand_over(walker, walked.thread_id, ending)
+            self._pool.reassign(client, walked.thread_id, ending)
         except ApiError as problem:
             return problem
         else:
-            self._crew.heard()
+            self._pool.record_response()
             self._knows_any = True
             self._walked.add(walked.thread_id)
             if findings := walked.findings():
@@ -319,12 +319,12 @@ class _Check:
         self._knows_any |= walked.begun
         if not isinstance(problem, ThreadMissing):
             self._not_compared[walked.thread_id] = str(problem)
-        elif self._crew.is_refused and not walked.begun:
+        elif self._pool.is_refused and not walked.begun:
             self._not_compared[walked.thread_id] = f"a key was refused, and no other knows this thread: {problem}"
         else:
             self._gone[walked.thread_id] = problem
         self._on_event(Compared(thread_id=walked.thread_id, messages=0))
-        self._crew.count_silence(problem)
+        self._pool.record_failure(problem)
 
     def _of_gone(self, problem: ThreadMissing, wanted: Wanted) -> Finding:
         """Where not a single thread is known, the key is more likely another project's than all of them deleted."""
@@ -355,7 +355,7 @@ class _Walked:
         """Whether any page has come."""
         return self._here is not None
 
-    async def fetch(self, walker: Walker) -> None:
+    async def fetch(self, client: ApiClient) -> None:
         """Walk the thread to its end.
 
         Raises:
@@ -363,7 +363,7 @@ class _Walked:
             OutputUnusable: the export cannot be read.
         """
         path = f"/threads/{quote(self.thread_id, safe='')}/messages"
-        async for page in walker.walk(path, thread_id=self.thread_id):
+        async for page in client.walk(path, thread_id=self.thread_id):
             if self._here is None:
                 self._here = await asyncio.to_thread(self._read)
             doubted = list(self._doubted(self._here, page.rows))

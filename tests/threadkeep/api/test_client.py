@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from canned import HTTP, async_client
 from canned_threads import ThreadServer, message
-from threadkeep.api.client import Pace, Walker
-from threadkeep.api.transport import Api
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.errors import ApiGone, BadPage, QuotaSpent, RequestFailed, RunEnded, ThreadMissing
 
 pytestmark = pytest.mark.anyio
@@ -32,9 +32,9 @@ class Hours:
         self.now += seconds
         await asyncio.sleep(0)
 
-    def pace(self, **options: Any) -> Pace:
+    def pace(self, **options: Any) -> PacingOptions:
         """A pace by this clock."""
-        return Pace(sleep=self.sleep, clock=lambda: self.now, luck=lambda: 1.0, **options)
+        return PacingOptions(sleep=self.sleep, clock=lambda: self.now, jitter=lambda: 1.0, **options)
 
 
 def answering(*answers: Any) -> Callable[[Any], Any]:
@@ -61,12 +61,12 @@ def broken(request: Any) -> Any:
 
 async def fetched(hours: Hours, server: Any, **options: Any) -> Any:
     """One object, or what became of it, and the walker."""
-    async with Api(async_client(server)) as api:
-        walker = Walker(api, hours.pace(**options))
+    async with Transport(async_client(server)) as api:
+        client = ApiClient(api, hours.pace(**options))
         try:
-            return await walker.fetch("/threads/thread_a"), walker
+            return await client.fetch("/threads/thread_a"), client
         except (RequestFailed, BadPage, ThreadMissing, RunEnded) as problem:
-            return problem, walker
+            return problem, client
 
 
 AGAIN: dict[str, Any] = {
@@ -90,20 +90,20 @@ FAILING = st.sampled_from(sorted(set(AGAIN) - {"x-should-retry"}))
 async def test_what_may_pass_is_asked_again(names: list[str]) -> None:
     """Any row of passing faults costs requests and time, and nothing else."""
     hours = Hours()
-    found, walker = await fetched(hours, answering(*(AGAIN[name] for name in names)), max_retries=4)
+    found, client = await fetched(hours, answering(*(AGAIN[name] for name in names)), max_retries=4)
     assert found == THREAD
-    assert walker.traffic.sent == len(names) + 1
-    assert walker.traffic.refused == names.count("429")
-    assert walker.traffic.waits == 0
+    assert client.traffic.sent == len(names) + 1
+    assert client.traffic.refused == names.count("429")
+    assert client.traffic.waits == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(AGAIN) - {"429", "x-should-retry"}))
 async def test_after_every_retry_it_is_given_up(name: str) -> None:
     """As many retries as were allowed, and the last words stay."""
     answers = [AGAIN[name]] * 3
-    problem, walker = await fetched(Hours(), answering(*answers), max_retries=2)
+    problem, client = await fetched(Hours(), answering(*answers), max_retries=2)
     assert isinstance(problem, (RequestFailed, BadPage))
-    assert walker.traffic.sent == 3
+    assert client.traffic.sent == 3
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ async def test_after_every_retry_it_is_given_up(name: str) -> None:
 )
 async def test_what_will_not_change_is_not_asked_again(answer: Any) -> None:
     """A refusal for good costs one request."""
-    problem, walker = await fetched(Hours(), answering(answer))
+    problem, client = await fetched(Hours(), answering(answer))
     assert isinstance(problem, (RequestFailed, ThreadMissing))
-    assert walker.traffic.sent == 1
+    assert client.traffic.sent == 1
 
 
 @pytest.mark.parametrize(
@@ -151,19 +151,19 @@ async def test_a_busy_server_says_when_to_come_back() -> None:
 
 async def test_a_spent_quota_ends_the_run_at_once() -> None:
     """insufficient_quota does not get better by waiting."""
-    problem, walker = await fetched(Hours(), answering(limited("You exceeded it.", code="insufficient_quota")))
+    problem, client = await fetched(Hours(), answering(limited("You exceeded it.", code="insufficient_quota")))
     assert isinstance(problem, QuotaSpent)
-    assert walker.traffic.sent == 1
+    assert client.traffic.sent == 1
 
 
 async def test_a_server_that_grants_nothing_to_anybody_ends_the_run() -> None:
     """After the retries, and no sooner than two minutes."""
     hours = Hours()
-    problem, walker = await fetched(hours, lambda _request: limited(), max_retries=3)
+    problem, client = await fetched(hours, lambda _request: limited(), max_retries=3)
     assert isinstance(problem, QuotaSpent)
-    assert walker.ended_by is problem
+    assert client.ended_by is problem
     assert 120 <= hours.now < 150
-    assert walker.traffic.refused == walker.traffic.sent < 20
+    assert client.traffic.refused == client.traffic.sent < 20
 
 
 async def test_everybody_waits_when_one_is_refused() -> None:
@@ -177,24 +177,24 @@ async def test_everybody_waits_when_one_is_refused() -> None:
             return limited(retry_after="9") if len(self.asked) == 12 else None
 
     server = Refusing({f"thread_{n}": [message(f"thread_{n}", 1)] for n in range(40)})
-    async with Api(async_client(server)) as api:
-        walker = Walker(api, hours.pace())
-        found = await asyncio.gather(*(_walked(walker, name) for name in server.threads))
+    async with Transport(async_client(server)) as api:
+        client = ApiClient(api, hours.pace())
+        found = await asyncio.gather(*(_walked(client, name) for name in server.threads))
     assert [len(rows) for rows in found] == [1] * 40
     assert set(sent) == {0.0, 9.0}
-    assert walker.traffic.refused == 1
+    assert client.traffic.refused == 1
 
 
-async def _walked(walker: Walker, name: str, **options: Any) -> list[Any]:
+async def _walked(client: ApiClient, name: str, **options: Any) -> list[Any]:
     path = f"/threads/{name}/messages"
-    return [row async for each in walker.walk(path, thread_id=name, **options) for row in each.rows]
+    return [row async for each in client.walk(path, thread_id=name, **options) for row in each.rows]
 
 
 async def test_a_walk_may_carry_more_of_a_query() -> None:
     """Beside the limit, the order and the cursor."""
     server = ThreadServer({"thread_a": [message("thread_a", number) for number in range(120)]})
-    async with Api(async_client(server)) as api:
-        rows = await _walked(Walker(api, Pace()), "thread_a", params={"run_id": "run_1"})
+    async with Transport(async_client(server)) as api:
+        rows = await _walked(ApiClient(api, PacingOptions()), "thread_a", params={"run_id": "run_1"})
     assert len(rows) == 120
     assert all("run_id=run_1" in url and "limit=100&order=asc" in url for url in server.asked)
     assert "after=" in server.asked[1]
@@ -208,54 +208,54 @@ async def test_the_end_wakes_those_who_wait() -> None:
         paused.set()
         await asyncio.Event().wait()
 
-    async with Api(async_client(lambda _request: limited(retry_after="600"))) as api:
-        walker = Walker(api, Pace(sleep=for_ever, clock=lambda: 0.0))
-        waiting = [asyncio.ensure_future(_walked(walker, f"thread_{n}")) for n in range(20)]
+    async with Transport(async_client(lambda _request: limited(retry_after="600"))) as api:
+        client = ApiClient(api, PacingOptions(sleep=for_ever, clock=lambda: 0.0))
+        waiting = [asyncio.ensure_future(_walked(client, f"thread_{n}")) for n in range(20)]
         await paused.wait()
-        assert walker.traffic.waits == 600
-        walker.ended_by = ApiGone("over")
+        assert client.traffic.waits == 600
+        client.ended_by = ApiGone("over")
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, ApiGone) for end in ends)
-    assert walker.traffic.sent <= 8
+    assert client.traffic.sent <= 8
 
 
 async def test_nobody_rests_before_a_retry_once_the_run_is_over() -> None:
     """The end comes while the last request is on its way, and that one fails."""
 
     def end(_request: Any) -> Any:
-        walker.ended_by = ApiGone("over")
+        client.ended_by = ApiGone("over")
         return HTTP.Response(503, headers={"retry-after": "600"})
 
-    async with Api(async_client(end)) as api:
-        walker = Walker(api, Pace())
+    async with Transport(async_client(end)) as api:
+        client = ApiClient(api, PacingOptions())
         with pytest.raises(ApiGone):
-            await walker.fetch("/threads/thread_a")
-    assert walker.traffic.sent == 1
+            await client.fetch("/threads/thread_a")
+    assert client.traffic.sent == 1
 
 
 async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> None:
     """One request a minute is a long wait too."""
     server = ThreadServer({"thread_a": [message("thread_a", 1)]})
-    async with Api(async_client(server)) as api:
-        walker = Walker(api, Pace(rpm=1))
-        waiting = [asyncio.ensure_future(_walked(walker, "thread_a")) for _ in range(3)]
+    async with Transport(async_client(server)) as api:
+        client = ApiClient(api, PacingOptions(rpm=1))
+        waiting = [asyncio.ensure_future(_walked(client, "thread_a")) for _ in range(3)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        walker.ended_by = ApiGone("over")
+        client.ended_by = ApiGone("over")
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         with pytest.raises(ApiGone):
-            await walker.fetch("/threads/thread_a")
+            await client.fetch("/threads/thread_a")
     assert [isinstance(end, ApiGone) for end in ends].count(True) == 2
-    assert walker.traffic.sent == len(server.asked) == 1
+    assert client.traffic.sent == len(server.asked) == 1
 
 
 async def test_a_limit_that_was_given_is_kept() -> None:
     """The limiter lets half a second's worth pass at once, and a refusal is obeyed beside it."""
     hours = Hours()
     server = answering(limited(retry_after="5"))
-    found, walker = await fetched(hours, server, rpm=6000)
+    found, client = await fetched(hours, server, rpm=6000)
     assert found == THREAD
     assert hours.slept == [5]
-    assert walker.traffic.sent == 2
+    assert client.traffic.sent == 2
 
 
 async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +279,7 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     clients: list[Any] = []
     monkeypatch.setattr("openai.DefaultAsyncHttpxClient", client)
     first = async_client([]).copy(http_client=client())
-    async with Api(first, spread=True) as api:
+    async with Transport(first, spread=True) as api:
         bodies = await asyncio.gather(*(api.get(f"/threads/thread_{n}", {}) for n in range(40)))
     assert [body.decode().rpartition("_")[2] for body in bodies] == [str(n) for n in range(40)]
     assert max(most) <= 16
@@ -289,5 +289,5 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
 
 async def test_a_rate_beyond_every_machine_is_no_limit() -> None:
     """However many digits it has."""
-    async with Api(async_client(answering())) as api:
-        assert await Walker(api, Pace(rpm=10**400)).fetch("/threads/thread_a") == THREAD
+    async with Transport(async_client(answering())) as api:
+        assert await ApiClient(api, PacingOptions(rpm=10**400)).fetch("/threads/thread_a") == THREAD

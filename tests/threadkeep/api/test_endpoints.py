@@ -13,12 +13,12 @@ from threadkeep.api.endpoints import (
     FOUNDRY,
     OPENAI,
     OTHER,
+    ApiSource,
     Auth,
     Credential,
-    Kind,
-    Source,
+    Provider,
     credentials,
-    place_of,
+    endpoint_of,
     without_secrets,
 )
 from threadkeep.api.keys import Key
@@ -56,12 +56,12 @@ DATED = {"api-version": "2024-05-01-preview"}
         ("https://me:pw@h/v1#x", OTHER, "https://me:pw@h/v1", {}),
     ],
 )
-def test_the_address_says_who_stands_there(typed: str | None, kind: Kind, address: str | None, query: Any) -> None:
+def test_the_address_says_who_stands_there(typed: str | None, kind: Provider, address: str | None, query: Any) -> None:
     """By option or by environment, with the path and the query that belong there."""
-    by_option = place_of(Source(base_url=typed), {})
-    by_environment = place_of(Source(), {} if typed is None else {"OPENAI_BASE_URL": typed})
+    by_option = endpoint_of(ApiSource(base_url=typed), {})
+    by_environment = endpoint_of(ApiSource(), {} if typed is None else {"OPENAI_BASE_URL": typed})
     assert by_option == by_environment
-    assert by_option.kind is kind
+    assert by_option.provider is kind
     assert (by_option.base_url, by_option.query) == (address, query)
 
 
@@ -85,15 +85,15 @@ def test_the_version_that_is_asked_for(
     base_url: str | None, option: str | None, variable: str, version: str | None
 ) -> None:
     """The option goes before the address, that before the environment, where that is meant, and that before ours."""
-    place = place_of(Source(base_url=base_url, api_version=option), {"OPENAI_API_VERSION": variable})
-    assert place.query.get("api-version") == version
+    endpoint = endpoint_of(ApiSource(base_url=base_url, api_version=option), {"OPENAI_API_VERSION": variable})
+    assert endpoint.query.get("api-version") == version
 
 
 def test_blanks_round_an_address_are_none_of_it() -> None:
     """As they come along when it is copied. In the middle of a host there is none."""
-    assert place_of(Source(base_url=" http://h/v1\n"), {}).base_url == "http://h/v1"
+    assert endpoint_of(ApiSource(base_url=" http://h/v1\n"), {}).base_url == "http://h/v1"
     with pytest.raises(MalformedAddress):
-        place_of(Source(base_url="http://exa mple/v1"), {})
+        endpoint_of(ApiSource(base_url="http://exa mple/v1"), {})
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -103,11 +103,11 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 def test_no_query_is_lost_and_none_is_shown(query: dict[str, str], base_url: str) -> None:
     """What the base URL carries goes with every request, and stands in nothing that is printed."""
     typed = f"{base_url}?{urlencode(query)}"
-    place = place_of(Source(base_url=typed), {})
-    assert {**place.query, **query} == dict(place.query)
+    endpoint = endpoint_of(ApiSource(base_url=typed), {})
+    assert {**endpoint.query, **query} == dict(endpoint.query)
     assert "?" not in without_secrets(typed)
-    assert "?" not in (place.base_url or "")
-    assert repr(place) == repr(place_of(Source(base_url=base_url), {}))
+    assert "?" not in (endpoint.base_url or "")
+    assert repr(endpoint) == repr(endpoint_of(ApiSource(base_url=base_url), {}))
 
 
 def key(secret: str, auth: Auth) -> tuple[Credential, ...]:
@@ -137,9 +137,9 @@ ALL = {**BOTH, "AZURE_OPENAI_AD_TOKEN": "t", "AZURE_AI_TOKEN": "f"}
         (OPENAI, None, ALL, (Credential(),)),
     ],
 )
-def test_the_key_of_the_environment(kind: Kind, auth: Auth | None, environ: Any, found: Any) -> None:
+def test_the_key_of_the_environment(kind: Provider, auth: Auth | None, environ: Any, found: Any) -> None:
     """A token before a key, Azure's own before OpenAI's; elsewhere the SDK finds its key by itself."""
-    assert credentials(Source(auth=auth), kind, environ) == found
+    assert credentials(ApiSource(auth=auth), kind, environ) == found
 
 
 @pytest.mark.parametrize(
@@ -150,36 +150,36 @@ def test_the_key_of_the_environment(kind: Kind, auth: Auth | None, environ: Any,
         (FOUNDRY, None, "AZURE_AI_TOKEN or OPENAI_API_KEY, or give --token-command"),
     ],
 )
-def test_no_key_is_told_with_the_names_that_were_looked_for(kind: Kind, auth: Auth | None, words: str) -> None:
+def test_no_key_is_told_with_the_names_that_were_looked_for(kind: Provider, auth: Auth | None, words: str) -> None:
     """The SDK would only speak of OpenAI's."""
     with pytest.raises(AccessRefused, match=words):
-        credentials(Source(auth=auth), kind, {})
+        credentials(ApiSource(auth=auth), kind, {})
 
 
 def test_keys_of_a_file_come_in_its_order_and_go_before_the_environment() -> None:
     """Each in the header that the address wants."""
     keys = (Key("a", project="p"), Key("b"))
-    found = credentials(Source(keys=keys), AZURE, ALL)
+    found = credentials(ApiSource(keys=keys), AZURE, ALL)
     assert found == tuple(Credential(key=key, auth=Auth.API_KEY) for key in keys)
-    assert credentials(Source(token_command="x"), AZURE, {}) == (Credential(),)
+    assert credentials(ApiSource(token_command="x"), AZURE, {}) == (Credential(),)
 
 
 def test_a_resource_is_no_project() -> None:
     """The address that Azure's portal shows first is not the one that has the threads."""
     with pytest.raises(MalformedAddress, match="/api/projects/NAME"):
-        place_of(Source(base_url="https://res.services.ai.azure.com/"), {})
+        endpoint_of(ApiSource(base_url="https://res.services.ai.azure.com/"), {})
 
 
 @pytest.mark.parametrize("typed", ["ftp://me:secret@h/v1", "me:secret@h", "htp://h?code=secret", "http://[x#secret"])
 def test_a_malformed_address_shows_no_secret(typed: str) -> None:
     """Where it may hold one, it is not shown."""
     with pytest.raises(MalformedAddress, match="not shown: it may hold a secret") as caught:
-        place_of(Source(base_url=typed), {})
+        endpoint_of(ApiSource(base_url=typed), {})
     assert "secret@" not in str(caught.value)
     assert "=secret" not in str(caught.value)
 
 
 def test_what_must_stand_in_no_message() -> None:
     """Users, passwords and the query, as they are and as a URL spells them; not the version, nor a short word."""
-    place = place_of(Source(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
-    assert place.secrets == ("user", "p%40ss", "p%2540ss", "a/b=c", "a%2Fb%3Dc")
+    endpoint = endpoint_of(ApiSource(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
+    assert endpoint.secrets == ("user", "p%40ss", "p%2540ss", "a/b=c", "a%2Fb%3Dc")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quotas import HINTS, Bucket, Quota, Stray, Window, simulate
-from threadkeep.api.rate_control import Tempo
+from threadkeep.api.rate_control import RateController
 
 LATENCIES = st.sampled_from([0.002, 0.05, 0.2])
 SEEDS = st.integers(0, 10_000)
@@ -31,8 +31,8 @@ def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
     for heard, seconds in run.told:
         after = bisect_left(run.sent, heard)
         assert seconds is None or after == len(run.sent) or run.sent[after] >= heard + seconds - 1e-9
-    assert run.tempo.sent == len(run.sent)
-    assert run.tempo.refused == len(run.told)
+    assert run.controller.sent == len(run.sent)
+    assert run.controller.refused == len(run.told)
 
 
 @given(
@@ -108,52 +108,52 @@ def test_a_raised_quota_is_found(rpm: int) -> None:
 
 def test_few_are_in_flight_at_first() -> None:
     """The first burst against an unknown quota is small."""
-    tempo = Tempo()
+    controller = RateController()
     went = 0
-    while tempo.wait(0.0) == 0:
-        tempo.send(0.0)
+    while controller.wait(0.0) == 0:
+        controller.send(0.0)
         went += 1
     assert went == 8
     for _ in range(8):
-        tempo.grant()
-    while tempo.wait(0.0) == 0:
-        tempo.send(0.0)
+        controller.grant()
+    while controller.wait(0.0) == 0:
+        controller.send(0.0)
         went += 1
     assert 8 < went - 8 < 16
 
 
 def test_a_dropped_request_makes_room_and_no_more() -> None:
     """What says nothing about the quota does not widen the way."""
-    tempo = Tempo()
+    controller = RateController()
     for _ in range(8):
-        tempo.send(0.0)
-    assert tempo.wait(0.0) == float("inf")
-    tempo.drop()
-    assert tempo.wait(0.0) == 0
-    tempo.send(0.0)
-    assert tempo.wait(0.0) == float("inf")
+        controller.send(0.0)
+    assert controller.wait(0.0) == float("inf")
+    controller.drop()
+    assert controller.wait(0.0) == 0
+    controller.send(0.0)
+    assert controller.wait(0.0) == float("inf")
 
 
 def test_where_waiting_has_not_helped_one_at_a_time_asks_and_pauses_grow() -> None:
     """A server that refuses everything is asked by one, ever more seldom, with a hint or without."""
     for hint in (None, 0.01):
-        tempo, now, pauses = Tempo(), 0.0, []
+        controller, now, pauses = RateController(), 0.0, []
         for _ in range(12):
-            ticket = tempo.send(now)
-            assert tempo.fruitless < 2 or tempo.wait(now) == float("inf")
-            tempo.refuse(ticket, now, retry_after=hint, luck=1.0)
-            pauses.append(tempo.waits_until - now)
-            now = tempo.waits_until
+            slot = controller.send(now)
+            assert controller.fruitless < 2 or controller.wait(now) == float("inf")
+            controller.refuse(slot, now, retry_after=hint, jitter=1.0)
+            pauses.append(controller.waits_until - now)
+            now = controller.waits_until
         assert pauses[1:8] == pytest.approx([1, 2, 4, 8, 15, 15, 15])
-        assert tempo.fruitless == 12
-        assert tempo.fruitless_since == 0.0
+        assert controller.fruitless == 12
+        assert controller.fruitless_since == 0.0
 
 
 def test_refusals_of_one_moment_are_one_signal() -> None:
     """What was in flight together when the quota ran out counts once."""
-    tempo = Tempo()
-    tickets = [tempo.send(0.0) for _ in range(8)]
-    for ticket in tickets:
-        tempo.refuse(ticket, 0.1, retry_after=None, luck=0.0)
-    assert tempo.fruitless == 1
-    assert tempo.waits_until == pytest.approx(0.1 + 0.25)
+    controller = RateController()
+    slots = [controller.send(0.0) for _ in range(8)]
+    for slot in slots:
+        controller.refuse(slot, 0.1, retry_after=None, jitter=0.0)
+    assert controller.fruitless == 1
+    assert controller.waits_until == pytest.approx(0.1 + 0.25)

@@ -8,9 +8,9 @@ import pytest
 
 from canned import HTTP, async_client
 from canned_threads import page
-from threadkeep.api.client import Pace, Walker
-from threadkeep.api.resources import GATHER
-from threadkeep.api.transport import Api
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.resources import SIDECAR_FETCHERS
+from threadkeep.api.transport import Transport
 from threadkeep.errors import BadPage
 
 pytestmark = pytest.mark.anyio
@@ -42,9 +42,9 @@ class Server:
 
 async def gathered(kind: str, server: Server, *, retries: int = 1) -> list[Any]:
     """What a server gives of one kind."""
-    async with Api(async_client(server)) as api:
-        walker = Walker(api, Pace(max_retries=retries, sleep=no_wait))
-        return [row async for _, row in GATHER[kind](walker, "thread_a")]
+    async with Transport(async_client(server)) as api:
+        client = ApiClient(api, PacingOptions(max_retries=retries, sleep=no_wait))
+        return [row async for _, row in SIDECAR_FETCHERS[kind](client, "thread_a")]
 
 
 GATHERED = {

@@ -13,10 +13,10 @@ import pytest
 
 from canned import HTTP, async_client
 from sdkage import gained
-from threadkeep.api.endpoints import Auth, Source, place_of, without_secrets
-from threadkeep.api.error_mapping import TRANSLATIONS, Asked, translate
+from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, without_secrets
+from threadkeep.api.error_mapping import TRANSLATIONS, RequestContext, translate
 from threadkeep.api.keys import Key
-from threadkeep.api.transport import Api, connect_all
+from threadkeep.api.transport import Transport, connect_all
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -30,7 +30,7 @@ from threadkeep.errors import (
     WrongAddress,
 )
 
-ASKED = Asked(address="http://here/v1", answered=True, key="sk-secret")
+ASKED = RequestContext(address="http://here/v1", answered=True, key="sk-secret")
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
 NO_ROUTE = {"error": {"message": "Invalid URL (GET /v1/threads/x)", "type": "invalid_request_error"}}
 
@@ -84,7 +84,7 @@ def test_trouble_with_coming_by_a_key_is_a_refusal() -> None:
 
 async def problem_of(status: int, body: bytes, *, answered: bool = False) -> ApiError:
     """What one answer to a page of messages comes to."""
-    api = Api(async_client([HTTP.Response(status, content=body)]))
+    api = Transport(async_client([HTTP.Response(status, content=body)]))
     api.answered = answered
     with pytest.raises(ApiError) as caught:
         await api.get("/threads/thread_x/messages", {"limit": 100})
@@ -162,7 +162,7 @@ async def test_a_wrong_address_is_named() -> None:
 @pytest.mark.anyio
 async def test_a_missing_thread_counts_as_an_answer() -> None:
     """After a missing thread the address has answered, so that an empty 404 is the sunset."""
-    api = Api(async_client([HTTP.Response(404, content=JSON_THREAD), HTTP.Response(404)]))
+    api = Transport(async_client([HTTP.Response(404, content=JSON_THREAD), HTTP.Response(404)]))
     with pytest.raises(ThreadMissing):
         await api.get("/threads/thread_x/messages", {})
     with pytest.raises(ApiGone):
@@ -176,7 +176,7 @@ async def test_a_lost_connection_is_told_with_its_cause() -> None:
     def refuse(request: object) -> None:
         raise HTTP.ConnectError("connection refused", request=request)
 
-    api = Api(async_client(refuse))
+    api = Transport(async_client(refuse))
     with pytest.raises(RequestFailed, match="connection refused") as caught:
         await api.get("/threads/thread_x/messages", {})
     assert caught.value.unreachable
@@ -191,7 +191,7 @@ async def test_a_success_gives_its_bytes_and_asks_as_the_sdk_does() -> None:
         seen.append(request)
         return HTTP.Response(200, content=b'{"cut": ')
 
-    api = Api(async_client(answer))
+    api = Transport(async_client(answer))
     assert await api.get("/threads/thread_x/messages", {"limit": 100, "order": "asc"}) == b'{"cut": '
     assert not api.answered  # that is for whoever can believe the page to say
     (request,) = seen
@@ -211,7 +211,7 @@ async def test_only_silence_counts_as_nobody_there(cause: str, unreachable: bool
         raise getattr(HTTP, cause)("trouble", request=request)
 
     with pytest.raises(RequestFailed) as caught:
-        await Api(async_client(fail)).get("/threads/thread_x/messages", {})
+        await Transport(async_client(fail)).get("/threads/thread_x/messages", {})
     assert caught.value.unreachable is unreachable
 
 
@@ -226,14 +226,14 @@ async def test_a_body_that_cannot_be_unpacked_is_a_failed_request() -> None:
         return HTTP.Response(200, content=packed(), headers={"content-encoding": "gzip"})
 
     with pytest.raises(RequestFailed):
-        await Api(async_client(answer)).get("/threads/thread_x/messages", {})
+        await Transport(async_client(answer)).get("/threads/thread_x/messages", {})
 
 
 @pytest.mark.anyio
 async def test_an_id_that_no_url_can_carry_is_a_failed_request() -> None:
     """A lone surrogate as cursor concerns its own thread."""
     with pytest.raises(RequestFailed, match="UnicodeEncodeError at https://api"):
-        await Api(async_client([])).get("/threads/thread_x/messages", {"after": "msg_\ud800"})
+        await Transport(async_client([])).get("/threads/thread_x/messages", {"after": "msg_\ud800"})
 
 
 @pytest.mark.anyio
@@ -251,13 +251,15 @@ async def test_no_secret_of_the_address_stands_in_a_message() -> None:
     """A server may echo the address that was asked, query and all, as a URL spells it."""
     base_url = "https://user:passw0rd@api.test/v1?code=qu3ry%2Fcode&api-version=v1"
     body = json.dumps({"error": {"message": "Invalid URL (GET /v1/x?code=qu3ry%2Fcode, qu3ry/code, passw0rd)"}})
-    place = place_of(Source(base_url=base_url), {})
-    api = Api(async_client([HTTP.Response(404, content=body.encode())]), place=place, auth=Auth.BEARER)
+    endpoint = endpoint_of(ApiSource(base_url=base_url), {})
+    api = Transport(async_client([HTTP.Response(404, content=body.encode())]), endpoint=endpoint, auth=Auth.BEARER)
     with pytest.raises(WrongAddress, match=r"GET /v1/x\?code=\[key\], \[key\], \[key\]"):
         await api.get("/threads/thread_x/messages", {})
 
 
-def clients(source: Source, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *, status: int = 200) -> tuple[Api, ...]:
+def clients(
+    source: ApiSource, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *, status: int = 200
+) -> tuple[Transport, ...]:
     """The clients of a source, on canned answers; each request is put down."""
 
     def answer(request: Any) -> Any:
@@ -279,7 +281,7 @@ async def test_each_key_of_a_file_is_a_client_of_its_own(monkeypatch: pytest.Mon
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj_env")
     keys = (Key("sk-a", project="proj_a", organization="org-a"), Key("sk-b", project="proj_b"), Key("sk-c"))
     seen: list[Any] = []
-    for api in clients(Source(base_url="http://h/v1", keys=keys), monkeypatch, seen):
+    for api in clients(ApiSource(base_url="http://h/v1", keys=keys), monkeypatch, seen):
         await api.get("/assistants", {})
     names = ("authorization", "openai-project", "openai-organization")
     assert [tuple(request.headers[name] for name in names) for request in seen] == [
@@ -294,7 +296,7 @@ async def test_the_real_azure_is_asked_as_its_own_client_asks_it(monkeypatch: py
     """The same URL and the same header as the SDK's AzureOpenAI would send, and no other key."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
     seen: list[Any] = []
-    source = Source(base_url="https://res.openai.azure.com", keys=(Key("azure-key"),))
+    source = ApiSource(base_url="https://res.openai.azure.com", keys=(Key("azure-key"),))
     (api,) = clients(source, monkeypatch, seen)
     await api.get("/threads/thread_x/messages", {"limit": 100})
     (request,) = seen
@@ -310,7 +312,7 @@ async def test_the_real_azure_is_asked_as_its_own_client_asks_it(monkeypatch: py
 async def test_a_key_is_asked_with_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a command can give another."""
     seen: list[Any] = []
-    (api,) = clients(Source(base_url="http://h/v1", keys=(Key("sk-a"),)), monkeypatch, seen, status=401)
+    (api,) = clients(ApiSource(base_url="http://h/v1", keys=(Key("sk-a"),)), monkeypatch, seen, status=401)
     with pytest.raises(AccessRefused) as caught:
         await api.get("/assistants", {})
     assert caught.value.status == 401
@@ -322,7 +324,7 @@ async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPat
     """403 speaks of permissions, which a new token would not change."""
     seen: list[Any] = []
     command = f"sh -c 'echo x >> {tmp_path}/runs; echo token'"
-    (api,) = clients(Source(base_url="http://h/v1", token_command=command), monkeypatch, seen, status=403)
+    (api,) = clients(ApiSource(base_url="http://h/v1", token_command=command), monkeypatch, seen, status=403)
     with pytest.raises(AccessRefused):
         await api.get("/assistants", {})
     assert [request.headers["authorization"] for request in seen] == ["Bearer token"]
@@ -333,13 +335,13 @@ async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPat
 def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: str) -> None:
     """A stray blank or line end in the key is told as such, not as a failed connection."""
     with pytest.raises(AccessRefused, match="the key holds"):
-        Api.connect(base_url="http://127.0.0.1:1/v1", api_key=key)
+        Transport.connect(base_url="http://127.0.0.1:1/v1", api_key=key)
 
 
 def test_an_empty_key_is_no_key() -> None:
     """As where a variable is set from one that is not; older SDKs would send it."""
     with pytest.raises(AccessRefused, match=r"no key|the key is empty"):
-        Api.connect(base_url="http://127.0.0.1:1/v1", api_key="")
+        Transport.connect(base_url="http://127.0.0.1:1/v1", api_key="")
 
 
 def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,7 +349,7 @@ def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(AccessRefused, match="OPENAI_API_KEY"):
-        Api.connect(base_url="http://127.0.0.1:1/v1")
+        Transport.connect(base_url="http://127.0.0.1:1/v1")
 
 
 @pytest.mark.parametrize(
@@ -356,10 +358,10 @@ def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_malformed_address_is_refused_before_anything_is_sent(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no HTTP address is a slip of the keyboard, by option or by environment."""
     with pytest.raises(MalformedAddress, match="http://"):
-        Api.connect(base_url=address, api_key="sk-test")
+        Transport.connect(base_url=address, api_key="sk-test")
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(MalformedAddress, match="http://"):
-        Api.connect(api_key="sk-test")
+        Transport.connect(api_key="sk-test")
 
 
 def test_an_address_is_shown_without_secrets() -> None:

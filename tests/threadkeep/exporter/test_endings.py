@@ -9,7 +9,7 @@ import pytest
 from canned import HTTP
 from canned_threads import ThreadServer, thread_of
 from exporting import ASSISTANT, PATIENCE, Ending, Export, silence, threads_of
-from threadkeep.api.client import Pace
+from threadkeep.api.client import PacingOptions
 from threadkeep.errors import AccessRefused, ApiGone, RunEnded, ServerUnreachable, WrongAddress
 from threadkeep.exporter.events import Notice
 from threadkeep.journal import FileOutcome, Outcome
@@ -124,7 +124,7 @@ async def test_a_server_that_dies_is_not_asked_about_every_file(tmp_path: Path) 
     threads = threads_of(a=1)
     threads["thread_a"][0]["attachments"] = [{"file_id": f"file-{number}", "tools": []} for number in range(40)]
     export = await Export(tmp_path).run(
-        list(threads), Ending(threads, silence, count=1), concurrency=1, files=True, pace=Pace(max_retries=0)
+        list(threads), Ending(threads, silence, count=1), concurrency=1, files=True, pace=PacingOptions(max_retries=0)
     )
     assert isinstance(export.ended_by, ServerUnreachable)
     assert export.outcomes == {"thread_a": Outcome.COMPLETE}

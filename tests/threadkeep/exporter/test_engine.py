@@ -14,7 +14,7 @@ import strategies
 from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
-from threadkeep.api.client import Pace
+from threadkeep.api.client import PacingOptions
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
 from threadkeep.validation.export_check import Audit, Vouchers
@@ -209,7 +209,7 @@ async def test_requests_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("threadkeep.api.throttle.AsyncLimiter", Limiter)
     threads = threads_of(a=150)
     server = Spoiled(threads, SPOILS["truncated"], times=2)
-    await Export(tmp_path).run(list(threads), server, pace=Pace(rpm=1200, max_retries=2, sleep=no_wait))
+    await Export(tmp_path).run(list(threads), server, pace=PacingOptions(rpm=1200, max_retries=2, sleep=no_wait))
     (limiter,) = limiters
     assert limiter.rate == pytest.approx(20)
     assert limiter.turns == len(server.asked) == 4

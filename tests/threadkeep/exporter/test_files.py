@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from canned import HTTP, async_client
-from threadkeep.api.client import Pace, Walker
-from threadkeep.api.transport import Api
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.disk import OsDisk, OsGrowing
 from threadkeep.errors import ApiError, OutputUnusable
 from threadkeep.exporter.files import Downloads
@@ -77,11 +77,11 @@ async def saved(
     client: Callable[[Any], openai.AsyncOpenAI] = async_client,
 ) -> FileEntry:
     """What became of the file."""
-    async with Api(client(server)) as api:
-        walker = Walker(api, Pace(max_retries=2, sleep=no_wait))
+    async with Transport(client(server)) as api:
+        api_client = ApiClient(api, PacingOptions(max_retries=2, sleep=no_wait))
         downloads = Downloads(folder, OsDisk(), known, ["file-1"])
         try:
-            return await downloads.save("file-1", walker)
+            return await downloads.save("file-1", api_client)
         except ApiError as problem:
             return downloads.not_saved("file-1", problem)
 

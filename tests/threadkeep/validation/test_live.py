@@ -16,8 +16,8 @@ from canned import HTTP, async_client
 from canned_threads import MISSING, ThreadServer, message, page
 from exporting import ASSISTANT, Ending, Spoiled, no_wait, silence, threads_of
 from strategies import messages, odd_messages
-from threadkeep.api.client import Pace
-from threadkeep.api.transport import Api
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.transport import Transport
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, Severity
@@ -56,8 +56,8 @@ class Check:
     async def against(self, *servers: Any, **options: Any) -> LiveOutcome:
         """Compare with a server, or from several keys' points of view."""
         async with contextlib.AsyncExitStack() as opened:
-            apis = [await opened.enter_async_context(Api(async_client(server))) for server in servers]
-            pace = Pace(max_retries=2, sleep=no_wait)
+            apis = [await opened.enter_async_context(Transport(async_client(server))) for server in servers]
+            pace = PacingOptions(max_retries=2, sleep=no_wait)
             told: dict[str, Any] = {"on_event": self.told.append, "on_notice": self.notices.append}
             return await check_live(
                 self.wanted, apis, self.export, source=apis[0].address, pace=pace, **told, **options

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from threadkeep.api.client import Pace, Walker
-from threadkeep.api.endpoints import Source
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.console import shown
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.source_options import source_options
@@ -17,7 +17,7 @@ __all__ = ["assistants"]
 
 @click.command()
 @source_options
-def assistants(source: Source) -> int:
+def assistants(source: ApiSource) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
     # Only here, since importing the SDK takes most of a second that other commands do not need.
     from threadkeep.api.transport import connect_all
@@ -32,6 +32,6 @@ def _print(rows: Sequence[Mapping[str, Any]]) -> int:
     return Exit.WHOLE
 
 
-async def _listed(api: Any) -> list[Mapping[str, Any]]:
-    async with api:
-        return [row async for page in Walker(api, Pace()).walk("/assistants") for row in page.rows]
+async def _listed(transport: Any) -> list[Mapping[str, Any]]:
+    async with transport:
+        return [row async for page in ApiClient(transport, PacingOptions()).walk("/assistants") for row in page.rows]

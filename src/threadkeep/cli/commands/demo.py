@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from threadkeep.api.endpoints import Source
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_report
@@ -63,7 +63,7 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
             options=Options(assistant_id=world["assistants"][0]["id"]),
             fresh=True,
         )
-        return run_job(job, Source(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
+        return run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
 
 
 def _tell(folder: Path, result: Result) -> int:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from threadkeep.api.client import Pace
-from threadkeep.api.endpoints import Source, place_of
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import ApiSource, endpoint_of
 from threadkeep.cli.console import complain, perhaps_unheard, print_json, say
 from threadkeep.cli.export_summary import print_report
 from threadkeep.cli.file_arguments import OUT, load_ids
@@ -86,7 +86,7 @@ def export(
     assistant_id: str,
     out: Path,
     flat: bool,
-    source: Source,
+    source: ApiSource,
     concurrency: int,
     rpm: int | None,
     max_retries: int,
@@ -121,11 +121,11 @@ def export(
             files=files,
             refresh=refresh,
             concurrency=concurrency,
-            pace=Pace(rpm=rpm, max_retries=max_retries),
+            pace=PacingOptions(rpm=rpm, max_retries=max_retries),
         ),
         fresh=fresh,
     )
-    sunset = sunset or place_of(source, os.environ).kind.sunset
+    sunset = sunset or endpoint_of(source, os.environ).provider.sunset
     result = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
     checked = thread_ids if done is None and limit is None and thread_ids != "-" else None
     all_of_it = result.manifest.claims.totals.threads == len(job.ids)

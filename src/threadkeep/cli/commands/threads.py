@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from threadkeep.api.client import Pace, Walker
-from threadkeep.api.endpoints import Source
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.resources import thread_ids
 from threadkeep.cli.console import complain, shown
 from threadkeep.cli.exit_codes import Exit
@@ -18,7 +18,7 @@ __all__ = ["threads"]
 
 @click.command()
 @source_options
-def threads(source: Source) -> int:
+def threads(source: ApiSource) -> int:
     """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
     # Only here, since importing the SDK takes most of a second that other commands do not need.
     from threadkeep.api.transport import connect_all
@@ -26,11 +26,11 @@ def threads(source: Source) -> int:
     return asyncio.run(_print(connect_all(source)[0]))
 
 
-async def _print(api: Any) -> Exit:
+async def _print(transport: Any) -> Exit:
     printed = 0
     try:
-        async with api:
-            async for page in thread_ids(Walker(api, Pace())):
+        async with transport:
+            async for page in thread_ids(ApiClient(transport, PacingOptions())):
                 click.echo("".join(f"{shown(thread_id)}\n" for thread_id in page), nl=False)
                 printed += len(page)
     except ApiError:

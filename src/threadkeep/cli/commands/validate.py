@@ -14,8 +14,8 @@ import attrs
 import click
 
 from threadkeep import __version__
-from threadkeep.api.client import Pace
-from threadkeep.api.endpoints import Source
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.console import complain, counted, perhaps_unheard, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.file_arguments import OUT, load_ids, put, refuse_nowhere, refuse_the_exports_own
@@ -50,13 +50,13 @@ __all__ = ["report_live_ending", "run_live", "validate"]
 def run_live(
     wanted: Sequence[Wanted],
     export: CheckedExport,
-    source: Source,
+    source: ApiSource,
     *,
     most: int | None = None,
     seed: int = 0,
     shown: bool = True,
     concurrency: int = 64,
-    pace: Pace | None = None,
+    pace: PacingOptions | None = None,
 ) -> LiveOutcome:
     """Hold an export against the live API. A polite request to end is heard, and what was compared counts.
 
@@ -76,7 +76,7 @@ def run_live(
     """
     chosen = wanted if most is None else _chosen(wanted, most, seed)
     options: dict[str, Any] = {"seed": None if most is None else seed, "concurrency": concurrency, "pace": pace}
-    return ask(source, lambda apis: _checked(chosen, export, apis, shown=shown, **options))
+    return ask(source, lambda transports: _checked(chosen, export, transports, shown=shown, **options))
 
 
 def _chosen(wanted: Sequence[Wanted], most: int, seed: int) -> list[Wanted]:
@@ -85,21 +85,21 @@ def _chosen(wanted: Sequence[Wanted], most: int, seed: int) -> list[Wanted]:
 
 
 async def _checked(
-    wanted: Sequence[Wanted], export: CheckedExport, apis: Sequence[Any], *, shown: bool, **options: Any
+    wanted: Sequence[Wanted], export: CheckedExport, transports: Sequence[Any], *, shown: bool, **options: Any
 ) -> LiveOutcome:
     clock = asyncio.get_running_loop().time
     with cancelled_by_signals() as settled:
         async with contextlib.AsyncExitStack() as opened:
-            for api in apis:
-                await opened.enter_async_context(api)
+            for transport in transports:
+                await opened.enter_async_context(transport)
             screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now))
             await opened.enter_async_context(looked_at(screen))
             try:
                 return await check_live(
                     wanted,
-                    apis,
+                    transports,
                     export,
-                    source=apis[0].address,
+                    source=transports[0].address,
                     on_event=screen.take,
                     on_notice=lambda text: screen.take(Notice(text)),
                     **options,
