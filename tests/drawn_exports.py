@@ -14,7 +14,7 @@ from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, Manifest, build, read
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit, Vouchers
+from threadkeep.validation.export_check import Audit, Evidence
 from threadkeep.validation.findings import Finding, Severity
 from threadkeep.wanted import read as read_wanted
 
@@ -107,7 +107,7 @@ def journal(disk: SimulatedDisk) -> Journal:
 
 def faults(content: bytes, journal: Journal, manifest: Manifest | None = None) -> set[str]:
     """What validate finds wrong with an export, by its codes; notes are left out."""
-    return {one.code for one in _worse(content, Vouchers(journal=journal, manifest=manifest))}
+    return {one.code for one in _worse(content, Evidence(journal=journal, manifest=manifest))}
 
 
 def faults_on(disk: SimulatedDisk) -> set[str]:
@@ -122,7 +122,7 @@ def missed_on(disk: SimulatedDisk) -> set[str | None]:
 
 def _worse_on(disk: SimulatedDisk) -> list[Finding]:
     manifest, wanted = disk.content(PATHS.manifest), disk.content(PATHS.wanted)
-    vouchers = Vouchers(
+    vouchers = Evidence(
         journal=journal(disk),
         manifest=None if manifest is None else read(manifest),
         wanted=() if wanted is None else read_wanted(wanted),
@@ -130,7 +130,7 @@ def _worse_on(disk: SimulatedDisk) -> list[Finding]:
     return _worse(disk.content(PATHS.out) or b"", vouchers)
 
 
-def _worse(content: bytes, vouchers: Vouchers) -> list[Finding]:
+def _worse(content: bytes, vouchers: Evidence) -> list[Finding]:
     audit = Audit(Paths(Path("out.ndjson")), vouchers, now=2**31)
     found = audit.findings(lambda: content.splitlines(keepends=True))
     return [one for one in found if one.severity is not Severity.NOTE]

@@ -9,11 +9,11 @@ from threadkeep.html_report.excerpts import excerpts
 from threadkeep.html_report.page import render
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, finding
-from threadkeep.validation.report import Live, Report, Totals, fold
+from threadkeep.validation.report import LineTotals, Live, ValidationReport, collect
 
 __all__ = ["HOSTILE", "REPORTS", "Shown", "line", "page", "report"]
 
-Shown = tuple[Report, Sequence[bytes]]
+Shown = tuple[ValidationReport, Sequence[bytes]]
 """A report, and the lines of the export that it is of."""
 
 HOSTILE = (
@@ -45,18 +45,20 @@ def line(thread_id: str, number: int, text: str, **fields: Any) -> bytes:
     return encode_message(message, assistant_id="asst_a") + b"\n"
 
 
-def report(*findings: Finding, out: str = "out.ndjson", most: int = 1_000, **fields: Any) -> Report:
+def report(*findings: Finding, out: str = "out.ndjson", most: int = 1_000, **fields: Any) -> ValidationReport:
     """A report of these findings, and of nothing else unless it is said."""
-    folded = fold(findings, most)
+    folded = collect(findings, most)
     given: dict[str, Any] = {
-        "totals": Totals(threads=0, messages=0, bytes=0),
+        "totals": LineTotals(threads=0, messages=0, bytes=0),
         "outcomes": None,
         "months": {},
         "sizes": {},
         "refetch": folded.refetch,
         **fields,
     }
-    return Report(out=Path(out), findings=folded.kept, counts=folded.counts, severities=folded.severities, **given)
+    return ValidationReport(
+        out=Path(out), findings=folded.kept, counts=folded.counts, severities=folded.severities, **given
+    )
 
 
 def page(shown: Shown) -> str:
@@ -74,7 +76,7 @@ def _whole() -> Shown:
     place = {"file": "out.ndjson", "line": 5, "thread_id": "thread_0", "message_id": "msg_thread_0_4"}
     note = finding("image_not_downloaded", "the image was not downloaded", path="$.message.content[0]", **place)
     months = {"2024-11": 2_400_000, "2025-02": 1, "2026-03": 1_000_000}
-    totals = Totals(threads=12_345, messages=3_400_001, bytes=2_345_678_901)
+    totals = LineTotals(threads=12_345, messages=3_400_001, bytes=2_345_678_901)
     return report(note, totals=totals, outcomes={"complete": 12_345}, months=months, sizes={9: 3, 800: 1}), lines
 
 

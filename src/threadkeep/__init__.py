@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.validation.entrypoints import validate
     from threadkeep.validation.findings import Finding, Severity
-    from threadkeep.validation.report import Report
+    from threadkeep.validation.report import ValidationReport
 
 __all__ = [
     "Annotation",
@@ -53,12 +53,12 @@ __all__ = [
     "MessageRecord",
     "Part",
     "RefusalPart",
-    "Report",
     "Severity",
     "TextPart",
     "ThreadkeepError",
     "UnknownAnnotation",
     "UnknownPart",
+    "ValidationReport",
     "__version__",
     "aexport",
     "decode",
@@ -76,8 +76,8 @@ __version__ = version("threadkeep")
 _LATER = {
     "ExportResult": "exporter.entrypoints",
     "Finding": "validation.findings",
-    "Report": "validation.report",
     "Severity": "validation.findings",
+    "ValidationReport": "validation.report",
     "aexport": "exporter.entrypoints",
     "export": "exporter.entrypoints",
     "validate": "validation.entrypoints",

@@ -12,7 +12,7 @@ import attrs
 from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, lt, optional
 
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.storage.paths import BESIDE
+from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = ["FORMAT", "Entry", "FileEntry", "FileOutcome", "Header", "Journal", "Outcome", "Span", "encode_line", "fold"]
 
@@ -41,9 +41,9 @@ _TEXT = optional(instance_of(str))
 
 
 def _included(given: Sequence[str]) -> tuple[str, ...]:
-    if any(kind not in BESIDE for kind in given):
-        raise ValueError(f"include knows {', '.join(BESIDE)}")
-    return tuple(kind for kind in BESIDE if kind in given)
+    if any(kind not in SIDECAR_KINDS for kind in given):
+        raise ValueError(f"include knows {', '.join(SIDECAR_KINDS)}")
+    return tuple(kind for kind in SIDECAR_KINDS if kind in given)
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +55,7 @@ class Header:
         assistant_id: the assistant that the export is for.
         flat: whether its lines are flat.
         started_at: when the export began, ISO 8601, UTC.
-        include: what is saved beside the messages, of `threadkeep.storage.paths.BESIDE`.
+        include: what is saved beside the messages, of `threadkeep.storage.paths.SIDECAR_KINDS`.
         files: whether the files that messages and steps refer to are downloaded.
     """
 
@@ -110,7 +110,7 @@ class Entry:
     cursor: str | None = attrs.field(default=None, validator=_TEXT)
     reason: str | None = attrs.field(default=None, validator=_TEXT)
     beside: Mapping[str, Span] = attrs.field(
-        factory=dict, converter=_spans, validator=deep_mapping(in_(BESIDE), instance_of(Span))
+        factory=dict, converter=_spans, validator=deep_mapping(in_(SIDECAR_KINDS), instance_of(Span))
     )
     files: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(instance_of(str)))
 

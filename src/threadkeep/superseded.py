@@ -16,7 +16,7 @@ import attrs
 
 from threadkeep.journal import Entry, Journal
 from threadkeep.resume import ends, replaced
-from threadkeep.storage.paths import BESIDE, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 
 __all__ = ["Superseded", "named", "superseded"]
 
@@ -82,7 +82,7 @@ def superseded(path: Path, paths: Paths, journal: Journal, *, was_killed: bool) 
         journal: its journal.
         was_killed: whether the last run did not come to its end.
     """
-    kind = next((kind for kind in BESIDE if paths.beside(kind) == path), None)
+    kind = next((kind for kind in SIDECAR_KINDS if paths.beside(kind) == path), None)
     gone = (stretch for stretch in replaced(paths, journal) if stretch.path == path)
     return Superseded(
         ranges=tuple((stretch.start, stretch.end) for stretch in gone if stretch.start < stretch.end),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.validation.live_compare import Change, Exported, change, read_line
+from threadkeep.validation.live_compare import Change, ExportedMessage, change, read_line
 
 __all__ = ["Place", "changes", "digest", "rows"]
 
@@ -36,7 +36,7 @@ def digest(line: bytes) -> bytes:
     return hashlib.blake2b(line, digest_size=16).digest()
 
 
-def rows(out: Path, place: Place) -> Iterator[Exported]:
+def rows(out: Path, place: Place) -> Iterator[ExportedMessage]:
     """Read which messages stand there. Lines that cannot be read are passed over: they are told elsewhere.
 
     Raises:
@@ -52,11 +52,11 @@ def rows(out: Path, place: Place) -> Iterator[Exported]:
             line = whole.removesuffix(b"\n")
             said = read_line(line)
             if said is not None:
-                yield Exported(said["message_id"], number, start, len(line), digest(line))
+                yield ExportedMessage(said["message_id"], number, start, len(line), digest(line))
             start += len(whole)
 
 
-def changes(out: Path, doubted: Iterable[tuple[Exported, Mapping[str, Any]]]) -> Iterator[tuple[str, Change]]:
+def changes(out: Path, doubted: Iterable[tuple[ExportedMessage, Mapping[str, Any]]]) -> Iterator[tuple[str, Change]]:
     """Read lines again that are not what the API gives, and say how they differ, if they do.
 
     Args:

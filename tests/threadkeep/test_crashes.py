@@ -25,7 +25,7 @@ from threadkeep.records.ndjson import encode_message
 from threadkeep.spool import Spool
 from threadkeep.storage.manifest import Ending, build, read
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit, Vouchers
+from threadkeep.validation.export_check import Audit, Evidence
 from threadkeep.validation.findings import Severity
 
 PATHS = Paths(Path("/nowhere/out.ndjson"))
@@ -230,7 +230,7 @@ class Crashes(RuleBasedStateMachine):
         journal = fold(self.disk.content(PATHS.journal) or b"")
         partial = (self.disk.content(PATHS.partial) or b"").split(b"\n")[:-1]
         manifest = read(self.disk.content(PATHS.manifest) or b"")
-        audit = Audit(PATHS, Vouchers(journal=journal, manifest=manifest, partial=partial), now=2**31)
+        audit = Audit(PATHS, Evidence(journal=journal, manifest=manifest, partial=partial), now=2**31)
         findings = [one for one in audit.findings(lambda: lines) if one.severity is not Severity.NOTE]
         assert {finding.code for finding in findings} <= {"thread_partial", "not_exported"}
         assert set(manifest.unfinished) == set(SIZES) - set(journal.entries)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import strategies
 from threadkeep.journal import Entry, Header, Journal, Outcome, encode_line, fold
 from threadkeep.serialization.lossless_json import dumps, dumps_pretty
-from threadkeep.storage.manifest import Ending, Totals, build, claims, read, to_json
+from threadkeep.storage.manifest import Ending, ExportTotals, build, claims, read, to_json
 
 HEADER = Header(source="http://here/v1", assistant_id="asst_1", flat=False, started_at="2026-08-01T00:00:00+00:00")
 DIGESTS = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -147,7 +147,7 @@ def test_the_manifest_says_what_the_journal_says() -> None:
     journal = fold(written(entries))
     ending = Ending(finished_at="now", listed=[*"abcde", *journal.entries], ended_by="the API is gone")
     manifest = build(HEADER, journal, ending, {"threadkeep": "1"})
-    assert manifest.claims.totals == Totals(threads=9, unfinished=5, messages=5, bytes=500)
+    assert manifest.claims.totals == ExportTotals(threads=9, unfinished=5, messages=5, bytes=500)
     assert manifest.claims.outcomes == {"complete": 2, "missing": 0, "invalid": 1, "partial": 1, "failed": 0}
     assert manifest.ended_by == "the API is gone"
     assert [row.thread_id for row in manifest.not_whole] == ["thread_c", "x"]

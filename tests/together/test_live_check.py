@@ -31,7 +31,7 @@ from threadkeep.errors import AccessRefused, ServerUnreachable
 from threadkeep.readback import read_journal
 from threadkeep.storage.paths import Paths
 from threadkeep.validation.findings import Finding
-from threadkeep.validation.live import CheckedExport, LiveOutcome, Wanted
+from threadkeep.validation.live import CheckedExport, LiveOutcome, ThreadToCheck
 from threadkeep.validation.report import Live
 from watched import Watched, what_is_behind
 
@@ -51,7 +51,7 @@ class Place:
     start: int
 
 
-def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[Wanted], CheckedExport]:
+def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[ThreadToCheck], CheckedExport]:
     """Export all threads of the fake; gives what there is to compare, as the journal has it."""
     ids = [thread["id"] for thread in fake.snapshot()["threads"]]
     assert export(ids, ASSISTANT, out, **options).is_whole
@@ -60,14 +60,14 @@ def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[Want
     )
 
 
-def wanted_of(out: Path) -> list[Wanted]:
+def wanted_of(out: Path) -> list[ThreadToCheck]:
     """The threads that are complete, each with its place."""
     journal = read_journal(Paths(out))
     assert journal is not None
     wanted, line, start = [], 1, 0
     for entry in journal.complete:
         place = Place(line, entry.messages, start) if entry.messages else None
-        wanted.append(Wanted(thread_id=entry.thread_id, place=place, last_id=entry.last_id))
+        wanted.append(ThreadToCheck(thread_id=entry.thread_id, place=place, last_id=entry.last_id))
         line, start = line + entry.messages, entry.end_offset
     return wanted
 

@@ -11,7 +11,7 @@ from losses import LOSSES
 from mutations import LINES, LineKind
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.validation.findings import KINDS, Severity
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 SEEDS = range(3)
 
@@ -22,7 +22,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
     return exports(tmp_path_factory.mktemp("made"))
 
 
-def sane(report: Report, files: Files, *strangers: str) -> None:
+def sane(report: ValidationReport, files: Files, *strangers: str) -> None:
     """Every finding is in a file that is known, at a line that it has, and of a thread that is known."""
     known = {*files.ids, *strangers, None}
     for one in report:

@@ -16,7 +16,7 @@ from full_disk import full_disk
 from processes import started
 from threadkeep.cli.validation_summary import FORMAT
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.validation.report import fold
+from threadkeep.validation.report import collect
 from threadkeep.wanted import encode
 from watched import Watched, what_is_behind
 
@@ -76,7 +76,7 @@ def test_the_library_says_the_same(whole: Path, threadkeep: Run) -> None:
     """Typed, and iterable."""
     change(whole, 3, b'"role":"', b'"role":"x')
     report = library.validate(whole, most=2)
-    assert isinstance(report, library.Report)
+    assert isinstance(report, library.ValidationReport)
     assert len(report) == len(list(report)) <= sum(report.counts.values())
     assert (report.is_whole, report.severities[library.Severity.ERROR]) == (False, 2)
     said = json.loads(threadkeep("validate", whole, "--json").out)
@@ -352,7 +352,7 @@ def test_an_error_behind_many_notes_of_its_code_counts() -> None:
     """However few findings are listed."""
     note = Finding(code="torn_line", severity=Severity.NOTE, message="x")
     error = Finding(code="torn_line", severity=Severity.ERROR, message="x")
-    folded = fold([note] * 5 + [error], 1)
+    folded = collect([note] * 5 + [error], 1)
     assert folded.kept == (note, error)
     assert folded.severities == {Severity.ERROR: 1, Severity.WARNING: 0, Severity.NOTE: 5}
 

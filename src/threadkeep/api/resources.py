@@ -45,7 +45,7 @@ def _path(thread_id: str) -> str:
 
 
 SIDECAR_FETCHERS: dict[str, Callable[[ApiClient, str], Rows]] = {"threads": _thread, "runs": _runs}
-"""How each kind of `threadkeep.storage.paths.BESIDE` is asked for."""
+"""How each kind of `threadkeep.storage.paths.SIDECAR_KINDS` is asked for."""
 
 
 # How servers refuse a route that they have for others, or have not: OpenAI said 401, later 403 (quoted).

@@ -8,7 +8,7 @@ import attrs
 
 from threadkeep.cli.console import counted, problem_line, say, shown
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.storage.manifest import Beside, Claims
+from threadkeep.storage.manifest import Claims, SidecarTotals
 from threadkeep.storage.paths import Paths
 
 __all__ = ["Report", "print_report"]
@@ -132,7 +132,7 @@ def _some(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "", f"… and {len(lines) - _MOST_NAMES:,} more"
 
 
-def _beside(report: Report, kind: str, row: Beside) -> str:
+def _beside(report: Report, kind: str, row: SidecarTotals) -> str:
     name = shown(report.paths.beside(kind).name)
     return f"{counted(row.lines, 'line')}, {counted(row.bytes, 'byte')} in {name}"
 

@@ -17,7 +17,7 @@ from threadkeep.errors import ApiGone
 from threadkeep.exporter.job import Result
 from threadkeep.journal import FileOutcome, Header, Journal, Outcome
 from threadkeep.validation.findings import KINDS, Severity
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["Again", "Next", "Typed", "again", "export_again", "next_lines", "next_step", "quoted", "validate_again"]
 
@@ -172,7 +172,7 @@ def _going_on_helps(result: Result) -> bool:
     )
 
 
-def next_lines(report: Report, journal: Journal | None, ids_file: str | None) -> Iterator[str]:
+def next_lines(report: ValidationReport, journal: Journal | None, ids_file: str | None) -> Iterator[str]:
     """Say what to do, a line each; nothing where there is nothing to do.
 
     Args:
@@ -204,14 +204,14 @@ def next_lines(report: Report, journal: Journal | None, ids_file: str | None) ->
         yield f"  {export_again(header, report.out, ids_file, refresh=_wants_refresh(report))}"
 
 
-def _other_remedies(report: Report) -> Iterator[str]:
+def _other_remedies(report: ValidationReport) -> Iterator[str]:
     """No thread wants to be fetched again, and yet something is wrong: what each kind says, or a finding of its own."""
     found = _found(report)
     remedies = dict.fromkeys(_remedy(code, report) for code in KINDS if code in found)
     yield f"Next: {'; '.join(remedies)}."
 
 
-def _remedy(code: str, report: Report) -> str:
+def _remedy(code: str, report: ValidationReport) -> str:
     remedy = KINDS[code].remedy
     own = [one.message for one in report if one.code == code and one.severity is not Severity.NOTE]
     return remedy if all(message.endswith(remedy) for message in own) else f"do what is said above of {code}"
@@ -238,7 +238,7 @@ def export_again(header: Header, out: Path, ids_file: str, *, refresh: bool = Fa
     return quoted(["export", *options, *(["--"] if dashed else []), ids_file, header.assistant_id, str(out)])
 
 
-def _heals_without_threads(report: Report) -> bool:
+def _heals_without_threads(report: ValidationReport) -> bool:
     """Whether an export of the list puts something right although it names no thread.
 
     Where a finding's thread wants to be fetched again and is not listed, no such thread is known: its lines are not
@@ -249,7 +249,7 @@ def _heals_without_threads(report: Report) -> bool:
     return "unreadable_journal" not in found and any(_remedy(code, report) == KINDS[code].remedy for code in healed)
 
 
-def _found(report: Report) -> set[str]:
+def _found(report: ValidationReport) -> set[str]:
     return {one.code for one in report if one.severity is not Severity.NOTE}
 
 
@@ -260,7 +260,7 @@ _WITHOUT_THREADS = (
 """What such an export puts right, besides."""
 
 
-def _wants_refresh(report: Report) -> bool:
+def _wants_refresh(report: ValidationReport) -> bool:
     """Threads that are whole in the export, and that the API gives otherwise by now, are asked for on demand only.
 
     So are, beside damaged ones, threads that the export has never known: the list could be that of all threads.

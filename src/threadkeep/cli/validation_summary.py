@@ -10,7 +10,7 @@ from rich.text import Text
 
 from threadkeep.cli.console import counted, say, shown
 from threadkeep.validation.findings import KINDS, Finding, Severity
-from threadkeep.validation.report import Live, Report
+from threadkeep.validation.report import Live, ValidationReport
 
 __all__ = ["FORMAT", "as_json", "print_verdict"]
 
@@ -20,7 +20,7 @@ FORMAT = "threadkeep-report/1"
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-def as_json(report: Report) -> dict[str, Any]:
+def as_json(report: ValidationReport) -> dict[str, Any]:
     """The report for programs."""
     return {
         "format": FORMAT,
@@ -38,7 +38,7 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def print_verdict(report: Report, next_lines: Sequence[str], *, most: int) -> None:
+def print_verdict(report: ValidationReport, next_lines: Sequence[str], *, most: int) -> None:
     """Print the report for people on standard output, the verdict and what to do last.
 
     Args:
@@ -67,12 +67,12 @@ class _Console(Console):
         raise
 
 
-def _by_severity(report: Report) -> list[str]:
+def _by_severity(report: ValidationReport) -> list[str]:
     """The codes that were found, the gravest first, else in the order of the table."""
     return sorted((code for code in KINDS if code in report.counts), key=lambda code: _gravest(report, code)[0])
 
 
-def _gravest(report: Report, code: str) -> tuple[int, Severity]:
+def _gravest(report: ValidationReport, code: str) -> tuple[int, Severity]:
     order = list(Severity)
     return min((order.index(one.severity), one.severity) for one in report if one.code == code)
 
@@ -101,7 +101,7 @@ def _place(finding: Finding) -> str:
     return f"{place}: " if place else ""
 
 
-def _table(report: Report) -> Table:
+def _table(report: ValidationReport) -> Table:
     table = Table("", "code", "count", "what", box=None, pad_edge=False, header_style="dim")
     table.columns[2].justify = "right"
     for code in _by_severity(report):
@@ -111,12 +111,12 @@ def _table(report: Report) -> Table:
     return table
 
 
-def _print_rows(report: Report) -> None:
+def _print_rows(report: ValidationReport) -> None:
     for name, words in _rows(report):
         say(f"  {name:<12}{words}")
 
 
-def _rows(report: Report) -> Iterator[tuple[str, str]]:
+def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
     totals = report.totals
     lines = f"{counted(totals.threads, 'thread')}, {counted(totals.messages, 'message')}"
     yield "read", f"{lines}, {counted(totals.bytes, 'byte')}"
@@ -141,7 +141,7 @@ def _live(live: Live) -> str:
     return words
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: ValidationReport) -> str:
     whole = "whole, by its lines alone" if "unvouched" in report.counts else "whole"
     verdict = whole if report.is_whole else "not whole"
     words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)

@@ -17,7 +17,7 @@ from threadkeep.errors import ApiGone, RunEnded
 from threadkeep.exporter.commits import Writer
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
-from threadkeep.exporter.threads import ThreadRound, Walked
+from threadkeep.exporter.threads import ThreadDownload, ThreadRound
 from threadkeep.outfiles import OutFiles
 
 __all__ = ["Options", "export_threads"]
@@ -30,7 +30,7 @@ class Options:
     Attributes:
         assistant_id: the assistant that the export is for.
         flat: write flat lines.
-        include: what to save beside the messages, of `threadkeep.storage.paths.BESIDE`.
+        include: what to save beside the messages, of `threadkeep.storage.paths.SIDECAR_KINDS`.
         files: download the files that messages refer to, and steps where runs are saved.
         refresh: ask for the threads that are complete too. What stands of one stays until it is complete again.
         concurrency: how many threads are walked at a time.
@@ -74,7 +74,7 @@ async def export_threads(
     writer = Writer(out, on_event)
     pools = [_pool(transports, options, on_event)]
 
-    def new(thread_id: str) -> Walked:
+    def new(thread_id: str) -> ThreadDownload:
         return _walked(thread_id, out, options)
 
     on_event(ThreadsBegun(total=len(wanted), before=len(wanted) - len(waiting), traffic=lambda: traffic_of(pools)))
@@ -91,8 +91,8 @@ def _pool(transports: Sequence[TransportLike], options: Options, on_event: Calla
     return WorkerPool(transports, options.pace, options.concurrency, lambda text: on_event(Notice(text)))
 
 
-def _walked(thread_id: str, out: OutFiles, options: Options) -> Walked:
-    return Walked(
+def _walked(thread_id: str, out: OutFiles, options: Options) -> ThreadDownload:
+    return ThreadDownload(
         thread_id,
         out,
         assistant_id=options.assistant_id,

@@ -23,7 +23,7 @@ from threadkeep.exporter.events import Event
 from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
 from threadkeep.exporter.job import Result as ExportResult
 from threadkeep.serialization.id_lists import is_thread_id, read_ids
-from threadkeep.storage.paths import BESIDE, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
@@ -333,9 +333,9 @@ def _named(assistant_id: str) -> str:
 def _kinds(include: Iterable[str]) -> tuple[str, ...]:
     asked = (include,) if isinstance(include, str) else tuple(include)
     for kind in asked:
-        if kind not in BESIDE:
-            raise ValueError(f"include: {kind!r} is none of {', '.join(BESIDE)}")
-    return tuple(kind for kind in BESIDE if kind in asked)
+        if kind not in SIDECAR_KINDS:
+            raise ValueError(f"include: {kind!r} is none of {', '.join(SIDECAR_KINDS)}")
+    return tuple(kind for kind in SIDECAR_KINDS if kind in asked)
 
 
 def _within(name: str, number: int, bounds: tuple[int, int | None]) -> int:

@@ -23,10 +23,10 @@ from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.spool import Bodies, Spool
 
-__all__ = ["ThreadRound", "Walked"]
+__all__ = ["ThreadDownload", "ThreadRound"]
 
 
-class Walked:
+class ThreadDownload:
     """A thread that is being walked.
 
     Args:
@@ -35,7 +35,7 @@ class Walked:
         assistant_id: stands on every line.
         flat: write flat lines. The pages are then kept as they came: should the thread be cut off, the partial file
             wants full lines.
-        include: what else to ask for, of `threadkeep.storage.paths.BESIDE`.
+        include: what else to ask for, of `threadkeep.storage.paths.SIDECAR_KINDS`.
         files: look for the files that messages and steps refer to.
     """
 
@@ -141,7 +141,7 @@ class ThreadRound:
         new: makes the place for one thread's lines.
     """
 
-    def __init__(self, pool: WorkerPool, out: OutFiles, writer: Writer, new: Callable[[str], Walked]) -> None:
+    def __init__(self, pool: WorkerPool, out: OutFiles, writer: Writer, new: Callable[[str], ThreadDownload]) -> None:
         self._pool = pool
         self._out = out
         self._writer = writer
@@ -173,7 +173,7 @@ class ThreadRound:
                 if problem is not None and not goes_on:
                     await self._give_up(walked, self._doubted(walked, problem))
 
-    async def _walk(self, walked: Walked, client: ApiClient) -> ApiError | None:
+    async def _walk(self, walked: ThreadDownload, client: ApiClient) -> ApiError | None:
         """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
         try:
             await walked.fetch(client)
@@ -190,13 +190,13 @@ class ThreadRound:
             await self._writer.put(walked.finished())
         return None
 
-    def _doubted(self, walked: Walked, problem: ApiError) -> ApiError:
+    def _doubted(self, walked: ThreadDownload, problem: ApiError) -> ApiError:
         """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
         if not self._pool.is_refused or walked.messages or not isinstance(problem, ThreadMissing):
             return problem
         return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
 
-    async def _give_up(self, walked: Walked, problem: ApiError) -> None:
+    async def _give_up(self, walked: ThreadDownload, problem: ApiError) -> None:
         reason = str(problem)
         if walked.messages:  # they may never come again: the end of an API may begin with failures
             gone = isinstance(problem, ThreadMissing)
@@ -211,7 +211,7 @@ class ThreadRound:
             await self._settle(entry)
         self._pool.record_failure(problem)
 
-    def _keep_aside(self, walked: Walked) -> int:
+    def _keep_aside(self, walked: ThreadDownload) -> int:
         """Put what has come into the partial file, but for what stands in the export from a run before.
 
         Returns:
@@ -221,7 +221,7 @@ class ThreadRound:
             return 0
         return self._out.add_partial(walked.full(), walked.thread_id if self._out.stands(walked.thread_id) else None)
 
-    async def _settle_partial(self, walked: Walked, ending: RunEnded, kept: int) -> None:
+    async def _settle_partial(self, walked: ThreadDownload, ending: RunEnded, kept: int) -> None:
         """What stands of a thread that was to be refreshed stands. What is kept is beyond that then."""
         if not walked.messages:
             return

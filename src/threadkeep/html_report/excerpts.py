@@ -15,7 +15,7 @@ from threadkeep.records.mapping import from_message_json
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["MOST_CHARACTERS", "MOST_MESSAGES", "MOST_THREADS", "Conversation", "Excerpt", "excerpts"]
 
@@ -73,7 +73,7 @@ class Conversation:
     left_out: int
 
 
-def excerpts(report: Report, lines: Iterable[bytes]) -> tuple[Conversation, ...]:
+def excerpts(report: ValidationReport, lines: Iterable[bytes]) -> tuple[Conversation, ...]:
     """Collect what the listed findings of a report speak of, those with the gravest findings first.
 
     Args:
@@ -90,7 +90,7 @@ def excerpts(report: Report, lines: Iterable[bytes]) -> tuple[Conversation, ...]
 
 
 @attrs.define
-class _Wanted:
+class _ThreadExcerpt:
     """A thread that is to be shown: what of it, and what has come of it.
 
     Attributes:
@@ -128,7 +128,7 @@ class _Wanted:
         return Conversation(thread_id=self.thread_id, messages=tuple(self.messages), left_out=left_out)
 
 
-def _wanted(findings: Sequence[Finding], name: str) -> list[_Wanted]:
+def _wanted(findings: Sequence[Finding], name: str) -> list[_ThreadExcerpt]:
     by_thread = defaultdict[str | None, list[Finding]](list)
     for one in _gravest_first(findings):
         if one.thread_id is not None or _line(one, name) is not None:
@@ -138,7 +138,7 @@ def _wanted(findings: Sequence[Finding], name: str) -> list[_Wanted]:
     return list(_at_most(MOST_THREADS, plans))
 
 
-def _at_most(most: int, plans: Iterable[_Wanted]) -> Iterator[_Wanted]:
+def _at_most(most: int, plans: Iterable[_ThreadExcerpt]) -> Iterator[_ThreadExcerpt]:
     """Pass the first so many of those that name a line, and of those that name none."""
     seen = Counter[bool]()
     for one in plans:
@@ -161,7 +161,7 @@ def _line(one: Finding, name: str) -> int | None:
     return one.line if one.file == name else None
 
 
-def _plan(thread_id: str | None, findings: Iterable[Finding], name: str) -> _Wanted:
+def _plan(thread_id: str | None, findings: Iterable[Finding], name: str) -> _ThreadExcerpt:
     """Decide what to show of a thread: the first places that are concerned, and then what stands round them."""
     numbers, ids = dict[int, None](), dict[str, bytes]()
     for one in findings:
@@ -177,11 +177,11 @@ def _plan(thread_id: str | None, findings: Iterable[Finding], name: str) -> _Wan
         if len(near) + len(ids) < MOST_MESSAGES and thread_id is not None:
             near[number] = None
     heads = 0 if numbers else max(MOST_MESSAGES - len(ids), 0)
-    return _Wanted(thread_id, frozenset(numbers), ids, frozenset(near), heads)
+    return _ThreadExcerpt(thread_id, frozenset(numbers), ids, frozenset(near), heads)
 
 
-def _collect(wanted: Iterable[_Wanted], lines: Iterable[bytes]) -> None:
-    marked = defaultdict[int, list[_Wanted]](list)
+def _collect(wanted: Iterable[_ThreadExcerpt], lines: Iterable[bytes]) -> None:
+    marked = defaultdict[int, list[_ThreadExcerpt]](list)
     for one in wanted:
         for number in one.marked:
             marked[number].append(one)
@@ -197,7 +197,9 @@ def _collect(wanted: Iterable[_Wanted], lines: Iterable[bytes]) -> None:
             owner.take(number, line)
 
 
-def _owner(line: bytes, begun: Mapping[bytes, _Wanted], threads: Mapping[str, _Wanted]) -> _Wanted | None:
+def _owner(
+    line: bytes, begun: Mapping[bytes, _ThreadExcerpt], threads: Mapping[str, _ThreadExcerpt]
+) -> _ThreadExcerpt | None:
     """Say which of the wanted threads a line names. A line as it is written needs no reading for that."""
     if line.startswith(_BEGINNING):
         end = line.find(b'"', len(_BEGINNING))

@@ -7,7 +7,7 @@ import attrs
 
 from threadkeep.html_report.excerpts import Conversation
 from threadkeep.validation.findings import KINDS, Finding, Severity
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["MOST_ROWS", "Links", "Mention", "Row", "anchor", "gravest", "mentions"]
 
@@ -51,7 +51,7 @@ class Links:
     by_thread: Mapping[str | None, Sequence[Row]]
 
     @classmethod
-    def of(cls, report: Report, conversations: Sequence[Conversation]) -> "Links":
+    def of(cls, report: ValidationReport, conversations: Sequence[Conversation]) -> "Links":
         """Number the findings that are listed, and tie them to what is shown."""
         anchors = _Anchors.of(conversations)
         by_line = defaultdict[tuple[str | None, int], list[Row]](list)

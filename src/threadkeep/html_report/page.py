@@ -18,7 +18,7 @@ from threadkeep.html_report.links import Links, Mention, Row, anchor, gravest, m
 from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.journal import Outcome
 from threadkeep.validation.findings import KINDS, Severity
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["MOST_IDS", "render"]
 
@@ -38,7 +38,7 @@ _OUTCOMES = {
 }
 
 
-def render(report: Report, conversations: Sequence[Conversation], *, made_at: str, version: str) -> str:
+def render(report: ValidationReport, conversations: Sequence[Conversation], *, made_at: str, version: str) -> str:
     """Write a report as an HTML page.
 
     Args:
@@ -117,7 +117,7 @@ class _Thread:
     mentions: Sequence[Mention]
 
 
-def _groups(report: Report, links: Links) -> Iterator[_Group]:
+def _groups(report: ValidationReport, links: Links) -> Iterator[_Group]:
     by_code = defaultdict[str, list[Row]](list)
     for row in links.rows:
         by_code[row.finding.code].append(row)

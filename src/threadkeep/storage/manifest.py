@@ -16,12 +16,12 @@ from threadkeep.serialization.lossless_json import loads
 
 __all__ = [
     "FORMAT",
-    "Beside",
     "Claims",
     "Ending",
+    "ExportTotals",
     "Manifest",
     "NotWhole",
-    "Totals",
+    "SidecarTotals",
     "build",
     "claims",
     "digest_of_digests",
@@ -54,7 +54,7 @@ class Ending:
 
 
 @attrs.frozen(kw_only=True)
-class Totals:
+class ExportTotals:
     """What an export amounts to.
 
     Attributes:
@@ -71,7 +71,7 @@ class Totals:
 
 
 @attrs.frozen(kw_only=True)
-class Beside:
+class SidecarTotals:
     """What a file beside the export amounts to."""
 
     lines: int = attrs.field(validator=_COUNT)
@@ -79,8 +79,8 @@ class Beside:
     digest: str = attrs.field(validator=_TEXT)
 
 
-def _all_beside(given: Mapping[str, Any]) -> dict[str, Beside]:
-    return {kind: row if isinstance(row, Beside) else Beside(**row) for kind, row in dict(given).items()}
+def _all_beside(given: Mapping[str, Any]) -> dict[str, SidecarTotals]:
+    return {kind: row if isinstance(row, SidecarTotals) else SidecarTotals(**row) for kind, row in dict(given).items()}
 
 
 @attrs.frozen(kw_only=True)
@@ -94,7 +94,7 @@ class Claims:
         beside: how many lines and bytes each file beside the export has, and its digest.
     """
 
-    totals: Totals
+    totals: ExportTotals
     outcomes: Mapping[str, int] = attrs.field(
         validator=[
             deep_mapping(in_(list(Outcome)), instance_of(int), instance_of(dict)),
@@ -102,7 +102,7 @@ class Claims:
         ]
     )
     digest: str = attrs.field(validator=_TEXT)
-    beside: Mapping[str, Beside] = attrs.field(factory=dict, converter=_all_beside)
+    beside: Mapping[str, SidecarTotals] = attrs.field(factory=dict, converter=_all_beside)
 
 
 @attrs.frozen(kw_only=True)
@@ -207,7 +207,7 @@ def claims(journal: Journal, *, listed: int) -> Claims:
     """Count what a journal says; ``listed`` is how many distinct ids were asked for, those that it names included."""
     outcomes = Counter(entry.outcome for entry in journal.entries.values())
     return Claims(
-        totals=Totals(
+        totals=ExportTotals(
             threads=listed,
             unfinished=max(0, listed - len(journal.entries)),
             messages=sum(entry.messages for entry in journal.complete),
@@ -219,9 +219,9 @@ def claims(journal: Journal, *, listed: int) -> Claims:
     )
 
 
-def _beside(kind: str, journal: Journal) -> Beside:
+def _beside(kind: str, journal: Journal) -> SidecarTotals:
     spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
-    return Beside(
+    return SidecarTotals(
         lines=sum(span.lines for span in spans.values()),
         bytes=journal.end_beside(kind),
         digest=digest_of_digests((thread_id, span.sha256) for thread_id, span in spans.items()),
@@ -254,7 +254,7 @@ def read(content: bytes) -> Manifest:
     try:
         said = {name: fields.pop(name) for name in ("totals", "outcomes", "digest")}
         said["beside"] = fields.pop("beside", {})
-        return Manifest(claims=Claims(**{**said, "totals": Totals(**said["totals"])}), **fields)
+        return Manifest(claims=Claims(**{**said, "totals": ExportTotals(**said["totals"])}), **fields)
     except KeyError as error:
         raise ValueError(f"{error} is missing") from None
     except (AttributeError, TypeError) as error:

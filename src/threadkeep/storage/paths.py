@@ -5,9 +5,9 @@ from pathlib import Path
 
 import attrs
 
-__all__ = ["BESIDE", "Paths", "draft", "rewrite_of"]
+__all__ = ["SIDECAR_KINDS", "Paths", "draft", "rewrite_of"]
 
-BESIDE = ("threads", "runs")
+SIDECAR_KINDS = ("threads", "runs")
 """What may be saved beside the messages, each as NDJSON under this suffix."""
 
 
@@ -47,7 +47,7 @@ class Paths:
         return self._beside(".partial")
 
     def beside(self, kind: str) -> Path:
-        """The file of threads or runs, see `BESIDE`."""
+        """The file of threads or runs, see `SIDECAR_KINDS`."""
         return self._beside(f".{kind}")
 
     @property
@@ -58,7 +58,7 @@ class Paths:
     @property
     def growing(self) -> tuple[Path, ...]:
         """What grows with each thread."""
-        return self.out, *map(self.beside, BESIDE)
+        return self.out, *map(self.beside, SIDECAR_KINDS)
 
     @property
     def drafts(self) -> tuple[Path, ...]:
@@ -84,7 +84,7 @@ class Paths:
             self.manifest,
             self.wanted,
             self.partial,
-            *map(self.beside, BESIDE),
+            *map(self.beside, SIDECAR_KINDS),
             *self.drafts,
             *self.rewrites,
             self.files,

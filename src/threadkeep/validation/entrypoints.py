@@ -17,9 +17,9 @@ from threadkeep.journal import Journal
 from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
 from threadkeep.storage.manifest import Manifest, claims
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit, Vouchers
+from threadkeep.validation.export_check import Audit, Evidence
 from threadkeep.validation.findings import Finding
-from threadkeep.validation.report import Report, fold
+from threadkeep.validation.report import ValidationReport, collect
 from threadkeep.validation.scan import Reading
 from threadkeep.validation.sidecar_check import damage
 
@@ -37,7 +37,7 @@ def validate(
     ids: Iterable[str] | None = None,
     most: int = MOST,
     now: datetime | None = None,
-) -> Report:
+) -> ValidationReport:
     """Check an export against itself, its journal, its manifest, the files beside it and the ids that were wanted.
 
     Nothing is changed, and nothing is asked over the network. Memory does not grow with the findings, and with the
@@ -71,7 +71,7 @@ class Validated:
         reading: where each thread stands.
     """
 
-    report: Report
+    report: ValidationReport
     journal: Journal | None
     reading: Reading
 
@@ -89,12 +89,12 @@ def validated(
     paths = Paths(out)
     with on_disk(out):
         refuse_what_is_no_file(paths)
-        vouchers = _vouchers(paths, None if ids is None else _distinct(ids))
-        audit = Audit(paths, vouchers, now=int((now or clock()).timestamp()))
-        journal = vouchers.journal
-        folded = fold(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, vouchers)), most)
+        evidence = _evidence(paths, None if ids is None else _distinct(ids))
+        audit = Audit(paths, evidence, now=int((now or clock()).timestamp()))
+        journal = evidence.journal
+        folded = collect(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, evidence)), most)
     reading = audit.reading
-    report = Report(
+    report = ValidationReport(
         out=out,
         findings=folded.kept,
         counts=folded.counts,
@@ -103,7 +103,7 @@ def validated(
         outcomes=None if journal is None else claims(journal, listed=len(journal.entries)).outcomes,
         months=_months(reading.days),
         sizes=_sizes(reading, journal),
-        refetch=_refetch(folded.refetch, vouchers, reading),
+        refetch=_refetch(folded.refetch, evidence, reading),
     )
     return Validated(report, journal, reading)
 
@@ -127,24 +127,24 @@ def _lines(path: Path) -> Iterator[bytes]:
         yield from chain.from_iterable(iter(partial(file.readlines, _CHUNK), []))
 
 
-def _vouchers(paths: Paths, ids: Set[str] | None) -> Vouchers:
+def _evidence(paths: Paths, ids: Set[str] | None) -> Evidence:
     is_rewriting = any(path.exists() for path in paths.rewrites)
-    vouchers = Vouchers(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
+    evidence = Evidence(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
     if paths.partial.exists():
-        vouchers = attrs.evolve(vouchers, partial=_lines(paths.partial))
+        evidence = attrs.evolve(evidence, partial=_lines(paths.partial))
     try:
-        vouchers = attrs.evolve(vouchers, wanted=read_wanted(paths))
+        evidence = attrs.evolve(evidence, wanted=read_wanted(paths))
     except OutputUnusable as error:
-        vouchers = attrs.evolve(vouchers, wanted_fault=str(error))
+        evidence = attrs.evolve(evidence, wanted_fault=str(error))
     try:
-        return attrs.evolve(vouchers, manifest=read_manifest(paths))
+        return attrs.evolve(evidence, manifest=read_manifest(paths))
     except OutputUnusable as error:
-        return attrs.evolve(vouchers, manifest_fault=str(error))
+        return attrs.evolve(evidence, manifest_fault=str(error))
 
 
-def _beside(paths: Paths, vouchers: Vouchers) -> Iterator[Finding]:
-    if vouchers.journal is not None:
-        yield from damage(paths, vouchers.journal, frozenset(vouchers.wanted))
+def _beside(paths: Paths, evidence: Evidence) -> Iterator[Finding]:
+    if evidence.journal is not None:
+        yield from damage(paths, evidence.journal, frozenset(evidence.wanted))
 
 
 def _months(days: Mapping[int, int]) -> Mapping[str, int]:
@@ -170,13 +170,13 @@ def _sizes(reading: Reading, journal: Journal | None) -> Mapping[int, int]:
     return sizes
 
 
-def _refetch(found: Iterable[str], vouchers: Vouchers, reading: Reading) -> tuple[str, ...]:
+def _refetch(found: Iterable[str], evidence: Evidence, reading: Reading) -> tuple[str, ...]:
     """Where the journal is gone, or says nothing, no thread is vouched for.
 
     Where all that vouches for the export can be read, an id that only its lines name is no thread's: no API knows it.
     """
-    journal, manifest, ids = vouchers.journal, vouchers.manifest, vouchers.ids or ()
-    if journal.header is None if journal is not None else vouchers.has_manifest:
+    journal, manifest, ids = evidence.journal, evidence.manifest, evidence.ids or ()
+    if journal.header is None if journal is not None else evidence.has_manifest:
         return tuple(dict.fromkeys([*reading.threads, *ids, *found]))
     if (
         journal is None
@@ -186,7 +186,7 @@ def _refetch(found: Iterable[str], vouchers: Vouchers, reading: Reading) -> tupl
         or _has_lost_entries(journal, manifest)
     ):
         return tuple(found)
-    known = {*journal.entries, *manifest.unfinished, *vouchers.wanted, *ids}
+    known = {*journal.entries, *manifest.unfinished, *evidence.wanted, *ids}
     return tuple(thread_id for thread_id in found if thread_id in known)
 
 

@@ -35,15 +35,15 @@ from threadkeep.storage.manifest import (
 from threadkeep.storage.paths import Paths
 from threadkeep.superseded import named, superseded
 from threadkeep.validation.findings import LEFT_BEHIND, LEFT_BY_A_KILL, Finding, Severity, finding
-from threadkeep.validation.line_check import look
-from threadkeep.validation.report import Totals
+from threadkeep.validation.line_check import check_line
+from threadkeep.validation.report import LineTotals
 from threadkeep.validation.scan import Expected, Reading, ThreadLines
 
-__all__ = ["Audit", "Vouchers", "against_journal", "against_lines", "partial_findings"]
+__all__ = ["Audit", "Evidence", "against_journal", "against_lines", "partial_findings"]
 
 
 @attrs.frozen(kw_only=True)
-class Vouchers:
+class Evidence:
     """What stands beside the export and what was wanted of it; None where there is none.
 
     Attributes:
@@ -70,25 +70,25 @@ class Vouchers:
         return self.manifest is not None or self.manifest_fault is not None
 
     @property
-    def was_killed(self) -> bool:
+    def was_interrupted(self) -> bool:
         """Whether the last run did not come to its end: it leaves no manifest, and maybe torn lines."""
         return self.journal is not None and not self.has_manifest
 
     @property
-    def given_up(self) -> Sequence[NotWhole]:
+    def incomplete_threads(self) -> Sequence[NotWhole]:
         """The threads that are not whole by the manifest, where the journal that says so is gone."""
         return () if self.manifest is None or self.journal is not None else self.manifest.not_whole
 
 
-def against_journal(name: str, vouchers: Vouchers, journal: Journal) -> Iterator[Finding]:
+def against_journal(name: str, evidence: Evidence, journal: Journal) -> Iterator[Finding]:
     """Say where a manifest is not what its journal says.
 
     Args:
         name: of the manifest's file.
-        vouchers: with the manifest, if there is one.
+        evidence: with the manifest, if there is one.
         journal: the journal.
     """
-    manifest = vouchers.manifest
+    manifest = evidence.manifest
     if manifest is not None:
         counted = _said(journal, manifest)
         claimed = {field: _plain(value) for field, value in _claimed(manifest).items() if field in counted}
@@ -100,25 +100,25 @@ def against_journal(name: str, vouchers: Vouchers, journal: Journal) -> Iterator
         if journal.header is not None and not journal.header.files and journal.files:
             what = "the journal tells of downloaded files, and its header says that none are downloaded"
             yield finding("manifest_mismatch", what, _OF_THE_HEADER, file=name, path="$.files")
-    elif vouchers.manifest_fault is None:
+    elif evidence.manifest_fault is None:
         what = "there is no manifest: the run did not end by itself, and threads may be left that it never reached"
         yield finding("unfinished_run", what, file=name)
 
 
 def against_lines(
-    name: str, vouchers: Vouchers, totals: Totals, digests: Iterable[tuple[str, str | None]]
+    name: str, evidence: Evidence, totals: LineTotals, digests: Iterable[tuple[str, str | None]]
 ) -> Iterator[Finding]:
     """Say where a manifest whose journal is gone is not what the export's lines say.
 
     Args:
         name: of the manifest's file.
-        vouchers: with the manifest, if it can be read.
+        evidence: with the manifest, if it can be read.
         totals: of the lines.
         digests: of each thread's lines, by its id.
     """
-    if vouchers.manifest is None:
+    if evidence.manifest is None:
         return
-    said = vouchers.manifest.claims
+    said = evidence.manifest.claims
     claimed = {"totals": {"messages": said.totals.messages, "bytes": said.totals.bytes}, "digest": said.digest}
     found = {"totals": {"messages": totals.messages, "bytes": totals.bytes}, "digest": digest_of_digests(digests)}
     for path in differences(claimed, found):
@@ -172,34 +172,34 @@ _Ids = Mapping[str, Collection[str]]  # those of its messages, by thread
 
 
 def partial_findings(
-    name: str, vouchers: Vouchers, exported: Collection[str], ids_of: Callable[[Set[str]], _Ids]
+    name: str, evidence: Evidence, exported: Collection[str], ids_of: Callable[[Set[str]], _Ids]
 ) -> Iterator[Finding]:
     """Say what is not there of the pages that were kept, and which threads were never finished.
 
     Args:
         name: of the partial file.
-        vouchers: with its lines, and the journal.
+        evidence: with its lines, and the journal.
         exported: the threads that have lines in the export.
         ids_of: reads the export once more, and gives the ids of the messages of some threads that say anything there.
     """
     kept: dict[str, dict[str, int]] = {}
     blank = set[str]()
-    for number, line in enumerate(vouchers.partial, 1):
+    for number, line in enumerate(evidence.partial, 1):
         record = _record(line)
         if record is None:
-            yield _no_record(name, line, number, was_killed=vouchers.was_killed)
+            yield _no_record(name, line, number, was_killed=evidence.was_interrupted)
         else:
             kept.setdefault(record.thread_id, {}).setdefault(record.message_id, number)
             blank |= {record.message_id} if is_blank(record.raw) else set()
-    if vouchers.journal is None:
-        told = {*exported, *(row.thread_id for row in vouchers.given_up)}
+    if evidence.journal is None:
+        told = {*exported, *(row.thread_id for row in evidence.incomplete_threads)}
         yield from (_never_finished(name, *one) for one in kept.items() if one[0] not in told)
         return
-    yield from _lost(name, vouchers.journal, kept)
+    yield from _lost(name, evidence.journal, kept)
     worth = {of: {one: line for one, line in own.items() if one not in blank} for of, own in kept.items()}
-    yield from _only_there(name, worth, {entry.thread_id for entry in vouchers.journal.complete}, ids_of)
-    wanted = {*vouchers.journal.entries, *vouchers.wanted, *(vouchers.ids or ())}
-    wanted.update(vouchers.manifest.unfinished if vouchers.manifest is not None else ())
+    yield from _only_there(name, worth, {entry.thread_id for entry in evidence.journal.complete}, ids_of)
+    wanted = {*evidence.journal.entries, *evidence.wanted, *(evidence.ids or ())}
+    wanted.update(evidence.manifest.unfinished if evidence.manifest is not None else ())
     yield from (_of_a_stranger(name, *one) for one in kept.items() if one[0] not in wanted)
 
 
@@ -265,26 +265,26 @@ class Audit:
 
     Args:
         paths: where it is, for names.
-        vouchers: what to hold it against.
+        evidence: what to hold it against.
         now: seconds since the epoch.
 
     Attributes:
         reading: what was read, once the findings are out.
     """
 
-    def __init__(self, paths: Paths, vouchers: Vouchers, *, now: int) -> None:
+    def __init__(self, paths: Paths, evidence: Evidence, *, now: int) -> None:
         self._paths = paths
-        self._vouchers = vouchers
-        self._journal = vouchers.journal or Journal(None, {})
+        self._evidence = evidence
+        self._journal = evidence.journal or Journal(None, {})
         self._now = now
-        self._superseded = superseded(paths.out, paths, self._journal, was_killed=vouchers.was_killed)
-        self._is_unfinished = bool(self._journal.superseded) or vouchers.is_rewriting
+        self._superseded = superseded(paths.out, paths, self._journal, was_killed=evidence.was_interrupted)
+        self._is_unfinished = bool(self._journal.superseded) or evidence.is_rewriting
         self._shift = Shift()
         self._doubted = set[str]()  # the threads whose lines are not those that were written
-        self._wanted = frozenset(vouchers.wanted) | self._journal.entries.keys()
+        self._wanted = frozenset(evidence.wanted) | self._journal.entries.keys()
         self._left = set[str]()  # the threads whose lines a run has written and not vouched for
         self._digests: list[tuple[str, str | None]] = []  # only where no journal holds them
-        self.reading = Reading(self._expected(), self._judge if vouchers.journal is not None else self._remember)
+        self.reading = Reading(self._expected(), self._judge if evidence.journal is not None else self._remember)
 
     def _expected(self) -> Expected:
         header = self._journal.header
@@ -294,8 +294,8 @@ class Audit:
             now=self._now,
             assistant_id=header.assistant_id if header is not None else None,
             flat=header.flat if header is not None else None,
-            torn_from=self._journal.end_offset if self._vouchers.was_killed else None,
-            known=self._journal.entries.keys() or self._vouchers.ids or frozenset(),
+            torn_from=self._journal.end_offset if self._evidence.was_interrupted else None,
+            known=self._journal.entries.keys() or self._evidence.ids or frozenset(),
             saved=frozenset(file.file_id for file in saved),
         )
 
@@ -310,21 +310,21 @@ class Audit:
         yield from self._read(lines())
         if suspicions := self.reading.suspicions:
             yield from self._twice(lines(), suspicions)
-        if self._vouchers.manifest_fault is not None:
-            yield finding("unreadable_manifest", self._vouchers.manifest_fault, file=self._paths.manifest.name)
-        if self._vouchers.journal is not None:
+        if self._evidence.manifest_fault is not None:
+            yield finding("unreadable_manifest", self._evidence.manifest_fault, file=self._paths.manifest.name)
+        if self._evidence.journal is not None:
             yield from self._against_journal()
-            yield from against_journal(self._paths.manifest.name, self._vouchers, self._journal)
-        elif self._vouchers.has_manifest:
+            yield from against_journal(self._paths.manifest.name, self._evidence, self._journal)
+        elif self._evidence.has_manifest:
             yield finding("lost_journal", "there is a manifest and no journal", file=self._paths.journal.name)
-            yield from against_lines(self._paths.manifest.name, self._vouchers, self.reading.totals, self._digests)
+            yield from against_lines(self._paths.manifest.name, self._evidence, self.reading.totals, self._digests)
         else:
             yield finding("unvouched", "there is no journal beside the export: nothing vouches that its lines are all")
-        if self._vouchers.wanted_fault is not None:
-            yield finding("unreadable_wanted", self._vouchers.wanted_fault, file=self._paths.wanted.name)
+        if self._evidence.wanted_fault is not None:
+            yield finding("unreadable_wanted", self._evidence.wanted_fault, file=self._paths.wanted.name)
         yield from partial_findings(
             self._paths.partial.name,
-            self._vouchers,
+            self._evidence,
             self.reading.threads,
             lambda threads: self._ids_of(threads, lines()),
         )
@@ -350,7 +350,7 @@ class Audit:
         """Read the lines once more, and hold the ids themselves against each other."""
         seen: dict[str, tuple[str | None, int]] = {}
         for number, line in self._counting(lines):
-            (thread_id, _, message_id, *_), _ = look(line, number, now=self._now, saved=frozenset())
+            (thread_id, _, message_id, *_), _ = check_line(line, number, now=self._now, saved=frozenset())
             if message_id is None or hash(message_id) not in suspicions:
                 continue
             if message_id in seen:
@@ -362,7 +362,7 @@ class Audit:
         found: dict[str, set[str]] = {}
         for number, line in self._counting(lines):
             if (name := named(line)) in threads or not name:
-                (thread_id, _, message_id, *_), faults = look(line, number, now=self._now, saved=frozenset())
+                (thread_id, _, message_id, *_), faults = check_line(line, number, now=self._now, saved=frozenset())
                 is_blank = any(fault.code == "empty_message" for fault in faults)
                 if thread_id is not None and message_id is not None and not is_blank:
                     found.setdefault(thread_id, set()).add(message_id)
@@ -386,7 +386,7 @@ class Audit:
         return entry is not None and entry.outcome is Outcome.COMPLETE and thread_id not in self._doubted
 
     def _remember(self, thread: ThreadLines) -> Iterable[Finding]:
-        if self._vouchers.manifest is not None:
+        if self._evidence.manifest is not None:
             self._digests.append((thread.thread_id, thread.sha256))
         return ()
 
@@ -420,7 +420,7 @@ class Audit:
         It was asked for them, then, or the journal knows their thread as one that is not complete. The lines of any
         other thread may be those of an entry that was lost.
         """
-        can_be = self._vouchers.was_killed and thread.thread_id in self._wanted
+        can_be = self._evidence.was_interrupted and thread.thread_id in self._wanted
         return can_be and thread.start >= self._journal.end_offset
 
     def _entry_against(self, entry: Entry, thread: ThreadLines, *fields: str) -> Iterator[Finding]:
@@ -434,7 +434,7 @@ class Audit:
 
     def _against_journal(self) -> Iterator[Finding]:
         name, is_empty = self._paths.journal.name, not self.reading.totals.bytes
-        yield from faults(name, self._journal, was_killed=self._vouchers.was_killed, is_empty=is_empty)
+        yield from faults(name, self._journal, was_killed=self._evidence.was_interrupted, is_empty=is_empty)
         if self._is_unfinished:
             what = "threads were fetched again, and the run was cut off before their old lines were taken out"
             yield finding("unfinished_rewrite", what, file=name)
@@ -458,26 +458,26 @@ class Audit:
         """Hold the export against the ids that were wanted: those that somebody names, and those of the journal."""
         for entry in self._journal.not_complete:
             yield self._of_entry(f"thread_{entry.outcome}", entry.reason or f"the thread is {entry.outcome}", entry)
-        for place, row in enumerate(self._vouchers.given_up):
+        for place, row in enumerate(self._evidence.incomplete_threads):
             what = f"the manifest says that the thread is {row.outcome}"
             path = f"$.not_whole[{place}]"
             name = self._paths.manifest.name
             yield finding(f"thread_{row.outcome}", what, file=name, path=path, thread_id=row.thread_id)
         yield from self._not_exported()
-        if self._vouchers.ids is not None:
-            yield from self._not_wanted(self._vouchers.ids)
+        if self._evidence.ids is not None:
+            yield from self._not_wanted(self._evidence.ids)
 
     def _not_exported(self) -> Iterator[Finding]:
         """Each once, whoever names it: the list, the manifest, or what a kill leaves, the file of wanted ids."""
-        manifest = self._vouchers.manifest
-        known = {*self._journal.entries, *(row.thread_id for row in self._vouchers.given_up)}
+        manifest = self._evidence.manifest
+        known = {*self._journal.entries, *(row.thread_id for row in self._evidence.incomplete_threads)}
         come_to = {*known, *(self.reading.threads.keys() - self._left)}
         asked: tuple[tuple[str, Iterable[str], Set[str]], ...] = (
-            ("the thread was wanted and is not in the export", self._vouchers.ids or (), come_to),
+            ("the thread was wanted and is not in the export", self._evidence.ids or (), come_to),
             ("the run ended before the thread had its turn", manifest.unfinished if manifest else (), known),
             (
                 "a run that did not end by itself was asked for the thread, and did not come to it",
-                self._vouchers.wanted,
+                self._evidence.wanted,
                 come_to,
             ),
         )

@@ -6,8 +6,8 @@ API's order (recorded; those of images, refusals and file paths as its reference
 
 A glance at one line of an export, which is enough for nearly all of them.
 
-What the glance lets pass, `threadkeep.validation.line_check.look` has nothing to say of: a test holds them to that. The
-glance is what validating a million lines costs.
+What the glance lets pass, `threadkeep.validation.line_check.check_line` has nothing to say of: a test holds them to
+that. The glance is what validating a million lines costs.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -32,15 +32,15 @@ __all__ = [
     "FULL",
     "FlatLine",
     "FullLine",
-    "Glimpse",
     "ImagePart",
+    "LineSummary",
     "Part",
     "Text",
     "TextPart",
     "as_exported",
     "as_written",
-    "glance_flat",
-    "glance_full",
+    "fast_check_flat",
+    "fast_check_full",
 ]
 
 _Role = Literal["user", "assistant"]
@@ -182,14 +182,16 @@ def as_exported(line: bytes) -> Mapping[str, Any] | None:
     return None
 
 
-Glimpse = tuple[str, str, int]
+LineSummary = tuple[str, str, int]
 """What is told of a line of which there is nothing to say: thread_id, message_id, created_at.
 
 A bare tuple, since one is made for each line.
 """
 
 
-def glance_full(line: bytes, assistant_id: str | None, now: int, saved: Set[str], buffer: bytearray) -> Glimpse | None:
+def fast_check_full(
+    line: bytes, assistant_id: str | None, now: int, saved: Set[str], buffer: bytearray
+) -> LineSummary | None:
     """Read a full line of which there is nothing to say. None for any other, and for some that are merely less plain.
 
     Args:
@@ -201,7 +203,7 @@ def glance_full(line: bytes, assistant_id: str | None, now: int, saved: Set[str]
     """
     known = as_written(FULL, line, buffer)
     if known is None:
-        return _glance_other(line, assistant_id, now, saved)
+        return _fast_check_other(line, assistant_id, now, saved)
     message, text = known.message, known.text
     thread_id, message_id, created_at, content = message.thread_id, message.id, message.created_at, message.content
     if known.thread_id != thread_id or known.message_id != message_id or known.created_at != created_at:
@@ -238,7 +240,7 @@ def _is_quiet(text: Text) -> bool:
     return not any(unresolved(value, [one.text for one in annotations]))
 
 
-def _glance_other(line: bytes, assistant_id: str | None, now: int, saved: Set[str]) -> Glimpse | None:
+def _fast_check_other(line: bytes, assistant_id: str | None, now: int, saved: Set[str]) -> LineSummary | None:
     """Do the same for the full lines of a server whose messages have other keys, or the same in another order."""
     value = as_exported(line)
     if value is None or value["assistant_id"] != assistant_id or is_odd_time(value["created_at"], now):
@@ -248,7 +250,9 @@ def _glance_other(line: bytes, assistant_id: str | None, now: int, saved: Set[st
     return value["thread_id"], value["message_id"], value["created_at"]
 
 
-def glance_flat(line: bytes, assistant_id: str | None, now: int, _saved: Set[str], buffer: bytearray) -> Glimpse | None:
+def fast_check_flat(
+    line: bytes, assistant_id: str | None, now: int, _saved: Set[str], buffer: bytearray
+) -> LineSummary | None:
     """Do the same for a flat line."""
     known = as_written(FLAT, line, buffer)
     if known is None or known.assistant_id != assistant_id or not EXISTS_SINCE <= known.created_at <= now:

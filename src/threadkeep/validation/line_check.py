@@ -11,7 +11,7 @@ from threadkeep.serialization.strict_json import strict
 from threadkeep.validation.content_check import about, is_odd_time
 from threadkeep.validation.fast_line_check import as_exported
 
-__all__ = ["NOWHERE", "Fault", "Row", "look"]
+__all__ = ["NOWHERE", "Fault", "Row", "check_line"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -34,7 +34,7 @@ class Fault:
     path: str | None = None
 
 
-def look(line: bytes, number: int, *, now: int, saved: Set[str]) -> tuple[Row, list[Fault]]:
+def check_line(line: bytes, number: int, *, now: int, saved: Set[str]) -> tuple[Row, list[Fault]]:
     """Read a line and say everything that can be said of it by itself, notes included.
 
     Args:

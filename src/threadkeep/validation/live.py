@@ -29,8 +29,8 @@ from threadkeep.storage.paths import Paths
 from threadkeep.threadlines import Place, changes, digest, rows
 from threadkeep.validation.entrypoints import Validated
 from threadkeep.validation.findings import Finding, Severity, finding
-from threadkeep.validation.live_compare import Change, Exported, compare
-from threadkeep.validation.report import Live, Report, fold
+from threadkeep.validation.live_compare import Change, ExportedMessage, compare
+from threadkeep.validation.report import Live, ValidationReport, collect
 
 __all__ = [
     "CheckBegun",
@@ -38,7 +38,7 @@ __all__ = [
     "Compared",
     "LiveEvent",
     "LiveOutcome",
-    "Wanted",
+    "ThreadToCheck",
     "check_live",
     "checked_export",
     "joined",
@@ -113,7 +113,7 @@ class CheckedExport:
 
 
 @attrs.frozen(kw_only=True)
-class Wanted:
+class ThreadToCheck:
     """A thread that is to be compared.
 
     Attributes:
@@ -141,7 +141,7 @@ class LiveOutcome:
     ended_by: ThreadkeepError | None = None
 
 
-def wanted_live(found: Validated) -> tuple[Wanted, ...]:
+def wanted_live(found: Validated) -> tuple[ThreadToCheck, ...]:
     """The threads that the export claims to have, to be compared with the API.
 
     Without a journal these are those that have lines. A thread whose lines stand in two places is left out: only the
@@ -152,7 +152,7 @@ def wanted_live(found: Validated) -> tuple[Wanted, ...]:
     vouched = {entry.thread_id: entry.last_id for entry in complete}
     ids = vouched if found.journal is not None else dict.fromkeys(places)
     return tuple(
-        Wanted(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
+        ThreadToCheck(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
         for thread_id, last_id in ids.items()
         if thread_id not in found.reading.split
     )
@@ -169,7 +169,7 @@ def checked_export(found: Validated) -> CheckedExport:
     )
 
 
-def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
+def joined(report: ValidationReport, outcome: LiveOutcome, most: int) -> ValidationReport:
     """A report with what came of the live check.
 
     Args:
@@ -177,7 +177,7 @@ def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
         outcome: of the check.
         most: how many findings of each code are listed.
     """
-    folded = fold(outcome.findings, most)
+    folded = collect(outcome.findings, most)
     return attrs.evolve(
         report,
         findings=(*report.findings, *folded.kept),
@@ -189,7 +189,7 @@ def joined(report: Report, outcome: LiveOutcome, most: int) -> Report:
 
 
 async def check_live(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ThreadToCheck],
     transports: Sequence[TransportLike],
     export: CheckedExport,
     *,
@@ -252,7 +252,11 @@ class _Check:
     """Walks threads, and keeps what is to be said of each."""
 
     def __init__(
-        self, pool: WorkerPool, export: CheckedExport, wanted: Sequence[Wanted], on_event: Callable[[Compared], None]
+        self,
+        pool: WorkerPool,
+        export: CheckedExport,
+        wanted: Sequence[ThreadToCheck],
+        on_event: Callable[[Compared], None],
     ) -> None:
         self._pool = pool
         self._export = export
@@ -292,13 +296,13 @@ class _Check:
             return
         keys, goes_on = deque(self._pool.clients_from(client)), True
         while goes_on:
-            walked = _Walked(self._wanted[thread_id], self._export)
+            walked = _ThreadComparison(self._wanted[thread_id], self._export)
             problem = await self._walk(walked, keys.popleft())
             goes_on = isinstance(problem, ThreadMissing) and not walked.begun and bool(keys)
             if problem is not None and not goes_on:
                 self._give_up(walked, problem)
 
-    async def _walk(self, walked: "_Walked", client: ApiClient) -> ApiError | None:
+    async def _walk(self, walked: "_ThreadComparison", client: ApiClient) -> ApiError | None:
         """Walk a thread and compare it, or say why it cannot be, unless that has ended the check."""
         try:
             await walked.fetch(client)
@@ -315,7 +319,7 @@ class _Check:
             self._on_event(Compared(thread_id=walked.thread_id, messages=len(walked.ids)))
         return None
 
-    def _give_up(self, walked: "_Walked", problem: ApiError) -> None:
+    def _give_up(self, walked: "_ThreadComparison", problem: ApiError) -> None:
         self._knows_any |= walked.begun
         if not isinstance(problem, ThreadMissing):
             self._not_compared[walked.thread_id] = str(problem)
@@ -326,28 +330,28 @@ class _Check:
         self._on_event(Compared(thread_id=walked.thread_id, messages=0))
         self._pool.record_failure(problem)
 
-    def _of_gone(self, problem: ThreadMissing, wanted: Wanted) -> Finding:
+    def _of_gone(self, problem: ThreadMissing, wanted: ThreadToCheck) -> Finding:
         """Where not a single thread is known, the key is more likely another project's than all of them deleted."""
         if self._knows_any:
             return self._of_thread("deleted_thread", f"the API does not know the thread: {problem}", wanted)
         what = "no thread of the export is known there: all are deleted, or the key is another project's"
         return self._of_thread("not_compared", f"{what}: {problem}", wanted)
 
-    def _of_thread(self, code: str, what: str, wanted: Wanted) -> Finding:
+    def _of_thread(self, code: str, what: str, wanted: ThreadToCheck) -> Finding:
         place = wanted.place
         where = {} if place is None else {"file": self._export.name, "line": place.line}
         return finding(code, what, thread_id=wanted.thread_id, **where)
 
 
-class _Walked:
+class _ThreadComparison:
     """A thread that is walked, and held against its lines page by page."""
 
-    def __init__(self, wanted: Wanted, export: CheckedExport) -> None:
+    def __init__(self, wanted: ThreadToCheck, export: CheckedExport) -> None:
         self.thread_id = wanted.thread_id
         self.ids: list[str] = []
         self._wanted = wanted
         self._export = export
-        self._here: dict[str, Exported] | None = None
+        self._here: dict[str, ExportedMessage] | None = None
         self._changed: dict[str, Change] = {}
 
     @property
@@ -384,21 +388,21 @@ class _Walked:
             )
         )
 
-    def _read(self) -> dict[str, Exported]:
+    def _read(self) -> dict[str, ExportedMessage]:
         """The messages of the export by id; of two with one id the first counts."""
         place = self._wanted.place
         found = [] if place is None else rows(self._export.out, place)
-        here: dict[str, Exported] = {}
+        here: dict[str, ExportedMessage] = {}
         for row in found:
             here.setdefault(row.message_id, row)
         return here
 
-    def _changes(self, doubted: Sequence[tuple[Exported, Mapping[str, Any]]]) -> dict[str, Change]:
+    def _changes(self, doubted: Sequence[tuple[ExportedMessage, Mapping[str, Any]]]) -> dict[str, Change]:
         return dict(changes(self._export.out, doubted))
 
     def _doubted(
-        self, here: Mapping[str, Exported], page: Iterable[Mapping[str, Any]]
-    ) -> Iterator[tuple[Exported, Mapping[str, Any]]]:
+        self, here: Mapping[str, ExportedMessage], page: Iterable[Mapping[str, Any]]
+    ) -> Iterator[tuple[ExportedMessage, Mapping[str, Any]]]:
         """The messages whose lines are not what the exporter would write now."""
         for raw in page:
             row = here.get(raw["id"])

@@ -16,13 +16,13 @@ from threadkeep.records.mapping import flat_values
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.findings import Finding, finding
 
-__all__ = ["Change", "Exported", "change", "compare", "read_line"]
+__all__ = ["Change", "ExportedMessage", "change", "compare", "read_line"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @attrs.frozen
-class Exported:
+class ExportedMessage:
     """A message of the export, in few bytes, since a thread may have a hundred thousand.
 
     Attributes:
@@ -49,7 +49,7 @@ class Change:
 
 def compare(
     thread_id: str,
-    exported: Iterable[Exported],
+    exported: Iterable[ExportedMessage],
     live: Sequence[str],
     changed: Mapping[str, Change],
     *,
@@ -94,7 +94,7 @@ _WORDS = {
 }
 
 
-def _order(thread_id: str, rows: Sequence[Exported], live: Sequence[str], file: str) -> Iterator[Finding]:
+def _order(thread_id: str, rows: Sequence[ExportedMessage], live: Sequence[str], file: str) -> Iterator[Finding]:
     """The first place at which the messages that both have differ."""
     for row, message_id in zip(rows, live, strict=True):
         if row.message_id != message_id:

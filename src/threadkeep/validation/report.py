@@ -8,11 +8,11 @@ import attrs
 
 from threadkeep.validation.findings import KINDS, Finding, Severity
 
-__all__ = ["Folded", "Live", "Report", "Totals", "fold"]
+__all__ = ["Folded", "LineTotals", "Live", "ValidationReport", "collect"]
 
 
 @attrs.frozen(kw_only=True)
-class Totals:
+class LineTotals:
     """What was read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Live:
 
 
 @attrs.frozen(kw_only=True)
-class Report:
+class ValidationReport:
     """What validate has to say of an export. Iterating gives its findings.
 
     Attributes:
@@ -70,7 +70,7 @@ class Report:
     findings: tuple[Finding, ...]
     counts: Mapping[str, int]
     severities: Mapping[Severity, int]
-    totals: Totals
+    totals: LineTotals
     outcomes: Mapping[str, int] | None
     months: Mapping[str, int]
     sizes: Mapping[int, int]
@@ -106,7 +106,7 @@ class Folded:
     refetch: tuple[str, ...]
 
 
-def fold(findings: Iterable[Finding], most: int) -> Folded:
+def collect(findings: Iterable[Finding], most: int) -> Folded:
     """Keep the first findings of each code, and of each severity where a code has several, and count them all.
 
     Args:

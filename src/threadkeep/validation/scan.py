@@ -15,10 +15,10 @@ from typing import Any
 
 import attrs
 
-from threadkeep.validation.fast_line_check import Glimpse, glance_flat, glance_full
+from threadkeep.validation.fast_line_check import LineSummary, fast_check_flat, fast_check_full
 from threadkeep.validation.findings import LEFT_BY_A_KILL, Finding, Severity, finding
-from threadkeep.validation.line_check import Fault, Row, look
-from threadkeep.validation.report import Totals
+from threadkeep.validation.line_check import Fault, Row, check_line
+from threadkeep.validation.report import LineTotals
 
 __all__ = ["Expected", "Place", "Reading", "Suspicions", "ThreadLines"]
 
@@ -156,9 +156,9 @@ class Reading:
         self._seen = Suspicions()
 
     @property
-    def totals(self) -> Totals:
+    def totals(self) -> LineTotals:
         """What was read."""
-        return Totals(threads=len(self.threads), messages=self._messages, bytes=self._offset)
+        return LineTotals(threads=len(self.threads), messages=self._messages, bytes=self._offset)
 
     @property
     def suspicions(self) -> frozenset[int]:
@@ -174,21 +174,21 @@ class Reading:
         number = before = self._number
         glance, assistant_id, at_hand, last_time = self._glance, self.assistant_id, self._at_hand, self._last_time
         plain = list[bytes]()
-        places = list[Glimpse]()
+        places = list[LineSummary]()
         now, saved, buffer = self._expected.now, self._expected.saved, bytearray()
         # Millions of times round: what can be told from a glance is put off, and counted many lines at once.
         for number, line in enumerate(lines, before + 1):
-            glimpse = glance(line, assistant_id, now, saved, buffer)
-            if glimpse is not None and glimpse[0] == at_hand and glimpse[2] >= last_time:
-                last_time = glimpse[2]
+            summary = glance(line, assistant_id, now, saved, buffer)
+            if summary is not None and summary[0] == at_hand and summary[2] >= last_time:
+                last_time = summary[2]
                 plain.append(line)
-                places.append(glimpse)
+                places.append(summary)
                 if number & _BATCH:
                     continue
                 self._take_all(plain, places)
             else:
                 self._take_all(plain, places)
-                yield from self._stop_at(line, number, glimpse)
+                yield from self._stop_at(line, number, summary)
                 glance, assistant_id = self._glance, self.assistant_id
                 at_hand, last_time = self._at_hand, self._last_time
             plain.clear()
@@ -204,10 +204,10 @@ class Reading:
             self._offset += len(line)
 
     @property
-    def _glance(self) -> Callable[[bytes, str | None, int, Set[str], bytearray], Glimpse | None]:
-        return glance_flat if self.is_flat else glance_full
+    def _glance(self) -> Callable[[bytes, str | None, int, Set[str], bytearray], LineSummary | None]:
+        return fast_check_flat if self.is_flat else fast_check_full
 
-    def _take_all(self, lines: Sequence[bytes], places: Sequence[Glimpse]) -> None:
+    def _take_all(self, lines: Sequence[bytes], places: Sequence[LineSummary]) -> None:
         """Count lines of the thread at hand of which there was nothing to say."""
         if self._current is None or not lines:
             return
@@ -222,13 +222,13 @@ class Reading:
         else:
             self.days.update([when // _DAY for _, _, when in places])
 
-    def _stop_at(self, line: bytes, number: int, glimpse: Glimpse | None) -> Iterator[Finding]:
+    def _stop_at(self, line: bytes, number: int, summary: LineSummary | None) -> Iterator[Finding]:
         """Say what is to be said of a line, and count it, also when it cannot be read: it was part of its thread."""
         if not line.endswith(b"\n"):
             yield self._torn(line, number)
             self._offset += len(line)
             return
-        row, faults = self._looked(line, number, glimpse)
+        row, faults = self._looked(line, number, summary)
         thread_id, assistant_id, message_id, created_at, is_flat = row
         named = self._named(line, thread_id)
         ids = {"thread_id": named, "message_id": message_id}
@@ -248,10 +248,10 @@ class Reading:
         if self._current is not None:
             self._current.take(line, 1, message_id, message_id)
 
-    def _looked(self, line: bytes, number: int, glimpse: Glimpse | None) -> tuple[Row, Sequence[Fault]]:
-        if glimpse is None:
-            return look(line, number, now=self._expected.now, saved=self._expected.saved)
-        thread_id, message_id, created_at = glimpse
+    def _looked(self, line: bytes, number: int, summary: LineSummary | None) -> tuple[Row, Sequence[Fault]]:
+        if summary is None:
+            return check_line(line, number, now=self._expected.now, saved=self._expected.saved)
+        thread_id, message_id, created_at = summary
         return (thread_id, self.assistant_id, message_id, created_at, self.is_flat), ()
 
     def _named(self, line: bytes, said: str | None = None) -> str | None:

@@ -17,7 +17,7 @@ from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.journal import Entry, Outcome, fold
 from threadkeep.records.ndjson import decode
-from threadkeep.validation.export_check import Audit, Vouchers
+from threadkeep.validation.export_check import Audit, Evidence
 from threadkeep.validation.findings import Severity
 
 pytestmark = pytest.mark.anyio
@@ -78,7 +78,7 @@ async def test_the_journal_vouches_for_each_thread(tmp_path: Path) -> None:
         "undefined": Outcome.INVALID,
     }
     assert journal.end_offset == len(export.paths.out.read_bytes())
-    audit = Audit(export.paths, Vouchers(journal=journal), now=2**31)
+    audit = Audit(export.paths, Evidence(journal=journal), now=2**31)
     worse = [one for one in audit.findings(lambda: export.lines) if one.severity is not Severity.NOTE]
     assert {finding.code for finding in worse} == {"thread_missing", "thread_invalid", "unfinished_run"}
 

@@ -17,7 +17,7 @@ from threadkeep.html_report.page import MOST_IDS, render
 from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.journal import Outcome
 from threadkeep.validation.findings import Finding, Severity, finding
-from threadkeep.validation.report import Live, Totals
+from threadkeep.validation.report import LineTotals, Live
 
 HIDDEN = st.sampled_from(
     [*"\0\r\x1b\x85\xad\u200b\u200c\u200d\u200e\u202e\u2028\u2066\ufe0f\ufeff\U000e0041", "é", "x"]
@@ -279,7 +279,7 @@ def test_outcomes_are_named_with_their_share() -> None:
 )
 def test_sizes_are_told_as_people_read_them(size: int, words: str) -> None:
     """And exactly, in the line below."""
-    text = page((report(totals=Totals(threads=0, messages=0, bytes=size)), []))
+    text = page((report(totals=LineTotals(threads=0, messages=0, bytes=size)), []))
     assert f"<dd>{words}</dd>" in text
     assert f"The file has {size:,} bytes." in text
 

@@ -16,9 +16,9 @@ from canned_threads import message
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome, Span, encode_line, fold
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
-from threadkeep.storage.manifest import Ending, Manifest, Totals, build
+from threadkeep.storage.manifest import Ending, ExportTotals, Manifest, build
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit, Vouchers
+from threadkeep.validation.export_check import Audit, Evidence
 from threadkeep.validation.findings import Finding, Severity
 
 PATHS = Paths(Path("out.ndjson"))
@@ -46,7 +46,7 @@ class Made:
 
     def check(self, **changes: Any) -> list[Finding]:
         """The findings, with other vouchers where given."""
-        vouchers = Vouchers(**{"journal": self.journal, "manifest": self.manifest, **changes})
+        vouchers = Evidence(**{"journal": self.journal, "manifest": self.manifest, **changes})
         return list(Audit(PATHS, vouchers, now=NOW).findings(lambda: self.lines))
 
     def worse(self, **changes: Any) -> list[Finding]:
@@ -306,7 +306,7 @@ def test_whose_lines_are_as_they_were_written_is_not_blamed_for_a_message_that_s
     assert (row.thread_id, row.line, row.severity) == ("thread_a", 2, Severity.ERROR)
 
 
-TOTALS = Totals(threads=2, unfinished=0, messages=7, bytes=1)
+TOTALS = ExportTotals(threads=2, unfinished=0, messages=7, bytes=1)
 
 
 @pytest.mark.parametrize(

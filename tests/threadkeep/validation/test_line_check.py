@@ -15,8 +15,8 @@ from canned_threads import message
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.content_check import EXISTS_SINCE
-from threadkeep.validation.fast_line_check import glance_flat, glance_full
-from threadkeep.validation.line_check import NOWHERE, look
+from threadkeep.validation.fast_line_check import fast_check_flat, fast_check_full
+from threadkeep.validation.line_check import NOWHERE, check_line
 
 NOW = 1_800_000_000
 SAVED = frozenset({"file-1"})
@@ -179,17 +179,17 @@ def test_what_the_glance_lets_pass_the_look_has_nothing_to_say_of(
         line = line.replace(b'"assistant_id":"asst_1"', b'"assistant_id":null', 1)
     for edit, value in edits:
         line = edit(line, draw, value)
-    row, faults = look(line, 2, now=NOW, saved=SAVED)
+    row, faults = check_line(line, 2, now=NOW, saved=SAVED)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "as_exported", lambda _line: None)
-        assert look(line, 2, now=NOW, saved=SAVED) == (row, faults)  # its own short cut says the same
-    for glance in (glance_full, glance_flat):
-        glimpse = glance(line, assistant_id, NOW, SAVED, bytearray())
-        if glimpse is not None:
+        assert check_line(line, 2, now=NOW, saved=SAVED) == (row, faults)  # its own short cut says the same
+    for glance in (fast_check_full, fast_check_flat):
+        summary = glance(line, assistant_id, NOW, SAVED, bytearray())
+        if summary is not None:
             assert faults == []
-            assert (row[0], row[2], row[3]) == glimpse
+            assert (row[0], row[2], row[3]) == summary
             assert row[1] == assistant_id
-            assert row[4] is (glance is glance_flat)
+            assert row[4] is (glance is fast_check_flat)
 
 
 @given(st.one_of(PLAIN, RICH))
@@ -197,15 +197,15 @@ def test_what_the_look_has_nothing_to_say_of_the_glance_lets_pass(raw: dict[str,
     """Else the glance would be right and worth nothing. Half a pair alone goes the slow way."""
     line = encode_message(raw, assistant_id=ASSISTANT) + b"\n"
     assume(b"\\ud" not in line)
-    _, faults = look(line, 2, now=NOW, saved=SAVED)
-    assert (glance_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None) is bool(faults)
+    _, faults = check_line(line, 2, now=NOW, saved=SAVED)
+    assert (fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None) is bool(faults)
 
 
 @pytest.mark.parametrize("flat", [True, False])
 def test_an_ordinary_line_is_let_pass(flat: bool) -> None:
     """As the exporter writes it, and of that assistant and form only."""
     line = encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat) + b"\n"
-    glance, other = (glance_flat, glance_full) if flat else (glance_full, glance_flat)
+    glance, other = (fast_check_flat, fast_check_full) if flat else (fast_check_full, fast_check_flat)
     assert glance(line, ASSISTANT, NOW, SAVED, bytearray()) == ("thread_a", "msg_thread_a_00001", 1_774_963_800)
     assert other(line, ASSISTANT, NOW, SAVED, bytearray()) is None
     assert glance(line, "asst_other", NOW, SAVED, bytearray()) is None
@@ -217,8 +217,8 @@ def test_a_line_without_assistant_is_never_let_pass(flat: bool, assistant_id: st
     """Also where none is known yet: its first line was taken for whole once."""
     value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat))
     line = dumps({**value, "assistant_id": assistant_id}) + b"\n"
-    assert (glance_flat if flat else glance_full)(line, assistant_id, NOW, SAVED, bytearray()) is None
-    _, faults = look(line, 1, now=NOW, saved=SAVED)
+    assert (fast_check_flat if flat else fast_check_full)(line, assistant_id, NOW, SAVED, bytearray()) is None
+    _, faults = check_line(line, 1, now=NOW, saved=SAVED)
     assert [(one.code, one.path) for one in faults] == [("wrong_type", "$.assistant_id")]
 
 
@@ -226,7 +226,7 @@ def test_unknown_keys_are_told_in_the_order_of_the_line() -> None:
     """Whatever the hashes of this run."""
     value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT))
     keys = [f"key{number}" for number in range(20)]
-    _, faults = look(dumps(value | dict.fromkeys(keys)) + b"\n", 2, now=NOW, saved=SAVED)
+    _, faults = check_line(dumps(value | dict.fromkeys(keys)) + b"\n", 2, now=NOW, saved=SAVED)
     assert [one.path for one in faults] == [f"$.{key}" for key in keys]
 
 
@@ -244,7 +244,7 @@ def test_unknown_keys_are_told_in_the_order_of_the_line() -> None:
 )
 def test_one_trouble_does_not_hide_the_next(line: bytes, number: int, codes: list[str]) -> None:
     """Bytes, JSON and keys are each looked at, as far as there is anything to look at."""
-    row, faults = look(line, number, now=NOW, saved=SAVED)
+    row, faults = check_line(line, number, now=NOW, saved=SAVED)
     assert [one.code for one in faults] == codes
     assert (row == NOWHERE) is ("odd_timestamp" not in codes)
 
@@ -257,14 +257,14 @@ def test_no_depth_is_too_deep_to_be_told_of(depth: int, key: str) -> None:
     place = line.index(b'"%s":' % key.encode()) + len(key) + 3
     for opened, closed in ((b'[{"a":', b"}]"), (b'{"a":', b"}"), (b"[", b"]")):
         deep = line[:place] + opened * depth + b"1" + closed * depth + b',"more":' + line[place:] + b"\n"
-        assert glance_full(deep, ASSISTANT, NOW, SAVED, bytearray()) is None or depth == 200
-        look(deep, 2, now=NOW, saved=SAVED)
+        assert fast_check_full(deep, ASSISTANT, NOW, SAVED, bytearray()) is None or depth == 200
+        check_line(deep, 2, now=NOW, saved=SAVED)
 
 
 def test_a_flat_line_without_text_says_what_it_can() -> None:
     """That the message is empty cannot be known."""
     line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True) + b"\n"
-    _, (fault,) = look(line, 1, now=NOW, saved=SAVED)
+    _, (fault,) = check_line(line, 1, now=NOW, saved=SAVED)
     assert (fault.code, fault.path) == ("empty_message", "$.text")
     assert "does not carry" in fault.what
 
@@ -295,10 +295,14 @@ ORDINARY: dict[str, dict[str, Any]] = {
 def test_what_the_api_gives_is_let_pass(fields: dict[str, Any]) -> None:
     """Of whatever parts, and from servers with other keys."""
     line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT) + b"\n"
-    assert glance_full(line, ASSISTANT, NOW, SAVED, bytearray()) == ("thread_a", "msg_thread_a_00001", 1_774_963_800)
-    assert look(line, 2, now=NOW, saved=SAVED)[1] == []
+    assert fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) == (
+        "thread_a",
+        "msg_thread_a_00001",
+        1_774_963_800,
+    )
+    assert check_line(line, 2, now=NOW, saved=SAVED)[1] == []
     for content in (line[:-1] + b" ", line[:-1] + b"\r", line[:-1], line + b"\n"):
-        assert glance_full(content, ASSISTANT, NOW, SAVED, bytearray()) is None
+        assert fast_check_full(content, ASSISTANT, NOW, SAVED, bytearray()) is None
 
 
 WANTED: dict[str, dict[str, Any]] = {
@@ -323,6 +327,6 @@ WANTED: dict[str, dict[str, Any]] = {
 def test_what_wants_a_look_is_not_let_pass(fields: dict[str, Any]) -> None:
     """Though there may be nothing to say of it in the end."""
     line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT) + b"\n"
-    assert glance_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None
-    row, _ = look(line, 2, now=NOW, saved=SAVED)
+    assert fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None
+    row, _ = check_line(line, 2, now=NOW, saved=SAVED)
     assert row[:3] == ("thread_a", ASSISTANT, "msg_thread_a_00001")

@@ -21,7 +21,7 @@ from threadkeep.api.transport import Transport
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, ServerUnreachable
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.validation.live import CheckBegun, CheckedExport, Compared, LiveOutcome, Wanted, check_live
+from threadkeep.validation.live import CheckBegun, CheckedExport, Compared, LiveOutcome, ThreadToCheck, check_live
 
 pytestmark = pytest.mark.anyio
 
@@ -42,13 +42,13 @@ class Check:
 
     def __init__(self, folder: Path, threads: Threads, *, flat: bool = False, end: bytes = b"\n") -> None:
         self.export = CheckedExport(out=folder / "out.ndjson", name="out.ndjson", assistant_id=ASSISTANT, flat=flat)
-        self.wanted: list[Wanted] = []
+        self.wanted: list[ThreadToCheck] = []
         self.told: list[Any] = []
         self.notices: list[str] = []
         content, line = b"", 1
         for thread_id, rows in threads.items():
             place = Place(line, len(rows), len(content)) if rows else None
-            self.wanted.append(Wanted(thread_id=thread_id, place=place))
+            self.wanted.append(ThreadToCheck(thread_id=thread_id, place=place))
             content += b"".join(encode_message(row, assistant_id=ASSISTANT, flat=flat) + end for row in rows)
             line += len(rows)
         self.export.out.write_bytes(content)
@@ -145,7 +145,7 @@ async def test_a_thread_that_cannot_be_walked_is_a_warning_and_the_others_go_on(
     """Nothing is called lost of which only a page came. An id that no URL should carry is not asked for."""
     threads = threads_of(a=250, b=5)
     check = Check(tmp_path, threads)
-    check.wanted.append(Wanted(thread_id="../assistants"))
+    check.wanted.append(ThreadToCheck(thread_id="../assistants"))
     server = Spoiled(threads, lambda _honest: HTTP.Response(200, content=page([], has_more=True)), times=9)
     outcome = await check.against(server)
     assert summary(outcome.findings) == [("not_compared", "thread_a", 1), ("not_compared", "../assistants", None)]

@@ -12,7 +12,7 @@ from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.validation.findings import Finding
 from threadkeep.validation.live import sample
-from threadkeep.validation.live_compare import Change, Exported, change, compare, read_line
+from threadkeep.validation.live_compare import Change, ExportedMessage, change, compare, read_line
 
 ids = st.lists(st.text("abcdefgh", min_size=1, max_size=3), unique=True, max_size=12)
 
@@ -24,7 +24,7 @@ def compared(
     last_id: str | None = None,
 ) -> list[Finding]:
     """What is said, of an export whose lines begin at the tenth."""
-    rows = [Exported(message_id, line) for line, message_id in enumerate(exported, 10)]
+    rows = [ExportedMessage(message_id, line) for line, message_id in enumerate(exported, 10)]
     return list(compare("thread_a", rows, live, changed or {}, file="out.ndjson", last_id=last_id))
 
 

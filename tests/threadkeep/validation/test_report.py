@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.validation.findings import KINDS, Finding, Severity, finding
-from threadkeep.validation.report import Report, Totals, fold
+from threadkeep.validation.report import LineTotals, ValidationReport, collect
 
 _THREADS = st.sampled_from([None, "thread_a", "thread_b"])
 FOUND = st.one_of(
@@ -31,7 +31,7 @@ def kind(one: Finding) -> tuple[str, Severity]:
 @given(st.lists(FOUND), st.integers(1, 4))
 def test_folding_counts_all_and_keeps_the_first_of_each_code(found: list[Finding], most: int) -> None:
     """In their order; whose thread wants to be fetched again is told whether it is kept or not."""
-    folded = fold(iter(found), most)
+    folded = collect(iter(found), most)
     assert folded.counts == Counter(one.code for one in found)
     assert list(folded.kept) == [
         one for place, one in enumerate(found) if [kind(other) for other in found[:place]].count(kind(one)) < most
@@ -55,13 +55,13 @@ def test_a_finding_says_what_and_what_to_do() -> None:
 @given(st.lists(FOUND), st.integers(1, 3))
 def test_a_report_counts_severities_of_what_is_not_listed_too(found: list[Finding], most: int) -> None:
     """And gives the listed ones when it is iterated."""
-    folded = fold(found, most)
-    report = Report(
+    folded = collect(found, most)
+    report = ValidationReport(
         out=Path("out.ndjson"),
         findings=folded.kept,
         counts=folded.counts,
         severities=folded.severities,
-        totals=Totals(threads=0, messages=0, bytes=0),
+        totals=LineTotals(threads=0, messages=0, bytes=0),
         outcomes=None,
         months={},
         sizes={},

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from canned_threads import message
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding
-from threadkeep.validation.report import Totals
+from threadkeep.validation.report import LineTotals
 from threadkeep.validation.scan import Expected, Reading, Suspicions
 
 NOW = 1_900_000_000
@@ -51,7 +51,7 @@ def test_everything_is_counted_where_it_stands(
     lines = [one for _, one in owned]
     reading, findings = read(lines, assistant_id=ASSISTANT, flat=flat)
     assert len(findings) == len(lines) - sum(sizes)
-    assert reading.totals == Totals(threads=len(dict(owned)), messages=sum(sizes), bytes=len(b"".join(lines)))
+    assert reading.totals == LineTotals(threads=len(dict(owned)), messages=sum(sizes), bytes=len(b"".join(lines)))
     assert reading.days == Counter((1_774_963_800 + n * 9_000) // DAY for _, n in rows)
     assert reading.suspicions == frozenset()
     content = b"".join(lines)

@@ -18,7 +18,7 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import Typed, again, next_step
 from threadkeep.exporter.engine import Options
 from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, Result
-from threadkeep.storage.paths import BESIDE, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 
 __all__ = ["export"]
 
@@ -26,9 +26,9 @@ __all__ = ["export"]
 def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | None) -> tuple[str, ...]:
     asked = [] if given is None else [kind.strip() for kind in given.split(",")]
     for kind in asked:
-        if kind not in BESIDE:
-            raise click.BadParameter(f"{kind!r} is none of {', '.join(BESIDE)}.")
-    return tuple(kind for kind in BESIDE if kind in asked)
+        if kind not in SIDECAR_KINDS:
+            raise click.BadParameter(f"{kind!r} is none of {', '.join(SIDECAR_KINDS)}.")
+    return tuple(kind for kind in SIDECAR_KINDS if kind in asked)
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, given: str | None) -> datetime | None:

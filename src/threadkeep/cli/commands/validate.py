@@ -35,20 +35,20 @@ from threadkeep.validation.entrypoints import MOST, Validated, validated
 from threadkeep.validation.live import (
     CheckedExport,
     LiveOutcome,
-    Wanted,
+    ThreadToCheck,
     check_live,
     checked_export,
     joined,
     sample,
     wanted_live,
 )
-from threadkeep.validation.report import Report
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["report_live_ending", "run_live", "validate"]
 
 
 def run_live(
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ThreadToCheck],
     export: CheckedExport,
     source: ApiSource,
     *,
@@ -79,13 +79,13 @@ def run_live(
     return ask(source, lambda transports: _checked(chosen, export, transports, shown=shown, **options))
 
 
-def _chosen(wanted: Sequence[Wanted], most: int, seed: int) -> list[Wanted]:
+def _chosen(wanted: Sequence[ThreadToCheck], most: int, seed: int) -> list[ThreadToCheck]:
     ids = set(sample([one.thread_id for one in wanted], most, seed))
     return [one for one in wanted if one.thread_id in ids]
 
 
 async def _checked(
-    wanted: Sequence[Wanted], export: CheckedExport, transports: Sequence[Any], *, shown: bool, **options: Any
+    wanted: Sequence[ThreadToCheck], export: CheckedExport, transports: Sequence[Any], *, shown: bool, **options: Any
 ) -> LiveOutcome:
     clock = asyncio.get_running_loop().time
     with cancelled_by_signals() as settled:
@@ -193,7 +193,7 @@ def _live(found: Validated, source: PerhapsSource, asked: _Asked) -> LiveOutcome
     )
 
 
-def _write(report: Report, asked: _Asked) -> None:
+def _write(report: ValidationReport, asked: _Asked) -> None:
     if asked.ids_to_refetch is not None:
         # What is no id stands in damaged lines only, and no API can be asked for it.
         ids = "".join(f"{thread_id}\n" for thread_id in report.refetch if is_thread_id(thread_id))
@@ -202,7 +202,7 @@ def _write(report: Report, asked: _Asked) -> None:
         put(asked.page, _page(report))
 
 
-def _page(report: Report) -> bytes:
+def _page(report: ValidationReport) -> bytes:
     # Only here: what draws pages is of no use to anybody else.
     from threadkeep.html_report.excerpts import excerpts
     from threadkeep.html_report.page import render
@@ -214,7 +214,7 @@ def _page(report: Report) -> bytes:
     return render(report, conversations, made_at=f"{now():%Y-%m-%d %H:%M:%S} UTC", version=__version__).encode()
 
 
-def _tell(report: Report, found: Validated, asked: _Asked) -> None:
+def _tell(report: ValidationReport, found: Validated, asked: _Asked) -> None:
     with perhaps_unheard():
         if asked.as_json:
             print_json(as_json(report))
