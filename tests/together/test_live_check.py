@@ -26,7 +26,7 @@ from threadkeep.cli.commands import validate as validate_command
 from threadkeep.cli.commands.validate import report_live_ending, run_live
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.progress_display import Screen
-from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.source_options import OptionalSource, optional_source_options
 from threadkeep.errors import AccessRefused, ServerUnreachable
 from threadkeep.readback import read_journal
 from threadkeep.storage.paths import Paths
@@ -286,8 +286,8 @@ def test_what_else_ends_a_check_has_its_own_next_step(
 @click.option("--ids")
 @click.option("--live", is_flag=True)
 @click.option("--from", "exported_from")
-@perhaps_source_options
-def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, source: PerhapsSource) -> int:
+@optional_source_options
+def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, source: OptionalSource) -> int:
     """A command that asks only when it is told to."""
     del out, ids
     if live:

@@ -21,7 +21,7 @@ from fake_assistants import FakeAssistants
 from threadkeep.api.rate_control import Traffic
 from threadkeep.cli import run_export
 from threadkeep.cli.console import span
-from threadkeep.cli.progress import Stretch
+from threadkeep.cli.progress import Phase
 from threadkeep.cli.progress_display import Screen, wrapped
 from threadkeep.errors import Interrupted
 from threadkeep.exporter.events import FilesBegun, Notice, ThreadsBegun
@@ -155,7 +155,7 @@ def test_pieces_are_never_torn(pieces: list[str], width: int) -> None:
 @given(total=st.integers(0, 10**6), before=st.integers(0, 10**6), now=st.integers(0, 10**6), at=st.floats(0, 1e6))
 def test_the_time_left_is_never_negative(total: int, before: int, now: int, at: float) -> None:
     """Whatever the counts are, and at the end it is nothing."""
-    left = Stretch(total, before, 0.0, now).left(at)
+    left = Phase(total, before, 0.0, now).left(at)
     assert left is None or left >= 0
     assert left is None or before + now < total or left == 0
 

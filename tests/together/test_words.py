@@ -12,8 +12,8 @@ import pytest
 from command import Run
 from exports import ASSISTANT, beside, write_ids
 from fake_assistants import FakeAssistants, demo_world
-from threadkeep.cli.export_summary import Report, print_report
-from threadkeep.cli.suggestions import Typed, again
+from threadkeep.cli.export_summary import ExportSummary, print_summary
+from threadkeep.cli.suggestions import Typed, repeat_command
 from threadkeep.errors import ApiGone
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Header, Journal, Outcome
 from threadkeep.storage.manifest import claims
@@ -245,7 +245,7 @@ def test_the_command_that_is_told_goes_on(
 )
 def test_the_same_command_again(typed: list[str], command: str, notes: list[str]) -> None:
     """Without what begins anew or may be secret, and nothing else is taken away."""
-    found = again(typed, {"--done", "--base-url", "--token-command"})
+    found = repeat_command(typed, {"--done", "--base-url", "--token-command"})
     assert found.command == command
     assert len(found.notes) == len(notes)
     assert all(note.startswith(start) for note, start in zip(found.notes, notes, strict=True))
@@ -261,7 +261,7 @@ def test_the_same_command_again(typed: list[str], command: str, notes: list[str]
 )
 def test_names_that_look_like_options_are_typed_as_names(out: str, ids: str | None, command: str) -> None:
     """The command that validates an export can be typed whatever its files are called."""
-    assert Typed(again=again([], set()), out=out, ids=ids).validate == command
+    assert Typed(repeat=repeat_command([], set()), out=out, ids=ids).validate == command
 
 
 def test_long_lists_and_files_are_told_in_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,7 +275,7 @@ def test_long_lists_and_files_are_told_in_the_summary(capsys: pytest.CaptureFixt
     ]
     header = Header(source="s", assistant_id="a", flat=False, started_at="now", include=("runs",))
     journal = Journal(header=header, entries={entry.thread_id: entry for entry in cut_off})
-    report = Report(
+    report = ExportSummary(
         paths=Paths(Path("o")),
         claims=claims(journal, listed=14),
         problems=tuple(cut_off),
@@ -284,7 +284,7 @@ def test_long_lists_and_files_are_told_in_the_summary(capsys: pytest.CaptureFixt
         files_left=("file-3",),
         resumed=2,
     )
-    print_report(report)
+    print_summary(report)
     assert capsys.readouterr().out.splitlines() == [
         "o",
         "  whole         0 threads with 0 messages, 0 bytes; 2 of them complete before this run",

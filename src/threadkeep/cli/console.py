@@ -11,24 +11,24 @@ import click
 from threadkeep.journal import Entry, Outcome
 from threadkeep.serialization.lossless_json import dumps_pretty
 
-__all__ = ["complain", "counted", "perhaps_unheard", "print_json", "problem_line", "say", "shown", "span"]
+__all__ = ["counted", "escape", "ignore_broken_pipe", "print_error", "print_json", "print_line", "problem_line", "span"]
 
 
-def complain(what: str, *next_steps: str) -> None:
+def print_error(what: str, *next_steps: str) -> None:
     """Say on standard error what happened and what to do next, a line each."""
-    with perhaps_unheard(sys.stderr):
-        click.echo(f"threadkeep: {shown(what, 2000)}", err=True)
+    with ignore_broken_pipe(sys.stderr):
+        click.echo(f"threadkeep: {escape(what, 2000)}", err=True)
         for step in filter(None, next_steps):
             click.echo(f"  {step}", err=True)
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line on standard output as it is."""
     click.echo(line)
 
 
 @contextlib.contextmanager
-def perhaps_unheard(stream: TextIO | None = None) -> Iterator[None]:
+def ignore_broken_pipe(stream: TextIO | None = None) -> Iterator[None]:
     """Print in here what changes nothing: a reader that has gone away, as ``| head`` does, is no error then.
 
     Args:
@@ -43,7 +43,7 @@ def perhaps_unheard(stream: TextIO | None = None) -> Iterator[None]:
         os.close(nowhere)
 
 
-def shown(text: str, most: int = 200) -> str:
+def escape(text: str, most: int = 200) -> str:
     """Make foreign text safe for a terminal: one line, no control characters, not endless."""
     safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return safe if len(safe) <= most else safe[: most - 1] + "…"
@@ -52,8 +52,8 @@ def shown(text: str, most: int = 200) -> str:
 def problem_line(entry: Entry) -> str:
     """One line about a thread that was not exported. What cuts many off at once is told once, when the run ends."""
     if entry.outcome is Outcome.PARTIAL:
-        return f"{shown(entry.thread_id, 80)}: cut off behind {counted(entry.messages, 'message')}"
-    return f"{shown(entry.thread_id, 80)}: {entry.outcome}: {shown(entry.reason or '', 300)}"
+        return f"{escape(entry.thread_id, 80)}: cut off behind {counted(entry.messages, 'message')}"
+    return f"{escape(entry.thread_id, 80)}: {entry.outcome}: {escape(entry.reason or '', 300)}"
 
 
 def print_json(value: object) -> None:

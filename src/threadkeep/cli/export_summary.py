@@ -6,12 +6,12 @@ from typing import Any
 
 import attrs
 
-from threadkeep.cli.console import counted, problem_line, say, shown
+from threadkeep.cli.console import counted, escape, print_line, problem_line
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.storage.manifest import Claims, SidecarTotals
 from threadkeep.storage.paths import Paths
 
-__all__ = ["Report", "print_report"]
+__all__ = ["ExportSummary", "print_summary"]
 
 # So many threads or files are told with their reasons, and so many that have none of their own; the journal and --json
 # have all of them.
@@ -25,7 +25,7 @@ _WHY = {
 
 
 @attrs.frozen(kw_only=True)
-class Report:
+class ExportSummary:
     """What is known of an export.
 
     Attributes:
@@ -80,46 +80,46 @@ class Report:
         return [entry for entry in self.problems if entry.outcome is Outcome.PARTIAL]
 
 
-def print_report(report: Report) -> None:
+def print_summary(summary: ExportSummary) -> None:
     """Print it on standard output, one thought a line."""
-    say(shown(str(report.paths.out)))
-    for name, words in _rows(report):
-        say(f"  {name:<14}{words}" if name else f"    {words}")
-    _print_reasons(report)
+    print_line(escape(str(summary.paths.out)))
+    for name, words in _rows(summary):
+        print_line(f"  {name:<14}{words}" if name else f"    {words}")
+    _print_reasons(summary)
 
 
-def _rows(report: Report) -> Iterator[tuple[str, str]]:
-    yield "whole", _whole(report)
-    yield from _cut_off(report)
-    if report.claims.totals.unfinished:
-        yield "never begun", counted(report.claims.totals.unfinished, "thread")
-        yield from _some([shown(thread_id, 80) for thread_id in report.never_begun])
-    if report.not_refreshed:
-        yield "not refreshed", f"{counted(len(report.not_refreshed), 'thread')}, whole as they were exported before"
+def _rows(summary: ExportSummary) -> Iterator[tuple[str, str]]:
+    yield "whole", _whole(summary)
+    yield from _cut_off(summary)
+    if summary.claims.totals.unfinished:
+        yield "never begun", counted(summary.claims.totals.unfinished, "thread")
+        yield from _some([escape(thread_id, 80) for thread_id in summary.never_begun])
+    if summary.not_refreshed:
+        yield "not refreshed", f"{counted(len(summary.not_refreshed), 'thread')}, whole as they were exported before"
     for outcome, why in _WHY.items():
-        if report.claims.outcomes[outcome]:
-            yield str(outcome), f"{counted(report.claims.outcomes[outcome], 'thread')}: {why}"
-    for kind, row in report.claims.beside.items():
-        yield kind, _beside(report, kind, row)
-    if report.files or report.files_left:
-        yield "files", ", ".join(_file_words(report))
+        if summary.claims.outcomes[outcome]:
+            yield str(outcome), f"{counted(summary.claims.outcomes[outcome], 'thread')}: {why}"
+    for kind, row in summary.claims.beside.items():
+        yield kind, _beside(summary, kind, row)
+    if summary.files or summary.files_left:
+        yield "files", ", ".join(_file_words(summary))
 
 
-def _whole(report: Report) -> str:
-    totals = report.claims.totals
-    threads = counted(report.claims.outcomes[Outcome.COMPLETE], "thread")
-    before = f"; {report.resumed:,} of them complete before this run" if report.resumed else ""
+def _whole(summary: ExportSummary) -> str:
+    totals = summary.claims.totals
+    threads = counted(summary.claims.outcomes[Outcome.COMPLETE], "thread")
+    before = f"; {summary.resumed:,} of them complete before this run" if summary.resumed else ""
     return f"{threads} with {counted(totals.messages, 'message')}, {counted(totals.bytes, 'byte')}{before}"
 
 
-def _cut_off(report: Report) -> Iterator[tuple[str, str]]:
-    rows = report.cut_off
+def _cut_off(summary: ExportSummary) -> Iterator[tuple[str, str]]:
+    rows = summary.cut_off
     if rows:
-        partial = shown(report.paths.partial.name)
+        partial = escape(summary.paths.partial.name)
         yield "cut off", f"{counted(len(rows), 'thread')}; the pages that came are in {partial}"
     yield from _some(
         [
-            f"{shown(row.thread_id, 80)}: {counted(row.messages, 'message')}, up to {shown(row.cursor or '', 80)}"
+            f"{escape(row.thread_id, 80)}: {counted(row.messages, 'message')}, up to {escape(row.cursor or '', 80)}"
             for row in rows
         ]
     )
@@ -132,8 +132,8 @@ def _some(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
         yield "", f"… and {len(lines) - _MOST_NAMES:,} more"
 
 
-def _beside(report: Report, kind: str, row: SidecarTotals) -> str:
-    name = shown(report.paths.beside(kind).name)
+def _beside(summary: ExportSummary, kind: str, row: SidecarTotals) -> str:
+    name = escape(summary.paths.beside(kind).name)
     return f"{counted(row.lines, 'line')}, {counted(row.bytes, 'byte')} in {name}"
 
 
@@ -142,36 +142,36 @@ def _file_counts(files: Iterable[FileEntry]) -> dict[str, int]:
     return {str(outcome): counts[outcome] for outcome in FileOutcome}
 
 
-def _file_words(report: Report) -> Iterator[str]:
-    for outcome, number in _file_counts(report.files).items():
+def _file_words(summary: ExportSummary) -> Iterator[str]:
+    for outcome, number in _file_counts(summary.files).items():
         if number or outcome == FileOutcome.SAVED:
             yield f"{number:,} {outcome.replace('_', ' ')}"
-    if report.files_left:
-        yield f"{len(report.files_left):,} never begun"
+    if summary.files_left:
+        yield f"{len(summary.files_left):,} never begun"
 
 
 def _not_saved(files: Iterable[FileEntry]) -> list[FileEntry]:
     return [file for file in files if file.outcome is not FileOutcome.SAVED]
 
 
-def _print_reasons(report: Report) -> None:
-    threads = [problem_line(entry) for entry in report.problems if entry.outcome is not Outcome.PARTIAL]
+def _print_reasons(summary: ExportSummary) -> None:
+    threads = [problem_line(entry) for entry in summary.problems if entry.outcome is not Outcome.PARTIAL]
     _print_list("Not in the export:", threads)
     _print_list(
         "Not refreshed:",
-        [f"{shown(thread_id, 80)}: {shown(reason, 300)}" for thread_id, reason in report.not_refreshed.items()],
+        [f"{escape(thread_id, 80)}: {escape(reason, 300)}" for thread_id, reason in summary.not_refreshed.items()],
     )
-    files = _not_saved(report.files)
+    files = _not_saved(summary.files)
     _print_list(
         "Files that are not saved:",
-        [f"{shown(file.file_id, 80)}: {file.outcome}: {shown(file.reason or '', 300)}" for file in files],
+        [f"{escape(file.file_id, 80)}: {file.outcome}: {escape(file.reason or '', 300)}" for file in files],
     )
 
 
 def _print_list(title: str, lines: Sequence[str]) -> None:
     if lines:
-        say(title)
+        print_line(title)
     for line in lines[:_MOST_ROWS]:
-        say(f"  {line}")
+        print_line(f"  {line}")
     if len(lines) > _MOST_ROWS:
-        say(f"  … and {len(lines) - _MOST_ROWS} more, each with its reason in the journal")
+        print_line(f"  … and {len(lines) - _MOST_ROWS} more, each with its reason in the journal")

@@ -12,7 +12,7 @@ from threadkeep.cli.commands.export import export
 from threadkeep.cli.commands.status import status
 from threadkeep.cli.commands.threads import threads
 from threadkeep.cli.commands.validate import validate
-from threadkeep.cli.console import complain
+from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.runtime import interrupted_by_signals
 from threadkeep.errors import ThreadkeepError
@@ -58,12 +58,12 @@ def run(arguments: list[str]) -> int:
         return Exit.USAGE
     except ThreadkeepError as error:
         code, next_step = exit_for(error)
-        complain(str(error), next_step)
+        print_error(str(error), next_step)
         return code
     except OSError as error:
         # Standard output itself: full, closed, or gone.
-        complain(f"cannot write: {error.strerror or error}")
+        print_error(f"cannot write: {error.strerror or error}")
         return Exit.OUTPUT
     except (click.Abort, KeyboardInterrupt):
-        complain("interrupted")
+        print_error("interrupted")
         return Exit.INTERRUPTED

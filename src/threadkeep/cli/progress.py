@@ -9,7 +9,7 @@ from threadkeep.exporter.events import Event, FilesBegun, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, Outcome
 from threadkeep.validation.live import CheckBegun, Compared, LiveEvent
 
-__all__ = ["Gauge", "Stretch"]
+__all__ = ["Gauge", "Phase"]
 
 # So many seconds back the rate of requests is taken.
 _WINDOW = 10.0
@@ -19,7 +19,7 @@ _FEW, _SHORT = 3, 2.0
 
 
 @attrs.define
-class Stretch:
+class Phase:
     """Threads or files: one thing after another until all are done.
 
     Attributes:
@@ -58,8 +58,8 @@ class Gauge:
         traffic: as it was sampled last.
     """
 
-    threads: Stretch | None = None
-    files: Stretch | None = None
+    threads: Phase | None = None
+    files: Phase | None = None
     messages: int = 0
     traffic: Traffic = attrs.field(factory=lambda: Traffic(sent=0, refused=0, waits=0.0))
     _samples: deque[tuple[float, int]] = attrs.field(factory=deque)
@@ -67,11 +67,11 @@ class Gauge:
     def take(self, event: Event | LiveEvent, at: float) -> None:
         """Count what has happened at this time."""
         if isinstance(event, ThreadsBegun):
-            self.threads = Stretch(event.total, event.before, at)
+            self.threads = Phase(event.total, event.before, at)
         elif isinstance(event, CheckBegun):
-            self.threads = Stretch(event.total, 0, at)
+            self.threads = Phase(event.total, 0, at)
         elif isinstance(event, FilesBegun):
-            self.files = Stretch(event.total, event.before, at)
+            self.files = Phase(event.total, event.before, at)
         elif isinstance(event, FileEntry) and self.files is not None:
             self.files.now += 1
         elif isinstance(event, Compared) and self.threads is not None:
@@ -95,6 +95,6 @@ class Gauge:
         return (last - first) / (last_at - first_at) if last_at > first_at else None
 
     @property
-    def stretch(self) -> Stretch | None:
+    def phase(self) -> Phase | None:
         """What is being done: files once they are begun, else threads."""
         return self.files or self.threads

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.cli.console import problem_line, shown, span
-from threadkeep.cli.progress import Gauge, Stretch
+from threadkeep.cli.console import escape, problem_line, span
+from threadkeep.cli.progress import Gauge, Phase
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
 from threadkeep.validation.live import CheckBegun, LiveEvent
@@ -105,9 +105,9 @@ class Screen:
             self._traffic = event.traffic
             self.tick()  # what is known beforehand is told at once, however short the run is
         elif isinstance(event, Notice):
-            self._print(shown(event.text, 300))
+            self._print(escape(event.text, 300))
         elif isinstance(event, FileEntry) and event.outcome is FileOutcome.FAILED:
-            self._tell(f"{shown(event.file_id, 80)}: {event.outcome}: {shown(event.reason or '', 300)}")
+            self._tell(f"{escape(event.file_id, 80)}: {event.outcome}: {escape(event.reason or '', 300)}")
         elif isinstance(event, Entry) and event.outcome is not Outcome.COMPLETE:
             self._tell(problem_line(event))
 
@@ -125,24 +125,24 @@ class Screen:
             self._told_at = at
             self._print("threadkeep: " + ", ".join((*self._counts(), *pieces)))
 
-    def _stretches(self) -> list[tuple[str, Stretch]]:
+    def _phases(self) -> list[tuple[str, Phase]]:
         named = (("threads", self._gauge.threads), ("files", self._gauge.files))
-        return [(name, stretch) for name, stretch in named if stretch is not None]
+        return [(name, phase) for name, phase in named if phase is not None]
 
     def _counts(self) -> list[str]:
-        return [f"{name} {stretch.done:,} of {stretch.total:,}" for name, stretch in self._stretches()]
+        return [f"{name} {phase.done:,} of {phase.total:,}" for name, phase in self._phases()]
 
     def _draw(self, bars: _Bars, pieces: tuple[str, ...]) -> None:
-        for name, stretch in self._stretches():
+        for name, phase in self._phases():
             if name not in self._tasks:
-                self._tasks[name] = bars.add_task(name, total=stretch.total)
-            bars.update(self._tasks[name], completed=stretch.done)
+                self._tasks[name] = bars.add_task(name, total=phase.total)
+            bars.update(self._tasks[name], completed=phase.done)
         bars.lines = wrapped(pieces, bars.console.width)
         bars.refresh()
 
     def _pieces(self, at: float, *, over: bool) -> tuple[str, ...]:
         gauge = self._gauge
-        left = None if gauge.stretch is None or over else gauge.stretch.left(at)
+        left = None if gauge.phase is None or over else gauge.phase.left(at)
         until = 0.0 if self._sunset is None or over else (self._sunset - self._now()).total_seconds()
         rate = gauge.rate
         pieces = (
@@ -158,11 +158,11 @@ class Screen:
 
     def _warn_of_the_sunset(self, at: float) -> None:
         """Once: when it is past, or as soon as the run is thought to last longer."""
-        stretch = self._gauge.threads
-        if self._warned or self._sunset is None or stretch is None or self._gauge.files is not None:
+        phase = self._gauge.threads
+        if self._warned or self._sunset is None or phase is None or self._gauge.files is not None:
             return
         until = (self._sunset - self._now()).total_seconds()
-        left = stretch.left(at) if at - stretch.begun_at >= _GROUNDED else None
+        left = phase.left(at) if at - phase.begun_at >= _GROUNDED else None
         when = f"{self._sunset:%Y-%m-%d %H:%M %Z}"
         if until <= 0:
             self._warn(f"the sunset, {when}, is past: asking as long as there are answers")

@@ -7,16 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.console import complain, counted
+from threadkeep.cli.console import counted, print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
-from threadkeep.cli.export_summary import Report
+from threadkeep.cli.export_summary import ExportSummary
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask, cancelled_by_signals, looked_at
 from threadkeep.cli.suggestions import Typed, next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import Job, Result, carry_out
 
-__all__ = ["as_json", "exit_code", "report_ending", "report_of", "run_job"]
+__all__ = ["as_json", "exit_code", "report_ending", "run_job", "summary_of"]
 
 
 def run_job(job: Job, source: ApiSource, *, show_progress: bool, sunset: datetime | None = None) -> Result:
@@ -56,10 +56,10 @@ def exit_code(result: Result) -> Exit:
     return Exit.WHOLE if result.is_whole else Exit.INCOMPLETE
 
 
-def report_of(result: Result) -> Report:
+def summary_of(result: Result) -> ExportSummary:
     """What the last lines tell."""
     manifest = result.manifest
-    return Report(
+    return ExportSummary(
         paths=result.paths,
         claims=manifest.claims,
         problems=result.problems,
@@ -80,7 +80,7 @@ def as_json(result: Result, typed: Typed | None = None) -> dict[str, Any]:
         "ended_by": None if result.ended_by is None else str(result.ended_by),
         "resumed": result.resumed,
         "seconds": result.seconds,
-        **report_of(result).as_json(),
+        **summary_of(result).as_json(),
         "next": {"words": " ".join(step.words), "command": step.command},
     }
 
@@ -89,9 +89,9 @@ def report_ending(result: Result, typed: Typed | None = None) -> Exit:
     """Say what ended the run before its time, if anything did, and what to type next; gives the exit code."""
     step = next_step(result, typed)
     if result.ended_by is not None:
-        complain(f"{result.ended_by} (without outcome: {_left(result)})", *step.lines)
+        print_error(f"{result.ended_by} (without outcome: {_left(result)})", *step.lines)
     elif not result.is_whole:
-        complain(_not_whole(result), *step.lines)
+        print_error(_not_whole(result), *step.lines)
     return exit_code(result)
 
 

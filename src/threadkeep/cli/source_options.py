@@ -12,11 +12,11 @@ import click
 
 from threadkeep.api.endpoints import ApiSource, Auth, Endpoint, endpoint_of, is_well_known
 from threadkeep.api.keys import Key, read_keys
-from threadkeep.cli.console import complain, shown
+from threadkeep.cli.console import escape, print_error
 from threadkeep.errors import UnreadableKeys
 from threadkeep.storage.paths import Paths
 
-__all__ = ["PerhapsSource", "load_keys", "perhaps_source_options", "source_options"]
+__all__ = ["OptionalSource", "load_keys", "optional_source_options", "source_options"]
 
 _OPTIONS = (
     click.option("--base-url", help="The address of the API; else OPENAI_BASE_URL, else OpenAI's own."),
@@ -64,7 +64,7 @@ class _Given:
 
 
 @attrs.frozen
-class PerhapsSource:
+class OptionalSource:
     """The options of a source for a command that asks only when it is told to. Nothing is read or said before."""
 
     _given: _Given
@@ -95,8 +95,9 @@ class PerhapsSource:
             return self._given.source()
         if not is_well_known(exported_from):
             raise click.UsageError(
-                f"OUT was exported from {shown(exported_from)}. Give --base-url {shlex.quote(shown(exported_from))} to"
-                " ask there, or another address: the key is sent to none that only a file names."
+                f"OUT was exported from {escape(exported_from)}. Give --base-url"
+                f" {shlex.quote(escape(exported_from))} to ask there, or another address: the key is"
+                " sent to none that only a file names."
             )
         return attrs.evolve(self._given, base_url=exported_from).source()
 
@@ -110,9 +111,9 @@ def source_options(command: Callable[..., int]) -> Callable[..., int]:
     return _with_options(command, _Given.source)
 
 
-def perhaps_source_options(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the same options; it takes them as a `PerhapsSource` by the name ``source``."""
-    return _with_options(command, PerhapsSource)
+def optional_source_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the same options; it takes them as a `OptionalSource` by the name ``source``."""
+    return _with_options(command, OptionalSource)
 
 
 def _with_options(command: Callable[..., int], made: Callable[[_Given], object]) -> Callable[..., int]:
@@ -141,7 +142,7 @@ def load_keys(name: str) -> tuple[Key, ...]:
     except UnreadableKeys as error:
         raise UnreadableKeys(f"{name}: {error}") from None
     if mode & _OTHERS_MAY_READ:
-        complain(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {shlex.quote(name)}")
+        print_error(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {shlex.quote(name)}")
     return keys
 
 
@@ -168,4 +169,4 @@ def _refuse_mixed_up(given: _Given, arguments: dict[str, Any]) -> None:
 
 def _announce(endpoint: Endpoint) -> None:
     if endpoint.provider.notice:
-        complain(endpoint.provider.notice, _WHAT_CAN_BE_DONE)
+        print_error(endpoint.provider.notice, _WHAT_CAN_BE_DONE)

@@ -19,13 +19,23 @@ from threadkeep.journal import FileOutcome, Header, Journal, Outcome
 from threadkeep.validation.findings import KINDS, Severity
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["Again", "Next", "Typed", "again", "export_again", "next_lines", "next_step", "quoted", "validate_again"]
+__all__ = [
+    "Next",
+    "RepeatCommand",
+    "Typed",
+    "export_again",
+    "next_lines",
+    "next_step",
+    "quoted",
+    "repeat_command",
+    "validate_again",
+]
 
 _PROGRAM = "threadkeep"
 
 
 @attrs.frozen
-class Again:
+class RepeatCommand:
     """What goes on with an export.
 
     Attributes:
@@ -37,7 +47,7 @@ class Again:
     notes: tuple[str, ...]
 
 
-def again(arguments: Sequence[str], valued: Collection[str]) -> Again:
+def repeat_command(arguments: Sequence[str], valued: Collection[str]) -> RepeatCommand:
     """Find out what to type after a run.
 
     Args:
@@ -50,7 +60,7 @@ def again(arguments: Sequence[str], valued: Collection[str]) -> Again:
     notes = [f"Add {name} as before: it is not repeated here, since it may hold a secret." for name in hidden]
     if "-" in arguments[1:]:
         notes.append("Give the same ids on standard input.")
-    return Again(quoted(kept), tuple(notes))
+    return RepeatCommand(quoted(kept), tuple(notes))
 
 
 def quoted(words: Sequence[str]) -> str:
@@ -104,12 +114,12 @@ class Typed:
     """The command that made an export.
 
     Attributes:
-        again: how it is typed again.
+        repeat: how it is typed again.
         out: where its export is.
         ids: the file of all ids that the export should hold; None where there is no such file.
     """
 
-    again: Again
+    repeat: RepeatCommand
     out: str
     ids: str | None
 
@@ -153,8 +163,8 @@ def next_step(result: Result, typed: Typed | None) -> Next:
         return Next(words, typed.validate if typed else None)
     first = "" if result.ended_by is None else exit_for(result.ended_by)[1]
     last = _last_words(result)
-    notes = () if typed is None else typed.again.notes
-    return Next((f"{first} {last}".lstrip(), *notes), typed.again.command if typed else None)
+    notes = () if typed is None else typed.repeat.notes
+    return Next((f"{first} {last}".lstrip(), *notes), typed.repeat.command if typed else None)
 
 
 def _last_words(result: Result) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from threadkeep.cli.console import counted, say, shown
+from threadkeep.cli.console import counted, escape, print_line
 from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import Live, ValidationReport
 
@@ -54,9 +54,9 @@ def print_verdict(report: ValidationReport, next_lines: Sequence[str], *, most: 
     if report.counts:
         console.print(_table(report))
     _print_rows(report)
-    say(_verdict(report))
+    print_line(_verdict(report))
     for line in next_lines:
-        say(shown(line, 4000))
+        print_line(escape(line, 4000))
 
 
 class _Console(Console):
@@ -84,18 +84,18 @@ def _print_places(console: Console, findings: Sequence[Finding], count: int) -> 
         soft_wrap=True,
     )
     for one in findings:
-        say(f"  {_place(one)}{shown(one.message, 300)}")
+        print_line(f"  {_place(one)}{escape(one.message, 300)}")
     if count > len(findings):
-        say(f"  … and {count - len(findings):,} more")
+        print_line(f"  … and {count - len(findings):,} more")
 
 
 def _place(finding: Finding) -> str:
     words = [
-        shown(finding.file, 80) if finding.file is not None else None,
+        escape(finding.file, 80) if finding.file is not None else None,
         f"line {finding.line}" if finding.line is not None else None,
-        shown(finding.path, 120) if finding.path is not None else None,
-        shown(finding.thread_id, 80) if finding.thread_id is not None else None,
-        shown(finding.message_id, 80) if finding.message_id is not None else None,
+        escape(finding.path, 120) if finding.path is not None else None,
+        escape(finding.thread_id, 80) if finding.thread_id is not None else None,
+        escape(finding.message_id, 80) if finding.message_id is not None else None,
     ]
     place = " ".join(word for word in words if word is not None)
     return f"{place}: " if place else ""
@@ -113,7 +113,7 @@ def _table(report: ValidationReport) -> Table:
 
 def _print_rows(report: ValidationReport) -> None:
     for name, words in _rows(report):
-        say(f"  {name:<12}{words}")
+        print_line(f"  {name:<12}{words}")
 
 
 def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
@@ -133,7 +133,7 @@ def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
 
 def _live(live: Live) -> str:
     sample = "" if live.seed is None else f" (a sample, seed {live.seed})"
-    words = f"{live.compared:,} of {counted(live.wanted, 'thread')} compared with {shown(live.source)}{sample}"
+    words = f"{live.compared:,} of {counted(live.wanted, 'thread')} compared with {escape(live.source)}{sample}"
     if live.new_messages:
         words += f", {counted(live.new_messages, 'new message')}"
     if live.ended_by is not None:
@@ -145,4 +145,4 @@ def _verdict(report: ValidationReport) -> str:
     whole = "whole, by its lines alone" if "unvouched" in report.counts else "whole"
     verdict = whole if report.is_whole else "not whole"
     words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
-    return f"{shown(str(report.out))}: {verdict}" + (f" ({words})" if words else "")
+    return f"{escape(str(report.out))}: {verdict}" + (f" ({words})" if words else "")

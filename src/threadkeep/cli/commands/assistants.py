@@ -8,7 +8,7 @@ import click
 
 from threadkeep.api.client import ApiClient, PacingOptions
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.console import shown
+from threadkeep.cli.console import escape
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.source_options import source_options
 
@@ -28,7 +28,7 @@ def assistants(source: ApiSource) -> int:
 def _print(rows: Sequence[Mapping[str, Any]]) -> int:
     for assistant in rows:
         name = assistant.get("name")
-        click.echo(f"{shown(assistant['id'])}\t{shown(name) if isinstance(name, str) else ''}")
+        click.echo(f"{escape(assistant['id'])}\t{escape(name) if isinstance(name, str) else ''}")
     return Exit.WHOLE
 
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_summary import print_report
+from threadkeep.cli.export_summary import print_summary
 from threadkeep.cli.file_arguments import load_ids
-from threadkeep.cli.run_export import report_ending, report_of, run_job
+from threadkeep.cli.run_export import report_ending, run_job, summary_of
 from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.disk import on_disk
 from threadkeep.exporter.engine import Options
@@ -69,7 +69,7 @@ def _exported(folder: Path, world: Any, fake: Any) -> Result:
 def _tell(folder: Path, result: Result) -> int:
     out = result.paths.out
     report = validated(out, ids=load_ids(str(folder / "thread_ids.txt")).listed).report
-    print_report(report_of(result))
+    print_summary(summary_of(result))
     _print_parts(out)
     print_verdict(report, (), most=5)
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")

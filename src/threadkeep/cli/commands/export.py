@@ -9,13 +9,13 @@ import click
 
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_of
-from threadkeep.cli.console import complain, perhaps_unheard, print_json, say
-from threadkeep.cli.export_summary import print_report
+from threadkeep.cli.console import ignore_broken_pipe, print_error, print_json, print_line
+from threadkeep.cli.export_summary import print_summary
 from threadkeep.cli.file_arguments import OUT, load_ids
 from threadkeep.cli.run_export import as_json as summary
-from threadkeep.cli.run_export import report_ending, report_of, run_job
+from threadkeep.cli.run_export import report_ending, run_job, summary_of
 from threadkeep.cli.source_options import source_options
-from threadkeep.cli.suggestions import Typed, again, next_step
+from threadkeep.cli.suggestions import Typed, next_step, repeat_command
 from threadkeep.exporter.engine import Options
 from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, Result
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
@@ -137,7 +137,7 @@ def _typed(out: Path, ids: str | None) -> Typed:
     context = click.get_current_context()
     options = [option for option in context.command.params if isinstance(option, click.Option) and not option.is_flag]
     valued = {name for option in options for name in option.opts}
-    return Typed(again=again(context.find_root().obj, valued), out=str(out), ids=ids)
+    return Typed(repeat=repeat_command(context.find_root().obj, valued), out=str(out), ids=ids)
 
 
 def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str]]:
@@ -148,20 +148,20 @@ def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str
     over = frozenset(load_ids(done).listed) if done is not None else frozenset()
     wanted = tuple(thread_id for thread_id in listed if thread_id not in over)
     if not listed:
-        complain(f"no thread ids in {thread_ids}: no thread is asked for")
+        print_error(f"no thread ids in {thread_ids}: no thread is asked for")
     elif not wanted:
-        complain(f"every thread id in {thread_ids} is also in {done}: no thread is asked for")
+        print_error(f"every thread id in {thread_ids} is also in {done}: no thread is asked for")
     return wanted, over
 
 
 def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:
-    with perhaps_unheard():
+    with ignore_broken_pipe():
         if as_json:
             print_json(summary(result, typed))
         elif not quiet:
-            print_report(report_of(result))
+            print_summary(summary_of(result))
         if result.is_whole and not as_json and not quiet:
-            say(f"Next: {next_step(result, typed).command}")
+            print_line(f"Next: {next_step(result, typed).command}")
     return report_ending(result, typed)
 
 

@@ -7,9 +7,9 @@ import attrs
 import click
 
 from threadkeep.clearing import refuse_what_is_no_file
-from threadkeep.cli.console import complain, counted, perhaps_unheard, say, shown
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_line
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_summary import Report, print_report
+from threadkeep.cli.export_summary import ExportSummary, print_summary
 from threadkeep.cli.file_arguments import OUT
 from threadkeep.cli.suggestions import export_again, validate_again
 from threadkeep.disk import on_disk
@@ -43,7 +43,7 @@ def status(out: Path, done: bool) -> int:
     if done:
         return _print_done(paths, journal, found)
     known = _known(paths, journal, found)
-    with perhaps_unheard():
+    with ignore_broken_pipe():
         _show(paths, known)
     return Exit.WHOLE if known.is_whole else Exit.INCOMPLETE
 
@@ -99,15 +99,15 @@ def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
             click.echo(entry.thread_id)
     lost = len(journal.complete) - len(entries)
     if lost:
-        complain(f"{counted(lost, 'complete thread')} left out: {paths.out.name} ends before their lines do", _CHECK)
+        print_error(f"{counted(lost, 'complete thread')} left out: {paths.out.name} ends before their lines do", _CHECK)
     return Exit.INCOMPLETE if lost else Exit.WHOLE
 
 
 def _show(paths: Paths, known: _Known) -> None:
     journal, manifest = known.journal, known.manifest
     listed = len(journal.entries) + len(known.never_begun)
-    print_report(
-        Report(
+    print_summary(
+        ExportSummary(
             paths=paths,
             claims=manifest.claims if manifest is not None else claims(journal, listed=listed),
             problems=journal.not_complete,
@@ -117,13 +117,13 @@ def _show(paths: Paths, known: _Known) -> None:
         )
     )
     if manifest is None:
-        complain("the run did not end by itself: no manifest tells of it, and it may not have reached every thread")
+        print_error("the run did not end by itself: no manifest tells of it, and it may not have reached every thread")
     elif manifest.ended_by is not None:
-        complain(f"the run was ended: {manifest.ended_by}")
+        print_error(f"the run was ended: {manifest.ended_by}")
     for doubt in known.doubts:
-        complain(doubt)
+        print_error(doubt)
     if known.doubts:
-        complain("the export is not what its journal says", _CHECK)
+        print_error("the export is not what its journal says", _CHECK)
     _say_verdict(paths, known)
 
 
@@ -136,12 +136,12 @@ def _say_verdict(paths: Paths, known: _Known) -> None:
     verdict = "whole, by its journal" if known.is_whole else "not whole"
     began = header.started_at if header is not None else "?"
     ended = "no run has ended since" if manifest is None else f"the last run ended at {_moment(manifest.finished_at)}"
-    say(f"{shown(str(paths.out))}: {verdict}; begun at {_moment(began)}, {ended}")
+    print_line(f"{escape(str(paths.out))}: {verdict}; begun at {_moment(began)}, {ended}")
     if known.is_whole or known.doubts or header is None or known.is_hopeless:
-        say(f"Next: {shown(validate_again(paths.out), 4000)}")
+        print_line(f"Next: {escape(validate_again(paths.out), 4000)}")
     else:
-        say("Next: with your file of ids in the place of THREAD_IDS, this goes on:")
-        say(f"  {shown(export_again(header, paths.out, 'THREAD_IDS'), 4000)}")
+        print_line("Next: with your file of ids in the place of THREAD_IDS, this goes on:")
+        print_line(f"  {escape(export_again(header, paths.out, 'THREAD_IDS'), 4000)}")
 
 
 def _moment(written: str) -> str:
@@ -149,4 +149,4 @@ def _moment(written: str) -> str:
     try:
         return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except (ValueError, OverflowError):
-        return shown(written, 40)
+        return escape(written, 40)

@@ -8,7 +8,7 @@ import click
 from threadkeep.api.client import ApiClient, PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.resources import thread_ids
-from threadkeep.cli.console import complain, shown
+from threadkeep.cli.console import escape, print_error
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.source_options import source_options
 from threadkeep.errors import ApiError
@@ -31,10 +31,10 @@ async def _print(transport: Any) -> Exit:
     try:
         async with transport:
             async for page in thread_ids(ApiClient(transport, PacingOptions())):
-                click.echo("".join(f"{shown(thread_id)}\n" for thread_id in page), nl=False)
+                click.echo("".join(f"{escape(thread_id)}\n" for thread_id in page), nl=False)
                 printed += len(page)
     except ApiError:
         if printed:
-            complain(f"the list is not whole: it broke off behind {printed} ids")
+            print_error(f"the list is not whole: it broke off behind {printed} ids")
         raise
     return Exit.WHOLE

@@ -16,12 +16,12 @@ import click
 from threadkeep import __version__
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.console import complain, counted, perhaps_unheard, print_json
+from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.file_arguments import OUT, load_ids, put, refuse_nowhere, refuse_the_exports_own
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask, cancelled_by_signals, looked_at
-from threadkeep.cli.source_options import PerhapsSource, perhaps_source_options
+from threadkeep.cli.source_options import OptionalSource, optional_source_options
 from threadkeep.cli.suggestions import next_lines
 from threadkeep.cli.validation_summary import as_json, print_verdict
 from threadkeep.clock import now
@@ -116,7 +116,7 @@ def report_live_ending(outcome: LiveOutcome) -> Exit | None:
     if isinstance(outcome.ended_by, ApiGone | Interrupted):
         step = "The findings are of what was compared until then."
     live = outcome.live
-    complain(f"{outcome.ended_by} (compared: {live.compared:,} of {counted(live.wanted, 'thread')})", step)
+    print_error(f"{outcome.ended_by} (compared: {live.compared:,} of {counted(live.wanted, 'thread')})", step)
     return code
 
 
@@ -124,7 +124,7 @@ _MOST_ON_SCREEN = 5
 
 
 @attrs.frozen(kw_only=True)
-class _Asked:
+class _ValidateOptions:
     """What was asked for besides the proof itself."""
 
     ids_to_refetch: str | None
@@ -144,62 +144,64 @@ class _Asked:
 @click.option("--live", is_flag=True, help="Walk every thread again, and compare it with what the API gives now.")
 @click.option("--sample", type=click.IntRange(1), help="With --live: so many threads only, chosen by --seed.")
 @click.option("--seed", type=int, help="With --sample: another choice of threads. 0 by default.")
-@perhaps_source_options
+@optional_source_options
 @click.option(
     "--most",
     type=click.IntRange(1),
     help=f"Findings listed of each code; all are counted. {_MOST_ON_SCREEN} on a screen by default, else {MOST}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with the findings.")
-def validate(out: Path, ids: str | None, source: PerhapsSource, **options: Any) -> int:
+def validate(out: Path, ids: str | None, source: OptionalSource, **given: Any) -> int:
     """Check OUT against itself, its journal and manifest, the files beside it, and the ids that were wanted.
 
     With --live, also against the API: with the key and the address of the environment, or of the options.
     """
-    asked = _Asked(**options)
-    _refuse_contradictions(asked, source)
-    refuse_the_exports_own(Paths(out), {"--ids": ids, "--ids-to-refetch": asked.ids_to_refetch, "--report": asked.page})
-    for name in filter(None, (asked.ids_to_refetch, asked.page)):
+    options = _ValidateOptions(**given)
+    _refuse_contradictions(options, source)
+    refuse_the_exports_own(
+        Paths(out), {"--ids": ids, "--ids-to-refetch": options.ids_to_refetch, "--report": options.page}
+    )
+    for name in filter(None, (options.ids_to_refetch, options.page)):
         refuse_nowhere(name)  # before anything takes its time
     wanted = load_ids(ids).listed if ids is not None else None
-    most = asked.most or MOST
+    most = options.most or MOST
     found = validated(out, ids=wanted, most=most)
-    outcome = _live(found, source, asked) if asked.live else None
+    outcome = _live(found, source, options) if options.live else None
     report = found.report if outcome is None else joined(found.report, outcome, most)
-    _tell(report, found, asked)
-    _write(report, asked)
+    _tell(report, found, options)
+    _write(report, options)
     ended = report_live_ending(outcome) if outcome is not None else None
     return ended if ended is not None else Exit.WHOLE if report.is_whole else Exit.INCOMPLETE
 
 
-def _refuse_contradictions(asked: _Asked, source: PerhapsSource) -> None:
-    if not asked.live:
+def _refuse_contradictions(options: _ValidateOptions, source: OptionalSource) -> None:
+    if not options.live:
         source.refuse("--live")
-        if asked.sample is not None:
+        if options.sample is not None:
             raise click.UsageError("--sample says how many threads --live compares: give that too.")
-    if asked.seed is not None and asked.sample is None:
+    if options.seed is not None and options.sample is None:
         raise click.UsageError("--seed chooses the threads of --sample: give that too.")
 
 
-def _live(found: Validated, source: PerhapsSource, asked: _Asked) -> LiveOutcome:
+def _live(found: Validated, source: OptionalSource, options: _ValidateOptions) -> LiveOutcome:
     header = found.journal.header if found.journal is not None else None
     return run_live(
         wanted_live(found),
         checked_export(found),
         source.source(header.source if header is not None else None),
-        most=asked.sample,
-        seed=asked.seed or 0,
-        shown=not asked.as_json,
+        most=options.sample,
+        seed=options.seed or 0,
+        shown=not options.as_json,
     )
 
 
-def _write(report: ValidationReport, asked: _Asked) -> None:
-    if asked.ids_to_refetch is not None:
+def _write(report: ValidationReport, options: _ValidateOptions) -> None:
+    if options.ids_to_refetch is not None:
         # What is no id stands in damaged lines only, and no API can be asked for it.
         ids = "".join(f"{thread_id}\n" for thread_id in report.refetch if is_thread_id(thread_id))
-        put(asked.ids_to_refetch, ids.encode())
-    if asked.page is not None:
-        put(asked.page, _page(report))
+        put(options.ids_to_refetch, ids.encode())
+    if options.page is not None:
+        put(options.page, _page(report))
 
 
 def _page(report: ValidationReport) -> bytes:
@@ -214,10 +216,10 @@ def _page(report: ValidationReport) -> bytes:
     return render(report, conversations, made_at=f"{now():%Y-%m-%d %H:%M:%S} UTC", version=__version__).encode()
 
 
-def _tell(report: ValidationReport, found: Validated, asked: _Asked) -> None:
-    with perhaps_unheard():
-        if asked.as_json:
+def _tell(report: ValidationReport, found: Validated, options: _ValidateOptions) -> None:
+    with ignore_broken_pipe():
+        if options.as_json:
             print_json(as_json(report))
         else:
-            step = list(next_lines(report, found.journal, asked.ids_to_refetch))
-            print_verdict(report, step, most=asked.most or _MOST_ON_SCREEN)
+            step = list(next_lines(report, found.journal, options.ids_to_refetch))
+            print_verdict(report, step, most=options.most or _MOST_ON_SCREEN)
