@@ -107,10 +107,11 @@ def simulate(
     hint: Callable[[float], float | None],
     latency: float = 0.05,
     concurrency: int = 64,
+    limit: float | None = None,
     seed: int = 0,
 ) -> Run:
     """Ask until so many requests are granted; a refused one is asked again."""
-    jitter, controller, now = random.Random(seed), RateController(), 0.0
+    jitter, controller, now = random.Random(seed), RateController(limit=limit), 0.0
     events: list[tuple[float, int, RequestSlot, Any]] = []
     sent, told, granted, in_flight = list[float](), list[tuple[float, float | None]](), 0, 0
 

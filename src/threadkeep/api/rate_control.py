@@ -44,6 +44,10 @@ _CREDIT_SECONDS = 1.0
 _CATCH_UP = 2.0
 _CLUMP_SECONDS = 0.02
 
+# So many seconds' worth of a given limit may go at once: one at a time, the grain of timers would halve the rate that
+# is allowed. Servers are thought to allow a whole second's worth, and latency that varies makes clumps of its own.
+_BURST_SECONDS = 0.5
+
 # Pauses of our own, in seconds. A quota that is renewed every minute is not missed by more than the longest.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 
@@ -87,6 +91,7 @@ class RateController:
     """The rate of all requests that share one quota. Times are seconds of one clock that never goes back.
 
     Attributes:
+        limit: requests a second at most; None where only the server says what is too many.
         sent: how many have been sent.
         refused: how many were answered 429.
         waits_until: nothing is sent before.
@@ -95,6 +100,7 @@ class RateController:
         rate: the quota in requests a second, as far as it is known; None before two refusals.
     """
 
+    limit: float | None = None
     sent: int = 0
     refused: int = 0
     waits_until: float = float("-inf")
@@ -111,6 +117,8 @@ class RateController:
     _credit: float = 0.0
     _credited_at: float = 0.0
     _next_at: float = float("-inf")
+    _allowance: float = 0.0
+    _allowed_at: float = float("-inf")
 
     def wait(self, now: float) -> float:
         """Say how many seconds the next request must wait; infinity is until something has been answered."""
@@ -118,18 +126,20 @@ class RateController:
             return self.waits_until - now
         if self._in_flight >= (1 if self.fruitless > 1 else self._window):
             return float("inf")
+        limited = self._limited(now, self.limit) if self.limit is not None else 0.0
         if self.rate is None:
-            return 0.0
+            return limited
         speed = self._speed(self.rate)
         self._accrue(now, speed)
         missing = (1 - self._credit) / speed if self._credit < 1 - _GRAIN else 0.0
-        return max(missing, self._next_at - now, 0.0)
+        return max(limited, missing, self._next_at - now)
 
     def send(self, now: float) -> RequestSlot:
         """Take a slot for a request that goes now, its wait being 0."""
         slot = RequestSlot(self.sent, now)
         self.sent += 1
         self._in_flight += 1
+        self._allowance -= 1
         if self.rate is not None:
             self._credit -= 1
             self._kept += self._credit < 1  # while it catches up, or is asked for less, it is not tried
@@ -163,6 +173,12 @@ class RateController:
             self._slow_down(now)
         self.refused += 1
         self.waits_until = max(self.waits_until, now + self._pause(retry_after, jitter))
+
+    def _limited(self, now: float, limit: float) -> float:
+        """The seconds until the limit lets a request pass: evenly, and a little at once after a while without any."""
+        self._allowance = min(self._allowance + (now - self._allowed_at) * limit, max(1.0, limit * _BURST_SECONDS))
+        self._allowed_at = now
+        return (1 - self._allowance) / limit if self._allowance < 1 - _GRAIN else 0.0
 
     def _look_back(self, slot: RequestSlot, pause: float) -> None:
         """Estimate the quota from what was granted since an older refusal.

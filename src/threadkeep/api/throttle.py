@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
-from aiolimiter import AsyncLimiter
 
 from threadkeep.api.rate_control import RateController, RequestSlot, Traffic
 from threadkeep.errors import QuotaSpent, RateLimited, RunEnded
@@ -16,6 +15,9 @@ __all__ = ["PacingOptions", "Throttle"]
 # So long nothing must have been granted before a run is ended, in seconds: a quota that is renewed every minute is
 # waited for twice.
 _PATIENCE = 120.0
+
+# More than any machine can ask in a minute, and no number too large for the sums.
+_ENDLESS = 1_000_000_000
 
 
 def _loop_time() -> float:
@@ -48,8 +50,7 @@ class Throttle:
 
     def __init__(self, pace: PacingOptions) -> None:
         self._pace = pace
-        self._controller = RateController()
-        self._limiter = _limiter(pace.rpm) if pace.rpm is not None else None
+        self._controller = RateController(limit=None if pace.rpm is None else min(pace.rpm, _ENDLESS) / 60)
         self._queue = asyncio.Lock()
         self._answered = asyncio.Event()
         self._over: asyncio.Future[None] | None = None  # made when somebody first waits, in the loop of a run
@@ -79,8 +80,6 @@ class Throttle:
             RunEnded: `ended_by`.
         """
         async with self._queue:
-            if self._limiter is not None:
-                await self._within_limit(self._limiter)
             while self._ended_by is None and (seconds := self._controller.wait(self._pace.clock())):
                 await self._wait(seconds)
             if self._ended_by is not None:
@@ -125,12 +124,6 @@ class Throttle:
         if self._ended_by is not None and self._over is not None and not self._over.done():
             self._over.set_result(None)
 
-    async def _within_limit(self, limiter: AsyncLimiter) -> None:
-        if limiter.has_capacity():
-            await limiter.acquire()
-        elif self._ended_by is None:
-            await self._unless_over(limiter.acquire())
-
     async def _unless_over(self, thing: Awaitable[Any]) -> None:
         self._over = self._over or asyncio.get_running_loop().create_future()
         self._wake()
@@ -139,15 +132,3 @@ class Throttle:
             await asyncio.wait((task, self._over), return_when=asyncio.FIRST_COMPLETED)
         finally:
             task.cancel()
-
-
-# More than any machine can ask, and no number too large for the sums.
-_ENDLESS = 1_000_000_000
-
-
-def _limiter(rpm: int) -> AsyncLimiter:
-    # Half a second's worth at once: one at a time, the grain of timers would halve the rate that is allowed. Servers
-    # are thought to allow a whole second's worth, and latency that varies makes clumps of its own.
-    rpm = min(rpm, _ENDLESS)
-    burst = max(1.0, rpm / 120)
-    return AsyncLimiter(burst, burst * 60 / rpm)

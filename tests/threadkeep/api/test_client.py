@@ -249,7 +249,7 @@ async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> No
 
 
 async def test_a_limit_that_was_given_is_kept() -> None:
-    """The limiter lets half a second's worth pass at once, and a refusal is obeyed beside it."""
+    """The limit lets half a second's worth pass at once, and a refusal is obeyed beside it."""
     hours = Hours()
     server = answering(limited(retry_after="5"))
     found, client = await fetched(hours, server, rpm=6000)

@@ -157,3 +157,16 @@ def test_refusals_of_one_moment_are_one_signal() -> None:
         controller.refuse(slot, 0.1, retry_after=None, jitter=0.0)
     assert controller.fruitless == 1
     assert controller.waits_until == pytest.approx(0.1 + 0.25)
+
+
+@given(rpm=st.integers(1, 30_000), latency=LATENCIES, seed=SEEDS)
+@settings(max_examples=30)
+def test_a_limit_that_was_given_is_kept_and_used(rpm: int, latency: float, seed: int) -> None:
+    """In any time no more than the rate allows, with half a second's worth at once; and no less where all is
+    granted."""
+    limit = rpm / 60
+    burst = max(1.0, limit / 2)
+    run = simulate(Stray((), 0.0), 300, hint=HINTS["none"], latency=latency, limit=limit, concurrency=4000, seed=seed)
+    for number, sent in enumerate(run.sent[int(burst) :]):
+        assert sent - run.sent[number] >= (int(burst) + 1 - burst) / limit - 1e-6
+    assert run.sent[-1] <= max(0, 300 - burst) / limit + 15 * 1.3 * latency  # few are in flight at first

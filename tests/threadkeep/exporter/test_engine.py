@@ -191,25 +191,22 @@ async def test_a_thread_larger_than_memory_allows_goes_by_the_disk(
     assert export.messages() == threads
 
 
-async def test_requests_are_paced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request, asked again or not, takes its turn at a limiter of the wanted rate."""
-    limiters: list[Any] = []
+async def test_requests_are_paced(tmp_path: Path) -> None:
+    """Every request, asked again or not, keeps to the wanted rate."""
+    now, asked_at = 0.0, list[float]()
 
-    class Limiter:
-        def __init__(self, most: float, seconds: float) -> None:
-            self.rate, self.turns = most / seconds, 0
-            limiters.append(self)
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await no_wait(seconds)
 
-        def has_capacity(self) -> bool:
-            return True
+    class Timed(Spoiled):
+        def spoil(self, request: Any, times: int) -> Any:
+            asked_at.append(now)
+            return super().spoil(request, times)
 
-        async def acquire(self) -> None:
-            self.turns += 1
-
-    monkeypatch.setattr("threadkeep.api.throttle.AsyncLimiter", Limiter)
     threads = threads_of(a=150)
-    server = Spoiled(threads, SPOILS["truncated"], times=2)
-    await Export(tmp_path).run(list(threads), server, pace=PacingOptions(rpm=1200, max_retries=2, sleep=no_wait))
-    (limiter,) = limiters
-    assert limiter.rate == pytest.approx(20)
-    assert limiter.turns == len(server.asked) == 4
+    server = Timed(threads, SPOILS["truncated"], times=2)
+    pace = PacingOptions(rpm=1, max_retries=2, sleep=sleep, clock=lambda: now)
+    await Export(tmp_path).run(list(threads), server, pace=pace)
+    assert asked_at == pytest.approx([0, 60, 120, 180])
