@@ -28,7 +28,9 @@ from fake_assistants import demo_world
 from listening import FAKE, listening
 from table import Line, best_of, interleaved, print_table
 from threadkeep.api.client import PacingOptions
-from threadkeep.api.transport import Transport
+from threadkeep.api.endpoints import ApiSource
+from threadkeep.api.keys import Key
+from threadkeep.api.transport import connect_all
 from threadkeep.exporter.engine import Options, export_threads
 from threadkeep.journal import Header
 from threadkeep.outfiles import OutFiles
@@ -167,8 +169,9 @@ async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None
     header = Header(source=base_url, assistant_id=ASSISTANT, flat=False, started_at="now")
     options = Options(assistant_id=ASSISTANT, pace=PacingOptions(rpm=rpm))
     with OutFiles.begin(Paths(folder / "out.ndjson"), header) as out:
-        async with Transport.connect(base_url=base_url, api_key="sk-bench") as api:
-            await export_threads(ids, [api], out, options)
+        (transport,) = connect_all(ApiSource(base_url=base_url, keys=(Key("sk-bench"),)))
+        async with transport:
+            await export_threads(ids, [transport], out, options)
     assert len(out.journal.entries) == len(ids)
 
 

@@ -84,20 +84,6 @@ class Transport:
         self.address = without_secrets(str(client.base_url))
         self.answered = False
 
-    @staticmethod
-    def connect(*, base_url: str | None = None, api_key: str | None = None) -> "Transport":
-        """Make a client for one key; nothing is sent yet. The short form of `connect_all`.
-
-        Args:
-            base_url: the address where ``/threads`` begins; None for ``OPENAI_BASE_URL`` or OpenAI's own.
-            api_key: the key or token; None for one of the environment.
-
-        Raises:
-            AccessRefused, MalformedAddress: as `connect_all`.
-        """
-        keys = () if api_key is None else (Key(api_key),)
-        return connect_all(ApiSource(base_url=base_url, keys=keys))[0]
-
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Fetch the body of a success. A refused token is renewed once, when there is a command for it.
 

@@ -13,7 +13,8 @@ import attrs
 from threadkeep.errors import MalformedMessage
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, Part, RefusalPart, TextPart, UnknownPart
-from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.lossless_json import dumps, loads, text_or_none
+from threadkeep.serialization.text_files import BYTE_ORDER_MARK
 from threadkeep.validation.findings import Finding, Severity
 from threadkeep.validation.report import ValidationReport
 
@@ -24,7 +25,6 @@ MOST_THREADS, MOST_MESSAGES, MOST_CHARACTERS = 40, 12, 2_000
 
 _MOST_PARTS, _MOST_OF_A_PART = 10, 500
 _AWAY = (-1, 1, -2, 2)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BEGINNING = b'{"thread_id":"'
 _GRAVITY = {severity: place for place, severity in enumerate(Severity)}
 
@@ -214,7 +214,7 @@ def _owner(
 def _parsed(line: bytes) -> Any:
     """What a line holds; None where it cannot be read."""
     try:
-        return loads(line.removeprefix(_BYTE_ORDER_MARK))
+        return loads(line.removeprefix(BYTE_ORDER_MARK))
     except ValueError:
         return None
 
@@ -229,9 +229,9 @@ def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
     said = "\n".join(part.value for part in parts if isinstance(part, TextPart))
     return Excerpt(
         line=number,
-        role=_text_or_none(value.get("role")),
+        role=text_or_none(value.get("role")),
         created_at=created_at if isinstance(created_at, int) and not isinstance(created_at, bool) else None,
-        message_id=_text_or_none(value.get("message_id")),
+        message_id=text_or_none(value.get("message_id")),
         said=said[:MOST_CHARACTERS] if "message" in value and said != text else None,
         parts=tuple(_in_words(parts)),
         is_concerned=is_concerned,
@@ -241,10 +241,6 @@ def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
 
 def _cut(text: str) -> dict[str, Any]:
     return {"text": text[:MOST_CHARACTERS], "cut": max(len(text) - MOST_CHARACTERS, 0)}
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _parts(line: Mapping[str, Any]) -> Sequence[Part]:

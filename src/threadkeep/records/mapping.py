@@ -22,6 +22,7 @@ from threadkeep.records.model import (
     UnknownAnnotation,
     UnknownPart,
 )
+from threadkeep.serialization.lossless_json import text_or_none
 
 __all__ = [
     "ANNOTATIONS",
@@ -182,14 +183,14 @@ def _image_file(raw: Mapping[str, Any]) -> ImageFilePart | None:
     body = raw.get("image_file")
     if not isinstance(body, dict) or not isinstance(body.get("file_id"), str):
         return None
-    return ImageFilePart(body["file_id"], _text_or_none(body.get("detail")))
+    return ImageFilePart(body["file_id"], text_or_none(body.get("detail")))
 
 
 def _image_url(raw: Mapping[str, Any]) -> ImageUrlPart | None:
     body = raw.get("image_url")
     if not isinstance(body, dict) or not isinstance(body.get("url"), str):
         return None
-    return ImageUrlPart(body["url"], _text_or_none(body.get("detail")))
+    return ImageUrlPart(body["url"], text_or_none(body.get("detail")))
 
 
 def _refusal(raw: Mapping[str, Any]) -> RefusalPart | None:
@@ -232,7 +233,7 @@ def _file_citation(raw: Mapping[str, Any]) -> FileCitation | None:
         file_id=body["file_id"],
         start_index=_whole_number(raw.get("start_index")),
         end_index=_whole_number(raw.get("end_index")),
-        quote=_text_or_none(body.get("quote")),
+        quote=text_or_none(body.get("quote")),
     )
 
 
@@ -255,7 +256,3 @@ ANNOTATIONS: dict[str, Callable[[Mapping[str, Any]], Annotation | None]] = {
     "file_path": _file_path,
 }
 """The annotations that the API's page names."""
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan"]
+__all__ = ["dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan", "text_or_none"]
 
 # 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
 # it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
@@ -111,3 +111,8 @@ def _finite(digits: str) -> float:
 
 def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
+
+
+def text_or_none(value: object) -> str | None:
+    """The value itself where it is a string, else None."""
+    return value if isinstance(value, str) else None

@@ -3,11 +3,14 @@
 import codecs
 import re
 
-__all__ = ["decode", "lines_of"]
+__all__ = ["BYTE_ORDER_MARK", "decode", "lines_of"]
+
+BYTE_ORDER_MARK = codecs.BOM_UTF8
+"""Of UTF-8; it may stand at the beginning of a file, and means nothing there."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF8: "utf-8-sig",
+    BYTE_ORDER_MARK: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }

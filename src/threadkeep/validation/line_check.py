@@ -7,13 +7,14 @@ import attrs
 
 from threadkeep.records.ndjson import FLAT_KEYS, line_faults
 from threadkeep.serialization.json_diff import below
+from threadkeep.serialization.lossless_json import text_or_none
 from threadkeep.serialization.strict_json import strict
+from threadkeep.serialization.text_files import BYTE_ORDER_MARK
 from threadkeep.validation.content_check import about, is_odd_time
 from threadkeep.validation.fast_line_check import as_exported
 
 __all__ = ["NOWHERE", "Fault", "Row", "check_line"]
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Row = tuple[str | None, str | None, str | None, int | None, bool | None]
 """What a line says of its place: thread_id, assistant_id, message_id, created_at, and whether it is flat.
@@ -48,7 +49,7 @@ def check_line(line: bytes, number: int, *, now: int, saved: Set[str]) -> tuple[
         return _row(known), list(_notes(known, now, saved))
     faults = list(_faults_of_bytes(line, number))
     text = line.removesuffix(b"\n").removesuffix(b"\r")
-    text = text.removeprefix(_BYTE_ORDER_MARK) if number == 1 else text
+    text = text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
     if not text.strip():
         return NOWHERE, [*faults, Fault("blank_line", "the line is blank")]
     value, troubles = strict(text)
@@ -63,7 +64,7 @@ def check_line(line: bytes, number: int, *, now: int, saved: Set[str]) -> tuple[
 
 
 def _faults_of_bytes(line: bytes, number: int) -> Iterator[Fault]:
-    if number == 1 and line.startswith(_BYTE_ORDER_MARK):
+    if number == 1 and line.startswith(BYTE_ORDER_MARK):
         yield Fault("byte_order_mark", "the file begins with a byte order mark")
     if line.endswith(b"\r\n"):
         yield Fault("crlf", "the line ends with CR and LF")
@@ -83,17 +84,13 @@ def _row(value: Any) -> Row:
     if not isinstance(value, dict):
         return NOWHERE
     created_at = value.get("created_at")
-    thread_id, assistant_id, message_id = (_text_or_none(value.get(key)) for key in _IDS)
+    thread_id, assistant_id, message_id = (text_or_none(value.get(key)) or None for key in _IDS)
     when = created_at if isinstance(created_at, int) and not isinstance(created_at, bool) else None
     return thread_id, assistant_id, message_id, when, "message" not in value
 
 
 _KEYS = frozenset({*FLAT_KEYS, "message"})
 _IDS = ("thread_id", "assistant_id", "message_id")
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _notes(value: Mapping[str, Any], now: int, saved: Set[str]) -> Iterator[Fault]:

@@ -4,21 +4,19 @@ New messages stand behind all others, since the server's order is that of insert
 *before* a message that was exported was there when that was, and is lost; what stands behind the last one is new.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 import attrs
 
 from threadkeep.records.content import is_poorer
 from threadkeep.records.mapping import flat_values
-from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.json_diff import ABSENT, below, differences
+from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.text_files import BYTE_ORDER_MARK
 from threadkeep.validation.findings import Finding, finding
 
 __all__ = ["Change", "ExportedMessage", "change", "compare", "read_line"]
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @attrs.frozen
@@ -107,7 +105,7 @@ def _order(thread_id: str, rows: Sequence[ExportedMessage], live: Sequence[str],
 def read_line(line: bytes) -> Mapping[str, Any] | None:
     """Read a line of the export that may be damaged; None for one that cannot be read or says of no message."""
     try:
-        value = loads(line.removeprefix(_BYTE_ORDER_MARK))
+        value = loads(line.removeprefix(BYTE_ORDER_MARK))
     except ValueError:
         return None
     return value if isinstance(value, dict) and isinstance(value.get("message_id"), str) else None
@@ -126,7 +124,7 @@ def change(said: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
     if "message" not in said:
         flat = flat_values(raw, assistant_id="")
         del flat["assistant_id"]
-        path = _first_difference({key: said.get(key, _ABSENT) for key in flat}, flat, "$")
+        path = _first_difference({key: said.get(key, ABSENT) for key in flat}, flat, "$")
         if path == "$.text" and not flat["text"].strip():
             return Change("deleted_message", path)
         return None if path is None else Change("changed_message", path)
@@ -136,12 +134,11 @@ def change(said: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
     other = _first_difference(_without_metadata(message), _without_metadata(raw), path)
     if other is not None:
         return Change("deleted_message" if is_poorer(raw, message) else "changed_message", other)
-    metadata = _first_difference(message.get(_METADATA, _ABSENT), raw.get(_METADATA, _ABSENT), path)
-    return None if metadata is None else Change("changed_metadata", _below(path, _METADATA))
+    metadata = _first_difference(message.get(_METADATA, ABSENT), raw.get(_METADATA, ABSENT), path)
+    return None if metadata is None else Change("changed_metadata", below(path, _METADATA))
 
 
 _METADATA = "metadata"
-_ABSENT = object()
 
 
 def _without_metadata(message: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,30 +146,4 @@ def _without_metadata(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first_difference(one: Any, other: Any, path: str) -> str | None:
-    """Where two values differ first, in the order of the first one; without recursion, as JSON may be nested deeply."""
-    waiting = [(path, one, other)]
-    while waiting:
-        path, one, other = waiting.pop()
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            keys = dict.fromkeys([*one, *other])
-            inner = [(_below(path, key), one.get(key, _ABSENT), other.get(key, _ABSENT)) for key in keys]
-        elif isinstance(one, list) and isinstance(other, list):
-            pairs = enumerate(zip_longest(one, other, fillvalue=_ABSENT))
-            inner = [(_below(path, place), *pair) for place, pair in pairs]
-        elif _is_same(one, other):
-            continue
-        else:
-            return path
-        waiting += reversed(inner)
-    return None
-
-
-def _below(path: str, key: str | int) -> str:
-    if isinstance(key, int):
-        return f"{path}[{key}]"
-    return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Of two values of which neither holds others, or not both. -0.0 is another number than 0.0."""
-    return type(one) is type(other) and (one is _ABSENT or dumps(one) == dumps(other))
+    return next(differences(one, other, path, into_lists=True), None)

@@ -335,13 +335,13 @@ async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPat
 def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: str) -> None:
     """A stray blank or line end in the key is told as such, not as a failed connection."""
     with pytest.raises(AccessRefused, match="the key holds"):
-        Transport.connect(base_url="http://127.0.0.1:1/v1", api_key=key)
+        connect_all(ApiSource(base_url="http://127.0.0.1:1/v1", keys=(Key(key),)))
 
 
 def test_an_empty_key_is_no_key() -> None:
     """As where a variable is set from one that is not; older SDKs would send it."""
     with pytest.raises(AccessRefused, match=r"no key|the key is empty"):
-        Transport.connect(base_url="http://127.0.0.1:1/v1", api_key="")
+        connect_all(ApiSource(base_url="http://127.0.0.1:1/v1", keys=(Key(""),)))
 
 
 def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +349,7 @@ def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(AccessRefused, match="OPENAI_API_KEY"):
-        Transport.connect(base_url="http://127.0.0.1:1/v1")
+        connect_all(ApiSource(base_url="http://127.0.0.1:1/v1"))
 
 
 @pytest.mark.parametrize(
@@ -358,10 +358,10 @@ def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_malformed_address_is_refused_before_anything_is_sent(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is no HTTP address is a slip of the keyboard, by option or by environment."""
     with pytest.raises(MalformedAddress, match="http://"):
-        Transport.connect(base_url=address, api_key="sk-test")
+        connect_all(ApiSource(base_url=address, keys=(Key("sk-test"),)))
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(MalformedAddress, match="http://"):
-        Transport.connect(api_key="sk-test")
+        connect_all(ApiSource(keys=(Key("sk-test"),)))
 
 
 def test_an_address_is_shown_without_secrets() -> None:

@@ -13,9 +13,7 @@ from threadkeep.serialization.json_diff import differences
 
 def same(one: Any, other: Any) -> bool:
     """Equal with types, whatever the order of keys."""
-    return json.dumps(one, sort_keys=True).replace("-0.0", "0.0") == json.dumps(other, sort_keys=True).replace(
-        "-0.0", "0.0"
-    )
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 @given(strategies.json_values, strategies.json_values)
@@ -30,6 +28,7 @@ def test_there_are_none_just_where_two_values_are_equal(one: Any, other: Any) ->
     [
         (1, 1.0, ["$"]),
         (1, True, ["$"]),
+        (0.0, -0.0, ["$"]),
         ([1], [1, 2], ["$"]),
         ([1, {"a": 2}], [1, {"a": 3}], ["$[1].a"]),
         ({"a": 1, "b c": 2}, {"a": 1, "d": 3}, ['$["b c"]', "$.d"]),
@@ -41,6 +40,12 @@ def test_there_are_none_just_where_two_values_are_equal(one: Any, other: Any) ->
 def test_the_paths_are_as_deep_as_can_be_told(one: Any, other: Any, paths: list[str]) -> None:
     """In the order of the first value's keys, and then of the second's."""
     assert list(differences(one, other)) == paths
+
+
+def test_lists_of_unequal_length_can_be_compared_item_by_item() -> None:
+    """Then what only one of them has differs from nothing."""
+    assert list(differences([1, 2], [0, 2, 3], into_lists=True)) == ["$[0]", "$[2]"]
+    assert list(differences([1, [2, {}]], [1], into_lists=True)) == ["$[1]"]
 
 
 @given(
