@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -34,3 +35,12 @@ def test_all_names_what_the_module_defines(module: ModuleType) -> None:
 def test_the_package_names_its_public_names() -> None:
     """What is imported at the top is what is promised."""
     assert all(hasattr(threadkeep, name) for name in threadkeep.__all__)
+
+
+@pytest.mark.parametrize("name", [module.name for module in FOUND if module.ispkg])
+def test_a_package_is_empty(name: str) -> None:
+    """What is public stands at the root, so that importing a package imports nothing else."""
+    spec = importlib.import_module(name).__spec__
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(spec.origin).read_text() == ""
