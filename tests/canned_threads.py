@@ -6,11 +6,13 @@ from typing import Any
 
 from canned import HTTP
 
-__all__ = ["MISSING", "ThreadServer", "message", "page", "thread_of"]
+__all__ = ["MISSING", "NO_MESSAGE", "ThreadServer", "message", "page", "thread_of"]
 
 MISSING = json.dumps(
     {"error": {"message": "No thread found with id 'x'.", "type": "invalid_request_error", "param": None, "code": None}}
 ).encode()
+
+NO_MESSAGE = json.dumps({"error": {"message": "No message found with id 'msg_9'."}}).encode()
 
 
 def message(thread_id: str, number: int, **fields: Any) -> dict[str, Any]:
@@ -60,10 +62,18 @@ class ThreadServer:
         del request, times
 
     def honest(self, request: Any) -> Any:
-        """The page that was asked for."""
+        """The page, the message or the thread that was asked for; there are no runs."""
         thread = self.threads.get(thread_of(request.url))
         if thread is None:
             return HTTP.Response(404, content=MISSING)
+        path = str(request.url.path).split("/")
+        if path[4:] == []:
+            return HTTP.Response(200, json={"id": path[3], "object": "thread", "metadata": {}})
+        if path[4] == "runs":
+            return HTTP.Response(200, content=page([], has_more=False))
+        if len(path) > 5:
+            found = next((row for row in thread if row["id"] == path[5]), None)
+            return HTTP.Response(404, content=NO_MESSAGE) if found is None else HTTP.Response(200, json=found)
         after, limit = request.url.params.get("after"), int(request.url.params["limit"])
         start = [row["id"] for row in thread].index(after) + 1 if after else 0
         rows = thread[start : start + limit]

@@ -9,24 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 import threadkeep
 from canned import client_of
 from exports import ASSISTANT
 from fake_assistants import Request
-from threadkeep.journal import Entry, Header, encode_line
-from threadkeep.journal import fold as read_journal
-from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.storage.manifest import Ending, build, read, to_json
+from threadkeep.serialization.lossless_json import loads
+from threadkeep.storage.index import IndexRow, decode_row, encode_line
+from threadkeep.storage.manifest import FileClaim, ThreadDigest, decode_manifest, encode_manifest
 from watched import Watched, what_is_behind
 
-__all__ = ["JOURNAL", "MANIFEST", "OUT", "PARTIAL", "RUNS", "THREADS", "Files", "exports", "forged", "thread_of"]
+__all__ = [
+    "DOWNLOADS",
+    "INDEX",
+    "MANIFEST",
+    "OUT",
+    "PARTIAL",
+    "RUNS",
+    "THREADS",
+    "Files",
+    "exports",
+    "forged",
+    "thread_of",
+]
 
 OUT = "out.ndjson"
-JOURNAL = "out.ndjson.journal"
+INDEX = "out.ndjson.index"
 MANIFEST = "out.ndjson.manifest.json"
 PARTIAL = "out.ndjson.partial"
-WANTED = "out.ndjson.wanted.json"
+DOWNLOADS = "out.ndjson.downloads"
 RUNS = "out.ndjson.runs"
 THREADS = "out.ndjson.threads"
 
@@ -37,7 +49,7 @@ _TEXTS = (
     "two\nlines, \u2028 and \x85 raw, \"quoted\", C:\\new: 'a' {b} [c]",
     "emoji \U0001f32e\U0010ffff, é, e\u0301, \x00",
     "half of a pair: \ud83d",
-    "numbers beside: 1, 1.0, 10000000000000000000000000000",
+    "numbers too: 1, 1.0, 10000000000000000000000000000",
 )
 
 
@@ -54,8 +66,8 @@ class Files:
 
     def put(self, name: str, content: bytes | Sequence[bytes]) -> "Files":
         """The same with another file."""
-        whole = content if isinstance(content, bytes) else b"".join(content)
-        return attrs.evolve(self, content={**self.content, name: whole})
+        joined = content if isinstance(content, bytes) else b"".join(content)
+        return attrs.evolve(self, content={**self.content, name: joined})
 
     def without(self, *names: str) -> "Files":
         """The same without some files."""
@@ -68,6 +80,15 @@ class Files:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         return folder / OUT
+
+    @property
+    def rows(self) -> list[IndexRow]:
+        """The rows of the index."""
+        return list(map(decode_row, self.lines(INDEX)[1:]))
+
+    def put_rows(self, rows: Sequence[IndexRow]) -> "Files":
+        """The same with other rows."""
+        return self.put(INDEX, [self.lines(INDEX)[0], *map(encode_line, rows)])
 
     @property
     def threads(self) -> dict[str, range]:
@@ -166,16 +187,16 @@ def _exported(folder: Path, fake: Watched, ids: Sequence[str], **options: Any) -
 
 
 def exports(folder: Path) -> dict[str, Files]:
-    """Whole ones, full and flat, and one that the sunset cut off; with all that can stand beside each."""
+    """Complete ones, full and flat, and one that the sunset cut off; with every file that each can have."""
     fake = Watched()
     fake.load(_world())
     ids = [thread["id"] for thread in fake.snapshot()["threads"]]
-    beside: dict[str, Any] = {"include": ["threads", "runs"], "files": True}
+    more: dict[str, Any] = {"include": ["threads", "runs"], "files": True}
     made = {
-        "full": _exported(folder / "full", fake, ids, **beside),
-        "flat": _exported(folder / "flat", fake, ids, flat=True, **beside),
+        "full": _exported(folder / "full", fake, ids, **more),
+        "flat": _exported(folder / "flat", fake, ids, flat=True, **more),
     }
-    wanted = [ids[0], ids[2], "thread_unknown", "no-id", ids[3], ids[4], ids[5], ids[6]]
+    wanted = [ids[0], ids[2], "thread_unknown", ids[3], ids[4], ids[5], ids[6]]
     fake.faults = [{"match": {"path": f"threads/{ids[3]}/"}, "do": {"status": 500}}]
     fake.before(fake.sunset.now, of=_behind(ids[5]))
     return made | {"cut": _exported(folder / "cut", fake, wanted)}
@@ -186,41 +207,45 @@ def _behind(thread_id: str) -> Callable[[Request], bool]:
 
 
 def forged(files: Files, of: Sequence[str]) -> Files:
-    """The same with a journal and a manifest that vouch for the lines as they are now.
+    """The same with an index and a manifest that agree with the lines as they are now.
 
     Args:
         files: the damaged ones.
-        of: whose each line is, by the forger.
+        of: the thread of each line, by the forger.
     """
-    journal = read_journal(files.content[JOURNAL])
-    assert isinstance(journal.header, Header)
     own: dict[str, list[bytes]] = {}
-    ends: dict[str, int] = {}
+    starts: dict[str, int] = {}
     place = 0
     for line, thread_id in zip(files.content[OUT].split(b"\n"), of, strict=False):
         own.setdefault(thread_id, []).append(line + b"\n")
-        ends[thread_id] = place = place + len(line) + 1
-    entries = list[Entry]()
-    for entry in journal.complete:  # one without lines ends where the one before it does
-        ends.setdefault(entry.thread_id, entries[-1].end_offset if entries else 0)
-        entries.append(_vouching(entry, own.get(entry.thread_id, []), ends[entry.thread_id]))
-    rows: list[Header | Entry | Any] = [journal.header, *entries, *journal.not_complete, *journal.files.values()]
-    content = b"".join(map(encode_line, rows))
-    manifest = read(files.content[MANIFEST])
-    ending = Ending(finished_at=manifest.finished_at, listed=files.ids, ended_by=manifest.ended_by)
-    claimed = build(journal.header, read_journal(content), ending, manifest.versions)
-    return files.put(JOURNAL, content).put(MANIFEST, dumps(to_json(claimed)))
+        starts.setdefault(thread_id, place)
+        place += len(line) + 1
+    digest = ThreadDigest()
+    rows = [_claiming(row, own.get(row.thread_id, []), starts.get(row.thread_id, 0)) for row in files.rows]
+    for row in rows:
+        digest.add(row)
+    files = files.put_rows(rows)
+    manifest = decode_manifest(files.content[MANIFEST])
+    claims = {
+        name: FileClaim(len(content), hashlib.sha256(content).hexdigest())
+        for name, content in ((name, files.content[file]) for name, file in (("out", OUT), ("index", INDEX)))
+    }
+    totals = msgspec.structs.replace(manifest.totals, messages=sum(row.messages or 0 for row in rows))
+    manifest = msgspec.structs.replace(manifest, totals=totals, digest=digest.value, files={**manifest.files, **claims})
+    return files.put(MANIFEST, encode_manifest(manifest))
 
 
-def _vouching(entry: Entry, lines: Sequence[bytes], end: int) -> Entry:
+def _claiming(row: IndexRow, lines: Sequence[bytes], start: int) -> IndexRow:
     ids = [message_id for message_id in map(_id_of, lines) if message_id]
-    return attrs.evolve(
-        entry,
-        messages=len(lines),
+    content = b"".join(lines)
+    return msgspec.structs.replace(
+        row,
+        messages=len(ids),
         first_id=ids[0] if ids else None,
         last_id=ids[-1] if ids else None,
-        sha256=hashlib.sha256(b"".join(lines)).hexdigest(),
-        end_offset=end,
+        offset=start,
+        bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
     )
 
 

@@ -1,27 +1,55 @@
-"""An export over the real SDK and a canned server, for tests, and servers that come to an end."""
+"""An export in this process over the real SDK and a canned server or a fake, and servers that come to an end."""
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from canned import HTTP, async_client
+from openai import AsyncOpenAI
+
+from canned import HTTP, async_client, client_of
 from canned_threads import ThreadServer, message, thread_of
+from fake_assistants import FakeAssistants
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.transport import Transport
-from threadkeep.errors import RunEnded
-from threadkeep.exporter.engine import Options, export_threads
-from threadkeep.exporter.events import Event
-from threadkeep.journal import Entry, Header, Journal, Outcome
-from threadkeep.outfiles import OutFiles
+from threadkeep.errors import OutputUnusable, ThreadkeepError
+from threadkeep.exporter.engine import ExportOptions
+from threadkeep.exporter.events import Event, Notice, ThreadEnded
+from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.records.ndjson import decode
+from threadkeep.storage import session
+from threadkeep.storage.index import IndexRow, Outcome, decode_row
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.store import Store
 
-__all__ = ["ASSISTANT", "PATIENCE", "Ending", "Export", "Spoiled", "no_wait", "silence", "threads_of"]
+__all__ = [
+    "ASSISTANT",
+    "PATIENCE",
+    "SOURCE",
+    "Ending",
+    "Export",
+    "Spoiled",
+    "cut_off_at_commit",
+    "no_room_to_write",
+    "no_wait",
+    "now",
+    "silence",
+    "threads_of",
+]
 
 ASSISTANT = "asst_abc123"
+SOURCE = "https://api.test/v1"
 PATIENCE = 300  # seconds after which a test is thought to hang
+
+
+def now() -> datetime:
+    """The time, which is always the same."""
+    return datetime(2026, 8, 1, tzinfo=UTC)
 
 
 async def no_wait(_seconds: float) -> None:
@@ -30,33 +58,66 @@ async def no_wait(_seconds: float) -> None:
 
 
 class Export:
-    """An export into a folder, and what came of it."""
+    """An export into a folder, and what came of it.
+
+    Attributes:
+        result: of the last run.
+        events: of all runs.
+        thread_ended: set when a thread has ended.
+    """
+
+    result: ExportResult
 
     def __init__(self, folder: Path) -> None:
         self.paths = Paths(folder / "out.ndjson")
-        self.ended_by: RunEnded | None = None
-        self.reported: list[Event] = []
-        self.told = asyncio.Event()
+        self.events: list[Event] = []
+        self.thread_ended = asyncio.Event()
 
     def hear(self, event: Event) -> None:
-        """Keep what is reported; `told` is set when a thread's fate is."""
-        self.reported.append(event)
-        if isinstance(event, Entry):
-            self.told.set()
+        """Keep an event."""
+        self.events.append(event)
+        if isinstance(event, ThreadEnded):
+            self.thread_ended.set()
 
-    async def run(self, ids: Sequence[str], *servers: Any, **options: Any) -> "Export":
-        """Export these threads from a server, or from several keys' points of view."""
-        header = Header(source="https://api.test/v1", assistant_id=ASSISTANT, flat=False, started_at="now")
-        chosen = Options(assistant_id=ASSISTANT, **{"pace": PacingOptions(max_retries=2, sleep=no_wait), **options})
-        with OutFiles.begin(self.paths, header) as out:
-            async with contextlib.AsyncExitStack() as opened:
-                apis = [await opened.enter_async_context(Transport(async_client(server))) for server in servers]
-                try:
-                    await export_threads(ids, apis, out, chosen, on_event=self.hear)
-                except RunEnded as ending:
-                    self.ended_by = ending
-            self.journal: Journal = out.journal
+    async def run(
+        self,
+        ids: Iterable[str],
+        *servers: Any,
+        done: Iterable[str] = (),
+        drop: Iterable[str] = (),
+        limit: int | None = None,
+        fresh: bool = False,
+        **options: Any,
+    ) -> "Export":
+        """Export these threads from a server or a client, or from several keys' points of view."""
+        chosen = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait), **options}
+        job = Job(
+            ids=((place, thread_id) for place, thread_id in enumerate(ids, 1)),
+            paths=self.paths,
+            options=ExportOptions(**chosen),
+            done=done,
+            drop=drop,
+            limit=limit,
+            fresh=fresh,
+        )
+        async with contextlib.AsyncExitStack() as opened:
+            apis = [await opened.enter_async_context(Transport(_client(server))) for server in servers]
+            self.result = await carry_out(job, apis, SOURCE, now=now, on_event=self.hear)
         return self
+
+    def run_alone(self, ids: Iterable[str], *servers: Any, **options: Any) -> "Export":
+        """Do the same, in an event loop of its own."""
+        return asyncio.run(self.run(ids, *servers, **options))
+
+    def write(self) -> Manifest:
+        """Write what a run that was cut off has left."""
+        with mock.patch("threadkeep.storage.session.now", now):
+            return session.write(self.paths.out, on_notice=lambda text: self.events.append(Notice(text)))
+
+    @property
+    def ended_by(self) -> ThreadkeepError | None:
+        """What ended the last run before its time."""
+        return self.result.ended_by
 
     @property
     def lines(self) -> list[bytes]:
@@ -64,17 +125,66 @@ class Export:
         return self.paths.out.read_bytes().splitlines(keepends=True)
 
     @property
+    def rows(self) -> dict[str, IndexRow]:
+        """The rows of the index, by thread."""
+        lines = self.paths.index.read_bytes().split(b"\n")[1:]
+        return {row.thread_id: row for row in map(decode_row, filter(None, lines))}
+
+    @property
     def outcomes(self) -> dict[str, Outcome]:
         """What became of each thread."""
-        return {thread_id: entry.outcome for thread_id, entry in self.journal.entries.items()}
+        return {thread_id: row.outcome for thread_id, row in self.rows.items()}
+
+    @property
+    def notices(self) -> list[str]:
+        """What a person is to know."""
+        return [event.text for event in self.events if isinstance(event, Notice)]
 
     def messages(self, path: Path | None = None) -> dict[str, list[dict[str, Any]]]:
-        """What a file holds, by thread."""
+        """What a file holds, by thread; nothing where there is none."""
+        path = path or self.paths.out
         found: dict[str, list[dict[str, Any]]] = {}
-        for line in (path or self.paths.out).read_bytes().split(b"\n")[:-1]:
+        for line in (path.read_bytes() if path.exists() else b"").split(b"\n")[:-1]:
             record = decode(line)
             found.setdefault(record.thread_id, []).append(dict(record.raw))
         return found
+
+    def sidecar(self, kind: str) -> list[Any]:
+        """The rows of a sidecar file."""
+        return [json.loads(line) for line in self.paths.sidecar(kind).read_bytes().split(b"\n")[:-1]]
+
+    def contents(self) -> dict[str, bytes]:
+        """Every file in the folder, but for the lock, by its name."""
+        folder = self.paths.out.parent
+        found = (path for path in folder.rglob("*") if path.is_file() and path != self.paths.lock)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def _client(server: Any) -> Any:
+    if isinstance(server, AsyncOpenAI):
+        return server
+    return client_of(server.async_transport()) if isinstance(server, FakeAssistants) else async_client(server)
+
+
+@contextlib.contextmanager
+def no_room_to_write() -> Iterator[None]:
+    """A run fetches everything, and cannot write it: all of it stays in the working store."""
+    with mock.patch("threadkeep.storage.session.write_new_set", side_effect=OutputUnusable("no room")):
+        yield
+
+
+@contextlib.contextmanager
+def cut_off_at_commit(number: int) -> Iterator[None]:
+    """A run is cut off: the commit of this number, from 0, and those behind it are not made, and nothing is written."""
+    apply, made = Store.apply, iter(range(number))
+
+    def counted(store: Store, *arguments: Any) -> None:
+        if next(made, None) is None:
+            raise OutputUnusable("cut off")
+        apply(store, *arguments)
+
+    with mock.patch.object(Store, "apply", counted):
+        yield
 
 
 def threads_of(**sizes: int) -> dict[str, list[dict[str, Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 from fake_assistants import FakeAssistants
 from threadkeep import decode
 
-__all__ = ["ASSISTANT", "beside", "exported", "faults", "manifest", "served", "write_ids"]
+__all__ = ["ASSISTANT", "beside", "downloads", "exported", "faults", "manifest", "rows", "served", "write_ids"]
 
 ASSISTANT = "asst_abc123"
 """The assistant that exports are for."""
@@ -43,11 +43,23 @@ def manifest(out: Path) -> dict[str, Any]:
     return said
 
 
+def downloads(out: Path) -> dict[str, dict[str, Any]]:
+    """What became of each file, by its id."""
+    lines = beside(out, ".downloads").read_bytes().split(b"\n")[:-1]
+    return {row["file_id"]: row for row in map(json.loads, lines)}
+
+
+def rows(out: Path) -> dict[str, dict[str, Any]]:
+    """The rows of the index, by thread."""
+    lines = beside(out, ".index").read_bytes().split(b"\n")[1:-1]
+    return {row["thread_id"]: row for row in map(json.loads, lines)}
+
+
 def faults(printed: str) -> list[dict[str, Any]]:
     """The findings that are more than notes, of what `validate --json` printed."""
     return [row for row in json.loads(printed)["findings"] if row["severity"] != "note"]
 
 
 def beside(out: Path, suffix: str) -> Path:
-    """One of the files that stand beside an export, such as ".partial"."""
+    """One of the files next to an export, such as ".partial"."""
     return out.with_name(out.name + suffix)

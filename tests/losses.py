@@ -1,7 +1,6 @@
-"""Kinds of damage to the files of an export, and what must be found then: tables for `test_mutations`.
+"""Kinds of damage to the files of an export, and the finding that each must have: a table for `test_mutations`.
 
-Each kind is pure: from the files and a `random.Random` to the damaged ones and what must be found. `BASE` says which
-export it damages.
+Each kind is pure: from the files and a `random.Random` to the damaged ones and the finding.
 """
 
 import json
@@ -10,23 +9,23 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
+import msgspec
 
-from damaged import JOURNAL, MANIFEST, OUT, PARTIAL, RUNS, THREADS, WANTED, Files
+from damaged import DOWNLOADS, INDEX, MANIFEST, OUT, PARTIAL, RUNS, THREADS, Files
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.findings import KINDS, Severity
-from threadkeep.wanted import encode
 
 __all__ = ["LOSSES", "Loss"]
 
 
 @attrs.frozen(kw_only=True)
 class Loss:
-    """What must be found.
+    """The finding that damage must have.
 
     Attributes:
         files: the damaged ones.
         place: the file, line and path.
-        refetch: all threads that want to be fetched again; None where there may be more than `thread_id`.
+        refetch: all threads that are to be fetched again; None where there may be more than `thread_id`.
         strangers: ids that findings may name and nobody asked for.
         severity: where it is not that of the kind.
     """
@@ -109,7 +108,8 @@ def _threads_swapped(files: Files, draw: random.Random) -> Loss:
     one, other = files.threads[names[place]], files.threads[names[place + 1]]
     lines = files.lines()
     lines[one.start : other.stop] = lines[other.start : other.stop] + lines[one.start : one.stop]
-    return Loss(files=files.put(OUT, lines), code="misplaced_thread", line=one.start + 1, thread_id=names[place + 1])
+    line = one.start + len(other) + 1
+    return Loss(files=files.put(OUT, lines), code="misplaced_thread", line=line, thread_id=names[place])
 
 
 def _thread_doubled(files: Files, draw: random.Random) -> Loss:
@@ -175,11 +175,6 @@ def _torn_tail(files: Files, _draw: random.Random) -> Loss:
     return _lost(damaged, "torn_line", "thread_hhhhhh", **where)
 
 
-def _torn_tail_of_a_kill(files: Files, draw: random.Random) -> Loss:
-    damaged = _torn_tail(files, draw).files.without(MANIFEST)
-    return Loss(files=damaged, code="torn_line", line=len(files.lines()) + 1, severity=Severity.NOTE)
-
-
 def _emptied(files: Files, draw: random.Random) -> Loss:
     lost = frozenset(files.threads)
     return Loss(files=files.put(OUT, b""), code="lost_thread", thread_id=draw.choice([*lost]), refetch=lost)
@@ -222,23 +217,25 @@ def _line_broken(files: Files, draw: random.Random) -> Loss:
 
 
 def _blank_line(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw)
-    lines, number = files.lines(), draw.choice(files.threads[thread_id])
+    thread_id = _thread(files, draw, least=2)
+    lines, number = files.lines(), draw.choice(files.threads[thread_id][:-1])
     lines.insert(number + 1, b"\n")
-    return _lost(files.put(OUT, lines), "blank_line", thread_id, line=number + 2)
+    return _lost(files.put(OUT, lines), "blank_line", thread_id, line=number + 2, path="$")
 
 
 def _byte_order_mark(files: Files, _draw: random.Random) -> Loss:
     first = next(iter(files.threads))
     damaged = files.put(OUT, b"\xef\xbb\xbf" + files.content[OUT])
-    return Loss(files=damaged, code="byte_order_mark", line=1, thread_id=first, refetch=frozenset([first]))
+    return Loss(files=damaged, code="byte_order_mark", line=1, path="$", thread_id=first, refetch=frozenset([first]))
 
 
 def _all_crlf(files: Files, draw: random.Random) -> Loss:
     damaged = files.put(OUT, files.content[OUT].replace(b"\n", b"\r\n"))
     thread_id = next(iter(files.threads))
     number = draw.choice(files.threads[thread_id])
-    return Loss(files=damaged, code="crlf", line=number + 1, thread_id=thread_id, refetch=frozenset(files.threads))
+    return Loss(
+        files=damaged, code="crlf", line=number + 1, path="$", thread_id=thread_id, refetch=frozenset(files.threads)
+    )
 
 
 def _as_utf_16(files: Files, _draw: random.Random) -> Loss:
@@ -247,19 +244,19 @@ def _as_utf_16(files: Files, _draw: random.Random) -> Loss:
 
 
 def _of_another_world(files: Files, draw: random.Random) -> Loss:
-    """A thread that nobody asked for, whole."""
+    """A complete thread that nobody asked for."""
     lines = [line.replace(b"thread_hhhhhh", b"thread_zzzzzz") for line in files.lines() if b"thread_hhhhhh" in line]
     del draw
     damaged = files.put(OUT, [*files.lines(), *lines])
     where: dict[str, Any] = {"line": len(files.lines()) + 1, "strangers": ("thread_zzzzzz",)}
-    return Loss(files=damaged, code="unjournalled_thread", thread_id="thread_zzzzzz", **where)
+    return Loss(files=damaged, code="unindexed_lines", thread_id="thread_zzzzzz", **where)
 
 
 def _not_wanted(files: Files, draw: random.Random) -> Loss:
     thread_id = _thread(files, draw)
     damaged = attrs.evolve(files, ids=tuple(name for name in files.ids if name != thread_id))
-    line = files.threads[thread_id].start + 1
-    return Loss(files=damaged, code="not_wanted", line=line, thread_id=thread_id, strangers=(thread_id,))
+    line = files.ids.index(thread_id) + 2
+    return Loss(files=damaged, code="not_wanted", file=INDEX, line=line, thread_id=thread_id, strangers=(thread_id,))
 
 
 def _not_exported(files: Files, draw: random.Random) -> Loss:
@@ -268,114 +265,83 @@ def _not_exported(files: Files, draw: random.Random) -> Loss:
     return _lost(attrs.evolve(files, ids=tuple(ids)), "not_exported", "thread_more", file=None)
 
 
-# --- the journal
+# --- the index
 
 
-def _rows(files: Files, name: str = JOURNAL) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in files.lines(name)]
-
-
-def _put_rows(files: Files, rows: list[dict[str, Any]], name: str = JOURNAL) -> Files:
-    return files.put(name, [dumps(row) + b"\n" for row in rows])
-
-
-def _entry(change: Callable[[dict[str, Any]], object], code: str, **expected: Any) -> Cause:
-    """Change the entry of a thread with lines. A line of -1 stands for the entry's, of 0 for the thread's first."""
+def _row(change: Mapping[str, Any], code: str, thread_id: str = "thread_bbbbbb", **expected: Any) -> Cause:
+    """Change the row of a thread. A line of -1 is that of the row, of 0 the thread's first."""
 
     def cause(files: Files, draw: random.Random) -> Loss:
-        rows, thread_id = _rows(files), _thread(files, draw)
-        number = next(place for place, row in enumerate(rows) if row.get("thread_id") == thread_id)
-        change(rows[number])
+        del draw
+        rows = files.rows
+        number = next(place for place, row in enumerate(rows) if row.thread_id == thread_id)
+        rows[number] = msgspec.structs.replace(rows[number], **change)
         where: dict[str, Any] = {"thread_id": thread_id, "refetch": frozenset([thread_id]), **expected}
         if where.get("line") == -1:
-            where |= {"line": number + 1, "file": JOURNAL}
+            where |= {"line": number + 2, "file": INDEX}
         if where.get("line") == 0:
             where["line"] = files.threads[thread_id].start + 1
-        return Loss(files=_put_rows(files, rows), code=code, **where)
+        return Loss(files=files.put_rows(rows), code=code, **where)
 
     return cause
 
 
-def _header(change: Callable[[dict[str, Any]], object], code: str, **expected: Any) -> Cause:
+def _of_another(change: Mapping[str, Any], code: str, **expected: Any) -> Cause:
+    """Change the thread of a row: the finding names the other one."""
+    cause = _row(change, code, refetch=None, strangers=("thread_y",), **expected)
+    return lambda files, draw: attrs.evolve(cause(files, draw), thread_id="thread_y")
+
+
+def _index(change: Callable[[list[bytes], random.Random], object], code: str, **expected: Any) -> Cause:
+    """Change the lines of the index."""
+
     def cause(files: Files, draw: random.Random) -> Loss:
-        rows = _rows(files)
-        change(rows[0])
-        del draw
-        return Loss(files=_put_rows(files, rows), code=code, **expected)
+        lines = files.lines(INDEX)
+        change(lines, draw)
+        return Loss(files=files.put(INDEX, lines), code=code, refetch=None, **{"file": INDEX, **expected})
 
     return cause
 
 
-def _file_entry(change: Callable[[dict[str, Any]], object], code: str, file: str) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        rows = _rows(files)
-        change(next(row for row in rows if row.get("file_id") == "file-img1"))
-        del draw
-        return Loss(files=_put_rows(files, rows), code=code, file=file)
-
-    return cause
-
-
-def _empty_entry(field: str, value: object) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        rows = _rows(files)
-        number = next(place for place, row in enumerate(rows) if row.get("thread_id") == "thread_cccccc")
-        rows[number][field] = value
-        del draw
-        where: dict[str, Any] = {"file": JOURNAL, "line": number + 1, "path": f"$.{field}"}
-        return _lost(_put_rows(files, rows), "journal_mismatch", "thread_cccccc", **where)
-
-    return cause
-
-
-def _entry_lost(files: Files, draw: random.Random) -> Loss:
+def _row_lost(files: Files, draw: random.Random) -> Loss:
     thread_id = _thread(files, draw)
-    kept = [row for row in _rows(files) if row.get("thread_id") != thread_id]
+    rows = [row for row in files.rows if row.thread_id != thread_id]
     line = files.threads[thread_id].start + 1
-    return _lost(_put_rows(files, kept), "unjournalled_thread", thread_id, line=line)
+    return _lost(files.put_rows(rows), "unindexed_lines", thread_id, line=line)
 
 
-def _entry_of_nothing(files: Files, draw: random.Random) -> Loss:
-    rows = _rows(files)
-    rows.append({**rows[1], "thread_id": "thread_more"})
+def _row_twice(files: Files, draw: random.Random) -> Loss:
+    rows, thread_id = files.rows, _thread(files, draw)
+    rows.append(next(row for row in rows if row.thread_id == thread_id))
+    return attrs.evolve(_lost(files.put_rows(rows), "lost_thread", thread_id), refetch=None)
+
+
+def _rows_swapped(files: Files, draw: random.Random) -> Loss:
+    rows = files.rows
     del draw
-    damaged = _put_rows(files, rows)
-    return attrs.evolve(_lost(damaged, "lost_thread", "thread_more", strangers=("thread_more",)), refetch=None)
+    rows[0], rows[1] = rows[1], rows[0]
+    return Loss(files=files.put_rows(rows), code="misplaced_thread", line=1, thread_id="thread_aaaaaa", refetch=None)
 
 
-def _entry_garbled(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw)
-    lines = files.lines(JOURNAL)
-    number = next(place for place, row in enumerate(_rows(files)) if row.get("thread_id") == thread_id)
-    cut = draw.randrange(1, len(lines[number]) - 2)
-    lines[number] = lines[number][:cut] + b"\n"
-    damaged = files.put(JOURNAL, lines)
-    again = frozenset([thread_id])
-    return Loss(files=damaged, code="unreadable_journal", file=JOURNAL, line=number + 1, refetch=again)
+def _index_lost(files: Files, draw: random.Random) -> Loss:
+    del draw
+    return Loss(files=files.without(INDEX), code="lost_index", file=INDEX, refetch=frozenset(files.ids))
 
 
-def _journal_torn(files: Files, draw: random.Random) -> Loss:
-    lines = files.lines(JOURNAL)
-    number = max(place for place, row in enumerate(_rows(files)) if row.get("messages"))
-    thread_id = _rows(files)[number]["thread_id"]
-    damaged = files.put(JOURNAL, [*lines[:number], lines[number][: draw.randrange(1, len(lines[number]))]])
-    return Loss(files=damaged, code="torn_journal", file=JOURNAL, refetch=frozenset([thread_id]))
-
-
-def _journal(content: bytes | None, code: str, **where: Any) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
+def _header(**change: Any) -> Callable[[list[bytes], random.Random], object]:
+    def changed(lines: list[bytes], draw: random.Random) -> None:
         del draw
-        damaged = files.without(JOURNAL) if content is None else files.put(JOURNAL, content)
-        again = frozenset(files.ids)
-        return Loss(files=damaged, code=code, file=JOURNAL, refetch=again, **where)
+        lines[0] = dumps({**json.loads(lines[0]), **change}) + b"\n"
 
-    return cause
+    return changed
 
 
-def _header_lost(files: Files, draw: random.Random) -> Loss:
-    del draw
-    damaged = files.put(JOURNAL, files.lines(JOURNAL)[1:])
-    return Loss(files=damaged, code="unreadable_journal", file=JOURNAL, line=1, refetch=frozenset(files.ids))
+def _garbled(lines: list[bytes], draw: random.Random) -> None:
+    lines[2] = lines[2][: draw.randrange(1, len(lines[2]) - 2)] + b"\n"
+
+
+def _put(number: int, content: bytes) -> Callable[[list[bytes], random.Random], object]:
+    return lambda lines, _draw: lines.__setitem__(number, content)
 
 
 # --- the manifest
@@ -385,14 +351,16 @@ def _manifest(path: str, value: object) -> Cause:
     """Put a value where a path leads."""
 
     def cause(files: Files, draw: random.Random) -> Loss:
-        said = json.loads(files.content[MANIFEST])
+        content = json.loads(files.content[MANIFEST])
         *steps, last = path.removeprefix("$.").split(".")
-        row = said
+        row = content
         for step in steps:
             row = row[step]
         row[last] = value
         del draw
-        return Loss(files=files.put(MANIFEST, dumps(said)), code="manifest_mismatch", file=MANIFEST, path=path)
+        damaged = files.put(MANIFEST, dumps(content))
+        # Where the index may be another one, an id that only lines name may be that of a lost row.
+        return Loss(files=damaged, code="manifest_mismatch", file=MANIFEST, path=path)
 
     return cause
 
@@ -403,47 +371,32 @@ def _manifest_cut(files: Files, draw: random.Random) -> Loss:
     return Loss(files=damaged, code="unreadable_manifest", file=MANIFEST)
 
 
-def _wanted_garbled(files: Files, draw: random.Random) -> Loss:
-    content = encode(["thread_z"])
-    damaged = files.without(MANIFEST).put(WANTED, content[: draw.randrange(len(content) - 2)])
-    return Loss(files=damaged, code="unreadable_wanted", file=WANTED)
-
-
 def _manifest_without(key: str) -> Cause:
     def cause(files: Files, draw: random.Random) -> Loss:
-        said = json.loads(files.content[MANIFEST])
-        del said[key], draw
-        return Loss(files=files.put(MANIFEST, dumps(said)), code="unreadable_manifest", file=MANIFEST)
+        content = json.loads(files.content[MANIFEST])
+        del content[key], draw
+        return Loss(files=files.put(MANIFEST, dumps(content)), code="unreadable_manifest", file=MANIFEST)
 
     return cause
 
 
 def _manifest_lost(files: Files, draw: random.Random) -> Loss:
     del draw
-    return Loss(files=files.without(MANIFEST), code="unfinished_run", file=MANIFEST)
+    return Loss(files=files.without(MANIFEST), code="lost_manifest", file=MANIFEST)
 
 
-def _manifest_against_lines(path: str, change: Callable[[Files], Files]) -> Cause:
-    """The journal is gone too."""
-
-    def cause(files: Files, draw: random.Random) -> Loss:
-        del draw
-        damaged = change(files).without(JOURNAL)
-        where: dict[str, Any] = {"file": MANIFEST, "path": path}
-        return Loss(files=damaged, code="manifest_mismatch", refetch=frozenset(files.ids), **where)
-
-    return cause
+def _line_and_index_lost(files: Files, draw: random.Random) -> Loss:
+    del draw
+    damaged = files.put(OUT, files.lines()[:-1]).without(INDEX)
+    where: dict[str, Any] = {"file": MANIFEST, "path": "$.files.out.bytes"}
+    return Loss(files=damaged, code="manifest_mismatch", refetch=frozenset(files.ids), **where)
 
 
-def _last_line_lost(files: Files) -> Files:
-    return files.put(OUT, files.lines()[:-1])
+# --- the files next to the export
 
 
-# --- what stands beside
-
-
-def _beside_lost(name: str) -> Cause:
-    """Of a file of lines every thread that has some wants to be fetched again; any run asks for a download."""
+def _file_lost(name: str) -> Cause:
+    """Of a file of lines every thread that has some is to be fetched again."""
 
     def cause(files: Files, _draw: random.Random) -> Loss:
         lines = files.lines(name) if name in (RUNS, THREADS) else []
@@ -453,7 +406,7 @@ def _beside_lost(name: str) -> Cause:
     return cause
 
 
-def _beside_changed(name: str) -> Cause:
+def _sidecar_changed(name: str) -> Cause:
     def cause(files: Files, draw: random.Random) -> Loss:
         lines = files.lines(name)
         number = draw.randrange(len(lines))
@@ -466,7 +419,7 @@ def _beside_changed(name: str) -> Cause:
     return cause
 
 
-def _beside_shorter(name: str) -> Cause:
+def _sidecar_shorter(name: str) -> Cause:
     def cause(files: Files, draw: random.Random) -> Loss:
         lines = files.lines(name)
         thread_id = json.loads(draw.choice(lines))["thread_id"]
@@ -476,40 +429,55 @@ def _beside_shorter(name: str) -> Cause:
     return cause
 
 
-def _beside_longer(files: Files, _draw: random.Random) -> Loss:
+def _sidecar_longer(files: Files, _draw: random.Random) -> Loss:
     lines = files.lines(RUNS)
     damaged = files.put(RUNS, [*lines, lines[0]])
     thread_id = json.loads(lines[0])["thread_id"]
     return _lost(damaged, "split_thread", thread_id, file=RUNS, line=len(lines) + 1)
 
 
-def _beside_headed(files: Files, _draw: random.Random) -> Loss:
-    """Lines of a thread that the journal does not know, before all others."""
+def _sidecar_headed(files: Files, _draw: random.Random) -> Loss:
+    """Lines of a thread that the index does not know, before all others."""
     damaged = files.put(RUNS, [b'{"thread_id":"thread_more"}\n', *files.lines(RUNS)])
     where: dict[str, Any] = {"file": RUNS, "line": 1, "strangers": ("thread_more",)}
-    return Loss(files=damaged, code="unjournalled_thread", thread_id="thread_more", **where)
+    return Loss(files=damaged, code="unindexed_lines", thread_id="thread_more", **where)
 
 
-def _beside_swapped(files: Files, _draw: random.Random) -> Loss:
+def _sidecar_swapped(files: Files, _draw: random.Random) -> Loss:
     one, other, *rest = files.lines(THREADS)
-    thread_id = json.loads(other)["thread_id"]
+    thread_id = json.loads(one)["thread_id"]
     damaged = files.put(THREADS, [other, one, *rest])
-    return Loss(files=damaged, code="misplaced_thread", file=THREADS, line=1, thread_id=thread_id)
+    return Loss(files=damaged, code="misplaced_thread", file=THREADS, line=2, thread_id=thread_id)
 
 
-def _span(field: str, value: object, code: str, refetch: frozenset[str]) -> Cause:
+def _sidecar_torn(files: Files, draw: random.Random) -> Loss:
+    lines = files.lines(RUNS)
+    damaged = files.put(RUNS, [*lines, lines[-1][: draw.randrange(1, 20)]])
+    return Loss(files=damaged, code="torn_line", file=RUNS, line=len(lines) + 1)
+
+
+def _span(change: Mapping[str, Any], code: str, **expected: Any) -> Cause:
+    """Change where the runs of the first thread are."""
+
     def cause(files: Files, draw: random.Random) -> Loss:
-        rows = _rows(files)
-        row = next(row for row in rows if row.get("thread_id") == "thread_aaaaaa")
-        row["beside"]["runs"][field] = value
+        rows = files.rows
+        span = msgspec.structs.replace(rows[0].sidecars["runs"], **change)
+        rows[0] = msgspec.structs.replace(rows[0], sidecars={**rows[0].sidecars, "runs": span})
         del draw
-        where: dict[str, Any] = {"file": RUNS, "line": 1, "thread_id": "thread_aaaaaa", "refetch": refetch}
-        return Loss(files=_put_rows(files, rows), code=code, **where)
+        return Loss(files=files.put_rows(rows), code=code, file=RUNS, thread_id="thread_aaaaaa", **expected)
 
     return cause
 
 
-_IMAGE = "out.files/file-img1"
+def _runs_never_saved(files: Files, draw: random.Random) -> Loss:
+    rows = files.rows
+    sidecars = {name: span for name, span in rows[0].sidecars.items() if name != "runs"}
+    rows[0] = msgspec.structs.replace(rows[0], sidecars=sidecars)
+    del draw
+    return _lost(files.put_rows(rows), "lost_thread", "thread_aaaaaa", file=RUNS)
+
+
+_IMAGE = "out.files/file-img1.png"
 
 
 def _file(change: Callable[[bytes], bytes]) -> Cause:
@@ -518,19 +486,28 @@ def _file(change: Callable[[bytes], bytes]) -> Cause:
     )
 
 
+def _download(change: Mapping[str, object], code: str, file: str = _IMAGE, line: int | None = None) -> Cause:
+    def cause(files: Files, draw: random.Random) -> Loss:
+        rows = [json.loads(line) for line in files.lines(DOWNLOADS)]
+        next(row for row in rows if row["file_id"] == "file-img1").update(change)
+        del draw
+        damaged = files.put(DOWNLOADS, [dumps(row) + b"\n" for row in rows])
+        return Loss(files=damaged, code=code, file=file, line=line)
+
+    return cause
+
+
 # --- the partial file, of the export that was cut off
 
 _PARTLY = "thread_ffffff"
 
 
-def _of_partial(change: Callable[[list[bytes], random.Random], list[bytes] | None], line: bool = False) -> Cause:
+def _of_partial(change: Callable[[list[bytes], random.Random], list[bytes] | None]) -> Cause:
     def cause(files: Files, draw: random.Random) -> Loss:
-        lines = files.lines(PARTIAL)
-        changed = change(lines, draw)
+        changed = change(files.lines(PARTIAL), draw)
         damaged = files.without(PARTIAL) if changed is None else files.put(PARTIAL, changed)
-        numbers = [n for n, (old, new) in enumerate(zip(lines, changed or (), strict=False), 1) if old != new]
-        where: dict[str, Any] = {"line": numbers[0]} if line else {"thread_id": _PARTLY}
-        return Loss(files=damaged, code="lost_partial", file=PARTIAL, refetch=None, **where)
+        line = None if changed is None else 1
+        return Loss(files=damaged, code="lost_partial", file=PARTIAL, line=line, thread_id=_PARTLY, refetch=None)
 
     return cause
 
@@ -550,279 +527,179 @@ def _one_for_another(lines: list[bytes], draw: random.Random) -> list[bytes]:
     return [lines[other] if place == one else line for place, line in enumerate(lines)]
 
 
-def _partial_entry(change: Mapping[str, object]) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        rows = _rows(files)
-        next(row for row in rows if row.get("thread_id") == _PARTLY).update(change)
-        del draw
-        damaged = _put_rows(files, rows)
-        return Loss(files=damaged, code="lost_partial", file=PARTIAL, thread_id=_PARTLY, refetch=None)
-
-    return cause
-
-
-def _partial_of_no_journal(files: Files, draw: random.Random) -> Loss:
-    del draw
-    damaged = files.without(JOURNAL, MANIFEST)
-    return Loss(files=damaged, code="thread_partial", file=PARTIAL, line=1, thread_id=_PARTLY, refetch=None)
-
-
-def _given_up_by_the_manifest(code: str, thread_id: str, place: int) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        del draw
-        where: dict[str, Any] = {"file": MANIFEST, "path": f"$.not_whole[{place}]", "thread_id": thread_id}
-        return Loss(files=files.without(JOURNAL), code=code, refetch=None, **where)
-
-    return cause
-
-
 def _as_it_is(code: str, thread_id: str) -> Cause:
-    """What the export that was cut off says without any damage."""
+    """A finding that the export has without any damage, since it was cut off."""
 
     def cause(files: Files, draw: random.Random) -> Loss:
         del draw
-        line = next((n for n, row in enumerate(_rows(files), 1) if row.get("thread_id") == thread_id), None)
-        file = None if line is None else JOURNAL
+        line = next(number for number, row in enumerate(files.rows, 2) if row.thread_id == thread_id)
         again = frozenset(["thread_dddddd", _PARTLY, "thread_gggggg"])
-        return Loss(files=files, code=code, file=file, line=line, thread_id=thread_id, refetch=again)
+        return Loss(files=files, code=code, file=INDEX, line=line, thread_id=thread_id, refetch=again)
 
     return cause
 
 
-def _partial_torn(files: Files, draw: random.Random) -> Loss:
-    lines = files.lines(PARTIAL)
-    tail = lines[0][: draw.randrange(1, len(lines[0]) - 2)]
-    damaged = files.put(PARTIAL, [*lines, tail])
-    return Loss(files=damaged, code="lost_partial", file=PARTIAL, line=len(lines) + 1, refetch=None)
-
-
-def _beside_torn(files: Files, draw: random.Random) -> Loss:
-    lines = files.lines(RUNS)
-    damaged = files.put(RUNS, [*lines, lines[-1][: draw.randrange(1, len(lines[-1]))]])
-    return Loss(files=damaged, code="torn_line", file=RUNS, line=len(lines) + 1)
-
-
-def _of_a_kill(loss: Loss) -> Loss:
-    """The same after a run that did not end by itself: it leaves that."""
-    killed = loss.files.without(MANIFEST)
-    return attrs.evolve(loss, files=killed, code="torn_line", severity=Severity.NOTE)
-
-
-_WHOLE = ("full", "flat")
+_COMPLETE = ("full", "flat")
+_FIRST: dict[str, Any] = {"line": 1, "thread_id": "thread_aaaaaa"}
 
 LOSSES: dict[str, tuple[tuple[str, ...], Cause]] = {
-    "a line removed": (_WHOLE, _line_removed),
-    "two lines swapped": (_WHOLE, _lines_swapped),
-    "a line doubled": (_WHOLE, _line_doubled),
-    "a line moved to the end": (_WHOLE, _line_moved_to_the_end),
-    "a thread lost": (_WHOLE, _thread_lost),
-    "two threads swapped": (_WHOLE, _threads_swapped),
-    "a thread doubled": (_WHOLE, _thread_doubled),
-    "a message moved to another thread": (_WHOLE, _message_moved),
-    "a message in two threads": (_WHOLE, _message_of_two_threads),
-    "cut off in a line": (_WHOLE, _cut_off),
-    "cut off between threads": (_WHOLE, _cut_between),
-    "a torn tail": (_WHOLE, _torn_tail),
-    "a torn tail of a kill": (_WHOLE, _torn_tail_of_a_kill),
-    "emptied": (_WHOLE, _emptied),
+    "a line removed": (_COMPLETE, _line_removed),
+    "two lines swapped": (_COMPLETE, _lines_swapped),
+    "a line doubled": (_COMPLETE, _line_doubled),
+    "a line moved to the end": (_COMPLETE, _line_moved_to_the_end),
+    "a thread lost": (_COMPLETE, _thread_lost),
+    "two threads swapped": (_COMPLETE, _threads_swapped),
+    "a thread doubled": (_COMPLETE, _thread_doubled),
+    "a message moved to another thread": (_COMPLETE, _message_moved),
+    "a message in two threads": (_COMPLETE, _message_of_two_threads),
+    "cut off in a line": (_COMPLETE, _cut_off),
+    "cut off between threads": (_COMPLETE, _cut_between),
+    "a torn tail": (_COMPLETE, _torn_tail),
+    "emptied": (_COMPLETE, _emptied),
     "a byte changed": (("full",), _byte_changed),
-    "two lines in one": (_WHOLE, _newlines_joined),
-    "a line in two": (_WHOLE, _line_broken),
-    "a blank line": (_WHOLE, _blank_line),
-    "a byte order mark": (_WHOLE, _byte_order_mark),
-    "crlf throughout": (_WHOLE, _all_crlf),
-    "as utf-16": (_WHOLE, _as_utf_16),
-    "a thread of another world": (_WHOLE, _of_another_world),
-    "a list that names one less": (_WHOLE, _not_wanted),
-    "a list that names one more": (_WHOLE, _not_exported),
-    "an entry of more messages": (
-        _WHOLE,
-        _entry(lambda row: row.update(messages=row["messages"] + 1), "journal_mismatch", line=-1, path="$.messages"),
+    "two lines in one": (_COMPLETE, _newlines_joined),
+    "a line in two": (_COMPLETE, _line_broken),
+    "a blank line": (_COMPLETE, _blank_line),
+    "a byte order mark": (_COMPLETE, _byte_order_mark),
+    "crlf throughout": (_COMPLETE, _all_crlf),
+    "as utf-16": (_COMPLETE, _as_utf_16),
+    "a thread of another world": (_COMPLETE, _of_another_world),
+    "a list that names one less": (_COMPLETE, _not_wanted),
+    "a list that names one more": (_COMPLETE, _not_exported),
+    "a row of more messages": (_COMPLETE, _row({"messages": 999}, "index_mismatch", line=-1, path="$.messages")),
+    "a row of another first message": (
+        _COMPLETE,
+        _row({"first_id": "msg_no"}, "index_mismatch", line=-1, path="$.first_id"),
     ),
-    "an entry of another first message": (
-        _WHOLE,
-        _entry(lambda row: row.update(first_id="msg_no"), "journal_mismatch", line=-1, path="$.first_id"),
+    "a row of no last message": (_COMPLETE, _row({"last_id": None}, "index_mismatch", line=-1, path="$.last_id")),
+    "a row of another assistant": (
+        _COMPLETE,
+        _row({"assistant_id": "asst_no"}, "index_mismatch", line=-1, path="$.assistant_id"),
     ),
-    "an entry of no last message": (
-        _WHOLE,
-        _entry(lambda row: row.update(last_id=None), "journal_mismatch", line=-1, path="$.last_id"),
+    "a row of another digest": (_COMPLETE, _row({"sha256": "0" * 64}, "digest_mismatch", line=0)),
+    "a row of fewer bytes": (_COMPLETE, _row({"bytes": 9}, "digest_mismatch", line=0)),
+    "a row of another place": (_COMPLETE, _row({"offset": 9}, "misplaced_thread", line=0, refetch=frozenset())),
+    "a row that failed": (
+        _COMPLETE,
+        _row({"outcome": "failed", "offset": None}, "thread_failed", line=-1),
     ),
-    "an entry of another digest": (
-        _WHOLE,
-        _entry(lambda row: row.update(sha256="0" * 64), "digest_mismatch", line=0),
+    "a row of another thread": (
+        _COMPLETE,
+        _of_another({"thread_id": "thread_y"}, "index_mismatch", line=-1, path="$.thread_id"),
     ),
-    "an entry without digest": (_WHOLE, _entry(lambda row: row.pop("sha256"), "digest_mismatch", line=0)),
-    "an entry of another end": (
-        _WHOLE,
-        _entry(
-            lambda row: row.update(end_offset=row["end_offset"] - 1), "misplaced_thread", line=0, refetch=frozenset()
-        ),
+    "an empty thread's row with a first message": (
+        _COMPLETE,
+        _row({"first_id": "msg_no"}, "index_mismatch", "thread_cccccc", line=-1, path="$.first_id"),
     ),
-    "an entry of another outcome": (
-        _WHOLE,
-        _entry(lambda row: row.update(outcome="failed"), "unjournalled_thread", line=0),
+    "an empty thread's row with another digest": (
+        _COMPLETE,
+        _row({"sha256": "0" * 64}, "index_mismatch", "thread_cccccc", line=-1, path="$.sha256"),
     ),
-    "an entry that failed": (_WHOLE, _entry(lambda row: row.update(outcome="failed"), "thread_failed", line=-1)),
-    "an entry that is missing": (_WHOLE, _entry(lambda row: row.update(outcome="missing"), "thread_missing", line=-1)),
-    "an entry that is invalid": (_WHOLE, _entry(lambda row: row.update(outcome="invalid"), "thread_invalid", line=-1)),
-    "an entry of an outcome that is none": (
-        _WHOLE,
-        _entry(lambda row: row.update(outcome="lost"), "unreadable_journal", line=-1, thread_id=None, refetch=None),
+    "a row lost": (_COMPLETE, _row_lost),
+    "a row twice": (_COMPLETE, _row_twice),
+    "two rows swapped": (_COMPLETE, _rows_swapped),
+    "a row garbled": (_COMPLETE, _index(_garbled, "unreadable_index", line=3)),
+    "a row of an outcome that is none": (
+        _COMPLETE,
+        _index(_put(1, b'{"thread_id":"a","assistant_id":null,"outcome":"lost"}\n'), "unreadable_index", line=2),
     ),
-    "an entry of another thread": (
-        _WHOLE,
-        _entry(
-            lambda row: row.update(thread_id="thread_y"),
-            "unjournalled_thread",
-            line=0,
-            refetch=None,
-            strangers=("thread_y",),
-        ),
+    "an index without header": (_COMPLETE, _index(lambda lines, _: lines.pop(0), "unreadable_index", line=1)),
+    "an index of another format": (_COMPLETE, _index(_header(format="other/9"), "unreadable_index", line=1)),
+    "an index cut": (_COMPLETE, _index(_put(-1, b'{"thread_id"'), "unreadable_index", line=9)),
+    "an index of another source": (
+        _COMPLETE,
+        _index(_header(source="http://no"), "manifest_mismatch", file=MANIFEST, path="$.source"),
     ),
-    "an entry with an unknown key": (
-        _WHOLE,
-        _entry(lambda row: row.update(more=1), "unreadable_journal", line=-1, thread_id=None, refetch=None),
+    "an index of another assistant": (
+        _COMPLETE,
+        _index(_header(assistant_id="asst_no"), "manifest_mismatch", file=MANIFEST, path="$.assistant_id"),
     ),
-    "an entry lost": (_WHOLE, _entry_lost),
-    "an entry of nothing": (_WHOLE, _entry_of_nothing),
-    "an entry garbled": (_WHOLE, _entry_garbled),
-    "an empty thread's entry with a first message": (_WHOLE, _empty_entry("first_id", "msg_no")),
-    "an empty thread's entry with a last message": (_WHOLE, _empty_entry("last_id", "msg_no")),
-    "an empty thread's entry with another digest": (_WHOLE, _empty_entry("sha256", "0" * 64)),
-    "a journal of another source": (
-        _WHOLE,
-        _header(lambda row: row.update(source="http://no"), "manifest_mismatch", file=MANIFEST, path="$.source"),
+    "an index of the other form": (
+        ("full",),
+        _index(_header(flat=True), "mixed_formats", file=OUT, path="$.message", **_FIRST),
     ),
-    "a journal of another time": (
-        _WHOLE,
-        _header(lambda row: row.update(started_at="no"), "manifest_mismatch", file=MANIFEST, path="$.started_at"),
+    "an index of fewer kinds": (
+        _COMPLETE,
+        _index(_header(include=["runs"]), "manifest_mismatch", file=MANIFEST, path="$.include"),
     ),
-    "a journal of another assistant": (
-        _WHOLE,
-        _header(
-            lambda row: row.update(assistant_id="asst_no"),
-            "mixed_assistants",
-            line=1,
-            path="$.assistant_id",
-            thread_id="thread_aaaaaa",
-        ),
-    ),
-    "a journal of the other form": (
-        _WHOLE,
-        _header(
-            lambda row: row.update(flat=not row["flat"]),
-            "mixed_formats",
-            line=1,
-            path="$.message",
-            thread_id="thread_aaaaaa",
-        ),
-    ),
-    "a journal of another format": (
-        _WHOLE,
-        _header(
-            lambda row: row.update(format="other/9"),
-            "unreadable_journal",
-            file=JOURNAL,
-            line=1,
-            path="$.format",
-            refetch=None,
-        ),
-    ),
-    "a journal of fewer kinds": (
-        _WHOLE,
-        _header(lambda row: row.update(include=["runs"]), "manifest_mismatch", file=MANIFEST, path="$.beside.threads"),
-    ),
-    "a journal without header": (_WHOLE, _header_lost),
-    "a torn journal": (("cut",), lambda files, draw: attrs.evolve(_journal_torn(files, draw), refetch=None)),
-    "a journal lost": (_WHOLE, _journal(None, "lost_journal")),
-    "an empty journal": (_WHOLE, _journal(b"", "unreadable_journal", line=1)),
-    "a journal of something else": (_WHOLE, _journal(b"hello\n", "unreadable_journal", line=1)),
-    "a download's entry with another digest": (
-        _WHOLE,
-        _file_entry(lambda row: row.update(sha256="0" * 64), "file_mismatch", _IMAGE),
-    ),
-    "a download's entry with another size": (
-        _WHOLE,
-        _file_entry(lambda row: row.update(bytes=1), "file_mismatch", _IMAGE),
-    ),
-    "a download's entry with another name": (
-        _WHOLE,
-        _file_entry(lambda row: row.update(name="../other"), "lost_file", "out.files/other"),
-    ),
-    "a download's entry that failed": (
-        _WHOLE,
-        _file_entry(lambda row: row.update(outcome="failed"), "file_failed", _IMAGE),
-    ),
-    "a download's entry of another": (
-        _WHOLE,
-        _file_entry(lambda row: row.update(file_id="file-other"), "not_exported", _IMAGE),
-    ),
+    "an index lost": (_COMPLETE, _index_lost),
+    "a line and the index lost": (_COMPLETE, _line_and_index_lost),
     **{
-        f"a manifest of another {path[2:]}": (_WHOLE, _manifest(path, value))
+        f"a manifest of another {path[2:]}": (_COMPLETE, _manifest(path, value))
         for path, value in {
             "$.source": "http://no",
             "$.assistant_id": "asst_no",
-            "$.started_at": "no",
+            "$.include": [],
             "$.totals.threads": 9,
-            "$.totals.unfinished": 1,
             "$.totals.messages": 7,
-            "$.totals.bytes": 1,
+            "$.totals.partial_messages": 7,
             "$.outcomes.complete": 7,
-            "$.outcomes.failed": True,
+            "$.outcomes.more": 0,
+            "$.downloads.saved": 7,
+            "$.downloads": None,
             "$.digest": "0" * 64,
-            "$.beside.runs.lines": 1,
-            "$.beside.runs.bytes": 1,
-            "$.beside.threads.digest": "0" * 64,
-            "$.not_whole": [{"thread_id": "thread_aaaaaa", "outcome": "failed", "messages": 0, "cursor": None}],
-            "$.unfinished": ["thread_aaaaaa"],
-            "$.files": [],
-            "$.unfinished_files": ["file-img1"],
+            "$.files.out.bytes": 1,
+            "$.files.index.sha256": "0" * 64,
+            "$.files.downloads.bytes": 1,
+            "$.files.runs.bytes": 1,
         }.items()
     },
     "a manifest of the other form": (("full",), _manifest("$.flat", True)),
-    "a manifest cut": (_WHOLE, _manifest_cut),
-    "wanted ids cut": (_WHOLE, _wanted_garbled),
+    "a manifest cut": (_COMPLETE, _manifest_cut),
     **{
-        f"a manifest without {key}": (_WHOLE, _manifest_without(key))
-        for key in ("source", "totals", "digest", "outcomes", "versions", "finished_at")
+        f"a manifest without {key}": (_COMPLETE, _manifest_without(key))
+        for key in ("source", "totals", "digest", "outcomes", "versions", "finished_at", "files")
     },
-    "a manifest lost": (_WHOLE, _manifest_lost),
-    "a line and the journal lost": (_WHOLE, _manifest_against_lines("$.totals.messages", _last_line_lost)),
-    "bytes and the journal lost": (_WHOLE, _manifest_against_lines("$.totals.bytes", _last_line_lost)),
-    "a thread changed and the journal lost": (_WHOLE, _manifest_against_lines("$.digest", _last_line_lost)),
-    **{f"{name} lost": (_WHOLE, _beside_lost(name)) for name in (RUNS, THREADS, _IMAGE)},
-    **{f"{name} changed": (_WHOLE, _beside_changed(name)) for name in (RUNS, THREADS)},
-    **{f"{name} shorter": (_WHOLE, _beside_shorter(name)) for name in (RUNS, THREADS)},
-    "runs longer": (_WHOLE, _beside_longer),
-    "runs of nobody": (_WHOLE, _beside_headed),
-    "thread objects swapped": (_WHOLE, _beside_swapped),
-    "runs of another digest": (_WHOLE, _span("sha256", "0" * 64, "digest_mismatch", frozenset(["thread_aaaaaa"]))),
-    "runs of another count": (_WHOLE, _span("lines", 7, "digest_mismatch", frozenset(["thread_aaaaaa"]))),
-    "runs of another end": (_WHOLE, _span("end_offset", 7, "misplaced_thread", frozenset())),
-    "a file cut": (_WHOLE, _file(lambda content: content[:-1])),
-    "a file changed": (_WHOLE, _file(lambda content: content[:-1] + b"?")),
-    "a file emptied": (_WHOLE, _file(lambda _content: b"")),
+    "a manifest lost": (_COMPLETE, _manifest_lost),
+    **{f"{name} lost": (_COMPLETE, _file_lost(name)) for name in (RUNS, THREADS, _IMAGE, DOWNLOADS)},
+    "the export lost": (
+        _COMPLETE,
+        lambda files, _draw: Loss(files=files.without(OUT), code="lost_file", refetch=frozenset(files.threads)),
+    ),
+    **{f"{name} changed": (_COMPLETE, _sidecar_changed(name)) for name in (RUNS, THREADS)},
+    **{f"{name} shorter": (_COMPLETE, _sidecar_shorter(name)) for name in (RUNS, THREADS)},
+    "runs longer": (_COMPLETE, _sidecar_longer),
+    "runs of nobody": (_COMPLETE, _sidecar_headed),
+    "torn runs": (_COMPLETE, _sidecar_torn),
+    "thread objects swapped": (_COMPLETE, _sidecar_swapped),
+    "runs never saved": (_COMPLETE, _runs_never_saved),
+    "runs of another digest": (
+        _COMPLETE,
+        _span({"sha256": "0" * 64}, "digest_mismatch", line=1, refetch=frozenset(["thread_aaaaaa"])),
+    ),
+    "runs of another place": (_COMPLETE, _span({"offset": 7}, "misplaced_thread", line=1)),
+    "a download's row with another digest": (_COMPLETE, _download({"sha256": "0" * 64}, "file_mismatch")),
+    "a download's row with another size": (_COMPLETE, _download({"bytes": 1}, "file_mismatch")),
+    "a download's row with another name": (
+        _COMPLETE,
+        _download({"name": "../other"}, "lost_file", "out.files/other"),
+    ),
+    "a download's row that failed": (
+        _COMPLETE,
+        _download({"outcome": "failed"}, "file_failed", "out.files/file-img1"),
+    ),
+    "a download's row that had no turn": (
+        _COMPLETE,
+        _download({"outcome": "unfinished"}, "not_exported", "out.files/file-img1"),
+    ),
+    "a download's row of another": (
+        _COMPLETE,
+        _download({"file_id": "file-other"}, "not_exported", "out.files/file-img1"),
+    ),
+    "a download's row of an outcome that is none": (
+        _COMPLETE,
+        _download({"outcome": "lost"}, "unreadable_index", DOWNLOADS, 1),
+    ),
+    "a file cut": (_COMPLETE, _file(lambda content: content[:-1])),
+    "a file changed": (_COMPLETE, _file(lambda content: content[:-1] + b"?")),
+    "a file emptied": (_COMPLETE, _file(lambda _content: b"")),
     "the partial file lost": (("cut",), _of_partial(lambda _lines, _draw: None)),
     "the partial file shorter": (("cut",), _of_partial(_one_fewer)),
-    "a line of the partial file garbled": (("cut",), _of_partial(_one_garbled, line=True)),
+    "a line of the partial file garbled": (("cut",), _of_partial(_one_garbled)),
     "a message of the partial file lost for a line twice": (("cut",), _of_partial(_one_for_another)),
-    "a torn tail of the partial file": (("cut",), _partial_torn),
-    "a torn tail of the partial file of a kill": (
-        ("cut",),
-        lambda files, draw: _of_a_kill(_partial_torn(files, draw)),
-    ),
-    "torn runs": (_WHOLE, _beside_torn),
-    "torn runs of a kill": (_WHOLE, lambda files, draw: _of_a_kill(_beside_torn(files, draw))),
-    "a partial entry of more messages": (("cut",), _partial_entry({"messages": 999})),
-    "a partial entry of another first message": (("cut",), _partial_entry({"first_id": "msg_no"})),
-    "a partial entry of another cursor": (("cut",), _partial_entry({"cursor": "msg_no"})),
-    "pages of which nothing tells": (("cut",), _partial_of_no_journal),
-    "a failed thread by the manifest": (("cut",), _given_up_by_the_manifest("thread_failed", "thread_dddddd", 1)),
-    "a partial thread by the manifest": (("cut",), _given_up_by_the_manifest("thread_partial", _PARTLY, 2)),
     "a failed thread": (("cut",), _as_it_is("thread_failed", "thread_dddddd")),
     "a partial thread": (("cut",), _as_it_is("thread_partial", _PARTLY)),
     "a missing thread": (("cut",), _as_it_is("thread_missing", "thread_unknown")),
-    "an id that is none": (("cut",), _as_it_is("thread_invalid", "no-id")),
-    "a thread that had no turn": (("cut",), _as_it_is("not_exported", "thread_gggggg")),
+    "a thread that had no turn": (("cut",), _as_it_is("thread_unfinished", "thread_gggggg")),
 }
 """By name: of which exports, and the damage."""

@@ -1,4 +1,4 @@
-"""Kinds of damage to a single line of an export, and what must be found then: tables for `test_mutations`.
+"""Kinds of damage to a single line of an export, and the finding that each must have: a table for `test_mutations`.
 
 Each kind is pure: from a line and a `random.Random` to the damaged line, the code and the path.
 """
@@ -27,7 +27,7 @@ class LineKind:
         base: which export: full, flat, or None for either.
         fits: whether a line, parsed, can be damaged so.
         is_inner: the line must not be its thread's first, since the damage takes the thread's id away, or moves lines.
-        is_quiet: only digests tell: a forger who mends them is not found out.
+        is_quiet: only digests differ: a forger who recomputes them is not found out.
     """
 
     mutate: Mutate
@@ -96,7 +96,7 @@ def _has_text(value: dict[str, Any]) -> bool:
 
 
 def _texts_changed(value: dict[str, Any]) -> None:
-    """In the part and beside it: nothing in the line contradicts the other."""
+    """In the part and next to it: nothing in the line contradicts the other."""
     value["message"]["content"][0]["text"]["value"] += "!"
     value["text"] = "\n".join(part["text"]["value"] for part in value["message"]["content"] if part["type"] == "text")
 
@@ -106,7 +106,7 @@ _BEYOND = 10**30
 
 _WRONG: Mapping[str, tuple[object, ...]] = {
     "thread_id": (5, "", None),
-    "assistant_id": (None, "", ["asst"]),
+    "assistant_id": ("", ["asst"]),
     "message_id": ([], "", False),
     "role": (1, {}),
     "text": (None, 7, ["text"]),
@@ -121,8 +121,8 @@ LINES: dict[str, LineKind] = {
     "an overlong byte": LineKind(_bytes("not_utf8", _inserted(b'"text":"', b"\xc0\xaf"))),
     "a surrogate in bytes": LineKind(_bytes("not_utf8", _inserted(b'"text":"', b"\xed\xa0\xbd"))),
     "half a character": LineKind(_bytes("not_utf8", _inserted(b'"text":"', b"\xf0\x9f\x8c"))),
-    "crlf": LineKind(_bytes("crlf", lambda line, _: line[:-1] + b"\r\n", None)),
-    "blanks for a line": LineKind(_bytes("blank_line", lambda _, draw: b" " * draw.randrange(9) + b"\n", None), None),
+    "crlf": LineKind(_bytes("crlf", lambda line, _: line[:-1] + b"\r\n")),
+    "blanks for a line": LineKind(_bytes("blank_line", lambda _, draw: b" " * draw.randrange(9) + b"\n"), None),
     "cut": LineKind(_bytes("malformed_line", _cut)),
     "no last brace": LineKind(_bytes("malformed_line", lambda line, _: line[:-2] + b"\n")),
     "a comma too much": LineKind(_bytes("malformed_line", lambda line, _: line[:-2] + b",}\n")),
@@ -132,7 +132,7 @@ LINES: dict[str, LineKind] = {
     "something behind it": LineKind(_bytes("malformed_line", lambda line, _: line[:-1] + b" {}\n")),
     "an escape that is none": LineKind(_bytes("malformed_line", _inserted(b'"text":"', b"\\x41"))),
     "too deep": LineKind(_bytes("malformed_line", _inserted(b'"message":', b"[" * 5000 + b"]" * 5000 + b",")), "full"),
-    # Keys that stand twice, numbers that are none
+    # Keys that are twice, numbers that are none
     "a key twice": LineKind(_bytes("duplicate_key", _inserted(b"{", b'"role":"user",'), "$.role")),
     "a key twice, one behind a blank": LineKind(_bytes("duplicate_key", _inserted(b"{", b'"role" :1,'), "$.role")),
     "a key twice, one escaped": LineKind(_bytes("duplicate_key", _inserted(b"{", b'"\\u0072ole":"x",'), "$.role")),
@@ -192,7 +192,7 @@ LINES: dict[str, LineKind] = {
         )
         for key in ("id", "thread_id")
     },
-    # What stands beside the message
+    # The keys next to the message
     "another text": LineKind(_set("text_mismatch", "$.text", "something else"), "full"),
     "a blank more in the text": LineKind(
         _value("text_mismatch", "$.text", lambda r: r.update(text=r["text"] + " ")), "full"
@@ -237,10 +237,11 @@ LINES: dict[str, LineKind] = {
     ),
     # Lines against each other
     "another assistant's": LineKind(_set("mixed_assistants", "$.assistant_id", "asst_other"), is_inner=True),
+    "no assistant's": LineKind(_set("mixed_assistants", "$.assistant_id", None), is_inner=True),
     "a flat line": LineKind(
         _value("mixed_formats", "$.message", lambda row: row.pop("message") and None), "full", is_inner=True
     ),
-    # What only digests tell
+    # Only digests differ
     "another text throughout": LineKind(
         lambda line, _: (edited(line, _texts_changed), "digest_mismatch", None), "full", _has_text, is_quiet=True
     ),

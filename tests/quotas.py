@@ -1,4 +1,4 @@
-"""Servers that share out a quota in ways of their own, and a client of the rate controller, in simulated time."""
+"""Servers that divide a quota in different ways, and a client of the rate controller, in simulated time."""
 
 import heapq
 import math
@@ -17,26 +17,26 @@ HINTS: Mapping[str, Callable[[float], float | None]] = {
     "whole seconds": math.ceil,
     "none": lambda _seconds: None,
 }
-"""What a server says of the seconds until it grants again."""
+"""The hint that a server gives, by the seconds until it grants a request again."""
 
 
 class Quota(Protocol):
-    """Decides about requests in the order in which they arrive."""
+    """Grants or refuses requests in the order in which they arrive."""
 
     def wait(self, now: float) -> float:
-        """0 for a request that is granted, else the seconds until one will be."""
+        """Return 0 if a request is granted, else the seconds until one will be."""
         ...
 
 
 class Bucket:
-    """Full at first and filled evenly, as the fake's."""
+    """A bucket that is full at first and fills evenly, as the fake's."""
 
     def __init__(self, rpm: float) -> None:
         self._rate, self.burst = rpm / 60, min(rpm, max(60, rpm / 60))
         self._tokens, self._at = self.burst, 0.0
 
     def wait(self, now: float) -> float:
-        """Take a token, or say when there is one."""
+        """Take a token, or return the seconds until there is one."""
         self._tokens = min(self.burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens < 1 - 1e-6:
@@ -46,14 +46,14 @@ class Bucket:
 
 
 class Window:
-    """So many requests in each minute of a clock."""
+    """A number of requests in each minute of a clock."""
 
     def __init__(self, rpm: float, phase: float = 0.0) -> None:
         self.burst, self._phase = rpm, phase
         self._minute, self._left = -1, 0.0
 
     def wait(self, now: float) -> float:
-        """Count a request, or say when the minute ends."""
+        """Count a request, or return the seconds until the minute ends."""
         minute = int((now + self._phase) // 60)
         if minute != self._minute:
             self._minute, self._left = minute, self.burst
@@ -64,7 +64,7 @@ class Window:
 
 
 class Stray:
-    """No quota at all, but some requests are refused, by their number."""
+    """No quota, but some requests are refused, by their number."""
 
     burst = 0.0
 
@@ -80,24 +80,24 @@ class Stray:
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """What a simulated run came to.
+    """The result of a simulated run.
 
     Attributes:
         seconds: from the first request to the last answer.
         sent: when each request went, in order.
-        told: when each refusal was heard of, and the seconds that it asked for.
-        controller: as it was left.
+        refusals: when the answer of each came, and its hint in seconds.
+        controller: at its end.
     """
 
     seconds: float
     sent: list[float]
-    told: list[tuple[float, float | None]]
+    refusals: list[tuple[float, float | None]]
     controller: RateController
 
     @property
     def refused(self) -> float:
         """The share of the requests that were answered 429."""
-        return len(self.told) / len(self.sent)
+        return len(self.refusals) / len(self.sent)
 
 
 def simulate(
@@ -110,10 +110,10 @@ def simulate(
     limit: float | None = None,
     seed: int = 0,
 ) -> Run:
-    """Ask until so many requests are granted; a refused one is asked again."""
+    """Send requests until so many are granted; a refused one is sent again."""
     jitter, controller, now = random.Random(seed), RateController(limit=limit), 0.0
     events: list[tuple[float, int, RequestSlot, Any]] = []
-    sent, told, granted, in_flight = list[float](), list[tuple[float, float | None]](), 0, 0
+    sent, refusals, granted, in_flight = list[float](), list[tuple[float, float | None]](), 0, 0
 
     def later(slot: RequestSlot, answer: Any) -> None:
         heapq.heappush(events, (now + latency * jitter.uniform(0.5, 0.65), len(sent) + len(events), slot, answer))
@@ -125,17 +125,17 @@ def simulate(
             in_flight += 1
             later(controller.send(now), None)
         elif not events or now + wait < events[0][0]:
-            assert wait < math.inf, "everybody waits for ever"
+            assert wait < math.inf, "all requests wait for ever"
             now = max(now + wait, math.nextafter(now, math.inf))
         else:
             now, _, slot, answer = heapq.heappop(events)
             if answer is None:
                 later(slot, quota.wait(now))
             elif answer == 0:
-                controller.grant()
+                controller.record_granted()
                 granted, in_flight = granted + 1, in_flight - 1
             else:
-                told.append((now, hint(answer)))
+                refusals.append((now, hint(answer)))
                 in_flight -= 1
-                controller.refuse(slot, now, retry_after=hint(answer), jitter=jitter.random())
-    return Run(seconds=now, sent=sent, told=told, controller=controller)
+                controller.record_refused(slot, now, retry_after=hint(answer), jitter=jitter.random())
+    return Run(seconds=now, sent=sent, refusals=refusals, controller=controller)

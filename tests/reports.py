@@ -1,4 +1,4 @@
-"""Reports to be shown: of nothing, of a whole export, of one with thousands of findings, of one that is hostile."""
+"""Reports to be shown: of nothing, of a complete export, of one with thousands of findings, of one that is hostile."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from threadkeep.validation.report import LineTotals, Live, ValidationReport, col
 __all__ = ["HOSTILE", "REPORTS", "Shown", "line", "page", "report"]
 
 Shown = tuple[ValidationReport, Sequence[bytes]]
-"""A report, and the lines of the export that it is of."""
+"""A report, and the lines of its export."""
 
 HOSTILE = (
     "<script>document.title = 'pwned'; fetch('https://example.com/')</script>",
@@ -46,18 +46,18 @@ def line(thread_id: str, number: int, text: str, **fields: Any) -> bytes:
 
 
 def report(*findings: Finding, out: str = "out.ndjson", most: int = 1_000, **fields: Any) -> ValidationReport:
-    """A report of these findings, and of nothing else unless it is said."""
-    folded = collect(findings, most)
+    """A report of these findings, and of nothing else unless it is given."""
+    collected = collect(findings, most)
     given: dict[str, Any] = {
         "totals": LineTotals(threads=0, messages=0, bytes=0),
         "outcomes": None,
         "months": {},
         "sizes": {},
-        "refetch": folded.refetch,
+        "refetch": collected.refetch,
         **fields,
     }
     return ValidationReport(
-        out=Path(out), findings=folded.kept, counts=folded.counts, severities=folded.severities, **given
+        out=Path(out), findings=collected.listed, counts=collected.counts, severities=collected.severities, **given
     )
 
 
@@ -71,9 +71,9 @@ def _empty() -> Shown:
     return report(), []
 
 
-def _whole() -> Shown:
-    lines = [line(f"thread_{thread}", number, "Is it whole?") for thread in range(3) for number in range(9)]
-    place = {"file": "out.ndjson", "line": 5, "thread_id": "thread_0", "message_id": "msg_thread_0_4"}
+def _complete() -> Shown:
+    lines = [line(f"thread_{thread}", number, "Is it complete?") for thread in range(3) for number in range(9)]
+    place: dict[str, Any] = {"file": "out.ndjson", "line": 5, "thread_id": "thread_0", "message_id": "msg_thread_0_4"}
     note = finding("image_not_downloaded", "the image was not downloaded", path="$.message.content[0]", **place)
     months = {"2024-11": 2_400_000, "2025-02": 1, "2026-03": 1_000_000}
     totals = LineTotals(threads=12_345, messages=3_400_001, bytes=2_345_678_901)
@@ -89,10 +89,10 @@ def _many() -> Shown:
     ]
     found += [finding("lost_thread", "it is not there", thread_id=f"thread_lost_{number}") for number in range(1_500)]
     found += [finding("changed_message", "it is", thread_id="thread_07", message_id="msg_thread_07_15")]
-    found += [finding("torn_journal", "it is cut short", file="out.ndjson.journal", line=7)]
+    found += [finding("unreadable_index", "it is cut short", file="out.ndjson.index", line=7)]
     found += [finding("thread_missing", "the API has it not", thread_id="thread_missing")]
     found += [finding("time_goes_back", "it is older", file="out.ndjson", line=21, thread_id="thread_01")]
-    outcomes = {"complete": 99_000, "partial": 900, "missing": 90, "invalid": 9, "failed": 1}
+    outcomes = {"complete": 99_000, "partial": 900, "missing": 90, "dropped": 9, "failed": 1}
     months = {f"{2021 + number // 12}-{number % 12 + 1:02}": number * 1_000 for number in range(60)}
     live = Live(source="https://example.com/v1", wanted=100, compared=42, new_messages=7, seed=4711, ended_by="gone")
     sizes = {number: 5_000 // number for number in range(1, 5_000, 7)}
@@ -128,5 +128,5 @@ _PARTS: tuple[dict[str, Any], ...] = (
     {},
 )
 
-REPORTS = {"empty": _empty, "whole": _whole, "many": _many, "hostile": _hostile}
+REPORTS = {"empty": _empty, "complete": _complete, "many": _many, "hostile": _hostile}
 """Each as a function that makes it."""

@@ -18,7 +18,7 @@ def anything(_request: Request) -> bool:
 
 
 def what_is_behind(request: Request) -> bool:
-    """A request for a page that is not the first: the pages before it have arrived, and its thread is not whole."""
+    """A request for a page that is not the first: the pages before it have arrived, and its thread is not complete."""
     return request.asked("after") is not None
 
 
@@ -76,3 +76,7 @@ class Watched(FakeAssistants):
     def before(self, act: Callable[[], object], *, nth: int = 1, of: Fits = anything) -> None:
         """Do something when the nth request from now on that fits has come, before it is answered; once."""
         self._moments.append(_Moment(nth, of, act))
+
+    def forget_moments(self) -> None:
+        """Do nothing at any of the moments that have not come."""
+        self._moments.clear()

@@ -10,10 +10,28 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from threadkeep.errors import (
+    AccessRefused,
+    ApiError,
+    ApiGone,
+    BadPage,
     FlatRecord,
+    IdRefused,
+    Interrupted,
+    ListingRefused,
+    MalformedAddress,
     MalformedLine,
     MalformedMessage,
+    OutputUnusable,
+    QuotaSpent,
+    RateLimited,
+    RequestFailed,
+    RunEnded,
+    ServerUnreachable,
     ThreadkeepError,
+    ThreadMissing,
+    UnreadableIds,
+    UnreadableKeys,
+    WrongAddress,
 )
 from threadkeep.records.mapping import from_message, from_message_json, to_message_json
 from threadkeep.records.model import (
@@ -34,31 +52,64 @@ from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
+    from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+    from threadkeep.storage.index import DownloadRow, Outcome
+    from threadkeep.storage.progress import ExportState, status
+    from threadkeep.storage.reader import Export, ExportedThread, read
+    from threadkeep.storage.session import write
     from threadkeep.validation.entrypoints import validate
     from threadkeep.validation.findings import Finding, Severity
     from threadkeep.validation.report import ValidationReport
 
 __all__ = [
+    "AccessRefused",
     "Annotation",
+    "ApiError",
+    "ApiGone",
+    "BadPage",
+    "DownloadRow",
+    "Event",
+    "Export",
     "ExportResult",
+    "ExportState",
+    "ExportedThread",
     "FileCitation",
     "FilePath",
+    "FilesBegun",
     "Finding",
     "FlatRecord",
+    "IdRefused",
     "ImageFilePart",
     "ImagePart",
     "ImageUrlPart",
+    "Interrupted",
+    "ListingRefused",
+    "MalformedAddress",
     "MalformedLine",
     "MalformedMessage",
     "MessageRecord",
+    "Notice",
+    "Outcome",
+    "OutputUnusable",
     "Part",
+    "QuotaSpent",
+    "RateLimited",
     "RefusalPart",
+    "RequestFailed",
+    "RunEnded",
+    "ServerUnreachable",
     "Severity",
     "TextPart",
+    "ThreadEnded",
+    "ThreadMissing",
     "ThreadkeepError",
+    "ThreadsBegun",
     "UnknownAnnotation",
     "UnknownPart",
+    "UnreadableIds",
+    "UnreadableKeys",
     "ValidationReport",
+    "WrongAddress",
     "__version__",
     "aexport",
     "decode",
@@ -66,21 +117,37 @@ __all__ = [
     "export",
     "from_message",
     "from_message_json",
+    "read",
+    "status",
     "to_flat",
     "to_message_json",
     "validate",
+    "write",
 ]
 
 __version__ = version("threadkeep")
 
 _LATER = {
+    "DownloadRow": "storage.index",
+    "Event": "exporter.events",
+    "Export": "storage.reader",
     "ExportResult": "exporter.entrypoints",
+    "ExportState": "storage.progress",
+    "ExportedThread": "storage.reader",
+    "FilesBegun": "exporter.events",
     "Finding": "validation.findings",
+    "Notice": "exporter.events",
+    "Outcome": "storage.index",
     "Severity": "validation.findings",
+    "ThreadEnded": "exporter.events",
+    "ThreadsBegun": "exporter.events",
     "ValidationReport": "validation.report",
     "aexport": "exporter.entrypoints",
     "export": "exporter.entrypoints",
+    "read": "storage.reader",
+    "status": "storage.progress",
     "validate": "validation.entrypoints",
+    "write": "storage.session",
 }
 
 

@@ -1,4 +1,4 @@
-"""The wall clock, read at the edges only: everything else takes the time as a parameter."""
+"""The wall clock. Only the command line and the entry points read it; everything else takes the time as a parameter."""
 
 from datetime import UTC, datetime
 
@@ -6,5 +6,5 @@ __all__ = ["now"]
 
 
 def now() -> datetime:
-    """Give the time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

@@ -1,31 +1,29 @@
-"""Everything that threadkeep raises.
-
-A leaf stands only where a caller acts differently:
+"""Everything that threadkeep raises on purpose. There is a class for each case in which a caller acts differently.
 
 * ThreadkeepError
   - MalformedMessage      a JSON value that cannot be a message: it has no id or no thread_id
-  - MalformedLine         an NDJSON line that is no export record
-  - FlatRecord            a record read from a flat line, which carries no message to give back
-  - UnreadableIds         the file of thread ids cannot be read as text
-  - UnreadableKeys        the file of keys cannot be read, or lines of it are no keys
-  - MalformedAddress      a base URL that is no HTTP address
-  - OutputUnusable        the export or a file beside it cannot be opened or written
-  - Interrupted           Ctrl-C, or a polite request to end
-  + ApiError              what asking the API can come to
-    - ThreadMissing       the API knows no such thread; the others may be fine
-    - IdRefused           the API says that the id is malformed
-    - ListingRefused      the API is there, and does not say which threads it has
-    - BadPage             an answer that is no page, or contradicts its cursor; worth asking again
-    - RequestFailed       no usable answer; it says whether asking again may help
-      + RateLimited       429: everybody who asks with this key must wait
-    + RunEnded            asking on is in vain: it ends the whole run
+  - MalformedLine         an NDJSON line that is not an export record
+  - FlatRecord            a record read from a flat line, which does not carry the message
+  - UnreadableIds         a list of thread ids that cannot be read as text
+  - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
+  - MalformedAddress      a base URL that is not an HTTP address
+  - OutputUnusable        the export or one of its files cannot be opened or written
+  - Interrupted           Ctrl-C or SIGTERM
+  + ApiError              a request without a usable answer
+    - ThreadMissing       the API knows no such thread; others may be fine
+    - IdRefused           the API rejects the id as malformed
+    - ListingRefused      the API does not list its threads
+    - BadPage             an answer that is not a page, or contradicts its cursor; a retry may help
+    - RequestFailed       any other failure; it says whether a retry may help
+      + RateLimited       429: every request with this key must wait
+    + RunEnded            no further request can succeed: it ends the run
       - ApiGone           the sunset: the API answered before, or says itself that it is gone
       - WrongAddress      no Assistants API at this address (any more)
-      - AccessRefused     the key or its permissions
-      - QuotaSpent        429, and no waiting helps
-      - ServerUnreachable no answer to anything any more, or no way to ask
+      - AccessRefused     the key or its permissions are rejected
+      - QuotaSpent        429, and waiting does not help
+      - ServerUnreachable no answer to any request any more, or no way to send one
 
-Each message says what happened and where; the command line adds what to do next.
+Each message says what happened and where. The command line adds what to do next.
 """
 
 __all__ = [
@@ -55,15 +53,11 @@ __all__ = [
 
 
 class ThreadkeepError(Exception):
-    """The base of everything that threadkeep raises on purpose."""
+    """The base class."""
 
 
 class MalformedMessage(ThreadkeepError):
-    """A JSON value that cannot be a message.
-
-    Attributes:
-        path: where in the value the trouble is, as a JSON path (``$.id``).
-    """
+    """A JSON value that cannot be a message. ``path`` is the JSON path of the fault (``$.id``)."""
 
     def __init__(self, what: str, path: str) -> None:
         super().__init__(f"{what} @ {path}")
@@ -71,11 +65,12 @@ class MalformedMessage(ThreadkeepError):
 
 
 class MalformedLine(ThreadkeepError):
-    """A line that is no export record.
+    """A line that is not an export record.
 
     Attributes:
-        code: the kind of trouble, the same words that ``validate`` uses for its findings.
-        path: where in the line the trouble is, as a JSON path.
+        code: the kind of fault, in the words of ``validate``.
+        what: the fault, without its path.
+        path: the JSON path of the fault in the line.
     """
 
     def __init__(self, code: str, what: str, path: str = "$") -> None:
@@ -86,82 +81,85 @@ class MalformedLine(ThreadkeepError):
 
 
 class FlatRecord(ThreadkeepError):
-    """A record that came from a flat line was asked for the message that such a line does not carry."""
+    """A record of a flat line, used where the message is needed that such a line does not carry."""
 
 
 class UnreadableIds(ThreadkeepError):
-    """The file of thread ids is not text."""
+    """The list of thread ids cannot be read as text."""
 
 
 class UnreadableKeys(ThreadkeepError):
-    """The file of keys cannot be read, or lines of it are no keys. No key stands in the message."""
+    """The file of keys cannot be read, or has malformed lines. The message never shows a key."""
 
 
 class MalformedAddress(ThreadkeepError):
-    """The base URL is no HTTP address."""
+    """The base URL is not an HTTP address."""
 
 
 class OutputUnusable(ThreadkeepError):
-    """The export, or a file beside it, cannot be used: it exists already, or the disk refuses."""
+    """The export or one of its files cannot be used: it exists already, or the disk refuses."""
 
 
 class Interrupted(ThreadkeepError):
-    """Ctrl-C, or a polite request to end."""
+    """Ctrl-C or SIGTERM."""
 
 
 class ApiError(ThreadkeepError):
-    """What asking the API came to, other than an answer.
+    """A request without a usable answer.
 
     Attributes:
-        status: the HTTP status, where a refusal of the server is behind it.
+        status: the HTTP status of the answer, if there was one.
+        may_retry: a retry may help.
+        retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
     """
 
     status: int | None = None
+    may_retry: bool = False
+    retry_after: float | None = None
 
 
 class ThreadMissing(ApiError):
-    """The API answered 404 with its own JSON error: there is no such thread."""
+    """404 with the API's own JSON error: there is no such thread."""
 
 
 class IdRefused(ApiError):
-    """The API answered 400: the id is malformed."""
+    """400: the id is malformed."""
 
 
 class ListingRefused(ApiError):
-    """The server answers other routes of the API and does not list threads."""
+    """The server answers other routes of the API, but does not list threads."""
 
 
 class BadPage(ApiError):
-    """A success whose body is no page of a list, contradicts its cursor, or is not of the size that a file has."""
+    """A success whose body is not a page, contradicts its cursor, or does not have the size of the file."""
+
+    may_retry = True
 
 
 class RequestFailed(ApiError):
-    """No usable answer: the connection, a timeout, the rate limit or the server.
+    """No usable answer, because of the connection, a timeout, the rate limit or the server.
 
-    Attributes:
-        unreachable: True when no answer came back at all.
-        again: True when asking again may help.
-        retry_after: the seconds after which the server wants to be asked again; None if it did not say.
+    ``unreachable`` means that no answer came at all.
     """
 
     def __init__(
-        self, what: str, *, unreachable: bool = False, again: bool = False, retry_after: float | None = None
+        self, what: str, *, unreachable: bool = False, may_retry: bool = False, retry_after: float | None = None
     ) -> None:
         super().__init__(what)
         self.unreachable = unreachable
-        self.again = again
+        self.may_retry = may_retry
         self.retry_after = retry_after
 
 
 class RateLimited(RequestFailed):
-    """429: too many requests with this key; it may be asked again."""
+    """429: too many requests with this key. A retry may help."""
 
     def __init__(self, what: str, *, retry_after: float | None = None) -> None:
-        super().__init__(what, again=True, retry_after=retry_after)
+        super().__init__(what, may_retry=True, retry_after=retry_after)
 
 
 class RunEnded(ApiError):
-    """Nothing more can come from this API with this key: asking on would be in vain."""
+    """No further request to this API with this key can succeed."""
 
 
 class ApiGone(RunEnded):
@@ -177,9 +175,8 @@ class AccessRefused(RunEnded):
 
 
 class QuotaSpent(RunEnded):
-    """429 with the code ``insufficient_quota``, or 429 to everybody however long everybody waited."""
+    """429 with the code ``insufficient_quota``, or 429 to every request however long all of them waited."""
 
 
 class ServerUnreachable(RunEnded):
-    """No answer came back at all, to the very first or to one thread after another; no usable one to any; or the
-    environment leads nowhere."""
+    """No answer to the first request, or to one thread after another, or no connection in this environment."""

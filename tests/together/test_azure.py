@@ -102,7 +102,7 @@ def test_foundry_lists_its_threads_for_the_export(
 def test_a_token_that_runs_out_is_fetched_again(
     azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once for all requests that were refused with it, and the export is whole."""
+    """Once for all requests that were refused with it, and the export is complete."""
     azure.taken = {"second-token"}
     monkeypatch.setenv("OPENAI_BASE_URL", AT_FOUNDRY)
     command = printing("first-token", "second-token", folder=tmp_path)
@@ -126,7 +126,7 @@ def test_tokens_that_are_refused_again_end_it(azure: Azure, ids: Path, threadkee
     assert "-token" not in (done.err + done.out + written.decode()).replace("--token-command", "")
 
 
-def test_a_token_command_that_fails_is_told_before_anything_is_asked_or_written(
+def test_a_token_command_that_fails_is_named_before_anything_is_asked_or_written(
     azure: Azure, ids: Path, threadkeep: Run, tmp_path: Path
 ) -> None:
     """Exit 4 with the command's own words."""
@@ -153,9 +153,9 @@ def test_a_token_command_that_fails_later_ends_the_run(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--base-url", f"{AT_AZURE}/openai/deployments/gpt"], 3, "does not serve the Assistants API (any more)"),
-        (["--base-url", f"http://{FOUNDRY_HOST}/openai"], 3, f"http://{FOUNDRY_HOST}/openai (Resource not found)"),
-        (["--base-url", AT_AZURE, "--api-version", "2023-01-01"], 3, "does not take this api-version: API version not"),
+        (["--base-url", f"{AT_AZURE}/openai/deployments/gpt"], 2, "does not serve the Assistants API (any more)"),
+        (["--base-url", f"http://{FOUNDRY_HOST}/openai"], 2, f"http://{FOUNDRY_HOST}/openai (Resource not found)"),
+        (["--base-url", AT_AZURE, "--api-version", "2023-01-01"], 2, "does not take this api-version: API version not"),
         (["--base-url", AT_AZURE, "--auth", "bearer", "--keys-file", "{tmp}/wrong"], 4, "401 from http://res.openai"),
         (["--base-url", f"http://{FOUNDRY_HOST}"], 2, "its threads are in projects: /api/projects/NAME"),
     ],
@@ -193,7 +193,7 @@ def test_no_key_is_led_to_another_host(
     assert [asked.host for asked in azure.asked if "azure-key" in str(asked.headers)] == [AZURE_HOST]
 
 
-def test_without_any_key_the_names_are_told(azure: Azure, threadkeep: Run) -> None:
+def test_without_any_key_the_names_are_named(azure: Azure, threadkeep: Run) -> None:
     """Of the variables that are read for this address."""
     done = threadkeep("threads", "--base-url", AT_FOUNDRY)
     assert done.code == 4
@@ -212,7 +212,7 @@ def test_without_any_key_the_names_are_told(azure: Azure, threadkeep: Run) -> No
         ("OPENAI_API_KEY", AT_FOUNDRY, ["--auth", "api-key"]),
     ],
 )
-def test_a_refused_secret_of_the_environment_is_told_and_written_nowhere(
+def test_a_refused_secret_of_the_environment_is_named_and_written_nowhere(
     variable: str,
     base_url: str,
     options: list[str],
@@ -222,12 +222,12 @@ def test_a_refused_secret_of_the_environment_is_told_and_written_nowhere(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Though it was sent, and the server echoes it whole."""
+    """Though it was sent, and the server echoes it completely."""
     monkeypatch.setenv(variable, "s3cr3t-of-mine")
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "out", "--base-url", base_url, *options, "--json")
     assert done.code == 4
     assert "s3cr3t-of-mine" in str(azure.asked)
-    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
-    assert f"401 from {base_url}" in told
-    assert "[key]" in told
-    assert "s3cr3t" not in told
+    printed = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert f"401 from {base_url}" in printed
+    assert "[key]" in printed
+    assert "s3cr3t" not in printed

@@ -1,5 +1,6 @@
 """``threadkeep demo``: the main job, end to end, without a key and without a network."""
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def test_the_demo_exports_and_validates_every_kind_of_part(
     folder = tmp_path / "new" / "folder"
     done = threadkeep("demo", "--folder", folder)
     assert (done.code, done.err) == (0, "")
-    assert "whole         40 threads with" in done.out
-    assert "out.ndjson: whole" in done.out
+    assert "complete      40 threads with" in done.out
+    assert "out.ndjson: complete" in done.out
     assert f"the files are in {folder}" in done.out
     records = [decode(line) for line in (folder / "out.ndjson").read_bytes().split(b"\n")[:-1]]
     kinds = {type(part) for record in records for part in record.parts}
@@ -36,3 +37,14 @@ def test_without_the_fake_the_demo_says_what_to_install(threadkeep: Run, monkeyp
     done = threadkeep("demo")
     assert done.code == 2
     assert "pip install ./fakeserver" in done.err
+
+
+def test_a_demo_that_is_interrupted(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends as an export does: there is nothing to validate."""
+
+    async def ended(*_arguments: object, **_options: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("threadkeep.exporter.job.fetch_all", ended)
+    done = threadkeep("demo", "--folder", tmp_path)
+    assert (done.code, "interrupted" in done.err) == (130, True)

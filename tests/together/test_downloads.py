@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from command import Run
-from exports import ASSISTANT, faults
+from exports import ASSISTANT
 from fake_assistants import Request
 from processes import run_alone, signalled
 from watched import Watched
@@ -53,14 +53,12 @@ def for_the_second_file(request: Request) -> bool:
 
 @pytest.mark.usefixtures("base_url")
 def test_a_killed_download_is_begun_again(fake: Watched, out: Path, arguments: list[object], threadkeep: Run) -> None:
-    """What was on its way is told by validate, and nothing of it stays; what was whole is not asked for again."""
+    """Nothing of what was on its way stays; what was complete is not asked for again."""
     signalled(fake, signal.SIGKILL, *arguments, of=for_the_second_file)
     folder = out.with_name("out.files")
     assert {"file-a", "file-b"} & {*files_in(folder)} == {"file-a"}
-    found = faults(threadkeep("validate", out, "--json").out)
-    assert {row["code"] for row in found} == {"unfinished_run", "not_exported"}
-    (folder / "file-b.draft").write_bytes(b"half of it")
-    (folder / "file-c.draft").write_bytes(b"half of it")
+    (folder / "file-b.new").write_bytes(b"half of it")
+    (folder / "file-c.new").write_bytes(b"half of it")
     fake.faults = [{"match": {"path": "/files/file-c$"}, "do": {"status": 404, "body": {"error": {"message": "No."}}}}]
     assert threadkeep(*arguments).code == 0
     assert files_in(folder) == {name: CONTENTS[name] for name in ("file-a", "file-b")}
@@ -73,11 +71,11 @@ def test_a_killed_download_is_begun_again(fake: Watched, out: Path, arguments: l
 def test_a_download_that_the_disk_has_no_room_for_ends_the_run(
     out: Path, arguments: list[object], threadkeep: Run
 ) -> None:
-    """Exit 5, no half of a file, the threads are whole; with room, the same command goes on."""
+    """Exit 5, no half of a file, nothing is written; with room, the same command resumes."""
     little_room = ["sh", "-c", 'ulimit -f 1000; exec "$@"', "sh"]  # blocks of 512 or 1024 bytes, as the shell has it
     done = run_alone(*arguments, by=little_room)
     assert (done.code, "Traceback" in done.err) == (5, False)
-    assert "file-a.draft: File too large" in done.err
+    assert "file-a.new: File too large" in done.err
     folder = out.with_name("out.files")
     assert files_in(folder) == {}
     assert threadkeep(*arguments).code == 0

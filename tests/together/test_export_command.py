@@ -48,36 +48,52 @@ def test_the_ids_file_is_read_as_people_keep_it(names: list[str], threadkeep: Ru
 def test_what_is_not_exported_has_its_reason_in_one_line(
     fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
-    """On standard error and in the summary; a malformed id costs no request; the exit code is 1."""
+    """On standard error, and not once more in the summary; a malformed line costs no request; the exit code is 1."""
     fake.reset()
     ids = write_ids(tmp_path, "undefined", "thread_nobody", names[0], "bad\x1b[2Jid")
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 1
-    *reasons, verdict, next_step, command = done.err.splitlines()
-    assert verdict == "threadkeep: not every thread is whole in the export"
-    assert "stays so unless its id is mended" in next_step
-    assert command == f"  threadkeep validate {out} --ids {ids}"
-    assert sorted(reasons) == [
-        "bad\\x1b[2Jid: invalid: not a thread id",
-        "thread_nobody: missing: No thread found with id 'thread_nobody'.",
-        "undefined: invalid: not a thread id",
+    reason = "thread_nobody: missing: No thread found with id 'thread_nobody'."
+    first, *lines, verdict, next_step, command = done.err.splitlines()
+    assert first == reason
+    assert ("missing       1 thread" in done.out, reason in done.out) == (True, False)
+    assert lines == [
+        "threadkeep: line 1 of the list is no thread id: undefined",
+        "threadkeep: line 4 of the list is no thread id: bad\\x1b[2Jid",
     ]
-    assert all(line in done.out for line in reasons)
+    assert verdict == "threadkeep: not every thread is complete in the export"
+    assert "stays missing" in next_step
+    assert command == f"  threadkeep validate {out}"
     assert not [entry for entry in fake.requests if "undefined" in entry.path]
     assert set(exported(out)) == {names[0]}
     assert threadkeep("status", out).code == 1
 
 
 @pytest.mark.usefixtures("base_url")
+def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """They make their own run end with 1, and no later one."""
+    done = threadkeep("export", write_ids(tmp_path, "undefined", *names), ASSISTANT, out)
+    assert (done.code, "not every line of the list is a thread id" in done.err) == (1, True)
+    assert "malformed     1 line of the list" in done.out
+    assert threadkeep("status", out).code == 0
+    assert threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
 def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
-    """One JSON object on standard output, for programs."""
-    ids = write_ids(tmp_path, *names, "undefined")
+    """One JSON object on standard output, for programs, with every problem and the documented keys."""
+    ids = write_ids(tmp_path, *names, "undefined", "thread_nobody")
     done = threadkeep("export", ids, ASSISTANT, out, "--json")
     summary = json.loads(done.out)
-    assert (done.code, summary["exit"]) == (1, 1)
-    assert summary["totals"]["messages"] == 520
+    assert (done.code, summary["exit"], summary["written"]) == (1, 1, True)
+    assert summary["totals"] == {"threads": 5, "messages": 520, "partial_messages": 0}
     assert summary["outcomes"]["complete"] == 4
-    assert summary["not_exported"] == [{"thread_id": "undefined", "outcome": "invalid", "reason": "not a thread id"}]
+    assert (summary["invalid_count"], summary["invalid"]) == (1, [{"place": 5, "text": "undefined"}])
+    (problem,) = summary["problems"]
+    assert (problem["thread_id"], problem["outcome"]) == ("thread_nobody", "missing")
+    documented = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    section = documented.partition("## threadkeep export")[2].partition("\n## ")[0]
+    assert all(f"| `{key}`" in section or f", `{key}`" in section for key in summary)
 
 
 @pytest.mark.usefixtures("base_url")
@@ -89,12 +105,63 @@ def test_limit_and_quiet(names: list[str], threadkeep: Run, tmp_path: Path, out:
 
 
 @pytest.mark.usefixtures("base_url")
-def test_an_empty_list_of_ids_is_said_to_be_empty(threadkeep: Run, tmp_path: Path, out: Path) -> None:
-    """Nothing asked for is nothing missing, but it is hardly what was meant."""
+def test_an_empty_list_of_ids_is_refused(threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """It is hardly what was meant: exit 2, and no file."""
     done = threadkeep("export", write_ids(tmp_path, "# nothing"), ASSISTANT, out)
+    assert (done.code, "no thread ids in" in done.err) == (2, True)
+    assert list(tmp_path.glob("out*")) == []
+
+
+@pytest.mark.usefixtures("base_url")
+def test_done_drop_and_limit(
+    fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Ids that are done are left out, ids that are dropped are not asked for and count no more, the limit counts the
+    others."""
+    done, drop = tmp_path / "done.txt", tmp_path / "drop.txt"
+    done.write_text(f"{names[0]}\n")
+    drop.write_text("thread_nobody\n")
+    ids = write_ids(tmp_path, "thread_nobody", *names)
+    assert threadkeep("export", ids, ASSISTANT, out, "--done", done, "--limit", 2).code == 1
+    assert list(exported(out)) == [names[1]]
+    dropped = threadkeep("export", ids, ASSISTANT, out, "--drop", drop)
+    assert (dropped.code, "dropped       1 thread" in dropped.out) == (0, True)
+    assert set(exported(out)) == {thread["id"] for thread in fake.snapshot()["threads"]}
+    assert threadkeep("status", out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+def test_each_thread_with_its_own_assistant(fake: FakeAssistants, threadkeep: Run, tmp_path: Path, out: Path) -> None:
+    """That of its newest assistant message, else none; and `split` makes an export of each."""
+    texts = [("thread_a", "asst_1"), ("thread_a", "asst_2"), ("thread_b", None), ("thread_c", "asst_1")]
+    fake.load(
+        {
+            "threads": [{"id": name} for name in ("thread_a", "thread_b", "thread_c")],
+            "messages": [
+                {"id": f"msg_{number}", "thread_id": name, "role": "assistant", "assistant_id": one, "content": []}
+                for number, (name, one) in enumerate(texts)
+            ],
+        }
+    )
+    ids = write_ids(tmp_path, "thread_a", "thread_b", "thread_c")
+    assert threadkeep("export", ids, "auto", out, "--include", "threads").code == 0
+    lines = [json.loads(line) for line in out.read_bytes().splitlines()]
+    assert [line["assistant_id"] for line in lines] == ["asst_2", "asst_2", None, "asst_1"]
+    done = threadkeep("split", out, "--by", "assistant")
     assert done.code == 0
-    assert "no thread ids in" in done.err
-    assert out.read_bytes() == b""
+    assert [line.partition(": ")[2] for line in done.out.splitlines()] == [
+        "1 complete thread, 2 messages",
+        "1 complete thread, 1 message",
+        "1 complete thread, 1 message",
+        "Run `threadkeep validate` on each of them.",
+    ]
+    for name, threads in (("asst_2", {"thread_a"}), ("none", {"thread_b"}), ("asst_1", {"thread_c"})):
+        part = tmp_path / f"out.{name}.ndjson"
+        assert set(exported(part)) == threads
+        assert threadkeep("status", part).code == 0
+        assert threadkeep("validate", part).code == 0
+    again = threadkeep("split", out, "--by", "assistant")
+    assert (again.code, "exists already" in again.err) == (5, True)
 
 
 @pytest.mark.parametrize("style", ["gone", "not-found"])
@@ -102,10 +169,10 @@ def test_an_empty_list_of_ids_is_said_to_be_empty(threadkeep: Run, tmp_path: Pat
 def test_the_sunset_in_the_middle(
     style: Any, fake: Watched, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
-    """Exit 3, whole threads in the export, cut-off pages in the partial file, both told, and validate agrees.
+    """Exit 3, complete threads in the export, cut-off pages in the partial file, and validate agrees.
 
-    When a second page is asked for the second time, one thread is whole, one is not, and two walked at a time have not
-    come to the fourth.
+    When a second page is asked for the second time, one thread is complete, one is not, and two fetched at a time have
+    not come to the fourth.
     """
     fake.before(lambda: fake.sunset.now(style=style), nth=2, of=what_is_behind)
     ids = write_ids(tmp_path, *names)
@@ -113,18 +180,18 @@ def test_the_sunset_in_the_middle(
     assert done.code == 3
     assert "is gone" in done.err
     assert ".partial" in done.err
-    whole, kept, world = exported(out), exported(beside(out, ".partial")), served(fake)
-    assert len(whole) == 1
-    assert 1 <= len(kept) <= 2
-    assert not set(whole) & set(kept)
-    assert all(messages == world[name] for name, messages in whole.items())
-    assert all(messages == world[name][:100] for name, messages in kept.items())
-    assert sum(len(messages) for messages in [*whole.values(), *kept.values()]) == sum(
+    complete, partial, world = exported(out), exported(beside(out, ".partial")), served(fake)
+    assert len(complete) == 1
+    assert 1 <= len(partial) <= 2
+    assert not set(complete) & set(partial)
+    assert all(messages == world[name] for name, messages in complete.items())
+    assert all(messages == world[name][:100] for name, messages in partial.items())
+    assert sum(len(messages) for messages in [*complete.values(), *partial.values()]) == sum(
         min(100, len(world[name]) - 100 * page) for name, page in walked_pages(fake)
     )
     assert manifest(out)["ended_by"]
     codes = {row["code"] for row in faults(threadkeep("validate", out, "--ids", ids, "--json").out)}
-    assert codes == {"thread_partial", "not_exported"}
+    assert codes == {"thread_partial", "thread_unfinished"}
 
 
 def walked_pages(fake: FakeAssistants) -> list[tuple[str, int]]:
@@ -137,27 +204,29 @@ def walked_pages(fake: FakeAssistants) -> list[tuple[str, int]]:
     return pages
 
 
-def test_the_sunset_before_the_first_answer_is_a_wrong_address(
+def test_an_empty_404_as_the_first_answer_of_all(
     fake: FakeAssistants, base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
-    """An empty 404 as the first answer of all names the address; exit 3; nothing is exported and nothing claimed."""
+    """It is what OpenAI answers since it has closed: the run ends at once, and no thread has had its turn."""
     fake.sunset.now(style="not-found")
     done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--concurrency", 1)
     assert done.code == 3
-    assert f"this address does not serve the Assistants API (any more): {base_url}" in done.err
+    assert f"the Assistants API at {base_url} is gone" in done.err
     assert len(list(fake.requests)) == 1
     assert out.read_bytes() == b""
 
 
-def test_an_address_without_v1_is_told_as_wrong(
+def test_an_address_without_v1_is_a_wrong_one(
     base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
-    """The server's own "Invalid URL" is no missing thread."""
+    """The server's own "Invalid URL" is no missing thread: exit 2, and no file."""
     wrong = base_url.removesuffix("/v1")
     done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--base-url", wrong)
-    assert done.code == 3
+    assert (done.code, done.out) == (2, "")
     assert f"does not serve the Assistants API (any more): {wrong}" in done.err
     assert "Invalid URL" in done.err
+    assert "--base-url" in done.err.splitlines()[-1]
+    assert list(tmp_path.glob("out*")) == []
 
 
 def test_a_missing_thread_as_the_first_answer_is_only_a_missing_thread(
@@ -194,18 +263,18 @@ def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatc
         address = f"http://127.0.0.1:{port}/v1"
         done = threadkeep("export", ids, ASSISTANT, out, "--base-url", address, "--max-retries", 0)
     assert done.code == 1
-    assert f"no whole answer from {address}" in done.err
+    assert f"no complete answer from {address}" in done.err
 
 
 @pytest.mark.usefixtures("base_url")
 def test_a_file_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
-    """One without a journal is refused with 5 and not changed."""
+    """One without an index is refused with 5 and not changed."""
     out.write_bytes(b"precious\n")
     refused = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out)
     assert refused.code == 5
     assert "--fresh" in refused.err
     assert out.read_bytes() == b"precious\n"
-    assert not beside(out, ".journal").exists()
+    assert list(tmp_path.glob("out*")) == [out]
 
 
 @pytest.mark.usefixtures("base_url")
@@ -229,20 +298,33 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["export", "{tmp}/none.txt", ASSISTANT, "{tmp}/o"], 2, "none.txt: No such file"),
         (["export", "{tmp}", ASSISTANT, "{tmp}/o"], 2, "Is a directory"),
         (["export", "{tmp}/picture.png", ASSISTANT, "{tmp}/o"], 2, "not utf-8 text"),
-        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/no/such/o"], 5, "No such file or directory"),
-        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}"], 5, "is a directory"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/no/such/o"], 5, "no/such is not a folder"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}"], 5, "is a folder"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--base-url", "localhost:1"], 2, "must begin with http"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--concurrency", "0"], 2, "concurrency"),
         (["export", "{tmp}/ids.txt", ASSISTANT], 2, "OUT"),
-        (["validate", "{tmp}/none"], 5, "none: No such file"),
-        (["validate", "{tmp}"], 5, "is a directory"),
+        (["validate", "{tmp}/none"], 5, "none"),
+        (["validate", "{tmp}"], 5, "is a folder"),
         (["validate", "{tmp}/ids.txt", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
-        (["status", "{tmp}/none"], 5, "there is no journal"),
+        (["status", "{tmp}/none"], 5, "none does not exist: there is no none.index and no none.store. Check OUT."),
+        (["status", "{tmp}/ids.txt"], 5, "ids.txt is no export"),
+        (["status", "{tmp}/none", "--done"], 5, "none.index does not exist"),
+        (["status", "{tmp}/none", "--done", "--json"], 2, "not both"),
+        (["write", "{tmp}/none"], 5, "there is nothing to write"),
+        (["split", "{tmp}/none", "--by", "assistant"], 5, "none.index does not exist"),
+        (["split", "{tmp}/none"], 2, "--by"),
+        (["export", "-", ASSISTANT, "{tmp}/o", "--done", "-"], 2, "can be standard input"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--fresh", "--refresh"], 2, "not both"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--include", "threads,steps"], 2, "'steps' is none of"),
+        (["validate", "{tmp}/ids.txt", "--sample", "3"], 2, "--sample says how many"),
+        (["validate", "{tmp}/ids.txt", "--seed", "3"], 2, "--seed chooses"),
+        (["validate", "{tmp}/ids.txt", "--auth", "bearer"], 2, "--auth says where to ask"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--drop", "{tmp}/none.txt"], 2, "none.txt: No such file"),
         (["export", "{tmp}/ids.txt", "", "{tmp}/o"], 2, "ASSISTANT_ID is empty"),
         (["export", "{tmp}/ids.txt", "{tmp}/o", ASSISTANT], 2, "OUT is asst_abc123, an assistant's id: the order is"),
         (["export", ASSISTANT, "{tmp}/ids.txt", "{tmp}/o"], 2, "THREAD_IDS is asst_abc123, an assistant's id"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/ids.txt", "--fresh"], 2, "take the place of the file of ids"),
-        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}", "--fresh"], 5, "is a directory"),
+        (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}", "--fresh"], 5, "is a folder"),
         (["export", "{tmp}/ids.txt", ASSISTANT, ""], 2, "does not name a file"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/" + "o" * 245], 5, "File name too long"),
         (["validate", "."], 2, "does not name a file"),
@@ -251,7 +333,7 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["nonsense"], 2, "No such command"),
     ],
 )
-def test_bad_input_is_told_in_words(
+def test_bad_input_is_named_in_words(
     arguments: list[str], code: int, words: str, threadkeep: Run, tmp_path: Path
 ) -> None:
     """Never a traceback: what happened, where, and the exit code of its kind."""
@@ -262,6 +344,14 @@ def test_bad_input_is_told_in_words(
     assert words in done.err
     assert "Traceback" not in done.err
     assert not (tmp_path / "o").exists()
+
+
+def test_the_help_names_every_command(threadkeep: Run) -> None:
+    """In the order in which they are needed, each with one line that is not cut."""
+    done = threadkeep("--help")
+    listed = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
+    assert listed == ["export", "write", "validate", "status", "split", "threads", "assistants", "demo"]
+    assert "..." not in done.out.partition("Commands:")[2]
 
 
 def test_no_key_is_refused_before_anything_is_written(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from command import Run
-from exports import ASSISTANT, manifest, write_ids
+from exports import ASSISTANT, downloads, write_ids
 from fake_assistants import FakeAssistants
 
 REFUSED = {"status": 401, "body": {"error": {"message": "No."}}}
@@ -45,7 +45,7 @@ def arguments(tmp_path: Path) -> tuple[object, ...]:
 
 def outcomes(tmp_path: Path) -> dict[str, str]:
     """What became of the files."""
-    return {row["file_id"]: row["outcome"] for row in manifest(tmp_path / "out.ndjson")["files"]}
+    return {file_id: row["outcome"] for file_id, row in downloads(tmp_path / "out.ndjson").items()}
 
 
 @pytest.mark.usefixtures("base_url")
@@ -58,7 +58,7 @@ def test_a_file_is_asked_for_with_every_key(arguments: tuple[object, ...], tmp_p
         "file-c": "not_allowed",
         "file-none": "missing",
     }
-    assert (tmp_path / "out.files" / "file-b").read_bytes() == b"b"
+    assert (tmp_path / "out.files" / "file-b.png").read_bytes() == b"b"
 
 
 @pytest.mark.usefixtures("base_url")
@@ -69,7 +69,7 @@ def test_a_refused_key_does_not_make_its_files_missing(
     fake.world("sk-b").faults = [{"match": {"path": "/files/"}, "do": REFUSED}]
     done = threadkeep(*arguments)
     assert done.code == 1
-    assert "a key was refused, the others go on: 401" in done.err
+    assert "a key was rejected, the run continues with the other keys: 401" in done.err
     assert "file-b: failed: " in done.err
     assert "a key was refused, and no other knows this file" in done.err
     assert outcomes(tmp_path)["file-a"] == "saved"

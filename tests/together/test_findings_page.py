@@ -14,8 +14,14 @@ ROW = re.compile(
 def test_the_page_names_every_code_as_the_table_does() -> None:
     """Each once, in its order, with its severity and whether its thread is fetched again; and nothing else."""
     rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
-    said = [(code, severity, again == "yes") for code, severity, _, _, again in rows]
-    assert said == [(code, str(kind.severity), kind.refetch) for code, kind in KINDS.items()]
+    rows_of_page = [(code, severity, again == "yes") for code, severity, _, _, again in rows]
+    assert rows_of_page == [(code, str(kind.severity), kind.refetch) for code, kind in KINDS.items()]
+
+
+def test_every_next_step_is_one_or_two_sentences() -> None:
+    """It can stand alone, on a line of its own."""
+    for code, kind in KINDS.items():
+        assert re.fullmatch(r"[A-Z][^.]+\.( [A-Z][^.]+\.)?", kind.remedy), code
 
 
 def test_every_row_of_the_page_is_a_code() -> None:

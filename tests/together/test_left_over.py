@@ -1,4 +1,4 @@
-"""Threads that an earlier run was asked for and did not come to are not forgotten by a later one with fewer ids."""
+"""Threads that an earlier run was asked for and did not complete are not forgotten by a later one with fewer ids."""
 
 from pathlib import Path
 
@@ -27,36 +27,57 @@ def out(fake: FakeAssistants, ids: Path, tmp_path: Path, threadkeep: Run) -> Pat
     return path
 
 
-def test_a_shorter_list_is_not_the_whole(ids: Path, out: Path, threadkeep: Run) -> None:
-    """Those that no run came to are counted and named, and the next step does not lead round in a circle."""
+def test_a_shorter_list_does_not_complete_the_export(ids: Path, out: Path, threadkeep: Run) -> None:
+    """Those that no run came to are counted, and the next step names both ways out."""
     done = threadkeep("export", ids, ASSISTANT, out, "--limit", 6)
     assert done.code == 1
-    assert "never begun   6 threads" in done.out
-    assert "An earlier run was asked for threads that this one was not, and did not come to them: 6." in done.err
-    assert f"threadkeep validate {out}" in done.err
-    assert manifest(out)["unfinished"] == ids.read_text().split()[6:]
+    assert "unfinished    6 threads" in done.out
+    assert done.err.count("6 threads of earlier runs are not complete, and this run does not ask for them.") == 1
+    assert "--drop" in done.err
+    assert f"threadkeep validate --ids={ids} {out}" in done.err
+    assert manifest(out)["outcomes"]["unfinished"] == 6
     assert threadkeep("status", out).code == 1
     assert threadkeep("validate", out).code == 1
     again = threadkeep("export", ids, ASSISTANT, out, "--limit", 6)
-    assert (again.code, "6 threads" in again.out) == (1, True)
+    assert (again.code, "unfinished    6 threads" in again.out) == (1, True)
 
 
-def test_the_whole_list_comes_to_them(ids: Path, out: Path, threadkeep: Run) -> None:
+def test_the_complete_list_comes_to_them(ids: Path, out: Path, threadkeep: Run) -> None:
     """Nothing is left then."""
     assert threadkeep("export", ids, ASSISTANT, out, "--limit", 6).code == 1
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
-    assert manifest(out)["unfinished"] == []
+    assert manifest(out)["outcomes"]["unfinished"] == 0
 
 
-def test_what_is_saved_elsewhere_is_not_missed(ids: Path, out: Path, tmp_path: Path, threadkeep: Run) -> None:
-    """A done list says so."""
+def test_dropped_threads_are_not_missed(ids: Path, out: Path, tmp_path: Path, threadkeep: Run) -> None:
+    """Ids in --drop are neither asked for nor counted, until they are listed again."""
+    drop = tmp_path / "drop.txt"
+    drop.write_text("\n".join(ids.read_text().split()[6:]))
+    assert threadkeep("export", ids, ASSISTANT, out, "--drop", drop).code == 0
+    assert threadkeep("validate", out).code == 0
+    assert manifest(out)["outcomes"]["dropped"] == 6
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert manifest(out)["outcomes"]["complete"] == 12
+
+
+def test_a_complete_thread_cannot_be_dropped(ids: Path, out: Path, threadkeep: Run) -> None:
+    """It stays, and a notice says so."""
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    done = threadkeep("export", ids, ASSISTANT, out, "--drop", ids)
+    assert (done.code, "12 ids to be dropped are complete in the export" in done.err) == (0, True)
+    assert manifest(out)["outcomes"]["complete"] == 12
+
+
+def test_what_is_saved_elsewhere_stays_needed(ids: Path, out: Path, tmp_path: Path, threadkeep: Run) -> None:
+    """--done narrows today's list only."""
     done = tmp_path / "done.txt"
     done.write_text("\n".join(ids.read_text().split()[6:]))
-    assert threadkeep("export", ids, ASSISTANT, out, "--done", done).code == 0
-    assert threadkeep("validate", out).code == 0
+    assert threadkeep("export", ids, ASSISTANT, out, "--done", done).code == 1
+    assert manifest(out)["outcomes"]["unfinished"] == 6
 
 
-def test_a_manifest_that_cannot_be_read_tells_nothing(ids: Path, out: Path, threadkeep: Run) -> None:
-    """It does not stand in the way either: another one takes its place."""
+def test_a_manifest_that_cannot_be_read_is_written_anew(ids: Path, out: Path, threadkeep: Run) -> None:
+    """It is not in the way of the next run."""
     beside(out, ".manifest.json").write_text("{")
     assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert manifest(out)["outcomes"]["complete"] == 12

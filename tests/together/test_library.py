@@ -2,9 +2,10 @@
 
 import asyncio
 import inspect
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 
 import threadkeep
-from exports import ASSISTANT, exported, manifest, served
+from exports import ASSISTANT, beside, exported, manifest, served
 from fake_assistants import demo_world
-from threadkeep import ExportResult, aexport, export
+from threadkeep import ExportResult, ExportState, aexport, export, read, status, write
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
-from threadkeep.exporter.events import Event, ThreadsBegun
-from threadkeep.journal import Entry, Outcome
+from threadkeep.exporter.events import Event, ThreadEnded, ThreadsBegun
+from threadkeep.storage.index import Outcome
 from watched import Watched
 
 
@@ -46,14 +47,14 @@ def own(base_url: str) -> AsyncOpenAI:
 
 
 @pytest.mark.usefixtures("base_url")
-def test_an_export_from_python_is_whole_and_says_so(fake: Watched, ids: list[str], out: Path) -> None:
+def test_an_export_from_python_is_complete_and_says_so(fake: Watched, ids: list[str], out: Path) -> None:
     """Without an event loop; ids that are given twice, or with the blanks of their file, count once."""
     told: list[Event] = []
-    result: ExportResult = export([*ids, ids[0] + "\n", ""], ASSISTANT, str(out), events=told.append)
-    assert (result.is_whole, result.ended_by, result.problems, result.resumed) == (True, None, (), 0)
+    result: ExportResult = export([*ids, ids[0] + "\n", ""], ASSISTANT, str(out), on_event=told.append)
+    assert (result.is_complete, result.ended_by, [*result.problems()], result.already_complete) == (True, None, [], 0)
     assert exported(out) == served(fake)
-    assert {entry.thread_id for entry in told if isinstance(entry, Entry)} == set(ids)
-    assert export(ids, ASSISTANT, out).resumed == len(ids)
+    assert {entry.thread_id for entry in told if isinstance(entry, ThreadEnded)} == set(ids)
+    assert export(ids, ASSISTANT, out).already_complete == len(ids)
 
 
 @pytest.mark.usefixtures("base_url")
@@ -61,13 +62,204 @@ def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> N
     """As the command reads it; a str is a path too, and one that is a thread's id is told how to be given."""
     listed = tmp_path / "ids.txt"
     listed.write_text("# mine\n" + "\r\n".join([*ids, *ids]))
-    assert export(listed, ASSISTANT, out).manifest.claims.totals.threads == len(ids)
-    assert export(str(listed), ASSISTANT, out).resumed == len(ids)
+    result = export(listed, ASSISTANT, out)
+    assert result.manifest is not None
+    assert result.manifest.totals.threads == len(ids)
+    assert export(str(listed), ASSISTANT, out).already_complete == len(ids)
     with pytest.raises(UnreadableIds, match=r"one thread is \['thread_abc'\]"):
         export("thread_abc", ASSISTANT, out)
     listed.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UnreadableIds, match=r"ids\.txt: "):
         export(listed, ASSISTANT, out)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked, and with nothing left behind."""
+
+    def torn(_file: object) -> Iterator[tuple[int, str]]:
+        yield 1, "thread_a"
+        raise OSError(5, "Input/output error")
+
+    listed = tmp_path / "ids.txt"
+    listed.write_text("thread_a")
+    monkeypatch.setattr("threadkeep.exporter.entrypoints.iter_ids", torn)
+    with pytest.raises(UnreadableIds, match=r"ids\.txt: Input/output error"):
+        export(listed, ASSISTANT, out)
+    assert list(tmp_path.iterdir()) == [listed]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str], out: Path) -> None:
+    """What they leave out is not wanted, and not missed."""
+    result = export(ids, ASSISTANT, out, done=[ids[0] + "\n", ids[2], "thread_of_nobody"], limit=3)
+    assert result.is_complete
+    assert [*exported(out)] == [ids[1], ids[3], ids[4]]
+    result = export(ids, ASSISTANT, out)
+    assert (result.is_complete, result.already_complete) == (True, 3)
+    assert exported(out) == served(fake)
+
+
+def test_what_is_left_over_stays_needed_until_it_is_dropped(
+    fake: Watched, base_url: str, ids: list[str], out: Path
+) -> None:
+    """And what is dropped is asked for again when it is listed again."""
+    where: dict[str, Any] = {"base_url": base_url, "api_key": "sk-test"}
+    fake.sunset.after_requests(4)
+    assert not export(ids[1:], ASSISTANT, out, concurrency=1, **where).is_complete
+    fake.sunset.lift()
+    result = export(ids[1:6], ASSISTANT, out, **where)
+    assert (result.is_complete, result.left_over, result.outcomes["unfinished"]) == (False, 4, 4)
+    assert [row.thread_id for row in result.problems()] == ids[6:]
+    result = export(ids[1:6], ASSISTANT, out, drop=iter(ids[6:]), **where)
+    assert (result.is_complete, result.left_over, result.outcomes["dropped"]) == (True, 0, 4)
+    assert [*result.problems()] == []
+    assert export(ids, ASSISTANT, out, **where).outcomes["complete"] == len(ids)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[str], out: Path) -> None:
+    """They make the export incomplete, and are remembered nowhere."""
+    result = export([ids[1], "nonsense", "", ids[2], "thread_a/b"], ASSISTANT, out)
+    assert (result.is_complete, result.invalid_count) == (False, 2)
+    assert [(entry.place, entry.text) for entry in result.invalid] == [(2, "nonsense"), (5, "thread_a/b")]
+    assert export(ids[1:3], ASSISTANT, out).is_complete
+
+
+@pytest.mark.usefixtures("base_url")
+def test_auto_is_the_assistant_of_each_thread(fake: Watched, ids: list[str], out: Path) -> None:
+    """Of its newest message by an assistant that is named; null where there is none."""
+    fake.load({"threads": [{"id": "thread_quiet"}]})
+    fake.load({"messages": [{"id": "msg_quiet", "thread_id": "thread_quiet", "role": "user", "content": []}]})
+    result = export([*ids, "thread_quiet"], "auto", out)
+    assert result.manifest is not None
+    assert (result.is_complete, result.manifest.assistant_id) == (True, "auto")
+    newest = {
+        name: next(
+            (row["assistant_id"] for row in reversed(rows) if row["role"] == "assistant" and row["assistant_id"]), None
+        )
+        for name, rows in served(fake).items()
+    }
+    with read(out) as saved:
+        assert {(record.thread_id, record.assistant_id) for record in saved} == {*newest.items()}
+        assert {thread.thread_id: thread.assistant_id for thread in saved.threads()} == newest
+    assert (newest["thread_quiet"], len({*newest.values()}) > 2) == (None, True)
+
+
+def cut_off(ids: list[str], out: Path, **options: Any) -> None:
+    """An export that is interrupted when its third thread has ended."""
+    ended: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, ThreadEnded):
+            ended.append(event.thread_id)
+            if len(ended) == 3:
+                raise Stop
+
+    with pytest.raises(Stop):
+        export(ids, ASSISTANT, out, on_event=listen, concurrency=1, **options)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_write_needs_no_api_for_what_was_fetched(fake: Watched, ids: list[str], out: Path, tmp_path: Path) -> None:
+    """The export of a run that was cut off can be read; the same call completes it, byte for byte."""
+    cut_off(ids, out)
+    asked = len(fake.asked)
+    written = write(str(out))
+    assert (len(fake.asked), written.ended_by, written.is_complete) == (asked, "interrupted", False)
+    assert written.totals.threads == len(ids)
+    assert (written.outcomes["complete"], manifest(out)["outcomes"]) == (len(exported(out)), written.outcomes)
+    assert exported(out).items() <= served(fake).items()
+    assert not beside(out, ".store").exists()
+    before = {path: path.stat().st_ino for path in tmp_path.glob("out*")}
+    assert write(out) == written  # nothing was fetched since: nothing changes
+    assert {path: path.stat().st_ino for path in tmp_path.glob("out*")} == before
+    result = export(ids, ASSISTANT, out)
+    assert (result.is_complete, result.already_complete) == (True, written.outcomes["complete"])
+    export(ids, ASSISTANT, tmp_path / "once.ndjson")
+    assert out.read_bytes() == (tmp_path / "once.ndjson").read_bytes()
+
+
+def test_write_says_when_there_is_nothing_to_write(out: Path) -> None:
+    """And leaves nothing."""
+    with pytest.raises(OutputUnusable, match=r"there is nothing to write: neither .*out\.ndjson\.store nor"):
+        write(out)
+    assert list(out.parent.iterdir()) == []
+
+
+@pytest.mark.usefixtures("base_url")
+def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
+    """Such as that a manifest was lost."""
+    export(ids, ASSISTANT, out)
+    beside(out, ".manifest.json").unlink()
+    notices: list[str] = []
+    write(out, on_notice=notices.append)
+    assert notices == ["out.ndjson.manifest.json is lost or damaged; it is written anew from the index."]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_read_gives_records_and_threads_in_the_order_of_the_list(fake: Watched, ids: list[str], out: Path) -> None:
+    """With what was saved next to them; a thread that is not complete has the messages that came."""
+    fake.add_runs()
+    ids = ids[::-1]
+    export([*ids, "thread_of_nobody"], ASSISTANT, out, include=["threads", "runs"])
+    messages = served(fake)
+    with read(out) as saved:
+        assert [record.raw for record in saved] == [message for name in ids for message in messages[name]]
+        threads = [*saved.threads()]
+        assert [thread.thread_id for thread in threads] == [*ids, "thread_of_nobody"]
+        assert [[record.raw for record in thread.messages] for thread in threads[:-1]] == [messages[i] for i in ids]
+        assert [(thread.thread or {})["id"] for thread in threads[:-1]] == ids
+        assert [run["run_id"] for thread in threads for run in thread.runs] == [f"run_{name}" for name in ids]
+        lost = saved["thread_of_nobody"]
+        assert (lost.outcome, [*lost.messages], lost.thread, lost.runs) == (Outcome.MISSING, [], None, ())
+        assert lost.reason == "No thread found with id 'thread_of_nobody'."
+        with pytest.raises(KeyError):
+            saved["thread_never_listed"]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[str], out: Path) -> None:
+    """And status says who is at work."""
+    export(ids[:2], ASSISTANT, out)
+    seen: list[tuple[set[str], ExportState]] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, ThreadEnded):
+            with read(out) as saved:
+                seen.append(({record.thread_id for record in saved}, status(out)))
+
+    export(ids, ASSISTANT, out, on_event=look)
+    assert len(seen) == len(ids) - 2
+    for threads, state in seen:
+        assert threads == set(ids[:2])
+        assert state.holder is not None
+        assert (state.holder.pid, state.has_store, state.is_complete) == (os.getpid(), True, False)
+        assert state.manifest is not None
+        assert state.manifest.totals.threads == 2
+
+
+@pytest.mark.usefixtures("base_url")
+def test_status_says_what_is_there(ids: list[str], out: Path) -> None:
+    """Before an export, after one that was cut off, after a complete one, and of a file that was cut."""
+    state = status(str(out))
+    assert (state.has_store, state.has_index, state.is_complete) == (False, False, False)
+    assert (state.store, state.manifest, state.holder) == (None, None, None)
+    cut_off(ids, out)
+    state = status(out)
+    assert (state.holder, state.has_index, state.manifest, state.is_complete) == (None, False, None, False)
+    assert state.store is not None
+    assert (state.store.header.assistant_id, state.store.progress.threads) == (ASSISTANT, len(ids))
+    assert state.store.progress.complete >= 3
+    export(ids, ASSISTANT, out)
+    state = status(out)
+    assert (state.is_complete, state.has_store, state.faults) == (True, False, ())
+    out.write_bytes(out.read_bytes()[:-1])
+    state = status(out)
+    assert (state.is_complete, len(state.faults)) == (False, 1)
+    assert "and the manifest says" in state.faults[0]
 
 
 def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
@@ -76,7 +268,7 @@ def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids
     async def app() -> bool:
         async with own(base_url) as client:
             result = await aexport(ids, ASSISTANT, out, client=client)
-            return result.is_whole and not client.is_closed()
+            return result.is_complete and not client.is_closed()
 
     assert asyncio.run(app())
     assert {(asked["x-team"], asked["authorization"]) for asked in headers(fake)} == {("archive", "Bearer sk-own")}
@@ -87,14 +279,14 @@ def test_its_retries_are_left_out(fake: Watched, base_url: str, ids: list[str], 
     """The export's own count, and no others."""
     fake.faults = [{"match": {}, "do": {"status": 500}}]
     result = export(ids[:1], ASSISTANT, out, client=own(base_url), max_retries=0)
-    assert [entry.outcome for entry in result.problems] == [Outcome.FAILED]
+    assert [entry.outcome for entry in result.problems()] == [Outcome.FAILED]
     assert len(fake.requests) == 2  # once, and once more at the end
 
 
 def test_without_a_loop_its_connections_end_with_the_call(base_url: str, ids: list[str], out: Path) -> None:
     """They live in the loop that ends."""
     client = own(base_url)
-    assert export(ids, ASSISTANT, out, client=client).is_whole
+    assert export(ids, ASSISTANT, out, client=client).is_complete
     assert client.is_closed()
 
 
@@ -113,7 +305,7 @@ def test_what_it_lets_itself_in_with_is_told_nowhere(fake: Watched, base_url: st
 def test_a_source_has_several_keys(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
     """Each is asked with."""
     source = ApiSource(base_url=base_url, keys=(Key("sk-one"), Key("sk-two")))
-    assert export(ids, ASSISTANT, out, source=source).is_whole
+    assert export(ids, ASSISTANT, out, source=source).is_complete
     assert {asked["authorization"] for asked in headers(fake)} == {"Bearer sk-one", "Bearer sk-two"}
 
 
@@ -122,9 +314,9 @@ def test_the_sunset_is_a_result(fake: Watched, base_url: str, ids: list[str], ou
     fake.sunset.after_requests(5)
     result = export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", concurrency=1, include=["threads"])
     assert isinstance(result.ended_by, ApiGone)
-    assert not result.is_whole
+    assert not result.is_complete
     fake.sunset.lift()
-    assert export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", include="threads").is_whole
+    assert export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", include="threads").is_complete
 
 
 class Stop(BaseException):
@@ -136,20 +328,21 @@ class Stop(BaseException):
 def test_what_the_callback_raises_ends_the_export_in_order(
     error: BaseException, fake: Watched, ids: list[str], out: Path
 ) -> None:
-    """It is raised when the files stand, it is not told any more, and the same call goes on from there."""
+    """It is raised when the working store is closed, nothing more is reported, and the same call resumes."""
     told = []
 
     def listen(event: Event) -> None:
         told.append(event)
-        if isinstance(event, Entry):
+        if isinstance(event, ThreadEnded):
             raise error
 
     with pytest.raises(type(error)):
-        export(ids, ASSISTANT, out, events=listen, concurrency=2)
-    assert [type(event) for event in told] == [ThreadsBegun, Entry]
-    assert manifest(out)["ended_by"] == "interrupted"
+        export(ids, ASSISTANT, out, on_event=listen, concurrency=2)
+    assert [type(event) for event in told] == [ThreadsBegun, ThreadEnded]
+    assert not out.exists()
+    assert beside(out, ".store").exists()
     result = export(ids, ASSISTANT, out)
-    assert (result.is_whole, result.resumed >= 1) == (True, True)
+    assert (result.is_complete, result.already_complete >= 1) == (True, True)
     assert exported(out) == served(fake)
 
 
@@ -164,7 +357,7 @@ def test_a_callback_that_raises_leaves_the_task_uncancelled(ids: list[str], out:
 
     async def app() -> int:
         with pytest.raises(ZeroDivisionError):
-            await aexport(ids, ASSISTANT, out, events=_divide)
+            await aexport(ids, ASSISTANT, out, on_event=_divide)
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None
@@ -174,18 +367,21 @@ def test_a_callback_that_raises_leaves_the_task_uncancelled(ids: list[str], out:
 
 
 @pytest.mark.usefixtures("base_url")
-def test_a_cancelled_export_writes_its_manifest_and_is_cancelled(fake: Watched, ids: list[str], out: Path) -> None:
+def test_a_cancelled_export_keeps_what_it_has_fetched_and_is_cancelled(
+    fake: Watched, ids: list[str], out: Path
+) -> None:
     """And goes on afterwards."""
 
     async def app() -> bool:
-        task = asyncio.ensure_future(aexport(ids, ASSISTANT, out, events=lambda _event: cancel(), concurrency=1))
+        task = asyncio.ensure_future(aexport(ids, ASSISTANT, out, on_event=lambda _event: cancel(), concurrency=1))
         cancel = task.cancel
         await asyncio.wait({task})
         return task.cancelled()
 
     assert asyncio.run(app())
-    assert manifest(out)["ended_by"] == "interrupted"
-    assert export(ids, ASSISTANT, out).is_whole
+    assert not out.exists()
+    assert beside(out, ".store").exists()
+    assert export(ids, ASSISTANT, out).is_complete
     assert exported(out) == served(fake)
 
 
@@ -207,15 +403,15 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"base_url": "http://x", "source": ApiSource()}, TypeError, "source or base_url or api_key, not both"),
     ({"client": object(), "api_key": "k"}, TypeError, "client or base_url or api_key, not both"),
     ({"client": object(), "source": ApiSource()}, TypeError, "client or source, not both"),
-    ({"events": _listen}, TypeError, "plain function"),
-    ({"thread_ids": ["thread_a", None]}, TypeError, "None is none"),
+    ({"on_event": _listen}, TypeError, "plain function"),
+    ({"thread_ids": ["thread_a", None], "base_url": "http://x", "api_key": "k"}, TypeError, "None is none"),
     ({"concurrency": 0}, ValueError, "concurrency is 0: it must be 1 to 256"),
     ({"rpm": 0}, ValueError, "rpm is 0: it must be at least 1"),
     ({"max_retries": 101}, ValueError, "0 to 100"),
     ({"include": ["files"]}, ValueError, "'files' is none of threads, runs"),
     ({"assistant_id": " "}, ValueError, "assistant_id is empty"),
     ({"out": ""}, OutputUnusable, "does not name a file"),
-    ({"base_url": "ftp://x"}, MalformedAddress, "no address"),
+    ({"base_url": "ftp://x"}, MalformedAddress, "is not an address"),
     ({"base_url": "http://x", "api_key": "two words\n"}, AccessRefused, "the key"),
     ({"thread_ids": None}, TypeError, "thread_ids must be ids or the path of a file of ids, and is NoneType"),
     ({"thread_ids": b"thread_a"}, TypeError, "and is bytes"),
@@ -235,7 +431,14 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"concurrency": 1.5}, TypeError, "concurrency must be a whole number, and is float"),
     ({"rpm": float("nan")}, TypeError, "rpm must be a whole number, and is float"),
     ({"max_retries": None}, TypeError, "max_retries must be a whole number, and is NoneType"),
-    ({"events": 3}, TypeError, "events must be a function, and is int"),
+    ({"on_event": 3}, TypeError, "on_event must be a function, and is int"),
+    ({"fresh": True, "refresh": True}, TypeError, "give fresh or refresh, not both"),
+    ({"limit": 0}, ValueError, "limit is 0: it must be at least 1"),
+    ({"limit": "3"}, TypeError, "limit must be a whole number, and is str"),
+    ({"done": None}, TypeError, "done must be ids, and is NoneType"),
+    ({"drop": Path("ids.txt")}, TypeError, "drop must be ids, and is "),
+    ({"done": "thread_a", "base_url": "http://x", "api_key": "k"}, TypeError, "give a list of them"),
+    ({"drop": ["thread_a", 7], "base_url": "http://x", "api_key": "k"}, TypeError, "7 is none"),
 ]
 
 
@@ -283,8 +486,8 @@ def test_a_token_command_ends_with_the_call(out: Path) -> None:
 @pytest.mark.usefixtures("base_url")
 def test_a_callback_that_gives_back_a_coroutine_is_told(ids: list[str], out: Path) -> None:
     """Nobody would await it."""
-    with pytest.raises(TypeError, match="events must be a plain function"):
-        export(ids, ASSISTANT, out, events=lambda event: _listen(event))
+    with pytest.raises(TypeError, match="on_event must be a plain function"):
+        export(ids, ASSISTANT, out, on_event=lambda event: _listen(event))
 
 
 @pytest.mark.usefixtures("base_url")
@@ -293,7 +496,7 @@ def test_a_callback_that_raises_when_there_is_nothing_to_do_leaves_the_task_unca
 
     async def app() -> str:
         with pytest.raises(ZeroDivisionError):
-            await aexport([], ASSISTANT, out, events=_divide)
+            await aexport([], ASSISTANT, out, on_event=_divide)
         await asyncio.sleep(0)
         return "went on"
 
@@ -306,6 +509,8 @@ def test_a_sync_client_is_refused_at_both_doors(out: Path) -> None:
         lent: Any = client
         with pytest.raises(TypeError, match="must be an AsyncOpenAI, and is OpenAI"):
             export([], ASSISTANT, out, client=lent)
+        with pytest.raises(TypeError, match="must be an AsyncOpenAI, and is OpenAI"):
+            asyncio.run(aexport([], ASSISTANT, out, client=lent))
 
 
 @pytest.mark.parametrize(("arguments", "error", "words"), REFUSED, ids=lambda value: str(value)[:40])
@@ -317,14 +522,6 @@ def test_what_cannot_be_meant_is_raised(
     with pytest.raises(error, match=words):
         asyncio.run(aexport(**{**usual, **arguments}))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_sync_client_is_refused(out: Path) -> None:
-    """With the name of the class that is wanted."""
-    with OpenAI(api_key="k") as client:
-        lent: Any = client
-        with pytest.raises(TypeError, match="must be an AsyncOpenAI, and is OpenAI"):
-            asyncio.run(aexport([], ASSISTANT, out, client=lent))
 
 
 def test_the_file_of_ids_is_not_written_over(tmp_path: Path) -> None:

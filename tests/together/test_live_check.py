@@ -1,4 +1,4 @@
-"""An export held against a live API over real HTTP: what happened to it since, and what ends or disturbs the check."""
+"""An export compared with a live API over real HTTP: what happened since, and what ends or disturbs the check."""
 
 import io
 import json
@@ -22,16 +22,14 @@ from threadkeep import export
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
-from threadkeep.cli.commands import validate as validate_command
 from threadkeep.cli.commands.validate import report_live_ending, run_live
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
 from threadkeep.errors import AccessRefused, ServerUnreachable
-from threadkeep.readback import read_journal
-from threadkeep.storage.paths import Paths
+from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Finding
-from threadkeep.validation.live import CheckedExport, LiveOutcome, ThreadToCheck
+from threadkeep.validation.live import CheckedExport, LiveOutcome, checked_export
 from threadkeep.validation.report import Live
 from watched import Watched, what_is_behind
 
@@ -42,42 +40,25 @@ def fake() -> Watched:
     return Watched.holding(demo_world(10, 5), demo_world(1, 230))
 
 
-@attrs.frozen
-class Place:
-    """Where a thread's lines stand."""
-
-    line: int
-    messages: int
-    start: int
-
-
-def exported(out: Path, fake: FakeAssistants, **options: Any) -> tuple[list[ThreadToCheck], CheckedExport]:
-    """Export all threads of the fake; gives what there is to compare, as the journal has it."""
+def exported(out: Path, fake: FakeAssistants, **options: Any) -> CheckedExport:
+    """Export all threads of the fake; returns what there is to compare."""
     ids = [thread["id"] for thread in fake.snapshot()["threads"]]
-    assert export(ids, ASSISTANT, out, **options).is_whole
-    return wanted_of(out), CheckedExport(
-        out=out, name=out.name, assistant_id=ASSISTANT, flat=options.get("flat", False)
-    )
+    assert export(ids, ASSISTANT, out, **options).is_complete
+    return checked_export(validated(out))
 
 
-def wanted_of(out: Path) -> list[ThreadToCheck]:
-    """The threads that are complete, each with its place."""
-    journal = read_journal(Paths(out))
-    assert journal is not None
-    wanted, line, start = [], 1, 0
-    for entry in journal.complete:
-        place = Place(line, entry.messages, start) if entry.messages else None
-        wanted.append(ThreadToCheck(thread_id=entry.thread_id, place=place, last_id=entry.last_id))
-        line, start = line + entry.messages, entry.end_offset
-    return wanted
-
-
-def check(out: Path, fake: FakeAssistants, source: ApiSource | None = None, **options: Any) -> LiveOutcome:
-    """Compare an export that stands there."""
-    flat = json.loads(Paths(out).journal.read_bytes().partition(b"\n")[0])["flat"]
+def check(
+    out: Path,
+    fake: FakeAssistants,
+    source: ApiSource | None = None,
+    most: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> LiveOutcome:
+    """Compare an export that is there."""
     fake.requests.clear()
-    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=flat)
-    return run_live(wanted_of(out), terms, source or ApiSource(), **{"shown": False, **options})
+    chosen = checked_export(validated(out), most=most, seed=seed)
+    return run_live(chosen, source or ApiSource(), **{"shown": False, **options})
 
 
 def tell(base_url: str, method: str, path: str, body: object = None) -> Any:
@@ -90,7 +71,7 @@ def tell(base_url: str, method: str, path: str, body: object = None) -> Any:
 
 
 def summary(findings: Sequence[Finding]) -> set[tuple[str, str | None, str | None]]:
-    """What is said, and of what."""
+    """The code, thread and message of each finding."""
     return {(one.code, one.thread_id, one.message_id) for one in findings}
 
 
@@ -109,25 +90,21 @@ def test_an_export_of_what_is_still_there_has_no_finding(flat: bool, fake: Watch
     assert len(fake.requests) == 9 + 3
 
 
-def test_what_happened_since_is_told_apart(fake: Watched, base_url: str, out: Path) -> None:
+def test_each_change_since_has_its_code(fake: Watched, base_url: str, out: Path) -> None:
     """Growth, deletion and other metadata, as the API itself makes them; and a line that somebody took away."""
-    wanted, _ = exported(out, fake)
-    grown, shrunk, marked, gone, robbed = (one.thread_id for one in wanted[:5])
+    before = exported(out, fake)
+    grown, shrunk, marked, gone, robbed = (one.thread_id for one in before.threads[:5])
     of = {row["thread_id"]: row["id"] for row in fake.snapshot()["messages"]}
     new = tell(base_url, "POST", f"/threads/{grown}/messages", {"role": "user", "content": "and then?"})["id"]
     tell(base_url, "DELETE", f"/threads/{shrunk}/messages/{of[shrunk]}")
     tell(base_url, "POST", f"/threads/{marked}/messages/{of[marked]}", {"metadata": {"seen": "yes"}})
     tell(base_url, "DELETE", f"/threads/{gone}")
-    place = wanted[4].place
-    assert place is not None
     lines = out.read_bytes().split(b"\n")
+    place = before.threads[4].place
+    assert place is not None
     lost = json.loads(lines.pop(place.line))["message_id"]
-    lines.insert(place.line - 1, b'{"blank":""}')  # no line moves
-    start = sum(len(line) + 1 for line in lines[: place.line - 1])
     out.write_bytes(b"\n".join(lines))
-    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
-    wanted[4] = attrs.evolve(wanted[4], place=Place(place.line, place.messages, start))
-    outcome = run_live(wanted[:5], terms, ApiSource(), shown=False)
+    outcome = check(out, fake)
     assert summary(outcome.findings) == {
         ("new_message", grown, new),
         ("deleted_message", shrunk, of[shrunk]),
@@ -135,35 +112,35 @@ def test_what_happened_since_is_told_apart(fake: Watched, base_url: str, out: Pa
         ("deleted_thread", gone, None),
         ("lost_message", robbed, lost),
     }
-    assert (outcome.live.compared, outcome.live.new_messages) == (5, 1)
+    assert (outcome.live.compared, outcome.live.new_messages) == (10, 1)
 
 
 @pytest.mark.parametrize("style", ["gone", "not-found"])
 def test_the_sunset_in_the_middle_is_exit_3_with_what_was_compared(
     style: Any, fake: Watched, base_url: str, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing is said of threads that were cut off or not begun."""
-    wanted, _ = exported(out, fake)
-    grown = [one.thread_id for one in wanted]
+    """There are no findings about threads that were cut off or not begun."""
+    made = exported(out, fake)
     new = {
-        thread_id: tell(base_url, "POST", f"/threads/{thread_id}/messages", {"role": "user", "content": "x"})["id"]
-        for thread_id in grown
+        one.thread_id: tell(base_url, "POST", f"/threads/{one.thread_id}/messages", {"role": "user", "content": "x"})[
+            "id"
+        ]
+        for one in made.threads
     }
-    before = [one.thread_id for one in wanted if one.place is not None and one.place.messages < 100][:4]
-    long = next(one.thread_id for one in wanted if one.place is not None and one.place.messages > 100)
-    chosen = [one for name in (*before, long) for one in wanted if one.thread_id == name] + wanted
-    chosen = list({one.thread_id: one for one in chosen}.values())
+    by_size = sorted(made.threads, key=lambda one: one.place.messages if one.place is not None else 0)
+    *short, long = by_size
+    before = [one.thread_id for one in short[:4]]
     fake.before(lambda: fake.sunset.now(style=style), of=what_is_behind)
-    terms = CheckedExport(out=out, name=out.name, assistant_id=ASSISTANT, flat=False)
-    outcome = run_live(chosen, terms, ApiSource(), shown=False, concurrency=1)
+    made = attrs.evolve(made, threads=[*short[:4], long, *short[4:]])
+    outcome = run_live(made, ApiSource(), shown=False, concurrency=1)
     assert report_live_ending(outcome) is Exit.GONE
-    told_of = {("new_message", thread_id, new[thread_id]) for thread_id in before}
-    assert summary(outcome.findings) == told_of | {("not_compared", None, None)}
+    expected = {("new_message", thread_id, new[thread_id]) for thread_id in before}
+    assert summary(outcome.findings) == expected | {("not_compared", None, None)}
     assert (outcome.live.wanted, outcome.live.compared) == (10, 4)
     assert outcome.live.ended_by is not None
-    told = capsys.readouterr().err.splitlines()
-    assert told[0].endswith("(compared: 4 of 10 threads)")
-    assert told[1] == "  The findings are of what was compared until then."
+    printed = capsys.readouterr().err.splitlines()
+    assert printed[0].endswith("(compared: 4 of 10 threads)")
+    assert printed[1] == "  The findings are of what was compared until then."
 
 
 def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, base_url: str, out: Path) -> None:
@@ -184,7 +161,7 @@ def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, bas
 def test_a_sample_asks_for_its_threads_alone_and_for_the_same_ones_again(
     fake: Watched, base_url: str, out: Path
 ) -> None:
-    """The seed is told, so that somebody else can do the same."""
+    """The report has the seed, so that somebody else can do the same."""
     del base_url
     exported(out, fake)
     outcome = check(out, fake, most=3, seed=7)
@@ -205,10 +182,10 @@ def test_an_interruption_is_130_with_what_was_compared(
 ) -> None:
     """As everywhere."""
     del base_url
-    wanted, terms = exported(out, fake)
-    chosen = sorted(wanted, key=lambda one: one.place.messages if one.place is not None else 0)
+    made = exported(out, fake)
+    by_size = sorted(made.threads, key=lambda one: one.place.messages if one.place is not None else 0)
     fake.before(lambda: os.kill(os.getpid(), getattr(signal, name)), of=what_is_behind)
-    outcome = run_live(chosen, terms, ApiSource(), shown=False, concurrency=1)
+    outcome = run_live(attrs.evolve(made, threads=by_size), ApiSource(), shown=False, concurrency=1)
     assert report_live_ending(outcome) is Exit.INTERRUPTED
     assert (outcome.live.compared, outcome.live.ended_by) == (9, "interrupted")
     assert summary(outcome.findings) == {("not_compared", None, None)}
@@ -236,7 +213,7 @@ class TestTwoProjects:
     def both(self, base_url: str, out: Path) -> ApiSource:
         """An export of both is there."""
         source = ApiSource(base_url=base_url, keys=(Key("sk-a"), Key("sk-b")))
-        assert export(["thread_a", "thread_b"], ASSISTANT, out, source=source).is_whole
+        assert export(["thread_a", "thread_b"], ASSISTANT, out, source=source).is_complete
         return source
 
     def test_a_thread_is_compared_with_the_key_that_knows_it(
@@ -288,7 +265,7 @@ def test_what_else_ends_a_check_has_its_own_next_step(
 @click.option("--from", "exported_from")
 @optional_source_options
 def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, source: OptionalSource) -> int:
-    """A command that asks only when it is told to."""
+    """A command that asks only with --live."""
     del out, ids
     if live:
         click.echo(repr(source.source(exported_from).base_url))
@@ -298,7 +275,7 @@ def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, s
 
 
 def typed(*arguments: object) -> tuple[int, str]:
-    """The command's exit code, and all that it said."""
+    """The command's exit code, and its output."""
     done = CliRunner().invoke(perhaps, [str(argument) for argument in ("out.ndjson", *arguments)])
     return done.exit_code, done.output
 
@@ -348,7 +325,7 @@ class TestWhereToAsk:
         assert (code, "the key is sent to none that only a file names" in " ".join(words.split())) == (2, True)
 
     def test_the_file_of_keys_is_not_taken_for_that_of_ids(self, tmp_path: Path) -> None:
-        """Its wrong lines would be told."""
+        """Its lines would be printed as wrong ids."""
         keys = tmp_path / "keys.txt"
         keys.write_text("sk-secret")
         code, words = typed("--live", "--ids", keys, "--keys-file", keys)
@@ -363,11 +340,11 @@ def test_progress_is_shown_in_a_terminal(
 ) -> None:
     """The same bars as an export has: threads, messages, requests."""
     del base_url
-    wanted, terms = exported(out, fake)
+    made = exported(out, fake)
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=80, _environ={"TERM": "xterm"})
-    monkeypatch.setattr(validate_command, "Screen", lambda **options: Screen(**options, console=console))
-    outcome = run_live(wanted, terms, ApiSource())
+    monkeypatch.setattr("threadkeep.cli.runtime.Screen", lambda **options: Screen(**options, console=console))
+    outcome = run_live(made, ApiSource())
     assert outcome.findings == ()
     assert "10/10" in file.getvalue()
     assert "275 messages, 12 requests, 0 answered 429" in file.getvalue()
@@ -378,11 +355,11 @@ def test_a_line_now_and_then_elsewhere(
 ) -> None:
     """How far it is; nothing where nothing is to be shown."""
     del base_url
-    wanted, terms = exported(out, fake)
+    made = exported(out, fake)
     monkeypatch.setattr("threadkeep.cli.progress_display._SELDOM", 0.0)
-    run_live(wanted, terms, ApiSource(), shown=False)
+    run_live(made, ApiSource(), shown=False)
     assert capsys.readouterr().err == ""
-    run_live(wanted, terms, ApiSource())
+    run_live(made, ApiSource())
     assert capsys.readouterr().err.startswith("threadkeep: threads 0 of 10, 0 messages, 0 requests")
 
 

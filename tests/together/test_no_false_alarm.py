@@ -1,4 +1,4 @@
-"""No false alarm: whatever world the fake holds, what was exported of it is called whole."""
+"""No false alarm: whatever world the fake holds, its export is called complete."""
 
 import base64
 import shutil
@@ -24,6 +24,7 @@ class World:
 
     state: dict[str, list[dict[str, Any]]]
     options: dict[str, Any]
+    assistant_id: str
 
 
 def _files_of(rows: list[dict[str, Any]]) -> list[str]:
@@ -57,6 +58,7 @@ def worlds(draw: st.DrawFn) -> World:
             "file_contents": [{"id": name, "content": content} for name in held],
         },
         options={"flat": draw(st.booleans()), "include": include, "files": draw(st.booleans())},
+        assistant_id=draw(st.sampled_from([ASSISTANT, "auto"])),
     )
 
 
@@ -68,23 +70,31 @@ def exported(world: World, folder: Path) -> threadkeep.ExportResult:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     client = client_of(fake.async_transport())
-    return threadkeep.export(ids, ASSISTANT, folder / "out.ndjson", client=client, max_retries=0, **world.options)
+    return threadkeep.export(
+        ids, world.assistant_id, folder / "out.ndjson", client=client, max_retries=0, **world.options
+    )
 
 
 @settings(max_examples=500)
 @given(worlds())
 def test_no_false_alarm(tmp_path_factory: pytest.TempPathFactory, world: World) -> None:
-    """Nothing but notes, with the ids that were wanted and without; and nothing to fetch again."""
+    """Nothing but notes, with the ids that were wanted and without, with the index and without it."""
     folder = tmp_path_factory.getbasetemp() / "world"
     result = exported(world, folder)
     out = folder / "out.ndjson"
     ids = [row["id"] for row in world.state["threads"]]
-    assert result.is_whole
+    assert result.is_complete
     for wanted in (None, ids):
         report = threadkeep.validate(out, ids=wanted)
         assert [one for one in report if one.severity is not Severity.NOTE] == []
-        assert (report.is_whole, report.refetch) == (True, ())
+        assert (report.is_complete, report.refetch) == (True, ())
     assert report.totals.messages == len(world.state["messages"])
     assert report.totals.bytes == out.stat().st_size
     assert sum(size * count for size, count in report.sizes.items()) == len(world.state["messages"])
     assert sum(report.sizes.values()) == len(ids)
+    for suffix in (".index", ".manifest.json"):
+        out.with_name(out.name + suffix).unlink()
+    report = threadkeep.validate(out)
+    # Without an index nobody knows whether the API gave a message in two threads.
+    assert {one.code for one in report if one.severity is not Severity.NOTE} <= {"duplicate_message"}
+    assert report.counts["unvouched"] == 1

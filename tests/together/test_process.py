@@ -1,7 +1,9 @@
 """The command as a process of its own: interrupted, killed, on a full disk, into a closed pipe."""
 
 import asyncio
+import json
 import os
+import re
 import resource
 import select
 import shlex
@@ -45,7 +47,7 @@ def ids(tmp_path: Path) -> Path:
 def test_an_interrupted_export_ends_in_order(
     name: str, times: int, fake: Watched, ids: Path, out: Path, threadkeep: Run
 ) -> None:
-    """Exit 130, whole threads only, a manifest that says so, and nothing that validate would call damaged.
+    """Exit 130, nothing written, what came is in the working store, and both ways to continue are named.
 
     However impatient somebody is.
     """
@@ -55,10 +57,28 @@ def test_an_interrupted_export_ends_in_order(
     assert "thread_none: missing" in done.err
     assert "interrupted" in done.err
     assert "Traceback" not in done.err
-    assert manifest(out)["ended_by"] == "interrupted"
-    found = faults(threadkeep("validate", out, "--ids", ids, "--json").out)
-    assert {row["code"] for row in found} == {"thread_missing", "not_exported"}
+    assert not out.exists()
+    assert "The same command resumes the export" in done.err
+    assert done.err.splitlines()[-1] == f"  threadkeep write {out}"
+    complete = int(re.search(r"complete +(\d+) threads", done.out)[1])  # type: ignore[index]
+    assert complete in (18, 19)
     assert threadkeep("status", out).code == 1
+    assert threadkeep("write", out).code == 1
+    assert manifest(out)["ended_by"] == "interrupted"
+    assert len(exported(out)) == complete
+    found = faults(threadkeep("validate", out, "--ids", ids, "--json").out)
+    assert {row["code"] for row in found} - {"thread_partial"} == {"thread_missing", "thread_unfinished"}
+
+
+@pytest.mark.usefixtures("base_url")
+def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Path) -> None:
+    """Nothing is written, and the command that writes what came is the next one."""
+    arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--json", "--fresh")
+    done = signalled(fake, signal.SIGTERM, *arguments, nth=9)
+    summary = json.loads(done.out)
+    assert (summary["exit"], summary["written"], summary["problems"]) == (130, False, [])
+    assert summary["next"]["command"] == f"threadkeep write {out}"
+    assert "without --fresh" in summary["next"]["words"]
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
@@ -125,38 +145,27 @@ def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, out: P
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("base_url")
-def test_a_killed_export_is_told_from_a_whole_one(fake: Watched, ids: Path, out: Path, threadkeep: Run) -> None:
-    """After SIGKILL there is no manifest; status and validate say that the run did not end by itself."""
-    signalled(fake, signal.SIGKILL, "export", ids, ASSISTANT, out, "--concurrency", 1, nth=20)
-    status = threadkeep("status", out)
-    assert status.code == 1
-    assert "did not end by itself" in status.err
-    found = faults(threadkeep("validate", out, "--json").out)
-    assert "unfinished_run" in {row["code"] for row in found}
-
-
 def limit_files(most: int) -> Callable[[], None]:
     """No file of the process may grow beyond so many bytes: what a full disk looks like."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 
 
-def test_a_full_disk_ends_the_run_with_5_and_whole_threads(
+def test_a_full_disk_ends_the_run_with_5_and_loses_nothing(
     fake: Watched, base_url: str, out: Path, tmp_path: Path, threadkeep: Run
 ) -> None:
-    """The disk's own words, no traceback, and the export ends behind its last whole thread."""
+    """In words and without a traceback; nothing is written, and with room the same command continues."""
     del base_url
     world = demo_world(40, 60)
     fake.load(world)
     ids = write_ids(tmp_path, *(thread["id"] for thread in world["threads"]))
     done = run_alone("export", ids, ASSISTANT, out, preexec_fn=limit_files(1_000_000))
     assert done.code == 5
-    assert "out.ndjson: File too large" in done.err
+    assert "out.ndjson.store: " in done.err
+    assert "The same command resumes the export" in done.err
     assert "Traceback" not in done.err
-    assert out.read_bytes().endswith(b"\n")
-    assert {len(messages) for messages in exported(out).values()} == {60}
-    found = faults(threadkeep("validate", out, "--json").out)
-    assert {row["code"] for row in found} == {"not_exported"}
+    assert not out.exists()
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    assert [len(messages) for messages in exported(out).values()] == [60] * 40
 
 
 def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +203,7 @@ def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[st
 
 @pytest.mark.usefixtures("base_url")
 def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(fake: Watched, ids: Path, out: Path) -> None:
-    """As with ``2>&1 | head``: the sunset is told to nobody, and is one."""
+    """As with ``2>&1 | head``: nobody reads of the sunset, and it is one."""
     fake.sunset.after_requests(9)
     reader, writer = os.pipe()
     os.close(reader)
@@ -212,7 +221,7 @@ def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch
     done = run_alone("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o")
     assert done.code == 1
     assert "thread_\\xe9\\u6f22: missing: " in done.err
-    assert "whole         1 thread with 3 messages" in done.out
+    assert "complete      1 thread with 3 messages" in done.out
 
 
 @pytest.mark.usefixtures("base_url")
@@ -225,7 +234,7 @@ def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_full_standard_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_standard_output_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback where nothing can be printed."""
     fake = FakeAssistants()
     fake.load({"assistants": [{"id": "asst_1"}]})

@@ -3,9 +3,9 @@
 import io
 import json
 import re
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from rich.progress import Task, TaskID
 
 from command import Run
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from threadkeep.api.rate_control import Traffic
-from threadkeep.cli import run_export
+from threadkeep.cli import runtime
 from threadkeep.cli.console import span
-from threadkeep.cli.progress import Phase
-from threadkeep.cli.progress_display import Screen, wrapped
+from threadkeep.cli.progress_display import Screen, time_left, wrapped
 from threadkeep.errors import Interrupted
-from threadkeep.exporter.events import FilesBegun, Notice, ThreadsBegun
-from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
+from threadkeep.exporter.events import FilesBegun, Notice, ThreadEnded, ThreadsBegun
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
 FOUNDRY = "https://r.services.ai.azure.com/api/projects/p"
 NOON = datetime(2027, 3, 30, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ class Pretended:
     waits: float = 0.0
 
     def traffic(self) -> Traffic:
-        return Traffic(sent=self.sent, refused=self.refused, waits=self.waits)
+        return Traffic(sent=self.sent, refused=self.refused, pause=self.waits)
 
     def clock(self) -> float:
         return self.at
@@ -65,12 +65,12 @@ def written(screen: Screen) -> str:
     return file.getvalue()
 
 
-def whole(number: int, messages: int = 100) -> Entry:
-    return Entry(thread_id=f"thread_{number}", outcome=Outcome.COMPLETE, messages=messages)
+def complete(number: int, messages: int = 100) -> ThreadEnded:
+    return ThreadEnded(thread_id=f"thread_{number}", outcome=Outcome.COMPLETE, messages=messages)
 
 
-def missing(number: int) -> Entry:
-    return Entry(thread_id=f"thread_{number}", outcome=Outcome.MISSING, reason="No thread found")
+def missing(number: int) -> ThreadEnded:
+    return ThreadEnded(thread_id=f"thread_{number}", outcome=Outcome.MISSING, messages=0, reason="No thread found")
 
 
 def go_on(run: Pretended, screen: Screen, *, seconds: int, every: float = 1.0) -> None:
@@ -78,12 +78,12 @@ def go_on(run: Pretended, screen: Screen, *, seconds: int, every: float = 1.0) -
     for number in range(seconds):
         run.at += every
         run.sent += 2
-        screen.take(whole(number))
+        screen.take(complete(number))
         screen.tick()
 
 
 def test_a_line_every_ten_seconds_without_a_terminal() -> None:
-    """Threads, messages, requests a second, 429s and the time that is left; what was whole before counts as done."""
+    """Threads, messages, requests a second, 429s and the time left; threads complete before count as done."""
     run = Pretended()
     with run.screen() as screen:
         screen.tick()
@@ -103,7 +103,7 @@ def test_a_line_every_ten_seconds_without_a_terminal() -> None:
 
 
 def test_nothing_but_problems_where_nothing_is_to_be_shown() -> None:
-    """Neither lines nor bars, in a terminal or not; a thread that is missing is told all the same."""
+    """Neither lines nor bars, in a terminal or not; a missing thread is printed all the same."""
     for terminal in (False, True):
         run = Pretended()
         with run.screen(shown=False, terminal=terminal) as screen:
@@ -115,7 +115,7 @@ def test_nothing_but_problems_where_nothing_is_to_be_shown() -> None:
 
 @pytest.mark.parametrize("width", [24, 36, 80, 200])
 def test_bars_fit_into_every_terminal(width: int) -> None:
-    """No line is wider than the terminal, and the bars stand below the problems, which are told once."""
+    """No line is wider than the terminal, and the bars are below the problems, which are printed once."""
     run = Pretended()
     with run.screen(terminal=True, width=width, sunset=NOON + timedelta(days=1)) as screen:
         screen.take(run.begun(40))
@@ -123,12 +123,12 @@ def test_bars_fit_into_every_terminal(width: int) -> None:
         screen.take(missing(7))
         go_on(run, screen, seconds=5)
         screen.take(FilesBegun(total=4, before=1))
-        screen.take(FileEntry(file_id="file-1", outcome=FileOutcome.FAILED, reason="500"))
+        screen.take(DownloadRow(file_id="file-1", outcome=DownloadOutcome.FAILED, reason="500"))
         run.waits = 5.0
         screen.tick()
         screen.take(Notice("a key was refused"))
     shown = plain(written(screen))
-    problems = ["thread_7: missing: No thread found", "file-1: failed: 500", "a key was refused"]
+    problems = ["thread_7: missing: No thread found", "file-1: failed: 500", "threadkeep: a key was refused"]
     assert [line for line in shown if line in problems] == problems
     assert max(len(line) for line in shown if line not in problems) <= width
     assert any(line.endswith("10/40") for line in shown)
@@ -139,7 +139,7 @@ def test_bars_fit_into_every_terminal(width: int) -> None:
 
 
 def plain(text: str) -> list[str]:
-    """What a terminal was told, without colours and movements of the cursor, line by line."""
+    """What a terminal was sent, without colours and movements of the cursor, line by line."""
     lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text))
     return [line.rstrip() for line in lines if line.strip()]
 
@@ -155,7 +155,9 @@ def test_pieces_are_never_torn(pieces: list[str], width: int) -> None:
 @given(total=st.integers(0, 10**6), before=st.integers(0, 10**6), now=st.integers(0, 10**6), at=st.floats(0, 1e6))
 def test_the_time_left_is_never_negative(total: int, before: int, now: int, at: float) -> None:
     """Whatever the counts are, and at the end it is nothing."""
-    left = Phase(total, before, 0.0, now).left(at)
+    task = Task(TaskID(0), "", total, before + now, _get_time=lambda: at, fields={"before": before})
+    task.start_time = 0.0
+    left = time_left(task)
     assert left is None or left >= 0
     assert left is None or before + now < total or left == 0
 
@@ -169,7 +171,7 @@ def test_lengths_of_time(seconds: float, words: str) -> None:
 
 
 def test_thousands_of_problems_do_not_run_over_the_screen() -> None:
-    """The first are told, then where the others are, once."""
+    """The first are printed, then where the others are, once."""
     run = Pretended()
     with run.screen() as screen:
         screen.take(run.begun(10_000))
@@ -177,7 +179,7 @@ def test_thousands_of_problems_do_not_run_over_the_screen() -> None:
             screen.take(missing(number))
     lines = written(screen).splitlines()
     assert len(lines) == 51
-    assert lines[-1] == "threadkeep: more problems are not told here one by one; each has its reason in the journal"
+    assert lines[-1] == "threadkeep: further problems are not printed; the index has the reason of each"
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -191,7 +193,7 @@ def test_an_export_that_will_not_end_before_the_sunset_is_warned_of_once(shown: 
         go_on(run, screen, seconds=30)
     warnings = [line for line in written(screen).splitlines() if "at this pace" in line]
     assert len(warnings) == 1
-    assert "ends 0:15:40 behind the sunset, 2027-03-30 12:01 UTC" in warnings[0]
+    assert "ends 0:15:40 after the sunset, 2027-03-30 12:01 UTC" in warnings[0]
     assert ("0:00:50 to the sunset" in written(screen)) is shown
 
 
@@ -207,7 +209,7 @@ def test_an_export_that_will_is_not_warned() -> None:
     assert "past" not in written(screen)
 
 
-def test_a_sunset_that_is_past_is_told_once() -> None:
+def test_a_sunset_that_is_past_is_named_once() -> None:
     """At once; the first answers may say otherwise."""
     run = Pretended()
     with run.screen(sunset=NOON - timedelta(days=1)) as screen:
@@ -240,8 +242,8 @@ def test_a_reader_that_has_gone_away_ends_nothing(terminal: bool) -> None:
         screen.take(run.begun(40))
         file.broken = True
         screen.take(missing(1))
-        if not terminal:
-            go_on(run, screen, seconds=20)
+        screen.take(FilesBegun(total=4, before=1))
+        go_on(run, screen, seconds=20)
 
 
 def test_a_log_that_wants_colours_gets_no_bars(
@@ -267,7 +269,7 @@ def test_a_real_run_in_a_terminal(
     assert shown[-1] == "6 messages, 5 requests, 0 answered 429"
     assert any(line.startswith("threads") and line.endswith("3/3") for line in shown)
     assert any(line.startswith("files") and line.endswith("1/1") for line in shown)
-    assert done.out.splitlines()[-1] == f"Next: threadkeep validate {tmp_path / 'o'} --ids {ids}"
+    assert done.out.splitlines()[-1] == f"Next: threadkeep validate --ids={ids} {tmp_path / 'o'}"
 
 
 def show_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Sequence[Console]:
@@ -278,7 +280,7 @@ def show_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> Sequence[Console]:
         consoles.append(Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "xterm"}))
         return Screen(**options, console=consoles[0])
 
-    monkeypatch.setattr(run_export, "Screen", screen)
+    monkeypatch.setattr(runtime, "Screen", screen)
     return consoles
 
 
@@ -301,20 +303,20 @@ def three_threads(fake: FakeAssistants, folder: Path) -> Path:
 
 @pytest.mark.usefixtures("base_url")
 def test_the_summary_for_programs_says_all_of_it(fake: FakeAssistants, threadkeep: Run, tmp_path: Path) -> None:
-    """Files, what stands beside, what was complete before, and the next command."""
+    """Files, what was complete before, and the next command."""
     ids = three_threads(fake, tmp_path)
     arguments = ("export", ids, ASSISTANT, tmp_path / "o", "--files", "--include", "threads", "--json")
     assert threadkeep(*arguments, "--limit", 1).code == 0
     done = threadkeep(*arguments)
     summary = json.loads(done.out)
-    assert (done.err, summary["resumed"], summary["cut_off"]) == ("", 1, [])
-    assert summary["files"] == {"saved": 1, "missing": 0, "not_allowed": 0, "invalid": 0, "failed": 0}
-    assert summary["beside"]["threads"]["lines"] == 3
-    assert summary["next"] == {"words": "", "command": f"threadkeep validate {tmp_path / 'o'} --ids {ids}"}
+    assert (done.err, summary["already_complete"], summary["problems"], summary["not_saved"]) == ("", 1, [], [])
+    assert summary["downloads"]["saved"] == 1
+    assert summary["totals"] == {"threads": 3, "messages": 6, "partial_messages": 0}
+    assert summary["next"] == {"words": "", "command": f"threadkeep validate --ids={ids} {tmp_path / 'o'}"}
 
 
 @pytest.mark.parametrize("given_date", ["soon", "2027-13-01", "31.3.2027", ""])
-def test_a_sunset_that_is_no_date_is_told(given_date: str, threadkeep: Run, tmp_path: Path) -> None:
+def test_a_sunset_that_is_no_date_is_refused(given_date: str, threadkeep: Run, tmp_path: Path) -> None:
     """Exit 2, with an example."""
     done = threadkeep("export", tmp_path / "ids", ASSISTANT, tmp_path / "o", "--sunset", given_date)
     assert done.code == 2
@@ -359,7 +361,7 @@ def test_a_sunset_that_is_known_of_an_address_is_shown(
         asked.append(sunset)
         raise Interrupted("interrupted")
 
-    monkeypatch.setattr(sys.modules["threadkeep.cli.commands.export"], "run_job", no_run)
+    monkeypatch.setattr(import_module("threadkeep.cli.commands.export"), "run_job", no_run)
     (tmp_path / "ids.txt").write_text("thread_a")
     assert (
         threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o", "--base-url", address, *typed).code == 130

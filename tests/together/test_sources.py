@@ -1,4 +1,4 @@
-"""The options of a source, on any server: its query, its keys, what it lists, and what is said of OpenAI's end."""
+"""The options of a source, on any server: its query, its keys, what it lists, and the warning about OpenAI's end."""
 
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,14 @@ def ids(tmp_path: Path) -> Path:
 
 
 def queries(fake: FakeAssistants) -> list[dict[str, str]]:
-    """The query of each request, as the ledger has it."""
+    """The query of each request, as the request log has it."""
     return [dict(entry.query) for entry in fake.requests]
 
 
 def test_the_query_of_the_address_goes_with_every_request(
     fake: FakeAssistants, base_url: str, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By option and by environment, beside the paging and the version."""
+    """By option and by environment, next to the paging and the version."""
     monkeypatch.setenv("OPENAI_BASE_URL", f"{base_url}?api-version=v1&flavour=a%2Fb")
     assert threadkeep("assistants").code == 0
     assert threadkeep("assistants", "--api-version", "v2").code == 0
@@ -47,7 +47,7 @@ def test_the_query_of_the_address_goes_with_every_request(
 
 @pytest.mark.parametrize("style", ["gone", "not-found"])
 @pytest.mark.usefixtures("fake")
-def test_no_secret_of_the_address_is_told_or_written(
+def test_no_secret_of_the_address_is_named_or_written(
     style: Any, fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_path: Path
 ) -> None:
     """Neither user nor password nor query, whatever ends the run."""
@@ -56,12 +56,12 @@ def test_no_secret_of_the_address_is_told_or_written(
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "out", "--base-url", secret)
     assert done.code in (3, 4)
     assert base_url in done.err
-    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
-    assert not [word for word in ("someone", "passw0rd", "qu3ry") if word in told]
+    printed = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert not [word for word in ("someone", "passw0rd", "qu3ry") if word in printed]
 
 
-def test_a_wrong_key_of_a_file_is_refused_and_not_told(ids: Path, threadkeep: Run, tmp_path: Path) -> None:
-    """Though the API echoes a short key whole."""
+def test_a_wrong_key_of_a_file_is_refused_and_not_named(ids: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """Though the API echoes a short key completely."""
     fake = FakeAssistants(api_keys=["sk-right"])
     keys = keys_file(tmp_path, "sk-wrong")
     with fake.serve() as server:
@@ -69,9 +69,9 @@ def test_a_wrong_key_of_a_file_is_refused_and_not_told(ids: Path, threadkeep: Ru
             "export", ids, ASSISTANT, tmp_path / "out", "--base-url", server.base_url, "--keys-file", keys
         )
     assert done.code == 4
-    told = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
-    assert "Incorrect API key provided: [key]." in told
-    assert "sk-wrong" not in told
+    printed = done.err + done.out + "".join(path.read_text() for path in tmp_path.glob("out*"))
+    assert "Incorrect API key provided: [key]." in printed
+    assert "sk-wrong" not in printed
 
 
 def test_a_key_of_a_file_is_taken_in_place_of_the_environments(threadkeep: Run, tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_a_key_of_a_file_is_taken_in_place_of_the_environments(threadkeep: Run, 
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_file_of_keys_that_others_may_read_is_told(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
-    """It is used all the same. What is told can be typed."""
+def test_a_file_of_keys_that_others_may_read_is_named(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
+    """It is used all the same. What is printed can be typed."""
     keys = keys_file(tmp_path, "sk-test", mode=0o644).rename(tmp_path / "my keys")
     done = threadkeep("assistants", "--base-url", base_url, "--keys-file", keys)
     assert done.code == 0
@@ -105,7 +105,7 @@ def test_a_file_of_keys_that_others_may_read_is_told(base_url: str, threadkeep: 
 )
 @pytest.mark.parametrize("keys", [1, 2])
 @pytest.mark.usefixtures("base_url")
-def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
+def test_a_proxy_or_certificates_that_cannot_be_used_are_named(
     name: str, value: str, words: str, keys: int, threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a traceback, as what they are, and without what may be a secret."""
@@ -122,7 +122,7 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
         (["assistants", "--keys-file", "-"], "--keys-file takes a file"),
         (["assistants", "--keys-file", "{tmp}/none"], "none: No such file or directory"),
         (["assistants", "--keys-file", "{tmp}"], "Is a directory"),
-        (["assistants", "--keys-file", "{tmp}/bad"], "bad: line 1: the key must stand without quotes; line 2: behind"),
+        (["assistants", "--keys-file", "{tmp}/bad"], "bad: line 1: the key must be without quotes; line 2: after"),
         (["assistants", "--keys-file", "{tmp}/keys.txt", "--token-command", "x"], "not both"),
         (["threads", "--auth", "api-key", "--token-command", "x"], "contradicts"),
         (["threads", "--auth", "basic"], "is not one of"),
@@ -134,7 +134,7 @@ def test_a_proxy_or_certificates_that_cannot_be_used_are_told(
     ],
 )
 @pytest.mark.usefixtures("base_url")
-def test_bad_options_are_told_in_words(arguments: list[str], words: str, threadkeep: Run, tmp_path: Path) -> None:
+def test_bad_options_are_named_in_words(arguments: list[str], words: str, threadkeep: Run, tmp_path: Path) -> None:
     """Exit 2, and no key in them."""
     keys_file(tmp_path, "sk-secret")
     (tmp_path / "bad").write_text("'sk-secret'\nsk-a sk-secret")
@@ -147,11 +147,11 @@ def test_bad_options_are_told_in_words(arguments: list[str], words: str, threadk
 # --- threads
 
 
-def test_a_server_that_lists_no_threads_is_told(base_url: str, threadkeep: Run) -> None:
+def test_a_server_that_lists_no_threads_is_named(base_url: str, threadkeep: Run) -> None:
     """Exit 4 and what to do: this key is not refused elsewhere, so it is the route."""
     done = threadkeep("threads")
     assert (done.code, done.out) == (4, "")
-    assert f"this server does not say which threads it has: 403 from {base_url}" in done.err
+    assert f"this server does not list its threads: 403 from {base_url}" in done.err
     assert "must be made with a session key" in done.err
     assert "Take the ids from where your application keeps them" in done.err
 
@@ -163,11 +163,11 @@ def test_a_refusal_of_that_route_only(status: int, fake: FakeAssistants, base_ur
     fake.faults = [{"match": {"path": "^/v1/threads$"}, "do": {"status": status, "body": {}}}]
     done = threadkeep("threads")
     assert done.code == 4
-    assert "this server does not say which threads it has" in done.err
+    assert "this server does not list its threads" in done.err
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "words"), [(401, 4, "401 from"), (404, 3, "does not serve"), (410, 3, "gone")]
+    ("status", "code", "words"), [(401, 4, "401 from"), (404, 2, "does not serve"), (410, 3, "gone")]
 )
 def test_a_refusal_of_everything_is_what_it_is(
     status: int, code: int, words: str, fake: FakeAssistants, base_url: str, threadkeep: Run
@@ -178,10 +178,10 @@ def test_a_refusal_of_everything_is_what_it_is(
     done = threadkeep("threads")
     assert done.code == code
     assert words in done.err
-    assert "does not say which threads" not in done.err
+    assert "does not list its threads" not in done.err
 
 
-def test_a_list_that_breaks_off_is_told(threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_that_breaks_off_is_named(threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came is printed, and standard error says that it is not all."""
     fake = FakeAssistants(profile="foundry")
     fake.load({"threads": [{"id": f"thread_{number}"} for number in range(250)]})
@@ -192,13 +192,13 @@ def test_a_list_that_breaks_off_is_told(threadkeep: Run, monkeypatch: pytest.Mon
         cut = threadkeep("threads", "--base-url", server.base_url)
     assert (whole.code, whole.out.splitlines()) == (0, [f"thread_{number}" for number in range(250)])
     assert (cut.code, cut.out.splitlines()) == (3, [f"thread_{number}" for number in range(200)])
-    assert "the list is not whole: it broke off behind 200 ids" in cut.err
+    assert "the list is not complete: it broke off after 200 ids" in cut.err
 
 
 # --- the end of OpenAI's own
 
 
-def test_openais_end_is_told_before_the_first_request(
+def test_openais_end_is_named_before_the_first_request(
     threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what can still be done; the address is then asked all the same, and what it says counts."""
@@ -216,6 +216,6 @@ def test_openais_end_is_told_before_the_first_request(
     assert done.code == 1
 
 
-def test_other_addresses_are_not_told_of_it(base_url: str, threadkeep: Run) -> None:
+def test_other_addresses_are_not_named_of_it(base_url: str, threadkeep: Run) -> None:
     """It is not their end."""
     assert threadkeep("assistants", "--base-url", base_url).err == ""

@@ -35,7 +35,7 @@ def script_rows(thread_ids: list[str], base_url: str) -> list[dict[str, Any]]:
         return export(thread_ids, ASSISTANT, client)
 
 
-@given(threads=strategies.threads(), full=st.booleans())
+@given(threads=strategies.threads().filter(bool), full=st.booleans())
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_the_flat_keys_are_what_the_sequential_script_writes(
     threads: dict[str, list[dict[str, Any]]],

@@ -1,7 +1,7 @@
-"""Where threads are kept, and what a request must carry to be let in there. Pure: the environment is a parameter.
+"""Which server to ask, and with which credentials. Pure: the environment is a parameter.
 
-A source is what someone typed; its place is what that comes to: an address, a query that goes with every request,
-and the kind of server that stands there, which decides what was not typed.
+An `ApiSource` is what the user typed. `endpoint_of` resolves it to an `Endpoint`: an address, a query that goes with
+every request, and the `Provider`, which decides what the user did not type.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,10 +22,9 @@ __all__ = [
     "OTHER",
     "ApiSource",
     "Auth",
-    "Credential",
     "Endpoint",
     "Provider",
-    "credentials",
+    "auth_and_keys",
     "endpoint_of",
     "is_well_known",
     "without_secrets",
@@ -35,7 +34,7 @@ _VERSION = "api-version"
 
 
 class Auth(StrEnum):
-    """In which header a key or token travels."""
+    """The header that carries a key or token."""
 
     BEARER = "bearer"
     """``Authorization: Bearer ...``"""
@@ -43,35 +42,35 @@ class Auth(StrEnum):
     """``api-key: ...``, Azure's own."""
 
 
-def _several(keys: Iterable[Key]) -> tuple[Key, ...]:
+def _as_tuple(keys: Iterable[Key]) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _are_keys(source: "ApiSource", _field: object, keys: tuple[object, ...]) -> None:
-    strange = next((type(key).__name__ for key in keys if not isinstance(key, Key)), None)
-    if strange is not None:
-        raise TypeError(f"each of the keys must be a threadkeep.api.keys.Key, and one is {strange}")
+def _check_keys(source: "ApiSource", _field: object, keys: tuple[object, ...]) -> None:
+    for key in keys:
+        if not isinstance(key, Key):
+            raise TypeError(f"each of the keys must be a threadkeep.api.keys.Key, and one is {type(key).__name__}")
     if keys and source.token_command is not None:
         raise TypeError("give keys or a token_command, not both")
 
 
 @attrs.frozen(kw_only=True)
 class ApiSource:
-    """Which server to ask, and with what, as typed. What is None is found in the environment, or by the address.
+    """Which server to ask, and with which credentials, as typed. None leaves it to the environment or the provider.
 
     Attributes:
-        base_url: where ``/threads`` begins. It may have a query, which then goes with every request.
+        base_url: the URL before ``/threads``. If it has a query, that goes with every request.
         api_version: the query ``api-version`` of every request.
-        auth: how a key or token travels.
-        token_command: prints a bearer token; run again when the server refuses one.
-        keys: each is asked with for itself; none for one of the environment.
+        auth: the header of a key or token.
+        token_command: prints a bearer token. It runs again when the server rejects one.
+        keys: each is a client of its own; none for the key of the environment.
     """
 
     base_url: str | None = attrs.field(default=None, repr=False)
     api_version: str | None = None
     auth: Auth | None = attrs.field(default=None, converter=attrs.converters.optional(Auth))
     token_command: str | None = attrs.field(default=None, repr=False)
-    keys: tuple[Key, ...] = attrs.field(default=(), converter=_several, validator=_are_keys)
+    keys: tuple[Key, ...] = attrs.field(default=(), converter=_as_tuple, validator=_check_keys)
 
 
 @attrs.frozen(kw_only=True)
@@ -79,13 +78,13 @@ class Provider:
     """A kind of server.
 
     Attributes:
-        auth: how a key travels there.
-        version: the ``api-version`` that is asked for unless told otherwise; None for none.
-        reads_version: whether ``OPENAI_API_VERSION`` is meant for it.
-        tokens: environment variables that hold a bearer token, the first that is set counts.
-        keys: the same for keys, after the tokens. Without either the SDK finds its key by itself.
-        notice: what there is to say before the first request.
-        sunset: when it will go away; None where nobody has said so.
+        auth: the header of a key.
+        version: the default ``api-version``; None for none.
+        reads_version: whether ``OPENAI_API_VERSION`` applies.
+        tokens: environment variables of a bearer token. The first that is set counts.
+        keys: environment variables of a key, after the tokens. Without either the SDK finds its key by itself.
+        notice: what to tell the user before the first request.
+        sunset: when the API goes away; None if no date is known.
     """
 
     auth: Auth = Auth.BEARER
@@ -97,7 +96,7 @@ class Provider:
     sunset: datetime | None = None
 
 
-# The dates: OpenAI's and Foundry's are documented; Azure OpenAI's is too, what it answers since then is not known.
+# The dates are documented. What Azure OpenAI answers since its own is not known.
 OPENAI = Provider(notice="OpenAI closed the Assistants API on 2026-08-26; its own address serves no threads any more.")
 AZURE = Provider(
     auth=Auth.API_KEY,
@@ -110,10 +109,7 @@ AZURE = Provider(
 # The newer routes below /openai/v1 know no dated versions.
 AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
 FOUNDRY = Provider(
-    version="v1",
-    tokens=("AZURE_AI_TOKEN",),
-    keys=("OPENAI_API_KEY",),
-    sunset=datetime(2027, 3, 31, tzinfo=UTC),
+    version="v1", tokens=("AZURE_AI_TOKEN",), keys=("OPENAI_API_KEY",), sunset=datetime(2027, 3, 31, tzinfo=UTC)
 )
 OTHER = Provider()
 
@@ -123,12 +119,11 @@ _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", _FOUNDRY_HO
 
 @attrs.frozen(kw_only=True)
 class Endpoint:
-    """An address that can be asked.
+    """A resolved address.
 
     Attributes:
-        provider: what stands there.
-        base_url: without its query; None for the SDK's own default. It may hold a user and a password.
-        query: goes with every request; its values may be secrets.
+        base_url: without its query; None for the SDK's default. It may hold a user and a password.
+        query: goes with every request. Its values may be secrets.
     """
 
     provider: Provider
@@ -137,31 +132,18 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must stand in no message beside the key. A shorter word is no secret, and would tear words apart."""
+        """The texts that no message may show. Shorter words are no secrets: to remove them would garble messages."""
         parts = urlsplit(self.base_url or "")
         values = [value for name, value in self.query.items() if name != _VERSION]
         plain = [text for text in (parts.username, parts.password, *values) if text and len(text) >= 4]
         return tuple(dict.fromkeys(spelled for text in plain for spelled in (text, quote(text, safe=""))))
 
 
-@attrs.frozen(kw_only=True)
-class Credential:
-    """What lets one client in.
-
-    Attributes:
-        key: None for the SDK's own way to one, or when a token is still to be fetched.
-        auth: how it travels.
-    """
-
-    key: Key | None = None
-    auth: Auth = Auth.BEARER
-
-
 def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
-    """Find out which address is meant, and what stands there.
+    """Resolve a source.
 
     Raises:
-        MalformedAddress: the base URL is no HTTP address, or none that could serve threads.
+        MalformedAddress: the base URL is not an HTTP address, or one that cannot serve threads.
     """
     base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
     if base_url is None:
@@ -178,50 +160,44 @@ def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
 
 
 def is_well_known(address: str) -> bool:
-    """Say whether an address, as `without_secrets` leaves it, is one of OpenAI's or Microsoft's own.
+    """Return whether an address, as `without_secrets` returns it, is one of OpenAI's or Microsoft's own.
 
-    A key may go there though only a file names it. Strict: what could be read in two ways is not one of them.
+    A key may be sent there even if only a file names the address. An address that can be read in two ways is not one.
     """
     try:
         endpoint = endpoint_of(ApiSource(base_url=address), {})
-        parts = urlsplit(address)
     except MalformedAddress:
         return False
+    parts = urlsplit(address)
     is_plain = parts.scheme == "https" and parts.netloc == parts.hostname and "\\" not in address
     return is_plain and endpoint.provider is not OTHER
 
 
-def credentials(source: ApiSource, provider: Provider, environ: Mapping[str, str]) -> tuple[Credential, ...]:
-    """Give what to ask with: one for each key, in their order; one when there are none.
+def auth_and_keys(
+    source: ApiSource, provider: Provider, environ: Mapping[str, str]
+) -> tuple[Auth, tuple[Key | None, ...]]:
+    """Return the header of the keys, and the keys, in their order. One None leaves the key to the SDK.
 
     Raises:
-        AccessRefused: there is no key, and the SDK would look for one in vain.
+        AccessRefused: there is no key, and the SDK would not find one.
     """
-    if source.token_command is not None:
-        return (Credential(),)
     auth = source.auth or provider.auth
     if source.keys:
-        return tuple(Credential(key=key, auth=auth) for key in source.keys)
+        return auth, source.keys
     tokens = () if source.auth is Auth.API_KEY else provider.tokens
     for name in (*tokens, *provider.keys):
         if environ.get(name):
-            return (Credential(key=Key(environ[name]), auth=_auth_of(name, source, provider)),)
+            return source.auth or (Auth.BEARER if name in tokens else auth), (Key(environ[name]),)
     if provider.keys:
-        raise AccessRefused(
-            f"no key: set {' or '.join((*tokens, *provider.keys))}, or give --token-command or --keys-file"
-        )
-    return (Credential(auth=auth),)
+        names = " or ".join((*tokens, *provider.keys))
+        raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
+    return auth, (None,)
 
 
 def without_secrets(url: str) -> str:
-    """Take user, password, query and fragment out of an address."""
+    """Remove user, password, query and fragment from a URL."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
-
-
-def _auth_of(name: str, source: ApiSource, provider: Provider) -> Auth:
-    return source.auth or (Auth.BEARER if name in provider.tokens else provider.auth)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def _provider(host: str, path: str) -> Provider:
@@ -237,9 +213,9 @@ def _provider(host: str, path: str) -> Provider:
 
 
 def _query(source: ApiSource, provider: Provider, typed: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The query of every request: the option goes before the address, that before the environment."""
-    usual = (environ.get("OPENAI_API_VERSION") if provider.reads_version else None) or provider.version
-    query = {_VERSION: usual} if usual else {}
+    """Return the query of every request. The option overrides the address, and that the environment."""
+    version = (environ.get("OPENAI_API_VERSION") if provider.reads_version else None) or provider.version
+    query = {_VERSION: version} if version else {}
     query |= parse_qsl(typed, keep_blank_values=True)
     return query | ({_VERSION: source.api_version} if source.api_version is not None else {})
 
@@ -253,4 +229,4 @@ def _check_address(base_url: str) -> None:
         usable = False
     if not usable:
         shown = "the base URL (not shown: it may hold a secret)" if set("@?#") & set(base_url) else repr(base_url)
-        raise MalformedAddress(f"{shown} is no address: it must begin with http:// or https:// and name a host")
+        raise MalformedAddress(f"{shown} is not an address: it must begin with http:// or https:// and name a host")

@@ -1,25 +1,24 @@
-"""The file of keys: one key a line, and behind it which project and organization it asks for.
+"""The file of keys: one key a line, optionally followed by the project and the organization that it is used for.
 
-``#`` begins a comment, blank lines are passed over, white space separates:
+``#`` begins a comment, blank lines are ignored, white space separates:
 
-    sk-...                                        # asks for what the environment says, if anything
+    sk-...                                        # the project and organization of the environment, if any
     sk-...  project=proj_abc
     sk-...  project=proj_def  organization=org-abc
 
-Nothing of a line stands in any message: a key may stand anywhere in it.
+A message never shows any part of a line: a key may be anywhere in it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import takewhile
 
 import attrs
 
 from threadkeep.errors import UnreadableKeys
 from threadkeep.serialization.text_files import decode, lines_of
 
-__all__ = ["Key", "read_keys", "trouble_with"]
-
-_FIELDS = ("project", "organization")
+__all__ = ["Key", "header_fault", "read_keys"]
 
 # As in a file of environment variables. A key may end in "=", so something must follow.
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=.|(?:project|organization)=")
@@ -31,7 +30,7 @@ class Key:
 
     Attributes:
         secret: the key or token itself.
-        project: the project that it asks for; None for what ``OPENAI_PROJECT_ID`` says, if anything.
+        project: the project that it is used for; None for that of ``OPENAI_PROJECT_ID``, if any.
         organization: the same with ``OPENAI_ORG_ID``.
     """
 
@@ -41,71 +40,56 @@ class Key:
 
 
 def read_keys(content: bytes) -> tuple[Key, ...]:
-    """Read the keys out of a file's bytes, in its order.
+    """Read the keys of a file, in its order.
 
     Raises:
-        UnreadableKeys: the bytes are not text, hold no key, or some lines are wrong: all of them are told, by number.
+        UnreadableKeys: the bytes are not text, hold no key, or have malformed lines: the message names all of them.
     """
     try:
         lines = lines_of(decode(content))
     except ValueError as error:
         raise UnreadableKeys(str(error)) from None
-    rows = [(number, row) for number, line in enumerate(lines, 1) if (row := _words(line))]
-    wrong = sorted([*_malformed(rows), *_repeated(rows)])
-    if wrong:
-        raise UnreadableKeys("; ".join(f"line {number}: {what}" for number, what in wrong))
-    if not rows:
-        raise UnreadableKeys("there is no key in it")
-    return tuple(_key(words) for _, words in rows)
+    keys, faults = dict[Key, int](), list[str]()
+    for number, line in enumerate(lines, 1):
+        words = list(takewhile(lambda word: not word.startswith("#"), line.split()))
+        if not words:
+            continue
+        try:
+            key = _parse(words)
+        except ValueError as error:
+            faults.append(f"line {number}: {error}")
+        else:
+            if keys.setdefault(key, number) != number:
+                faults.append(f"line {number}: it repeats the key of line {keys[key]}")
+    if faults:
+        raise UnreadableKeys("; ".join(faults))
+    if not keys:
+        raise UnreadableKeys("it holds no key")
+    return tuple(keys)
 
 
-def trouble_with(secret: str) -> str | None:
-    """Say why no HTTP header can carry a key or token, without showing it; None when one can."""
+def header_fault(secret: str) -> str | None:
+    """Return why an HTTP header cannot carry a key or token, without showing it; None if it can."""
     if not secret:
         return "is empty"
     if not secret.isascii() or not secret.isprintable() or " " in secret:
-        return "holds a blank, a line end or another character that no HTTP header can carry"
+        return "holds a blank, a line end or another character that an HTTP header cannot carry"
     return None
 
 
-def _words(line: str) -> list[str]:
-    words = line.split()
-    comment = next((index for index, word in enumerate(words) if word.startswith("#")), None)
-    return words[:comment]
-
-
-def _malformed(rows: Sequence[tuple[int, list[str]]]) -> Iterator[tuple[int, str]]:
-    for number, words in rows:
-        what = _trouble_with_line(words)
-        if what is not None:
-            yield number, what
-
-
-def _trouble_with_line(words: Sequence[str]) -> str | None:
+def _parse(words: Sequence[str]) -> Key:
     secret, fields = words[0], [word.partition("=") for word in words[1:]]
     if _ASSIGNMENT.match(secret):
-        return "it must begin with a key that stands alone, without a name before it"
+        raise ValueError("it must begin with the key itself, without a name before it")
     if secret[0] in "\"'":
-        return "the key must stand without quotes"
-    if (trouble := trouble_with(secret)) is not None:
-        return f"the key {trouble}"
-    if any(name not in _FIELDS or not sign for name, sign, _ in fields):
-        return "behind the key only project=... and organization=... may stand"
-    if any(trouble_with(value) for _, _, value in fields):
-        return "what stands behind project= or organization= is empty, or no HTTP header can carry it"
-    if len({name for name, _, _ in fields}) < len(fields):
-        return "it names the project or the organization twice"
-    return None
-
-
-def _repeated(rows: Sequence[tuple[int, list[str]]]) -> Iterator[tuple[int, str]]:
-    first: dict[tuple[str, frozenset[str]], int] = {}
-    for number, (secret, *fields) in rows:
-        before = first.setdefault((secret, frozenset(fields)), number)
-        if before != number:
-            yield number, f"the key of line {before} again"
-
-
-def _key(words: Sequence[str]) -> Key:
-    named = dict(word.split("=", 1) for word in words[1:])
-    return Key(words[0], project=named.get("project"), organization=named.get("organization"))
+        raise ValueError("the key must be without quotes")
+    if (fault := header_fault(secret)) is not None:
+        raise ValueError(f"the key {fault}")
+    if any(name not in ("project", "organization") or not sign for name, sign, _ in fields):
+        raise ValueError("after the key only project=... and organization=... are allowed")
+    if any(header_fault(value) for _, _, value in fields):
+        raise ValueError("the value of project= or organization= is empty, or an HTTP header cannot carry it")
+    named = {name: value for name, _, value in fields}
+    if len(named) < len(fields):
+        raise ValueError("it names the project or the organization twice")
+    return Key(secret, **named)

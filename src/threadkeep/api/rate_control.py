@@ -1,17 +1,17 @@
-"""How fast one key is asked, pure: when the next request may go, and what each answer teaches. Time is a parameter.
+"""The request rate of one key: when the next request may be sent, and what each answer changes. Pure.
 
-How a server shares out its quota is not known, and the routes of the Assistants API carried no rate-limit headers
-(recorded): a 429 is the only signal. So nothing is assumed before the first one; requests in flight grow from a few, by
-half a round, as long as all goes well. Then:
+How a server divides its quota is not known, and the routes of the Assistants API had no rate-limit headers (recorded):
+a 429 is the only signal. So nothing is assumed before the first one. The number of requests in flight starts low and
+grows by half a round, as long as no request is refused. Then:
 
-* Everybody waits as long as the server says, or for a growing while where it says nothing or waiting has not helped.
-* At two refusals the quota was used up both times. What was granted in between, divided by the time, is the quota.
-* Requests go a little slower than that at first, then faster and faster, until the next refusal. The growth is
-  counted in requests, some hundreds to a refusal, and steeper the longer none comes: an estimate that was too low, or
-  a 429 with no quota behind it, is soon grown out of.
+* Every request waits as long as the server says, or for growing pauses if it does not say or if waiting did not help.
+* At two refusals the quota was used up both times. The requests granted in between, divided by the time, are the quota.
+* Requests are sent a little slower than that at first, then faster and faster, until the next refusal. The growth is
+  counted in requests, some hundreds to a refusal, and is steeper the longer none comes. So an estimate that was too
+  low, or a 429 without a quota, does not slow the run for long.
 
-Refusals of requests that were in flight together are one signal. Requests that nobody wanted to send in time are made
-up for, but not all at once. Held against buckets that fill evenly, windows of a minute, and stray refusals.
+Refusals of requests that were in flight together are one signal. Requests that were not sent in time are caught up, but
+not all at once. Tested against buckets that fill evenly, windows of a minute, and single refusals without a quota.
 """
 
 from collections import deque
@@ -20,59 +20,59 @@ import attrs
 
 __all__ = ["RateController", "RequestSlot", "Traffic"]
 
-# In flight at first, and how many more for each request that is granted. Doubling would overshoot a small quota by
-# twice as many refusals and reach 64 in flight only a tenth of a second sooner.
+# The requests in flight at first, and how many more for each one that is granted. Doubling would overshoot a small
+# quota by twice as many refusals, and reach 64 in flight only a tenth of a second sooner.
 _FIRST_IN_FLIGHT = 8
 _GROWTH = 0.5
 
 # The rate between refusals: a cubic in requests, as in TCP's CUBIC. It starts a depth below the estimate, reaches it
-# after a stride, and stands a depth above it after two, where a bucket that fills evenly is empty again. A stride is as
-# many requests as the estimate stands on, within bounds: little is known after few.
+# after a stride, and is a depth above it after two, when a bucket that fills evenly is empty again. A stride is as many
+# requests as the estimate is based on, within bounds: little is known after few.
 _DEPTH = 0.1
-_SHORTEST_STRIDE, _LONGEST_STRIDE = 10, 200
+_MIN_STRIDE, _MAX_STRIDE = 10, 200
 
-# Estimates look back over so many granted requests. More would be more exact, and blind to a quota that changes.
+# Estimates are based on the last granted requests, so many. More would be more exact, but blind to a changed quota.
 _BASELINE = 400
 
-# An estimate that stood on so few requests, and was followed by so many strides without a refusal, was too low, and so
-# was everything that was measured with it.
-_LITTLE, _OUTGROWN = 50, 4
+# An estimate based on so few requests, and followed by so many strides without a refusal, was too low. So was
+# everything that was measured with it.
+_FEW_REQUESTS, _MANY_STRIDES = 50, 4
 
-# What was not sent in time is made up for, at most so many seconds' worth, and so many times as fast as the rate, but
-# for clumps that the grain of timers makes.
+# Late requests are caught up, at most so many seconds' worth, and so many times as fast as the rate, apart from bursts
+# due to the resolution of timers.
 _CREDIT_SECONDS = 1.0
 _CATCH_UP = 2.0
-_CLUMP_SECONDS = 0.02
+_TIMER_SECONDS = 0.02
 
-# So many seconds' worth of a given limit may go at once: one at a time, the grain of timers would halve the rate that
-# is allowed. Servers are thought to allow a whole second's worth, and latency that varies makes clumps of its own.
+# So many seconds' worth of a given limit may be sent at once: one at a time, the resolution of timers would halve the
+# rate. Servers are believed to allow a whole second's worth, and latency that varies makes bursts of its own.
 _BURST_SECONDS = 0.5
 
-# Pauses of our own, in seconds. A quota that is renewed every minute is not missed by more than the longest.
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
+# Our own pauses, in seconds. A quota that is renewed every minute is not missed by more than the longest.
+_MIN_PAUSE, _MAX_PAUSE = 0.25, 15.0
 
 # Sums of fractions of seconds are not exact.
-_GRAIN = 1e-9
+_EPSILON = 1e-9
 
 
 @attrs.frozen(kw_only=True)
 class Traffic:
-    """What a screen shows.
+    """Requests so far.
 
     Attributes:
         sent: requests, retries included.
-        refused: how many of them were answered 429.
-        waits: for how many seconds nothing is sent since the server asked for it; 0 if it did not.
+        refused: how many of them were answered with 429.
+        pause: the seconds until the next request, while the rate limit pauses all requests; else 0.
     """
 
     sent: int
     refused: int
-    waits: float
+    pause: float
 
 
 @attrs.frozen
 class RequestSlot:
-    """One request on its way: how many went before it, and when it went, in seconds."""
+    """One request in flight: how many were sent before it, and when it was sent, in seconds."""
 
     number: int
     sent_at: float
@@ -88,143 +88,134 @@ class _Refusal:
 
 @attrs.define
 class RateController:
-    """The rate of all requests that share one quota. Times are seconds of one clock that never goes back.
+    """The rate of all requests that share one quota. Times are seconds of one monotonic clock.
 
     Attributes:
-        limit: requests a second at most; None where only the server says what is too many.
+        limit: requests a second at most; None if only the server limits them.
         sent: how many have been sent.
-        refused: how many were answered 429.
-        waits_until: nothing is sent before.
-        fruitless: how many pauses there have been in a row with nothing granted after them, this one included.
-        fruitless_since: when the first of them began.
-        rate: the quota in requests a second, as far as it is known; None before two refusals.
+        refused: how many were answered with 429.
+        paused_until: nothing is sent before.
+        pauses_in_a_row: the number of pauses since a request was granted.
+        first_pause_at: when the first of them began.
+        rate: the estimated quota in requests a second; None before two refusals.
     """
 
     limit: float | None = None
     sent: int = 0
     refused: int = 0
-    waits_until: float = float("-inf")
-    fruitless: int = 0
-    fruitless_since: float = 0.0
+    paused_until: float = float("-inf")
+    pauses_in_a_row: int = 0
+    first_pause_at: float = 0.0
     rate: float | None = None
     _in_flight: int = 0
     _window: float = _FIRST_IN_FLIGHT
     _threshold: float = float("inf")
     _refusals: deque[_Refusal] = attrs.field(factory=deque)
-    _signal_ends: int = 0
-    _stride: int = _SHORTEST_STRIDE
-    _kept: int = 0
+    _next_signal: int = 0  # refusals of requests with a smaller number belong to the last signal
+    _stride: int = _MIN_STRIDE
+    _at_full_rate: int = 0  # requests since the last signal, except while catching up or sending less
     _credit: float = 0.0
-    _credited_at: float = 0.0
+    _credit_at: float = 0.0
     _next_at: float = float("-inf")
     _allowance: float = 0.0
-    _allowed_at: float = float("-inf")
+    _allowance_at: float = float("-inf")
 
     def wait(self, now: float) -> float:
-        """Say how many seconds the next request must wait; infinity is until something has been answered."""
-        if now < self.waits_until:
-            return self.waits_until - now
-        if self._in_flight >= (1 if self.fruitless > 1 else self._window):
+        """Return the seconds until the next request may be sent; infinity means until something has been answered."""
+        if now < self.paused_until:
+            return self.paused_until - now
+        if self._in_flight >= (1 if self.pauses_in_a_row > 1 else self._window):
             return float("inf")
-        limited = self._limited(now, self.limit) if self.limit is not None else 0.0
+        limited = self._limit_wait(now, self.limit) if self.limit is not None else 0.0
         if self.rate is None:
             return limited
         speed = self._speed(self.rate)
-        self._accrue(now, speed)
-        missing = (1 - self._credit) / speed if self._credit < 1 - _GRAIN else 0.0
+        self._credit = min(self._credit + (now - self._credit_at) * speed, max(1.0, speed * _CREDIT_SECONDS))
+        self._credit_at = now
+        missing = (1 - self._credit) / speed if self._credit < 1 - _EPSILON else 0.0
         return max(limited, missing, self._next_at - now)
 
     def send(self, now: float) -> RequestSlot:
-        """Take a slot for a request that goes now, its wait being 0."""
+        """Return the slot of a request that is sent now, its wait being 0."""
         slot = RequestSlot(self.sent, now)
         self.sent += 1
         self._in_flight += 1
         self._allowance -= 1
         if self.rate is not None:
             self._credit -= 1
-            self._kept += self._credit < 1  # while it catches up, or is asked for less, it is not tried
-            self._next_at = max(self._next_at, now - _CLUMP_SECONDS) + 1 / (_CATCH_UP * self._speed(self.rate))
+            self._at_full_rate += self._credit < 1
+            self._next_at = max(self._next_at, now - _TIMER_SECONDS) + 1 / (_CATCH_UP * self._speed(self.rate))
         return slot
 
-    def drop(self) -> None:
-        """A request ended in something that says nothing about the quota."""
+    def record_unknown(self) -> None:
+        """Record a request that ended in something that says nothing about the quota."""
         self._in_flight -= 1
 
-    def grant(self) -> None:
-        """A request was not refused. If as many were in flight as might be, there may be more."""
+    def record_granted(self) -> None:
+        """Record a request that was not refused. If all allowed requests were in flight, more are allowed."""
         if self._in_flight >= self._window - 1:
             self._window += _GROWTH if self._window < self._threshold else 1 / self._window
         self._in_flight -= 1
-        self.fruitless = 0
+        self.pauses_in_a_row = 0
 
-    def refuse(self, slot: RequestSlot, now: float, *, retry_after: float | None, jitter: float) -> None:
-        """A request was answered 429.
+    def record_refused(self, slot: RequestSlot, now: float, *, retry_after: float | None, jitter: float) -> None:
+        """Record a request that was answered with 429.
 
         Args:
             slot: the request's.
             now: when the answer came.
-            retry_after: the seconds that the server asks for.
-            jitter: a random number from 0 to 1, so that several processes do not come back at once.
+            retry_after: the seconds that the server asks to wait.
+            jitter: a random number from 0 to 1, so that several processes do not continue at the same moment.
         """
         self._in_flight -= 1
-        if slot.number >= self._signal_ends:
-            if not self.fruitless:
-                self._look_back(slot, retry_after or 0.0)
+        if slot.number >= self._next_signal:
+            if not self.pauses_in_a_row:
+                self._estimate(_Refusal(slot.sent_at + (retry_after or 0.0), slot.number - self.refused))
             self._slow_down(now)
         self.refused += 1
-        self.waits_until = max(self.waits_until, now + self._pause(retry_after, jitter))
+        self.paused_until = max(self.paused_until, now + self._pause(retry_after, jitter))
 
-    def _limited(self, now: float, limit: float) -> float:
-        """The seconds until the limit lets a request pass: evenly, and a little at once after a while without any."""
-        self._allowance = min(self._allowance + (now - self._allowed_at) * limit, max(1.0, limit * _BURST_SECONDS))
-        self._allowed_at = now
-        return (1 - self._allowance) / limit if self._allowance < 1 - _GRAIN else 0.0
+    def _limit_wait(self, now: float, limit: float) -> float:
+        """Return the seconds until the limit allows a request: evenly, and a few at once after a time without any."""
+        self._allowance = min(self._allowance + (now - self._allowance_at) * limit, max(1.0, limit * _BURST_SECONDS))
+        self._allowance_at = now
+        return (1 - self._allowance) / limit if self._allowance < 1 - _EPSILON else 0.0
 
-    def _look_back(self, slot: RequestSlot, pause: float) -> None:
-        """Estimate the quota from what was granted since an older refusal.
+    def _estimate(self, refusal: _Refusal) -> None:
+        """Estimate the quota from the requests granted since an older refusal.
 
-        A pause that the server asks for ends when the quota is renewed. That moment is the same in every window, and
-        as good as the refusal itself where the quota is renewed all the time.
+        If the server asks for a pause, the refusal counts at its end, when the quota is renewed: that moment is the
+        same in every window, and as good as the refusal itself if the quota is renewed all the time.
         """
-        here = _Refusal(slot.sent_at + pause, slot.number - self.refused)
         points = self._refusals
-        if (
-            self.rate is not None
-            and self._stride <= _LITTLE
-            and self._kept > _OUTGROWN * self._stride
-            and len(points) > 1
-        ):
-            self.rate, self._stride = self._speed(self.rate) / 2, _SHORTEST_STRIDE
+        is_well_founded = self._stride > _FEW_REQUESTS or len(points) <= 1
+        if self.rate is not None and not is_well_founded and self._at_full_rate > _MANY_STRIDES * self._stride:
+            self.rate, self._stride = self._speed(self.rate) / 2, _MIN_STRIDE
             points.clear()
-        while len(points) > 1 and here.granted - points[1].granted >= _BASELINE:
+        while len(points) > 1 and refusal.granted - points[1].granted >= _BASELINE:
             points.popleft()
-        if points and here.granted > points[0].granted and here.at > points[0].at:
-            granted = here.granted - points[0].granted
-            self.rate = granted / (here.at - points[0].at)
-            self._stride = min(_LONGEST_STRIDE, max(_SHORTEST_STRIDE, granted))
-        points.append(here)
+        if points and refusal.granted > points[0].granted and refusal.at > points[0].at:
+            granted = refusal.granted - points[0].granted
+            self.rate = granted / (refusal.at - points[0].at)
+            self._stride = min(_MAX_STRIDE, max(_MIN_STRIDE, granted))
+        points.append(refusal)
 
     def _slow_down(self, now: float) -> None:
-        self._signal_ends = self.sent
-        self.fruitless_since = self.fruitless_since if self.fruitless else now
-        self.fruitless += 1
+        self._next_signal = self.sent
+        self.first_pause_at = self.first_pause_at if self.pauses_in_a_row else now
+        self.pauses_in_a_row += 1
         if self.rate is None:
             self._threshold = self._window / 2
             self._window = 1
-        self._credit, self._credited_at, self._kept = 0.0, now, 0
+        self._credit, self._credit_at, self._at_full_rate = 0.0, now, 0
 
     def _pause(self, retry_after: float | None, jitter: float) -> float:
-        growing = min(_SHORTEST_PAUSE * 2.0 ** min(self.fruitless, 10) * (0.5 + jitter / 2), _LONGEST_PAUSE)
+        growing = min(_MIN_PAUSE * 2.0 ** min(self.pauses_in_a_row, 10) * (0.5 + jitter / 2), _MAX_PAUSE)
         if retry_after is None:
             return growing
-        return retry_after if self.fruitless <= 1 else max(retry_after, growing)
+        return retry_after if self.pauses_in_a_row <= 1 else max(retry_after, growing)
 
     def _speed(self, rate: float) -> float:
-        """The requests a second to send now. No stride is shorter than two rounds, since refusals come a round late."""
-        beyond = self._kept / max(self._stride, 2 * self._in_flight) - 1
+        """Return the requests a second to send now. A stride has two rounds at least: refusals come a round late."""
+        beyond = self._at_full_rate / max(self._stride, 2 * self._in_flight) - 1
         return rate * (1 + _DEPTH * beyond * beyond * beyond)
-
-    def _accrue(self, now: float, speed: float) -> None:
-        """Add what the time since has brought to the credit."""
-        self._credit = min(self._credit + (now - self._credited_at) * speed, max(1.0, speed * _CREDIT_SECONDS))
-        self._credited_at = now

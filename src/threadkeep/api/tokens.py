@@ -1,7 +1,7 @@
-"""Tokens that a command prints: what is sent as the bearer, and fetched anew when the server refuses one.
+"""Bearer tokens that a command prints, fetched again when the server rejects one.
 
-Entra tokens live for about an hour, an export of many threads for longer. Neither the command nor what it printed
-stands in any message: both may hold secrets.
+Entra tokens are valid for about an hour, an export of many threads takes longer. A message never shows the command or a
+token: both may hold secrets.
 """
 
 import asyncio
@@ -15,47 +15,27 @@ import subprocess
 
 import attrs
 
-from threadkeep.api.keys import trouble_with
+from threadkeep.api.keys import header_fault
 from threadkeep.errors import AccessRefused
 
-__all__ = ["FixedToken", "FreshToken", "Token", "TokenCommand"]
+__all__ = ["Token", "TokenCommand", "TokenSource"]
 
-_SECONDS = 60.0
-_MOST_WORDS = 300
+_MAX_ERROR_LETTERS = 300
 
-# Windows has neither groups of this kind nor this signal.
-_end_group = getattr(os, "killpg", os.kill)
-_SURELY = getattr(signal, "SIGKILL", signal.SIGTERM)
+# Windows has neither process groups of this kind nor this signal.
+_kill_group = getattr(os, "killpg", os.kill)
+_SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
-# What may be a token in a command's complaint.
+# A word of the command's error output that may be a token.
 _LONG_WORD = re.compile(r"[\w.~+/=%-]{24,}")
 
 
 @attrs.frozen
 class Token:
-    """What is sent to be let in; each renewal has the next number."""
+    """A key or token to send. Each renewal has the next number."""
 
     secret: str = attrs.field(repr=False)
     number: int = 0
-
-
-class FixedToken:
-    """A key, or a token that nobody can renew.
-
-    Attributes:
-        current: what to send.
-    """
-
-    def __init__(self, secret: str) -> None:
-        self.current = Token(secret)
-
-    def accepted(self, token: Token) -> None:
-        """Take note that the server took it."""
-
-    async def renew(self, refused: Token) -> bool:
-        """Say that there is none other."""
-        del refused
-        return False
 
 
 @attrs.frozen
@@ -63,133 +43,111 @@ class TokenCommand:
     """A command that prints a token on its standard output.
 
     Attributes:
-        line: the command, split as a shell would; no shell runs it.
+        line: the command, split as a shell would. No shell runs it.
         seconds: how long it may take.
     """
 
     line: str = attrs.field(repr=False)
-    seconds: float = _SECONDS
+    seconds: float = 60.0
 
     def run(self) -> str:
-        """Run the command to its end.
+        """Run the command and return its token.
 
         Raises:
             AccessRefused: it cannot be run, fails, takes too long, or prints no token.
         """
-        return self._token_of(self._start())
+        return self._read_token(self._start())
 
-    async def run_aside(self) -> str:
-        """Run the command while other tasks go on; it is ended when this task is cancelled.
-
-        Raises:
-            AccessRefused: as `run`.
-        """
+    async def run_async(self) -> str:
+        """Run the command as `run` does, without blocking other tasks. If this task is cancelled, the command ends."""
         process = self._start()
         try:
-            return await asyncio.to_thread(self._token_of, process)
+            return await asyncio.to_thread(self._read_token, process)
         finally:
-            _end(process)
+            _kill(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
             program, *arguments = shlex.split(self.line)
         except ValueError:
             raise AccessRefused("no token: the token command is empty, or has an open quotation mark") from None
-        command = [shutil.which(program) or program, *arguments]
         try:
-            # A group of its own, so that whatever it starts ends with it.
-            return subprocess.Popen(  # noqa: S603 - to run it is what was asked for
-                command,
+            return subprocess.Popen(  # noqa: S603 - the user asked to run it
+                [shutil.which(program) or program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,
+                start_new_session=True,  # a group of its own: whatever it starts ends with it
             )
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it holds a NUL"
             raise AccessRefused(f"no token: the token command cannot be run: {why}") from None
 
-    def _token_of(self, process: subprocess.Popen[bytes]) -> str:
+    def _read_token(self, process: subprocess.Popen[bytes]) -> str:
         with process:
             try:
-                out, complaint = process.communicate(timeout=self.seconds)
+                out, error_output = process.communicate(timeout=self.seconds)
             except subprocess.TimeoutExpired:
                 raise AccessRefused(f"no token: the token command did not end in {self.seconds:g} seconds") from None
             finally:
-                _end(process)
+                _kill(process)
         token = out.decode("utf-8", "replace").strip()
         if process.returncode != 0:
-            said = _without(token, complaint.decode("utf-8", "replace"))
-            raise AccessRefused(f"no token: the token command ended with {process.returncode}{said}")
-        _check(token)
+            reason = _redacted(error_output.decode("utf-8", "replace"), token)
+            raise AccessRefused(f"no token: the token command ended with {process.returncode}{reason}")
+        if fault := header_fault(token) or ("is in quotes, or is JSON" if token[0] in "\"'{[" else None):
+            raise AccessRefused(f"no token: what the token command printed {fault}; it must print the bare token")
         return token
 
 
-class FreshToken:
-    """The token of a command, fetched at once and again when the server refuses it.
-
-    Args:
-        command: prints it.
-        first: what it has printed already, if it has.
+class TokenSource:
+    """The key or token to send, renewed by a command if there is one.
 
     Attributes:
-        current: what to send.
-
-    Raises:
-        AccessRefused: the command gives none.
+        current: the token to send.
+        is_renewable: there is a command.
     """
 
-    def __init__(self, command: TokenCommand, first: str | None = None) -> None:
+    def __init__(self, secret: str, command: TokenCommand | None = None) -> None:
+        self.current = Token(secret)
+        self.is_renewable = command is not None
         self._command = command
-        self._one_at_a_time = asyncio.Lock()
-        self._untried_renewal = False
-        self.current = Token(command.run() if first is None else first)
+        self._lock = asyncio.Lock()
+        self._accepted = True
 
-    def accepted(self, token: Token) -> None:
-        """Take note that the server took it."""
-        if token.number == self.current.number:
-            self._untried_renewal = False
+    def record_accepted(self, token: Token) -> None:
+        """Record that the server accepted a token."""
+        self._accepted |= token.number == self.current.number
 
-    async def renew(self, refused: Token) -> bool:
-        """Fetch a new token in place of a refused one, once for all who hold it.
-
-        Args:
-            refused: what was sent.
+    async def renew(self, rejected: Token) -> bool:
+        """Replace a rejected token, once for all requests that sent it.
 
         Returns:
-            Whether asking again has a chance: not, when what was refused was itself new and never taken.
+            Whether a retry may succeed. It cannot without a command, nor if the server never accepted the last renewal.
 
         Raises:
-            AccessRefused: the command gives none.
+            AccessRefused: the command prints no token.
         """
-        async with self._one_at_a_time:
-            if refused.number != self.current.number:
+        async with self._lock:
+            if rejected.number != self.current.number:
                 return True
-            if self._untried_renewal:
+            if self._command is None or not self._accepted:
                 return False
-            self._untried_renewal = True
-            self.current = Token(await self._command.run_aside(), self.current.number + 1)
+            self._accepted = False
+            self.current = Token(await self._command.run_async(), self.current.number + 1)
             return True
 
 
-def _check(token: str) -> None:
-    trouble = trouble_with(token)
-    if trouble is None and token[0] in "\"'{[":
-        trouble = "is in quotes, or is JSON"
-    if trouble is not None:
-        raise AccessRefused(f"no token: what the token command printed {trouble}; it must print the bare token")
-
-
-def _without(token: str, complaint: str) -> str:
-    """The command's complaint in one line, without what may be a token; "" for none."""
+def _redacted(error_output: str, token: str) -> str:
+    """Return the error output of a command in one line after a colon, without anything that may be a token."""
     for secret in token.split():
-        complaint = complaint.replace(secret, "[token]")
-    said = " ".join(_LONG_WORD.sub("[…]", complaint).split())
-    return f": {said[:_MOST_WORDS]}" if said else ""
+        error_output = error_output.replace(secret, "[token]")
+    words = " ".join(_LONG_WORD.sub("[…]", error_output).split())
+    return f": {words[:_MAX_ERROR_LETTERS]}" if words else ""
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, and what it started, if it still runs. Until it is waited for, its number is nobody else's."""
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a running process and everything that it started. Until it is waited for, its pid is not reused."""
     if process.returncode is None:
         with contextlib.suppress(OSError):
-            _end_group(process.pid, _SURELY)
+            _kill_group(process.pid, _SIGKILL)

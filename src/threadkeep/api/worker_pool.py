@@ -1,31 +1,63 @@
-"""Many at work with several keys: each takes one id after another, and a refused key leaves its own to the others."""
+"""A pool of workers over several API keys. When a key is rejected, its pending ids go to the remaining keys."""
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
 from threadkeep.api.rate_control import Traffic
-from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, ServerUnreachable
+from threadkeep.errors import (
+    AccessRefused,
+    ApiError,
+    BadPage,
+    RequestFailed,
+    RunEnded,
+    ServerUnreachable,
+    ThreadMissing,
+)
 
-__all__ = ["Work", "WorkerPool", "traffic_of"]
+__all__ = ["Fetch", "NextBatch", "Work", "WorkerPool", "one_batch", "traffic_of"]
 
 Work = Callable[[str, ApiClient], Awaitable[None]]
-"""What is done with one id, by the key that it stays with."""
+"""Processes one id with one key."""
+
+NextBatch = Callable[[], Awaitable[Sequence[str]]]
+"""Returns the next ids, and none at the end."""
+
+
+class Fetch(Protocol):
+    """The fetch of a thread. ``has_answer`` says whether a page of it has come."""
+
+    thread_id: str
+    has_answer: bool
+
+    async def run(self, client: ApiClient) -> None:
+        """Fetch the thread to its end."""
+
+
+def one_batch(ids: Sequence[str]) -> NextBatch:
+    """Return a function that returns all ids in its first batch."""
+    batches = [ids]
+
+    async def next_batch() -> Sequence[str]:
+        return batches.pop() if batches else ()
+
+    return next_batch
 
 
 class WorkerPool:
-    """Those who work at one thing.
+    """Workers that share a queue of ids.
 
     Args:
-        transports: where it is, once for each key.
-        pace: how hard to ask.
-        concurrency: how many are at work at a time.
-        on_notice: called with a text for people when a key is refused and the others go on, and at the first sign
-            that nobody is there.
+        transports: one for each key.
+        pace: of the requests with each key.
+        concurrency: the number of workers.
+        on_notice: called with a text for people when a key is rejected and the run continues with the other keys, and
+            at the first sign that the server does not answer.
 
     Attributes:
-        ended_by: what ended the work before every id had its turn; None when nothing did.
+        ended_by: the error that ended the work before every id was processed; None if none did.
     """
 
     def __init__(
@@ -36,106 +68,134 @@ class WorkerPool:
         on_notice: Callable[[str], None],
     ) -> None:
         self._transports = transports
-        self._clients = [ApiClient(transport, pace, self._tell_silence) for transport in transports]
+        self._clients = [ApiClient(transport, pace, self._report_silence) for transport in transports]
         self._concurrency = concurrency
         self._on_notice = on_notice
-        self._waiting: deque[str] = deque()
-        self._silent = 0
-        self._silence_is_told = False
+        self._queue: deque[str] = deque()
+        self._refill = asyncio.Lock()
+        self._has_more = False
+        self._failures_in_a_row = 0
+        self._silence_is_reported = False
         self.ended_by: RunEnded | None = None
 
     @property
     def traffic(self) -> Traffic:
-        """The requests of all keys together. Everybody waits when every key that may still be used does."""
-        seen = [client.traffic for client in self._clients]
-        return Traffic(
-            sent=sum(traffic.sent for traffic in seen),
-            refused=sum(traffic.refused for traffic in seen),
-            waits=min((client.traffic.waits for client in self._at_work), default=0.0),
-        )
+        """The requests of all keys together. The pool pauses while every usable key does."""
+        pause = min((client.traffic.pause for client in self._usable), default=0.0)
+        return _sum([client.traffic for client in self._clients], pause)
 
     @property
-    def is_refused(self) -> bool:
-        """Whether a key was: nobody knows then what it would have said."""
+    def has_rejected_key(self) -> bool:
+        """Whether a key was rejected. A thread that the other keys do not know may belong to that one."""
         return any(isinstance(client.ended_by, AccessRefused) for client in self._clients)
 
     @property
-    def _at_work(self) -> list[ApiClient]:
+    def _usable(self) -> list[ApiClient]:
         return [client for client in self._clients if client.ended_by is None]
 
     def clients_from(self, client: ApiClient) -> list[ApiClient]:
-        """This one, and the others that may still be used."""
-        return [client, *(other for other in self._at_work if other is not client)]
+        """Return this client, followed by the other usable ones."""
+        return [client, *(other for other in self._usable if other is not client)]
 
-    async def run(self, ids: Iterable[str], work: Work) -> None:
-        """Work at all of these, unless the work is ended before."""
-        self._waiting.extend(ids)
-        while self._waiting and self.ended_by is None:
-            await self._all_at_work(self._at_work, work)
-        self._waiting.clear()
+    async def run(self, next_batch: NextBatch, work: Work) -> None:
+        """Process every id, unless the run ends before. The ids are taken batch by batch, never all at once."""
+        self._has_more = True
+        while (self._queue or self._has_more) and self.ended_by is None:
+            clients = self._usable
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for number in range(self._concurrency):
+                        group.create_task(self._run_worker(next_batch, work, clients[number % len(clients)]))
+            except BaseExceptionGroup as problems:
+                # The first problem ended the run; the others follow from it in the other workers.
+                raise problems.exceptions[0] from None
+        self._queue.clear()
 
-    async def _all_at_work(self, clients: Sequence[ApiClient], work: Work) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for number in range(min(self._concurrency, len(self._waiting))):
-                    group.create_task(self._keep_at(work, clients[number % len(clients)]))
-        except BaseExceptionGroup as problems:
-            # The first problem ended the run; the others are its echo in the other workers.
-            raise problems.exceptions[0] from None
+    async def _run_worker(self, next_batch: NextBatch, work: Work, client: ApiClient) -> None:
+        """Process one id after another, until there are none or the client is not usable any more."""
+        while client.ended_by is None and await self._fill(next_batch):
+            if client.ended_by is None:
+                await work(self._queue.popleft(), client)
 
-    async def _keep_at(self, work: Work, client: ApiClient) -> None:
-        """Take one id after another, until there are none or the client may go on no longer."""
-        while client.ended_by is None and self._waiting:
-            await work(self._waiting.popleft(), client)
+    async def _fill(self, next_batch: NextBatch) -> bool:
+        """Fill an empty queue, and return whether it has an id. No other task can take it before the caller does."""
+        while not self._queue and self._has_more:
+            async with self._refill:
+                if not self._queue and self._has_more:
+                    batch = await next_batch()
+                    self._has_more = bool(batch)
+                    self._queue.extend(batch)
+        return bool(self._queue)
 
-    def reassign(self, client: ApiClient, wanted: str, ending: RunEnded) -> bool:
-        """A refused key ends its own work, and the others take that over. Everything else ends the work of all.
-
-        Args:
-            client: what was ended.
-            wanted: the id that it was at.
-            ending: by what.
+    async def fetch(self, fetch: Fetch, client: ApiClient) -> ApiError | None:
+        """Fetch a thread with one key, and with the others while they know no such thread: it may be another project's.
 
         Returns:
-            Whether the others take over.
+            Why it cannot be fetched; None if it was.
+
+        Raises:
+            RunEnded: another key takes the thread over, or the work has ended.
         """
-        is_told, client.ended_by = client.ended_by is not None, client.ended_by or ending
-        if not isinstance(ending, AccessRefused) or not self._at_work:
+        problem: ApiError | None = None
+        for key in self.clients_from(client):
+            try:
+                await fetch.run(key)
+            except RunEnded as ending:
+                self.reassign(key, fetch.thread_id, ending)
+                raise
+            except ApiError as error:
+                problem = error
+                if fetch.has_answer or not isinstance(error, ThreadMissing):
+                    return error
+            else:
+                self.record_response()
+                return None
+        if self.has_rejected_key:  # the thread may be one that only that key would know
+            return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
+        return problem
+
+    def reassign(self, client: ApiClient, pending: str, ending: RunEnded) -> None:
+        """End a client whose key was rejected and queue its pending id for the others; any other error ends the run."""
+        was_usable = client.ended_by is None
+        client.end(ending)
+        if not isinstance(ending, AccessRefused) or not self._usable:
             self._end(ending)
-            return False
-        self._waiting.append(wanted)
-        if not is_told:
-            self._on_notice(f"a key was refused, the others go on: {ending}")
-        return True
+            return
+        self._queue.append(pending)
+        if was_usable:
+            self._on_notice(f"a key was rejected, the run continues with the other keys: {ending}")
 
     def _end(self, ending: RunEnded) -> None:
         self.ended_by = self.ended_by or ending
         for client in self._clients:
-            client.ended_by = client.ended_by or ending
+            client.end(ending)
 
-    def _tell_silence(self, problem: ApiError) -> None:
-        """The first time, at once: until a server is called silent, every retry has been waited for in vain."""
-        if not self._silence_is_told and isinstance(problem, RequestFailed) and problem.unreachable:
-            self._silence_is_told = True
-            self._on_notice(f"{problem}; it is asked again")
+    def _report_silence(self, problem: ApiError) -> None:
+        """Report the first retry of an unreachable server at once: until the run ends, all retries take a while."""
+        if not self._silence_is_reported and isinstance(problem, RequestFailed) and problem.unreachable:
+            self._silence_is_reported = True
+            self._on_notice(f"{problem}; retrying")
 
     def record_response(self) -> None:
-        """The server has answered as an API does."""
-        self._silent = 0
+        """Record that the server answered as an API does."""
+        self._failures_in_a_row = 0
 
     def record_failure(self, problem: ApiError) -> None:
-        """A server that answers nobody any more, or never answered as an API, is not asked about every id."""
+        """Record a failed id, and end the run if the server answers no request, or never answered as an API."""
         answered = any(transport.answered for transport in self._transports)
         unreachable = isinstance(problem, RequestFailed) and problem.unreachable
-        silent = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
-        self._silent = self._silent + 1 if silent else 0
-        patience = 1 if unreachable and not answered else max(16, 2 * self._concurrency)
-        if self._silent >= patience:
+        counts = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
+        self._failures_in_a_row = self._failures_in_a_row + 1 if counts else 0
+        limit = 1 if unreachable and not answered else max(16, 2 * self._concurrency)
+        if self._failures_in_a_row >= limit:
             self._end(ServerUnreachable(str(problem)))
 
 
 def traffic_of(pools: Sequence[WorkerPool]) -> Traffic:
-    """The requests of one pool after another; only the last one can be waiting."""
-    seen = [pool.traffic for pool in pools]
-    sent, refused = sum(traffic.sent for traffic in seen), sum(traffic.refused for traffic in seen)
-    return Traffic(sent=sent, refused=refused, waits=seen[-1].waits)
+    """Return the requests of pools that run one after another; only the last one can pause."""
+    traffic = [pool.traffic for pool in pools]
+    return _sum(traffic, traffic[-1].pause)
+
+
+def _sum(traffic: Sequence[Traffic], pause: float) -> Traffic:
+    return Traffic(sent=sum(one.sent for one in traffic), refused=sum(one.refused for one in traffic), pause=pause)

@@ -1,39 +1,57 @@
-"""What people read: problems on standard error, and how names, numbers and times are written."""
+"""What people read: problems on standard error, and how rows, names, numbers and times are written."""
 
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TextIO
 
 import click
 
-from threadkeep.journal import Entry, Outcome
-from threadkeep.serialization.lossless_json import dumps_pretty
+from threadkeep.serialization.lossless_json import dumps, dumps_pretty
 
-__all__ = ["counted", "escape", "ignore_broken_pipe", "print_error", "print_json", "print_line", "problem_line", "span"]
+__all__ = [
+    "counted",
+    "escape",
+    "ignore_broken_pipe",
+    "moment",
+    "print_error",
+    "print_json",
+    "print_rows",
+    "problem_line",
+    "span",
+]
 
 
 def print_error(what: str, *next_steps: str) -> None:
-    """Say on standard error what happened and what to do next, a line each."""
+    """Print on standard error what happened and what to do next, a line each."""
     with ignore_broken_pipe(sys.stderr):
         click.echo(f"threadkeep: {escape(what, 2000)}", err=True)
         for step in filter(None, next_steps):
             click.echo(f"  {step}", err=True)
 
 
-def print_line(line: str) -> None:
-    """Print a line on standard output as it is."""
-    click.echo(line)
+def print_rows(rows: Iterable[tuple[str, str]]) -> None:
+    """Print rows of a name and words on standard output."""
+    for name, words in rows:
+        click.echo(f"  {name:<14}{words}")
+
+
+def print_json(value: object, **lists: Iterable[object]) -> None:
+    """Print one JSON object, which is not empty, on standard output; of ``lists`` the rows are printed one by one."""
+    click.echo(dumps_pretty(value).decode().rstrip().removesuffix("}").rstrip(), nl=False)
+    for name, rows in lists.items():
+        click.echo(f',\n  "{name}": [', nl=False)
+        for number, row in enumerate(rows):
+            click.echo(f"{',' if number else ''}\n    {dumps(row).decode()}", nl=False)
+        click.echo("\n  ]", nl=False)
+    click.echo("\n}")
 
 
 @contextlib.contextmanager
 def ignore_broken_pipe(stream: TextIO | None = None) -> Iterator[None]:
-    """Print in here what changes nothing: a reader that has gone away, as ``| head`` does, is no error then.
-
-    Args:
-        stream: where to; None for standard output.
-    """
+    """Ignore that the reader of a stream (None: standard output) has gone away, as ``| head`` does."""
     try:
         yield
     except BrokenPipeError:
@@ -49,29 +67,27 @@ def escape(text: str, most: int = 200) -> str:
     return safe if len(safe) <= most else safe[: most - 1] + "…"
 
 
-def problem_line(entry: Entry) -> str:
-    """One line about a thread that was not exported. What cuts many off at once is told once, when the run ends."""
-    if entry.outcome is Outcome.PARTIAL:
-        return f"{escape(entry.thread_id, 80)}: cut off behind {counted(entry.messages, 'message')}"
-    return f"{escape(entry.thread_id, 80)}: {entry.outcome}: {escape(entry.reason or '', 300)}"
-
-
-def print_json(value: object) -> None:
-    """Print one JSON object on standard output."""
-    click.echo(dumps_pretty(value), nl=False)
+def problem_line(name: str, outcome: str, reason: str | None) -> str:
+    """Return the line about a thread or a file that was not saved."""
+    return ": ".join([escape(name, 80), outcome, *([escape(reason, 300)] if reason else [])])
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things, in the singular where there is one."""
+    """Return a number of things, in the singular where there is one."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def span(seconds: float) -> str:
-    """A length of time: hours, minutes and seconds, or days where there are many."""
-    whole = max(0, int(seconds))
-    if whole >= 2 * _DAY:
-        return f"{whole // _DAY:,} days"
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    """Return a length of time: hours, minutes and seconds, or days where there are many."""
+    seconds = max(0, int(seconds))
+    if seconds >= 2 * 24 * 3600:
+        return f"{seconds // (24 * 3600):,} days"
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
-_DAY = 24 * 3600
+def moment(written: str) -> str:
+    """Return a time of a file for a person; as it is, when it is none."""
+    try:
+        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError):
+        return escape(written, 40)

@@ -2,20 +2,7 @@
 
 from enum import IntEnum
 
-from threadkeep.errors import (
-    AccessRefused,
-    ApiGone,
-    Interrupted,
-    ListingRefused,
-    MalformedAddress,
-    OutputUnusable,
-    QuotaSpent,
-    ServerUnreachable,
-    ThreadkeepError,
-    UnreadableIds,
-    UnreadableKeys,
-    WrongAddress,
-)
+from threadkeep import errors
 
 __all__ = ["Exit", "exit_for"]
 
@@ -23,7 +10,7 @@ __all__ = ["Exit", "exit_for"]
 class Exit(IntEnum):
     """How a command ended; scripts are written against these."""
 
-    WHOLE = 0
+    COMPLETE = 0
     INCOMPLETE = 1
     USAGE = 2
     GONE = 3
@@ -32,38 +19,35 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-_EXITS: dict[type[ThreadkeepError], tuple[Exit, str]] = {
-    ApiGone: (
-        Exit.GONE,
-        "What was complete is in the export; pages of threads that were cut off are in the .partial file beside it.",
-    ),
-    WrongAddress: (
-        Exit.GONE,
+_EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
+    errors.ApiGone: (Exit.GONE, ""),
+    errors.WrongAddress: (
+        Exit.USAGE,
         "Check --base-url or OPENAI_BASE_URL, which end where /threads begins, and --api-version on Azure.",
     ),
-    AccessRefused: (
+    errors.AccessRefused: (
         Exit.REFUSED,
         "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, or --keys-file), or the token (on Foundry"
         " AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
     ),
-    QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
-    ListingRefused: (
+    errors.QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
+    errors.ListingRefused: (
         Exit.REFUSED,
         "Take the ids from where your application keeps them. OpenAI's API never listed threads; Microsoft Foundry"
         " Agents (classic) does.",
     ),
-    ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
-    MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
-    UnreadableKeys: (
+    errors.ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
+    errors.MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
+    errors.UnreadableKeys: (
         Exit.USAGE,
         "Give a text file with one key a line, and behind it project=... or organization=... where needed.",
     ),
-    UnreadableIds: (Exit.USAGE, "Give a text file with one thread id a line."),
-    OutputUnusable: (Exit.OUTPUT, ""),
-    Interrupted: (Exit.INTERRUPTED, "What was complete is in the export."),
+    errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
+    errors.OutputUnusable: (Exit.OUTPUT, ""),
+    errors.Interrupted: (Exit.INTERRUPTED, ""),
 }
 
 
-def exit_for(error: ThreadkeepError) -> tuple[Exit, str]:
-    """Give the code and the next step for an error that ended a command."""
+def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
+    """Return the code and the next step for an error that ended a command."""
     return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))

@@ -1,177 +1,173 @@
-"""What an export came to, in the last lines: what is whole, what is not and why."""
+"""What an export came to: the summary for people, the same for programs, and how the run ended."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 import attrs
+import click
+import msgspec
 
-from threadkeep.cli.console import counted, escape, print_line, problem_line
-from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.storage.manifest import Claims, SidecarTotals
+from threadkeep.cli.console import counted, escape, print_error, print_json, print_rows, problem_line
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.suggestions import Next
+from threadkeep.errors import Interrupted, OutputUnusable
+from threadkeep.exporter.job import ExportResult
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexRow, Outcome
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
-__all__ = ["ExportSummary", "print_summary"]
+__all__ = ["print_manifest", "print_result", "print_result_json", "report_ending"]
 
-# So many threads or files are told with their reasons, and so many that have none of their own; the journal and --json
-# have all of them.
-_MOST_ROWS, _MOST_NAMES = 20, 5
+# So many threads, lines or files are printed with their reasons; --json has all of them.
+_MOST = 20
 
-_WHY = {
+_MEANING = {
+    Outcome.PARTIAL: "what came of them is in {partial}",
     Outcome.MISSING: "the API knows no such thread",
-    Outcome.INVALID: "not a thread id",
     Outcome.FAILED: "no usable answer after every retry",
+    Outcome.UNFINISHED: "not asked for yet",
+    Outcome.DROPPED: "named in --drop",
 }
 
 
-@attrs.frozen(kw_only=True)
-class ExportSummary:
-    """What is known of an export.
-
-    Attributes:
-        paths: where its files are.
-        claims: the counts.
-        problems: the entries of the threads that are not whole in it.
-        never_begun: the ids of threads of which nothing has come.
-        files: the last entry of each file.
-        files_left: the ids of the files of which nothing has come.
-        resumed: how many threads were complete before; None where that is not known.
-        not_refreshed: the threads that were to be refreshed and are as they were, by id, and why.
-    """
-
-    paths: Paths
-    claims: Claims
-    problems: tuple[Entry, ...] = ()
-    never_begun: tuple[str, ...] = ()
-    files: tuple[FileEntry, ...] = ()
-    files_left: tuple[str, ...] = ()
-    resumed: int | None = None
-    not_refreshed: Mapping[str, str] = attrs.field(factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """The same for programs, and all of it."""
-        return {
-            "totals": attrs.asdict(self.claims.totals),
-            "outcomes": dict(self.claims.outcomes),
-            "beside": {kind: {"lines": row.lines, "bytes": row.bytes} for kind, row in self.claims.beside.items()},
-            "not_exported": [
-                {"thread_id": entry.thread_id, "outcome": entry.outcome, "reason": entry.reason}
-                for entry in self.problems
-            ],
-            "cut_off": [
-                {"thread_id": entry.thread_id, "messages": entry.messages, "cursor": entry.cursor}
-                for entry in self.cut_off
-            ],
-            "unfinished": list(self.never_begun),
-            "not_refreshed": [
-                {"thread_id": thread_id, "reason": reason} for thread_id, reason in self.not_refreshed.items()
-            ],
-            "files": _file_counts(self.files),
-            "files_not_saved": [
-                {"file_id": file.file_id, "outcome": file.outcome, "reason": file.reason}
-                for file in _not_saved(self.files)
-            ],
-            "unfinished_files": list(self.files_left),
-        }
-
-    @property
-    def cut_off(self) -> list[Entry]:
-        """The threads of which some pages came."""
-        return [entry for entry in self.problems if entry.outcome is Outcome.PARTIAL]
+def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset()) -> None:
+    """Print the summary of a run on standard output; problems that were ``printed`` before are not listed again."""
+    if _is_unwritten(result):
+        click.echo(f"{escape(str(result.paths.out))}: not written; the working store has")
+        print_rows(_outcome_rows(result.paths, result.outcomes, f"{counted(result.messages, 'message')} fetched"))
+        return
+    if result.manifest is None:
+        return
+    print_manifest(result.paths, result.manifest, fetched=result.fetched)
+    if result.invalid_count:
+        print_rows([("malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids")])
+    if result.not_refreshed:
+        print_rows([("not refreshed", f"{counted(result.not_refreshed, 'thread')}, complete as exported before")])
+    _print_list("Not complete:", map(_problem, _named_problems(result, printed)), result.paths.index.name)
+    examples = (f"{escape(one, 80)}: {escape(why, 300)}" for one, why in result.not_refreshed_examples)
+    _print_list("Not refreshed:", examples, result.paths.index.name, result.not_refreshed)
+    left = (row for row in _not_saved(result) if row.file_id not in printed)
+    files = (problem_line(row.file_id, row.outcome, row.reason) for row in left)
+    _print_list("Files that are not saved:", files, result.paths.downloads.name)
+    if result.is_complete:
+        click.echo(f"Next: {step.command}")
 
 
-def print_summary(summary: ExportSummary) -> None:
-    """Print it on standard output, one thought a line."""
-    print_line(escape(str(summary.paths.out)))
-    for name, words in _rows(summary):
-        print_line(f"  {name:<14}{words}" if name else f"    {words}")
-    _print_reasons(summary)
+def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = None) -> None:
+    """Print what an export holds on standard output, and how many of its threads the run just ended has fetched."""
+    click.echo(escape(str(paths.out)))
+    print_rows(_manifest_rows(paths, manifest, fetched))
 
 
-def _rows(summary: ExportSummary) -> Iterator[tuple[str, str]]:
-    yield "whole", _whole(summary)
-    yield from _cut_off(summary)
-    if summary.claims.totals.unfinished:
-        yield "never begun", counted(summary.claims.totals.unfinished, "thread")
-        yield from _some([escape(thread_id, 80) for thread_id in summary.never_begun])
-    if summary.not_refreshed:
-        yield "not refreshed", f"{counted(len(summary.not_refreshed), 'thread')}, whole as they were exported before"
-    for outcome, why in _WHY.items():
-        if summary.claims.outcomes[outcome]:
-            yield str(outcome), f"{counted(summary.claims.outcomes[outcome], 'thread')}: {why}"
-    for kind, row in summary.claims.beside.items():
-        yield kind, _beside(summary, kind, row)
-    if summary.files or summary.files_left:
-        yield "files", ", ".join(_file_words(summary))
+def _manifest_rows(paths: Paths, manifest: Manifest, fetched: int | None) -> Iterator[tuple[str, str]]:
+    sizes = {name: counted(claim.bytes, "byte") for name, claim in manifest.files.items()}
+    is_part = fetched is not None and fetched != manifest.outcomes.get(Outcome.COMPLETE, 0)
+    this_run = f"; this run fetched {fetched:,} of them" if is_part else ""
+    complete = f"{counted(manifest.totals.messages, 'message')}, {sizes.get('out', 'no file')}{this_run}"
+    yield from _outcome_rows(paths, manifest.outcomes, complete)
+    if manifest.lacking:
+        yield "lacking", f"{counted(manifest.lacking, 'complete thread')} without what --include saves: list them again"
+    for kind in manifest.include:
+        if kind in sizes:
+            yield kind, f"{sizes[kind]} in {escape(paths.sidecar(kind).name)}"
+    if manifest.downloads is not None:
+        counts = {one: number for one, number in manifest.downloads.items() if number or one == DownloadOutcome.SAVED}
+        yield "files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
+    if fetched is not None and manifest.kept_as is not None:
+        yield "kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*"
 
 
-def _whole(summary: ExportSummary) -> str:
-    totals = summary.claims.totals
-    threads = counted(summary.claims.outcomes[Outcome.COMPLETE], "thread")
-    before = f"; {summary.resumed:,} of them complete before this run" if summary.resumed else ""
-    return f"{threads} with {counted(totals.messages, 'message')}, {counted(totals.bytes, 'byte')}{before}"
+def _outcome_rows(paths: Paths, outcomes: Mapping[str, int], complete: str) -> Iterator[tuple[str, str]]:
+    yield "complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}"
+    for outcome, meaning in _MEANING.items():
+        if number := outcomes.get(outcome, 0):
+            yield outcome, f"{counted(number, 'thread')}: {meaning.format(partial=escape(paths.partial.name))}"
 
 
-def _cut_off(summary: ExportSummary) -> Iterator[tuple[str, str]]:
-    rows = summary.cut_off
-    if rows:
-        partial = escape(summary.paths.partial.name)
-        yield "cut off", f"{counted(len(rows), 'thread')}; the pages that came are in {partial}"
-    yield from _some(
-        [
-            f"{escape(row.thread_id, 80)}: {counted(row.messages, 'message')}, up to {escape(row.cursor or '', 80)}"
-            for row in rows
-        ]
+def _print_list(title: str, lines: Iterable[str], place: str, total: int = 0) -> None:
+    """Print the first lines below a title, and where the others are."""
+    first = list(itertools.islice(lines, _MOST + 1))
+    if first:
+        click.echo("\n  ".join([title, *first[:_MOST]]))
+    if max(len(first), total) > _MOST:
+        click.echo(f"  … {place} has all of them, and so has --json")
+
+
+def _named_problems(result: ExportResult, printed: Set[str]) -> Iterator[IndexRow]:
+    """Those with a reason of their own; partial ones always. The index is read no further than is needed."""
+    named = sum(result.outcomes[one] for one in (Outcome.MISSING, Outcome.FAILED, Outcome.PARTIAL))
+    rows = itertools.islice((row for row in result.problems() if row.outcome is not Outcome.UNFINISHED), named)
+    return (row for row in rows if row.outcome is Outcome.PARTIAL or row.thread_id not in printed)
+
+
+def _problem(row: IndexRow) -> str:
+    if row.outcome is not Outcome.PARTIAL:
+        return problem_line(row.thread_id, row.outcome, row.reason)
+    came = f"partial: {counted(row.messages or 0, 'message')}, up to {escape(row.last_id or '', 80)}"
+    return problem_line(row.thread_id, came, row.reason)
+
+
+def _not_saved(result: ExportResult) -> Iterator[DownloadRow]:
+    return (row for row in result.downloads() if row.outcome is not DownloadOutcome.SAVED)
+
+
+_COUNTS = ("seconds", "fetched", "messages", "already_complete", "left_over", "invalid_count", "not_refreshed")
+
+
+def print_result_json(result: ExportResult, step: Next) -> None:
+    """Print the summary for programs, and all of it."""
+    manifest, is_unwritten = result.manifest, _is_unwritten(result)
+    print_json(
+        {
+            "out": str(result.paths.out),
+            "exit": int(_exit_code(result)),
+            "ended_by": None if result.ended_by is None else str(result.ended_by),
+            "written": manifest is not None and not is_unwritten,
+            **{name: getattr(result, name) for name in _COUNTS},
+            "outcomes": dict(result.outcomes),
+            "totals": None if manifest is None else msgspec.to_builtins(manifest.totals),
+            "downloads": None if manifest is None else manifest.downloads,
+            "next": {"words": " ".join(step.words), "command": step.command},
+        },
+        invalid=map(attrs.asdict, result.invalid),
+        not_refreshed_examples=result.not_refreshed_examples,
+        problems=() if is_unwritten else map(msgspec.to_builtins, result.problems()),
+        not_saved=() if is_unwritten else map(msgspec.to_builtins, _not_saved(result)),
     )
 
 
-def _some(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The first of them, below their row."""
-    yield from (("", line) for line in lines[:_MOST_NAMES])
-    if len(lines) > _MOST_NAMES:
-        yield "", f"… and {len(lines) - _MOST_NAMES:,} more"
+def report_ending(result: ExportResult, step: Next) -> Exit:
+    """Print on standard error why an export is not complete, if it is not, and what to do; returns the exit code."""
+    lines = (*step.words, step.command or "")
+    for one in result.invalid:
+        print_error(f"line {one.place} of the list is no thread id: {escape(one.text, 80)}")
+    if result.invalid_count > len(result.invalid):
+        print_error(f"{result.invalid_count - len(result.invalid):,} more lines of the list are no thread ids")
+    if result.ended_by is not None:
+        needed = sum(result.outcomes.values()) - result.outcomes[Outcome.DROPPED]
+        complete = f"{result.outcomes[Outcome.COMPLETE]:,} of {counted(needed, 'thread')} complete"
+        print_error(f"{result.ended_by} ({complete})", *lines)
+    elif not result.is_complete:
+        print_error(_why_incomplete(result), *lines)
+    return _exit_code(result)
 
 
-def _beside(summary: ExportSummary, kind: str, row: SidecarTotals) -> str:
-    name = escape(summary.paths.beside(kind).name)
-    return f"{counted(row.lines, 'line')}, {counted(row.bytes, 'byte')} in {name}"
+def _exit_code(result: ExportResult) -> Exit:
+    if result.ended_by is not None:
+        return exit_for(result.ended_by)[0]
+    return Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE
 
 
-def _file_counts(files: Iterable[FileEntry]) -> dict[str, int]:
-    counts = Counter(file.outcome for file in files)
-    return {str(outcome): counts[outcome] for outcome in FileOutcome}
+def _why_incomplete(result: ExportResult) -> str:
+    if any(result.outcomes[one] for one in Outcome if one not in (Outcome.COMPLETE, Outcome.DROPPED)):
+        return "not every thread is complete in the export"
+    what = "every file is saved"
+    if result.not_refreshed:
+        what = "every one could be refreshed"
+    elif result.manifest is not None and result.manifest.is_complete:
+        what = "every line of the list is a thread id"
+    return f"every thread is complete in the export, and not {what}"
 
 
-def _file_words(summary: ExportSummary) -> Iterator[str]:
-    for outcome, number in _file_counts(summary.files).items():
-        if number or outcome == FileOutcome.SAVED:
-            yield f"{number:,} {outcome.replace('_', ' ')}"
-    if summary.files_left:
-        yield f"{len(summary.files_left):,} never begun"
-
-
-def _not_saved(files: Iterable[FileEntry]) -> list[FileEntry]:
-    return [file for file in files if file.outcome is not FileOutcome.SAVED]
-
-
-def _print_reasons(summary: ExportSummary) -> None:
-    threads = [problem_line(entry) for entry in summary.problems if entry.outcome is not Outcome.PARTIAL]
-    _print_list("Not in the export:", threads)
-    _print_list(
-        "Not refreshed:",
-        [f"{escape(thread_id, 80)}: {escape(reason, 300)}" for thread_id, reason in summary.not_refreshed.items()],
-    )
-    files = _not_saved(summary.files)
-    _print_list(
-        "Files that are not saved:",
-        [f"{escape(file.file_id, 80)}: {file.outcome}: {escape(file.reason or '', 300)}" for file in files],
-    )
-
-
-def _print_list(title: str, lines: Sequence[str]) -> None:
-    if lines:
-        print_line(title)
-    for line in lines[:_MOST_ROWS]:
-        print_line(f"  {line}")
-    if len(lines) > _MOST_ROWS:
-        print_line(f"  … and {len(lines) - _MOST_ROWS} more, each with its reason in the journal")
+def _is_unwritten(result: ExportResult) -> bool:
+    return isinstance(result.ended_by, Interrupted | OutputUnusable)

@@ -1,4 +1,4 @@
-"""The command line. Rooms: one file a command, `exits` for codes and next steps, `words` for what people read."""
+"""The command line: the commands are in `commands`, and what they share is next to this file."""
 
 import sys
 from io import TextIOWrapper
@@ -6,12 +6,13 @@ from io import TextIOWrapper
 import click
 
 from threadkeep import __version__
-from threadkeep.cli.commands.assistants import assistants
 from threadkeep.cli.commands.demo import demo
 from threadkeep.cli.commands.export import export
+from threadkeep.cli.commands.listings import assistants, threads
+from threadkeep.cli.commands.split import split
 from threadkeep.cli.commands.status import status
-from threadkeep.cli.commands.threads import threads
 from threadkeep.cli.commands.validate import validate
+from threadkeep.cli.commands.write import write
 from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.runtime import interrupted_by_signals
@@ -20,18 +21,26 @@ from threadkeep.errors import ThreadkeepError
 __all__ = ["main", "run"]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Group(click.Group):
+    """The commands in the order in which somebody needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        del ctx
+        return list(self.commands)
+
+
+_COMMANDS = (export, write, validate, status, split, threads, assistants, demo)
+
+
+@click.group(cls=_Group, commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="threadkeep")
 def _threadkeep() -> None:
-    """Export Assistants API threads to NDJSON, whole and unharmed, and prove it.
+    """Export the threads of an Assistants API to NDJSON, complete and unchanged, and prove it.
 
-    Exit codes: 0 whole; 1 finished, some threads not complete (or: findings); 2 usage; 3 the API is gone;
-    4 refused (key, permission); 5 the output cannot be used; 130 interrupted.
+    Exit codes: 0 complete; 1 finished, some threads not complete (or: findings); 2 usage, or a wrong address; 3 the
+    API is gone; 4 refused (key, permission, quota); 5 the output cannot be used; 130 interrupted, resumable.
     """
-
-
-for _command in (export, validate, status, threads, assistants, demo):
-    _threadkeep.add_command(_command)
 
 
 def main() -> None:
@@ -45,14 +54,10 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command, and give its exit code. What there is to say is said on the standard streams.
-
-    Args:
-        arguments: as typed, without the program's name.
-    """
+    """Run one command with arguments as typed, and return its exit code."""
     try:
-        ended = _threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False, obj=tuple(arguments))
-        return int(ended or Exit.WHOLE)
+        ended = _threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False)
+        return int(ended or Exit.COMPLETE)
     except click.ClickException as error:
         error.show()
         return Exit.USAGE

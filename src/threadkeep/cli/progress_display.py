@@ -2,36 +2,33 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
 
 from threadkeep.api.rate_control import Traffic
 from threadkeep.cli.console import escape, problem_line, span
-from threadkeep.cli.progress import Gauge, Phase
-from threadkeep.exporter.events import Event, Notice, ThreadsBegun
-from threadkeep.journal import Entry, FileEntry, FileOutcome, Outcome
-from threadkeep.validation.live import CheckBegun, LiveEvent
+from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
-__all__ = ["Screen", "wrapped"]
+__all__ = ["Screen", "time_left", "wrapped"]
 
-# Seconds between two looks at the run, in a terminal and elsewhere; and between two plain lines.
-_LIVELY, _CALM, _SELDOM = 0.25, 1.0, 10.0
+# Seconds between two plain lines; and so many seconds back the rate of requests is taken.
+_SELDOM, _WINDOW = 10.0, 10.0
 
-# No more problems than this are told one by one.
+# An estimate needs so many threads or files, and so many seconds; a warning built on one needs more seconds.
+_FEW, _SHORT, _GROUNDED = 3, 2.0, 10.0
+
+# No more problems than this are printed one by one.
 _MOST_PROBLEMS = 50
-
-# Before a warning is built on an estimate, so many seconds must have passed.
-_GROUNDED = 10.0
 
 
 class _Bars(Progress):
-    """The bars, and below them lines of words."""
+    """The bars, and below them lines of words. Without a terminal its tasks only count."""
 
     lines: Sequence[str] = ()
 
@@ -52,15 +49,21 @@ def wrapped(pieces: Iterable[str], width: int) -> list[str]:
     return lines
 
 
+def time_left(task: Task) -> float | None:
+    """Return in how many seconds a task will be done at the pace of this run; None while too little is known."""
+    done, seconds = task.completed - task.fields["before"], task.elapsed or 0.0
+    return max(0.0, task.remaining or 0.0) * seconds / done if done >= _FEW and seconds >= _SHORT else None
+
+
 class Screen:
-    """The progress of one run, and a line for each problem. Whoever runs it calls `tick` every `interval` seconds.
+    """The progress of one run, where it is shown, and a line for each problem. Call `tick` several times a second.
+
+    A reader or a terminal that has gone away is no reason to end an export: what is written to it is lost.
 
     Args:
-        shown: whether there is progress at all; problems are told in any case.
-        clock: the time in seconds, of the loop that the run is in.
-        now: the time of day.
+        clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
         sunset: when the API will go away, where that is known.
-        console: where everything goes.
+        console: where everything goes; None for standard error, with bars in terminals only, whatever FORCE_COLOR says.
     """
 
     def __init__(
@@ -72,139 +75,133 @@ class Screen:
         sunset: datetime | None = None,
         console: Console | None = None,
     ) -> None:
-        self._console = console or _standard_error()
-        self._clock, self._now, self._sunset = clock, now, sunset
-        self._shown = shown
-        self._gauge = Gauge()
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._console = console or Console(stderr=True, force_terminal=is_terminal)
+        self._clock, self._now, self._sunset, self._shown = clock, now, sunset, shown
+        self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
+        self._bars = _Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed:,}/{task.total:,}", justify="right"),
+            console=self._console,
+            auto_refresh=False,
+            expand=True,
+            get_time=clock,
+            speed_estimate_period=_WINDOW,
+        )
+        self._requests = self._bars.add_task("requests", total=None, visible=False)
         self._traffic: Callable[[], Traffic] | None = None
-        self._problems = 0
+        self._messages = self._problems = 0
+        self.printed = set[str]()
         self._warned = sunset is None
-        self._told_at = clock()
-        lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
-        self._bars = _bars(self._console) if lively else None
-        self._tasks: dict[str, TaskID] = {}
-        self.interval = _LIVELY if lively else _CALM
+        self._printed_at = clock()
 
     def __enter__(self) -> Self:
-        if self._bars is not None:
+        if self._lively:
             self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bars is not None:
+    def __exit__(self, *_ended_by: object) -> None:
+        if self._lively:
+            self.tick(over=True)
             with contextlib.suppress(OSError):
-                self.tick(over=True)
                 self._bars.stop()
 
-    def take(self, event: Event | LiveEvent) -> None:
-        """Count an event, and tell it if it is a problem."""
-        self._gauge.take(event, self._clock())
-        if isinstance(event, ThreadsBegun | CheckBegun):
+    def take(self, event: Event) -> None:
+        """Count an event, and print it if it is a problem."""
+        if isinstance(event, ThreadsBegun):
             self._traffic = event.traffic
-            self.tick()  # what is known beforehand is told at once, however short the run is
+            self._begin("threads", event)
+            self.tick()  # what is known beforehand is shown at once, however short the run is
+        elif isinstance(event, FilesBegun):
+            self._begin("files", event)
         elif isinstance(event, Notice):
-            self._print(escape(event.text, 300))
-        elif isinstance(event, FileEntry) and event.outcome is FileOutcome.FAILED:
-            self._tell(f"{escape(event.file_id, 80)}: {event.outcome}: {escape(event.reason or '', 300)}")
-        elif isinstance(event, Entry) and event.outcome is not Outcome.COMPLETE:
-            self._tell(problem_line(event))
+            self._print(f"threadkeep: {escape(event.text, 1000)}")
+        elif isinstance(event, DownloadRow):
+            self._advance("files")
+            if event.outcome is DownloadOutcome.FAILED:
+                self._print_problem(event.file_id, event.outcome, event.reason)
+        elif isinstance(event, ThreadEnded):
+            self._advance("threads")
+            if event.outcome is Outcome.COMPLETE:
+                self._messages += event.messages
+            else:
+                self._print_problem(event.thread_id, event.outcome, event.reason)
+
+    def _begin(self, name: str, event: ThreadsBegun | FilesBegun) -> None:
+        with contextlib.suppress(OSError):
+            self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
+
+    def _advance(self, name: str) -> None:
+        for task in self._bars.tasks:
+            task.completed += task.description == name
 
     def tick(self, *, over: bool = False) -> None:
         """Show how it goes; ``over`` is for the last time."""
-        at, traffic = self._clock(), self._traffic
-        if traffic is None:
+        if self._traffic is None:
             return
-        self._gauge.sample(traffic(), at)
-        self._warn_of_the_sunset(at)
-        pieces = () if not self._shown else self._pieces(at, over=over)
-        if self._bars is not None:
-            self._draw(self._bars, pieces)
-        elif self._shown and at - self._told_at >= _SELDOM:
-            self._told_at = at
-            self._print("threadkeep: " + ", ".join((*self._counts(), *pieces)))
+        traffic = self._traffic()
+        requests, *phases = self._bars.tasks
+        self._bars.update(self._requests, completed=traffic.sent)
+        self._warn_of_the_sunset(phases)
+        pieces = [*self._pieces(traffic, requests, None if over else phases[-1])]
+        if self._lively:
+            self._bars.lines = wrapped(pieces, self._console.width)
+            with contextlib.suppress(OSError):
+                self._bars.refresh()
+        elif self._shown and self._clock() - self._printed_at >= _SELDOM:
+            self._printed_at = self._clock()
+            counts = [f"{task.description} {task.completed:,} of {task.total:,}" for task in phases]
+            self._print("threadkeep: " + ", ".join([*counts, *pieces]))
 
-    def _phases(self) -> list[tuple[str, Phase]]:
-        named = (("threads", self._gauge.threads), ("files", self._gauge.files))
-        return [(name, phase) for name, phase in named if phase is not None]
+    def _pieces(self, traffic: Traffic, requests: Task, phase: Task | None) -> Iterator[str]:
+        """Say how it goes; ``phase`` is None when it is over."""
+        yield f"{self._messages:,} messages"
+        yield f"{traffic.sent:,} requests"
+        if phase is not None and requests.speed is not None:
+            yield f"{requests.speed:,.1f} requests/s"
+        yield f"{traffic.refused:,} answered 429"
+        if phase is None:
+            return
+        if traffic.pause >= 1:
+            yield f"waiting {traffic.pause:.0f} s"
+        if (left := time_left(phase)) is not None:
+            yield f"about {span(left)} left"
+        if self._sunset is not None and (until := (self._sunset - self._now()).total_seconds()) > 0:
+            yield f"{span(until)} to the sunset"
 
-    def _counts(self) -> list[str]:
-        return [f"{name} {phase.done:,} of {phase.total:,}" for name, phase in self._phases()]
-
-    def _draw(self, bars: _Bars, pieces: tuple[str, ...]) -> None:
-        for name, phase in self._phases():
-            if name not in self._tasks:
-                self._tasks[name] = bars.add_task(name, total=phase.total)
-            bars.update(self._tasks[name], completed=phase.done)
-        bars.lines = wrapped(pieces, bars.console.width)
-        bars.refresh()
-
-    def _pieces(self, at: float, *, over: bool) -> tuple[str, ...]:
-        gauge = self._gauge
-        left = None if gauge.phase is None or over else gauge.phase.left(at)
-        until = 0.0 if self._sunset is None or over else (self._sunset - self._now()).total_seconds()
-        rate = gauge.rate
-        pieces = (
-            f"{gauge.messages:,} messages",
-            f"{gauge.traffic.sent:,} requests",
-            f"{rate:,.1f} requests/s" if rate is not None and not over else "",
-            f"{gauge.traffic.refused:,} answered 429",
-            f"waiting {gauge.traffic.waits:.0f} s" if gauge.traffic.waits >= 1 and not over else "",
-            f"about {span(left)} left" if left is not None else "",
-            f"{span(until)} to the sunset" if until > 0 else "",
-        )
-        return tuple(piece for piece in pieces if piece)
-
-    def _warn_of_the_sunset(self, at: float) -> None:
-        """Once: when it is past, or as soon as the run is thought to last longer."""
-        phase = self._gauge.threads
-        if self._warned or self._sunset is None or phase is None or self._gauge.files is not None:
+    def _warn_of_the_sunset(self, phases: Sequence[Task]) -> None:
+        """Once: when it is past, or as soon as the threads are thought to last longer."""
+        if self._warned or self._sunset is None or len(phases) != 1:
             return
         until = (self._sunset - self._now()).total_seconds()
-        left = phase.left(at) if at - phase.begun_at >= _GROUNDED else None
+        left = time_left(phases[0]) if (phases[0].elapsed or 0.0) >= _GROUNDED else None
         when = f"{self._sunset:%Y-%m-%d %H:%M %Z}"
         if until <= 0:
-            self._warn(f"the sunset, {when}, is past: asking as long as there are answers")
+            words = f"the sunset, {when}, is past: asking as long as there are answers"
         elif left is not None and left > until:
-            self._warn(
-                f"at this pace the export ends {span(left - until)} behind the sunset, {when}. More keys"
-                " (--keys-file) or a higher --rpm or --concurrency may help; what matters most should stand first"
+            words = (
+                f"at this pace the export ends {span(left - until)} after the sunset, {when}. More keys"
+                " (--keys-file) or a higher --rpm or --concurrency may help; list what matters most first"
             )
-
-    def _warn(self, words: str) -> None:
+        else:
+            return
         self._warned = True
         self._print(f"threadkeep: {words}")
 
-    def _tell(self, line: str) -> None:
-        """A problem, unless there have been very many: a screen that runs over tells nobody anything."""
+    def _print_problem(self, name: str, outcome: str, reason: str | None) -> None:
+        """Print a problem, unless there have been very many."""
         self._problems += 1
         if self._problems <= _MOST_PROBLEMS:
-            self._print(line)
+            self._print(problem_line(name, outcome, reason))
+            self.printed.add(name)
         elif self._problems == _MOST_PROBLEMS + 1:
-            self._print("threadkeep: more problems are not told here one by one; each has its reason in the journal")
+            self._print("threadkeep: further problems are not printed; the index has the reason of each")
 
     def _print(self, line: str) -> None:
-        # A reader or a terminal that has gone away is no reason to end an export.
         with contextlib.suppress(OSError):
-            if self._bars is not None:
+            if self._lively:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
                 return
             self._console.file.write(f"{line}\n")
             self._console.file.flush()
-
-
-def _standard_error() -> Console:
-    """Bars are for terminals only, also where FORCE_COLOR asks for colours in a log."""
-    return Console(stderr=True, force_terminal=sys.stderr is not None and sys.stderr.isatty())
-
-
-def _bars(console: Console) -> _Bars:
-    return _Bars(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("{task.completed:,}/{task.total:,}", justify="right"),
-        console=console,
-        auto_refresh=False,
-        expand=True,
-    )

@@ -1,6 +1,6 @@
-"""Asking an API from the command line: connect, and look again and again at how it goes.
+"""Ask an API from the command line: connect, show progress, and treat signals as a request to end in order.
 
-Polite requests to end: Ctrl-C, SIGTERM, a lost terminal. What somebody had ignored, as nohup does, stays so.
+The signals are Ctrl-C, SIGTERM and a lost terminal. What somebody had ignored, as nohup does, stays ignored.
 """
 
 import asyncio
@@ -8,38 +8,79 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
 
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.progress_display import Screen
+from threadkeep.clock import now
 
-__all__ = ["ask", "cancelled_by_signals", "interrupted_by_signals", "looked_at"]
+__all__ = ["ask", "interrupted_by_signals"]
 
 # Windows has no handlers in its event loops; there only Ctrl-C interrupts in order.
 _POLITE = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+# Seconds between two looks at a run.
+_TICK = 0.25
+
+_T = TypeVar("_T")
+_Work: TypeAlias = Callable[[Sequence[Any], Screen], Coroutine[Any, Any, _T]]
+
 
 @contextlib.contextmanager
 def interrupted_by_signals() -> Iterator[None]:
-    """Treat all of them as Ctrl-C from here on, and none of them any more behind it: the exit code is known then."""
-    for number in _minded():
+    """Treat all of them as Ctrl-C in here, and ignore them afterwards: the exit code is known then."""
+    for number in _not_ignored():
         signal.signal(number, signal.default_int_handler)
     yield
-    for number in _minded():
+    for number in _not_ignored():
         signal.signal(number, signal.SIG_IGN)
 
 
+def _not_ignored() -> list[signal.Signals]:
+    return [number for number in _POLITE if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def ask(source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | None = None) -> _T:
+    """Connect to a source as `threadkeep.api.transport.connect_all` does, and do some work with it under a `Screen`.
+
+    The work takes an open client for each key, and the screen. A signal cancels it, once.
+    """
+    with _rare_collections():
+        # Only here, since importing the SDK takes most of a second that no other command needs.
+        from threadkeep.api.transport import connect_all
+
+        gc.freeze()
+        transports = connect_all(source)
+        return asyncio.run(_with_screen(transports, work, shown=shown, sunset=sunset))
+
+
+async def _with_screen(transports: Sequence[Any], work: _Work[_T], *, shown: bool, sunset: datetime | None) -> _T:
+    clock = asyncio.get_running_loop().time
+    with _cancelled_by_signals() as settled:
+        async with contextlib.AsyncExitStack() as opened:
+            for transport in transports:
+                await opened.enter_async_context(transport)
+            screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now, sunset=sunset))
+            ticking = asyncio.create_task(_tick(screen))
+            opened.callback(ticking.cancel)
+            try:
+                return await work(transports, screen)
+            finally:
+                settled()
+
+
 @contextlib.contextmanager
-def cancelled_by_signals() -> Iterator[Callable[[], None]]:
+def _cancelled_by_signals() -> Iterator[Callable[[], None]]:
     """Cancel the task that is in here at the first of them, so that it ends in order; the others change nothing.
 
-    Gives what is to be called when it is known what the task has come to: from then on none of them changes anything.
+    Yields a function to be called when it is known what the task has come to: from then on no signal changes anything.
     """
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     tasks = [task]
-    usual = {number: signal.getsignal(number) for number in _minded()}
+    usual = {number: signal.getsignal(number) for number in _not_ignored()}
 
     def end() -> None:
         while tasks:
@@ -55,48 +96,10 @@ def cancelled_by_signals() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def _minded() -> list[signal.Signals]:
-    return [number for number in _POLITE if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-_T = TypeVar("_T")
-
-
-def ask(source: ApiSource, work: Callable[[Sequence[Any]], Coroutine[Any, Any, _T]]) -> _T:
-    """Make the clients of a source, and do the work with them in an event loop of its own.
-
-    Args:
-        source: where to ask.
-        work: takes a client for each key; it opens and closes them.
-
-    Raises:
-        AccessRefused, MalformedAddress, ServerUnreachable: as `threadkeep.api.transport.connect_all`. What the work
-        raises.
-    """
-    with _rare_collections():
-        # Only here, since importing the SDK takes most of a second that no other command needs.
-        from threadkeep.api.transport import connect_all
-
-        gc.freeze()
-        transports = connect_all(source)
-        return asyncio.run(work(transports))
-
-
-@contextlib.asynccontextmanager
-async def looked_at(screen: Screen) -> AsyncIterator[None]:
-    """Show how it goes, again and again."""
-    looking = asyncio.create_task(_look(screen))
-    try:
-        yield
-    finally:
-        looking.cancel()
-
-
-async def _look(screen: Screen) -> None:
-    with contextlib.suppress(OSError):  # a terminal that has gone away is no reason to end an export
-        while True:
-            screen.tick()
-            await asyncio.sleep(screen.interval)
+async def _tick(screen: Screen) -> None:
+    while True:
+        screen.tick()
+        await asyncio.sleep(_TICK)
 
 
 @contextlib.contextmanager

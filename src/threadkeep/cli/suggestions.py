@@ -1,288 +1,93 @@
-"""What to do after a run, in words, and what to type.
+"""What to do after a command, in words, and what to type."""
 
-The command that was typed, to be typed again: without what would begin anew, and without what may be secret.
-
-What to do after validate, in words, and what to type: the command that fetches again what is damaged.
-"""
-
-import itertools
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
+from threadkeep.cli.console import counted
 from threadkeep.cli.exit_codes import exit_for
-from threadkeep.errors import ApiGone
-from threadkeep.exporter.job import Result
-from threadkeep.journal import FileOutcome, Header, Journal, Outcome
-from threadkeep.validation.findings import KINDS, Severity
-from threadkeep.validation.report import ValidationReport
+from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
+from threadkeep.exporter.job import ExportResult
+from threadkeep.storage.index import Outcome
+from threadkeep.storage.manifest import Manifest
 
-__all__ = [
-    "Next",
-    "RepeatCommand",
-    "Typed",
-    "export_again",
-    "next_lines",
-    "next_step",
-    "quoted",
-    "repeat_command",
-    "validate_again",
-]
+__all__ = ["MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
 
-_PROGRAM = "threadkeep"
-
-
-@attrs.frozen
-class RepeatCommand:
-    """What goes on with an export.
-
-    Attributes:
-        command: as it can be typed.
-        notes: what must be done besides, in words.
-    """
-
-    command: str
-    notes: tuple[str, ...]
-
-
-def repeat_command(arguments: Sequence[str], valued: Collection[str]) -> RepeatCommand:
-    """Find out what to type after a run.
-
-    Args:
-        arguments: as typed, the name of the command first.
-        valued: the options of that command that take a value.
-    """
-    groups = list(_groups(arguments, valued))
-    kept = [word for group in groups if not _begins_anew(group) and not _is_secret(group) for word in group]
-    hidden = dict.fromkeys(_name(group) for group in groups if _is_secret(group))
-    notes = [f"Add {name} as before: it is not repeated here, since it may hold a secret." for name in hidden]
-    if "-" in arguments[1:]:
-        notes.append("Give the same ids on standard input.")
-    return RepeatCommand(quoted(kept), tuple(notes))
-
-
-def quoted(words: Sequence[str]) -> str:
-    """Write a command of ours as a shell takes it."""
-    return shlex.join((_PROGRAM, *words))
-
-
-def _groups(arguments: Sequence[str], valued: Collection[str]) -> Iterator[tuple[str, ...]]:
-    """Each option with its value, and each other word for itself; what stands behind "--" is no option."""
-    rest = iter(arguments)
-    for word in rest:
-        if word == "--":
-            yield (word, *rest)
-        elif word in valued:
-            yield (word, *itertools.islice(rest, 1))
-        else:
-            yield (word,)
-
-
-def _name(group: tuple[str, ...]) -> str:
-    return group[0].partition("=")[0]
-
-
-def _begins_anew(group: tuple[str, ...]) -> bool:
-    return group[0] == "--fresh"
-
-
-def _is_secret(group: tuple[str, ...]) -> bool:
-    """An address with a user, a password or a query, or a command that may spell a token out."""
-    value = group[0].partition("=")[2] or "".join(group[1:])
-    return _name(group) == "--token-command" or (_name(group) == "--base-url" and bool(set("@?#") & set(value)))
-
-
-_AGAIN = "The same command goes on from here: what is whole is not asked for again."
-_WHEN_BACK = "If the API comes back, the same command goes on from here: what is whole is not asked for again."
-_REFRESH_AGAIN = (
-    "What could not be refreshed stays as it was exported before. The same command asks for every listed thread again."
+_AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
+_UNWRITTEN = (
+    "Nothing was written. The working store {} has {} of complete threads. Without the API, this writes what has been"
+    " fetched:"
 )
-_MENDED = (
-    "What is missing or invalid stays so unless its id is mended, or another key is used: then the same command goes on"
-    " from here. This shows what is whole:"
-)
+_GONE = "Complete threads are in the export. Pages of threads that were cut off are in its .partial file."
 _LEFT_OVER = (
-    "An earlier run was asked for threads that this one was not, and did not come to them: {:,}. Export them too, or"
-    " name those that are saved elsewhere in a file for --done. This shows what is whole:"
+    "List the threads of earlier runs too, or name those that you do not need in a file for --drop. This checks the"
+    " export:"
 )
-
-
-@attrs.frozen(kw_only=True)
-class Typed:
-    """The command that made an export.
-
-    Attributes:
-        repeat: how it is typed again.
-        out: where its export is.
-        ids: the file of all ids that the export should hold; None where there is no such file.
-    """
-
-    repeat: RepeatCommand
-    out: str
-    ids: str | None
-
-    @property
-    def validate(self) -> str:
-        """How the export is held against the ids."""
-        if any(name.startswith("-") for name in (self.out, self.ids or "")):
-            return quoted(["validate", *(() if self.ids is None else (f"--ids={self.ids}",)), "--", self.out])
-        return quoted(["validate", self.out, *(() if self.ids is None else ("--ids", self.ids))])
+MISSING = (
+    "A missing thread stays missing, unless another key knows it. Name those that you do not need in a file for --drop."
+    " This checks the export:"
+)
+_MALFORMED = "Correct these lines or remove them, and run the same command again. This checks the export:"
 
 
 @attrs.frozen
 class Next:
-    """What to do.
-
-    Attributes:
-        words: a line each.
-        command: what to type; None where the command is not known.
-    """
+    """What to do: in words, a line each, and the command to type, if there is another than the same again."""
 
     words: tuple[str, ...]
-    command: str | None
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """All of it, the command last."""
-        return (*self.words, *((self.command,) if self.command is not None else ()))
+    command: str | None = None
 
 
-def next_step(result: Result, typed: Typed | None) -> Next:
-    """Say what to do after a run: go on where that helps, else validate.
+def next_step(result: ExportResult, ids_file: str | None, *, fresh: bool) -> Next:
+    """Return what to do after a run: repeat the command where that helps, else validate.
 
-    Args:
-        result: what the run came to.
-        typed: how it was typed, where it was.
+    ``ids_file`` is the list, where it holds all ids of the export; ``fresh`` whether the command began anew.
     """
-    if result.is_whole:
-        return Next((), typed.validate if typed else None)
-    if result.ended_by is None and not _going_on_helps(result):
-        words = (_LEFT_OVER.format(len(result.left_over)),) if result.left_over else (_MENDED,)
-        return Next(words, typed.validate if typed else None)
-    first = "" if result.ended_by is None else exit_for(result.ended_by)[1]
-    last = _last_words(result)
-    notes = () if typed is None else typed.repeat.notes
-    return Next((f"{first} {last}".lstrip(), *notes), typed.repeat.command if typed else None)
+    out = result.paths.out
+    validate = command_on("validate", out, *([] if ids_file is None else [f"--ids={ids_file}"]))
+    if result.is_complete:
+        return Next((), validate)
+    is_resumable = can_be_resumed(result.outcomes, result.manifest, result.left_over) or result.not_refreshed
+    if result.ended_by is None and not is_resumable:
+        words = MISSING if result.outcomes[Outcome.MISSING] else _MALFORMED
+        return Next((_LEFT_OVER if result.left_over else words,), validate)
+    again = _AGAIN.format(" without --fresh" if fresh else "")
+    if isinstance(result.ended_by, Interrupted | OutputUnusable):
+        store = _UNWRITTEN.format(result.paths.store.name, counted(result.messages, "message"))
+        return Next((again, store), command_on("write", out)) if result.paths.store.exists() else Next((again,))
+    hint = "" if result.ended_by is None else exit_for(result.ended_by)[1]
+    if isinstance(result.ended_by, ApiGone):
+        hint, again = _GONE, f"If the API comes back: {again[0].lower()}{again[1:]}"
+    return Next((hint, again) if result.manifest is not None else (hint,))
 
 
-def _last_words(result: Result) -> str:
-    if result.not_refreshed:
-        return _REFRESH_AGAIN
-    return _WHEN_BACK if isinstance(result.ended_by, ApiGone) else _AGAIN
+def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_over: int = 0) -> bool:
+    """Return whether the same export command may complete more threads or files, but for those of earlier lists."""
+    waiting = sum(outcomes.get(one, 0) for one in (Outcome.FAILED, Outcome.PARTIAL, Outcome.UNFINISHED))
+    files = (manifest and manifest.downloads) or {}
+    return waiting > left_over or files.get("failed", 0) + files.get("unfinished", 0) > 0
 
 
-def _going_on_helps(result: Result) -> bool:
-    hopeless = (Outcome.MISSING, Outcome.INVALID)
-    failed = any(file.outcome is FileOutcome.FAILED for file in result.manifest.files)
-    waiting = len(result.manifest.unfinished) > len(result.left_over) or bool(result.manifest.unfinished_files)
-    return (
-        failed or waiting or bool(result.not_refreshed) or any(row.outcome not in hopeless for row in result.problems)
-    )
+def command_on(command: str, out: Path, *options: str) -> str:
+    """Return one of our commands on an export, as it can be typed; each option has its value behind "="."""
+    return _typed([command, *options], str(out))
 
 
-def next_lines(report: ValidationReport, journal: Journal | None, ids_file: str | None) -> Iterator[str]:
-    """Say what to do, a line each; nothing where there is nothing to do.
-
-    Args:
-        report: of validate.
-        journal: the export's, if there is one.
-        ids_file: where the ids to fetch again were written; None where they were not.
-    """
-    header = journal.header if journal is not None else None
-    if "unreadable_journal" in report.counts:
-        yield "Next: no run goes on with this journal. Restore it, or export to another place, or with --fresh."
-        return
-    if journal is not None and header is None:
-        yield f"Next: {KINDS['torn_journal'].remedy}."
-        return
-    if "unreadable_wanted" in report.counts:
-        yield f"Next: {KINDS['unreadable_wanted'].remedy}."
-        return
-    if not report.refetch and (header is None or not _heals_without_threads(report)):
-        if not report.is_whole:
-            yield from _other_remedies(report)
-    elif ids_file is None:
-        yield "Next: this writes the ids of the threads to fetch again, and says how to fetch them:"
-        yield f"  {validate_again(report.out, '--ids-to-refetch', 'refetch.txt')}"
-    elif header is None:
-        yield f"Next: export the threads in {ids_file} to another place: no journal says what this export is of."
-    else:
-        what = f"fetch the threads in {ids_file} again" if report.refetch else f"export {ids_file}, though it is empty"
-        yield f"Next: {what}, and validate once more:"
-        yield f"  {export_again(header, report.out, ids_file, refresh=_wants_refresh(report))}"
+def _typed(words: Sequence[str], *names: str) -> str:
+    dashes = ["--"] if any(name.startswith("-") for name in names) else []
+    return shlex.join(["threadkeep", *words, *dashes, *names])
 
 
-def _other_remedies(report: ValidationReport) -> Iterator[str]:
-    """No thread wants to be fetched again, and yet something is wrong: what each kind says, or a finding of its own."""
-    found = _found(report)
-    remedies = dict.fromkeys(_remedy(code, report) for code in KINDS if code in found)
-    yield f"Next: {'; '.join(remedies)}."
-
-
-def _remedy(code: str, report: ValidationReport) -> str:
-    remedy = KINDS[code].remedy
-    own = [one.message for one in report if one.code == code and one.severity is not Severity.NOTE]
-    return remedy if all(message.endswith(remedy) for message in own) else f"do what is said above of {code}"
-
-
-def export_again(header: Header, out: Path, ids_file: str, *, refresh: bool = False) -> str:
-    """The command that goes on with an export.
-
-    Args:
-        header: of its journal.
-        out: where it is.
-        ids_file: the file of ids.
-        refresh: whether what is complete is asked for again.
-    """
-    options = [
-        *(["--flat"] if header.flat else []),
-        *(["--include", ",".join(header.include)] if header.include else []),
-        *(["--files"] if header.files else []),
-        *(["--refresh"] if refresh else []),
-        "--base-url",
-        header.source,
-    ]
-    dashed = any(word.startswith("-") for word in (ids_file, header.assistant_id, str(out)))
-    return quoted(["export", *options, *(["--"] if dashed else []), ids_file, header.assistant_id, str(out)])
-
-
-def _heals_without_threads(report: ValidationReport) -> bool:
-    """Whether an export of the list puts something right although it names no thread.
-
-    Where a finding's thread wants to be fetched again and is not listed, no such thread is known: its lines are not
-    the journal's, and go. A journal with holes is not gone on with.
-    """
-    found = _found(report)
-    healed = {code for code in found if KINDS[code].refetch and code != "lost_partial"} | (found & {*_WITHOUT_THREADS})
-    return "unreadable_journal" not in found and any(_remedy(code, report) == KINDS[code].remedy for code in healed)
-
-
-def _found(report: ValidationReport) -> set[str]:
-    return {one.code for one in report if one.severity is not Severity.NOTE}
-
-
-_WITHOUT_THREADS = (
-    *("misplaced_thread", "lost_file", "file_mismatch", "file_failed"),
-    *("blank_line", "crlf", "byte_order_mark"),
-)
-"""What such an export puts right, besides."""
-
-
-def _wants_refresh(report: ValidationReport) -> bool:
-    """Threads that are whole in the export, and that the API gives otherwise by now, are asked for on demand only.
-
-    So are, beside damaged ones, threads that the export has never known: the list could be that of all threads.
-    """
-    strange = "not_exported" in report.counts and any(code in report.counts for code in _DAMAGE)
-    return strange or any(code in report.counts for code in _LIVE)
-
-
-_DAMAGE = ("digest_mismatch", "lost_thread", "misplaced_thread", "unjournalled_thread")
-_LIVE = ("lost_message", "changed_message", "order_mismatch", "new_message", "changed_metadata")
-
-
-def validate_again(out: Path, *options: str) -> str:
-    """The command that proves an export."""
-    return quoted(["validate", *options, *(["--"] if str(out).startswith("-") else []), str(out)])
+def export_again(manifest: Manifest, out: Path, ids_file: str, *, refresh: bool = False) -> str:
+    """Return the command that resumes an export, or fetches its complete threads again too."""
+    options = {
+        "--flat": manifest.flat,
+        f"--include={','.join(manifest.include)}": manifest.include,
+        "--files": manifest.downloads is not None,
+        "--refresh": refresh,
+        f"--base-url={manifest.source}": True,
+    }
+    given = [option for option, is_given in options.items() if is_given]
+    return _typed(["export", *given], ids_file, manifest.assistant_id, str(out))

@@ -1,130 +1,92 @@
-"""What validate says: a summary for people, one object for programs."""
+"""The result of validate: a summary for people, one object for programs, and what to do next."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from threadkeep.cli.console import counted, escape, print_line
+from threadkeep.cli.console import counted, escape, print_rows
+from threadkeep.cli.suggestions import command_on, export_again
+from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import Live, ValidationReport
 
-__all__ = ["FORMAT", "as_json", "print_verdict"]
+__all__ = ["FORMAT", "as_json", "next_lines", "print_verdict"]
 
 FORMAT = "threadkeep-report/1"
 """The schema of what `--json` prints: keys are added to it, and never changed or taken away."""
+
+# Notes that are printed with what they say: what else there is has to be read with them in mind.
+_ALWAYS = ("export_at_work", "unfinished_run")
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
 def as_json(report: ValidationReport) -> dict[str, Any]:
-    """The report for programs."""
-    return {
-        "format": FORMAT,
-        "out": str(report.out),
-        "whole": report.is_whole,
-        "totals": attrs.asdict(report.totals),
-        "outcomes": report.outcomes,
-        "severities": report.severities,
-        "counts": dict(report.counts),
-        "findings": [attrs.asdict(one) for one in report],
-        "refetch": list(report.refetch),
-        "months": dict(report.months),
-        "sizes": {str(messages): threads for messages, threads in report.sizes.items()},
-        "live": None if report.live is None else attrs.asdict(report.live),
-    }
+    """Return the report for programs."""
+    sizes = {str(messages): threads for messages, threads in report.sizes.items()}
+    own = {"format": FORMAT, "complete": report.is_complete}
+    return {**own, **attrs.asdict(report), "out": str(report.out), "sizes": sizes}
 
 
-def print_verdict(report: ValidationReport, next_lines: Sequence[str], *, most: int) -> None:
-    """Print the report for people on standard output, the verdict and what to do last.
-
-    Args:
-        report: of validate.
-        next_lines: what to do, a line each.
-        most: how many findings of each code are told with their places; notes are only counted.
-    """
+def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int) -> None:
+    """Print the report for people, the verdict and what to do last, with so many findings of each code but notes."""
     console = _Console(highlight=False)
-    for code in _by_severity(report):
-        own = [one for one in report if one.code == code and one.severity is not Severity.NOTE]
+    table = Table("", "code", "count", "what", box=None, pad_edge=False, header_style="dim")
+    table.columns[2].justify = "right"
+    for code, severity in _by_severity(report).items():
+        own = [one for one in report if one.code == code and (one.severity is not Severity.NOTE or code in _ALWAYS)]
         if own:
             _print_places(console, own[:most], report.counts[code])
+        table.add_row(Text(severity, _STYLES[severity]), code, f"{report.counts[code]:,}", KINDS[code].what)
     if report.counts:
-        console.print(_table(report))
-    _print_rows(report)
-    print_line(_verdict(report))
+        console.print(table)
+    print_rows(_rows(report))
+    click.echo(_verdict(report))
     for line in next_lines:
-        print_line(escape(line, 4000))
+        click.echo(escape(line, 4000))
 
 
 class _Console(Console):
-    """What a reader that has gone away means is said in `threadkeep.cli.console`, and is no end of the process here."""
+    """A reader that has gone away is left to `threadkeep.cli.console`, and does not end the process here."""
 
     def on_broken_pipe(self) -> None:
-        """Let the caller hear of it."""
+        """Let the caller see the error."""
         raise
 
 
-def _by_severity(report: ValidationReport) -> list[str]:
-    """The codes that were found, the gravest first, else in the order of the table."""
-    return sorted((code for code in KINDS if code in report.counts), key=lambda code: _gravest(report, code)[0])
-
-
-def _gravest(report: ValidationReport, code: str) -> tuple[int, Severity]:
+def _by_severity(report: ValidationReport) -> dict[str, Severity]:
+    """Return each code that was found, and its gravest severity: the gravest first, else in the order of the table."""
     order = list(Severity)
-    return min((order.index(one.severity), one.severity) for one in report if one.code == code)
+    found = {code: [order.index(one.severity) for one in report if one.code == code] for code in KINDS}
+    gravest = {code: min(severities) for code, severities in found.items() if severities}
+    return {code: order[severity] for code, severity in sorted(gravest.items(), key=lambda item: item[1])}
 
 
 def _print_places(console: Console, findings: Sequence[Finding], count: int) -> None:
-    first = findings[0]
-    console.print(
-        Text.assemble((str(first.severity), _STYLES[first.severity]), f": {first.code}: {KINDS[first.code].what}"),
-        soft_wrap=True,
-    )
+    code, severity = findings[0].code, findings[0].severity
+    title = Text.assemble((severity, _STYLES[severity]), f": {code}: {KINDS[code].what}")
+    console.print(title, soft_wrap=True)
     for one in findings:
-        print_line(f"  {_place(one)}{escape(one.message, 300)}")
+        line = None if one.line is None else f"line {one.line}"
+        names = ((one.file, 80), (line, 80), (one.path, 120), (one.thread_id, 80), (one.message_id, 80))
+        place = " ".join(escape(name, most) for name, most in names if name is not None)
+        click.echo(f"  {place}{': ' if place else ''}{escape(one.message, 300)}")
     if count > len(findings):
-        print_line(f"  … and {count - len(findings):,} more")
-
-
-def _place(finding: Finding) -> str:
-    words = [
-        escape(finding.file, 80) if finding.file is not None else None,
-        f"line {finding.line}" if finding.line is not None else None,
-        escape(finding.path, 120) if finding.path is not None else None,
-        escape(finding.thread_id, 80) if finding.thread_id is not None else None,
-        escape(finding.message_id, 80) if finding.message_id is not None else None,
-    ]
-    place = " ".join(word for word in words if word is not None)
-    return f"{place}: " if place else ""
-
-
-def _table(report: ValidationReport) -> Table:
-    table = Table("", "code", "count", "what", box=None, pad_edge=False, header_style="dim")
-    table.columns[2].justify = "right"
-    for code in _by_severity(report):
-        _, severity = _gravest(report, code)
-        count = f"{report.counts[code]:,}"
-        table.add_row(Text(str(severity), _STYLES[severity]), code, count, KINDS[code].what)
-    return table
-
-
-def _print_rows(report: ValidationReport) -> None:
-    for name, words in _rows(report):
-        print_line(f"  {name:<12}{words}")
+        click.echo(f"  … and {count - len(findings):,} more")
 
 
 def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
     totals = report.totals
-    lines = f"{counted(totals.threads, 'thread')}, {counted(totals.messages, 'message')}"
-    yield "read", f"{lines}, {counted(totals.bytes, 'byte')}"
+    counts = ((totals.threads, "thread"), (totals.messages, "message"), (totals.bytes, "byte"))
+    yield "read", ", ".join(counted(*one) for one in counts)
     if report.outcomes is not None:
-        yield (
-            "journal",
-            ", ".join(f"{number:,} {outcome}" for outcome, number in report.outcomes.items() if number) or "no threads",
-        )
+        outcomes = [f"{number:,} {outcome}" for outcome, number in report.outcomes.items() if number]
+        yield "index", ", ".join(outcomes) or "no threads"
     if report.live is not None:
         yield "live", _live(report.live)
     if report.refetch:
@@ -137,12 +99,38 @@ def _live(live: Live) -> str:
     if live.new_messages:
         words += f", {counted(live.new_messages, 'new message')}"
     if live.ended_by is not None:
-        words += f"; ended before its time, with {counted(len(live.left), 'thread')} left"
+        words += f"; ended early, with {counted(len(live.left), 'thread')} left"
     return words
 
 
 def _verdict(report: ValidationReport) -> str:
-    whole = "whole, by its lines alone" if "unvouched" in report.counts else "whole"
-    verdict = whole if report.is_whole else "not whole"
+    complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
+    verdict = complete if report.is_complete else "not complete"
     words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
     return f"{escape(str(report.out))}: {verdict}" + (f" ({words})" if words else "")
+
+
+def next_lines(
+    report: ValidationReport, manifest: Manifest | None, ids_file: str | None, to_refetch: str | None
+) -> Iterator[str]:
+    """Yield what to do, a line each; the ids to fetch again were written to ``to_refetch``."""
+    if report.is_complete:
+        return
+    found = {one.code for one in report if one.severity is not Severity.NOTE or not report.is_written}
+    refresh = any("--refresh" in KINDS[code].remedy for code in found)
+    if ids_file != "-" and not refresh:  # a refresh is of no more threads than needed
+        to_refetch = to_refetch or ids_file
+    if "lost_index" in found:  # no export resumes without it
+        yield f"Next: {KINDS['lost_index'].remedy}"
+    elif not report.refetch:
+        remedies = dict.fromkeys(KINDS[code].remedy for code in KINDS if code in found)
+        yield from (f"{'      ' if number else 'Next: '}{remedy}" for number, remedy in enumerate(remedies))
+    elif to_refetch is None:
+        options = [*([] if ids_file is None else [f"--ids={ids_file}"]), *(["--live"] if report.live else [])]
+        yield "Next: Write a list of only the threads to fetch again, with this command, and export that list:"
+        yield f"  {command_on('validate', report.out, *options, '--ids-to-refetch=refetch.txt')}"
+    elif manifest is None:
+        yield f"Next: Export the threads in {to_refetch}, with the same export command as before."
+    else:
+        yield f"Next: Export the threads in {to_refetch} again, and validate once more:"
+        yield f"  {export_again(manifest, report.out, to_refetch, refresh=refresh)}"

@@ -1,108 +1,134 @@
-"""The one writer of an export: whoever has finished a thread hands it over, and waits until it is safe.
+"""Commit what is fetched to the working store, in batches, on a thread of its own.
 
-While one batch is brought to the disk the next one gathers, so that many threads share one sync. A thread counts as
-on its way until its batch is committed: a crash costs no more than the threads that were on their way.
+Whoever has fetched a page waits until it is committed before it asks for the next one. So a kill costs no more than
+the pages that are on their way, one for each worker. What comes while a commit is at work goes into the next one.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
 
-from threadkeep.exporter.events import Event, Notice
-from threadkeep.journal import Entry, FileEntry
-from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.spool import Spool
+import attrs
 
-__all__ = ["Writer"]
+from threadkeep.exporter.events import Event, ThreadEnded
+from threadkeep.storage.index import DownloadRow, Outcome
+from threadkeep.storage.store import Change, Progress, Store
+
+__all__ = ["Commits", "StoreThread"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
-_Waiting = tuple[Finished, "asyncio.Future[BaseException | None]"]
+class StoreThread:
+    """The one thread that uses the store."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threadkeep-store")
+
+    async def call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call something there and return what it returns."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(work, *args, **kwargs))
+
+    async def finish(self, work: Callable[[], _T], on_cancel: Callable[[], None]) -> _T:
+        """Call something there, to its end: when this task is cancelled meanwhile, ``on_cancel`` is called, no more.
+
+        No task waits for the thread, since the end of an event loop would cancel it.
+        """
+        working = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        while not working.done():
+            try:
+                await asyncio.wait({working})
+            except asyncio.CancelledError:
+                on_cancel()
+        return working.result()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._executor.shutdown(wait=True)
 
 
-class Writer:
-    """Commits what is finished, in batches, on a thread of its own. `on_event` is called with each entry made.
+@attrs.frozen
+class _Queued:
+    changes: tuple[Change, ...]
+    event: Event | None
+    committed: "asyncio.Future[None]"
 
-    No task does that, since the end of an event loop cancels every task, and those who wait would wait for ever.
+
+class Commits:
+    """Puts changes into the store.
+
+    Args:
+        store: where they go.
+        thread: where the store is used.
+        on_event: called with the event of a change when that is committed, by whoever has put it.
+        progress: what the run has come to before.
     """
 
-    def __init__(self, out: OutFiles, on_event: Callable[[Event], None]) -> None:
-        self._out = out
+    def __init__(
+        self, store: Store, thread: StoreThread, on_event: Callable[[Event], None], progress: Progress
+    ) -> None:
+        self._store = store
+        self._thread = thread
         self._on_event = on_event
-        self._gathered: list[_Waiting] = []
-        self._at_work = False
+        self._queue: list[_Queued] = []
+        self._task: asyncio.Task[None] | None = None
+        self._refused: Exception | None = None
+        self.progress = progress
 
-    async def put(self, finished: Finished) -> None:
-        """Write down what became of a thread. It is on the disk when this returns, or is cancelled.
+    async def put(self, *changes: Change, event: Event | None = None) -> None:
+        """Commit changes together, and send an event then.
 
         Raises:
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk refuses, now or at an earlier commit: nothing is committed any more.
         """
-        written: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-        self._gathered.append((finished, written))
-        if not self._at_work:
-            self._commit_next()
-        cancelled = False
-        while not written.done():
+        if self._refused is not None:
+            raise self._refused
+        queued = _Queued(changes, event, asyncio.get_running_loop().create_future())
+        self._queue.append(queued)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._commit_all())
+        await queued.committed
+        if event is not None:
+            self._on_event(event)
+
+    def call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Awaitable[_T]:
+        """Call something on the store's thread, between two commits."""
+        return self._thread.call(work, *args, **kwargs)
+
+    async def settle(self) -> None:
+        """Wait until all that was put is committed, also what nobody waits for any more."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait({self._task})
+
+    async def _commit_all(self) -> None:
+        while self._queue:
+            batch, self._queue = self._queue, []
+            self.progress = _counted(self.progress, batch)
             try:
-                await asyncio.wait({written})
-            except asyncio.CancelledError:
-                cancelled = True  # the lines must not be taken away while they are being written
-        if cancelled:
-            raise asyncio.CancelledError
-        if (problem := written.result()) is not None:
-            raise problem
-
-    def _commit_next(self) -> None:
-        batch, self._gathered = self._gathered, []
-        rows = [finished for finished, _ in batch]
-        committed = asyncio.get_running_loop().run_in_executor(None, self._out.commit, rows)
-        self._at_work = True
-        committed.add_done_callback(lambda committed: self._committed(batch, committed))
-
-    def _committed(self, batch: Sequence[_Waiting], committed: "asyncio.Future[tuple[Entry | FileEntry, ...]]") -> None:
-        problem = committed.exception() or self._told(batch, committed.result())
-        for _, written in batch:
-            written.set_result(problem)  # as a value: whoever is cancelled by now never looks
-        self._at_work = False
-        if self._gathered:
-            self._commit_next()
-
-    def _told(self, batch: Sequence[_Waiting], entries: Sequence[Entry | FileEntry]) -> Exception | None:
-        """Tell of what is on the disk; gives what whoever was told raised."""
-        try:
-            for (finished, _), entry in zip(batch, entries, strict=True):
-                if isinstance(entry, Entry):
-                    self._tell_of_refreshing(finished, entry)
-                self._on_event(entry)
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
-            return error
-        return None
-
-    def _tell_of_refreshing(self, finished: Finished, entry: Entry) -> None:
-        if entry.outcome is not finished.entry.outcome:
-            self._on_event(Notice(_in_vain(finished.entry, entry)))
-        elif vanished := _vanished(finished, entry):
-            what = f"{entry.thread_id}: the server has {vanished} of it no longer, and the export keeps them"
-            self._on_event(Notice(what))
+                changes = [change for one in batch for change in one.changes]
+                await self._thread.call(self._store.apply, changes, self.progress)
+            except Exception as error:  # noqa: BLE001 - raised to everybody who waits, now and later
+                self._refused = error
+                for one in (*batch, *self._queue):
+                    if not one.committed.done():
+                        one.committed.set_exception(error)
+                self._queue.clear()
+                return
+            for one in batch:
+                if not one.committed.done():
+                    one.committed.set_result(None)
 
 
-def _vanished(finished: Finished, entry: Entry) -> str:
-    """How much the export has of a thread that the server has not, in words; empty where that is nothing."""
-    if finished.lines is None:
-        return ""
-    more = [_more(entry.messages, entry.sha256, finished.lines, "message", "content of messages")]
-    if "runs" in finished.beside:
-        span = entry.beside["runs"]
-        more.append(_more(span.lines, span.sha256, finished.beside["runs"], "run", "steps of runs"))
-    return " and ".join(filter(None, more))
-
-
-def _more(lines: int, sha256: str | None, given: Spool, name: str, held: str) -> str:
-    """As many lines as were given, and other ones, are some that were given with less in them than before."""
-    number = lines - given.lines
-    if number:
-        return f"{number:,} {name}{'s' * (number != 1)}"
-    return "" if sha256 == given.sha256 else held
-
-
-def _in_vain(given: Entry | FileEntry, standing: Entry) -> str:
-    return f"{standing.thread_id} is not refreshed, and stays as it is: {given.outcome}: {given.reason}"
+def _counted(progress: Progress, batch: list[_Queued]) -> Progress:
+    ended = [one.event for one in batch if isinstance(one.event, ThreadEnded)]
+    complete = [event for event in ended if event.outcome is Outcome.COMPLETE]
+    return attrs.evolve(
+        progress,
+        complete=progress.complete + len(complete),
+        not_complete=progress.not_complete + len(ended) - len(complete),
+        messages=progress.messages + sum(event.messages for event in complete),
+        files=progress.files + sum(isinstance(one.event, DownloadRow) for one in batch),
+    )

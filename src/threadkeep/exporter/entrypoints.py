@@ -1,16 +1,17 @@
 """The export from Python: what ``threadkeep export`` does, with a caller's own client, and a result in its types.
 
-``aexport`` is the export; ``export`` is its door for code without an event loop.
+``aexport`` is the export; ``export`` is the same for code without an event loop.
 """
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import operator
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, SupportsIndex, TypeVar
 
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
@@ -18,17 +19,19 @@ from threadkeep.api.keys import Key
 from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
-from threadkeep.exporter.engine import Options
+from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.events import Event
-from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, carry_out
-from threadkeep.exporter.job import Result as ExportResult
-from threadkeep.serialization.id_lists import is_thread_id, read_ids
+from threadkeep.exporter.job import CONCURRENCY, DEFAULTS, RETRIES, ExportResult, Job, carry_out
+from threadkeep.serialization.id_lists import is_thread_id, iter_ids
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
 __all__ = ["ExportResult", "aexport", "export"]
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 async def aexport(
@@ -43,34 +46,40 @@ async def aexport(
     flat: bool = False,
     include: Iterable[str] = (),
     files: bool = False,
-    concurrency: int = USUAL.concurrency,
+    concurrency: int = DEFAULTS.concurrency,
     rpm: int | None = None,
-    max_retries: int = USUAL.pace.max_retries,
+    max_retries: int = DEFAULTS.pace.max_retries,
     fresh: bool = False,
     refresh: bool = False,
-    events: Callable[[Event], object] | None = None,
+    done: Iterable[str] = (),
+    drop: Iterable[str] = (),
+    limit: int | None = None,
+    on_event: Callable[[Event], object] | None = None,
 ) -> ExportResult:
-    """Export threads to NDJSON, or go on with the export that stands there.
+    """Export threads to NDJSON, or go on with the export that is there.
 
     Args:
         thread_ids: ids; or the path, as a str too, of a file of ids as the command takes it. An id that is given twice
             is exported once.
-        assistant_id: the assistant that the export is for.
-        out: where it goes. Its journal and its manifest stand beside it.
+        assistant_id: the assistant that the export is for; "auto" for each thread's own.
+        out: where it goes. Its index and its manifest are written next to it.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: the export has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys, a token command, or Azure.
         base_url: where ``/threads`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
         api_key: None for one of the environment.
         flat: write the six flat keys only.
-        include: what to save beside the messages: ``threads``, ``runs``.
+        include: what to save next to the messages: ``threads``, ``runs``.
         files: download the files that messages refer to, and steps where runs are saved.
         concurrency: threads at a time, 1 to 256.
         rpm: requests a minute at most; None for a pace that is found.
         max_retries: of a request, 0 to 100.
-        fresh: begin anew; an export that stands there is kept under another name.
-        refresh: ask for these threads again, also where they are complete, and replace their lines.
-        events: called in this event loop with each journal entry when that is on the disk, and with notices.
+        fresh: begin anew; an export that is there is kept under another name.
+        refresh: ask for these threads again, also where they are complete. What the server has lost since stays.
+        done: ids that are saved elsewhere: they are left out of the list.
+        drop: ids of earlier runs that are not wanted any more.
+        limit: how many of the list to take; None for all.
+        on_event: called in this event loop with each `Event`; a thread's comes when it is in the working store.
 
     Returns:
         What came of it. What ended it before its time, the sunset or a refused key, is in ``ended_by``: all that was
@@ -82,108 +91,73 @@ async def aexport(
         AccessRefused, MalformedAddress: there is no key, or no address, before anything is written.
         ServerUnreachable: the proxy or the certificates that the environment names cannot be used; before that too.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
-        CancelledError: this task was cancelled. The manifest is written, and the same call goes on from there.
-        BaseException: what ``events`` raised. The export has ended in order then, as when it is cancelled.
+        CancelledError: this task was cancelled, before the files were being written. What was fetched is safe, and the
+            same call goes on from there.
+        BaseException: what ``on_event`` raised. The export has ended in order then, as when it is cancelled.
     """
+    _check_types(locals())
     _refuse_contradictions(client, source, base_url, api_key)
-    _refuse_other_types(
-        {"thread_ids": thread_ids, "assistant_id": assistant_id, "out": out, "include": include}
-        | {
-            "flat": flat,
-            "files": files,
-            "fresh": fresh,
-            "refresh": refresh,
-            "concurrency": concurrency,
-            "max_retries": max_retries,
-        }
-        | _given(source=source, base_url=base_url, api_key=api_key, rpm=rpm, events=events)
-    )
-    if inspect.iscoroutinefunction(events):
-        raise TypeError(_PLAIN)
     if fresh and refresh:
         raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
-    job = Job(
-        ids=_distinct(thread_ids),
-        paths=_paths(out, thread_ids),
-        options=Options(
-            assistant_id=_named(assistant_id),
-            flat=flat,
-            include=_kinds(include),
-            files=files,
-            refresh=refresh,
-            concurrency=_within("concurrency", concurrency, CONCURRENCY),
-            pace=PacingOptions(
-                rpm=None if rpm is None else _within("rpm", rpm, (1, None)),
-                max_retries=_within("max_retries", max_retries, RETRIES),
-            ),
-        ),
-        fresh=fresh,
-    )
-    keys = () if api_key is None else (Key(api_key),)
-    async with _asked(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
-        return await _to_its_end(job, transports, events)
-
-
-def export(
-    thread_ids: Iterable[str] | str | os.PathLike[str],
-    assistant_id: str,
-    out: str | os.PathLike[str],
-    *,
-    client: "AsyncOpenAI | None" = None,
-    source: ApiSource | None = None,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    flat: bool = False,
-    include: Iterable[str] = (),
-    files: bool = False,
-    concurrency: int = USUAL.concurrency,
-    rpm: int | None = None,
-    max_retries: int = USUAL.pace.max_retries,
-    fresh: bool = False,
-    refresh: bool = False,
-    events: Callable[[Event], object] | None = None,
-) -> ExportResult:
-    """Do what `aexport` does, in an event loop of its own, from code that has none.
-
-    A ``client`` is closed here: its connections live in that loop, and end with it.
-
-    Raises:
-        RuntimeError: an event loop is running already; there, ``await aexport(...)``.
-        KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `aexport`.
-    """
-    if _loop_runs():
-        raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
-
-    async def closing() -> ExportResult:
-        # What is no client of this kind is refused below, in words.
-        async with client if client and hasattr(client, "__aexit__") else contextlib.nullcontext():
-            return await aexport(
-                thread_ids,
-                assistant_id,
-                out,
-                client=client,
-                source=source,
-                base_url=base_url,
-                api_key=api_key,
+    with contextlib.ExitStack() as opened:
+        job = Job(
+            ids=_listed(thread_ids, opened),
+            paths=_paths(out, thread_ids),
+            done=_ids(done),
+            drop=_ids(drop),
+            limit=_within("limit", limit, (1, None)),
+            options=ExportOptions(
+                assistant_id=_named(assistant_id),
                 flat=flat,
-                include=include,
+                include=_kinds(include),
                 files=files,
-                concurrency=concurrency,
-                rpm=rpm,
-                max_retries=max_retries,
-                fresh=fresh,
                 refresh=refresh,
-                events=events,
-            )
+                concurrency=_within("concurrency", concurrency, CONCURRENCY) or 1,
+                pace=PacingOptions(
+                    rpm=_within("rpm", rpm, (1, None)), max_retries=_within("max_retries", max_retries, RETRIES) or 0
+                ),
+            ),
+            fresh=fresh,
+        )
+        keys = () if api_key is None else (Key(api_key),)
+        async with _connected(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
+            return await _to_its_end(job, transports, on_event)
 
-    return asyncio.run(closing())
+
+def _in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
+    """Give a coroutine function the form of a plain one, with the same arguments."""
+
+    @functools.wraps(call)
+    def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the one without an exception
+            raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
+        return asyncio.run(closing(*args, **kwargs))
+
+    async def closing(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
+        client: Any = kwargs.get("client")
+        async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
+            return await call(*args, **kwargs)
+
+    return plain
+
+
+export = _in_own_loop(aexport)
+export.__doc__ = """Do what `aexport` does, in an event loop of its own, from code that has none.
+
+A ``client`` is closed here: its connections live in that loop, and end with it.
+
+Raises:
+    RuntimeError: an event loop is running already; there, ``await aexport(...)``.
+    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `aexport`.
+"""
 
 
 class _Listener:
     """The caller's own function. When it raises, the export is cancelled, so that it ends in order."""
 
-    def __init__(self, events: Callable[[Event], object] | None) -> None:
-        self._events = events
+    def __init__(self, on_event: Callable[[Event], object] | None) -> None:
+        self._events = on_event
         self._task = asyncio.current_task()
         self.raised: BaseException | None = None
 
@@ -207,9 +181,9 @@ class _Listener:
             raise self.raised
 
 
-async def _to_its_end(job: Job, transports: Sequence[Any], events: Callable[[Event], object] | None) -> ExportResult:
+async def _to_its_end(job: Job, transports: Sequence[Any], on_event: Callable[[Event], object] | None) -> ExportResult:
     """The export; `carry_out` catches a cancellation, which must go on to the caller."""
-    listener = _Listener(events)
+    listener = _Listener(on_event)
     try:
         result = await carry_out(job, transports, transports[0].address, now=now, on_event=listener)
         if isinstance(result.ended_by, Interrupted):
@@ -222,27 +196,19 @@ async def _to_its_end(job: Job, transports: Sequence[Any], events: Callable[[Eve
 
 
 @contextlib.asynccontextmanager
-async def _asked(client: "AsyncOpenAI | None", source: ApiSource) -> AsyncIterator[Sequence[Any]]:
+async def _connected(client: "AsyncOpenAI | None", source: ApiSource) -> AsyncIterator[Sequence[Any]]:
     # Only here, since importing the SDK takes most of a second.
-    from threadkeep.api.transport import borrow, connect_all
+    from threadkeep.api.transport import connect_all, wrap_client
 
     if client is not None:
-        yield [borrow(client)]
+        yield [wrap_client(client)]
         return
     command = source.token_command
     async with contextlib.AsyncExitStack() as opened:
-        token = None if command is None else await TokenCommand(command).run_aside()
+        token = None if command is None else await TokenCommand(command).run_async()
         # Aside, since to make clients takes a while.
         transports = await asyncio.to_thread(connect_all, source, token)
         yield [await opened.enter_async_context(api) for api in transports]
-
-
-def _loop_runs() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
 
 
 def _refuse_contradictions(client: object, source: object, base_url: object, api_key: object) -> None:
@@ -252,36 +218,32 @@ def _refuse_contradictions(client: object, source: object, base_url: object, api
         raise TypeError(f"give {' or '.join(names)}, not both: each says where to ask, and with what")
 
 
-# What is asked of the arguments, in words, since mistakes of type would come out as something else much later.
+# What the arguments must be, in words, since mistakes of type would come out as something else much later.
 _TYPES: Mapping[str, tuple[Any, str]] = {
     "thread_ids": (Iterable | os.PathLike, "ids or the path of a file of ids"),
     "assistant_id": (str, "a str"),
     "out": (str | os.PathLike, "a path"),
     "include": (Iterable, "names"),
-    "flat": (bool, "True or False"),
-    "files": (bool, "True or False"),
-    "fresh": (bool, "True or False"),
-    "refresh": (bool, "True or False"),
-    "concurrency": (SupportsIndex, "a whole number"),
-    "max_retries": (SupportsIndex, "a whole number"),
-    "rpm": (SupportsIndex, "a whole number"),
+    **dict.fromkeys(("done", "drop"), (Iterable, "ids")),
+    **dict.fromkeys(("flat", "files", "fresh", "refresh"), (bool, "True or False")),
+    **dict.fromkeys(("concurrency", "max_retries", "rpm", "limit"), (SupportsIndex, "a whole number")),
     "source": (ApiSource, "a threadkeep.api.endpoints.ApiSource"),
-    "base_url": (str, "a str"),
-    "api_key": (str, "a str"),
-    "events": (Callable, "a function"),
+    **dict.fromkeys(("base_url", "api_key"), (str, "a str")),
+    "on_event": (Callable, "a function"),
 }
-_PLAIN = "events must be a plain function: what it gives back is not awaited"
+_OPTIONAL = ("source", "base_url", "api_key", "rpm", "limit", "on_event")
+_PLAIN = "on_event must be a plain function: what it returns is not awaited"
 
 
-def _given(**arguments: object) -> dict[str, object]:
-    return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _refuse_other_types(arguments: Mapping[str, object]) -> None:
-    for name, value in arguments.items():
-        wanted, words = _TYPES[name]
-        if not isinstance(value, wanted) or isinstance(value, bytes):
+def _check_types(arguments: Mapping[str, object]) -> None:
+    for name, (kind, words) in _TYPES.items():
+        value = arguments[name]
+        if value is None and name in _OPTIONAL:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bytes):
             raise TypeError(f"{name} must be {words}, and is {type(value).__name__}")
+    if inspect.iscoroutinefunction(arguments["on_event"]):
+        raise TypeError(_PLAIN)
 
 
 def _refuse_coroutine(told: object) -> None:
@@ -290,24 +252,40 @@ def _refuse_coroutine(told: object) -> None:
         raise TypeError(_PLAIN)
 
 
-def _distinct(thread_ids: Iterable[str] | str | os.PathLike[str]) -> tuple[str, ...]:
+def _listed(
+    thread_ids: Iterable[str] | str | os.PathLike[str], opened: contextlib.ExitStack
+) -> Iterator[tuple[int, str]]:
+    """The ids with their places, from 1. A file is opened at once, so that a wrong name is an error before all else."""
     if isinstance(thread_ids, str | os.PathLike):
-        return _of_file(os.fspath(thread_ids))
-    listed = list(thread_ids)
-    strange = next((entry for entry in listed if not isinstance(entry, str)), "")
-    if strange != "":
-        raise TypeError(f"a thread id is a str, and {strange!r} is none")
-    return tuple(dict.fromkeys(filter(None, (entry.strip() for entry in listed))))
+        name = os.fspath(thread_ids)
+        return _entries(opened.enter_context(_opened(name)), name)
+    return ((place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
 
 
-def _of_file(name: str) -> tuple[str, ...]:
+def _ids(ids: Iterable[str]) -> Iterator[str]:
+    if isinstance(ids, str):
+        raise TypeError("ids are given as a str: give a list of them")
+    for entry in ids:
+        if not isinstance(entry, str):
+            raise TypeError(f"a thread id is a str, and {entry!r} is none")
+        yield entry.strip()
+
+
+def _opened(name: str) -> BinaryIO:
     try:
-        return read_ids(Path(name).read_bytes()).listed
+        return Path(name).open("rb")
     except ValueError as error:  # a name that no file can have
         raise UnreadableIds(f"{name!r}: {error}") from None
     except OSError as error:
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
+
+
+def _entries(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    try:
+        yield from iter_ids(file)
+    except OSError as error:
+        raise UnreadableIds(f"{name}: {error.strerror or error}") from None
     except UnreadableIds as error:
         raise UnreadableIds(f"{name}: {error}") from None
 
@@ -319,7 +297,7 @@ def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:
     paths = Paths(path)
     if isinstance(thread_ids, str | os.PathLike):
         ids = Path(thread_ids).resolve()
-        if ids in {one.resolve() for one in paths.all}:
+        if ids in {one.resolve() for one in (*paths.all_files(), paths.files)}:
             raise OutputUnusable(f"{path} would take the place of the file of ids, {ids}")
     return paths
 
@@ -338,7 +316,9 @@ def _kinds(include: Iterable[str]) -> tuple[str, ...]:
     return tuple(kind for kind in SIDECAR_KINDS if kind in asked)
 
 
-def _within(name: str, number: int, bounds: tuple[int, int | None]) -> int:
+def _within(name: str, number: int | None, bounds: tuple[int, int | None]) -> int | None:
+    if number is None:
+        return None
     fewest, most = bounds
     number = operator.index(number)
     if number < fewest or (most is not None and number > most):

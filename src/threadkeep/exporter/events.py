@@ -1,23 +1,24 @@
-"""What an export tells while it runs."""
+"""The events that an export sends while it runs."""
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import attrs
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.journal import Entry, FileEntry
+from threadkeep.storage.index import DownloadRow, Outcome
 
-__all__ = ["Event", "FilesBegun", "Notice", "ThreadsBegun"]
+__all__ = ["Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"]
 
 
 @attrs.frozen(kw_only=True)
 class ThreadsBegun:
-    """The first of all: the threads are about to be walked.
+    """The first event: the threads are about to be fetched.
 
     Attributes:
-        total: how many are wanted.
-        before: how many of them were complete before, and are not asked for.
-        traffic: the requests of all keys together, whenever it is called in the loop of the run.
+        total: how many threads are listed.
+        before: how many of them need no request.
+        traffic: returns the requests of all keys together; call it in the event loop of the run.
     """
 
     total: int
@@ -26,11 +27,26 @@ class ThreadsBegun:
 
 
 @attrs.frozen(kw_only=True)
+class ThreadEnded:
+    """What became of a thread is in the working store.
+
+    Attributes:
+        messages: how many were fetched.
+        reason: why it is not complete; None when it is.
+    """
+
+    thread_id: str
+    outcome: Outcome
+    messages: int
+    reason: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class FilesBegun:
     """The threads are through, and the files are about to be downloaded.
 
     Attributes:
-        total: how many the threads refer to.
+        total: how many files the threads refer to.
         before: how many of them need no request.
     """
 
@@ -45,5 +61,5 @@ class Notice:
     text: str
 
 
-Event = Entry | FileEntry | Notice | ThreadsBegun | FilesBegun
-"""The journal entry of a thread or of a file, as soon as it is on the disk; a notice; or what begins."""
+Event: TypeAlias = ThreadsBegun | ThreadEnded | FilesBegun | DownloadRow | Notice
+"""A thread or a file that is through, a notice, or what begins."""

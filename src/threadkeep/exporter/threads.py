@@ -1,244 +1,258 @@
-"""The threads of an export: each walked, and written whole; those that failed once more when all others are through.
+"""Fetch the threads of an export: page by page into the working store, those that failed once more at the end."""
 
-One thread on its way into the export: its pages become lines in spools; nothing is written before it is whole.
-"""
-
-import contextlib
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
 from threadkeep.api.client import ApiClient
-from threadkeep.api.pagination import Page, read_page
+from threadkeep.api.pagination import Page as ApiPage
 from threadkeep.api.resources import SIDECAR_FETCHERS
 from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
-from threadkeep.exporter.commits import Writer
-from threadkeep.journal import Entry, Outcome
-from threadkeep.outfiles import Finished, OutFiles
-from threadkeep.records.content import files_of
-from threadkeep.records.ndjson import encode_message
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.exporter.commits import Commits
+from threadkeep.exporter.events import ThreadEnded
+from threadkeep.records.content import files_of, files_of_line
+from threadkeep.records.ndjson import encode_message, encode_stored
 from threadkeep.serialization.lossless_json import dumps
-from threadkeep.spool import Bodies, Spool
+from threadkeep.storage.index import AUTO, Outcome
+from threadkeep.storage.store import MESSAGES, Change, DamagedPage, Page, Restart, Settled, Store
 
-__all__ = ["ThreadDownload", "ThreadRound"]
+__all__ = ["ThreadRound"]
 
-
-class ThreadDownload:
-    """A thread that is being walked.
-
-    Args:
-        thread_id: its id.
-        out: where spools may grow.
-        assistant_id: stands on every line.
-        flat: write flat lines. The pages are then kept as they came: should the thread be cut off, the partial file
-            wants full lines.
-        include: what else to ask for, of `threadkeep.storage.paths.SIDECAR_KINDS`.
-        files: look for the files that messages and steps refer to.
-    """
-
-    def __init__(
-        self, thread_id: str, out: OutFiles, *, assistant_id: str, flat: bool, include: Sequence[str], files: bool
-    ) -> None:
-        self.thread_id = thread_id
-        self.lines: Spool = out.spool()
-        self._out = out
-        self._assistant_id = assistant_id
-        self._bodies = Bodies(out.paths.out.parent) if flat else None
-        self._beside: dict[str, Spool] = {kind: out.spool() for kind in include}
-        self._files: dict[str, None] | None = {} if files else None
-        self._open: list[Spool | Bodies] = [self.lines, *self._beside.values()]
-        if self._bodies is not None:
-            self._open.append(self._bodies)
-
-    @property
-    def messages(self) -> int:
-        """How many have come."""
-        return self.lines.lines
-
-    async def fetch(self, client: ApiClient) -> None:
-        """Walk the thread to its end.
-
-        Raises:
-            ApiError: a leaf of it. What came before it is here.
-            OutputUnusable: the disk refuses.
-        """
-        path = f"/threads/{quote(self.thread_id, safe='')}/messages"
-        async for page in client.walk(path, thread_id=self.thread_id):
-            self._add(page, self.lines, flat=self._bodies is not None)
-            if self._bodies is not None:
-                self._bodies.add(page.body)
-            self._look_for_files(page.rows)
-        for kind, spool in self._beside.items():
-            async for row_id, row in SIDECAR_FETCHERS[kind](client, self.thread_id):
-                self._add_beside(row_id, row, spool)
-
-    def finished(self) -> Finished:
-        """The whole thread, ready to be written down."""
-        entry = Entry(
-            thread_id=self.thread_id,
-            outcome=Outcome.COMPLETE,
-            messages=self.messages,
-            first_id=self.lines.first_id,
-            last_id=self.lines.last_id,
-            files=self._files or (),
-        )
-        return Finished(entry=entry, lines=self.lines, beside=self._beside)
-
-    def full(self) -> Spool:
-        """Full lines of what has come, for the partial file."""
-        if self._bodies is None:
-            return self.lines
-        spool = self._out.spool()
-        self._open.append(spool)
-        for body in self._bodies.each():
-            self._add(read_page(body), spool, flat=False)
-        return spool
-
-    def close(self) -> None:
-        """Let go of what was not written."""
-        for spool in self._open:
-            spool.close()
-
-    def _add(self, page: Page, spool: Spool, *, flat: bool) -> None:
-        try:
-            lines = [encode_message(row, assistant_id=self._assistant_id, flat=flat) for row in page.rows]
-        except ValueError as error:
-            last = page.rows[-1]["id"]
-            raise BadPage(f"a message of the page that ends with {last} cannot be written: {error}") from None
-        spool.add([row["id"] for row in page.rows], lines)
-
-    def _add_beside(self, row_id: str, row: Mapping[str, Any], spool: Spool) -> None:
-        try:
-            line = dumps(row)
-        except ValueError as error:
-            raise BadPage(f"{row_id} cannot be written: {error}") from None
-        spool.add([row_id], [line])
-        self._look_for_files(row.get("steps", ()))
-
-    def _look_for_files(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        if self._files is not None:
-            self._files.update(dict.fromkeys(file_id for row in rows for file_id in files_of(row)))
-
-
-_OUTCOMES: dict[type[ApiError], Outcome] = {
+_OUTCOMES: Mapping[type[ApiError], Outcome] = {
     ThreadMissing: Outcome.MISSING,
-    IdRefused: Outcome.INVALID,
+    IdRefused: Outcome.MISSING,
     BadPage: Outcome.FAILED,
     RequestFailed: Outcome.FAILED,
 }
 
+# So many ids are read from the store at a time, and so many bytes of runs are stored as one page.
+_IDS, _SIDECAR_PAGE_BYTES = 1000, 1024 * 1024
+
 
 class ThreadRound:
-    """Walks threads, and sees to it that each one's fate is written down.
+    """Fetches every thread that the store is to ask for, and stores what became of each.
 
     Args:
-        pool: who walks them.
-        out: where partial threads go.
-        writer: what puts the others there.
-        new: makes the place for one thread's lines.
+        pool: the workers.
+        store: says which threads are to be asked for.
+        commits: where pages and outcomes go.
+        include: what else to fetch of a thread, of `threadkeep.storage.paths.SIDECAR_KINDS`.
+        resumed: the store may hold pages of threads that were cut off.
     """
 
-    def __init__(self, pool: WorkerPool, out: OutFiles, writer: Writer, new: Callable[[str], ThreadDownload]) -> None:
+    def __init__(
+        self, pool: WorkerPool, store: Store, commits: Commits, include: Sequence[str], *, resumed: bool
+    ) -> None:
         self._pool = pool
-        self._out = out
-        self._writer = writer
-        self._new = new
-        self._failed: dict[str, Entry] | None = {}  # in the first round: those that get another chance
+        self._store = store
+        self._commits = commits
+        self._include = include
+        self._may_have_pages = resumed
+        self._is_last_try = False
 
-    async def go(self, thread_ids: Sequence[str]) -> None:
-        """Walk all of these, and those that failed once more."""
-        await self._pool.run(thread_ids, self._export)
-        failed, self._failed = self._failed or {}, None
-        if self._pool.ended_by is None:
-            await self._pool.run(list(failed), self._export)
-        if self._pool.ended_by is not None:
-            settled = self._out.journal.entries  # before the loop, since each asking copies it
-            for thread_id, entry in failed.items():
-                if thread_id not in settled or self._out.stands(thread_id):
-                    await self._settle(entry)
+    async def run(self) -> None:
+        """Fetch all of them, and those that failed once more."""
+        await self._pool.run(self._batches(self._store.to_ask), self._export)
+        self._is_last_try = self._may_have_pages = True
+        await self._pool.run(self._batches(self._store.failed), self._export)
+
+    def _batches(self, query: Callable[[int, int], list[tuple[int, str]]]) -> Callable[[], Awaitable[Sequence[str]]]:
+        reached = 0
+
+        async def more() -> Sequence[str]:
+            nonlocal reached
+            rows = await self._commits.call(query, reached, _IDS)
+            reached = rows[-1][0] if rows else reached
+            return [thread_id for _, thread_id in rows]
+
+        return more
 
     async def _export(self, thread_id: str, client: ApiClient) -> None:
-        """With one key, and with the others where that one knows no such thread: it may be another project's."""
-        if not is_thread_id(thread_id):
-            await self._settle(Entry(thread_id=thread_id, outcome=Outcome.INVALID, reason="not a thread id"))
-            return
-        keys, goes_on = deque(self._pool.clients_from(client)), True
-        while goes_on:
-            with contextlib.closing(self._new(thread_id)) as walked:
-                problem = await self._walk(walked, keys.popleft())
-                goes_on = isinstance(problem, ThreadMissing) and not walked.messages and bool(keys)
-                if problem is not None and not goes_on:
-                    await self._give_up(walked, self._doubted(walked, problem))
-
-    async def _walk(self, walked: ThreadDownload, client: ApiClient) -> ApiError | None:
-        """Walk a thread and write it down, or say why it cannot be, unless that has ended the run."""
+        fetch = _ThreadFetch(thread_id, self._commits, self._store, self._include)
+        if self._may_have_pages:
+            await fetch.load()
         try:
-            await walked.fetch(client)
+            problem = await self._pool.fetch(fetch, client)
         except RunEnded as ending:
-            kept = self._keep_aside(
-                walked
-            )  # it may never come again, whatever the end was taken for, or from any other key
-            if not self._pool.reassign(client, walked.thread_id, ending):
-                await self._settle_partial(walked, ending, kept)
-        except ApiError as problem:
-            return problem
+            if self._pool.ended_by is None:  # another key takes over
+                self._may_have_pages = True
+            elif fetch.messages:
+                await self._settle(fetch, Outcome.PARTIAL, str(ending))
+            return
+        if problem is None:
+            await self._settle(fetch, Outcome.COMPLETE, None)
         else:
-            self._pool.record_response()
-            await self._writer.put(walked.finished())
-        return None
+            await self._give_up(fetch, problem)
 
-    def _doubted(self, walked: ThreadDownload, problem: ApiError) -> ApiError:
-        """A thread may be one that only a refused key would know: then nobody has said that it is not there."""
-        if not self._pool.is_refused or walked.messages or not isinstance(problem, ThreadMissing):
-            return problem
-        return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
-
-    async def _give_up(self, walked: ThreadDownload, problem: ApiError) -> None:
-        reason = str(problem)
-        if walked.messages:  # they may never come again: the end of an API may begin with failures
-            gone = isinstance(problem, ThreadMissing)
-            what = "it was deleted while it was walked" if gone else "it could not be walked on"
-            count = self._keep_aside(walked)
-            kept = f", {count} messages are kept in the partial file" if count else ""
-            reason = f"{what}{kept}: {problem}"
-        entry = Entry(thread_id=walked.thread_id, outcome=_OUTCOMES[type(problem)], reason=reason)
-        if entry.outcome is Outcome.FAILED and self._failed is not None:
-            self._failed[entry.thread_id] = entry
+    async def _give_up(self, fetch: "_ThreadFetch", problem: ApiError) -> None:
+        outcome, reason = _OUTCOMES[type(problem)], str(problem)
+        if fetch.messages:
+            what = "it was deleted while it was fetched" if outcome is Outcome.MISSING else "it could not be fetched on"
+            reason = f"{what}: {reason}"
+        if outcome is Outcome.FAILED and not self._is_last_try:
+            await self._commits.put(Settled(thread_id=fetch.thread_id, outcome=outcome, reason=reason))
         else:
-            await self._settle(entry)
+            await self._settle(fetch, outcome, reason)
         self._pool.record_failure(problem)
 
-    def _keep_aside(self, walked: ThreadDownload) -> int:
-        """Put what has come into the partial file, but for what stands in the export from a run before.
+    async def _settle(self, fetch: "_ThreadFetch", outcome: Outcome, reason: str | None) -> None:
+        thread_id = fetch.thread_id
+        event = ThreadEnded(thread_id=thread_id, outcome=outcome, messages=fetch.messages, reason=reason)
+        await self._commits.put(Settled(thread_id=thread_id, outcome=outcome, reason=reason), event=event)
 
-        Returns:
-            How many messages of it.
-        """
-        if not walked.messages:
-            return 0
-        return self._out.add_partial(walked.full(), walked.thread_id if self._out.stands(walked.thread_id) else None)
 
-    async def _settle_partial(self, walked: ThreadDownload, ending: RunEnded, kept: int) -> None:
-        """What stands of a thread that was to be refreshed stands. What is kept is beyond that then."""
-        if not walked.messages:
+class _ThreadFetch:
+    """One thread on its way into the store.
+
+    Attributes:
+        has_answer: whether a page of it has come; what is in the store may have come with another key.
+    """
+
+    def __init__(self, thread_id: str, commits: Commits, store: Store, include: Sequence[str]) -> None:
+        self.thread_id = thread_id
+        self._commits = commits
+        self._store = store
+        self._include = include
+        # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
+        assistant_id = store.header.assistant_id
+        self._encode = encode_stored if assistant_id == AUTO else partial(encode_message, assistant_id=assistant_id)
+        self._ids: list[str] = []
+        self._pages = 0
+        self.has_answer = False
+
+    @property
+    def messages(self) -> int:
+        """How many are in the store."""
+        return len(self._ids)
+
+    async def load(self) -> None:
+        """Look which pages the store has already: the thread goes on behind them."""
+        try:
+            walked = await self._commits.call(self._store.walked, self.thread_id)
+        except DamagedPage:  # what is not as it was stored counts as not fetched
+            await self._commits.put(Restart(self.thread_id))
             return
-        beyond = (
-            f"; {kept} messages that it lacks are kept in the partial file" if kept < walked.messages and kept else ""
-        )
-        await self._settle(
-            Entry(
-                thread_id=walked.thread_id,
-                outcome=Outcome.PARTIAL,
-                messages=walked.messages,
-                first_id=walked.lines.first_id,
-                last_id=walked.lines.last_id,
-                cursor=walked.lines.last_id,
-                reason=f"{ending}{beyond}",
-            )
+        self._ids, self._pages = list(walked.ids), walked.pages
+        if self._include:  # its runs may have changed since; they are asked for anew
+            await self._commits.put(*(Restart(self.thread_id, kind) for kind in self._include))
+
+    async def run(self, client: ApiClient) -> None:
+        """Fetch the thread to its end.
+
+        Raises:
+            ApiError: a leaf of it. The pages before are in the store.
+            OutputUnusable: the disk refuses.
+        """
+        if not self._pages:
+            await self._walk(client)
+        elif not await self._resume(client):
+            await self._walk(client, anew=True)
+        for kind in self._include:
+            await self._fetch_sidecar(client, kind)
+
+    async def _resume(self, client: ApiClient) -> bool:
+        """Walk on behind the stored pages; return False if the thread must be walked anew.
+
+        An empty page or an error behind a cursor proves nothing: a server may answer so when the cursor's message has
+        vanished. Then that message itself is asked for.
+        """
+        before = self._pages
+        try:
+            await self._walk(client)
+        except RunEnded:
+            raise
+        except ApiError:
+            if self._pages > before or await self._is_there(client, self._ids[-1]):
+                raise
+            return False
+        return self._pages > before or await self._is_there(client, self._ids[-1])
+
+    async def _is_there(self, client: ApiClient, message_id: str) -> bool:
+        try:
+            await client.fetch(f"{self._path}/messages/{quote(message_id, safe='')}", object_id=message_id)
+        except RunEnded:
+            raise
+        except ApiError as problem:
+            if problem.status != 404:
+                raise
+            return False
+        return True
+
+    @property
+    def _path(self) -> str:
+        return f"/threads/{quote(self.thread_id, safe='')}"
+
+    async def _walk(self, client: ApiClient, *, anew: bool = False) -> None:
+        walked = [] if anew else self._ids
+        async for page in client.walk(f"{self._path}/messages", thread_id=self.thread_id, walked=walked):
+            changes: list[Change] = []
+            self.has_answer = True
+            if anew:  # not before the server has answered: what is stored may be all that is left of the thread
+                self._ids, self._pages, anew = [], 0, False
+                changes.append(Restart(self.thread_id))
+            if page.rows:
+                changes.append(self._stored(page))
+            if changes:
+                await self._commits.put(*changes)
+            if page.rows:
+                self._pages += 1
+                self._ids += [row["id"] for row in page.rows]
+
+    def _stored(self, page: ApiPage) -> Page:
+        try:
+            lines = [self._encode(row) + b"\n" for row in page.rows]
+        except ValueError as error:
+            last = page.rows[-1]["id"]
+            raise BadPage(f"a message of the page that ends with {last} cannot be written: {error}") from None
+        newest = (row["assistant_id"] for row in reversed(page.rows) if _is_by_an_assistant(row))
+        return Page(
+            thread_id=self.thread_id,
+            kind=MESSAGES,
+            seq=self._pages,
+            ids=[row["id"] for row in page.rows],
+            lines=b"".join(lines),
+            files=_distinct(map(files_of_line, lines, page.rows)),
+            assistant_id=next(newest, None),
         )
 
-    async def _settle(self, entry: Entry) -> None:
-        await self._writer.put(Finished(entry=entry))
+    async def _fetch_sidecar(self, client: ApiClient, kind: str) -> None:
+        ids, lines, files, seq = list[str](), list[bytes](), dict[str, None](), 0
+
+        async def store() -> None:
+            nonlocal seq
+            page = Page(
+                thread_id=self.thread_id, kind=kind, seq=seq, ids=tuple(ids), lines=b"".join(lines), files=tuple(files)
+            )
+            # The first one takes the place of what an attempt that failed has left.
+            await self._commits.put(*((Restart(self.thread_id, kind),) if seq == 0 else ()), page)
+            ids.clear()
+            lines.clear()
+            files.clear()
+            seq += 1
+
+        size = 0
+        async for row_id, row in SIDECAR_FETCHERS[kind](client, self.thread_id):
+            try:
+                line = dumps(row) + b"\n"
+            except ValueError as error:
+                raise BadPage(f"{row_id} cannot be written: {error}") from None
+            ids.append(row_id)
+            lines.append(line)
+            files.update(dict.fromkeys(_distinct(map(files_of, row.get("steps", ())))))
+            size += len(line)
+            if size >= _SIDECAR_PAGE_BYTES:
+                await store()
+                size = 0
+        if ids:
+            await store()
+
+
+def _is_by_an_assistant(row: Mapping[str, Any]) -> bool:
+    return row.get("role") == "assistant" and isinstance(row.get("assistant_id"), str)
+
+
+def _distinct(files: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(files)))

@@ -1,29 +1,28 @@
 """A report as one HTML page that needs nothing else: no script, no network, no other file.
 
 Everything that comes from an export is foreign: it is escaped, made visible (see
-`threadkeep.html_report.visible_text`), cut where it is long, and stands in no attribute. Anchors are numbered.
+`threadkeep.html_report.visible_text`), cut if it is long, and in no attribute. Anchors are numbered.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
 import jinja2
 from markupsafe import Markup
 
-from threadkeep.html_report.charts import HEIGHT, WIDTH, histogram, timeline
-from threadkeep.html_report.excerpts import Conversation, Excerpt
-from threadkeep.html_report.links import Links, Mention, Row, anchor, gravest, mentions
+from threadkeep.html_report.charts import ChartRow, histogram, rows, timeline
+from threadkeep.html_report.excerpts import Conversation
 from threadkeep.html_report.visible_text import cut, marked, visible
-from threadkeep.journal import Outcome
-from threadkeep.validation.findings import KINDS, Severity
+from threadkeep.storage.index import Outcome
+from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["MOST_IDS", "render"]
+__all__ = ["MOST_IDS", "MOST_ROWS", "render"]
 
-MOST_IDS = 500
-"""How many ids of threads that want to be fetched again the page lists."""
+MOST_IDS, MOST_ROWS = 500, 200
+"""How many ids of threads to fetch again the page lists, and how many findings of one code."""
 
 _MOST_OF_A_WORD, _MOST_OF_A_SENTENCE = 100, 1_000
 
@@ -34,30 +33,33 @@ _OUTCOMES = {
     Outcome.PARTIAL: "cut off in the middle; the pages that came are in the partial file",
     Outcome.FAILED: "no usable answer after every retry",
     Outcome.MISSING: "the API knows no such thread",
-    Outcome.INVALID: "not a thread id",
+    Outcome.UNFINISHED: "they were not asked for yet",
+    Outcome.DROPPED: "not wanted any more",
 }
 
 
 def render(report: ValidationReport, conversations: Sequence[Conversation], *, made_at: str, version: str) -> str:
-    """Write a report as an HTML page.
+    """Write a report as an HTML page that can be encoded as UTF-8, whatever the export holds.
 
     Args:
-        report: what was found.
+        report: of validate.
         conversations: see `threadkeep.html_report.excerpts.excerpts`; of the same report.
         made_at: when, for a person.
         version: of threadkeep.
-
-    Returns:
-        A page that can be encoded as UTF-8, whatever the export holds.
     """
-    links = Links.of(report, conversations)
+    listed = list(_rows(report, conversations))
+    about = defaultdict[_Place, list[_Row]](list)
+    for row in listed:
+        for place in {row.place, (row.place[0], None)} - {(None, None)}:
+            about[place].append(row)
     return _PAGES.get_template("page.html.jinja").render(
         report=report,
-        groups=list(_groups(report, links)),
-        outcomes=list(_outcomes(report.outcomes or {})),
+        rows=listed,
+        about=lambda thread_id, line=None: about.get((thread_id, line), []),
+        outcomes=_outcomes(report.outcomes or {}),
         timeline=timeline(report.months),
         histogram=histogram(report.sizes),
-        threads=[_thread(number, one, links) for number, one in enumerate(conversations, 1)],
+        threads=conversations,
         named=len({one.thread_id for one in report.findings if one.thread_id is not None}),
         made_at=made_at,
         version=version,
@@ -65,102 +67,54 @@ def render(report: ValidationReport, conversations: Sequence[Conversation], *, m
     )
 
 
-@attrs.frozen(kw_only=True)
-class _Group:
-    """The findings of one code."""
-
-    code: str
-    severity: Severity
-    what: str
-    remedy: str
-    count: int
-    rows: Sequence[Row]
+_Place = tuple[str | None, int | None]  # a thread, and the number of a line of OUT, or None for the thread itself
 
 
 @attrs.frozen
-class _Outcome:
-    """How many threads have an outcome, and what part of all that is, in hundredths."""
+class _Row:
+    """A finding on the page: its number, the place it is about, and the anchor of that place, if it is shown."""
 
-    name: str
-    what: str
-    count: int
-    share: float
-
-
-@attrs.frozen(kw_only=True)
-class _Message:
-    """A message on the page.
-
-    Attributes:
-        when: it was made, for a person.
-        severity: of the gravest finding about it; None when there is none.
-        mentions: the findings about it.
-        gap: how many lines are left out before it.
-    """
-
-    anchor: str
-    excerpt: Excerpt
-    when: str | None
-    severity: Severity | None
-    mentions: Sequence[Mention]
-    gap: int
+    number: int
+    finding: Finding
+    place: _Place
+    anchor: str | None
 
 
-@attrs.frozen
-class _Thread:
-    """A conversation on the page."""
+def _rows(report: ValidationReport, conversations: Sequence[Conversation]) -> Iterator[_Row]:
+    anchors: dict[_Place, str] = {}
+    for number, one in enumerate(conversations, 1):
+        anchors |= {(one.thread_id, shown.line): f"thread-{number}-line-{shown.line}" for shown in one.messages}
+        if one.thread_id is not None:
+            anchors[one.thread_id, None] = f"thread-{number}"
+    for number, found in enumerate(_listed(report.findings), 1):
+        place = (found.thread_id, found.line if found.file == report.out.name else None)
+        yield _Row(number, found, place, anchors.get(place) or anchors.get((found.thread_id, None)))
 
-    anchor: str
-    thread_id: str | None
-    messages: Sequence[_Message]
-    left_out: int
-    mentions: Sequence[Mention]
+
+def _listed(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The findings that the page lists: the most severe codes first, and of each code so many."""
+    by_code = defaultdict[str, list[Finding]](list)
+    for one in findings:
+        by_code[one.code].append(one)
+    known = [by_code[code] for code in KINDS if code in by_code]
+    for found in sorted(known, key=lambda found: list(Severity).index(_gravest(found))):
+        yield from found[:MOST_ROWS]
 
 
-def _groups(report: ValidationReport, links: Links) -> Iterator[_Group]:
-    by_code = defaultdict[str, list[Row]](list)
-    for row in links.rows:
+def _gravest(findings: Iterable[Finding]) -> Severity:
+    return min((one.severity for one in findings), key=list(Severity).index)
+
+
+def _by_code(rows: Iterable[_Row]) -> Mapping[str, Sequence[_Row]]:
+    by_code = defaultdict[str, list[_Row]](list)
+    for row in rows:
         by_code[row.finding.code].append(row)
-    for code, rows in by_code.items():
-        yield _Group(
-            code=code,
-            severity=gravest(rows),
-            what=KINDS[code].what,
-            remedy=KINDS[code].remedy,
-            count=report.counts[code],
-            rows=rows,
-        )
+    return by_code
 
 
-def _outcomes(counts: Mapping[str, int]) -> Iterator[_Outcome]:
-    total = sum(counts.values())
-    for outcome, what in _OUTCOMES.items():
-        if count := counts.get(outcome, 0):
-            yield _Outcome(outcome.value, what, count, 100 * count / total)
-
-
-def _thread(number: int, one: Conversation, links: Links) -> _Thread:
-    about = links.by_thread.get(one.thread_id, ()) if one.thread_id is not None else ()
-    messages = list(_messages(number, one, links))
-    return _Thread(anchor(number), one.thread_id, messages, one.left_out, mentions(about))
-
-
-def _messages(number: int, one: Conversation, links: Links) -> Iterator[_Message]:
-    last = None
-    for excerpt in one.messages:
-        rows = list(links.by_line.get((one.thread_id, excerpt.line), ()))
-        if excerpt.message_id is not None:
-            rows += links.by_message.get((one.thread_id, excerpt.message_id), ())
-        gap = excerpt.line - last - 1 if last is not None else 0
-        yield _Message(
-            anchor=anchor(number, excerpt.line),
-            excerpt=excerpt,
-            when=_when(excerpt.created_at) if excerpt.created_at is not None else None,
-            severity=gravest(rows) if rows else None,
-            mentions=mentions(rows),
-            gap=gap,
-        )
-        last = excerpt.line
+def _outcomes(counts: Mapping[str, int]) -> list[tuple[ChartRow, str]]:
+    known = {str(outcome): counts.get(outcome, 0) for outcome in _OUTCOMES}
+    return [(row, _OUTCOMES[Outcome(row.label)]) for row in rows(known, sum(counts.values()))]
 
 
 def _when(seconds: int) -> str:
@@ -171,52 +125,22 @@ def _when(seconds: int) -> str:
         return f"{cut(str(seconds), 20)} seconds after 1970"
 
 
-def _sentence(text: str) -> Markup:
-    return marked(cut(text, _MOST_OF_A_SENTENCE))
-
-
-def _word(text: str) -> Markup:
-    return Markup("<bdi>{}</bdi>").format(marked(cut(text, _MOST_OF_A_WORD)))
-
-
-def _number(number: int) -> str:
-    return f"{number:,}"
-
-
-def _size(size: int) -> str:
-    """Write a number of bytes as a person reads it."""
-    shown, unit = float(size), 0
-    while shown >= 999.95 and unit < len(_UNITS) - 1:
-        shown, unit = shown / 1000, unit + 1
-    return f"{shown:,.1f} {_UNITS[unit]}" if unit else f"{size:,} {_UNITS[0]}"
-
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _pages() -> jinja2.Environment:
-    pages = jinja2.Environment(
-        loader=jinja2.PackageLoader("threadkeep.html_report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters |= {
-        "foreign": marked,
-        "visible": visible,
-        "word": _word,
-        "sentence": _sentence,
-        "number": _number,
-        "counted": _counted,
-        "size": _size,
-    }
-    pages.globals |= {"SIGNS": _SIGNS, "WIDTH": WIDTH, "HEIGHT": HEIGHT}
-    return pages
-
-
-_PAGES = _pages()
+_PAGES = jinja2.Environment(
+    loader=jinja2.PackageLoader("threadkeep.html_report"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGES.filters |= {
+    "foreign": marked,
+    "visible": visible,
+    "word": lambda text: Markup("<bdi>{}</bdi>").format(marked(cut(text, _MOST_OF_A_WORD))),
+    "sentence": lambda text: marked(cut(text, _MOST_OF_A_SENTENCE)),
+    "number": "{:,}".format,
+    "counted": lambda number, what: f"{number:,} {what}{'' if number == 1 else 's'}",
+    "when": _when,
+    "by_code": _by_code,
+    "gravest": lambda rows: _gravest(row.finding for row in rows),
+}
+_PAGES.globals |= {"SIGNS": _SIGNS, "KINDS": KINDS}

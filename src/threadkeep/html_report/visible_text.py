@@ -31,19 +31,19 @@ _SIGN = Markup("<i>{}</i>")
 
 
 def visible(text: str) -> str:
-    """Give a text in which everything can be seen. It can be encoded as UTF-8, and holds no carriage return."""
+    """Return a text in which everything can be seen. It can be encoded as UTF-8, and holds no carriage return."""
     return _RUN.sub(lambda run: _signs(run[0]), text)
 
 
 def marked(text: str) -> Markup:
-    """Give the same as HTML, where what stands in the place of a character is an ``<i>``."""
+    """Return the same as HTML, where the escape of a character is an ``<i>``."""
     pieces = _RUN.split(text)
     signs = [_SIGN.format(_signs(run)) for run in pieces[1::2]]
     return Markup("").join(piece for pair in zip(pieces[::2], [*signs, ""], strict=True) for piece in pair)
 
 
 def cut(text: str, most: int) -> str:
-    """Give the beginning of a text, and say how much more of it there is."""
+    """Return the beginning of a text, and how much more of it there is."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text) - most:,} more characters)"
 
 

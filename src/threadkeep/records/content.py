@@ -1,70 +1,79 @@
-"""Which files a message or a run step refers to. Pure, and total over JSON: parts that nobody knows may name files."""
+"""Facts about the content of a message or run step. Any JSON is accepted: parts of unknown types may name files too."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["files_of", "is_blank", "is_poorer", "text_body"]
+__all__ = ["files_of", "files_of_line", "has_lost_content", "is_blank", "text_body"]
 
-# Where the API lets people write what they like: an id there is a word, not a file.
-_PEOPLES_OWN = ("metadata", "text", "value", "instructions", "arguments", "output", "input", "logs")
+# Under these keys the API stores free text: an id in it is a word, not a file.
+_FREE_TEXT = ("metadata", "text", "value", "instructions", "arguments", "output", "input", "logs")
 
-_IMAGES = ("image_file", "image")
+_FILE_ID = re.compile(rb'"file_id":"([^"\\]+)"')
+
+
+def files_of_line(line: bytes, message: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what `files_of` returns for a message, from its line if that is enough: most messages name no file.
+
+    Quotes in a text are escaped, so only keys are found, and only metadata may have such a key as free text.
+
+    Args:
+        line: of the message, as `threadkeep.records.ndjson` writes it.
+        message: the same message.
+    """
+    found = _FILE_ID.findall(line)
+    if found and b'"metadata":{}' not in line:
+        return files_of(message)
+    return tuple(dict.fromkeys(file_id.decode("utf-8", "replace") for file_id in found))
 
 
 def files_of(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """The ids of the files that a message or a step refers to, each once, images first.
+    """Return the ids of the files that a message or run step refers to, each once. Free text is not searched.
 
-    They stand under ``file_id`` (recorded: in image_file parts, attachments, annotations, and the outputs and results
-    of tool calls). What people wrote is not searched.
+    The ids are under ``file_id`` (recorded: in image_file parts, attachments, annotations, and the outputs and results
+    of tool calls).
     """
-    images, others = dict[str, None](), dict[str, None]()
-    waiting: list[tuple[object, bool]] = [(value, False)]  # no recursion: JSON may be nested deeply
-    while waiting:
-        inner, is_image = waiting.pop()
-        file_id = inner.get("file_id") if isinstance(inner, Mapping) else None
-        if isinstance(file_id, str) and file_id:
-            (images if is_image else others)[file_id] = None
-        waiting.extend(reversed(list(_inside(inner, is_image))))
-    return tuple({**images, **others})
+    files = dict[str, None]()
+    pending: list[Any] = [value]  # no recursion: JSON may be nested deeply
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            children = [child for child in node if isinstance(child, dict | list)]
+        else:
+            file_id = node.get("file_id")
+            if isinstance(file_id, str) and file_id:
+                files[file_id] = None
+            children = [
+                child
+                for key, child in node.items()
+                # The "text" of a text part is an object with the text and its annotations.
+                if isinstance(child, dict | list)
+                and (key not in _FREE_TEXT or (key == "text" and isinstance(child, dict)))
+            ]
+        pending += reversed(children)
+    return tuple(files)
 
 
-def _inside(value: object, is_image: bool) -> Iterator[tuple[object, bool]]:
-    """A text part has its words under ``text`` as a string, or in an object beside its annotations."""
-    if isinstance(value, list):
-        yield from ((inner, is_image) for inner in value)
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key not in _PEOPLES_OWN or (key == "text" and isinstance(inner, Mapping)):
-                yield inner, key in _IMAGES
-
-
-def is_poorer(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    """Whether a message has fewer parts than it had, or only blanks where it had more. What it holds is never edited.
-
-    Args:
-        new: as the API gives it now.
-        old: as it gave it.
-    """
-    return _part_count(new) < _part_count(old) or (is_blank(new) and not is_blank(old))
+def has_lost_content(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    """Return whether a message has fewer parts than an older version, or became blank. The API never edits content."""
+    parts, before = (
+        len(content) if isinstance(content, list) else 0 for content in (new.get("content"), old.get("content"))
+    )
+    return parts < before or (is_blank(new) and not is_blank(old))
 
 
 def is_blank(message: Mapping[str, Any]) -> bool:
-    """Whether a message has no content, or blanks only."""
+    """Return whether a message has no content, or white space only."""
     content = message.get("content")
-    return all(map(_says_nothing, content)) if isinstance(content, list) else not content
+    return all(map(_is_blank_text, content)) if isinstance(content, list) else not content
+
+
+def _is_blank_text(part: object) -> bool:
+    body = text_body(part)
+    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()
 
 
 def text_body(part: object) -> Mapping[str, Any] | None:
-    """The object under ``text`` of a text part; None of any other part, or of another shape."""
+    """Return the object under ``text`` of a text part; None for any other part or shape."""
     body = part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None
     return body if isinstance(body, dict) else None
-
-
-def _part_count(message: Mapping[str, Any]) -> int:
-    content = message.get("content")
-    return len(content) if isinstance(content, list) else 0
-
-
-def _says_nothing(part: object) -> bool:
-    body = text_body(part)
-    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()

@@ -1,8 +1,6 @@
-"""The rows that everything else speaks of: a message as a frozen record, its parts and their annotations.
+"""The record of a message, with its parts and annotations, under the names that the Assistants API has for them.
 
-They hold what the Assistants API calls by the same names (message, content part, annotation). The behaviour is
-elsewhere: `threadkeep.records.mapping` makes records from messages, `threadkeep.records.ndjson` makes lines from
-records.
+`threadkeep.records.mapping` makes records from messages, `threadkeep.records.ndjson` makes lines from records.
 """
 
 from collections.abc import Mapping
@@ -30,8 +28,8 @@ __all__ = [
 class FileCitation:
     """A citation of a file, marked in the text as ``【4:0†name.txt】``.
 
-    ``start_index`` and ``end_index`` count code points in the part's value, half open (recorded). ``quote`` is
-    None in what API v2 stores (recorded).
+    ``start_index`` and ``end_index`` count code points of the part's value, end excluded (recorded). ``quote`` is None
+    in what API v2 stores (recorded).
     """
 
     text: str
@@ -53,10 +51,7 @@ class FilePath:
 
 @attrs.frozen
 class UnknownAnnotation:
-    """An annotation of a type or shape that is not known here, kept as it came.
-
-    ``type`` is None when the JSON names none.
-    """
+    """An annotation of an unknown type or shape, unchanged. ``type`` is None if the JSON has none."""
 
     type: str | None
     raw: Any
@@ -75,7 +70,7 @@ class TextPart:
 
 @attrs.frozen
 class ImageFilePart:
-    """An image by file id. ``detail`` is None when the API leaves it out."""
+    """An image by file id. ``detail`` is None if the API leaves it out."""
 
     file_id: str
     detail: str | None = None
@@ -83,7 +78,7 @@ class ImageFilePart:
 
 @attrs.frozen
 class ImageUrlPart:
-    """An image by address. ``detail`` is None when the API leaves it out."""
+    """An image by URL. ``detail`` is None if the API leaves it out."""
 
     url: str
     detail: str | None = None
@@ -98,10 +93,7 @@ class RefusalPart:
 
 @attrs.frozen
 class UnknownPart:
-    """A part of a type or shape that is not known here, kept as it came.
-
-    ``type`` is None when the JSON names none.
-    """
+    """A part of an unknown type or shape, unchanged. ``type`` is None if the JSON has none."""
 
     type: str | None
     raw: Any
@@ -113,23 +105,22 @@ Part: TypeAlias = TextPart | ImageFilePart | ImageUrlPart | RefusalPart | Unknow
 
 @attrs.frozen(kw_only=True, hash=False)
 class MessageRecord:
-    """One message of a thread, ready to be written, read, or carried on.
+    """One message of a thread.
 
     Attributes:
-        thread_id: the thread it belongs to.
-        assistant_id: the assistant that the export is for. The author's own id stays in ``raw``.
-        message_id: the message's id.
-        role: "user" or "assistant"; None when the API gave nothing that is text.
+        assistant_id: the assistant that the thread is exported for; None if that is not known. The author's own id is
+            in ``raw``.
+        role: "user" or "assistant"; None if the API gave no string.
         text: the values of the text parts joined by a newline, and nothing else.
-        created_at: seconds since the epoch; None when the API gave nothing that is a whole number. Several
-            messages may share a second: the order of the list is the truth, not this.
+        created_at: seconds since the epoch; None if the API gave no integer. Several messages may share a second: the
+            order of the list counts, not this.
         parts: the content, in order.
-        raw: the message as the API gave it, unknown and absent fields included. Empty only in a record that
+        raw: the message as the API gave it, with unknown fields and without absent ones. Empty only in a record that
             was read from a flat line, which does not carry it.
     """
 
     thread_id: str
-    assistant_id: str
+    assistant_id: str | None
     message_id: str
     role: str | None
     text: str

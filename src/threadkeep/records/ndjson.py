@@ -1,39 +1,57 @@
-"""One record, one NDJSON line.
+"""NDJSON: one record, one line.
 
-A full line carries the six keys that people's scripts read and, under ``message``, the message as the API gave
-it. A flat line carries the six keys only. Lines are UTF-8, without a raw newline in them and without one at the
-end: split a file on ``\\n`` only, since U+2028 and its like may stand raw in a text.
+A full line has six keys that scripts read and, under ``message``, the message as the API gave it. A flat line has the
+six keys only. Lines are UTF-8 and hold no raw newline. Split a file on ``\\n`` only: U+2028 and the like may be raw in
+a text.
 """
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Any
-
-import attrs
 
 from threadkeep.errors import MalformedLine, MalformedMessage
 from threadkeep.records.mapping import flat_values, from_message_json, to_message_json
 from threadkeep.records.model import MessageRecord, TextPart
 from threadkeep.serialization.lossless_json import dumps, loads, refuse_nan
+from threadkeep.serialization.strict_json import Fault
 
-__all__ = ["FLAT_KEYS", "LineFault", "decode", "encode", "encode_message", "line_faults", "parse", "to_flat"]
+__all__ = [
+    "FLAT_KEYS",
+    "decode",
+    "encode",
+    "encode_message",
+    "encode_stored",
+    "flat_lines",
+    "line_faults",
+    "to_flat",
+    "with_assistant",
+]
 
-FLAT_KEYS = ("thread_id", "assistant_id", "message_id", "role", "text", "created_at")
+_KEY_TYPES: dict[str, tuple[type, ...]] = {
+    "thread_id": (str,),
+    "assistant_id": (str, type(None)),
+    "message_id": (str,),
+    "role": (str, type(None)),
+    "text": (str,),
+    "created_at": (int, type(None)),
+}
+
+FLAT_KEYS = tuple(_KEY_TYPES)
 
 
 def to_flat(record: MessageRecord) -> dict[str, Any]:
-    """Give the six flat keys, in their order on the line."""
+    """Return the six flat keys with their values, in the order of a line."""
     return {key: getattr(record, key) for key in FLAT_KEYS}
 
 
 def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
-    """Write a record as one line, without the newline that ends it.
+    """Encode a record as one line, without a newline at its end.
 
     Args:
-        record: any record; one that was read from a flat line can only be written flat.
+        record: a record that was read from a flat line can only be encoded flat.
         flat: write the six keys only.
 
     Raises:
-        ValueError: the message holds what JSON cannot (NaN, or a nesting too deep to write).
+        ValueError: the message holds something that JSON cannot (NaN, or a nesting too deep to write).
         FlatRecord: a full line is asked for, and the record does not carry its message.
     """
     line = to_flat(record)
@@ -43,15 +61,14 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
     return dumps(line)
 
 
-def encode_message(raw: Mapping[str, Any], *, assistant_id: str, flat: bool = False) -> bytes:
-    """Write a message as one line: the bytes of ``encode(from_message_json(raw, ...))``, without the record.
+def encode_message(raw: Mapping[str, Any], *, assistant_id: str | None, flat: bool = False) -> bytes:
+    """Encode a message that was read from JSON: the bytes of ``encode(from_message_json(raw, ...))``.
 
-    The exporter's way, for what `threadkeep.serialization.lossless_json.loads` has read. The record's parts and
-    annotations would be three quarters of the work, and no line shows them.
+    No record is made. Its parts and annotations would be three quarters of the work, and a line does not show them.
 
     Raises:
-        ValueError: the message holds what JSON cannot.
-        MalformedMessage: there is no id or no thread_id.
+        ValueError: the message is nested too deeply to write.
+        MalformedMessage: the message has no id or no thread_id.
     """
     line = flat_values(raw, assistant_id=assistant_id)
     if not flat:
@@ -59,103 +76,86 @@ def encode_message(raw: Mapping[str, Any], *, assistant_id: str, flat: bool = Fa
     return dumps(line)
 
 
-def decode(line: bytes | str) -> MessageRecord:
-    """Read one line, full or flat. For a full line, ``decode(encode(record)) == record``.
-
-    A flat line gives a record with at most one text part and an empty ``raw``: what else the message held is not
-    in such a line.
-
-    Args:
-        line: with or without its newline.
+def encode_stored(raw: Mapping[str, Any]) -> bytes:
+    """Encode a message as a full line without its assistant id, which `with_assistant` inserts later.
 
     Raises:
-        MalformedLine: what is wrong, and where in the line.
+        ValueError, MalformedMessage: as `encode_message`.
     """
-    value = parse(line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line)
-    for fault in line_faults(value):
-        raise MalformedLine(fault.code, fault.what, fault.path)
-    return _from_full(value) if "message" in value else _from_flat(value)
+    line = flat_values(raw, assistant_id=None)
+    del line["assistant_id"]
+    line["message"] = raw
+    return dumps(line)
 
 
-def parse(line: bytes) -> Any:
-    """Read the JSON of a line, whatever it holds.
+def with_assistant(lines: bytes, thread_id: str, assistant_id: str | None) -> bytes:
+    """Insert the assistant id into lines of `encode_stored`, all of one thread and each with its newline."""
+    # A line holds no newline, so this finds the beginnings of lines and nothing else.
+    before = b'\n{"thread_id":' + dumps(thread_id) + b","
+    after = before + b'"assistant_id":' + dumps(assistant_id) + b","
+    return (b"\n" + lines).replace(before, after)[1:]
+
+
+def flat_lines(lines: bytes) -> bytes:
+    """Cut full lines, as `encode_message` writes them and each with its newline, to flat ones."""
+    # A quote in a string is escaped, so the first such bytes are the key, and not a text.
+    return b"".join(line[: line.index(b',"message":')] + b"}\n" for line in lines.split(b"\n")[:-1])
+
+
+def decode(line: bytes | str) -> MessageRecord:
+    """Decode one line, full or flat, with or without its newline. For a full line ``decode(encode(record)) == record``.
+
+    The record of a flat line has at most one text part and an empty ``raw``: such a line does not carry the message.
 
     Raises:
-        MalformedLine: the bytes are not UTF-8, or not JSON.
+        MalformedLine: the line is not an export record.
     """
     try:
-        return loads(line)
+        value = loads(line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line)
     except UnicodeDecodeError as error:
         raise MalformedLine("not_utf8", f"not UTF-8: {error.reason} at byte {error.start}") from None
     except ValueError as error:
         raise MalformedLine("malformed_line", f"not JSON: {error}") from None
+    for fault in line_faults(value):
+        raise MalformedLine(fault.code, fault.what, fault.path)
+    if "message" in value:
+        return from_message_json(value["message"], assistant_id=value["assistant_id"])
+    parts = (TextPart(value["text"]),) if value["text"] else ()
+    return MessageRecord(**{key: value[key] for key in FLAT_KEYS}, parts=parts, raw={})
 
 
-@attrs.frozen
-class LineFault:
-    """One thing that is wrong with a line: the kind of trouble, words for a person, and where, as a JSON path."""
+def line_faults(value: object) -> Iterator[Fault]:
+    """Yield everything that keeps a parsed line from being an export record.
 
-    code: str
-    what: str
-    path: str
-
-
-def line_faults(value: object) -> Iterator[LineFault]:
-    """Say everything that keeps a parsed line from being an export record.
-
-    Codes: ``not_an_object``, ``missing_key``, ``wrong_type``, ``malformed_message``, ``text_mismatch`` (the text
-    is not that of the message's parts), ``foreign_message`` (it belongs to another thread), ``key_mismatch`` (another
-    key contradicts the message).
+    Codes: ``not_an_object``, ``missing_key``, ``wrong_type``, ``malformed_message``, ``text_mismatch`` (the text is not
+    that of the message's parts), ``foreign_message`` (it belongs to another thread), ``key_mismatch`` (another key
+    contradicts the message).
     """
     if not isinstance(value, dict):
-        yield LineFault("not_an_object", f"a line must hold an object, not {type(value).__name__}", "$")
+        yield Fault("not_an_object", f"a line must hold an object, not {type(value).__name__}", "$")
         return
-    faults = list(_key_faults(value))
-    yield from faults
-    if "message" in value:
-        yield from _message_faults(value, {fault.path for fault in faults})
-
-
-_KEY_TYPES: dict[str, tuple[type, ...]] = {
-    "thread_id": (str,),
-    "assistant_id": (str,),
-    "message_id": (str,),
-    "role": (str, type(None)),
-    "text": (str,),
-    "created_at": (int, type(None)),
-}
-
-
-def _key_faults(line: Mapping[str, Any]) -> Iterator[LineFault]:
+    faulty = set[str]()
     for key, types in _KEY_TYPES.items():
-        if key not in line:
-            yield LineFault("missing_key", f"the key {key!r} is missing", f"$.{key}")
-        elif not isinstance(line[key], types) or isinstance(line[key], bool):
-            yield LineFault("wrong_type", f"{key!r} is {type(line[key]).__name__}", f"$.{key}")
-
-
-def _message_faults(line: Mapping[str, Any], told: Set[str]) -> Iterator[LineFault]:
-    """Hold the keys against the message, but for those that are wrong by themselves."""
-    try:
-        said = flat_values(line["message"], assistant_id=line.get("assistant_id", ""))
-    except MalformedMessage as error:
-        yield LineFault("malformed_message", f"the message has no place: {error}", "$.message")
+        if key not in value:
+            faulty.add(key)
+            yield Fault("missing_key", f"the key {key!r} is missing", f"$.{key}")
+        elif not isinstance(value[key], types) or isinstance(value[key], bool):
+            faulty.add(key)
+            yield Fault("wrong_type", f"{key!r} is {type(value[key]).__name__}", f"$.{key}")
+    if "message" not in value:
         return
-    for key, expected in said.items():
-        if f"$.{key}" not in told and line[key] != expected:
-            yield _MISMATCHES.get(key) or LineFault("key_mismatch", f"{key!r} is not what the message says", f"$.{key}")
+    try:
+        expected = flat_values(value["message"], assistant_id=value.get("assistant_id"))
+    except MalformedMessage as error:
+        yield Fault("malformed_message", f"the message has no id or no thread_id: {error}", "$.message")
+        return
+    for key in expected:
+        if key not in faulty and value[key] != expected[key]:
+            default = Fault("key_mismatch", f"{key!r} contradicts the message", f"$.{key}")
+            yield _MISMATCHES.get(key, default)
 
 
 _MISMATCHES = {
-    "text": LineFault("text_mismatch", "'text' is not that of the message's parts", "$.text"),
-    "thread_id": LineFault("foreign_message", "the message belongs to another thread", "$.message.thread_id"),
+    "text": Fault("text_mismatch", "'text' is not that of the message's parts", "$.text"),
+    "thread_id": Fault("foreign_message", "the message belongs to another thread", "$.message.thread_id"),
 }
-
-
-def _from_full(line: Mapping[str, Any]) -> MessageRecord:
-    return from_message_json(line["message"], assistant_id=line["assistant_id"])
-
-
-def _from_flat(line: Mapping[str, Any]) -> MessageRecord:
-    parts = (TextPart(line["text"]),) if line["text"] else ()
-    return MessageRecord(**{key: line[key] for key in FLAT_KEYS}, parts=parts, raw={})

@@ -1,50 +1,72 @@
-"""The file of thread ids: one id a line, as people keep them.
+"""Lists of thread ids: one id a line. Blank lines and lines that begin with ``#`` are ignored.
 
-Blank lines and lines that begin with ``#`` are passed over, white space round an id is dropped, an id that is
-listed twice counts once. CRLF, a byte order mark and UTF-16 (what a Windows shell writes) are understood.
+Line ends may be LF, CRLF or CR. The encoding is UTF-8, or UTF-16 with a byte order mark, as a Windows shell writes it.
+A list is read as a stream: it may hold millions of ids.
 """
 
+import codecs
+import contextlib
+import io
 import re
-
-import attrs
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from threadkeep.errors import UnreadableIds
 from threadkeep.serialization.text_files import decode, lines_of
 
-__all__ = ["ThreadIds", "is_thread_id", "read_ids"]
+__all__ = ["is_thread_id", "iter_ids"]
 
 _THREAD_ID = re.compile(r"thread[^\s/\\?#%\"',;]*")
-
-
-@attrs.frozen
-class ThreadIds:
-    """What a file of ids holds.
-
-    Attributes:
-        listed: every distinct entry in the file's order, malformed ones included.
-        repeated: how many lines named an id that was named before.
-    """
-
-    listed: tuple[str, ...]
-    repeated: int = 0
+_UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MAX_LINE_BYTES = 1024 * 1024
 
 
 def is_thread_id(text: str) -> bool:
-    """Say whether to ask the API about this id: it begins with ``thread``, which is all that the API checks, and
-    holds nothing that a file of ids has beside ids (blanks, quotes, separators) or that means something in a URL."""
+    """Return whether an id can be sent to the API.
+
+    It must begin with ``thread``, which is all that the API checks, and hold no blank, quote or separator, and nothing
+    that has a meaning in a URL.
+    """
     return _THREAD_ID.fullmatch(text) is not None and text.isprintable()
 
 
-def read_ids(content: bytes) -> ThreadIds:
-    """Read the ids out of a file's bytes.
+def iter_ids(stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    """Yield the entries of a list with their line numbers, from 1. Repeated and malformed entries are included.
+
+    Args:
+        stream: a buffered file at its beginning. It is read once, and never far ahead.
 
     Raises:
         UnreadableIds: the bytes are not text.
     """
+    start = stream.read(2)
+    texts = _utf_16_lines(stream, _UTF_16[start]) if start in _UTF_16 else _utf_8_lines(stream, start)
+    for number, line in enumerate((line for text in texts for line in lines_of(text)), 1):
+        if line and not line.startswith("#"):
+            yield number, line
+
+
+def _utf_8_lines(stream: BinaryIO, start: bytes) -> Iterator[str]:
+    number = 1
+    while line := start + stream.readline(_MAX_LINE_BYTES):
+        if len(line) >= _MAX_LINE_BYTES and not line.endswith(b"\n"):
+            raise UnreadableIds(f"line {number} is longer than any id: {_MAX_LINE_BYTES:,} bytes without a line end")
+        try:
+            text = decode(line)
+        except ValueError as error:
+            raise UnreadableIds(str(error).replace("in line 1", f"in line {number}")) from None
+        yield text.removesuffix("\n").removesuffix("\r")
+        start, number = b"", number + 1
+
+
+def _utf_16_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
+    number, reader = 1, io.TextIOWrapper(stream, encoding=encoding)
     try:
-        lines = lines_of(decode(content))
-    except ValueError as error:
-        raise UnreadableIds(str(error)) from None
-    entries = [line for line in lines if line and not line.startswith("#")]
-    listed = tuple(dict.fromkeys(entries))
-    return ThreadIds(listed, repeated=len(entries) - len(listed))
+        for line in reader:
+            number += 1
+            yield line.removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise UnreadableIds(f"not utf-16 text: {error.reason} near line {number}") from None
+    finally:
+        with contextlib.suppress(ValueError):  # the stream is closed already
+            reader.detach()

@@ -1,7 +1,4 @@
-"""Where two JSON values differ, as paths.
-
-Places in a JSON value, as people write them: ``$.message.content[0]``.
-"""
+"""Paths in JSON values, such as ``$.message.content[0]``, and the paths at which two values differ."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,48 +7,35 @@ from typing import Any
 
 from threadkeep.serialization.lossless_json import dumps
 
-__all__ = ["ABSENT", "below", "differences"]
+__all__ = ["ABSENT", "child_path", "differences"]
+
+ABSENT = object()
+"""A placeholder for a value that does not exist. It differs from every value."""
 
 
-def below(path: str, key: str | int) -> str:
-    """The path of what an object has under a key, or a list at a place."""
+def child_path(path: str, key: str | int) -> str:
+    """Return the path of a key of the object, or of an index of the list, at ``path``."""
     if isinstance(key, int):
         return f"{path}[{key}]"
     return f"{path}.{key}" if key.isidentifier() else f"{path}[{json.dumps(key)}]"
 
 
-def differences(one: Any, other: Any, path: str = "$", *, into_lists: bool = False) -> Iterator[str]:
-    """Give the paths at which two values differ, each as deep as it can be told, in the order of the first one.
+def differences(one: Any, other: Any, path: str = "$") -> Iterator[str]:
+    """Yield the deepest paths at which two values differ, in the order of the first value.
 
-    The order of keys does not count; the types of numbers do, and -0.0 is another number than 0.0. Without recursion,
-    as JSON may be nested deeply.
-
-    Args:
-        one, other: JSON values.
-        path: of both.
-        into_lists: whether lists of unequal length are compared item by item; else they differ at their own path.
+    The order of keys does not count. The types of numbers do, and -0.0 differs from 0.0.
     """
-    waiting = [(path, one, other)]
-    while waiting:
-        path, one, other = waiting.pop()
+    pending = [(path, one, other)]  # no recursion: JSON may be nested deeply
+    while pending:
+        path, one, other = pending.pop()
         if isinstance(one, Mapping) and isinstance(other, Mapping):
             keys = dict.fromkeys([*one, *other])
-            inner = [(below(path, key), one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
-        elif isinstance(one, list) and isinstance(other, list) and (into_lists or len(one) == len(other)):
+            children = [(child_path(path, key), one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
+        elif isinstance(one, list) and isinstance(other, list):
             pairs = enumerate(zip_longest(one, other, fillvalue=ABSENT))
-            inner = [(below(path, place), *pair) for place, pair in pairs]
-        elif _is_same(one, other):
-            continue
+            children = [(child_path(path, index), *pair) for index, pair in pairs]
         else:
-            yield path
+            if type(one) is not type(other) or (one is not ABSENT and dumps(one) != dumps(other)):
+                yield path
             continue
-        waiting += reversed(inner)
-
-
-ABSENT = object()
-"""In the place of a value that is not there: it differs from every value."""
-
-
-def _is_same(one: Any, other: Any) -> bool:
-    """Of two values of which neither holds others, or not both."""
-    return type(one) is type(other) and (one is ABSENT or dumps(one) == dumps(other))
+        pending += reversed(children)

@@ -1,8 +1,8 @@
-"""JSON text in and out, without loss.
+"""Read and write JSON text without loss.
 
-orjson does the work wherever it is faithful. Three things it is not faithful to go the slower way through the
-standard library: integers beyond 64 bits (it reads them as floats, silently), lone surrogates (it refuses the
-escape ``\\ud800``) and deep nesting. What no double can hold (1e400) is refused, never rounded to infinity.
+orjson does the work except in three cases, which go through the slower standard library: integers beyond 64 bits
+(orjson silently reads them as floats), lone surrogates (it rejects the escape ``\\ud800``) and deep nesting. A number
+that no double can hold (1e400) is rejected, never rounded to infinity.
 """
 
 import json
@@ -13,42 +13,43 @@ import orjson
 
 __all__ = ["dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan", "text_or_none"]
 
-# 2**63 has 19 digits. The run may stand in a string: then the slow path is slower and just as right. Looking for
-# it with all digits made one is ten times faster than a regular expression, which would cost as much as orjson.
-_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
-_MAYBE_BEYOND_64_BITS = b"0" * 19
+_EQUAL_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
 def loads(text: bytes) -> Any:
-    """Read one JSON value, keeping number types, key order and lone surrogates.
+    """Read one JSON value. The types of numbers, the order of keys and lone surrogates are preserved.
 
     Args:
-        text: UTF-8. Where a key occurs twice in one object, the last one counts.
+        text: UTF-8. If a key occurs twice in one object, the last one counts.
 
     Raises:
-        ValueError: the bytes are not JSON, or hold a number or a depth that cannot be kept.
+        ValueError: the bytes are not JSON, or hold a number or a depth that cannot be represented.
     """
     if not may_hold_beyond_64_bits(text):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            pass  # perhaps only a lone surrogate: the standard library decides
+            pass  # perhaps only because of a lone surrogate: the standard library decides
     try:
-        return json.loads(text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse)
+        return json.loads(text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def may_hold_beyond_64_bits(text: bytes) -> bool:
-    """Whether a JSON text has digits enough for an integer that orjson would turn into a float."""
-    return _MAYBE_BEYOND_64_BITS in text.translate(_ONE_DIGIT)
+    """Return whether a JSON text has a run of digits that may be an integer beyond 64 bits: 2**63 has 19 digits.
+
+    If the digits are in a string, the slow path is taken for nothing. With all digits made equal the search is ten
+    times faster than by a regular expression, which would cost as much as orjson.
+    """
+    return b"0" * 19 in text.translate(_EQUAL_DIGITS)
 
 
 def dumps(value: object) -> bytes:
-    """Write one JSON value as compact UTF-8 on one line; lone surrogates stay JSON escapes.
+    """Write one JSON value as compact UTF-8 on one line. Lone surrogates stay JSON escapes.
 
-    What `loads` gave holds no NaN and no infinity. For any other value see `refuse_nan` first: orjson would write
-    them as null.
+    A value that `loads` returned holds no NaN and no infinity. For any other value call `refuse_nan` first: orjson
+    writes them as null.
 
     Raises:
         ValueError: the value is nested too deeply, or holds something that is not JSON.
@@ -60,20 +61,16 @@ def dumps(value: object) -> bytes:
 
 
 def dumps_pretty(value: object) -> bytes:
-    """Write one JSON value as UTF-8 for people, indented by two blanks and ended by a newline.
-
-    Raises:
-        ValueError: as for `dumps`.
-    """
+    """Write one JSON value as `dumps` does, but indented by two blanks and ended by a newline."""
     try:
         return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     except TypeError:
         return _dumps_slowly(value, indent=2) + b"\n"
 
 
-def _dumps_slowly(value: object, **form: Any) -> bytes:
+def _dumps_slowly(value: object, **layout: Any) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, **form)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, **layout)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except TypeError as error:
@@ -83,11 +80,7 @@ def _dumps_slowly(value: object, **form: Any) -> bytes:
 
 
 def refuse_nan(value: object) -> None:
-    """Look for NaN and infinities, which JSON cannot hold.
-
-    Raises:
-        ValueError: there is one, or the value is nested too deeply to look.
-    """
+    """Raise ValueError if a value holds NaN or an infinity, which JSON has not, or is nested too deeply to check."""
     try:
         _refuse_nan(value)
     except RecursionError:
@@ -105,14 +98,14 @@ def _refuse_nan(value: object) -> None:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise ValueError(f"the number {digits} is too large to be kept")
+        raise ValueError(f"the number {digits} is too large")
     return number
 
 
-def _refuse(word: str) -> NoReturn:
+def _refuse_constant(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
 def text_or_none(value: object) -> str | None:
-    """The value itself where it is a string, else None."""
+    """Return the value if it is a string, else None."""
     return value if isinstance(value, str) else None

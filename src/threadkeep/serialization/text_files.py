@@ -1,4 +1,4 @@
-"""Text files as people keep them: UTF-8, with or without a byte order mark, or UTF-16 as a Windows shell writes it."""
+"""Text files from any editor or shell: UTF-8 with or without a byte order mark, or UTF-16 with one."""
 
 import codecs
 import re
@@ -6,23 +6,19 @@ import re
 __all__ = ["BYTE_ORDER_MARK", "decode", "lines_of"]
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
-"""Of UTF-8; it may stand at the beginning of a file, and means nothing there."""
+"""Of UTF-8. At the beginning of a file it has no meaning."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
-_BYTE_ORDER_MARKS = {
-    BYTE_ORDER_MARK: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
+_ENCODINGS = {BYTE_ORDER_MARK: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def decode(content: bytes) -> str:
-    """Read a file's bytes as text.
+    """Decode the bytes of a file.
 
     Raises:
-        ValueError: they are not text. The message names the line, and shows nothing of it.
+        ValueError: they are not text. The message names the line and shows nothing of it.
     """
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8")
+    encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), "utf-8")
     if encoding == "utf-8" and b"\x00" in content:
         raise ValueError("not text: it holds NUL bytes (UTF-16 needs a byte order mark)")
     try:
@@ -33,8 +29,8 @@ def decode(content: bytes) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split on LF, CRLF or CR, and drop white space round each line.
+    """Split a text at LF, CRLF or CR, and strip white space and a byte order mark from each line.
 
-    A byte order mark goes too: a file that was appended to another has one in the middle.
+    The second of two files that were joined brings a byte order mark into the middle.
     """
     return [line.strip().removeprefix("\ufeff") for line in _LINE_END.split(text)]

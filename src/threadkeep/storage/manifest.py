@@ -1,266 +1,109 @@
-"""The manifest beside an export: what the export claims of itself, written at the end and after an interruption.
-
-It is made from the journal, so that it can say nothing that the journal does not. It holds no secrets.
-"""
+"""The manifest of an export: totals, how the run ended, and the size and digest of every file. It holds no secrets."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Literal
 
-import attrs
-from attrs.validators import deep_iterable, deep_mapping, ge, in_, instance_of, optional
+import msgspec
 
-from threadkeep.journal import FileEntry, FileOutcome, Header, Journal, Outcome
-from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.lossless_json import dumps_pretty, loads
+from threadkeep.storage.index import IndexRow
 
-__all__ = [
-    "FORMAT",
-    "Claims",
-    "Ending",
-    "ExportTotals",
-    "Manifest",
-    "NotWhole",
-    "SidecarTotals",
-    "build",
-    "claims",
-    "digest_of_digests",
-    "files",
-    "not_whole",
-    "read",
-    "to_json",
-    "unfinished_files",
-]
-
-FORMAT = "threadkeep-manifest/1"
-
-_COUNT = [instance_of(int), ge(0)]
-_TEXT = instance_of(str)
+__all__ = ["FileClaim", "Manifest", "ThreadDigest", "Totals", "decode_manifest", "encode_manifest"]
 
 
-@attrs.frozen(kw_only=True)
-class Ending:
-    """How a run ended.
+class FileClaim(msgspec.Struct, frozen=True):
+    """The size of a file in bytes, and its sha256."""
 
-    Attributes:
-        finished_at: ISO 8601, UTC.
-        listed: the distinct ids that the run was asked for.
-        ended_by: what ended the run before its time, in one line; None when every thread had its turn.
-    """
-
-    finished_at: str
-    listed: Sequence[str]
-    ended_by: str | None
+    bytes: int
+    sha256: str
 
 
-@attrs.frozen(kw_only=True)
-class ExportTotals:
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """What an export amounts to.
 
     Attributes:
-        threads: how many distinct ids this run and those before it were asked for.
-        unfinished: how many of them have no outcome.
-        messages: how many lines the export has.
-        bytes: how long it is.
+        threads: how many rows the index has, dropped ones too.
+        messages: how many lines OUT has.
+        partial_messages: how many lines the partial file has.
     """
 
-    threads: int = attrs.field(validator=_COUNT)
-    unfinished: int = attrs.field(validator=_COUNT)
-    messages: int = attrs.field(validator=_COUNT)
-    bytes: int = attrs.field(validator=_COUNT)
+    threads: int
+    messages: int
+    partial_messages: int
 
 
-@attrs.frozen(kw_only=True)
-class SidecarTotals:
-    """What a file beside the export amounts to."""
-
-    lines: int = attrs.field(validator=_COUNT)
-    bytes: int = attrs.field(validator=_COUNT)
-    digest: str = attrs.field(validator=_TEXT)
-
-
-def _all_beside(given: Mapping[str, Any]) -> dict[str, SidecarTotals]:
-    return {kind: row if isinstance(row, SidecarTotals) else SidecarTotals(**row) for kind, row in dict(given).items()}
-
-
-@attrs.frozen(kw_only=True)
-class Claims:
-    """The part of a manifest that can be checked against the journal.
-
-    Attributes:
-        totals: what the export amounts to.
-        outcomes: how many threads have each outcome.
-        digest: one sha256 over the threads' own.
-        beside: how many lines and bytes each file beside the export has, and its digest.
-    """
-
-    totals: ExportTotals
-    outcomes: Mapping[str, int] = attrs.field(
-        validator=[
-            deep_mapping(in_(list(Outcome)), instance_of(int), instance_of(dict)),
-            lambda _, __, given: _all_outcomes(given),
-        ]
-    )
-    digest: str = attrs.field(validator=_TEXT)
-    beside: Mapping[str, SidecarTotals] = attrs.field(factory=dict, converter=_all_beside)
-
-
-@attrs.frozen(kw_only=True)
-class NotWhole:
-    """A thread that is not whole in the export, as its journal entry says."""
-
-    thread_id: str = attrs.field(validator=_TEXT)
-    outcome: Outcome = attrs.field(converter=Outcome)
-    messages: int = attrs.field(validator=_COUNT)
-    cursor: str | None = attrs.field(validator=optional(_TEXT))
-
-
-def _all_not_whole(given: Sequence[Any]) -> tuple[NotWhole, ...]:
-    return tuple(row if isinstance(row, NotWhole) else NotWhole(**row) for row in given)
-
-
-def _all_files(given: Sequence[Any]) -> tuple[FileEntry, ...]:
-    return tuple(row if isinstance(row, FileEntry) else FileEntry(**row) for row in given)
-
-
-def _texts(given: Sequence[str]) -> tuple[str, ...]:
-    return tuple(given)
-
-
-@attrs.frozen(kw_only=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All that a manifest holds.
 
     Attributes:
-        not_whole: the threads that have an outcome, and are not whole.
-        unfinished: the wanted threads that have none: never begun, or nothing had come of them.
-        files: what became of each file that was to be downloaded.
-        unfinished_files: the files that whole threads refer to, and nothing has become of yet.
+        source, assistant_id, flat, include: as in the index's header.
+        lacking: how many complete threads are without their thread object or runs, though these are to be saved.
+        downloads: how many files have each outcome; None where files are not downloaded.
+        started_at, finished_at: of the run that wrote it, ISO 8601, UTC.
+        versions: of threadkeep, of the SDK and of Python.
+        totals: what the export amounts to.
+        outcomes: how many threads have each outcome.
+        ended_by: what ended the run before every thread had its turn; None when nothing did.
+        kept_as: N, when the files before it were damaged or set aside, and are kept as ``out.old-N.*``.
+        digest: over the threads, whatever their order; see `ThreadDigest`.
+        files: the other files, by "out", "index", "partial", "threads", "runs" and "downloads".
     """
 
-    source: str = attrs.field(validator=_TEXT)
-    assistant_id: str = attrs.field(validator=_TEXT)
-    flat: bool = attrs.field(validator=instance_of(bool))
-    started_at: str = attrs.field(validator=_TEXT)
-    finished_at: str = attrs.field(validator=_TEXT)
-    ended_by: str | None = attrs.field(validator=optional(_TEXT))
-    versions: Mapping[str, str] = attrs.field(validator=deep_mapping(_TEXT, _TEXT, instance_of(dict)))
-    claims: Claims
-    not_whole: tuple[NotWhole, ...] = attrs.field(default=(), converter=_all_not_whole)
-    unfinished: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
-    files: tuple[FileEntry, ...] = attrs.field(default=(), converter=_all_files)
-    unfinished_files: tuple[str, ...] = attrs.field(default=(), converter=_texts, validator=deep_iterable(_TEXT))
-    format: str = attrs.field(default=FORMAT, validator=in_([FORMAT]))
+    format: Literal["threadkeep-manifest/2"] = "threadkeep-manifest/2"
+    source: str
+    assistant_id: str
+    flat: bool
+    include: tuple[str, ...]
+    started_at: str
+    finished_at: str
+    versions: dict[str, str]
+    totals: Totals
+    outcomes: dict[str, int]
+    lacking: int = 0
+    downloads: dict[str, int] | None = None
+    ended_by: str | None = None
+    kept_as: int | None = None
+    digest: str
+    files: dict[str, FileClaim]
 
     @property
-    def is_whole(self) -> bool:
-        """Whether every wanted thread and file is there, or can never come. A file may be missing, a thread not."""
-        threads = self.claims.outcomes[Outcome.COMPLETE] == self.claims.totals.threads and not self.unfinished
-        failed = any(file.outcome is FileOutcome.FAILED for file in self.files)
-        return threads and not failed and not self.unfinished_files
+    def is_complete(self) -> bool:
+        """Whether every wanted thread is complete, and every wanted file saved or never to be had."""
+        not_complete = {*self.outcomes} - {"complete", "dropped"}
+        files = self.downloads or {}
+        is_any_left = self.lacking or any(self.outcomes[outcome] for outcome in not_complete)
+        return not (is_any_left or files.get("failed", 0) or files.get("unfinished", 0))
 
 
-def build(header: Header, journal: Journal, ending: Ending, versions: Mapping[str, str]) -> Manifest:
-    """Make the manifest of an export. But for times it is the same for the same threads, however they were walked.
+class ThreadDigest:
+    """A digest over the complete threads that does not depend on their order: a sum of their digests, modulo 2**256.
 
-    Args:
-        header: the header that the journal began with.
-        journal: every entry of the run.
-        ending: how it ended.
-        versions: of the programs that made it, by name.
+    Exports of parts of a list add up to that of the whole.
     """
-    return Manifest(
-        source=header.source,
-        assistant_id=header.assistant_id,
-        flat=header.flat,
-        started_at=header.started_at,
-        finished_at=ending.finished_at,
-        ended_by=ending.ended_by,
-        versions=versions,
-        claims=claims(journal, listed=len({*ending.listed, *journal.entries})),
-        not_whole=not_whole(journal),
-        unfinished=tuple(thread_id for thread_id in ending.listed if thread_id not in journal.entries),
-        files=files(journal),
-        unfinished_files=unfinished_files(journal),
-    )
+
+    def __init__(self) -> None:
+        self._sum = 0
+
+    def add(self, row: IndexRow) -> None:
+        """Count a thread, if it is complete."""
+        if row.outcome == "complete" and row.sha256 is not None:
+            self._sum += int.from_bytes(hashlib.sha256(f"{row.thread_id}\n{row.sha256}\n".encode()).digest(), "big")
+
+    @property
+    def value(self) -> str:
+        """The digest, as 64 hexadecimal digits."""
+        return f"{self._sum % 2**256:064x}"
 
 
-def not_whole(journal: Journal) -> tuple[NotWhole, ...]:
-    """The threads that a journal knows and does not call complete, by id."""
-    return tuple(
-        NotWhole(thread_id=entry.thread_id, outcome=entry.outcome, messages=entry.messages, cursor=entry.cursor)
-        for entry in sorted(journal.not_complete, key=lambda entry: entry.thread_id)
-    )
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the file's bytes, indented for people."""
+    return dumps_pretty(msgspec.to_builtins(manifest))
 
 
-def files(journal: Journal) -> tuple[FileEntry, ...]:
-    """What became of the files, by id."""
-    return tuple(sorted(journal.files.values(), key=lambda entry: entry.file_id))
-
-
-def unfinished_files(journal: Journal) -> tuple[str, ...]:
-    """The files that complete threads refer to and that have no outcome, by id."""
-    return tuple(sorted(file_id for file_id in journal.wanted_files if file_id not in journal.files))
-
-
-def claims(journal: Journal, *, listed: int) -> Claims:
-    """Count what a journal says; ``listed`` is how many distinct ids were asked for, those that it names included."""
-    outcomes = Counter(entry.outcome for entry in journal.entries.values())
-    return Claims(
-        totals=ExportTotals(
-            threads=listed,
-            unfinished=max(0, listed - len(journal.entries)),
-            messages=sum(entry.messages for entry in journal.complete),
-            bytes=journal.end_offset,
-        ),
-        outcomes={str(outcome): outcomes[outcome] for outcome in Outcome},
-        digest=digest_of_digests((entry.thread_id, entry.sha256) for entry in journal.complete),
-        beside={kind: _beside(kind, journal) for kind in (journal.header.include if journal.header else ())},
-    )
-
-
-def _beside(kind: str, journal: Journal) -> SidecarTotals:
-    spans = {entry.thread_id: entry.beside[kind] for entry in journal.complete if kind in entry.beside}
-    return SidecarTotals(
-        lines=sum(span.lines for span in spans.values()),
-        bytes=journal.end_beside(kind),
-        digest=digest_of_digests((thread_id, span.sha256) for thread_id, span in spans.items()),
-    )
-
-
-def digest_of_digests(digests: Iterable[tuple[str, str | None]]) -> str:
-    """One sha256 over each thread's id and the sha256 of its lines, ordered by id.
-
-    So it is the same for the same threads, in whichever order they were finished.
-    """
-    lines = sorted(f"{thread_id} {sha256}" for thread_id, sha256 in digests)
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def to_json(manifest: Manifest) -> dict[str, Any]:
-    """Give a manifest as the JSON object of its file, the claims beside the rest."""
-    fields = attrs.asdict(manifest)
-    said = fields.pop("claims")
-    return {"format": fields.pop("format"), **fields, **said}
-
-
-def read(content: bytes) -> Manifest:
-    """Read a manifest's bytes.
+def decode_manifest(content: bytes) -> Manifest:
+    """Read a manifest.
 
     Raises:
-        ValueError: they are no manifest.
+        ValueError: the bytes are no manifest, or one of another format.
     """
-    fields = loads(content)
-    try:
-        said = {name: fields.pop(name) for name in ("totals", "outcomes", "digest")}
-        said["beside"] = fields.pop("beside", {})
-        return Manifest(claims=Claims(**{**said, "totals": ExportTotals(**said["totals"])}), **fields)
-    except KeyError as error:
-        raise ValueError(f"{error} is missing") from None
-    except (AttributeError, TypeError) as error:
-        raise ValueError(str(error).splitlines()[0]) from None
-
-
-def _all_outcomes(given: Mapping[str, int]) -> None:
-    if set(given) != set(Outcome):
-        raise ValueError("an outcome is missing")
+    return msgspec.convert(loads(content), Manifest)  # not msgspec's own: an id may hold a lone surrogate

@@ -6,7 +6,7 @@ A row that both have is the new one, unless that has lost what it holds: a messa
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from threadkeep.records.content import is_poorer
+from threadkeep.records.content import has_lost_content
 from threadkeep.serialization.lossless_json import dumps, loads
 
 __all__ = ["FULLER", "merged"]
@@ -43,7 +43,7 @@ def _fuller_message(old: bytes, new: bytes) -> bytes:
     was, now = loads(old), loads(new)
     if "message" not in now or "message" not in was:
         return old if was["text"].strip() and not now["text"].strip() else new
-    return old if is_poorer(now["message"], was["message"]) else new
+    return old if has_lost_content(now["message"], was["message"]) else new
 
 
 def _fuller_run(old: bytes, new: bytes) -> bytes:
@@ -57,5 +57,5 @@ def _steps(row: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(step["id"], step) for step in row.get("steps", ())]
 
 
-FULLER: dict[str, Callable[[bytes, bytes], bytes]] = {"message_id": _fuller_message, "run_id": _fuller_run}
-"""By the key of its id: gives the line that stays of an old and a new one, without their newlines."""
+FULLER: dict[str, Callable[[bytes, bytes], bytes]] = {"messages": _fuller_message, "runs": _fuller_run}
+"""By kind: gives the line that stays of an old and a new one, without their newlines."""

@@ -1,34 +1,31 @@
-"""The proof of an export from Python: what ``threadkeep validate`` does, as a typed report."""
+"""Validate an export from Python: what ``threadkeep validate`` does, as a typed report."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
-from functools import partial
 from itertools import chain
 from pathlib import Path
 
 import attrs
 
-from threadkeep.clearing import refuse_what_is_no_file
 from threadkeep.clock import now as clock
-from threadkeep.disk import on_disk
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import Journal
-from threadkeep.readback import read_journal, read_manifest, read_wanted, what_counts
-from threadkeep.storage.manifest import Manifest, claims
+from threadkeep.storage.damage import index_rows
+from threadkeep.storage.file_set import open_file_set
+from threadkeep.storage.index import IndexHeader, Outcome
+from threadkeep.storage.lock import LockHolder, held_by
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.export_check import Audit, Evidence
-from threadkeep.validation.findings import Finding
-from threadkeep.validation.report import ValidationReport, collect
-from threadkeep.validation.scan import Reading
-from threadkeep.validation.sidecar_check import damage
+from threadkeep.validation.export_check import ExportCheck
+from threadkeep.validation.findings import Finding, finding
+from threadkeep.validation.report import LineTotals, ValidationReport, collect
+from threadkeep.validation.scan import Place
 
 __all__ = ["MOST", "Validated", "validate", "validated"]
 
 MOST = 100
-"""So many findings of each code are listed where nothing else is said; all are counted."""
-
-_CHUNK = 256 * 1024
+"""How many findings of each code are listed by default; all are counted."""
 
 
 def validate(
@@ -38,10 +35,11 @@ def validate(
     most: int = MOST,
     now: datetime | None = None,
 ) -> ValidationReport:
-    """Check an export against itself, its journal, its manifest, the files beside it and the ids that were wanted.
+    """Check an export: its lines, its files against each other, and the ids that were wanted.
 
     Nothing is changed, and nothing is asked over the network. Memory does not grow with the findings, and with the
-    export by some bytes a message and some hundreds a thread.
+    export by some bytes a message and some hundreds a thread. While an export is running, its last written files are
+    checked.
 
     Args:
         out: the export.
@@ -50,12 +48,12 @@ def validate(
         now: what counts as the future; None for the time of the call.
 
     Returns:
-        The report. Iterating gives its findings; ``is_whole`` is the verdict.
+        The report. Iterating gives its findings; ``is_complete`` is the verdict.
 
     Raises:
-        OutputUnusable: the export, or a file beside it, cannot be read, or there is neither it nor its journal.
+        OutputUnusable: a file of the export cannot be read, or there is none.
         ValueError: ``most`` is less than one.
-        TypeError: ``ids`` is a str, which would be taken for its letters, or holds something else than str.
+        TypeError: ``ids`` is a str, or holds something else than str.
     """
     if isinstance(ids, str):
         raise TypeError("ids is a str: give the ids themselves, such as a list of them")
@@ -64,134 +62,81 @@ def validate(
 
 @attrs.frozen
 class Validated:
-    """A report, and what else was learned on the way.
+    """A report, and what else was learned; see `threadkeep.validation.export_check` and `threadkeep.validation.scan`.
 
-    Attributes:
-        journal: None where there is none.
-        reading: where each thread stands.
+    ``header`` and ``manifest`` are None where there is none that can be read.
     """
 
     report: ValidationReport
-    journal: Journal | None
-    reading: Reading
+    header: IndexHeader | None
+    manifest: Manifest | None
+    places: Mapping[str, Place]
+    split: frozenset[str]
+    is_flat: bool
 
 
 def validated(
     out: Path, *, ids: Iterable[str] | None = None, most: int = MOST, now: datetime | None = None
 ) -> Validated:
-    """Do what `validate` does, and keep what was learned.
-
-    Raises:
-        OutputUnusable, ValueError: see there.
-    """
+    """Do what `validate` does, and return what was learned."""
     if most < 1:
         raise ValueError(f"most is {most}: it must be at least 1")
     paths = Paths(out)
-    with on_disk(out):
-        refuse_what_is_no_file(paths)
-        evidence = _evidence(paths, None if ids is None else _distinct(ids))
-        audit = Audit(paths, evidence, now=int((now or clock()).timestamp()))
-        journal = evidence.journal
-        folded = collect(chain(audit.findings(partial(_lines_of, paths, journal)), _beside(paths, evidence)), most)
-    reading = audit.reading
+    wanted = None if ids is None else dict.fromkeys(filter(None, map(str.strip, ids))).keys()
+    # Before the files, so that an export which ends meanwhile is not taken for one that was cut off.
+    holder, has_store = held_by(paths.lock), paths.store.exists()
+    with open_file_set(paths) as files:
+        has_files = files.has_index or "out" in files.files
+        if not has_files and holder is None and not has_store:
+            raise OutputUnusable(f"{out} does not exist, and there is no index next to it. Check OUT.")
+        at_work = _at_work(paths, holder, has_store=has_store, has_files=has_files)
+        check = ExportCheck(files, wanted, int((now or clock()).timestamp()))
+        collected = collect(chain(at_work, check.findings() if has_files else ()), most)
+        refetch = collected.refetch
+        if not files.has_index:
+            has_manifest = files.manifest is not None or files.manifest_fault is not None
+            refetch = tuple(dict.fromkeys([*check.out.places, *(wanted or ()), *refetch])) if has_manifest else refetch
+        elif check.is_proven and refetch:
+            # An id that only lines name is that of no thread.
+            named, index = frozenset(refetch), index_rows(files.files["index"], paths.index.name)
+            known = {*(row.thread_id for row in index if row.thread_id in named), *(wanted or ())}
+            refetch = tuple(thread_id for thread_id in refetch if thread_id in known)
+    messages = check.messages
+    sizes = Counter(place.messages for place in check.out.places.values())
+    sizes.update({0: check.empty} if check.empty else {})
     report = ValidationReport(
         out=out,
-        findings=folded.kept,
-        counts=folded.counts,
-        severities=folded.severities,
-        totals=reading.totals,
-        outcomes=None if journal is None else claims(journal, listed=len(journal.entries)).outcomes,
-        months=_months(reading.days),
-        sizes=_sizes(reading, journal),
-        refetch=_refetch(folded.refetch, evidence, reading),
+        findings=collected.listed,
+        counts=collected.counts,
+        severities=collected.severities,
+        totals=LineTotals(threads=len(check.out.places), messages=messages.messages, bytes=check.out.size),
+        outcomes={str(outcome): check.outcomes[outcome] for outcome in Outcome} if files.has_index else None,
+        months=_months(messages.days),
+        sizes=dict(sorted(sizes.items())),
+        refetch=refetch,
+        is_written=has_files,
     )
-    return Validated(report, journal, reading)
+    split = frozenset(check.out.split)
+    return Validated(report, check.header, files.manifest, check.out.places, split, bool(messages.is_flat))
 
 
-def _distinct(ids: Iterable[str]) -> Set[str]:
-    """In their order, so that the findings have one; with the blanks of their file, as the export takes them."""
-    return dict.fromkeys(filter(None, map(str.strip, ids))).keys()
-
-
-def _lines_of(paths: Paths, journal: Journal | None) -> Iterator[bytes]:
-    """An export that is lost has none; where no journal says that there was one, it cannot be read."""
-    path = what_counts(paths, paths.out)
-    if journal is not None and not path.exists():
-        return iter(())
-    return _lines(path)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, many at a time, since each call costs."""
-    with path.open("rb") as file:
-        yield from chain.from_iterable(iter(partial(file.readlines, _CHUNK), []))
-
-
-def _evidence(paths: Paths, ids: Set[str] | None) -> Evidence:
-    is_rewriting = any(path.exists() for path in paths.rewrites)
-    evidence = Evidence(journal=read_journal(paths), ids=ids, is_rewriting=is_rewriting)
-    if paths.partial.exists():
-        evidence = attrs.evolve(evidence, partial=_lines(paths.partial))
-    try:
-        evidence = attrs.evolve(evidence, wanted=read_wanted(paths))
-    except OutputUnusable as error:
-        evidence = attrs.evolve(evidence, wanted_fault=str(error))
-    try:
-        return attrs.evolve(evidence, manifest=read_manifest(paths))
-    except OutputUnusable as error:
-        return attrs.evolve(evidence, manifest_fault=str(error))
-
-
-def _beside(paths: Paths, evidence: Evidence) -> Iterator[Finding]:
-    if evidence.journal is not None:
-        yield from damage(paths, evidence.journal, frozenset(evidence.wanted))
+def _at_work(paths: Paths, holder: LockHolder | None, *, has_store: bool, has_files: bool) -> Iterator[Finding]:
+    """Report a run that is under way, or was cut off."""
+    if holder is not None:
+        then = "these are the files that were written before it" if has_files else "nothing has been written yet"
+        what = f"an export is running ({holder}): {then}"
+        yield finding("export_at_work", what, file=paths.lock.name)
+    elif has_store:
+        then = "" if has_files else " Nothing has been written yet."
+        what = f"a run was cut off, and what it had fetched is in {paths.store.name}.{then}"
+        yield finding("unfinished_run", what, file=paths.store.name)
 
 
 def _months(days: Mapping[int, int]) -> Mapping[str, int]:
-    """Days that no calendar has are left out; each has its finding."""
-    months: dict[str, int] = {}
+    """Count by months. Days that no calendar has are left out; each has its finding."""
+    months = Counter[str]()
+    epoch = date(1970, 1, 1).toordinal()
     for day in sorted(days):
-        ordinal = day + _EPOCH
-        if date.min.toordinal() <= ordinal <= date.max.toordinal():
-            month = date.fromordinal(ordinal).isoformat()[:7]
-            months[month] = months.get(month, 0) + days[day]
+        if date.min.toordinal() <= day + epoch <= date.max.toordinal():
+            months[date.fromordinal(day + epoch).isoformat()[:7]] += days[day]
     return months
-
-
-_EPOCH = date(1970, 1, 1).toordinal()
-
-
-def _sizes(reading: Reading, journal: Journal | None) -> Mapping[int, int]:
-    """Threads without messages have no lines: the journal knows them."""
-    sizes: dict[int, int] = {}
-    empty = () if journal is None else (0 for one in journal.complete if not one.messages)
-    for messages in sorted(chain((place.messages for place in reading.threads.values()), empty)):
-        sizes[messages] = sizes.get(messages, 0) + 1
-    return sizes
-
-
-def _refetch(found: Iterable[str], evidence: Evidence, reading: Reading) -> tuple[str, ...]:
-    """Where the journal is gone, or says nothing, no thread is vouched for.
-
-    Where all that vouches for the export can be read, an id that only its lines name is no thread's: no API knows it.
-    """
-    journal, manifest, ids = evidence.journal, evidence.manifest, evidence.ids or ()
-    if journal.header is None if journal is not None else evidence.has_manifest:
-        return tuple(dict.fromkeys([*reading.threads, *ids, *found]))
-    if (
-        journal is None
-        or manifest is None
-        or journal.torn
-        or journal.unreadable
-        or _has_lost_entries(journal, manifest)
-    ):
-        return tuple(found)
-    known = {*journal.entries, *manifest.unfinished, *evidence.wanted, *ids}
-    return tuple(thread_id for thread_id in found if thread_id in known)
-
-
-def _has_lost_entries(journal: Journal, manifest: Manifest) -> bool:
-    """Whether the journal once knew more: then lines of a thread that it does not know may be what an entry was of."""
-    listed = len({*journal.entries, *manifest.unfinished})
-    said, counted = manifest.claims, claims(journal, listed=listed)
-    return said.totals.threads > listed or said.digest != counted.digest

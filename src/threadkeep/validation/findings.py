@@ -1,85 +1,69 @@
-"""Findings: what can be said of an export, as a table.
+"""Every kind of finding, as a table.
 
-Severity follows consequence. What means that something was lost or changed is an error; what wants a person's eye is
-a warning; what the API itself gave, and what only limits a proof, is a note. `docs/findings.md` says more of each.
+Severity follows consequence. An error: something was lost or changed. A warning: a person should look. A note: the API
+itself gave it so, or it only limits a proof. `docs/findings.md` has more about each.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import attrs
 
-__all__ = [
-    "KINDS",
-    "LEFT_BEHIND",
-    "LEFT_BY_A_KILL",
-    "TORN_BY_A_KILL",
-    "UNBEGUN",
-    "Finding",
-    "Kind",
-    "Severity",
-    "finding",
-]
+__all__ = ["KINDS", "Finding", "Kind", "Severity", "finding"]
 
 
 class Severity(StrEnum):
-    """How much a finding matters. An export with errors or warnings is not whole."""
+    """How much a finding matters. An export with errors or warnings is not complete."""
 
     ERROR = "error"
     WARNING = "warning"
     NOTE = "note"
 
 
+_AGAIN = "Export the list again: damaged threads are fetched again."
+_LINES_GO = "Export the list again: damaged threads are fetched again, and lines of no thread are left out."
+_SAME = "Run the same export command again."
+_DOWNLOAD = "Export the list again, with --files if it is a download, or restore the file from a copy."
+_REFRESH = "Export the list again, with --refresh."
+_REPAIR = "Export the list again: what is damaged or contradictory is repaired."
+_NEW_MANIFEST = "Export the list again: a new manifest is written."
+_LOOK = "See whether the file is the right one."
+_KEEP = "Keep the export: it has what the API does not have any more."
+_EDITED = "Restore the file from before it was {}, or export the list again."
+
+
 @attrs.frozen
 class Kind:
-    """One kind of finding.
-
-    Attributes:
-        severity: of it.
-        what: it means, in a few words.
-        remedy: what to do, as the end of a sentence.
-        refetch: whether its thread wants to be fetched again.
+    """One kind of finding: its meaning in a few words, the next step in sentences, and whether its thread is to be
+    fetched again.
     """
 
     severity: Severity
     what: str
-    remedy: str
+    remedy: str = _AGAIN
     refetch: bool = False
 
 
-_AGAIN = "fetch its thread again"
-_GO_ON = "run the same export command again: it goes on"
-_LIST = "export the list of --ids-to-refetch, even an empty one"
-_FROM_A_COPY = f"{_LIST}; what the API does not have any more must be restored from a copy"
-_LOOK = "see whether the file is the right one"
+_lost = partial(Kind, Severity.ERROR, refetch=True)
+_error = partial(Kind, Severity.ERROR)
+_warning = partial(Kind, Severity.WARNING)
 
 
-def _lost(what: str) -> Kind:
-    return Kind(Severity.ERROR, what, _AGAIN, refetch=True)
-
-
-def _error(what: str, remedy: str) -> Kind:
-    return Kind(Severity.ERROR, what, remedy)
-
-
-def _warning(what: str, remedy: str, *, refetch: bool = False) -> Kind:
-    return Kind(Severity.WARNING, what, remedy, refetch)
-
-
-def _note(what: str, remedy: str = "nothing to do") -> Kind:
+def _note(what: str, remedy: str = "There is nothing to do.") -> Kind:
     return Kind(Severity.NOTE, what, remedy)
 
 
 KINDS: Mapping[str, Kind] = {
     # The bytes of a line
     "not_utf8": _lost("bytes that are not UTF-8"),
-    "byte_order_mark": _error("a byte order mark", "restore the file from before an editor saved it, or export again"),
-    "crlf": _error("a line that ends with CR and LF", "restore the file from before its line ends were converted"),
-    "blank_line": _error("a blank line", "restore the file from before it was edited"),
+    "byte_order_mark": _error("a byte order mark", _EDITED.format("saved by an editor")),
+    "crlf": _error("a line that ends with CR and LF", _EDITED.format("converted")),
+    "blank_line": _error("a blank line", _EDITED.format("edited")),
     "torn_line": _lost("a last line that is cut short"),
-    "malformed_line": _lost("a line that is not JSON"),
-    "duplicate_key": _lost("a key that stands twice in one object, so that readers differ on what it says"),
+    "malformed_line": _lost("a line that is not JSON", _LINES_GO),
+    "duplicate_key": _lost("a key that is twice in one object, so that readers differ on its value"),
     "not_finite": _lost("a number that JSON does not have: NaN, an infinity, or beyond every double"),
     # A line as a record
     "not_an_object": _lost("a line that holds no object"),
@@ -88,97 +72,69 @@ KINDS: Mapping[str, Kind] = {
     "wrong_type": _lost("a key whose value has another type than the format says"),
     "malformed_message": _lost("a message without an id or a thread"),
     "text_mismatch": _lost("a text that is not that of the message's parts"),
-    "key_mismatch": _lost("a key that contradicts the message beside it"),
+    "key_mismatch": _lost("a key that contradicts the message in its line"),
     "foreign_message": _lost("a message of another thread"),
     # Lines against each other
-    "duplicate_message": _lost("a message id that stands in the export twice"),
-    "split_thread": _lost("a thread whose lines do not stand together"),
+    "duplicate_message": _lost("a message id that is in the export twice"),
+    "split_thread": _lost("a thread whose lines are not together"),
     "mixed_assistants": _error("a line of another assistant's export", _LOOK),
     "mixed_formats": _error("full and flat lines in one export", _LOOK),
-    # Lines against the journal
+    # Lines against the index
     "digest_mismatch": _lost("lines that are not those that were written"),
-    "misplaced_thread": _error("a thread that does not stand where it was written", _LIST),
-    "lost_thread": _lost("a complete thread whose lines are not there"),
-    "unjournalled_thread": _lost("lines of a thread that the journal does not call complete"),
-    # The journal, the manifest and the partial file
-    "torn_journal": _error("a journal whose last line is cut short", _GO_ON),
-    "unreadable_journal": _error("a journal that cannot be read", "restore it, or export to another place"),
-    "journal_mismatch": _lost("a journal entry that contradicts its thread's lines"),
-    "lost_journal": _error("a manifest without its journal", "restore the journal, or export to another place"),
-    "unreadable_manifest": _error("a manifest that cannot be read", _GO_ON),
-    "unreadable_wanted": _error(
-        "wanted ids, of a run that did not end by itself, that cannot be read", "delete it and export all ids again"
-    ),
-    "manifest_mismatch": _error("a manifest that contradicts the journal, or the lines where there is none", _GO_ON),
-    "unfinished_run": _warning("a journal without manifest: the run did not end by itself", _GO_ON),
-    "unfinished_rewrite": _warning("a rewrite that was cut off while it changed the files", _GO_ON),
-    "lost_partial": _lost("pages of a partial thread that are not in the partial file"),
-    "only_in_partial": _note("messages of a complete thread that only the partial file has", "keep it too"),
-    "unvouched": _note("no journal and no manifest: nothing vouches that the lines are all", "keep the journal too"),
+    "misplaced_thread": _error("a thread that is not at the place where it was written", _REPAIR),
+    "lost_thread": _lost("a thread whose lines are not there"),
+    "unindexed_lines": _lost("lines that no row of the index claims", _LINES_GO),
+    # The index, the manifest and the partial file
+    "unreadable_index": _error("a line of the index, or of the list of downloads, that cannot be read", _AGAIN),
+    "index_mismatch": _lost("a row of the index that contradicts its lines", _REFRESH),
+    "lost_index": _error("an export without its index", "Restore the index from a copy, or begin anew with --fresh."),
+    "unreadable_manifest": _error("a manifest that cannot be read", _NEW_MANIFEST),
+    "lost_manifest": _error("an export without its manifest", _NEW_MANIFEST),
+    "manifest_mismatch": _error("a manifest that contradicts the other files", _REPAIR),
+    "lost_partial": _lost("messages of an incomplete thread that are not in the partial file as they were written"),
+    "only_in_partial": _note("messages of a complete thread that only the partial file has", "Keep the partial file."),
+    "unvouched": _note("no index and no manifest: nothing proves that the lines are all", "Keep the index too."),
+    "export_at_work": _note("an export is running", "Validate again when it has ended."),
+    "unfinished_run": _note("a run was cut off", f"{_SAME} Without the API, use `threadkeep write`."),
     # The threads that were wanted
-    "thread_failed": _lost("a thread that could not be fetched"),
-    "thread_partial": _lost("a thread that was cut off in the middle"),
-    "thread_missing": _warning("a thread that the API does not know", "see whether its id is right"),
-    "thread_invalid": _warning("an id that is none", "mend it in the list of ids"),
-    "not_exported": _lost("a wanted thread, or file, of which nothing is known"),
-    "not_wanted": _warning("a thread that the list of ids does not name", "see whether the list is the right one"),
-    # What stands beside the export
-    "lost_file": _error("a downloaded file, or a file of threads or runs, that is not there", _FROM_A_COPY),
-    "file_mismatch": _error("a downloaded file of another size or digest", _FROM_A_COPY),
-    "file_failed": _error("a file that could not be downloaded, though it may be there", _GO_ON),
+    "thread_failed": _lost("a thread that could not be fetched", _SAME),
+    "thread_partial": _lost("a thread that was cut off in the middle", _SAME),
+    "thread_unfinished": _lost("a thread that was not asked for yet", _SAME),
+    "thread_missing": _warning("a thread that the API does not know", "See whether the id and the key are right."),
+    "not_exported": _lost("a wanted thread, or file, of which nothing is known", _AGAIN),
+    "not_wanted": _warning("a thread that the list of ids does not name", "See whether the list is the right one."),
+    # The files next to the export
+    "lost_file": _error("a file of the export that is not there", _DOWNLOAD),
+    "file_mismatch": _error("a downloaded file of another size or digest", _DOWNLOAD),
+    "file_failed": _error("a file that could not be downloaded, though it may be there", _SAME),
     # What the API itself gave
-    "image_not_downloaded": _note("an image whose file was not downloaded", "export with --files to have it"),
+    "image_not_downloaded": _note("an image whose file was not downloaded", "Export with --files to have the image."),
     "annotation_outside_text": _note("an annotation whose offsets, in code points, point outside its text"),
     "marker_without_annotation": _note("a citation marker in a text that no annotation resolves"),
-    "empty_message": _note("a message that says nothing"),
+    "empty_message": _note("a message without any text"),
     "odd_timestamp": _note("a time before the API existed or in the future, or none at all"),
     "time_goes_back": _note("a message that is older than the one before it"),
     # The export against the live API
-    "lost_message": _lost("a message that the API has, between others of the export, and the export has not"),
-    "changed_message": _lost("a message that the API gives in another form"),
-    "order_mismatch": _lost("messages that the API gives in another order"),
-    "new_message": _warning("a message that came after the export", "export --refresh fetches it", refetch=True),
-    "changed_metadata": _warning("metadata that were changed", "export --refresh fetches them", refetch=True),
-    "not_compared": _warning("a thread that could not be compared", "check again later"),
-    "deleted_message": _note("a message that the API does not have any more", "keep the export: it has it"),
-    "deleted_thread": _note("a thread that the API does not have any more", "keep the export: it has it"),
+    "lost_message": _lost("a message that the API has, between others of the export, and the export has not", _REFRESH),
+    "changed_message": _lost("a message that the API gives in another form", _REFRESH),
+    "order_mismatch": _lost("messages that the API gives in another order", _REFRESH),
+    "new_message": _warning("a message that came after the export", _REFRESH, refetch=True),
+    "changed_metadata": _warning("metadata that were changed", _REFRESH, refetch=True),
+    "not_compared": _warning("a thread that could not be compared", "Check again later."),
+    "deleted_message": _note("a message that the API does not have any more", _KEEP),
+    "deleted_thread": _note("a thread that the API does not have any more", _KEEP),
 }
 """Every code, in the order of `docs/findings.md`. The codes are stable: scripts are written against them."""
 
 
-LEFT_BY_A_KILL = (
-    "the last line is cut short: it does not end with a newline, behind all that the journal vouches for; a run that"
-    " was killed leaves it"
-)
-"""What is said of a torn line that is a note."""
-
-LEFT_BEHIND = (
-    "the lines stand behind all that the journal vouches for: a run that is under way, or was killed, had not vouched"
-    " for them yet; when it goes on, it takes them off and fetches the thread again"
-)
-"""What is said of whole lines that are a note."""
-
-TORN_BY_A_KILL = (
-    "the journal's last line is cut short: a run that was killed leaves it; its thread is not vouched for, and is"
-    " fetched again when the run goes on"
-)
-"""What is said of a torn journal that is a note."""
-
-UNBEGUN = (
-    "the journal has no whole line yet: a run that was killed at its beginning leaves it; the next one begins anew"
-)
-"""What is said of a journal of which nothing was written, beside an export without lines."""
-
-
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One thing to know about an export.
+    """One fact to know about an export.
 
     Attributes:
         code: the kind, see `KINDS`.
-        severity: that of its kind; less where what was found is what a run that was cut off leaves, or what the API
-            gave by all that vouches for it.
-        message: what is wrong and what to do, for a person.
+        severity: that of its kind, in most cases; `docs/findings.md` names the others.
+        message: the fact and the next step, for a person.
         path: where in the line or file, as a JSON path; None when it is not about its content.
         file: the name of the file that it is about; None when it is about none.
         line: the line's number in that file, from 1.
@@ -194,14 +150,13 @@ class Finding:
     message_id: str | None = None
 
 
-def finding(code: str, what: str, remedy: str | None = None, /, **where: Any) -> Finding:
-    """Make a finding.
+def finding(
+    code: str, what: str, remedy: str | None = None, /, *, severity: Severity | None = None, **where: Any
+) -> Finding:
+    """Make a finding of one of the `KINDS`, from the fact without the next step.
 
-    Args:
-        code: of `KINDS`.
-        what: is wrong, without what to do.
-        remedy: what to do, where its kind says something else.
-        where: see `Finding`.
+    ``remedy`` and ``severity`` are given where they are not those of the kind; ``where`` is as in `Finding`.
     """
     kind = KINDS[code]
-    return Finding(code=code, severity=kind.severity, message=f"{what}; {remedy or kind.remedy}", **where)
+    message = f"{what.removesuffix('.')}. {remedy or kind.remedy}"
+    return Finding(code=code, severity=severity or kind.severity, message=message, **where)

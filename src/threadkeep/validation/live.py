@@ -1,36 +1,37 @@
-"""An export held against the live API: every thread walked again, and compared with its lines.
+"""Compare an export with the live API: walk every thread again, and hold its messages against its lines.
 
-An async shell round `threadkeep.validation.live_compare`. Of a thread of the export no more is kept than each message's
-id, place and digest, and only while it is walked. A thread is compared when its walk has come to its end: nothing is
-said of one that the sunset cuts off in the middle.
-
-Some of many threads, chosen by a seed: the same ones wherever and in whatever order they stand.
+An async shell around `threadkeep.validation.live_compare`. Of the export's lines only ids and places are in memory, and
+only while their thread is walked. A thread is compared when its walk has come to its end, so nothing is
+reported of one that the sunset cuts off in the middle.
 """
 
 import asyncio
 import hashlib
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import attrs
 
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
 from threadkeep.api.rate_control import Traffic
-from threadkeep.api.worker_pool import WorkerPool
-from threadkeep.errors import ApiError, BadPage, Interrupted, RunEnded, ThreadkeepError, ThreadMissing
-from threadkeep.readback import what_counts
+from threadkeep.api.worker_pool import WorkerPool, one_batch
+from threadkeep.errors import ApiError, BadPage, Interrupted, OutputUnusable, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.storage.damage import index_rows
+from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.index import Outcome
+from threadkeep.storage.lines import lines_in, size_of
 from threadkeep.storage.paths import Paths
-from threadkeep.threadlines import Place, changes, digest, rows
 from threadkeep.validation.entrypoints import Validated
 from threadkeep.validation.findings import Finding, Severity, finding
-from threadkeep.validation.live_compare import Change, ExportedMessage, compare
+from threadkeep.validation.live_compare import Change, ExportedMessage, change, compare, read_line
 from threadkeep.validation.report import Live, ValidationReport, collect
+from threadkeep.validation.scan import Place
 
 __all__ = [
     "CheckBegun",
@@ -43,17 +44,13 @@ __all__ = [
     "checked_export",
     "joined",
     "sample",
-    "wanted_live",
 ]
 
 
 @attrs.frozen(kw_only=True)
 class CheckBegun:
-    """The first of all: the threads are about to be walked.
-
-    Attributes:
-        total: how many are wanted.
-        traffic: the requests of all keys together, whenever it is called in the loop of the run.
+    """The first event: so many threads are about to be walked. ``traffic`` returns the requests of all keys together;
+    it must be called in the event loop of the check.
     """
 
     total: int
@@ -62,54 +59,28 @@ class CheckBegun:
 
 @attrs.frozen(kw_only=True)
 class Compared:
-    """A thread of an export was held against the API, or could not be.
-
-    Attributes:
-        thread_id: its id.
-        messages: how many the API has of it.
-    """
+    """A thread was compared, and the API has so many messages of it; or it could not be."""
 
     thread_id: str
     messages: int
 
 
 LiveEvent = CheckBegun | Compared
-"""What a check tells while it runs."""
+"""What a check sends while it runs."""
 
 
 def sample(thread_ids: Sequence[str], most: int, seed: int) -> tuple[str, ...]:
-    """Choose some of these ids, in their order.
+    """Choose so many of these distinct ids, or all if there are fewer, in their order.
 
     Each id draws a number by itself, so the choice does not depend on their order, an id more or less changes at most
     one of the chosen, and a larger sample holds the smaller one of the same seed.
-
-    Args:
-        thread_ids: distinct.
-        most: how many to choose; all where there are fewer.
-        seed: another one, another choice.
     """
-    chosen = set(heapq.nsmallest(most, thread_ids, key=lambda thread_id: _lot(thread_id, seed)))
+
+    def lot(thread_id: str) -> bytes:
+        return hashlib.sha256(f"{seed} {thread_id}".encode("utf-8", "surrogatepass")).digest()
+
+    chosen = set(heapq.nsmallest(most, thread_ids, key=lot))
     return tuple(thread_id for thread_id in thread_ids if thread_id in chosen)
-
-
-def _lot(thread_id: str, seed: int) -> bytes:
-    return hashlib.sha256(f"{seed} {thread_id}".encode("utf-8", "surrogatepass")).digest()
-
-
-@attrs.frozen(kw_only=True)
-class CheckedExport:
-    """The export that is held against the API.
-
-    Attributes:
-        out: where its lines stand.
-        name: of its file, for findings.
-        assistant_id, flat: as its lines have them. Where a line has it otherwise, the comparison is merely slower.
-    """
-
-    out: Path
-    name: str
-    assistant_id: str
-    flat: bool
 
 
 @attrs.frozen(kw_only=True)
@@ -117,21 +88,78 @@ class ThreadToCheck:
     """A thread that is to be compared.
 
     Attributes:
-        place: where its lines stand; None for a thread that has none.
-        last_id: of the last message that the journal vouches for, where there is one.
+        place: of its lines; None for a thread that has none.
+        last_id: of its last message, by the index.
+        assistant_id: of its lines. If a line has another, the comparison is only slower.
     """
 
     thread_id: str
     place: Place | None = None
     last_id: str | None = None
+    assistant_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class CheckedExport:
+    """The export that is compared.
+
+    Attributes:
+        out: its path.
+        size: of that file, in bytes.
+        flat: the form of its lines. If a line has another, the comparison is only slower.
+        threads: distinct.
+        seed: by which they were chosen; None when they are all.
+    """
+
+    out: Path
+    size: int
+    flat: bool
+    threads: Sequence[ThreadToCheck]
+    seed: int | None = None
+
+
+def checked_export(found: Validated, *, most: int | None = None, seed: int = 0) -> CheckedExport:
+    """Return the threads that an export claims to have, or a sample of them. OutputUnusable: the index cannot be read.
+
+    Without an index these are those that have lines. A thread whose lines are not together is left out: only the first
+    of them would be compared, and it is to be fetched again in any case.
+    """
+    report = found.report
+    with open_file_set(Paths(report.out)) as files:
+        threads = {one.thread_id: one for one in _claimed(files, found) if one.thread_id not in found.split}
+    chosen = threads if most is None else sample(list(threads), most, seed)
+    return CheckedExport(
+        out=report.out,
+        size=report.totals.bytes,
+        flat=found.is_flat,
+        threads=[threads[thread_id] for thread_id in chosen],
+        seed=None if most is None else seed,
+    )
+
+
+def _claimed(files: FileSet, found: Validated) -> Iterator[ThreadToCheck]:
+    index, places = files.files.get("index"), found.places
+    if index is None:
+        assistant_id = found.header.assistant_id if found.header is not None else None
+        for thread_id, place in places.items():
+            yield ThreadToCheck(thread_id=thread_id, place=place, assistant_id=assistant_id)
+        return
+    for row in index_rows(index, files.paths.index.name):
+        if row.outcome is Outcome.COMPLETE:
+            yield ThreadToCheck(
+                thread_id=row.thread_id,
+                place=places.get(row.thread_id),
+                last_id=row.last_id,
+                assistant_id=row.assistant_id,
+            )
 
 
 @attrs.frozen(kw_only=True)
 class LiveOutcome:
-    """What came of a check.
+    """The result of a check.
 
     Attributes:
-        findings: of all threads that were compared or could not be, in the order in which they were wanted.
+        findings: of all threads that were compared or could not be, in the order of the export.
         live: the counts.
         ended_by: what ended it before every thread had its turn; None when nothing did.
     """
@@ -141,60 +169,24 @@ class LiveOutcome:
     ended_by: ThreadkeepError | None = None
 
 
-def wanted_live(found: Validated) -> tuple[ThreadToCheck, ...]:
-    """The threads that the export claims to have, to be compared with the API.
-
-    Without a journal these are those that have lines. A thread whose lines stand in two places is left out: only the
-    first of them would be compared, and it wants another export in any case.
-    """
-    places = found.reading.threads
-    complete = found.journal.complete if found.journal is not None else ()
-    vouched = {entry.thread_id: entry.last_id for entry in complete}
-    ids = vouched if found.journal is not None else dict.fromkeys(places)
-    return tuple(
-        ThreadToCheck(thread_id=thread_id, place=places.get(thread_id), last_id=last_id)
-        for thread_id, last_id in ids.items()
-        if thread_id not in found.reading.split
-    )
-
-
-def checked_export(found: Validated) -> CheckedExport:
-    """What is compared with the API."""
-    paths, reading = Paths(found.report.out), found.reading
-    return CheckedExport(
-        out=what_counts(paths, paths.out),
-        name=paths.out.name,
-        assistant_id=reading.assistant_id or "",
-        flat=bool(reading.is_flat),
-    )
-
-
 def joined(report: ValidationReport, outcome: LiveOutcome, most: int) -> ValidationReport:
-    """A report with what came of the live check.
-
-    Args:
-        report: without it.
-        outcome: of the check.
-        most: how many findings of each code are listed.
-    """
-    folded = collect(outcome.findings, most)
+    """Return a report with the result of the live check, and no more than ``most`` listed findings of each code."""
+    collected = collect(outcome.findings, most)
     return attrs.evolve(
         report,
-        findings=(*report.findings, *folded.kept),
-        counts={**report.counts, **folded.counts},
-        severities={severity: count + folded.severities[severity] for severity, count in report.severities.items()},
-        refetch=tuple(dict.fromkeys([*report.refetch, *folded.refetch])),
+        findings=(*report.findings, *collected.listed),
+        counts={**report.counts, **collected.counts},
+        severities={severity: count + collected.severities[severity] for severity, count in report.severities.items()},
+        refetch=tuple(dict.fromkeys([*report.refetch, *collected.refetch])),
         live=outcome.live,
     )
 
 
 async def check_live(
-    wanted: Sequence[ThreadToCheck],
-    transports: Sequence[TransportLike],
     export: CheckedExport,
+    transports: Sequence[TransportLike],
     *,
     source: str,
-    seed: int | None = None,
     concurrency: int = 64,
     pace: PacingOptions | None = None,
     on_event: Callable[[LiveEvent], None] = lambda _event: None,
@@ -203,214 +195,172 @@ async def check_live(
     """Compare threads. However it ends, what was compared counts, also when this task is cancelled: that is caught.
 
     Args:
-        wanted: distinct threads.
-        transports: where they are, once for each key. A thread stays with one of them, unless that one knows no such
-            thread or is refused.
-        export: what they are compared with.
+        export: what to compare.
+        transports: where the threads are, once for each key. A thread stays with one of them, unless that one knows no
+            such thread or is refused.
         source: the address of the API, without secrets.
-        seed: by which they were chosen; None when they are all.
-        concurrency: how many threads are walked at a time.
-        pace: how hard to ask.
+        concurrency, pace: how many threads are walked at a time, and how hard to ask.
         on_event: called at the beginning, and with each thread that is through.
-        on_notice: called with a text for people when a key is refused and the others go on, and at the first sign
-            that nobody is there.
+        on_notice: see `WorkerPool`.
 
     Raises:
         OutputUnusable: the export cannot be read, or was changed meanwhile.
     """
     pool = WorkerPool(transports, pace or PacingOptions(), concurrency, on_notice)
-    check = _Check(pool, export, wanted, on_event)
-    on_event(CheckBegun(total=len(wanted), traffic=lambda: pool.traffic))
-    ended_by: ThreadkeepError | None = None
-    try:
-        await pool.run([one.thread_id for one in wanted], check.check)
-        ended_by = pool.ended_by
-    except asyncio.CancelledError:
-        ended_by = Interrupted("interrupted")
-    findings = (*check.findings(), *_of_left(check.left, ended_by))
+    with open_file_set(Paths(export.out)) as files:
+        check = _Check(pool, export, files.files.get("out"), on_event)
+        on_event(CheckBegun(total=len(export.threads), traffic=lambda: pool.traffic))
+        ended_by: ThreadkeepError | None = None
+        try:
+            await pool.run(one_batch([one.thread_id for one in export.threads]), check.check)
+            ended_by = pool.ended_by
+        except asyncio.CancelledError:
+            ended_by = Interrupted("interrupted")
+    findings = list(check.findings())
+    if left := check.left:  # one note for all of them: it is nothing against the export
+        what = "1 thread was" if len(left) == 1 else f"{len(left):,} threads were"
+        what = f"{what} not compared, since the check was ended: {ended_by}"
+        findings.append(finding("not_compared", what, severity=Severity.NOTE))
     live = Live(
         source=source,
-        wanted=len(wanted),
+        wanted=len(export.threads),
         compared=check.compared,
         new_messages=sum(one.code == "new_message" for one in findings),
-        seed=seed,
+        seed=export.seed,
         ended_by=None if ended_by is None else str(ended_by),
-        left=check.left,
+        left=left,
     )
-    return LiveOutcome(findings=findings, live=live, ended_by=ended_by)
-
-
-def _of_left(left: Sequence[str], ended_by: ThreadkeepError | None) -> Iterator[Finding]:
-    """One note for all of them: it says nothing against the export, and `Live.left` has the ids."""
-    if left:
-        what = "1 thread was" if len(left) == 1 else f"{len(left):,} threads were"
-        one = finding("not_compared", f"{what} not compared, since the check was ended: {ended_by}")
-        yield attrs.evolve(one, severity=Severity.NOTE)
+    return LiveOutcome(findings=tuple(findings), live=live, ended_by=ended_by)
 
 
 class _Check:
-    """Walks threads, and keeps what is to be said of each."""
+    """Walks threads, and collects what came of each: its findings, or why it could not be compared."""
 
     def __init__(
-        self,
-        pool: WorkerPool,
-        export: CheckedExport,
-        wanted: Sequence[ThreadToCheck],
-        on_event: Callable[[Compared], None],
+        self, pool: WorkerPool, export: CheckedExport, file: BinaryIO | None, on_event: Callable[[Compared], None]
     ) -> None:
+        if (0 if file is None else size_of(file)) != export.size:
+            raise OutputUnusable(f"{export.out} was changed after it was validated. Validate it again.")
         self._pool = pool
         self._export = export
-        self._wanted = {one.thread_id: one for one in wanted}
+        self._file = file
+        self._lock = threading.Lock()
+        self._threads = {one.thread_id: one for one in export.threads}
         self._on_event = on_event
-        self._walked = set[str]()
-        self._said: dict[str, Sequence[Finding]] = {}  # of most threads there is nothing to say
-        self._gone: dict[str, ThreadMissing] = {}
-        self._not_compared: dict[str, str] = {}
+        self._results: dict[str, Sequence[Finding] | Exception] = {}
         self._knows_any = False
 
     @property
     def compared(self) -> int:
         """How many threads were, those that are gone included, if that can be believed."""
-        return len(self._walked) + (len(self._gone) if self._knows_any else 0)
+        gone = ThreadMissing if self._knows_any else ()
+        return sum(not isinstance(one, Exception) or isinstance(one, gone) for one in self._results.values())
 
     @property
     def left(self) -> tuple[str, ...]:
         """The ids of the threads that had no turn, or were cut off."""
-        through = self._walked | self._gone.keys() | self._not_compared.keys()
-        return tuple(thread_id for thread_id in self._wanted if thread_id not in through)
+        return tuple(thread_id for thread_id in self._threads if thread_id not in self._results)
 
     def findings(self) -> Iterator[Finding]:
-        """In the order in which the threads were wanted."""
-        for thread_id, one in self._wanted.items():
-            yield from self._said.get(thread_id, ())
-            if thread_id in self._not_compared:
-                yield self._of_thread("not_compared", f"no comparison: {self._not_compared[thread_id]}", one)
-            if thread_id in self._gone:
-                yield self._of_gone(self._gone[thread_id], one)
+        """Yield all findings, in the order of the export."""
+        for thread_id, thread in self._threads.items():
+            result = self._results.get(thread_id, ())
+            if not isinstance(result, Exception):
+                yield from result
+                continue
+            code, what = "not_compared", f"no comparison: {result}"
+            if isinstance(result, ThreadMissing) and self._knows_any:
+                code, what = "deleted_thread", f"the API does not know the thread: {result}"
+            elif isinstance(result, ThreadMissing):
+                # The key is more likely another project's than every single thread deleted.
+                what = "no thread of the export is known there: all are deleted, or the key is another project's"
+                what = f"{what}: {result}"
+            name, line = (self._export.out.name, thread.place.line) if thread.place is not None else (None, None)
+            yield finding(code, what, file=name, line=line, thread_id=thread_id)
 
     async def check(self, thread_id: str, client: ApiClient) -> None:
-        """With one key, and with the others where that one knows no such thread: it may be another project's."""
-        if not is_thread_id(thread_id):
-            self._not_compared[thread_id] = "its id is none that could be asked for"
-            self._on_event(Compared(thread_id=thread_id, messages=0))
-            return
-        keys, goes_on = deque(self._pool.clients_from(client)), True
-        while goes_on:
-            walked = _ThreadComparison(self._wanted[thread_id], self._export)
-            problem = await self._walk(walked, keys.popleft())
-            goes_on = isinstance(problem, ThreadMissing) and not walked.begun and bool(keys)
-            if problem is not None and not goes_on:
-                self._give_up(walked, problem)
-
-    async def _walk(self, walked: "_ThreadComparison", client: ApiClient) -> ApiError | None:
-        """Walk a thread and compare it, or say why it cannot be, unless that has ended the check."""
-        try:
-            await walked.fetch(client)
-        except RunEnded as ending:
-            self._pool.reassign(client, walked.thread_id, ending)
-        except ApiError as problem:
-            return problem
-        else:
-            self._pool.record_response()
-            self._knows_any = True
-            self._walked.add(walked.thread_id)
-            if findings := walked.findings():
-                self._said[walked.thread_id] = findings
-            self._on_event(Compared(thread_id=walked.thread_id, messages=len(walked.ids)))
-        return None
-
-    def _give_up(self, walked: "_ThreadComparison", problem: ApiError) -> None:
-        self._knows_any |= walked.begun
-        if not isinstance(problem, ThreadMissing):
-            self._not_compared[walked.thread_id] = str(problem)
-        elif self._pool.is_refused and not walked.begun:
-            self._not_compared[walked.thread_id] = f"a key was refused, and no other knows this thread: {problem}"
-        else:
-            self._gone[walked.thread_id] = problem
-        self._on_event(Compared(thread_id=walked.thread_id, messages=0))
-        self._pool.record_failure(problem)
-
-    def _of_gone(self, problem: ThreadMissing, wanted: ThreadToCheck) -> Finding:
-        """Where not a single thread is known, the key is more likely another project's than all of them deleted."""
-        if self._knows_any:
-            return self._of_thread("deleted_thread", f"the API does not know the thread: {problem}", wanted)
-        what = "no thread of the export is known there: all are deleted, or the key is another project's"
-        return self._of_thread("not_compared", f"{what}: {problem}", wanted)
-
-    def _of_thread(self, code: str, what: str, wanted: ThreadToCheck) -> Finding:
-        place = wanted.place
-        where = {} if place is None else {"file": self._export.name, "line": place.line}
-        return finding(code, what, thread_id=wanted.thread_id, **where)
+        """Walk a thread and compare it."""
+        comparison = _Comparison(self._threads[thread_id], self._export, self._file, self._lock)
+        problem: Exception | None = ValueError("its id cannot be asked for")
+        if is_thread_id(thread_id):
+            try:
+                problem = await self._pool.fetch(comparison, client)
+            except RunEnded:
+                return
+        self._knows_any |= comparison.has_answer or problem is None
+        self._results[thread_id] = comparison.findings() if problem is None else problem
+        messages = len(comparison.ids) if problem is None else 0
+        self._on_event(Compared(thread_id=thread_id, messages=messages))
+        if isinstance(problem, ApiError):
+            self._pool.record_failure(problem)
 
 
-class _ThreadComparison:
-    """A thread that is walked, and held against its lines page by page."""
+class _Comparison:
+    """A thread that is walked, and compared with its lines page by page; see `threadkeep.api.worker_pool.Fetch`.
 
-    def __init__(self, wanted: ThreadToCheck, export: CheckedExport) -> None:
-        self.thread_id = wanted.thread_id
+    The file stays open from thread to thread, so that it is the same to the end; one thread at a time reads it.
+    """
+
+    def __init__(
+        self, thread: ThreadToCheck, export: CheckedExport, file: BinaryIO | None, lock: threading.Lock
+    ) -> None:
+        self.thread_id = thread.thread_id
+        self.has_answer = False
         self.ids: list[str] = []
-        self._wanted = wanted
+        self._thread = thread
         self._export = export
-        self._here: dict[str, ExportedMessage] | None = None
+        self._file = file
+        self._lock = lock
+        self._here: dict[str, ExportedMessage] = {}
         self._changed: dict[str, Change] = {}
 
-    @property
-    def begun(self) -> bool:
-        """Whether any page has come."""
-        return self._here is not None
-
-    async def fetch(self, client: ApiClient) -> None:
-        """Walk the thread to its end.
-
-        Raises:
-            ApiError: a leaf of it.
-            OutputUnusable: the export cannot be read.
-        """
+    async def run(self, client: ApiClient) -> None:
+        """Walk the thread to its end."""
         path = f"/threads/{quote(self.thread_id, safe='')}/messages"
         async for page in client.walk(path, thread_id=self.thread_id):
-            if self._here is None:
-                self._here = await asyncio.to_thread(self._read)
-            doubted = list(self._doubted(self._here, page.rows))
-            self.ids += [row["id"] for row in page.rows]
-            if doubted:
-                self._changed |= await asyncio.to_thread(self._changes, doubted)
+            await asyncio.to_thread(self._take, page.rows)
 
-    def findings(self) -> list[Finding]:
-        """What is to be said of the whole thread."""
-        return list(
-            compare(
-                self.thread_id,
-                (self._here or {}).values(),
-                self.ids,
-                self._changed,
-                file=self._export.name,
-                last_id=self._wanted.last_id,
-            )
-        )
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the findings of the thread, once it is walked."""
+        here, name, last_id = self._here.values(), self._export.out.name, self._thread.last_id
+        return tuple(compare(self.thread_id, here, self.ids, self._changed, file=name, last_id=last_id))
 
-    def _read(self) -> dict[str, ExportedMessage]:
-        """The messages of the export by id; of two with one id the first counts."""
-        place = self._wanted.place
-        found = [] if place is None else rows(self._export.out, place)
-        here: dict[str, ExportedMessage] = {}
-        for row in found:
-            here.setdefault(row.message_id, row)
-        return here
+    def _take(self, page: Sequence[Mapping[str, Any]]) -> None:
+        with self._lock:
+            if not self.has_answer:
+                self.has_answer = True
+                self._find_messages()
+            for raw in page:
+                self.ids.append(raw["id"])
+                row = self._here.get(raw["id"])
+                if row is not None and (how := self._change(row, raw)) is not None:
+                    self._changed[raw["id"]] = how
 
-    def _changes(self, doubted: Sequence[tuple[ExportedMessage, Mapping[str, Any]]]) -> dict[str, Change]:
-        return dict(changes(self._export.out, doubted))
+    def _find_messages(self) -> None:
+        """Lines that cannot be read are passed over: they have findings of their own. So has a repeated id."""
+        place, file = self._thread.place, self._file
+        if place is None or file is None:
+            return
+        start = place.start
+        for number, line in enumerate(lines_in(file, self._export.out.name, start, place.end), place.line):
+            if (value := read_line(line)) is not None:
+                row = ExportedMessage(value["message_id"], number, start, len(line))
+                self._here.setdefault(row.message_id, row)
+            start += len(line)
 
-    def _doubted(
-        self, here: Mapping[str, ExportedMessage], page: Iterable[Mapping[str, Any]]
-    ) -> Iterator[tuple[ExportedMessage, Mapping[str, Any]]]:
-        """The messages whose lines are not what the exporter would write now."""
-        for raw in page:
-            row = here.get(raw["id"])
-            if row is not None and digest(self._line(raw)) != row.digest:
-                yield row, raw
-
-    def _line(self, raw: Mapping[str, Any]) -> bytes:
+    def _change(self, row: ExportedMessage, raw: Mapping[str, Any]) -> Change | None:
+        """Return how a message differs from its line, which is read again."""
         try:
-            return encode_message(raw, assistant_id=self._export.assistant_id, flat=self._export.flat)
+            written = encode_message(raw, assistant_id=self._thread.assistant_id, flat=self._export.flat)
         except ValueError as error:
             raise BadPage(f"the message {raw['id']} cannot be written: {error}") from None
+        assert self._file is not None
+        self._file.seek(row.start)
+        line = self._file.read(row.size)
+        if line == written + b"\n":
+            return None
+        value = read_line(line)
+        if value is None or value["message_id"] != row.message_id:
+            what = f"was changed while it was compared: line {row.line} is another one now"
+            raise OutputUnusable(f"{self._export.out} {what}")
+        return change(value, raw)

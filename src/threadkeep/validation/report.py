@@ -1,4 +1,4 @@
-"""What was said of an export, counted: repeated findings are folded, and their count is kept."""
+"""The report of a validation: findings, of which repeated ones are only counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,18 +8,12 @@ import attrs
 
 from threadkeep.validation.findings import KINDS, Finding, Severity
 
-__all__ = ["Folded", "LineTotals", "Live", "ValidationReport", "collect"]
+__all__ = ["Collected", "LineTotals", "Live", "ValidationReport", "collect"]
 
 
 @attrs.frozen(kw_only=True)
 class LineTotals:
-    """What was read.
-
-    Attributes:
-        threads: how many have lines.
-        messages: how many lines hold one.
-        bytes: how long the export is.
-    """
+    """How many threads have lines, how many lines hold a message, and how long the export is."""
 
     threads: int
     messages: int
@@ -28,7 +22,7 @@ class LineTotals:
 
 @attrs.frozen(kw_only=True)
 class Live:
-    """What came of walking threads again.
+    """The result of comparing with the live API.
 
     Attributes:
         source: the address, without secrets.
@@ -51,7 +45,7 @@ class Live:
 
 @attrs.frozen(kw_only=True)
 class ValidationReport:
-    """What validate has to say of an export. Iterating gives its findings.
+    """What validate found in an export. Iterating gives its findings.
 
     Attributes:
         out: the export.
@@ -59,11 +53,12 @@ class ValidationReport:
         counts: how many there are of each code, those that are not listed included.
         severities: the same by severity.
         totals: what was read.
-        outcomes: how many threads have each outcome, by the journal; None without one.
+        outcomes: how many threads have each outcome, by the index; None without one.
         months: how many messages each month has, by "2026-03", in order.
         sizes: how many threads have how many messages, by the messages, in order.
-        refetch: the ids of the threads that want to be fetched again, in order.
-        live: what came of walking threads again; None where that was not asked for.
+        refetch: the ids of the threads that are to be fetched again, each once, in order.
+        live: the result of comparing with the live API; None where that was not asked for.
+        is_written: whether there is an export: a first run that is under way, or was cut off, has written none.
     """
 
     out: Path
@@ -76,6 +71,7 @@ class ValidationReport:
     sizes: Mapping[int, int]
     refetch: tuple[str, ...]
     live: Live | None = None
+    is_written: bool = True
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -84,44 +80,32 @@ class ValidationReport:
         return len(self.findings)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the findings leave the export whole: there are only notes."""
-        return not self.severities[Severity.ERROR] and not self.severities[Severity.WARNING]
+    def is_complete(self) -> bool:
+        """Whether there is an export, and only notes about it."""
+        return self.is_written and not self.severities[Severity.ERROR] and not self.severities[Severity.WARNING]
 
 
 @attrs.frozen
-class Folded:
-    """Findings of which repeated ones are only counted.
+class Collected:
+    """Findings of which repeated ones are only counted; see `ValidationReport`."""
 
-    Attributes:
-        kept: the first of each code, in the order in which they were found.
-        counts: how many there are of each code, those that were not kept included.
-        severities: the same by severity.
-        refetch: the ids of the threads that want to be fetched again, each once, in that order.
-    """
-
-    kept: tuple[Finding, ...]
+    listed: tuple[Finding, ...]
     counts: Mapping[str, int]
     severities: Mapping[Severity, int]
     refetch: tuple[str, ...]
 
 
-def collect(findings: Iterable[Finding], most: int) -> Folded:
-    """Keep the first findings of each code, and of each severity where a code has several, and count them all.
-
-    Args:
-        findings: in the order in which they were found.
-        most: how many of each code to keep, at least one.
-    """
-    kept, counts, refetch = list[Finding](), Counter[tuple[str, Severity]](), dict[str, None]()
+def collect(findings: Iterable[Finding], most: int) -> Collected:
+    """List no more than ``most`` findings of each code, and of each severity where a code has several; count all."""
+    listed, counts, refetch = list[Finding](), Counter[tuple[str, Severity]](), dict[str, None]()
     for one in findings:
         counts[one.code, one.severity] += 1
         if counts[one.code, one.severity] <= most:
-            kept.append(one)
+            listed.append(one)
         if one.thread_id is not None and KINDS[one.code].refetch and one.severity is not Severity.NOTE:
             refetch[one.thread_id] = None
     by_code, by_severity = Counter[str](), Counter(dict.fromkeys(Severity, 0))
     for (code, severity), count in counts.items():
         by_code[code] += count
         by_severity[severity] += count
-    return Folded(tuple(kept), dict(by_code), dict(by_severity), tuple(refetch))
+    return Collected(tuple(listed), dict(by_code), dict(by_severity), tuple(refetch))

@@ -1,87 +1,61 @@
-"""One pass over the lines of an export: each line by itself, and against those before it.
+"""Hold a file whose lines belong to threads against the rows of the index, in one pass.
 
-Which of millions of ids stand there twice, without keeping them: 64-bit hashes, eight bytes each.
-
-Equal hashes only raise a suspicion; whoever asks looks at the ids themselves then.
+Each row claims a range of bytes, and has its digest. Where the bytes at that place have it, the thread is intact.
+Ranges that no intact row claims are gaps: their lines are grouped by the thread that they name, and a group with the
+digest of a row that has not been found is that thread, at another place. Nothing else is matched, so that a byte more
+or less at the beginning of a file damages one thread, and not all.
 """
 
 import hashlib
 import re
 from array import array
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from itertools import groupby
 from math import inf
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import attrs
 
-from threadkeep.validation.fast_line_check import LineSummary, fast_check_flat, fast_check_full
-from threadkeep.validation.findings import LEFT_BY_A_KILL, Finding, Severity, finding
-from threadkeep.validation.line_check import Fault, Row, check_line
-from threadkeep.validation.report import LineTotals
+from threadkeep.serialization.strict_json import Fault
+from threadkeep.storage.index import IndexRow, Span
+from threadkeep.storage.spans import SpanFile, thread_of
+from threadkeep.validation.fast_line_check import LineSummary, summaries
+from threadkeep.validation.findings import Finding, finding
+from threadkeep.validation.line_check import NO_ID, Read, check_line
 
-__all__ = ["Expected", "Place", "Reading", "Suspicions", "ThreadLines"]
+__all__ = ["MessageLines", "Place", "RepeatedIds", "ThreadFile"]
 
-# Many small heaps rather than one: a set of one heap at a time needs little memory.
-_HEAPS = 256
-_LAST = _HEAPS - 1
-
-
-class Suspicions:
-    """The ids that were seen."""
-
-    def __init__(self) -> None:
-        self._heaps = tuple(array("q") for _ in range(_HEAPS))
-
-    def add(self, message_ids: Iterable[str]) -> None:
-        """See some more."""
-        heaps = self._heaps
-        for number in map(hash, message_ids):
-            heaps[number & _LAST].append(number)
-
-    def repeated(self) -> frozenset[int]:
-        """The hashes that were seen more than once."""
-        return frozenset(number for heap in self._heaps for number in _twice(heap))
-
-
-def _twice(numbers: "array[int]") -> list[int]:
-    if len(set(numbers)) == len(numbers):
-        return []
-    return [number for number, count in Counter(numbers).items() if count > 1]
-
-
-# So many lines less one: a power of two less one.
-_BATCH = 63
 _DAY = 24 * 3600
-_Ids = Mapping[str, str | None]
 _NAMED = re.compile(rb'"thread_id": ?"([^"\\]+)"')
+_NOTHING = hashlib.sha256(b"").hexdigest()
 
 
-@attrs.frozen(kw_only=True)
-class Expected:
-    """What every line is held against.
+class RepeatedIds:
+    """Find out which of millions of ids are repeated, without keeping them: by 64-bit hashes, eight bytes each.
 
-    Attributes:
-        name: of the file, for findings.
-        now: seconds since the epoch; nothing is younger.
-        assistant_id, flat: as the journal's header says; None for what the first line says.
-        torn_from: the byte behind which a run that was cut off may leave a torn line; None for nowhere.
-        known: the threads that may stand there; none where that is not known.
-        saved: the ids of the files that were downloaded.
+    Equal hashes only raise a suspicion; the caller compares the ids themselves then.
     """
 
-    name: str
-    now: int
-    assistant_id: str | None = None
-    flat: bool | None = None
-    torn_from: int | None = None
-    known: Set[str] = frozenset()
-    saved: Set[str] = frozenset()
+    _HEAPS = 256  # many small heaps: a set of one at a time needs little memory
+
+    def __init__(self) -> None:
+        self._heaps = tuple(array("q") for _ in range(self._HEAPS))
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Count some more."""
+        heaps, last = self._heaps, self._HEAPS - 1
+        for number in map(hash, ids):
+            heaps[number & last].append(number)
+
+    def repeated(self) -> frozenset[int]:
+        """Return the hashes that were counted more than once."""
+        doubted = (heap for heap in self._heaps if len(set(heap)) < len(heap))
+        return frozenset(number for heap in doubted for number, count in Counter(heap).items() if count > 1)
 
 
-@attrs.frozen
-class Place:
-    """Where a thread's lines stand: the first one's number, from 1, how many they are, and their bytes."""
+class Place(NamedTuple):
+    """Where the lines of a thread are: the number of the first one, from 1, how many, and their bytes."""
 
     line: int
     messages: int
@@ -89,234 +63,340 @@ class Place:
     end: int
 
 
-@attrs.define
-class ThreadLines:
-    """The lines of one thread, as they stand in the export."""
-
-    thread_id: str
-    first_line: int
-    start: int
-    ends: int
-    messages: int = 0
-    first_id: str | None = None
-    last_id: str | None = None
-    _digest: Any = attrs.field(factory=hashlib.sha256)
-
-    def take(self, content: bytes, lines: int, first_id: str | None, last_id: str | None) -> None:
-        """Count lines to the thread, and the ids of their first and last message, where these can be told."""
-        self.messages += lines
-        self.ends += len(content)
-        self.first_id = self.first_id or first_id
-        self.last_id = last_id or self.last_id
-        self._digest.update(content)
-
-    @property
-    def sha256(self) -> str:
-        """Of the lines that were counted."""
-        return str(self._digest.hexdigest())
-
-    @property
-    def place(self) -> Place:
-        """Where the lines that were counted stand."""
-        return Place(self.first_line, self.messages, self.start, self.ends)
+_SOMEWHERE = Place(0, 0, 0, 0)
 
 
-Judge = Callable[[ThreadLines], Iterable[Finding]]
-"""Says what is to be said of a thread when all its lines were read."""
-
-
-class Reading:
-    """One pass over the lines.
+class MessageLines:
+    """Checks the lines of OUT, each by itself and against those before it, and counts their messages.
 
     Args:
-        expected: of the lines.
-        judge: asked about each thread, once its lines end. Of a thread whose lines stand in two places, which is told,
-            only the first lines are judged.
-
-    Attributes:
-        threads: where each thread stands; of one whose lines stand in two places, the first.
-        split: the threads whose lines stand in two places or more.
-        assistant_id, is_flat: what all lines should be: as expected, or else as the first line is.
-        totals: what was read.
-        days: how many messages each day has, in days since the epoch.
+        name: of the file.
+        now: seconds since the epoch, as the keys of ``days`` are days since then.
+        saved: the ids of the files that were downloaded.
+        assistant_id: of every line; `NO_ID` where each thread has its own.
+        is_flat: whether every line is flat; None for what the first one is.
     """
 
-    def __init__(self, expected: Expected, judge: Judge = lambda _thread: ()) -> None:
-        self.threads: dict[str, Place] = {}
-        self.split = set[str]()
+    def __init__(self, name: str, *, now: int, saved: Set[str], assistant_id: object, is_flat: bool | None) -> None:
+        self.messages = 0
         self.days = Counter[int]()
-        self._expected = expected
-        self._judge = judge
-        self.assistant_id, self.is_flat = expected.assistant_id, expected.flat
-        self._current: ThreadLines | None = None
-        self._messages = 0
-        self._number = 0
-        self._offset = 0
-        self._last_time = -inf
-        self._seen = Suspicions()
+        self.ids = RepeatedIds()
+        self.is_flat = is_flat
+        self._name = name
+        self._now = now
+        self._saved = saved
+        self._of_all = assistant_id
+        self._row: IndexRow | None = None
+        self._begin(None, assistant_id)
 
-    @property
-    def totals(self) -> LineTotals:
-        """What was read."""
-        return LineTotals(threads=len(self.threads), messages=self._messages, bytes=self._offset)
+    def _begin(self, thread_id: str | None, assistant_id: object) -> None:
+        self._thread_id, self._assistant_id = thread_id, assistant_id
+        self._last_time: float = -inf
+        self._count = 0
+        self._first_id: str | None = None
+        self._last_id: str | None = None
+        self._foreign: str | None = None
 
-    @property
-    def suspicions(self) -> frozenset[int]:
-        """The hashes of the message ids that seem to stand there twice."""
-        return self._seen.repeated()
-
-    def read(self, lines: Iterable[bytes]) -> Iterator[Finding]:
-        """Give the findings of the lines; afterwards the attributes hold what stands there.
-
-        Args:
-            lines: with their newlines, split on ``\\n`` only, from behind those that were read or passed over.
-        """
-        number = before = self._number
-        glance, assistant_id, at_hand, last_time = self._glance, self.assistant_id, self._at_hand, self._last_time
-        plain = list[bytes]()
-        places = list[LineSummary]()
-        now, saved, buffer = self._expected.now, self._expected.saved, bytearray()
-        # Millions of times round: what can be told from a glance is put off, and counted many lines at once.
-        for number, line in enumerate(lines, before + 1):
-            summary = glance(line, assistant_id, now, saved, buffer)
-            if summary is not None and summary[0] == at_hand and summary[2] >= last_time:
-                last_time = summary[2]
-                plain.append(line)
-                places.append(summary)
-                if number & _BATCH:
-                    continue
-                self._take_all(plain, places)
+    def intact(self, content: bytes, first: int, row: IndexRow) -> Iterator[Finding]:
+        """Check complete lines that are as they were written; ``first`` is the number of the first one, from 1."""
+        if row is not self._row:
+            self._row = row
+            self._begin(row.thread_id, row.assistant_id)
+        thread_id, last_time = row.thread_id, self._last_time
+        ids: list[str] = []
+        times: list[int] = []
+        lines: list[bytes] = []
+        # Millions of times round.
+        for number, summary in enumerate(self._summaries(content), first):
+            if summary is not None and summary[0] == thread_id and summary[2] >= last_time:
+                _, message_id, last_time, notes = summary
+                ids.append(message_id)
+                times.append(last_time)
+                if notes:
+                    yield from self._findings(notes, number, thread_id, message_id)
             else:
-                self._take_all(plain, places)
-                yield from self._stop_at(line, number, summary)
-                glance, assistant_id = self._glance, self.assistant_id
-                at_hand, last_time = self._at_hand, self._last_time
-            plain.clear()
-            places.clear()
-        self._take_all(plain, places)
-        self._number = number
-        yield from self._leave()
+                self._last_time = last_time
+                lines = lines or content.split(b"\n")
+                read = self._checked(lines[number - first], number)
+                yield from self._against(read, number, thread_id)
+                last_time = self._last_time
+                ids += filter(None, [read[0][2]])
+                times += [] if read[0][3] is None else [read[0][3]]
+        self._last_time = last_time
+        self._add(ids, times)
 
-    def pass_over(self, lines: Iterable[bytes]) -> None:
-        """Let lines stand that do not count; those behind them have their numbers and places still."""
-        for line in lines:
-            self._number += 1
-            self._offset += len(line)
-
-    @property
-    def _glance(self) -> Callable[[bytes, str | None, int, Set[str], bytearray], LineSummary | None]:
-        return fast_check_flat if self.is_flat else fast_check_full
-
-    def _take_all(self, lines: Sequence[bytes], places: Sequence[LineSummary]) -> None:
-        """Count lines of the thread at hand of which there was nothing to say."""
-        if self._current is None or not lines:
-            return
-        content = b"".join(lines)
-        self._offset += len(content)
-        self._messages += len(lines)
-        self._current.take(content, len(lines), places[0][1], places[-1][1])
-        self._seen.add([message_id for _, message_id, _ in places])
-        first, self._last_time = places[0][2], places[-1][2]
-        if first // _DAY == self._last_time // _DAY:
-            self.days[first // _DAY] += len(places)
+    def _add(self, ids: Sequence[str], times: Sequence[int]) -> None:
+        if ids:
+            self._first_id, self._last_id = self._first_id or ids[0], ids[-1]
+            self._count += len(ids)
+            self.messages += len(ids)
+            self.ids.add(ids)
+        if times and min(times) // _DAY == max(times) // _DAY:
+            self.days[times[0] // _DAY] += len(times)
         else:
-            self.days.update([when // _DAY for _, _, when in places])
+            self.days.update([when // _DAY for when in times])
 
-    def _stop_at(self, line: bytes, number: int, summary: LineSummary | None) -> Iterator[Finding]:
-        """Say what is to be said of a line, and count it, also when it cannot be read: it was part of its thread."""
-        if not line.endswith(b"\n"):
-            yield self._torn(line, number)
-            self._offset += len(line)
-            return
-        row, faults = self._looked(line, number, summary)
-        thread_id, assistant_id, message_id, created_at, is_flat = row
-        named = self._named(line, thread_id)
-        ids = {"thread_id": named, "message_id": message_id}
-        yield from (self._say(one.code, one.what, number, path=one.path, **ids) for one in faults)
-        if named is not None and named != self._at_hand:
-            yield from self._leave()
-            yield from self._enter(named, number)
-        if is_flat is not None:
-            yield from self._against_first(assistant_id, is_flat, number, ids)
-        if created_at is not None:
-            yield from self._against_last(created_at, number, ids)
-            self.days[created_at // _DAY] += 1
-        if message_id is not None:
-            self._messages += 1
-            self._seen.add([message_id])
-        self._offset += len(line)
-        if self._current is not None:
-            self._current.take(line, 1, message_id, message_id)
+    def against(self, row: IndexRow, where: Mapping[str, Any]) -> Iterator[Finding]:
+        """Hold the row of an intact thread against its lines; ``where`` the row is."""
+        expected: dict[str, int | str | None] = {"messages": 0, "first_id": None, "last_id": None}
+        if row is self._row:
+            expected = {"messages": self._count, "first_id": self._first_id, "last_id": self._last_id}
+            expected |= {"thread_id": self._foreign or row.thread_id}
+        for field, value in expected.items():
+            if getattr(row, field) != value:
+                what = f"the row has {getattr(row, field)} for {field!r}, and the thread's lines {value}"
+                yield finding("index_mismatch", what, path=f"$.{field}", **where)
 
-    def _looked(self, line: bytes, number: int, summary: LineSummary | None) -> tuple[Row, Sequence[Fault]]:
+    def read(self, line: bytes, number: int) -> Read:
+        """Read a line in a gap."""
+        summary = next(self._summaries(line))
         if summary is None:
-            return check_line(line, number, now=self._expected.now, saved=self._expected.saved)
-        thread_id, message_id, created_at = summary
-        return (thread_id, self.assistant_id, message_id, created_at, self.is_flat), ()
+            return self._checked(line.removesuffix(b"\n"), number)
+        thread_id, message_id, created_at, notes = summary
+        return (thread_id, self._assistant_id, message_id, created_at, bool(self.is_flat)), notes
 
-    def _named(self, line: bytes, said: str | None = None) -> str | None:
-        """The thread of a line: what its key says, or, where that is no known thread, the first known id in it.
+    def loose(
+        self, read: Read, number: int, thread_id: str | None, row: IndexRow | None, *, anew: bool
+    ) -> Iterator[Finding]:
+        """Check a line in a gap, of a thread and its row; ``anew`` if no line of a thread is before it."""
+        if thread_id != self._thread_id or self._row is not None or anew:
+            self._row = None
+            own = row.assistant_id if row is not None else NO_ID
+            self._begin(thread_id, own if self._of_all is NO_ID else self._of_all)
+        yield from self._against(read, number, thread_id)
+        _, _, message_id, when, _ = read[0]
+        self._add([] if message_id is None else [message_id], [] if when is None else [when])
 
-        Where no id in it is known, a line that can be read is of the thread that it says, and any other line of the
-        thread at hand, unless no thread is known at all: then an id in it is rather that of a thread that begins.
-        """
-        if self._is_known(said):
-            return said
-        found = [name.decode("utf-8", "replace") for name in _NAMED.findall(line)]
-        known = [name for name in found if self._is_known(name)]
-        unknown = [] if self._expected.known and self._at_hand is not None else found
-        return next(iter([*known, *filter(None, [said]), *unknown]), self._at_hand)
+    def _summaries(self, content: bytes) -> Iterator[LineSummary | None]:
+        is_flat, assistant_id = bool(self.is_flat), self._assistant_id
+        return summaries(content, is_flat=is_flat, assistant_id=assistant_id, now=self._now, saved=self._saved)
 
-    def _is_known(self, thread_id: str | None) -> bool:
-        known = thread_id in self._expected.known or thread_id in self.threads
-        return known or (thread_id is not None and thread_id == self._at_hand)
+    def _checked(self, line: bytes, number: int) -> Read:
+        return check_line(line, number, now=self._now, saved=self._saved)
+
+    def _findings(
+        self, faults: Iterable[Fault], number: int, thread_id: str | None, message_id: str | None
+    ) -> Iterator[Finding]:
+        where: dict[str, Any] = {"line": number, "thread_id": thread_id, "message_id": message_id}
+        for one in faults:
+            yield finding(one.code, one.what, file=self._name, path=one.path, **where)
+
+    def _against(self, read: Read, number: int, thread_id: str | None) -> Iterator[Finding]:
+        """Report the faults of a line, and hold it against its thread, its export, and the line before it."""
+        (given, assistant_id, message_id, when, is_flat), faults = read
+        found = list(faults)
+        if given is not None and given != thread_id and self._row is not None:
+            self._foreign = given
+        if assistant_id is not NO_ID:
+            self._assistant_id = assistant_id if self._assistant_id is NO_ID else self._assistant_id
+            if assistant_id != self._assistant_id:
+                what = f"the line is of assistant {assistant_id}, and the export of {self._assistant_id}"
+                found.append(Fault("mixed_assistants", what, "$.assistant_id"))
+        if is_flat is not None:
+            self.is_flat = is_flat if self.is_flat is None else self.is_flat
+            if is_flat is not self.is_flat:
+                what = "the line is {}, and the export is {}".format(*("flat", "full")[:: 1 if is_flat else -1])
+                found.append(Fault("mixed_formats", what, "$.message"))
+        if when is not None:
+            # The server's order is that of insertion (recorded), so times do not go back.
+            if when < self._last_time:
+                found.append(Fault("time_goes_back", "the message is older than the one before it", "$.created_at"))
+            self._last_time = when
+        return self._findings(found, number, thread_id, message_id)
+
+
+class _Claim(NamedTuple):
+    """The claim of a row that was not found at its place; ``number`` counts the claims on the file."""
+
+    row: IndexRow
+    span: Span
+    number: int
+
+
+@attrs.frozen
+class _Group:
+    """Lines in a gap that name one thread: where they are, and their digest."""
+
+    thread_id: str | None
+    place: Place
+    sha256: str
 
     @property
-    def _at_hand(self) -> str | None:
-        return self._current.thread_id if self._current is not None else None
+    def size(self) -> int:
+        return self.place.end - self.place.start
 
-    def _leave(self) -> Iterator[Finding]:
-        if self._current is None:
+    def is_of(self, claim: _Claim) -> bool:
+        return self.size == claim.span.bytes and self.sha256 == claim.span.sha256
+
+    def misplaced(self, claim: _Claim, where: Mapping[str, Any]) -> Finding:
+        what = f"the thread's lines begin at byte {self.place.start}, and the index says {claim.span.offset}"
+        return finding("misplaced_thread", what, **where)
+
+
+class ThreadFile(SpanFile):
+    """A file whose lines belong to threads.
+
+    Args:
+        name, file: as of a `SpanFile`.
+        checks: of its lines, for OUT. Of other files nothing is looked at but the thread of a line.
+        lost: the code for a thread that is damaged there; None for the code of each kind of damage.
+        has_index: whether there is an index, which names every thread, and whose rows are handed to `claim`.
+
+    Attributes:
+        places: where each thread is, in OUT; of one whose lines are not together, the first of them. In other files
+            only the threads are of use.
+        split: the threads whose lines are not together.
+        damaged: the threads whose lines are not those that were written.
+        lines: how many were read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        file: BinaryIO | None,
+        checks: MessageLines | None = None,
+        *,
+        lost: str | None = None,
+        has_index: bool = True,
+    ) -> None:
+        super().__init__(name, file)
+        self.places: dict[str, Place] = {}
+        self.split = set[str]()
+        self.damaged = set[str]()
+        self.lines = 0
+        self._checks = checks
+        self._lost = lost
+        self._has_index = has_index
+        self._claims: dict[str | None, _Claim] = {}  # of rows that were not found
+        self._groups: dict[str | None, _Group] = {}  # that are of no row
+        self._number = 0
+        # The last claim that was found, how far it was from its place, and whether other lines are behind it.
+        self._latest, self._shift, self._is_disturbed = 0, 0, False
+
+    def claim(self, row: IndexRow, span: Span, where: Mapping[str, Any]) -> Iterator[Finding]:
+        """Check the lines that a row claims; ``where`` the row is, for findings about it."""
+        if not span.bytes:
+            if span.sha256 != _NOTHING:
+                yield finding("index_mismatch", "the digest is not that of no lines", path="$.sha256", **where)
+            if self._checks is not None:
+                yield from self._checks.against(row, where)
             return
-        thread, self._current = self._current, None
-        if thread.thread_id not in self.threads:
-            self.threads[thread.thread_id] = thread.place
-            yield from self._judge(thread)
+        self._number += 1
+        before = self.reached
+        content = self.take(span)
+        if content is None:
+            if row.thread_id in self._claims:
+                yield finding("index_mismatch", "the thread has a row already", **where)
+            self._claims[row.thread_id] = _Claim(row, span, self._number)
+            return
+        yield from self._search(before, span.offset)
+        first = self.lines + 1
+        for block in content:
+            if self._checks is not None:
+                yield from self._checks.intact(block, self.lines + 1, row)
+            self.lines += block.count(b"\n")
+            if not block.endswith(b"\n"):
+                yield self._torn(self.lines + 1, row.thread_id)
+        self._place(row.thread_id, Place(first, self.lines + 1 - first, span.offset, span.end))
+        self._latest, self._shift, self._is_disturbed = self._number, 0, False
+        if self._checks is not None:
+            yield from self._checks.against(row, where)
 
-    def _enter(self, thread_id: str, number: int) -> Iterator[Finding]:
-        known = self.threads.get(thread_id)
-        if known is not None:
-            what = f"the thread began at line {known.line} and goes on here, behind another thread's lines"
-            self.split.add(thread_id)
-            yield self._say("split_thread", what, number, thread_id=thread_id)
-        self._current, self._last_time = ThreadLines(thread_id, number, self._offset, self._offset), -inf
+    def _search(self, start: int, end: int) -> Iterator[Finding]:
+        """Look through bytes that no intact row claims."""
+        found = deque[Finding]()
+        for thread_id, lines in groupby(self._owned(start, end, found), lambda owned: owned[0]):
+            number, begin, count, digest = self.lines, start, 0, hashlib.sha256()
+            for _, line in lines:
+                digest.update(line)
+                start, count = start + len(line), count + 1
+                while found:
+                    yield found.popleft()
+            yield from self._leave(_Group(thread_id, Place(number, count, begin, start), digest.hexdigest()))
 
-    def _against_first(self, assistant_id: str | None, is_flat: bool, number: int, ids: _Ids) -> Iterator[Finding]:
-        """All lines are of one assistant's export and of one form: the journal's, or else the first line's."""
-        self.assistant_id = self.assistant_id or assistant_id
-        self.is_flat = is_flat if self.is_flat is None else self.is_flat
-        if assistant_id is not None and assistant_id != self.assistant_id:
-            what = f"the line is of {assistant_id}, and the export of {self.assistant_id}"
-            yield self._say("mixed_assistants", what, number, path="$.assistant_id", **ids)
-        if is_flat is not self.is_flat:
-            what = "the line is {}, and the export is {}".format(*("flat", "full")[:: 1 if is_flat else -1])
-            yield self._say("mixed_formats", what, number, path="$.message", **ids)
+    def _owned(self, start: int, end: int, found: deque[Finding]) -> Iterator[tuple[str | None, bytes]]:
+        """Yield each line with its thread, and add what is found in it."""
+        before: str | None = None
+        for line in self.lines_in(start, end):
+            self.lines += 1
+            if not line.endswith(b"\n"):
+                thread_id = self._owner(line, before, None)
+                found.append(self._torn(self.lines, thread_id))
+            elif self._checks is None:
+                thread_id = self._owner(line, before, thread_of(line))
+            else:
+                read = self._checks.read(line, self.lines)
+                thread_id = self._owner(line, before, read[0][0])
+                row = self._claims[thread_id].row if thread_id in self._claims else None
+                found += self._checks.loose(read, self.lines, thread_id, row, anew=before is None)
+            yield thread_id, line
+            before = thread_id
 
-    def _against_last(self, when: int, number: int, ids: _Ids) -> Iterator[Finding]:
-        """The server's order is that of insertion (recorded), so times do not go back."""
-        if when < self._last_time:
-            what = "the message is older than the one before it"
-            yield self._say("time_goes_back", what, number, path="$.created_at", **ids)
-        self._last_time = when
+    def _owner(self, line: bytes, before: str | None, given: str | None) -> str | None:
+        """Return the thread of a line in a gap.
 
-    def _torn(self, line: bytes, number: int) -> Finding:
-        """A run that was killed while writing leaves such a line behind all that its journal knows."""
+        It is the known one that the line gives or names, or else the one that it gives. A line that cannot be read
+        belongs to the thread before it, unless it names another and any thread may be there.
+        """
+        if given is not None and self._knows(given, before):
+            return given
+        named = [name.decode("utf-8", "replace") for name in _NAMED.findall(line)]
+        known = next((name for name in named if self._knows(name, before)), given)
+        others = (before, *named) if self._has_index else (*named, before)
+        return known or next(filter(None, others), None)
+
+    def _knows(self, thread_id: str, before: str | None) -> bool:
+        return thread_id in self._claims or thread_id in self.places or thread_id == before
+
+    def _torn(self, number: int, thread_id: str | None) -> Finding:
         what = "the last line is cut short: it does not end with a newline"
-        normal_from = self._expected.torn_from
-        if normal_from is None or self._offset < normal_from:
-            return self._say("torn_line", what, number, thread_id=self._named(line))
-        where: dict[str, Any] = {"file": self._expected.name, "line": number}
-        return Finding(code="torn_line", severity=Severity.NOTE, message=LEFT_BY_A_KILL, **where)
+        return finding("torn_line", what, file=self.name, line=number, thread_id=thread_id)
 
-    def _say(self, code: str, what: str, number: int, **where: str | None) -> Finding:
-        return finding(code, what, file=self._expected.name, line=number, **where)
+    def _place(self, thread_id: str, place: Place) -> None:
+        self.places[thread_id] = place if self._checks is not None else _SOMEWHERE
+
+    def _leave(self, group: _Group) -> Iterator[Finding]:
+        thread_id = group.thread_id
+        where: dict[str, Any] = {"file": self.name, "line": group.place.line, "thread_id": thread_id}
+        if thread_id is not None and thread_id in self.places:
+            self.split.add(thread_id)
+            self._is_disturbed = True
+            yield finding("split_thread", "the thread has more lines here, behind another thread's", **where)
+            return
+        if thread_id is not None:
+            self._place(thread_id, group.place)
+        if not self._has_index:
+            return
+        claim = self._claims.get(thread_id)
+        if claim is None or not group.is_of(claim):
+            self._groups.setdefault(thread_id, group)
+            self._is_disturbed = True
+            return
+        del self._claims[thread_id]
+        # Lines before it that are more or fewer explain that it is not at its place.
+        shift = group.place.start - claim.span.offset
+        is_explained = shift == self._shift or self._is_disturbed or claim.number != self._latest + 1
+        if claim.number < self._latest or not is_explained:
+            yield group.misplaced(claim, where)
+        self._latest, self._shift, self._is_disturbed = max(claim.number, self._latest), shift, False
+
+    def finish(self) -> Iterator[Finding]:
+        """Look through the end of the file, and report what was not found."""
+        yield from self._search(self.reached, self.size)
+        for thread_id, group in self._groups.items():
+            claim = self._claims.pop(thread_id, None)
+            count = group.place.messages
+            where: dict[str, Any] = {"file": self.name, "line": group.place.line, "thread_id": thread_id}
+            if claim is not None and group.is_of(claim):
+                yield group.misplaced(claim, where)
+                continue
+            self.damaged |= {thread_id} if thread_id is not None else set()
+            if claim is None:
+                yield finding("unindexed_lines", f"lines here that no row of the index claims: {count:,}", **where)
+            else:
+                what = f"the thread's lines ({count}, {group.size:,} bytes) are not those written"
+                yield finding(self._lost or "digest_mismatch", what, **where)
+        for claim in self._claims.values():
+            self.damaged.add(claim.row.thread_id)
+            what = f"the index has {claim.span.bytes:,} bytes of the thread in {self.name}, and no line of it is there"
+            yield finding(self._lost or "lost_thread", what, file=self.name, thread_id=claim.row.thread_id)

@@ -1,4 +1,4 @@
-"""The walker over the real SDK and canned answers: what is asked again, when, and what ends a run."""
+"""The client over the real SDK and canned answers: what is retried, when, and what ends a run."""
 
 import asyncio
 import json
@@ -27,40 +27,40 @@ class Hours:
         self.slept: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
-        """Let the time pass at once, and the others go on."""
+        """Advance the clock at once, and let other tasks run."""
         self.slept.append(seconds)
         self.now += seconds
         await asyncio.sleep(0)
 
     def pace(self, **options: Any) -> PacingOptions:
-        """A pace by this clock."""
+        """Return a pace by this clock."""
         return PacingOptions(sleep=self.sleep, clock=lambda: self.now, jitter=lambda: 1.0, **options)
 
 
 def answering(*answers: Any) -> Callable[[Any], Any]:
-    """A server that gives these answers in turn, then the thread for ever."""
-    waiting = iter(answers)
+    """Return a server that gives these answers in turn, then always the thread."""
+    remaining = iter(answers)
 
     def answer(request: Any) -> Any:
-        given = next(waiting, None)
+        given = next(remaining, None)
         return given(request) if callable(given) else given or HTTP.Response(200, json=THREAD)
 
     return answer
 
 
 def limited(text: str = "Slow down.", code: str = "rate_limit_exceeded", **headers: str) -> Any:
-    """A 429."""
+    """Return a 429."""
     body = {"error": {"message": text, "type": "requests", "param": None, "code": code}}
     return HTTP.Response(429, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def broken(request: Any) -> Any:
-    """A connection that breaks."""
+    """Break the connection."""
     raise HTTP.ReadError("broken", request=request)
 
 
 async def fetched(hours: Hours, server: Any, **options: Any) -> Any:
-    """One object, or what became of it, and the walker."""
+    """Return one object or its error, and the client."""
     async with Transport(async_client(server)) as api:
         client = ApiClient(api, hours.pace(**options))
         try:
@@ -87,19 +87,19 @@ FAILING = st.sampled_from(sorted(set(AGAIN) - {"x-should-retry"}))
 
 
 @given(names=st.lists(FAILING, max_size=4))
-async def test_what_may_pass_is_asked_again(names: list[str]) -> None:
-    """Any row of passing faults costs requests and time, and nothing else."""
+async def test_temporary_failures_are_retried(names: list[str]) -> None:
+    """Any series of temporary faults costs requests and time, and nothing else."""
     hours = Hours()
     found, client = await fetched(hours, answering(*(AGAIN[name] for name in names)), max_retries=4)
     assert found == THREAD
     assert client.traffic.sent == len(names) + 1
     assert client.traffic.refused == names.count("429")
-    assert client.traffic.waits == 0
+    assert client.traffic.pause == 0
 
 
 @pytest.mark.parametrize("name", sorted(set(AGAIN) - {"429", "x-should-retry"}))
-async def test_after_every_retry_it_is_given_up(name: str) -> None:
-    """As many retries as were allowed, and the last words stay."""
+async def test_a_request_fails_after_its_last_retry(name: str) -> None:
+    """There are as many retries as allowed, and the last error is raised."""
     answers = [AGAIN[name]] * 3
     problem, client = await fetched(Hours(), answering(*answers), max_retries=2)
     assert isinstance(problem, (RequestFailed, BadPage))
@@ -116,8 +116,8 @@ async def test_after_every_retry_it_is_given_up(name: str) -> None:
         HTTP.Response(503, headers={"x-should-retry": "false"}),
     ],
 )
-async def test_what_will_not_change_is_not_asked_again(answer: Any) -> None:
-    """A refusal for good costs one request."""
+async def test_permanent_failures_are_not_retried(answer: Any) -> None:
+    """A permanent failure costs one request."""
     problem, client = await fetched(Hours(), answering(answer))
     assert isinstance(problem, (RequestFailed, ThreadMissing))
     assert client.traffic.sent == 1
@@ -134,15 +134,15 @@ async def test_what_will_not_change_is_not_asked_again(answer: Any) -> None:
     ],
 )
 async def test_a_rate_limit_is_waited_for_exactly(answer: Any, seconds: float) -> None:
-    """What the server asks for, to the millisecond, also where no retry is allowed."""
+    """The client waits as long as the server asks, to the millisecond, even if no retry is allowed."""
     hours = Hours()
     found, _ = await fetched(hours, answering(answer), max_retries=0)
     assert found == THREAD
     assert hours.slept == [seconds]
 
 
-async def test_a_busy_server_says_when_to_come_back() -> None:
-    """The hint of a 503 is obeyed as well; without one the waits are random and grow."""
+async def test_the_retry_after_of_a_busy_server_is_obeyed() -> None:
+    """Also that of a 503. Without one the waits are random and grow."""
     hours = Hours()
     await fetched(hours, answering(HTTP.Response(503, headers={"retry-after": "30"}), HTTP.Response(503)))
     assert hours.slept[0] == 30
@@ -150,14 +150,14 @@ async def test_a_busy_server_says_when_to_come_back() -> None:
 
 
 async def test_a_spent_quota_ends_the_run_at_once() -> None:
-    """insufficient_quota does not get better by waiting."""
+    """Waiting does not help against insufficient_quota."""
     problem, client = await fetched(Hours(), answering(limited("You exceeded it.", code="insufficient_quota")))
     assert isinstance(problem, QuotaSpent)
     assert client.traffic.sent == 1
 
 
-async def test_a_server_that_grants_nothing_to_anybody_ends_the_run() -> None:
-    """After the retries, and no sooner than two minutes."""
+async def test_a_server_that_refuses_every_request_ends_the_run() -> None:
+    """After the retries, and not before two minutes have passed."""
     hours = Hours()
     problem, client = await fetched(hours, lambda _request: limited(), max_retries=3)
     assert isinstance(problem, QuotaSpent)
@@ -166,8 +166,8 @@ async def test_a_server_that_grants_nothing_to_anybody_ends_the_run() -> None:
     assert client.traffic.refused == client.traffic.sent < 20
 
 
-async def test_everybody_waits_when_one_is_refused() -> None:
-    """While the server's pause lasts nothing is sent by anybody, and then everything comes."""
+async def test_every_request_waits_when_one_is_refused() -> None:
+    """During the pause that the server asks for nothing is sent; then everything comes."""
     hours, sent = Hours(), list[float]()
 
     class Refusing(ThreadServer):
@@ -191,7 +191,7 @@ async def _walked(client: ApiClient, name: str, **options: Any) -> list[Any]:
 
 
 async def test_a_walk_may_carry_more_of_a_query() -> None:
-    """Beside the limit, the order and the cursor."""
+    """In addition to the limit, the order and the cursor."""
     server = ThreadServer({"thread_a": [message("thread_a", number) for number in range(120)]})
     async with Transport(async_client(server)) as api:
         rows = await _walked(ApiClient(api, PacingOptions()), "thread_a", params={"run_id": "run_1"})
@@ -200,8 +200,8 @@ async def test_a_walk_may_carry_more_of_a_query() -> None:
     assert "after=" in server.asked[1]
 
 
-async def test_the_end_wakes_those_who_wait() -> None:
-    """Nobody sits out a long pause, nor waits for room, once the run is over."""
+async def test_the_end_of_a_run_ends_its_pauses() -> None:
+    """No request waits any longer for a pause or for a slot."""
     paused = asyncio.Event()
 
     async def for_ever(_seconds: float) -> None:
@@ -212,18 +212,18 @@ async def test_the_end_wakes_those_who_wait() -> None:
         client = ApiClient(api, PacingOptions(sleep=for_ever, clock=lambda: 0.0))
         waiting = [asyncio.ensure_future(_walked(client, f"thread_{n}")) for n in range(20)]
         await paused.wait()
-        assert client.traffic.waits == 600
-        client.ended_by = ApiGone("over")
+        assert client.traffic.pause == 600
+        client.end(ApiGone("over"))
         ends = await asyncio.gather(*waiting, return_exceptions=True)
     assert all(isinstance(end, ApiGone) for end in ends)
     assert client.traffic.sent <= 8
 
 
-async def test_nobody_rests_before_a_retry_once_the_run_is_over() -> None:
+async def test_there_is_no_pause_before_a_retry_after_the_end_of_a_run() -> None:
     """The end comes while the last request is on its way, and that one fails."""
 
     def end(_request: Any) -> Any:
-        client.ended_by = ApiGone("over")
+        client.end(ApiGone("over"))
         return HTTP.Response(503, headers={"retry-after": "600"})
 
     async with Transport(async_client(end)) as api:
@@ -233,14 +233,14 @@ async def test_nobody_rests_before_a_retry_once_the_run_is_over() -> None:
     assert client.traffic.sent == 1
 
 
-async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> None:
+async def test_the_end_of_a_run_ends_the_wait_for_a_given_limit() -> None:
     """One request a minute is a long wait too."""
     server = ThreadServer({"thread_a": [message("thread_a", 1)]})
     async with Transport(async_client(server)) as api:
         client = ApiClient(api, PacingOptions(rpm=1))
         waiting = [asyncio.ensure_future(_walked(client, "thread_a")) for _ in range(3)]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        client.ended_by = ApiGone("over")
+        client.end(ApiGone("over"))
         ends = await asyncio.gather(*waiting, return_exceptions=True)
         with pytest.raises(ApiGone):
             await client.fetch("/threads/thread_a")
@@ -248,8 +248,8 @@ async def test_the_end_wakes_those_who_wait_for_the_limit_that_was_given() -> No
     assert client.traffic.sent == len(server.asked) == 1
 
 
-async def test_a_limit_that_was_given_is_kept() -> None:
-    """The limit lets half a second's worth pass at once, and a refusal is obeyed beside it."""
+async def test_a_given_limit_is_obeyed() -> None:
+    """The limit lets half a second's worth pass at once, and a refusal is obeyed as well."""
     hours = Hours()
     server = answering(limited(retry_after="5"))
     found, client = await fetched(hours, server, rpm=6000)
@@ -259,7 +259,7 @@ async def test_a_limit_that_was_given_is_kept() -> None:
 
 
 async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the HTTP library crowds, no pool has more than sixteen, each answer is right, and all are closed."""
+    """No pool has more than sixteen requests, each answer is right, and all pools are closed."""
     busy, most, all_there = dict[Any, int](), list[int](), asyncio.Event()
 
     def client(**_options: Any) -> Any:
@@ -287,7 +287,7 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     assert all(each.is_closed for each in clients)
 
 
-async def test_a_rate_beyond_every_machine_is_no_limit() -> None:
+async def test_a_huge_rate_is_accepted() -> None:
     """However many digits it has."""
     async with Transport(async_client(answering())) as api:
         assert await ApiClient(api, PacingOptions(rpm=10**400)).fetch("/threads/thread_a") == THREAD

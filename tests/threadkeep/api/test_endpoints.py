@@ -1,4 +1,4 @@
-"""Which server stands at an address, and what is sent there: decided without asking anybody."""
+"""The provider of an address, and what is sent there: decided without a request."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -15,9 +15,8 @@ from threadkeep.api.endpoints import (
     OTHER,
     ApiSource,
     Auth,
-    Credential,
     Provider,
-    credentials,
+    auth_and_keys,
     endpoint_of,
     without_secrets,
 )
@@ -56,8 +55,8 @@ DATED = {"api-version": "2024-05-01-preview"}
         ("https://me:pw@h/v1#x", OTHER, "https://me:pw@h/v1", {}),
     ],
 )
-def test_the_address_says_who_stands_there(typed: str | None, kind: Provider, address: str | None, query: Any) -> None:
-    """By option or by environment, with the path and the query that belong there."""
+def test_the_address_decides_the_provider(typed: str | None, kind: Provider, address: str | None, query: Any) -> None:
+    """By option or by environment, with the path and the query of the provider."""
     by_option = endpoint_of(ApiSource(base_url=typed), {})
     by_environment = endpoint_of(ApiSource(), {} if typed is None else {"OPENAI_BASE_URL": typed})
     assert by_option == by_environment
@@ -84,7 +83,7 @@ def test_the_address_says_who_stands_there(typed: str | None, kind: Provider, ad
 def test_the_version_that_is_asked_for(
     base_url: str | None, option: str | None, variable: str, version: str | None
 ) -> None:
-    """The option goes before the address, that before the environment, where that is meant, and that before ours."""
+    """The option overrides the address, that the environment, if it applies, and that the default."""
     endpoint = endpoint_of(ApiSource(base_url=base_url, api_version=option), {"OPENAI_API_VERSION": variable})
     assert endpoint.query.get("api-version") == version
 
@@ -101,7 +100,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 @given(st.dictionaries(texts.filter(bool), texts, max_size=4), st.sampled_from([AT_AZURE, AT_FOUNDRY, "http://h:1/v1"]))
 def test_no_query_is_lost_and_none_is_shown(query: dict[str, str], base_url: str) -> None:
-    """What the base URL carries goes with every request, and stands in nothing that is printed."""
+    """The query of the base URL goes with every request, and is never shown."""
     typed = f"{base_url}?{urlencode(query)}"
     endpoint = endpoint_of(ApiSource(base_url=typed), {})
     assert {**endpoint.query, **query} == dict(endpoint.query)
@@ -110,9 +109,9 @@ def test_no_query_is_lost_and_none_is_shown(query: dict[str, str], base_url: str
     assert repr(endpoint) == repr(endpoint_of(ApiSource(base_url=base_url), {}))
 
 
-def key(secret: str, auth: Auth) -> tuple[Credential, ...]:
-    """One key, as it is sent."""
-    return (Credential(key=Key(secret), auth=auth),)
+def key(secret: str, auth: Auth) -> tuple[Auth, tuple[Key, ...]]:
+    """Return the header and one key."""
+    return auth, (Key(secret),)
 
 
 BOTH = {"AZURE_OPENAI_API_KEY": "a", "OPENAI_API_KEY": "o"}
@@ -132,14 +131,14 @@ ALL = {**BOTH, "AZURE_OPENAI_AD_TOKEN": "t", "AZURE_AI_TOKEN": "f"}
         (FOUNDRY, None, ALL, key("f", Auth.BEARER)),
         (FOUNDRY, None, BOTH, key("o", Auth.BEARER)),
         (FOUNDRY, Auth.API_KEY, ALL, key("o", Auth.API_KEY)),
-        (OTHER, None, ALL, (Credential(),)),
-        (OTHER, Auth.API_KEY, ALL, (Credential(auth=Auth.API_KEY),)),
-        (OPENAI, None, ALL, (Credential(),)),
+        (OTHER, None, ALL, (Auth.BEARER, (None,))),
+        (OTHER, Auth.API_KEY, ALL, (Auth.API_KEY, (None,))),
+        (OPENAI, None, ALL, (Auth.BEARER, (None,))),
     ],
 )
 def test_the_key_of_the_environment(kind: Provider, auth: Auth | None, environ: Any, found: Any) -> None:
     """A token before a key, Azure's own before OpenAI's; elsewhere the SDK finds its key by itself."""
-    assert credentials(ApiSource(auth=auth), kind, environ) == found
+    assert auth_and_keys(ApiSource(auth=auth), kind, environ) == found
 
 
 @pytest.mark.parametrize(
@@ -150,18 +149,16 @@ def test_the_key_of_the_environment(kind: Provider, auth: Auth | None, environ: 
         (FOUNDRY, None, "AZURE_AI_TOKEN or OPENAI_API_KEY, or give --token-command"),
     ],
 )
-def test_no_key_is_told_with_the_names_that_were_looked_for(kind: Provider, auth: Auth | None, words: str) -> None:
-    """The SDK would only speak of OpenAI's."""
+def test_without_a_key_the_error_names_the_variables(kind: Provider, auth: Auth | None, words: str) -> None:
+    """The SDK would only name OpenAI's."""
     with pytest.raises(AccessRefused, match=words):
-        credentials(ApiSource(auth=auth), kind, {})
+        auth_and_keys(ApiSource(auth=auth), kind, {})
 
 
 def test_keys_of_a_file_come_in_its_order_and_go_before_the_environment() -> None:
-    """Each in the header that the address wants."""
+    """Each in the header of the provider."""
     keys = (Key("a", project="p"), Key("b"))
-    found = credentials(ApiSource(keys=keys), AZURE, ALL)
-    assert found == tuple(Credential(key=key, auth=Auth.API_KEY) for key in keys)
-    assert credentials(ApiSource(token_command="x"), AZURE, {}) == (Credential(),)
+    assert auth_and_keys(ApiSource(keys=keys), AZURE, ALL) == (Auth.API_KEY, keys)
 
 
 def test_a_resource_is_no_project() -> None:
@@ -179,7 +176,7 @@ def test_a_malformed_address_shows_no_secret(typed: str) -> None:
     assert "=secret" not in str(caught.value)
 
 
-def test_what_must_stand_in_no_message() -> None:
+def test_the_secrets_of_an_address() -> None:
     """Users, passwords and the query, as they are and as a URL spells them; not the version, nor a short word."""
     endpoint = endpoint_of(ApiSource(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
     assert endpoint.secrets == ("user", "p%40ss", "p%2540ss", "a/b=c", "a%2Fb%3Dc")

@@ -1,4 +1,4 @@
-"""The file of keys: every line is a key or is told by number, and nothing of it stands in a message."""
+"""The file of keys: every line is a key or is named by its number, and no message shows any of it."""
 
 import re
 
@@ -18,7 +18,7 @@ fillings = st.lists(st.sampled_from(["", "   ", "# a comment", "\t# sk-old", "#"
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[list[Key], bytes]:
-    """Distinct keys, and a file of them as people keep such files."""
+    """Draw distinct keys, and a file of them as people write such files."""
     listed = draw(st.lists(keys, min_size=1, max_size=5, unique=True))
     lines = draw(fillings)
     for key in listed:
@@ -33,7 +33,7 @@ def files(draw: st.DrawFn) -> tuple[list[Key], bytes]:
 
 @given(files())
 def test_what_is_written_is_read(file: tuple[list[Key], bytes]) -> None:
-    """Every key with what it names, in the file's order, whatever stands between and behind."""
+    """Every key with what it names, in the file's order, whatever is between and after them."""
     listed, content = file
     assert read_keys(content) == tuple(listed)
 
@@ -45,7 +45,7 @@ pieces = st.one_of(
 
 
 def outcome(content: bytes) -> tuple[tuple[Key, ...], str]:
-    """The keys of a file, or what is told about it."""
+    """Return the keys of a file, or the error message."""
     try:
         return read_keys(content), ""
     except UnreadableKeys as error:
@@ -54,44 +54,44 @@ def outcome(content: bytes) -> tuple[tuple[Key, ...], str]:
 
 @given(st.lists(pieces, max_size=12).map("".join))
 def test_no_message_shows_what_a_line_holds(text: str) -> None:
-    """A key may stand anywhere in a file that is wrong, so nothing of it is told but the numbers of its lines."""
-    read, told = outcome(text.encode())
-    assert [letters for letters in re.findall("[QWZK]+", text) if letters in told and len(letters) > 1] == []
+    """A key may be anywhere in a malformed file, so the message shows nothing but the numbers of its lines."""
+    read, error = outcome(text.encode())
+    assert [letters for letters in re.findall("[QWZK]+", text) if letters in error and len(letters) > 1] == []
     assert [key.secret for key in read] == (
-        [] if told else [line.split()[0] for line in text.split("\n") if line.strip()]
+        [] if error else [line.split()[0] for line in text.split("\n") if line.strip()]
     )
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_keys_or_are_told(content: bytes) -> None:
+def test_any_bytes_are_keys_or_an_error(content: bytes) -> None:
     """Never another exception, and never neither."""
-    read, told = outcome(content)
-    assert bool(read) != bool(told)
+    read, error = outcome(content)
+    assert bool(read) != bool(error)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "there is no key in it"),
-        ("# only words\n\n", "there is no key in it"),
-        ("OPENAI_API_KEY=sk-a", "line 1: it must begin with a key that stands alone, without a name before it"),
-        ("\nproject=proj_x sk-a", "line 2: it must begin with a key that stands alone, without a name before it"),
-        ('"sk-a"', "line 1: the key must stand without quotes"),
-        ("sk-é", "line 1: the key holds a blank, a line end or another character that no HTTP header can carry"),
-        ("sk-a sk-b", "line 1: behind the key only project=... and organization=... may stand"),
-        ("sk-a org=o", "line 1: behind the key only project=... and organization=... may stand"),
-        ("sk-a project", "line 1: behind the key only project=... and organization=... may stand"),
+        ("", "it holds no key"),
+        ("# only words\n\n", "it holds no key"),
+        ("OPENAI_API_KEY=sk-a", "line 1: it must begin with the key itself, without a name before it"),
+        ("\nproject=proj_x sk-a", "line 2: it must begin with the key itself, without a name before it"),
+        ('"sk-a"', "line 1: the key must be without quotes"),
+        ("sk-é", "line 1: the key holds a blank, a line end or another character that an HTTP header cannot carry"),
+        ("sk-a sk-b", "line 1: after the key only project=... and organization=... are allowed"),
+        ("sk-a org=o", "line 1: after the key only project=... and organization=... are allowed"),
+        ("sk-a project", "line 1: after the key only project=... and organization=... are allowed"),
         (
             "sk-a project=",
-            "line 1: what stands behind project= or organization= is empty, or no HTTP header can carry it",
+            "line 1: the value of project= or organization= is empty, or an HTTP header cannot carry it",
         ),
         ("sk-a project=x project=y", "line 1: it names the project or the organization twice"),
-        ("sk-a\n\nsk-a # again", "line 3: the key of line 1 again"),
-        ("sk-a project=x organization=y\nsk-a organization=y project=x", "line 2: the key of line 1 again"),
-        ("sk-a\nsk-b b\nsk-a\n'c", "line 2: .*; line 3: the key of line 1 again; line 4: the key must stand without"),
+        ("sk-a\n\nsk-a # again", "line 3: it repeats the key of line 1"),
+        ("sk-a project=x organization=y\nsk-a organization=y project=x", "line 2: it repeats the key of line 1"),
+        ("sk-a\nsk-b b\nsk-a\n'c", "line 2: .*; line 3: it repeats the key of line 1; line 4: the key must be without"),
     ],
 )
-def test_bad_lines_are_told_all_at_once(text: str, message: str) -> None:
+def test_all_bad_lines_are_named_at_once(text: str, message: str) -> None:
     """Each by its number."""
     with pytest.raises(UnreadableKeys, match=f"^{message.replace('...', '[.]{3}')}"):
         read_keys(text.encode())
@@ -102,8 +102,8 @@ def test_one_key_may_ask_for_several_projects() -> None:
     assert len(read_keys(b"sk-a\nsk-a project=x\nsk-a project=y\nsk-a project=y organization=o")) == 4
 
 
-def test_a_file_that_is_no_text_is_told() -> None:
-    """With the line, and not what stands in it."""
+def test_a_file_that_is_not_text_is_an_error() -> None:
+    """The message names the line, and does not show it."""
     with pytest.raises(UnreadableKeys, match=r"^not utf-8 text: invalid start byte in line 2$"):
         read_keys(b"sk-a\n\xff")
     with pytest.raises(UnreadableKeys, match="NUL"):

@@ -1,45 +1,47 @@
-"""The cursor step: walking the pages of a list yields the list, and no page is believed against its cursor."""
+"""Pagination: walking the pages of a list yields the list, and each page is checked against its cursor."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.api.pagination import Page, Walk, advance, read_page
+from threadkeep.api.pagination import Page, is_last_page, read_page
 from threadkeep.errors import BadPage
 
 IDS = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=30)
 
 
 def served(ids: list[str], cursor: str | None, limit: int, *, says_more: bool = True) -> Page:
-    """What an honest server answers."""
+    """Return the answer of an honest server."""
     start = ids.index(cursor) + 1 if cursor is not None else 0
     rows = [{"id": row_id} for row_id in ids[start : start + limit]]
     return Page(rows, has_more=start + limit < len(ids) if says_more else None)
 
 
+def walked(limit: int, page_after: Callable[[str | None], Page]) -> list[str]:
+    """Walk a list to its end."""
+    found, is_last = list[str](), False
+    while not is_last:
+        cursor = found[-1] if found else None
+        page = page_after(cursor)
+        is_last = is_last_page(page, cursor, set(found), limit=limit)
+        found += [row["id"] for row in page.rows]
+    return found
+
+
 @given(IDS, st.integers(1, 7), st.booleans())
 def test_walking_the_pages_yields_the_list(ids: list[str], limit: int, says_more: bool) -> None:
     """Every row once, in order, whatever the page size, and also when the server never says has_more."""
-    walk, found = Walk(), list[str]()
-    while not walk.done:
-        page = served(ids, walk.cursor, limit, says_more=says_more)
-        walk = advance(walk, page, set(found), limit=limit)
-        found += [row["id"] for row in page.rows]
-    assert found == ids
+    assert walked(limit, lambda cursor: served(ids, cursor, limit, says_more=says_more)) == ids
 
 
 @given(IDS.filter(bool), st.integers(1, 7))
-def test_a_full_page_that_says_it_is_the_last_is_asked_behind(ids: list[str], limit: int) -> None:
-    """A has_more that lies on full pages loses nothing."""
-    walk, found = Walk(), list[str]()
-    while not walk.done:
-        honest = served(ids, walk.cursor, limit)
-        walk = advance(walk, Page(honest.rows, has_more=False), set(found), limit=limit)
-        found += [row["id"] for row in honest.rows]
-    assert found == ids
+def test_a_full_page_that_says_it_is_the_last_is_not_believed(ids: list[str], limit: int) -> None:
+    """A wrong has_more on full pages loses nothing."""
+    assert walked(limit, lambda cursor: Page(served(ids, cursor, limit).rows, has_more=False)) == ids
 
 
 @pytest.mark.parametrize(
@@ -55,12 +57,12 @@ def test_a_page_that_contradicts_its_cursor_is_refused(rows: list[str], has_more
     """Loops and empty promises are named; the walk can ask again."""
     page = Page([{"id": row_id} for row_id in rows], has_more)
     with pytest.raises(BadPage, match=words):
-        advance(Walk("b"), page, {"a", "b"}, limit=2)
+        is_last_page(page, "b", {"a", "b"}, limit=2)
 
 
 def test_an_empty_list_is_done_at_once() -> None:
-    """A thread without messages is a whole thread."""
-    assert advance(Walk(), Page([], has_more=False), set()) == Walk(None, done=True)
+    """A thread without messages is a complete thread."""
+    assert is_last_page(Page([], has_more=False), None, set())
 
 
 def body(**fields: Any) -> bytes:
@@ -75,16 +77,16 @@ def body(**fields: Any) -> bytes:
         (b"<html><title>502</title></html>" + b" " * 90, "the answer is not JSON .*<html>.*…"),
         (b"", "the answer is not JSON"),
         (b"[" * 2000, "the answer is not JSON"),
-        (b"[]", "no page of a list"),
-        (b'{"data": {}}', "no page of a list"),
-        (b'{"object": "list"}', "no page of a list"),
+        (b"[]", "not a page of a list"),
+        (b'{"data": {}}', "not a page of a list"),
+        (b'{"object": "list"}', "not a page of a list"),
         (body(data=[1]), "row 0 of the page has no id"),
         (body(data=[{"id": None}]), "row 0 of the page has no id"),
         (body(data=[{"id": ""}]), "row 0 of the page has no id"),
         (body(data=[{"id": "msg_1", "thread_id": "thread_b"}]), "msg_1, belongs to 'thread_b', not to thread_a"),
         (body(data=[{"id": "msg_1"}]), "msg_1, belongs to None, not to thread_a"),
         (body(has_more="yes"), "has_more is neither true nor false: 'yes'"),
-        (b'{"data": [{"id": "msg_1", "thread_id": "thread_a", "n": 1e400}]}', "too large to be kept"),
+        (b'{"data": [{"id": "msg_1", "thread_id": "thread_a", "n": 1e400}]}', "too large"),
         (b'{"data": [{"id": "msg_1", "thread_id": "thread_a", "n": NaN}]}', "NaN is not JSON"),
     ],
 )
@@ -94,6 +96,6 @@ def test_what_is_no_page_is_refused(answer: bytes, words: str) -> None:
         read_page(answer, thread_id="thread_a")
 
 
-def test_a_list_of_other_things_belongs_to_no_thread() -> None:
+def test_other_lists_belong_to_no_thread() -> None:
     """Assistants have no thread_id."""
     assert read_page(body(data=[{"id": "asst_1"}])) == Page([{"id": "asst_1"}], has_more=False)

@@ -1,4 +1,4 @@
-"""The pace, against servers that share out their quotas in different ways, in simulated time."""
+"""The rate controller against servers that divide their quotas in different ways, in simulated time."""
 
 from bisect import bisect_left
 
@@ -23,16 +23,16 @@ def servers(draw: st.DrawFn) -> Quota:
 
 @given(quota=servers(), hint=st.sampled_from(sorted(HINTS)), latency=LATENCIES, seed=SEEDS)
 @settings(max_examples=30)
-def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
+def test_everything_is_granted_in_the_end_and_every_pause_is_obeyed(
     quota: Quota, hint: str, latency: float, seed: int
 ) -> None:
-    """Whatever the server: all requests are granted, and from a refusal on nobody asks before the server wants it."""
+    """With any server all requests are granted, and after a refusal none is sent before the server allows it."""
     run = simulate(quota, 300, hint=HINTS[hint], latency=latency, seed=seed)
-    for heard, seconds in run.told:
-        after = bisect_left(run.sent, heard)
-        assert seconds is None or after == len(run.sent) or run.sent[after] >= heard + seconds - 1e-9
+    for refused_at, seconds in run.refusals:
+        after = bisect_left(run.sent, refused_at)
+        assert seconds is None or after == len(run.sent) or run.sent[after] >= refused_at + seconds - 1e-9
     assert run.controller.sent == len(run.sent)
-    assert run.controller.refused == len(run.told)
+    assert run.controller.refused == len(run.refusals)
 
 
 @given(
@@ -43,7 +43,7 @@ def test_everything_is_granted_in_the_end_and_every_pause_is_kept(
 )
 @settings(max_examples=12)
 def test_a_quota_that_is_renewed_evenly_is_used(rpm: int, hint: str, latency: float, seed: int) -> None:
-    """Nine tenths of it at least, beside what there is at first, and at most three of a hundred requests are refused.
+    """Nine tenths of it at least, not counting the first burst, and at most three of a hundred requests are refused.
 
     Four where the server does not say exactly how long to wait.
     """
@@ -76,8 +76,8 @@ def test_a_quota_of_each_minute_is_used(rpm: int, phase: float, whole: bool, see
 
 @given(rpm=st.sampled_from([600, 3000]), phase=st.floats(0, 59), seed=SEEDS)
 @settings(max_examples=10)
-def test_a_quota_of_each_minute_is_used_where_nothing_is_said(rpm: int, phase: float, seed: int) -> None:
-    """The next minute must be felt for; four fifths are used all the same."""
+def test_a_quota_of_each_minute_is_used_without_a_hint(rpm: int, phase: float, seed: int) -> None:
+    """The client must find the next minute by trying; four fifths are used all the same."""
     run = simulate(Window(rpm, phase), 10 * rpm, hint=HINTS["none"], seed=seed)
     assert 10 * rpm / (rpm / 60 * run.seconds) >= 0.8
     assert run.refused <= 0.12
@@ -115,53 +115,53 @@ def test_few_are_in_flight_at_first() -> None:
         went += 1
     assert went == 8
     for _ in range(8):
-        controller.grant()
+        controller.record_granted()
     while controller.wait(0.0) == 0:
         controller.send(0.0)
         went += 1
     assert 8 < went - 8 < 16
 
 
-def test_a_dropped_request_makes_room_and_no_more() -> None:
-    """What says nothing about the quota does not widen the way."""
+def test_a_request_with_an_unknown_end_frees_its_slot_only() -> None:
+    """It says nothing about the quota, so no more requests are allowed in flight."""
     controller = RateController()
     for _ in range(8):
         controller.send(0.0)
     assert controller.wait(0.0) == float("inf")
-    controller.drop()
+    controller.record_unknown()
     assert controller.wait(0.0) == 0
     controller.send(0.0)
     assert controller.wait(0.0) == float("inf")
 
 
-def test_where_waiting_has_not_helped_one_at_a_time_asks_and_pauses_grow() -> None:
-    """A server that refuses everything is asked by one, ever more seldom, with a hint or without."""
+def test_if_waiting_does_not_help_pauses_grow_and_one_request_is_in_flight() -> None:
+    """A server that refuses everything gets one request at a time, ever more rarely, with a hint or without."""
     for hint in (None, 0.01):
         controller, now, pauses = RateController(), 0.0, []
         for _ in range(12):
             slot = controller.send(now)
-            assert controller.fruitless < 2 or controller.wait(now) == float("inf")
-            controller.refuse(slot, now, retry_after=hint, jitter=1.0)
-            pauses.append(controller.waits_until - now)
-            now = controller.waits_until
+            assert controller.pauses_in_a_row < 2 or controller.wait(now) == float("inf")
+            controller.record_refused(slot, now, retry_after=hint, jitter=1.0)
+            pauses.append(controller.paused_until - now)
+            now = controller.paused_until
         assert pauses[1:8] == pytest.approx([1, 2, 4, 8, 15, 15, 15])
-        assert controller.fruitless == 12
-        assert controller.fruitless_since == 0.0
+        assert controller.pauses_in_a_row == 12
+        assert controller.first_pause_at == 0.0
 
 
-def test_refusals_of_one_moment_are_one_signal() -> None:
+def test_refusals_of_requests_in_flight_together_are_one_signal() -> None:
     """What was in flight together when the quota ran out counts once."""
     controller = RateController()
     slots = [controller.send(0.0) for _ in range(8)]
     for slot in slots:
-        controller.refuse(slot, 0.1, retry_after=None, jitter=0.0)
-    assert controller.fruitless == 1
-    assert controller.waits_until == pytest.approx(0.1 + 0.25)
+        controller.record_refused(slot, 0.1, retry_after=None, jitter=0.0)
+    assert controller.pauses_in_a_row == 1
+    assert controller.paused_until == pytest.approx(0.1 + 0.25)
 
 
 @given(rpm=st.integers(1, 30_000), latency=LATENCIES, seed=SEEDS)
 @settings(max_examples=30)
-def test_a_limit_that_was_given_is_kept_and_used(rpm: int, latency: float, seed: int) -> None:
+def test_a_given_limit_is_obeyed_and_used(rpm: int, latency: float, seed: int) -> None:
     """In any time no more than the rate allows, with half a second's worth at once; and no less where all is
     granted."""
     limit = rpm / 60

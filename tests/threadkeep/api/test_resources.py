@@ -1,4 +1,4 @@
-"""What is asked for beside the messages: only what belongs to the thread is taken for it."""
+"""The resources of a thread next to its messages: only its own are accepted."""
 
 import asyncio
 import json
@@ -20,12 +20,12 @@ STEP = {"id": "step_1", "object": "thread.run.step", "thread_id": "thread_a", "r
 
 
 async def no_wait(_seconds: float) -> None:
-    """Waits not at all, but lets the others go on."""
+    """Do not wait, but let other tasks run."""
     await asyncio.sleep(0)
 
 
 class Server:
-    """Gives a thread, its runs and their steps; the first answer to each may be another one."""
+    """A server with a thread, its runs and their steps; the first answer to each may be another one."""
 
     def __init__(self, **first: Any) -> None:
         self.first = first
@@ -41,7 +41,7 @@ class Server:
 
 
 async def gathered(kind: str, server: Server, *, retries: int = 1) -> list[Any]:
-    """What a server gives of one kind."""
+    """Return the rows of one kind."""
     async with Transport(async_client(server)) as api:
         client = ApiClient(api, PacingOptions(max_retries=retries, sleep=no_wait))
         return [row async for _, row in SIDECAR_FETCHERS[kind](client, "thread_a")]
@@ -53,7 +53,7 @@ GATHERED = {
 }
 OTHERS: list[tuple[str, str, Any, str]] = [
     ("threads", "thread", {**THREAD, "id": "thread_b"}, "the answer is 'thread_b', and not thread_a"),
-    ("threads", "thread", [THREAD], "no object with an id"),
+    ("threads", "thread", [THREAD], "not an object with an id"),
     ("runs", "runs", {**RUN, "thread_id": "thread_b"}, "run_1, belongs to 'thread_b', not to thread_a"),
     ("runs", "steps", {**STEP, "thread_id": "thread_b"}, "step_1, belongs to 'thread_b', not to thread_a"),
     ("runs", "steps", {**STEP, "run_id": "run_2"}, "step_1, belongs to 'run_2', not to run_1"),
@@ -61,8 +61,8 @@ OTHERS: list[tuple[str, str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "asked", "other", "words"), OTHERS)
-async def test_what_belongs_elsewhere_is_asked_for_again(kind: str, asked: str, other: Any, words: str) -> None:
-    """And is never taken for the thread's own; when it comes again, it is told."""
+async def test_what_belongs_elsewhere_is_requested_again(kind: str, asked: str, other: Any, words: str) -> None:
+    """It is never accepted as the thread's own; if it comes again, the error names it."""
     server = Server(**{asked: other})
     assert await gathered(kind, server) == GATHERED[kind]
     assert server.asked.count(asked) == 2
@@ -71,8 +71,8 @@ async def test_what_belongs_elsewhere_is_asked_for_again(kind: str, asked: str, 
 
 
 @pytest.mark.parametrize("run_id", ["run_\ud800", "..", "run_\n"])
-async def test_a_run_that_cannot_be_asked_about_is_told(run_id: str) -> None:
-    """Its id would be no part of an address, or lead to another one."""
+async def test_a_run_id_that_no_url_can_carry_is_an_error(run_id: str) -> None:
+    """The id cannot be part of a path, or leads to another one."""
     server = Server(runs={**RUN, "id": run_id})
     with pytest.raises(BadPage, match="has an id that no URL can carry"):
         await gathered("runs", server)

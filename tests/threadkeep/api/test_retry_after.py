@@ -1,4 +1,4 @@
-"""When a server wants to be asked again."""
+"""The wait that a server asks for before a retry."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.api.error_mapping import LONGEST, retry_after
+from threadkeep.api.error_mapping import MAX_WAIT, retry_after
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
-SECONDS = st.floats(0.001, LONGEST)
+SECONDS = st.floats(0.001, MAX_WAIT)
 
 
 @given(seconds=SECONDS)
@@ -20,7 +20,7 @@ def test_seconds_and_milliseconds_are_understood(seconds: float) -> None:
     assert retry_after({"retry-after-ms": repr(seconds * 1000)}, "") == pytest.approx(seconds)
 
 
-@given(seconds=st.integers(1, int(LONGEST)))
+@given(seconds=st.integers(1, int(MAX_WAIT)))
 def test_a_date_counts_from_the_servers_own(seconds: int) -> None:
     """The clock of this machine does not matter."""
     then = format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
@@ -29,17 +29,17 @@ def test_a_date_counts_from_the_servers_own(seconds: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
-    [("20s", 20), ("6ms", 0.006), ("1m2s", 62), ("1.182s", 1.182), ("14m52.666s", 892.666), ("20m52.666s", LONGEST)],
+    ("hint", "seconds"),
+    [("20s", 20), ("6ms", 0.006), ("1m2s", 62), ("1.182s", 1.182), ("14m52.666s", 892.666), ("20m52.666s", MAX_WAIT)],
 )
-def test_the_words_of_the_api_are_understood(said: str, seconds: float) -> None:
-    """Recorded: the hint of a rate limit stands in the message."""
-    words = f"Rate limit reached: Limit 3, Used 3, Requested 1. Please try again in {said}. Visit https://here/"
+def test_the_words_of_the_api_are_understood(hint: str, seconds: float) -> None:
+    """Recorded: the hint of a rate limit is in the message."""
+    words = f"Rate limit reached: Limit 3, Used 3, Requested 1. Please try again in {hint}. Visit https://here/"
     assert retry_after({}, words) == pytest.approx(seconds)
 
 
-def test_the_most_exact_is_believed_first() -> None:
-    """Milliseconds, then seconds, then words; what is not usable is passed over."""
+def test_the_most_exact_hint_counts() -> None:
+    """Milliseconds, then seconds, then words; what is not usable is ignored."""
     words = "Please try again in 20s."
     assert retry_after({"retry-after-ms": "1500", "retry-after": "2"}, words) == 1.5
     assert retry_after({"retry-after-ms": "soon", "retry-after": "2"}, words) == 2
@@ -48,9 +48,9 @@ def test_the_most_exact_is_believed_first() -> None:
 
 @given(text=st.text(max_size=20), words=st.text())
 def test_nonsense_is_no_hint(text: str, words: str) -> None:
-    """Whatever stands there, the hint is None or a number of seconds within bounds."""
+    """Whatever the headers are, the hint is None or a number of seconds within bounds."""
     found = retry_after({"retry-after-ms": text, "retry-after": text, "date": text}, words)
-    assert found is None or 0 < found <= LONGEST
+    assert found is None or 0 < found <= MAX_WAIT
 
 
 @pytest.mark.parametrize("text", ["0", "nan", "inf", "-inf", "", "Tue, 99 Foo 2026"])

@@ -1,4 +1,4 @@
-"""Tokens that a command prints: fetched, renewed once for all, never shown, and never waited for without end."""
+"""Tokens that a command prints: fetched, renewed once for all requests, never shown, and with a time limit."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from threadkeep.api.tokens import FixedToken, FreshToken, Token, TokenCommand
+from threadkeep.api.tokens import Token, TokenCommand, TokenSource
 from threadkeep.errors import AccessRefused
 
 
@@ -23,13 +23,19 @@ def counting(folder: Path) -> str:
     return python(code + "print('token-' + str(len(p.read_text())))")
 
 
+def token_source(folder: Path) -> TokenSource:
+    """Return the source of a command that has printed token-1."""
+    command = TokenCommand(counting(folder))
+    return TokenSource(command.run(), command)
+
+
 def test_what_is_printed_is_the_token() -> None:
     """Without the white space round it."""
     assert TokenCommand(python("print('  eyJ.abc-_=  ')")).run() == "eyJ.abc-_="
 
 
 def test_no_shell_runs_the_command() -> None:
-    """What a shell would do something about is an argument like others."""
+    """Letters with a meaning for a shell are part of the argument."""
     assert TokenCommand(python("import sys; print(sys.argv[1])") + " '$HOME|;&>x'").run() == "$HOME|;&>x"
 
 
@@ -53,8 +59,8 @@ def test_no_shell_runs_the_command() -> None:
         (python("import sys; sys.stdout.buffer.write(b'\\xff')"), "printed holds a blank, a line end or another"),
     ],
 )
-def test_a_command_without_a_token_is_told_in_words(line: str, words: str) -> None:
-    """What happened, and neither the command nor what it printed."""
+def test_a_command_without_a_token_is_an_error(line: str, words: str) -> None:
+    """The message says what happened, and shows neither the command nor what it printed."""
     with pytest.raises(AccessRefused, match=f"^no token: .*{words}") as caught:
         TokenCommand(line).run()
     assert "s3cret" not in str(caught.value)
@@ -62,7 +68,7 @@ def test_a_command_without_a_token_is_told_in_words(line: str, words: str) -> No
     assert "two" not in str(caught.value)
 
 
-def test_a_complaint_shows_no_token() -> None:
+def test_error_output_shows_no_token() -> None:
     """Neither what was printed before the command failed, nor what looks like a token."""
     code = "import sys; print('tok-1'); sys.exit('refused tok-1 of ' + 'eyJhbGciOi' * 9 + ' by you')"
     with pytest.raises(AccessRefused, match=r"ended with 1: refused \[token\] of \[…\] by you$"):
@@ -70,7 +76,7 @@ def test_a_complaint_shows_no_token() -> None:
 
 
 def test_a_command_that_does_not_end_is_ended() -> None:
-    """With what it started, which holds its output open."""
+    """So is everything that it started, which holds its output open."""
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"
     endless = "import os, signal; signal.pause()"
     for line in (python(code.replace("input()", endless)), python(endless)):
@@ -89,16 +95,16 @@ async def test_a_cancelled_task_ends_its_command(tmp_path: Path) -> None:
     started = tmp_path / "started"
     os.mkfifo(started)
     code = f"import pathlib, signal; pathlib.Path({str(started)!r}).write_text('yes'); signal.pause()"
-    fetching = asyncio.create_task(TokenCommand(python(code), seconds=3600).run_aside())
+    fetching = asyncio.create_task(TokenCommand(python(code), seconds=3600).run_async())
     assert await asyncio.to_thread(started.read_text) == "yes"
     fetching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await fetching
 
 
-def test_a_refused_token_is_renewed_once_for_all_who_hold_it(tmp_path: Path) -> None:
-    """However many are refused at the same time, the command runs once."""
-    token = FreshToken(TokenCommand(counting(tmp_path)))
+def test_a_rejected_token_is_renewed_once_for_all_requests(tmp_path: Path) -> None:
+    """However many requests are rejected at the same time, the command runs once."""
+    token = token_source(tmp_path)
     first = token.current
 
     async def refused() -> list[bool]:
@@ -108,28 +114,28 @@ def test_a_refused_token_is_renewed_once_for_all_who_hold_it(tmp_path: Path) -> 
     assert token.current == Token("token-2", 1)
 
 
-def test_a_new_token_that_is_refused_ends_it(tmp_path: Path) -> None:
-    """The command does not run again and again for a server that takes none of its tokens."""
-    token = FreshToken(TokenCommand(counting(tmp_path)))
+def test_a_new_token_that_is_rejected_is_not_renewed(tmp_path: Path) -> None:
+    """The command does not run again and again for a server that accepts none of its tokens."""
+    token = token_source(tmp_path)
     assert asyncio.run(token.renew(token.current))
     assert not asyncio.run(token.renew(token.current))
     assert token.current.secret == "token-2"
 
 
-def test_a_token_that_was_taken_for_a_while_is_renewed_again(tmp_path: Path) -> None:
-    """Every hour of a long export; that an older token was still taken says nothing about the new one."""
-    token = FreshToken(TokenCommand(counting(tmp_path)))
+def test_a_token_that_was_accepted_is_renewed_again(tmp_path: Path) -> None:
+    """Every hour of a long export; that an older token was still accepted says nothing about the new one."""
+    token = token_source(tmp_path)
     first = token.current
     assert asyncio.run(token.renew(first))
-    token.accepted(first)
+    token.record_accepted(first)
     assert not asyncio.run(token.renew(token.current))
-    token.accepted(token.current)
+    token.record_accepted(token.current)
     assert asyncio.run(token.renew(token.current))
     assert token.current == Token("token-3", 2)
 
 
 def test_a_key_is_not_renewed() -> None:
-    """There is nobody to ask for another."""
-    fixed = FixedToken("sk-a")
-    fixed.accepted(fixed.current)
-    assert not asyncio.run(fixed.renew(fixed.current))
+    """There is no command for another one."""
+    key = TokenSource("sk-a")
+    key.record_accepted(key.current)
+    assert not asyncio.run(key.renew(key.current))

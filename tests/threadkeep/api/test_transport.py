@@ -1,4 +1,4 @@
-"""The SDK's exceptions in our words: total over the installed SDK, and telling the sunset from a missing thread."""
+"""The SDK's exceptions as ours: total over the installed SDK, and the sunset distinct from a missing thread."""
 
 import importlib
 import json
@@ -30,7 +30,7 @@ from threadkeep.errors import (
     WrongAddress,
 )
 
-ASKED = RequestContext(address="http://here/v1", answered=True, key="sk-secret")
+ASKED = RequestContext(address="http://here/v1", answered=True, secrets=("sk-secret",))
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
 NO_ROUTE = {"error": {"message": "Invalid URL (GET /v1/threads/x)", "type": "invalid_request_error"}}
 
@@ -57,7 +57,7 @@ def sdk_exceptions() -> list[type[Exception]]:
 
 
 def test_every_exception_of_the_sdk_has_its_row() -> None:
-    """Somebody has decided what each of them means."""
+    """The meaning of each of them is decided."""
     named = {kind.__name__ for kind in sdk_exceptions()}
     assert {"APIStatusError", "APITimeoutError", "RateLimitError"} <= named
     assert gained(named, set(TRANSLATIONS)) == set()
@@ -74,7 +74,7 @@ def test_an_exception_of_tomorrow_is_still_an_error_of_ours() -> None:
     assert "TomorrowError at http://here/v1: new" in str(problem)
 
 
-def test_trouble_with_coming_by_a_key_is_a_refusal() -> None:
+def test_a_key_that_cannot_be_obtained_is_a_refusal() -> None:
     """Whichever way the SDK gets its key."""
     refused = type("SubjectTokenProviderError", (openai.OpenAIError,), {})("expired")
     problem = translate(refused, ASKED)
@@ -104,10 +104,10 @@ HTML = b"<!doctype html><title>Not Found</title>"
         (404, b"", True, ApiGone),
         (404, b"  \n", True, ApiGone),
         (404, b"404 page not found", True, ApiGone),
-        (404, b"", False, WrongAddress),
+        (404, b"", False, ApiGone),
         (404, b"404 page not found", False, WrongAddress),
         (404, HTML, False, WrongAddress),
-        (404, HTML, True, WrongAddress),
+        (404, HTML, True, ApiGone),
         (404, JSON_ROUTE, False, WrongAddress),
         (404, JSON_ROUTE, True, WrongAddress),
         (404, b'{"detail":"Not Found"}', False, WrongAddress),
@@ -139,23 +139,23 @@ HTML = b"<!doctype html><title>Not Found</title>"
     ],
 )
 async def test_each_answer_means_one_thing(status: int, body: bytes, answered: bool, kind: type[ApiError]) -> None:
-    """The sunset, a missing thread and a wrong address are told apart by the answer and what came before it."""
+    """The sunset, a missing thread and a wrong address are distinguished by the answer and what came before it."""
     assert type(await problem_of(status, body, answered=answered)) is kind
 
 
 @pytest.mark.anyio
-async def test_an_error_that_is_cut_short_is_asked_for_again() -> None:
-    """Nobody knows what it would have said: a missing thread must not be taken for a wrong address, nor for the end."""
+async def test_an_error_that_is_cut_short_may_be_retried() -> None:
+    """Its meaning is not known: a missing thread must not be taken for a wrong address, nor for the end."""
     for status, body, answered in ((404, JSON_THREAD, True), (404, JSON_THREAD, False), (400, JSON_ROUTE, True)):
         problem = await problem_of(status, body[:-9], answered=answered)
         assert isinstance(problem, RequestFailed), problem
-        assert problem.again
+        assert problem.may_retry
 
 
 @pytest.mark.anyio
 async def test_a_wrong_address_is_named() -> None:
     """The message says which address does not serve the API."""
-    problem = await problem_of(404, b"")
+    problem = await problem_of(404, HTML)
     assert "this address does not serve the Assistants API (any more): https://api.test/v1" in str(problem)
 
 
@@ -170,8 +170,8 @@ async def test_a_missing_thread_counts_as_an_answer() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_lost_connection_is_told_with_its_cause() -> None:
-    """No answer at all is a failed request that knows it was not answered."""
+async def test_the_error_of_a_lost_connection_names_its_cause() -> None:
+    """No answer at all is a failed request that is marked as unreachable."""
 
     def refuse(request: object) -> None:
         raise HTTP.ConnectError("connection refused", request=request)
@@ -193,7 +193,7 @@ async def test_a_success_gives_its_bytes_and_asks_as_the_sdk_does() -> None:
 
     api = Transport(async_client(answer))
     assert await api.get("/threads/thread_x/messages", {"limit": 100, "order": "asc"}) == b'{"cut": '
-    assert not api.answered  # that is for whoever can believe the page to say
+    assert not api.answered  # the caller sets it after a valid page
     (request,) = seen
     assert request.headers["openai-beta"] == "assistants=v2"
     assert request.headers["authorization"] == "Bearer sk-test"
@@ -204,7 +204,7 @@ async def test_a_success_gives_its_bytes_and_asks_as_the_sdk_does() -> None:
 @pytest.mark.parametrize(
     ("cause", "unreachable"), [("ConnectError", True), ("ReadTimeout", True), ("ReadError", False)]
 )
-async def test_only_silence_counts_as_nobody_there(cause: str, unreachable: bool) -> None:
+async def test_only_a_server_without_any_answer_is_unreachable(cause: str, unreachable: bool) -> None:
     """A body that breaks off is a failed request to a server that is there."""
 
     def fail(request: object) -> None:
@@ -238,7 +238,7 @@ async def test_an_id_that_no_url_can_carry_is_a_failed_request() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 429])
-async def test_the_key_stands_in_no_message(status: int) -> None:
+async def test_no_message_shows_the_key(status: int) -> None:
     """Not even when the server echoes it, as the API does with short keys."""
     body = json.dumps({"error": {"message": "Incorrect API key provided: sk-test. No thread."}}).encode()
     problem = await problem_of(status, body, answered=True)
@@ -247,7 +247,7 @@ async def test_the_key_stands_in_no_message(status: int) -> None:
 
 
 @pytest.mark.anyio
-async def test_no_secret_of_the_address_stands_in_a_message() -> None:
+async def test_no_message_shows_a_secret_of_the_address() -> None:
     """A server may echo the address that was asked, query and all, as a URL spells it."""
     base_url = "https://user:passw0rd@api.test/v1?code=qu3ry%2Fcode&api-version=v1"
     body = json.dumps({"error": {"message": "Invalid URL (GET /v1/x?code=qu3ry%2Fcode, qu3ry/code, passw0rd)"}})
@@ -260,7 +260,7 @@ async def test_no_secret_of_the_address_stands_in_a_message() -> None:
 def clients(
     source: ApiSource, monkeypatch: pytest.MonkeyPatch, seen: list[Any], *, status: int = 200
 ) -> tuple[Transport, ...]:
-    """The clients of a source, on canned answers; each request is put down."""
+    """The clients of a source, on canned answers; each request is recorded."""
 
     def answer(request: Any) -> Any:
         seen.append(request)
@@ -309,7 +309,7 @@ async def test_the_real_azure_is_asked_as_its_own_client_asks_it(monkeypatch: py
 
 
 @pytest.mark.anyio
-async def test_a_key_is_asked_with_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rejected_key_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a command can give another."""
     seen: list[Any] = []
     (api,) = clients(ApiSource(base_url="http://h/v1", keys=(Key("sk-a"),)), monkeypatch, seen, status=401)
@@ -321,7 +321,7 @@ async def test_a_key_is_asked_with_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.anyio
 async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """403 speaks of permissions, which a new token would not change."""
+    """403 is about permissions, which a new token would not change."""
     seen: list[Any] = []
     command = f"sh -c 'echo x >> {tmp_path}/runs; echo token'"
     (api,) = clients(ApiSource(base_url="http://h/v1", token_command=command), monkeypatch, seen, status=403)
@@ -333,7 +333,7 @@ async def test_a_forbidden_request_renews_no_token(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("key", ["sk-tést", "sk test", "sk-test\n", "sk\x00"])
 def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: str) -> None:
-    """A stray blank or line end in the key is told as such, not as a failed connection."""
+    """A stray blank or line end in the key is named as such, not as a failed connection."""
     with pytest.raises(AccessRefused, match="the key holds"):
         connect_all(ApiSource(base_url="http://127.0.0.1:1/v1", keys=(Key(key),)))
 

@@ -1,106 +1,135 @@
-"""An export that is disturbed while it writes: what was written stays, and nothing is half written."""
+"""An export that is disturbed while it commits: what was committed stays, and the same command resumes from there."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from canned_threads import ThreadServer
 from exporting import PATIENCE, Export, threads_of
-from threadkeep.disk import OsGrowing
-from threadkeep.errors import OutputUnusable
-from threadkeep.exporter.events import Event
-from threadkeep.journal import Entry, FileEntry, fold
-from threadkeep.outfiles import Finished, OutFiles
+from threadkeep.errors import Interrupted, OutputUnusable
+from threadkeep.exporter.commits import Commits, StoreThread
+from threadkeep.exporter.events import Event, ThreadEnded
+from threadkeep.storage import store
+from threadkeep.storage.index import IndexHeader
+from threadkeep.storage.store import Progress, Restart, Store
 
 pytestmark = pytest.mark.anyio
+THREADS = threads_of(**{f"n{number}": 3 for number in range(8)})
 
 
-async def test_a_full_disk_ends_the_run_behind_the_last_whole_thread(
+async def test_a_full_disk_ends_the_run_and_keeps_what_was_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waits for the writer is told, the error names the file, and what was committed stays."""
-    write, journalled = OsGrowing.write, list[bytes]()
+    """Nothing is written, the error names the file; with room the same run goes on and asks for no page twice."""
+    threads, connect = threads_of(**{f"n{number}": 100 for number in range(30)}), store._connect
 
-    def write_half(file: OsGrowing, content: bytes) -> None:
-        if b"thread_b" not in content:
-            write(file, content)
-            return
-        write(file, content[:9])
-        journalled.append(content)
-        raise OSError(28, "No space left on device")
+    def cramped(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        db = connect(*arguments, **options)
+        db.execute("PRAGMA max_page_count=40")
+        return db
 
-    monkeypatch.setattr(OsGrowing, "write", write_half)
-    threads = threads_of(a=5, b=5)
-    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No space left on device"):
-        await Export(tmp_path).run(list(threads), ThreadServer(threads), concurrency=1)
-    assert journalled
-    assert Export(tmp_path).messages() == {"thread_a": threads["thread_a"]}
+    first, second = ThreadServer(threads), ThreadServer(threads)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_connect", cramped)
+        export = await Export(tmp_path).run(list(threads), first, concurrency=2)
+    assert isinstance(export.ended_by, OutputUnusable)
+    assert "out.ndjson.store: the disk is full. Make room and run the same command again" in str(export.ended_by)
+    assert export.result.manifest is None
+    assert not export.paths.out.exists()
+    committed = export.result.outcomes["complete"]
+    assert 2 < committed < 30
+    await export.run(list(threads), second, concurrency=2)
+    assert export.messages() == threads
+    assert (Counter(first.asked) & Counter(second.asked)).total() <= 4  # each thread's page, and the look behind it
+    assert sum(isinstance(event, ThreadEnded) for event in export.events) == 30
 
 
-async def test_a_cancelled_export_waits_for_what_is_being_written(
+async def test_an_event_comes_when_its_thread_is_committed(tmp_path: Path) -> None:
+    """Whoever hears it can rely on that."""
+    export, seen = Export(tmp_path), list[tuple[object, ...]]()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ThreadEnded):
+            with closing(sqlite3.connect(export.paths.store)) as db:
+                query = "SELECT outcome FROM fetched WHERE thread_id=?"
+                seen.extend(db.execute(query, (event.thread_id,)).fetchall())
+
+    export.hear = hear  # type: ignore[method-assign]
+    await export.run(list(THREADS), ThreadServer(THREADS))
+    assert seen == [("complete",)] * len(THREADS)
+
+
+async def test_a_cancelled_export_waits_for_what_is_being_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lines are not taken away under the writer; the batch is whole in the export, and nothing hangs."""
-    threads = threads_of(**{f"n{number}": 3 for number in range(8)})
+    """However often it is cancelled. It is in the working store, and nothing is written."""
     export = Export(tmp_path)
-    task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
-    commit = OutFiles.commit
+    task = asyncio.ensure_future(export.run(list(THREADS), ThreadServer(THREADS), concurrency=2))
+    apply = Store.apply
 
-    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
-        for _ in range(3):  # people press Ctrl-C more than once
+    def interrupting(stored: Store, changes: Any, *arguments: Any) -> None:
+        for _ in range(3 if changes else 0):  # people press Ctrl-C more than once
             task.get_loop().call_soon_threadsafe(task.cancel)
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(PATIENCE)
-        return commit(out, finished)
+        apply(stored, changes, *arguments)
 
-    monkeypatch.setattr(OutFiles, "commit", interrupting)
-    with pytest.raises(asyncio.CancelledError):
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "apply", interrupting)
         await task
-    journal = fold(export.paths.journal.read_bytes())
-    assert len(journal.complete) in (1, 2)
-    assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
+    assert isinstance(export.ended_by, Interrupted)
+    assert [name for name, content in export.contents().items() if content] == ["out.ndjson.store"]
+    server = ThreadServer(THREADS)
+    await export.run(list(THREADS), server)
+    assert export.messages() == THREADS
+    assert sum(url.endswith("limit=100&order=asc") for url in server.asked) < len(THREADS)
 
 
 async def test_the_end_of_the_loop_ends_an_export_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tasks are cancelled then, and more than once: what is being written is waited for, and nothing hangs."""
-    threads = threads_of(**{f"n{number}": 3 for number in range(8)})
+    """All tasks are cancelled then, and more than once: what is being committed is waited for, and nothing hangs."""
     export, loop = Export(tmp_path), asyncio.get_running_loop()
-    others, commit = asyncio.all_tasks(), OutFiles.commit
+    others, apply = asyncio.all_tasks(), Store.apply
 
     def cancel_all() -> None:
         for task in asyncio.all_tasks(loop) - others:
             task.cancel()
 
-    def interrupting(out: OutFiles, finished: Sequence[Finished]) -> tuple[Entry | FileEntry, ...]:
-        for _ in range(2):
+    def interrupting(stored: Store, changes: Any, *arguments: Any) -> None:
+        for _ in range(2 if changes else 0):
             loop.call_soon_threadsafe(cancel_all)
-            asyncio.run_coroutine_threadsafe(_nothing(), loop).exception(10)
-        return commit(out, finished)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).exception(PATIENCE)
+        apply(stored, changes, *arguments)
 
-    monkeypatch.setattr(OutFiles, "commit", interrupting)
-    task = asyncio.ensure_future(export.run(list(threads), ThreadServer(threads), concurrency=2))
-    _, hanging = await asyncio.wait({task}, timeout=30)
-    assert (hanging, task.cancelled()) == (set(), True)
-    journal = fold(export.paths.journal.read_bytes())
-    assert 1 <= len(journal.complete) <= 4
-    assert export.messages() == {entry.thread_id: threads[entry.thread_id] for entry in journal.complete}
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "apply", interrupting)
+        task = asyncio.ensure_future(export.run(list(THREADS), ThreadServer(THREADS), concurrency=2))
+        _, hanging = await asyncio.wait({task}, timeout=PATIENCE)
+    assert not hanging
+    await export.run(list(THREADS), ThreadServer(THREADS))
+    assert export.messages() == THREADS
 
 
-async def test_what_a_listener_raises_comes_out_and_what_is_written_stays(tmp_path: Path) -> None:
-    """Nobody waits for a writer that was thrown out of its work."""
+async def test_whatever_goes_wrong_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised at a commit comes to all who wait for it, and to all who come later."""
 
-    class Deaf(list[Event]):
-        def append(self, event: Event) -> None:
-            if isinstance(event, Entry):
-                raise ZeroDivisionError
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError
 
-    threads, export = threads_of(a=1, b=1), Export(tmp_path)
-    export.reported = Deaf()
+    stored = Store.create(Export(tmp_path).paths, IndexHeader(source="", assistant_id="", flat=False, include=()), {})
+    monkeypatch.setattr(stored, "apply", broken)
+    thread = StoreThread()
+    commits = Commits(stored, thread, lambda _event: None, Progress())
+    waiting = [asyncio.ensure_future(commits.put(Restart("thread_a"))) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    raised = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), PATIENCE)
+    assert [type(one) for one in raised] == [asyncio.CancelledError, ZeroDivisionError, ZeroDivisionError]
     with pytest.raises(ZeroDivisionError):
-        await export.run(list(threads), ThreadServer(threads), concurrency=1)
-    assert export.messages() == {"thread_a": threads["thread_a"]}
-
-
-async def _nothing() -> None:
-    """Is run in its turn."""
+        await commits.put(Restart("thread_a"))
+    await commits.settle()
+    thread.close()
+    stored.close()

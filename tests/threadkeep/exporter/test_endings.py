@@ -12,9 +12,9 @@ from exporting import ASSISTANT, PATIENCE, Ending, Export, silence, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.errors import AccessRefused, ApiGone, RunEnded, ServerUnreachable, WrongAddress
 from threadkeep.exporter.events import Notice
-from threadkeep.journal import FileOutcome, Outcome
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
+from threadkeep.storage.index import DownloadOutcome, Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ async def test_the_sunset_keeps_the_pages_that_came(tmp_path: Path) -> None:
     kept = export.messages(export.paths.partial)
     assert set(kept) == set(cut_off)
     for name in cut_off:
-        entry = export.journal.entries[name]
-        assert kept[name] == threads[name][: entry.messages]
-        assert entry.cursor == entry.last_id == kept[name][-1]["id"]
+        row = export.rows[name]
+        assert kept[name] == threads[name][: row.messages]
+        assert row.last_id == kept[name][-1]["id"]
         assert name not in export.messages()
 
 
@@ -52,7 +52,7 @@ async def test_the_partial_file_holds_full_lines_also_of_a_flat_export(tmp_path:
 ENDINGS = [
     (lambda: HTTP.Response(401, content=b"{}"), AccessRefused),
     (lambda: HTTP.Response(403, content=b"{}"), AccessRefused),
-    (lambda: HTTP.Response(404, content=b"<html>"), WrongAddress),
+    (lambda: HTTP.Response(404, content=b"<html>"), ApiGone),
     (lambda: HTTP.Response(404, content=b'{"detail":"Not Found"}'), WrongAddress),
     (lambda: HTTP.Response(404), ApiGone),
     (lambda: HTTP.Response(410), ApiGone),
@@ -67,7 +67,12 @@ async def test_an_ending_stops_the_run_at_once(end: Any, kind: type[RunEnded], t
     export = await Export(tmp_path).run(list(threads), server, concurrency=1)
     assert type(export.ended_by) is kind
     assert len(server.asked) == 3
-    assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.PARTIAL}
+    assert export.outcomes == {
+        "thread_a": Outcome.COMPLETE,
+        "thread_b": Outcome.PARTIAL,
+        "thread_c": Outcome.UNFINISHED,
+        "thread_d": Outcome.UNFINISHED,
+    }
     assert export.messages(export.paths.partial) == {"thread_b": threads["thread_b"][:100]}
 
 
@@ -96,7 +101,7 @@ async def test_an_answer_on_its_way_when_the_sunset_falls_is_still_taken(tmp_pat
     """A thread whose last page arrives after another thread was told of the end is complete."""
     threads = threads_of(a=150, b=5)
     export = Export(tmp_path)
-    await export.run(list(threads), CutOff(threads, export.told), concurrency=2)
+    await export.run(list(threads), CutOff(threads, export.thread_ended), concurrency=2)
     assert isinstance(export.ended_by, ApiGone)
     assert export.messages() == {"thread_b": threads["thread_b"]}
 
@@ -105,7 +110,7 @@ async def test_nothing_more_is_asked_once_the_run_has_ended(tmp_path: Path) -> N
     """A page that arrives after the end is kept; the next one is not asked for."""
     threads = threads_of(a=150, b=250)
     export = Export(tmp_path)
-    server = CutOff(threads, export.told)
+    server = CutOff(threads, export.thread_ended)
     await export.run(list(threads), server, concurrency=2)
     assert [thread_of(HTTP.URL(url)) for url in server.asked] == ["thread_a", "thread_b"]
     assert export.outcomes == {"thread_a": Outcome.PARTIAL, "thread_b": Outcome.PARTIAL}
@@ -113,8 +118,8 @@ async def test_nothing_more_is_asked_once_the_run_has_ended(tmp_path: Path) -> N
 
 
 async def test_a_page_that_is_not_believed_is_no_answer_of_the_api(tmp_path: Path) -> None:
-    """A web page with status 200 and then an empty 404 is a wrong address, not a sunset."""
-    answers = [HTTP.Response(200, content=b"<html>"), HTTP.Response(404)]
+    """A web page with status 200 and then one with 404 is a wrong address, not a sunset."""
+    answers = [HTTP.Response(200, content=b"<html>"), HTTP.Response(404, content=b"<html>")]
     export = await Export(tmp_path).run(["thread_a"], answers)
     assert isinstance(export.ended_by, WrongAddress)
 
@@ -128,7 +133,8 @@ async def test_a_server_that_dies_is_not_asked_about_every_file(tmp_path: Path) 
     )
     assert isinstance(export.ended_by, ServerUnreachable)
     assert export.outcomes == {"thread_a": Outcome.COMPLETE}
-    assert [file.outcome for file in export.journal.files.values()] == [FileOutcome.FAILED] * 16
+    outcomes = [file.outcome for file in export.result.downloads()]
+    assert [outcomes.count(one) for one in (DownloadOutcome.FAILED, DownloadOutcome.UNFINISHED)] == [16, 24]
 
 
 async def test_files_that_the_api_does_not_know_are_no_silence(tmp_path: Path) -> None:
@@ -145,7 +151,7 @@ async def test_files_that_the_api_does_not_know_are_no_silence(tmp_path: Path) -
             list(threads), Ending(threads, missing, count=count), concurrency=1, files=True
         )
         assert export.ended_by is None
-        assert [file.outcome for file in export.journal.files.values()] == [FileOutcome.MISSING] * 20
+        assert [file.outcome for file in export.result.downloads()] == [DownloadOutcome.MISSING] * 20
 
 
 async def test_a_server_that_never_answers_is_not_asked_about_every_thread(tmp_path: Path) -> None:
@@ -154,9 +160,10 @@ async def test_a_server_that_never_answers_is_not_asked_about_every_thread(tmp_p
     export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
     assert isinstance(export.ended_by, ServerUnreachable)
     assert len(server.asked) == 3  # one thread, and its two retries
-    notices = [event.text for event in export.reported if isinstance(event, Notice)]
-    assert notices == [f"{export.ended_by}; it is asked again"]
-    assert export.outcomes == {"thread_a": Outcome.FAILED}
+    notices = [event.text for event in export.events if isinstance(event, Notice)]
+    assert notices == [f"{export.ended_by}; retrying"]
+    assert export.result.outcomes == dict.fromkeys(Outcome, 0) | {"failed": 1, "unfinished": 2}
+    assert export.contents() == {}
 
 
 async def test_a_server_that_falls_silent_fails_some_threads_and_then_ends_the_run(tmp_path: Path) -> None:
@@ -173,13 +180,14 @@ async def test_a_server_that_falls_silent_fails_some_threads_and_then_ends_the_r
 async def test_an_address_that_never_answers_as_an_api_is_not_asked_about_every_thread(
     answer: tuple[int, bytes], tmp_path: Path
 ) -> None:
-    """The page of a login, or of a server that is down, is the same for each. What was tried is failed."""
+    """The page of a login, or of a server that is down, is the same for each. No file is left of that."""
     status, content = answer
     ids = [f"thread_{number}" for number in range(50)]
     export = await Export(tmp_path).run(ids, lambda _request: HTTP.Response(status, content=content), concurrency=4)
     assert isinstance(export.ended_by, ServerUnreachable)
-    assert set(export.outcomes.values()) == {Outcome.FAILED}
-    assert 16 <= len(export.outcomes) < 24
+    assert 16 <= export.result.outcomes["failed"] < 24
+    assert export.result.outcomes["failed"] + export.result.outcomes["unfinished"] == 50
+    assert export.contents() == {}
 
 
 async def test_now_and_then_a_silence_ends_no_run(tmp_path: Path) -> None:
@@ -208,7 +216,7 @@ async def test_what_failed_before_the_end_keeps_its_reason(tmp_path: Path) -> No
     server = Failing(threads, lambda: HTTP.Response(410), count=4)
     export = await Export(tmp_path).run(list(threads), server, concurrency=1)
     assert isinstance(export.ended_by, ApiGone)
-    assert export.outcomes == {"thread_b": Outcome.COMPLETE, "thread_a": Outcome.FAILED}
+    assert list(export.outcomes.values()) == [Outcome.FAILED, Outcome.COMPLETE, Outcome.UNFINISHED]
 
 
 async def test_the_end_in_the_second_round_leaves_every_outcome(tmp_path: Path) -> None:
@@ -224,4 +232,4 @@ async def test_the_end_in_the_second_round_leaves_every_outcome(tmp_path: Path) 
     export = await Export(tmp_path).run(list(threads), Twice(threads), concurrency=1)
     assert isinstance(export.ended_by, ApiGone)
     assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.FAILED}
-    assert "Not now." in str(export.journal.entries["thread_b"].reason)
+    assert "Not now." in str(export.rows["thread_b"].reason)

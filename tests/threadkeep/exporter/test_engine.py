@@ -12,13 +12,13 @@ from hypothesis import given, settings
 
 import strategies
 from canned import HTTP
-from canned_threads import ThreadServer, message, page, thread_of
+from canned_threads import NO_MESSAGE, ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import PacingOptions
-from threadkeep.journal import Entry, Outcome, fold
+from threadkeep.exporter.events import ThreadEnded
+from threadkeep.exporter.job import InvalidId
 from threadkeep.records.ndjson import decode
-from threadkeep.validation.export_check import Audit, Evidence
-from threadkeep.validation.findings import Severity
+from threadkeep.storage.index import Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -64,40 +64,48 @@ async def test_no_more_threads_than_allowed_are_walked_at_a_time(tmp_path: Path)
     assert most == 3
 
 
-async def test_the_journal_vouches_for_each_thread(tmp_path: Path) -> None:
-    """The journal on the disk says what the run says, and the export validates against it."""
+async def test_the_index_says_what_became_of_each_thread(tmp_path: Path) -> None:
+    """In the order of the list; an event comes for each when it is safe."""
     threads = threads_of(a=250, b=0)
-    export = await Export(tmp_path).run([*threads, "thread_gone", "undefined"], ThreadServer(threads))
-    journal = fold(export.paths.journal.read_bytes())
-    assert dict(journal.entries) == dict(export.journal.entries)
-    assert list(journal.entries.values()) == [event for event in export.reported if isinstance(event, Entry)]
-    assert export.outcomes == {
-        "thread_a": Outcome.COMPLETE,
-        "thread_b": Outcome.COMPLETE,
-        "thread_gone": Outcome.MISSING,
-        "undefined": Outcome.INVALID,
+    export = await Export(tmp_path).run(["thread_gone", *threads], ThreadServer(threads))
+    assert list(export.outcomes.items()) == [
+        ("thread_gone", Outcome.MISSING),
+        ("thread_a", Outcome.COMPLETE),
+        ("thread_b", Outcome.COMPLETE),
+    ]
+    events = [event for event in export.events if isinstance(event, ThreadEnded)]
+    assert {event.thread_id: (event.outcome, event.messages) for event in events} == {
+        thread_id: (row.outcome, row.messages or 0) for thread_id, row in export.rows.items()
     }
-    assert journal.end_offset == len(export.paths.out.read_bytes())
-    audit = Audit(export.paths, Evidence(journal=journal), now=2**31)
-    worse = [one for one in audit.findings(lambda: export.lines) if one.severity is not Severity.NOTE]
-    assert {finding.code for finding in worse} == {"thread_missing", "thread_invalid", "unfinished_run"}
+    row = export.rows["thread_a"]
+    assert (row.offset, row.bytes) == (0, export.paths.out.stat().st_size)
+    assert (row.first_id, row.last_id) == (threads["thread_a"][0]["id"], threads["thread_a"][-1]["id"])
 
 
-async def test_a_malformed_id_costs_no_request(tmp_path: Path) -> None:
-    """Nothing is asked about what cannot be a thread id."""
-    server = ThreadServer({})
-    export = await Export(tmp_path).run(["undefined", "thread_a/../../files"], server)
-    assert server.asked == []
-    assert set(export.outcomes.values()) == {Outcome.INVALID}
+async def test_an_id_that_cannot_be_one_is_named_and_forgotten(tmp_path: Path) -> None:
+    """It costs no request, the run is not complete for it, and the index does not know it."""
+    server = ThreadServer(threads_of(a=1))
+    export = await Export(tmp_path).run(["undefined", "thread_a", "thread_a/../../files"], server)
+    assert len(server.asked) == 1
+    assert export.result.invalid == (InvalidId(1, "undefined"), InvalidId(3, "thread_a/../../files"))
+    assert (export.result.invalid_count, export.result.is_complete) == (2, False)
+    assert export.outcomes == {"thread_a": Outcome.COMPLETE}
+    assert (await export.run(["thread_a"], server)).result.is_complete
 
 
-async def test_an_id_that_the_server_calls_malformed_is_invalid(tmp_path: Path) -> None:
+async def test_only_the_first_ids_that_cannot_be_one_are_named(tmp_path: Path) -> None:
+    """All are counted: a file of something else has millions."""
+    export = await Export(tmp_path).run(["x"] * 100, ThreadServer({}))
+    assert (len(export.result.invalid), export.result.invalid_count) == (20, 100)
+
+
+async def test_an_id_that_the_server_calls_malformed_is_missing(tmp_path: Path) -> None:
     """The server's own check of the prefix counts as well."""
     text = "Invalid 'thread_id': 'threadless'. Expected an ID that begins with 'thread_'."
     refused = json.dumps({"error": {"message": text}}).encode()
     export = await Export(tmp_path).run(["threadless"], lambda _request: HTTP.Response(400, content=refused))
-    assert export.journal.entries["threadless"].outcome is Outcome.INVALID
-    assert export.journal.entries["threadless"].reason == text
+    assert export.rows["threadless"].outcome is Outcome.MISSING
+    assert export.rows["threadless"].reason == text
 
 
 SPOILS = {
@@ -120,17 +128,15 @@ async def test_a_bad_page_is_asked_for_again(spoil: Any, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS.keys())
 async def test_a_page_that_stays_bad_fails_its_thread_only(spoil: Any, tmp_path: Path) -> None:
-    """After the last retry the thread is failed, none of it is in the export, and the others are whole."""
+    """After the last retry the thread is partial, none of it is in OUT, and the others are complete."""
     threads = threads_of(a=250, b=5)
     export = await Export(tmp_path).run(list(threads), Spoiled(threads, spoil, times=99))
     assert export.messages() == {"thread_b": threads["thread_b"]}
-    entry = export.journal.entries["thread_a"]
-    assert entry.outcome is Outcome.FAILED
-    assert (
-        "the page after msg_thread_a_00099" in str(entry.reason)
-        or "the answer is" in str(entry.reason)
-        or "belongs to" in str(entry.reason)
-    )
+    row = export.rows["thread_a"]
+    assert row.outcome is Outcome.PARTIAL
+    assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
+    assert str(row.reason).startswith("it could not be fetched on: ")
+    assert any(words in str(row.reason) for words in ("the page after msg_thread_a_00099", "answer is", "belongs to"))
     assert export.ended_by is None
 
 
@@ -162,9 +168,9 @@ class Deep(ThreadServer):
 async def test_a_cursor_that_is_gone_is_no_missing_thread(tmp_path: Path) -> None:
     """A 404 about a message fails its thread; nothing says that the thread does not exist."""
     threads = threads_of(a=250, b=1)
-    gone = HTTP.Response(404, content=json.dumps({"error": {"message": "No message found with id 'msg_9'."}}).encode())
+    gone = HTTP.Response(404, content=NO_MESSAGE)
     export = await Export(tmp_path).run(list(threads), Spoiled(threads, lambda _honest: gone, times=9))
-    assert export.outcomes == {"thread_a": Outcome.FAILED, "thread_b": Outcome.COMPLETE}
+    assert export.outcomes == {"thread_a": Outcome.PARTIAL, "thread_b": Outcome.COMPLETE}
 
 
 async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_path: Path) -> None:
@@ -174,21 +180,11 @@ async def test_a_thread_deleted_while_it_is_walked_keeps_its_pages_aside(tmp_pat
         404, content=json.dumps({"error": {"message": "No thread found with id 'thread_a'."}}).encode()
     )
     export = await Export(tmp_path).run(list(threads), Spoiled(threads, lambda _honest: gone, times=9))
-    entry = export.journal.entries["thread_a"]
-    assert entry.outcome is Outcome.MISSING
-    assert "100 messages are kept" in str(entry.reason)
+    row = export.rows["thread_a"]
+    assert (row.outcome, row.messages) == (Outcome.MISSING, 100)
+    assert str(row.reason).startswith("it was deleted while it was fetched: No thread found")
     assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
     assert export.messages() == {"thread_b": threads["thread_b"]}
-
-
-async def test_a_thread_larger_than_memory_allows_goes_by_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A spool that rolls over to a file gives the same bytes."""
-    monkeypatch.setattr("threadkeep.spool._SPOOL_BYTES", 1_000)
-    threads = threads_of(a=250)
-    export = await Export(tmp_path).run(list(threads), ThreadServer(threads))
-    assert export.messages() == threads
 
 
 async def test_requests_are_paced(tmp_path: Path) -> None:
@@ -210,3 +206,27 @@ async def test_requests_are_paced(tmp_path: Path) -> None:
     pace = PacingOptions(rpm=1, max_retries=2, sleep=sleep, clock=lambda: now)
     await Export(tmp_path).run(list(threads), server, pace=pace)
     assert asked_at == pytest.approx([0, 60, 120, 180])
+
+
+async def test_half_of_a_character_hinders_nothing(tmp_path: Path) -> None:
+    """In an error of the server, in the id of an assistant, a message or a file: no database takes it as it is."""
+    threads = threads_of(a=1)
+    half = {"id": "msg_\ud800", "role": "assistant", "assistant_id": "asst_\ud800"}
+    threads["thread_a"][0] |= {**half, "attachments": [{"file_id": "file-\ud800", "tools": []}]}
+
+    class Refusing(ThreadServer):
+        def spoil(self, request: Any, times: int) -> Any:
+            del times
+            words = b'{"error": {"message": "no \\ud800"}}'
+            return HTTP.Response(400, content=words) if thread_of(request.url) == "thread_b" else None
+
+    export = Export(tmp_path)
+    await asyncio.wait_for(
+        export.run(["thread_a", "thread_b"], Refusing(threads), assistant_id="auto", files=True), PATIENCE
+    )
+    assert export.messages() == threads
+    assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.FAILED}
+    assert export.rows["thread_a"].assistant_id == "asst_\ud800"
+    assert str(export.rows["thread_b"].reason).endswith("no \\ud800")
+    await export.run([], Refusing(threads), assistant_id="auto", files=True)
+    assert export.messages() == threads

@@ -1,6 +1,5 @@
 """Downloads over the real SDK and canned answers: what counts as the whole file, and what stays in the folder."""
 
-import asyncio
 import gzip
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -13,29 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from canned import HTTP, async_client
-from threadkeep.api.client import ApiClient, PacingOptions
-from threadkeep.api.transport import Transport
-from threadkeep.disk import OsDisk, OsGrowing
-from threadkeep.errors import ApiError, OutputUnusable
-from threadkeep.exporter.files import Downloads
-from threadkeep.journal import FileEntry, FileOutcome
+from canned import HTTP
+from canned_threads import message, page
+from exporting import Export
+from full_disk import full_disk
+from threadkeep.errors import AccessRefused, OutputUnusable
+from threadkeep.exporter.files import _names
+from threadkeep.storage.index import DownloadOutcome, DownloadRow
 
 pytestmark = pytest.mark.anyio
 CONTENT = b"what it holds"
 FILE = {"id": "file-1", "object": "file", "filename": "a.png"}
 
 
-async def no_wait(_seconds: float) -> None:
-    """Waits not at all, but lets the others go on."""
-    await asyncio.sleep(0)
-
-
-def serving(described: Any, *contents: Callable[[], Any]) -> Callable[[Any], Any]:
+def serving(described: Any, *contents: Callable[[], Any], file_id: str = "file-1") -> Callable[[Any], Any]:
     """A server with one file; of what it answers for the content the last one stays."""
     waiting = list(contents)
 
     def answer(request: Any) -> Any:
+        if "/threads/" in str(request.url.path):
+            row = message("thread_1", 1, attachments=[{"file_id": file_id, "tools": []}])
+            return HTTP.Response(200, content=page([row], has_more=False))
         asked.append(request)
         if not str(request.url.path).endswith("/content"):
             return HTTP.Response(200, json=described)
@@ -69,34 +66,25 @@ def glitch() -> Any:
     return HTTP.Response(200, content=until_closed(CONTENT[:4], ssl.SSLError("bad record")))
 
 
-async def saved(
-    folder: Path,
-    server: Any,
-    *,
-    known: Mapping[str, FileEntry] = MappingProxyType({}),
-    client: Callable[[Any], openai.AsyncOpenAI] = async_client,
-) -> FileEntry:
-    """What became of the file."""
-    async with Transport(client(server)) as api:
-        api_client = ApiClient(api, PacingOptions(max_retries=2, sleep=no_wait))
-        downloads = Downloads(folder, OsDisk(), known, ["file-1"])
-        try:
-            return await downloads.save("file-1", api_client)
-        except ApiError as problem:
-            return downloads.not_saved("file-1", problem)
+async def saved(folder: Path, *servers: Any) -> DownloadRow:
+    """What became of the file, when the export that refers to it is made or resumed; each server is one key's."""
+    export = await Export(folder).run(["thread_1"], *servers, files=True)
+    assert export.ended_by is None
+    (row,) = export.result.downloads()
+    return row
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    """What a folder holds, by name."""
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    """What the folder of downloads holds, by name."""
+    return {path.name: path.read_bytes() for path in (folder / "out.files").iterdir()}
 
 
 @pytest.mark.parametrize("bad", [cut, glitch])
 async def test_what_does_not_come_whole_is_begun_again(bad: Callable[[], Any], tmp_path: Path) -> None:
     """Nothing of the first try stays in the file."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": len(CONTENT)}, bad, whole))
-    assert (entry.outcome, entry.bytes, entry.filename) == (FileOutcome.SAVED, len(CONTENT), "a.png")
-    assert files_in(tmp_path / "out.files") == {"file-1": CONTENT}
+    entry = await saved(tmp_path, serving({**FILE, "bytes": len(CONTENT)}, bad, whole))
+    assert (entry.outcome, entry.bytes, entry.name) == (DownloadOutcome.SAVED, len(CONTENT), "file-1.png")
+    assert files_in(tmp_path) == {"file-1.png": CONTENT}
 
 
 @pytest.mark.parametrize(
@@ -108,31 +96,31 @@ async def test_what_does_not_come_whole_is_begun_again(bad: Callable[[], Any], t
 )
 async def test_what_never_comes_whole_is_failed(bad: Callable[[], Any], words: str, tmp_path: Path) -> None:
     """In the words of the last try; nothing of it stays in the folder."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": len(CONTENT)}, bad))
-    assert (entry.outcome, entry.name) == (FileOutcome.FAILED, None)
+    entry = await saved(tmp_path, serving({**FILE, "bytes": len(CONTENT)}, bad))
+    assert (entry.outcome, entry.name) == (DownloadOutcome.FAILED, None)
     assert words in (entry.reason or "")
-    assert files_in(tmp_path / "out.files") == {}
+    assert files_in(tmp_path) == {}
 
 
 @pytest.mark.parametrize("size", [{}, *({"bytes": odd} for odd in (None, "13", 13.5, True, -1, [13]))])
 async def test_a_server_that_does_not_say_a_size_is_believed(size: dict[str, Any], tmp_path: Path) -> None:
     """What is no count says nothing."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, **size}, whole))
-    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, len(CONTENT))
+    entry = await saved(tmp_path, serving({**FILE, **size}, whole))
+    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, len(CONTENT))
 
 
 @pytest.mark.parametrize("said", [0, 1, len(CONTENT) - 1])
 async def test_more_bytes_than_were_said_are_no_loss(said: int, tmp_path: Path) -> None:
     """A server may say 0 of every file."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": said}, whole))
-    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, len(CONTENT))
+    entry = await saved(tmp_path, serving({**FILE, "bytes": said}, whole))
+    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, len(CONTENT))
 
 
 async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
     """Of no bytes, as it was said."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, "bytes": 0}, lambda: HTTP.Response(200)))
-    assert (entry.outcome, entry.bytes) == (FileOutcome.SAVED, 0)
-    assert files_in(tmp_path / "out.files") == {"file-1": b""}
+    entry = await saved(tmp_path, serving({**FILE, "bytes": 0}, lambda: HTTP.Response(200)))
+    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, 0)
+    assert files_in(tmp_path) == {"file-1.png": b""}
 
 
 async def test_the_bytes_are_wanted_as_they_are(tmp_path: Path) -> None:
@@ -142,49 +130,139 @@ async def test_the_bytes_are_wanted_as_they_are(tmp_path: Path) -> None:
         return HTTP.Response(200, content=gzip.compress(CONTENT), headers={"content-encoding": "gzip"})
 
     server: Any = serving({**FILE, "bytes": len(CONTENT)}, packed)
-    assert (await saved(tmp_path / "out.files", server)).outcome is FileOutcome.SAVED
-    assert files_in(tmp_path / "out.files") == {"file-1": CONTENT}
+    assert (await saved(tmp_path, server)).outcome is DownloadOutcome.SAVED
+    assert files_in(tmp_path) == {"file-1.png": CONTENT}
     assert server.asked[-1].headers["accept-encoding"] == "identity"
 
 
 async def test_another_files_object_is_not_believed(tmp_path: Path) -> None:
     """Its size and its name are not this one's."""
-    entry = await saved(tmp_path / "out.files", serving({**FILE, "id": "file-2"}, whole))
-    assert (entry.outcome, entry.reason) == (FileOutcome.FAILED, "the answer is 'file-2', and not file-1")
+    entry = await saved(tmp_path, serving({**FILE, "id": "file-2"}, whole))
+    assert (entry.outcome, entry.reason) == (DownloadOutcome.FAILED, "the answer is 'file-2', and not file-1")
 
 
-async def test_a_full_disk_keeps_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would take the room that everything else needs; what was left of an earlier run goes too."""
-
-    def refuse(_file: OsGrowing, _content: bytes) -> None:
-        raise OSError(28, "No space left on device")
-
-    (tmp_path / "file-1.draft").write_bytes(b"half")
-    monkeypatch.setattr(OsGrowing, "write", refuse)
-    with pytest.raises(OutputUnusable, match="No space left on device"):
-        await saved(tmp_path, serving(FILE, whole))
+async def test_a_full_disk_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    """It would take the room that everything else needs; the run ends, and resumes when there is room."""
+    server: Any = serving(FILE, lambda: HTTP.Response(200, content=CONTENT * 100_000))
+    with full_disk(1_000_000):
+        export = await Export(tmp_path).run(["thread_1"], server, files=True)
+    assert isinstance(export.ended_by, OutputUnusable)
+    assert "out.files/file-1.new: File too large" in str(export.ended_by)
     assert files_in(tmp_path) == {}
+    assert (await saved(tmp_path, server)).outcome is DownloadOutcome.SAVED
 
 
-async def test_what_a_kill_left_unjournalled_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where renaming does not put one file in the place of another, as on Windows."""
+async def test_what_a_kill_left_gives_way(tmp_path: Path) -> None:
+    """A file that nothing speaks of, and half of another."""
+    (tmp_path / "out.files").mkdir()
+    (tmp_path / "out.files" / "file-1.png").write_bytes(b"older")
+    (tmp_path / "out.files" / "file-9.new").write_bytes(b"half")
+    assert (await saved(tmp_path, serving(FILE, whole))).outcome is DownloadOutcome.SAVED
+    assert files_in(tmp_path) == {"file-1.png": CONTENT}
 
-    def refuse_the_taken(path: Path, new: Path) -> Path:
-        if new.exists():
-            raise FileExistsError(17, "File exists", str(new))
-        return path.replace(new)
 
-    monkeypatch.setattr(Path, "rename", refuse_the_taken)
-    (tmp_path / "file-1").write_bytes(b"older")
-    assert (await saved(tmp_path, serving(FILE, whole))).outcome is FileOutcome.SAVED
-    assert files_in(tmp_path) == {"file-1": CONTENT}
+async def test_a_link_at_the_name_of_a_download_is_not_followed(tmp_path: Path) -> None:
+    """Neither to be written through, nor to be put in the place of."""
+    (tmp_path / "out.files").mkdir()
+    (tmp_path / "mine").write_bytes(b"mine")
+    for name in ("file-1.new", "file-1.png"):
+        (tmp_path / "out.files" / name).symlink_to(tmp_path / "mine")
+    export = await Export(tmp_path).run(["thread_1"], serving(FILE, whole), files=True)
+    assert "file-1.png is a symbolic link" in str(export.ended_by)
+    assert (tmp_path / "mine").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("filename", "content", "name"),
+    [
+        ("a.PNG", b"", "file-1.png"),
+        ("../../etc/passwd", b"", "file-1"),
+        ("a.png/../../b", b"", "file-1"),
+        ("../report.docx", b"", "file-1.docx"),
+        ("a.strange", b"", "file-1"),
+        ("a.strange", b"\x89PNG\r\n\x1a\n...", "file-1.png"),
+        (None, b"", "file-1"),
+        (7, b"\x89PNG\r\n\x1a\n...", "file-1.png"),
+        ("image", b"GIF89a", "file-1.gif"),
+        ("image", b"\xff\xd8\xff\xe0", "file-1.jpg"),
+        ("doc", b"%PDF-1.7", "file-1.pdf"),
+    ],
+)
+async def test_a_file_is_named_by_its_id_and_the_ending_of_its_type(
+    filename: object, content: bytes, name: str, tmp_path: Path
+) -> None:
+    """Never by what the server calls it."""
+    server = serving({**FILE, "filename": filename}, lambda: HTTP.Response(200, content=content))
+    assert (await saved(tmp_path, server)).name == name
+    assert files_in(tmp_path) == {name: content}
+
+
+@pytest.mark.parametrize("file_id", ["../../etc/passwd", "/etc/passwd", "..", "a b", "a/content?x=", "file-1.x"])
+async def test_what_is_no_file_id_is_neither_asked_for_nor_a_path(file_id: str, tmp_path: Path) -> None:
+    """Such an id comes from the server, like everything in a message. The next run knows it."""
+    server: Any = serving(FILE, whole, file_id=file_id)
+    for _ in range(2):
+        entry = await saved(tmp_path, server)
+        assert (entry.file_id, entry.outcome, entry.name) == (file_id, DownloadOutcome.INVALID, None)
+    assert server.asked == []
+    assert not (tmp_path / "out.files").exists()
+
+
+def refusal(status: int, words: str) -> Callable[[], Any]:
+    """An answer in the API's envelope."""
+    return lambda: HTTP.Response(status, json={"error": {"message": words, "type": "invalid_request_error"}})
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (refusal(400, "Not allowed to download files of purpose: assistants"), DownloadOutcome.NOT_ALLOWED),
+        (refusal(403, "Missing scopes: api.files.read"), DownloadOutcome.NOT_ALLOWED),
+        (refusal(400, "Not now."), DownloadOutcome.FAILED),
+        (refusal(500, "Not allowed"), DownloadOutcome.FAILED),
+    ],
+)
+async def test_a_file_that_is_not_given_keeps_the_words_of_the_api(
+    answer: Callable[[], Any], outcome: DownloadOutcome, tmp_path: Path
+) -> None:
+    """Neither ends the run: other files may come."""
+    entry = await saved(tmp_path, serving(FILE, answer))
+    assert (entry.outcome, entry.name) == (outcome, None)
+    assert answer().json()["error"]["message"] in (entry.reason or "")
+
+
+async def test_another_key_is_asked_for_what_one_may_not_have(tmp_path: Path) -> None:
+    """Also when it is rejected, and that one alone may know the file: then it is not called missing."""
+    rejected = refusal(401, "Incorrect API key provided")
+    cases = {
+        "not_allowed": (refusal(403, "Missing scopes"), whole, DownloadOutcome.SAVED),
+        "rejected": (rejected, whole, DownloadOutcome.SAVED),
+        "unknown": (rejected, gone, DownloadOutcome.FAILED),
+        "both": (refusal(403, "Missing scopes"), gone, DownloadOutcome.NOT_ALLOWED),
+    }
+    for name, (first, second, outcome) in cases.items():
+        (tmp_path / name).mkdir()
+        entry = await saved(tmp_path / name, serving(FILE, first), serving(FILE, second))
+        assert (name, entry.outcome) == (name, outcome)
+        doubt = "a key was refused, and no other knows this file: 404 from"
+        assert (doubt in (entry.reason or "")) == (name == "unknown")
+
+
+async def test_a_rejected_key_ends_the_run_and_leaves_the_file_for_the_next_one(tmp_path: Path) -> None:
+    """The threads are complete; nothing is asked for them again."""
+    server: Any = serving(FILE, refusal(401, "Incorrect API key provided"), whole)
+    export = await Export(tmp_path).run(["thread_1"], server, files=True)
+    assert isinstance(export.ended_by, AccessRefused)
+    assert not export.result.is_complete
+    assert [row.outcome for row in export.result.downloads()] == [DownloadOutcome.UNFINISHED]
+    assert (await saved(tmp_path, server)).outcome is DownloadOutcome.SAVED
 
 
 async def test_a_404_in_odd_words_is_a_missing_file(tmp_path: Path) -> None:
     """Whatever a server words its 404 like, it is about the file."""
     body = {"error": {"message": "No thread or file found.", "type": "invalid_request_error"}}
-    entry = await saved(tmp_path, lambda _request: HTTP.Response(404, json=body))
-    assert entry.outcome is FileOutcome.MISSING
+    entry = await saved(tmp_path, serving(FILE, lambda: HTTP.Response(404, json=body)))
+    assert entry.outcome is DownloadOutcome.MISSING
 
 
 def gone() -> Any:
@@ -194,18 +272,28 @@ def gone() -> Any:
 
 async def test_what_was_saved_once_is_never_called_missing(tmp_path: Path) -> None:
     """When it is lost here and does not come again, that is a failure, run after run, until it is put back."""
-    folder = tmp_path / "out.files"
-    before = await saved(folder, serving(FILE, whole))
-    (folder / "file-1").write_bytes(b"what it is now"[: len(CONTENT)])
-    entry = before
+    path = tmp_path / "out.files" / "file-1.png"
+    before = await saved(tmp_path, serving(FILE, whole))
+    path.write_bytes(b"what it is now"[: len(CONTENT)])
     for _ in range(2):
-        entry = await saved(folder, serving(FILE, gone), known={"file-1": entry})
-        assert (entry.outcome, entry.name, entry.sha256) == (FileOutcome.FAILED, before.name, before.sha256)
+        entry = await saved(tmp_path, serving(FILE, gone))
+        assert (entry.outcome, entry.name, entry.sha256) == (DownloadOutcome.FAILED, before.name, before.sha256)
         assert "it was saved, is lost or changed since, and does not come again: 404 from" in (entry.reason or "")
-    (folder / "file-1").write_bytes(CONTENT)
+    path.write_bytes(CONTENT)
     server: Any = serving(FILE, gone)
-    assert await saved(folder, server, known={"file-1": entry}) == before
+    assert await saved(tmp_path, server) == before
     assert server.asked == []
+
+
+async def test_what_is_here_to_the_byte_is_not_asked_for_again(tmp_path: Path) -> None:
+    """What is lost, is."""
+    await saved(tmp_path, serving(FILE, whole))
+    server: Any = serving(FILE, whole)
+    await saved(tmp_path, server)
+    assert server.asked == []
+    (tmp_path / "out.files" / "file-1.png").unlink()
+    await saved(tmp_path, server)
+    assert (len(server.asked), files_in(tmp_path)) == (2, {"file-1.png": CONTENT})
 
 
 @given(ids=st.lists(st.sampled_from(["file-a", "file-A", "FILE-a", "file-b"]), unique=True, min_size=2))
@@ -215,17 +303,18 @@ def test_names_do_not_depend_on_what_comes_first(ids: list[str]) -> None:
     assert names == names_of(sorted(ids))
     assert len({name.lower() for name in names.values()}) == len(ids)
     known = {
-        file_id: FileEntry(file_id=file_id, outcome=FileOutcome.SAVED, name=name)
+        file_id: DownloadRow(file_id=file_id, outcome=DownloadOutcome.SAVED, name=f"{name}.png")
         for file_id, name in names_of(ids[:1]).items()
     }
     later = names_of(ids, known)
-    assert later[ids[0]] == ids[0]
+    assert later[ids[0]] == f"{ids[0]}.png"
+    later = {file_id: Path(name).stem for file_id, name in later.items()}
     assert len({name.lower() for name in later.values()}) == len(ids)
 
 
-def names_of(ids: list[str], known: Mapping[str, FileEntry] = MappingProxyType({})) -> dict[str, str]:
+def names_of(ids: list[str], known: Mapping[str, DownloadRow] = MappingProxyType({})) -> dict[str, str]:
     """The names that files have in a folder."""
-    return Downloads(Path("nowhere"), OsDisk(), known, ids).names
+    return _names(ids, known)
 
 
 async def test_the_key_does_not_travel_to_another_host(tmp_path: Path) -> None:
@@ -237,6 +326,6 @@ async def test_the_key_does_not_travel_to_another_host(tmp_path: Path) -> None:
         http_client = openai.DefaultAsyncHttpxClient(transport=HTTP.MockTransport(answers))
         return openai.AsyncOpenAI(api_key="sk-test", base_url="https://api.test/v1", http_client=http_client)
 
-    assert (await saved(tmp_path / "out.files", server, client=client)).outcome is FileOutcome.SAVED
+    assert (await saved(tmp_path, client(server))).outcome is DownloadOutcome.SAVED
     assert [request.url.host for request in server.asked] == ["api.test", "api.test", "elsewhere.test"]
     assert [request.headers.get("authorization") for request in server.asked][1:] == ["Bearer sk-test", None]

@@ -6,10 +6,10 @@ import pytest
 
 from canned import HTTP
 from canned_threads import MISSING, ThreadServer
-from exporting import Ending, Export, Spoiled, threads_of
+from exporting import Ending, Export, Spoiled, cut_off_at_commit, threads_of
 from threadkeep.errors import AccessRefused
 from threadkeep.exporter.events import Notice
-from threadkeep.journal import Outcome
+from threadkeep.storage.index import Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) ->
     refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
     export = await Export(tmp_path).run(list(threads), refused, ThreadServer(threads), concurrency=4)
     assert export.messages() == threads
-    (notice,) = [event for event in export.reported if isinstance(event, Notice)]
-    assert notice.text.startswith("a key was refused, the others go on: 401")
+    (notice,) = [event for event in export.events if isinstance(event, Notice)]
+    assert notice.text.startswith("a key was rejected, the run continues with the other keys: 401")
 
 
 async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_
     export = await Export(tmp_path).run(ids, refused, ThreadServer(threads), concurrency=1)
     assert export.messages() == threads
     assert export.outcomes["thread_none"] is Outcome.MISSING
-    entry = export.journal.entries["thread_theirs"]
+    entry = export.rows["thread_theirs"]
     assert entry.outcome is Outcome.FAILED
     assert str(entry.reason).startswith("a key was refused, and no other knows this thread: No thread found")
 
@@ -51,7 +51,8 @@ async def test_pages_that_came_with_a_key_that_is_then_refused_are_kept_aside(tm
     threads = threads_of(a=250)
     refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
     export = await Export(tmp_path).run(["thread_a"], refused, ThreadServer({}), concurrency=1)
-    assert export.outcomes == {"thread_a": Outcome.FAILED}
+    assert export.outcomes == {"thread_a": Outcome.PARTIAL}
+    assert "no other knows this thread" in str(export.rows["thread_a"].reason)
     assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
 
 
@@ -72,4 +73,15 @@ async def test_when_every_key_is_refused_the_run_ends(tmp_path: Path) -> None:
     servers = [Ending(threads, lambda: HTTP.Response(401, content=b"{}"), count=0) for _ in range(2)]
     export = await Export(tmp_path).run(list(threads), *servers, concurrency=2)
     assert isinstance(export.ended_by, AccessRefused)
-    assert export.outcomes == {}
+    assert set(export.outcomes.values()) == {Outcome.UNFINISHED}
+
+
+async def test_a_thread_that_was_cut_off_is_resumed_with_the_key_that_knows_it(tmp_path: Path) -> None:
+    """Which key has fetched its first pages is remembered nowhere: one that does not know it proves nothing."""
+    threads = threads_of(a=250)
+    with cut_off_at_commit(2):
+        await Export(tmp_path).run(list(threads), ThreadServer(threads))
+    server = ThreadServer(threads)
+    export = await Export(tmp_path).run(list(threads), ThreadServer({}), server)
+    assert export.messages() == threads
+    assert sum("after=" not in url for url in server.asked) == 0

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 from reports import HOSTILE, REPORTS, line, page, report
 from strategies import raw_text, surrogate_text
 from threadkeep.html_report.excerpts import MOST_CHARACTERS, Conversation, Excerpt
-from threadkeep.html_report.links import MOST_ROWS
-from threadkeep.html_report.page import MOST_IDS, render
+from threadkeep.html_report.page import MOST_IDS, MOST_ROWS, render
 from threadkeep.html_report.visible_text import cut, marked, visible
-from threadkeep.journal import Outcome
+from threadkeep.storage.index import Outcome
 from threadkeep.validation.findings import Finding, Severity, finding
 from threadkeep.validation.report import LineTotals, Live
 
@@ -76,7 +75,7 @@ def foreign_page(text: str, role: str, shown: str) -> str:
         message_id=text,
     )
     record = Excerpt(
-        line=3, role=role, text=shown, cut=1, said=shown, parts=(text,), message_id=text, is_concerned=True
+        line=3, role=role, text=shown, cut=1, message_text=shown, parts=(text,), message_id=text, is_concerned=True
     )
     broken = Excerpt(line=9, text=shown, is_concerned=True, is_readable=False)
     conversations = [Conversation(thread_id=text, messages=(record, broken), left_out=1)]
@@ -87,7 +86,7 @@ def foreign_page(text: str, role: str, shown: str) -> str:
 
 @given(TEXTS)
 def test_what_is_foreign_is_text_and_nothing_else(text: str) -> None:
-    """Whatever it says, the page has the elements and attributes that it has without it, and shows it whole."""
+    """Whatever it says, the page has the elements and attributes that it has without it, and shows all of it."""
     shown = f"-{text}"[:MOST_CHARACTERS]
     found = Skeleton(foreign_page(text, f"-{text}", shown))
     assert found.elements == Skeleton(foreign_page("x", "x", "x")).elements
@@ -97,10 +96,10 @@ def test_what_is_foreign_is_text_and_nothing_else(text: str) -> None:
 @given(TEXTS)
 def test_nothing_on_a_page_is_hidden(text: str) -> None:
     """It can be encoded, and holds no character that cannot be seen or turns the rest round, nor a carriage return."""
-    whole = foreign_page(text, text, text)
-    assert visible(whole) == whole
-    assert "\r" not in whole
-    assert whole.encode().decode() == whole
+    shown = foreign_page(text, text, text)
+    assert visible(shown) == shown
+    assert "\r" not in shown
+    assert shown.encode().decode() == shown
 
 
 @given(TEXTS)
@@ -134,7 +133,7 @@ def test_signs(text: str, shown: str) -> None:
 
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_page_needs_nothing_else(name: str) -> None:
-    """No script, no address, no picture; links lead to what is on the page, and every id stands once."""
+    """No script, no address, no picture; links lead to what is on the page, and every id is there once."""
     found = Skeleton(page(REPORTS[name]()))
     assert {tag for tag, _ in found.elements} & {"script", "link", "img", "iframe", "form", "object", "base"} == set()
     given = [(key, value or "") for _, attributes in found.elements for key, value in attributes]
@@ -164,11 +163,11 @@ def lost_threads(number: int) -> Iterator[Finding]:
 @pytest.mark.parametrize(
     ("findings", "verdict", "words"),
     [
-        ([], "Whole", "Nothing is wrong, and there is nothing to note."),
-        (["empty_message"], "Whole", "Nothing is wrong. There is 1 note."),
-        (["empty_message"] * 2, "Whole", "Nothing is wrong. There are 2 notes."),
-        (["unfinished_run"], "Not whole", "1 warning."),
-        (["empty_message", "crlf", "crlf", "unfinished_run"], "Not whole", "2 errors, 1 warning, 1 note."),
+        ([], "Complete", "Nothing is wrong, and there is nothing to note."),
+        (["empty_message"], "Complete", "Nothing is wrong. There is 1 note."),
+        (["empty_message"] * 2, "Complete", "Nothing is wrong. There are 2 notes."),
+        (["not_wanted"], "Not complete", "1 warning."),
+        (["empty_message", "crlf", "crlf", "not_wanted"], "Not complete", "2 errors, 1 warning, 1 note."),
     ],
 )
 def test_the_verdict(findings: list[str], verdict: str, words: str) -> None:
@@ -181,27 +180,27 @@ def test_the_verdict(findings: list[str], verdict: str, words: str) -> None:
 
 
 def test_findings_and_conversations_lead_to_each_other() -> None:
-    """By the line, or else by the message, or else by the thread; and back to the first of each code."""
+    """By the line, or else by the thread; and back to the first of each code."""
     lines = [line(thread, number, "a") for thread in ("thread_a", "thread_b") for number in range(20)]
     of = report(
         finding("text_mismatch", "on line 3", file="out.ndjson", line=3, thread_id="thread_a"),
         finding("key_mismatch", "on line 3", file="out.ndjson", line=3, thread_id="thread_a"),
         finding("text_mismatch", "again", file="out.ndjson", line=3, thread_id="thread_a"),
-        finding("changed_message", "by its id", thread_id="thread_b", message_id="msg_thread_b_15"),
+        finding("changed_message", "by its line", file="out.ndjson", line=36, thread_id="thread_b"),
         finding("order_mismatch", "by its thread", thread_id="thread_b"),
         finding("lost_message", "an id that is not there", thread_id="thread_b", message_id="msg_x"),
-        finding("journal_mismatch", "in another file", file="out.ndjson.journal", line=3, thread_id="thread_a"),
-        finding("torn_journal", "of no thread", file="out.ndjson.journal", line=3),
+        finding("index_mismatch", "in another file", file="out.ndjson.index", line=3, thread_id="thread_a"),
+        finding("unreadable_index", "of no thread", file="out.ndjson.index", line=3),
         finding("not_utf8", "of no thread", file="out.ndjson", line=3),
         finding("lost_thread", "not there", thread_id="thread_c"),
     )
     text = page((of, lines))
     leads = {
-        words: re.search(rf"<bdi>{words}</bdi></p>(?:(?!</li>)(?s:.))*?href=\"#([^\"]+)\">see", text)
-        for words in ("by its id", "by its thread", "an id that is not there", "in another file", "not there")
+        words: re.search(rf"<bdi>{words}\.?</bdi></p>(?:(?!</li>)(?s:.))*?href=\"#([^\"]+)\">see", text)
+        for words in ("by its line", "by its thread", "an id that is not there", "in another file", "not there")
     }
     assert {words: found and found[1] for words, found in leads.items()} == {
-        "by its id": "thread-2-line-36",
+        "by its line": "thread-2-line-36",
         "by its thread": "thread-2",
         "an id that is not there": "thread-2",
         "in another file": "thread-1",
@@ -236,7 +235,7 @@ def test_messages_say_who_when_and_what() -> None:
         Excerpt(line=1, role="user", created_at=0, text="", is_concerned=True),
         Excerpt(line=2, created_at=-(10**15), text="a", cut=2, is_concerned=False),
         Excerpt(line=7, created_at=10**30, text="", parts=("image, file f",), is_concerned=False),
-        Excerpt(line=8, text="", said="b", is_concerned=False),
+        Excerpt(line=8, text="", message_text="b", is_concerned=False),
         Excerpt(line=9, text="", is_concerned=False, is_readable=False),
     ]
     one = Conversation(thread_id="thread_a", messages=tuple(shown), left_out=0)
@@ -261,21 +260,20 @@ def test_messages_say_who_when_and_what() -> None:
     assert "5 lines shown." in text
 
 
-def test_outcomes_are_named_with_their_share() -> None:
-    """Every outcome that there can be, in words; none is rounded to nothing or to everything."""
-    outcomes = dict.fromkeys((one.value for one in Outcome), 1) | {"complete": 99_999}
+def test_outcomes_are_named() -> None:
+    """Every outcome that there can be, in words, each with a bar."""
+    outcomes = dict.fromkeys((str(one) for one in Outcome), 1) | {"complete": 99_999}
     text = page((report(outcomes=outcomes), []))
-    assert re.findall(r'<th scope="row">([a-z]+)<span', text) == ["complete", "partial", "failed", "missing", "invalid"]
-    assert "over 99.9 %" in text
-    assert text.count("under 0.1 %") == 4
-    assert "100.0 %" in page((report(outcomes={"complete": 1}), []))
-    assert "The journal names no thread." in page((report(outcomes={}), []))
-    assert "There is no journal" in page((report(), []))
+    named = re.findall(r'<th scope="row">([a-z]+)<span', text)
+    assert named == ["complete", "partial", "failed", "missing", "unfinished", "dropped"]
+    assert re.findall(r'class="bar (\w+)" style="width:([0-9.]+)%"', text)[1:] == [(one, "0.5") for one in named[1:]]
+    assert "The index has no thread." in page((report(outcomes={}), []))
+    assert "There is no index" in page((report(), []))
 
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1_000, "1.0 kB"), (999_950, "1.0 MB"), (10**18, "1,000,000.0 TB")],
+    [(0, "0 Bytes"), (999, "999 Bytes"), (1_000, "1.0 kB"), (2_345_678_901, "2.3 GB")],
 )
 def test_sizes_are_told_as_people_read_them(size: int, words: str) -> None:
     """And exactly, in the line below."""
@@ -287,10 +285,10 @@ def test_sizes_are_told_as_people_read_them(size: int, words: str) -> None:
 def test_a_live_check_is_told() -> None:
     """What was compared of how many, by which seed, and what ended it."""
     live = Live(source="https://example.com/v1", wanted=9, compared=3, new_messages=1_234)
-    whole = page((report(live=live), []))
-    assert "every thread" in whole
-    assert "ended before its time" not in whole
-    assert "1,234" in whole
+    complete = page((report(live=live), []))
+    assert "every thread" in complete
+    assert "ended before its time" not in complete
+    assert "1,234" in complete
     cut_off = page((report(live=attrs.evolve(live, seed=7, ended_by="the API is gone")), []))
     assert "drawn with the seed 7" in cut_off
     assert "It ended before its time: <bdi>the API is gone</bdi>" in cut_off

@@ -87,8 +87,8 @@ def test_images_come_in_order(message: dict[str, Any]) -> None:
 
 
 @given(ANY_MESSAGE)
-def test_every_part_is_kept(message: dict[str, Any]) -> None:
-    """There is one part for each element of the content; what is not known holds the element itself."""
+def test_no_part_is_lost(message: dict[str, Any]) -> None:
+    """There is one part for each element of the content; an unknown part holds the element itself."""
     content = message.get("content")
     elements = content if isinstance(content, list) else [] if content is None else [content]
     record = from_message_json(message, assistant_id=ASSISTANT)
@@ -133,7 +133,7 @@ MISSHAPEN_ANNOTATIONS: list[Any] = [
 
 
 @pytest.mark.parametrize("annotations", [MISSHAPEN_ANNOTATIONS, "no list", {"a": 1}])
-def test_an_annotation_of_another_shape_is_kept_as_unknown(annotations: Any) -> None:
+def test_an_annotation_of_another_shape_is_unknown(annotations: Any) -> None:
     """Neither a missing key nor a wrong type loses an annotation, or the text that it belongs to."""
     content = [{"type": "text", "text": {"value": "hello", "annotations": annotations}}]
     record = from_message_json({"id": "m", "thread_id": "t", "content": content}, assistant_id=ASSISTANT)
@@ -157,7 +157,7 @@ def test_an_annotation_of_another_shape_is_kept_as_unknown(annotations: Any) -> 
         None,
     ],
 )
-def test_a_part_of_another_shape_is_kept_as_unknown(part: Any) -> None:
+def test_a_part_of_another_shape_is_unknown(part: Any) -> None:
     """It is no text, no image and no refusal, and it is not lost."""
     record = from_message_json({"id": "m", "thread_id": "t", "content": [part]}, assistant_id=ASSISTANT)
     (found,) = record.parts
@@ -178,7 +178,7 @@ def test_a_part_of_another_shape_is_kept_as_unknown(part: Any) -> None:
     ],
 )
 def test_only_a_whole_number_is_a_time(given_time: object, expected: int | None) -> None:
-    """The message keeps what was given, of whatever type."""
+    """The message has the original value, of whatever type."""
     record = from_message_json({"id": "m", "thread_id": "t", "created_at": given_time}, assistant_id=ASSISTANT)
     assert record.created_at == expected
     assert json.dumps(to_message_json(record)["created_at"]) == json.dumps(given_time)
@@ -200,8 +200,8 @@ def test_a_nesting_too_deep_to_look_through_is_refused() -> None:
         lossless_json.refuse_nan(deep)
 
 
-def test_a_record_of_a_flat_line_does_not_pretend_to_carry_its_message() -> None:
-    """What a flat line has lost cannot be asked for, and its absence has a name."""
+def test_a_record_of_a_flat_line_has_no_message() -> None:
+    """To ask for the message is an error with a class of its own."""
     flat = encode(from_message_json({"id": "m", "thread_id": "t"}, assistant_id=ASSISTANT), flat=True)
     with pytest.raises(FlatRecord, match="m was read from a flat line"):
         to_message_json(decode(flat))
@@ -226,16 +226,16 @@ def test_a_line_that_is_no_record_is_refused_with_code_and_path(line: bytes | st
 
 
 @pytest.mark.parametrize("value", [float("nan"), [{"deep": -float("inf")}], {1, 2}, {"a": object()}])
-@pytest.mark.parametrize("beside", [None, 2**70])
-def test_what_is_not_json_is_refused_and_not_written_as_something_else(value: object, beside: object) -> None:
+@pytest.mark.parametrize("other", [None, 2**70])
+def test_what_is_not_json_is_refused_and_not_written_as_something_else(value: object, other: object) -> None:
     """NaN is not null, on the fast path and on the slow one."""
-    message = {"id": "m", "thread_id": "t", "beside": beside, "value": value}
+    message = {"id": "m", "thread_id": "t", "other": other, "value": value}
     with pytest.raises(ValueError, match="JSON"):
         encode(from_message_json(message, assistant_id=ASSISTANT))
 
 
 @given(strategies.json_values)
-def test_json_text_is_kept_without_loss(value: object) -> None:
+def test_json_text_is_preserved_without_loss(value: object) -> None:
     """Any JSON value is written and read back the same, to the type of each number and the order of keys."""
     again = lossless_json.loads(lossless_json.dumps(value))
     assert json.dumps(again) == json.dumps(value)

@@ -1,4 +1,4 @@
-"""The mapping against the installed SDK: its models, and everything that its unions name."""
+"""The mapping and the installed SDK: its models, and every member of its unions."""
 
 import json
 import typing
@@ -13,8 +13,8 @@ from openai.types.beta.threads.message_content import MessageContent
 
 import strategies
 from canned import HTTP, sync_client
-from threadkeep.records.mapping import ANNOTATIONS, PARTS, from_message, from_message_json
-from threadkeep.records.model import UnknownPart
+from threadkeep.records.mapping import from_message, from_message_json
+from threadkeep.records.model import Part, TextPart, UnknownAnnotation, UnknownPart
 
 ASSISTANT = "asst_abc123"
 
@@ -43,14 +43,36 @@ def union_kinds(union: object) -> set[str]:
     return {kind for member in members for kind in typing.get_args(member.model_fields["type"].annotation)}
 
 
-@pytest.mark.parametrize(("union", "table"), [(MessageContent, PARTS), (Annotation, ANNOTATIONS)])
-def test_the_mapping_is_total_over_the_sdks_union(union: object, table: dict[str, object]) -> None:
-    """A member that the SDK gains fails here, until the mapping has a row for it."""
-    assert union_kinds(union) == set(table)
+ANNOTATIONS: list[dict[str, Any]] = [
+    {"type": "file_citation", "text": "x", "file_citation": {"file_id": "file-1"}},
+    {"type": "file_path", "text": "x", "file_path": {"file_id": "file-1"}},
+]
+PARTS: list[dict[str, Any]] = [
+    {"type": "text", "text": {"value": "x", "annotations": ANNOTATIONS}},
+    {"type": "image_file", "image_file": {"file_id": "file-1"}},
+    {"type": "image_url", "image_url": {"url": "http://x"}},
+    {"type": "refusal", "refusal": "No."},
+]
 
 
-def test_a_part_of_an_unknown_type_is_not_what_the_sdk_takes_it_for() -> None:
-    """The SDK parses an unknown type as some other class; the record says what the JSON says."""
+@pytest.mark.parametrize(("union", "samples"), [(MessageContent, PARTS), (Annotation, ANNOTATIONS)])
+def test_the_samples_are_total_over_the_sdks_union(union: object, samples: list[dict[str, Any]]) -> None:
+    """A member that the SDK gains fails here, until there is a sample of it, and the mapping knows it."""
+    assert union_kinds(union) == {sample["type"] for sample in samples}
+
+
+def test_the_mapping_knows_every_part_and_annotation_of_the_sdk() -> None:
+    """Each sample becomes a part or annotation of a class of its own."""
+    message = {"id": "msg_1", "thread_id": "thread_1", "content": PARTS}
+    parts: tuple[Part, ...] = from_message_json(message, assistant_id=ASSISTANT).parts
+    text = parts[0]
+    assert isinstance(text, TextPart)
+    known = {type(one) for one in (*parts, *text.annotations)} - {UnknownPart, UnknownAnnotation}
+    assert len(known) == len(PARTS) + len(ANNOTATIONS)
+
+
+def test_a_part_of_an_unknown_type_is_unknown() -> None:
+    """The SDK parses an unknown type as some other class; the record follows the JSON."""
     part = {"type": "hologram", "hologram": {"depth": 3}}
     message = {
         "id": "msg_1",

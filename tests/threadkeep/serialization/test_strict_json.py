@@ -1,4 +1,4 @@
-"""The strict reader: what every reader reads, and what they pass over in silence, with its place."""
+"""The strict reader: the value that every reader reads, and the faults that they ignore, with their paths."""
 
 import json
 import math
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from threadkeep.serialization.json_diff import below
+from threadkeep.serialization.json_diff import child_path
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.serialization.strict_json import strict
+from threadkeep.serialization.strict_json import loads_strict
 
 BLANKS = st.text(st.sampled_from(" \t\n\r"), max_size=2)
 KEYS = st.one_of(
@@ -21,11 +21,11 @@ KEYS = st.one_of(
 
 
 class Text:
-    """JSON text that is written with its troubles, as hypothesis draws them."""
+    """JSON text that is written with its faults, as hypothesis draws them."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
-        self.troubles: list[tuple[str, str]] = []
+        self.faults: list[tuple[str, str]] = []
 
     def value(self, path: str, depth: int) -> str:
         """A value, with blanks round it."""
@@ -37,10 +37,12 @@ class Text:
 
     def _object(self, path: str, depth: int) -> str:
         keys = self._draw(st.lists(KEYS, max_size=4))
-        place = len(self.troubles)
-        inner = [self._key(key) + self._draw(BLANKS) + ":" + self.value(below(path, key), depth - 1) for key in keys]
-        self.troubles[place:place] = [
-            ("duplicate_key", below(path, key)) for key in dict.fromkeys(keys) if keys.count(key) > 1
+        place = len(self.faults)
+        inner = [
+            self._key(key) + self._draw(BLANKS) + ":" + self.value(child_path(path, key), depth - 1) for key in keys
+        ]
+        self.faults[place:place] = [
+            ("duplicate_key", child_path(path, key)) for key in dict.fromkeys(keys) if keys.count(key) > 1
         ]
         return "{" + ",".join(self._draw(BLANKS) + one for one in inner) + "}"
 
@@ -63,7 +65,7 @@ class Text:
     def _odd(self, path: str, _depth: int) -> str:
         written = self._draw(st.sampled_from(["null", "true", "NaN", "Infinity", "-Infinity", "1e400", "-1E999"]))
         if written not in ("null", "true"):
-            self.troubles.append(("not_finite", path))
+            self.faults.append(("not_finite", path))
         return written
 
 
@@ -73,23 +75,23 @@ def _escaped(letter: str) -> str:
 
 
 @st.composite
-def troubled(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
-    """A text, and its troubles in the order of the text."""
+def faultd(draw: st.DrawFn) -> tuple[str, list[tuple[str, str]]]:
+    """A text, and its faults in the order of the text."""
     text = Text(draw)
-    return text.value("$", 3), text.troubles
+    return text.value("$", 3), text.faults
 
 
-@given(troubled())
-def test_every_trouble_is_told_at_its_path(drawn: tuple[str, list[tuple[str, str]]]) -> None:
-    """Whatever stands in keys, however they are escaped, whatever blanks stand between, however deep."""
-    text, troubles = drawn
-    value, found = strict(text.encode("utf-8", "surrogatepass"))
-    assert sorted((one.code, one.path) for one in found) == sorted(troubles)
+@given(faultd())
+def test_every_fault_is_named_with_its_path(drawn: tuple[str, list[tuple[str, str]]]) -> None:
+    """Whatever the keys, their escapes, the white space and the depth."""
+    text, faults = drawn
+    value, found = loads_strict(text.encode("utf-8", "surrogatepass"))
+    assert sorted((one.code, one.path) for one in found) == sorted(faults)
     assert dumps_of(value) == dumps_of(json.loads(text))
 
 
 def dumps_of(value: Any) -> str:
-    """A text that tells 1 from 1.0 and NaN from nothing."""
+    """Return a text that distinguishes 1 from 1.0 and NaN from null."""
     return json.dumps(value)
 
 
@@ -99,14 +101,14 @@ def dumps_of(value: Any) -> str:
     st.sampled_from([None, 0, 3]),
     st.booleans(),
 )
-def test_a_text_without_trouble_has_none(
+def test_a_text_without_fault_has_none(
     value: Any, separators: tuple[str, str], indent: int | None, escaped: bool
 ) -> None:
     """In any form that it can be written in; and its value is what every reader reads."""
     text = json.dumps(value, separators=separators, indent=indent, ensure_ascii=escaped)
     written = text.encode("utf-8", "backslashreplace")
-    read, troubles = strict(written)
-    assert troubles == ()
+    read, faults = loads_strict(written)
+    assert faults == ()
     assert dumps_of(read) == dumps_of(loads(written))
 
 
@@ -118,7 +120,7 @@ def test_what_orjson_reads_and_writes_is_read_alike(value: Any) -> None:
         expected = orjson.loads(written)
     except orjson.JSONDecodeError:  # half a surrogate pair
         expected = json.loads(written)
-    read, _ = strict(written)
+    read, _ = loads_strict(written)
     if "e+" not in json.dumps(expected):  # an integer that orjson makes a double
         assert dumps_of(read) == dumps_of(expected)
 
@@ -134,24 +136,24 @@ def test_what_orjson_reads_and_writes_is_read_alike(value: Any) -> None:
         (b'{"a":{"b":1,"b":2},"c":[{"d":1}]}', "$.a.b"),
     ],
 )
-def test_a_key_that_stands_twice_hides_behind_nothing(text: bytes, path: str) -> None:
+def test_a_duplicate_key_is_always_found(text: bytes, path: str) -> None:
     """A blank before the colon, an escape, a colon in a text, depth: each could have passed a quick look."""
-    _, troubles = strict(text)
-    assert [(one.code, one.path) for one in troubles] == [("duplicate_key", path)]
+    _, faults = loads_strict(text)
+    assert [(one.code, one.path) for one in faults] == [("duplicate_key", path)]
 
 
-def test_what_a_doubled_key_hides_is_told_too() -> None:
-    """The value that no reader sees has its own trouble; a key that stands thrice is one trouble."""
-    value, troubles = strict(b'{"a":{"b":NaN},"a":1,"a":2}')
+def test_a_value_behind_a_duplicate_key_is_checked_too() -> None:
+    """The value that no reader sees has its own fault; a key that occurs three times is one fault."""
+    value, faults = loads_strict(b'{"a":{"b":NaN},"a":1,"a":2}')
     assert value == {"a": 2}
-    assert [(one.code, one.path) for one in troubles] == [("duplicate_key", "$.a"), ("not_finite", "$.a.b")]
+    assert [(one.code, one.path) for one in faults] == [("duplicate_key", "$.a"), ("not_finite", "$.a.b")]
 
 
 @pytest.mark.parametrize("depth", [253, 254, 255, 256, 500, 700])
 def test_deep_nesting_is_read(depth: int) -> None:
     """Some hundreds of levels are what the exporter keeps."""
-    value, troubles = strict(b"[" * depth + b"1" + b"]" * depth)
-    assert troubles == ()
+    value, faults = loads_strict(b"[" * depth + b"1" + b"]" * depth)
+    assert faults == ()
     for _ in range(depth):
         (value,) = value
     assert value == 1
@@ -170,14 +172,14 @@ def test_deep_nesting_is_read(depth: int) -> None:
         (b'{"a":1}x', "malformed_line"),
     ],
 )
-def test_what_is_no_json_is_told_once(text: bytes, code: str) -> None:
+def test_what_is_not_json_is_one_fault(text: bytes, code: str) -> None:
     """There is no value then."""
-    value, (trouble,) = strict(text)
+    value, (fault,) = loads_strict(text)
     assert value is None
-    assert (trouble.code, trouble.path) == (code, "$")
+    assert (fault.code, fault.path) == (code, "$")
 
 
-def test_an_infinity_is_kept_as_one() -> None:
+def test_an_infinity_stays_one() -> None:
     """The value is what readers make of it."""
-    value, _ = strict(b"[1e400]")
+    value, _ = loads_strict(b"[1e400]")
     assert math.isinf(value[0])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.records.content import is_poorer
+from threadkeep.records.content import has_lost_content
 from threadkeep.storage.merge import merged
 
 
@@ -38,7 +38,7 @@ IMAGE = {"type": "image_file", "image_file": {"file_id": "file-1"}}
 )
 def test_a_message_that_has_lost_what_it_held(old: dict[str, Any], new: dict[str, Any], poorer: bool) -> None:
     """Fewer parts, or nothing but blanks: no API edits a message, so it is the API that is going."""
-    assert is_poorer(new, old) is poorer
+    assert has_lost_content(new, old) is poorer
 
 
 ids = st.lists(st.sampled_from("abcdefghij"), unique=True)

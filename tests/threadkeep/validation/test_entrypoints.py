@@ -1,4 +1,4 @@
-"""The door of the proof: what it takes, and what it counts."""
+"""Validation from Python: its arguments, and what it counts."""
 
 import json
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ NOW = datetime(2026, 8, 1, tzinfo=UTC)
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Two threads of three messages, of three months, without a journal; the last time is in no calendar."""
+    """Two threads of three messages, of three months, without an index; the last time is in no calendar."""
     times = [1_774_963_800, 1_777_000_000, 1_779_000_000, 1_774_963_800, 1_774_963_800, 10**16]
     rows = [message(f"thread_{'ab'[n // 3]}", n, created_at=when) for n, when in enumerate(times)]
     path = tmp_path / "out.ndjson"
@@ -75,29 +75,33 @@ def test_nothing_is_changed(out: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"totals":3}', b"[" * 5000])
-def test_a_manifest_that_is_none_is_a_finding(out: Path, content: bytes) -> None:
+def test_an_unreadable_manifest_is_a_finding(out: Path, content: bytes) -> None:
     """And no traceback."""
     out.with_name("out.ndjson.manifest.json").write_bytes(content)
     report = threadkeep.validate(out, now=NOW)
-    assert {"unreadable_manifest", "lost_journal"} <= report.counts.keys()
+    assert {"unreadable_manifest", "lost_index"} <= report.counts.keys()
     assert report.refetch == ("thread_a", "thread_b")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"format":"threadkeep-wanted/2","thread_ids":[]}'])
-def test_wanted_ids_that_cannot_be_read_are_a_finding(out: Path, content: bytes) -> None:
-    """Whoever passed them over would call whole what may lack what they named."""
-    out.with_name("out.ndjson.wanted.json").write_bytes(content)
+@pytest.mark.parametrize("content", [b"\n", b"{}\n", b"\xff\n\n", b"[" * 5000 + b"\n", b"x"])
+def test_an_unreadable_index_is_a_finding(out: Path, content: bytes) -> None:
+    """And no row of it claims a thread."""
+    out.with_name("out.ndjson.index").write_bytes(content)
     report = threadkeep.validate(out, now=NOW)
-    assert (report.counts["unreadable_wanted"], report.is_whole) == (1, False)
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", b"{}\n", b"\xff\n\n", b"[" * 5000 + b"\n", b"x"])
-def test_a_journal_that_is_none_is_a_finding(out: Path, content: bytes) -> None:
-    """And no thread is vouched for."""
-    out.with_name("out.ndjson.journal").write_bytes(content)
-    report = threadkeep.validate(out, now=NOW)
-    assert {"unreadable_journal", "unjournalled_thread"} <= report.counts.keys()
+    assert {"unreadable_index", "unindexed_lines"} <= report.counts.keys()
     assert report.refetch == ("thread_a", "thread_b")
+
+
+def test_what_is_no_file_is_refused(out: Path, tmp_path: Path) -> None:
+    """A link may lead anywhere, and a sparse file has no lines."""
+    out.with_name("out.ndjson.index").symlink_to(out)
+    with pytest.raises(OutputUnusable, match="symbolic link"):
+        threadkeep.validate(out)
+    sparse = tmp_path / "sparse.ndjson"
+    with sparse.open("wb") as file:
+        file.truncate(2**33)
+    with pytest.raises(OutputUnusable, match="is no NDJSON"):
+        threadkeep.validate(sparse)
 
 
 def test_a_report_can_be_written_as_json(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""One line by itself: the glance lets pass what the look has nothing to say of, and nothing else."""
+"""One line by itself: the quick check finds no fault where the thorough one finds none, and nowhere else."""
 
 import json
 import random
@@ -10,13 +10,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import strategies
-import threadkeep.validation.line_check as lines
 from canned_threads import message
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.validation.content_check import EXISTS_SINCE
-from threadkeep.validation.fast_line_check import fast_check_flat, fast_check_full
-from threadkeep.validation.line_check import NOWHERE, check_line
+from threadkeep.validation.fast_line_check import LineSummary, summaries
+from threadkeep.validation.line_check import NO_ID, UNREADABLE, check_line
 
 NOW = 1_800_000_000
 SAVED = frozenset({"file-1"})
@@ -80,6 +79,12 @@ VALUES = st.sampled_from(
 )
 
 
+def summary_of(line: bytes, assistant_id: object = ASSISTANT, *, flat: bool = False) -> LineSummary | None:
+    """The summary of one line, without its newline."""
+    (summary,) = summaries(line + b"\n", is_flat=flat, assistant_id=assistant_id, now=NOW, saved=SAVED)
+    return summary
+
+
 def text_part(value: str) -> dict[str, Any]:
     """A part of this text."""
     return {"type": "text", "text": {"value": value, "annotations": []}}
@@ -114,7 +119,7 @@ def _of_value(change: Callable[[dict[str, Any], random.Random, Any], None]) -> E
         owners = [one for one in _objects(row) if one]
         if owners:
             change(draw.choice(owners), draw, value)
-        return dumps(row) + b"\n"
+        return dumps(row)
 
     return edit
 
@@ -154,8 +159,7 @@ EDITS: list[Edit] = [
     _doubled,
     _escaped,
     *map(_of_value, [_changed, _lost, _added, _reordered]),
-    lambda line, draw, _value: line.removesuffix(b"\n") + draw.choice([b"", b" ", b"\r"]),
-    lambda line, _draw, _value: line.removesuffix(b"\n") + b"\r\n",
+    lambda line, draw, _value: line + draw.choice([b" ", b"\r"]),
 ]
 
 
@@ -166,87 +170,93 @@ EDITS: list[Edit] = [
     st.sampled_from([ASSISTANT, None, ""]),
     st.randoms(use_true_random=False),
 )
-def test_what_the_glance_lets_pass_the_look_has_nothing_to_say_of(
+def test_the_quick_check_agrees_with_the_thorough_one(
     raw: dict[str, Any],
     flat: bool,
     edits: list[tuple[Edit, Any]],
     assistant_id: str | None,
     draw: random.Random,
 ) -> None:
-    """Of lines as the exporter writes them, and of lines that nearly are; both read the same ids and time."""
-    line = encode_message(raw, assistant_id=assistant_id or ASSISTANT, flat=flat) + b"\n"
-    if assistant_id is None:
-        line = line.replace(b'"assistant_id":"asst_1"', b'"assistant_id":null', 1)
+    """On lines as the exporter writes them, and on lines that nearly are: the same ids, time and notes."""
+    line = encode_message(raw, assistant_id=assistant_id, flat=flat)
     for edit, value in edits:
-        line = edit(line, draw, value)
+        line = edit(line, draw, value).replace(b"\n", b" ")
     row, faults = check_line(line, 2, now=NOW, saved=SAVED)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lines, "as_exported", lambda _line: None)
-        assert check_line(line, 2, now=NOW, saved=SAVED) == (row, faults)  # its own short cut says the same
-    for glance in (fast_check_full, fast_check_flat):
-        summary = glance(line, assistant_id, NOW, SAVED, bytearray())
+    for form in (False, True):
+        summary = summary_of(line, assistant_id, flat=form)
         if summary is not None:
-            assert faults == []
-            assert (row[0], row[2], row[3]) == summary
-            assert row[1] == assistant_id
-            assert row[4] is (glance is fast_check_flat)
+            thread_id, message_id, created_at, notes = summary
+            assert [(one.code, one.what) for one in faults] == [(one.code, one.what) for one in notes]
+            assert [one.path for one in faults] == [one.path for one in notes]
+            assert row == (thread_id, assistant_id, message_id, created_at, form)
+
+
+@given(st.lists(st.one_of(PLAIN, RICH, strategies.odd_messages()), max_size=5), st.booleans())
+def test_lines_together_are_as_each_by_itself(rows: list[dict[str, Any]], flat: bool) -> None:
+    """Whether all of them are plain or not."""
+    written = [encode_message(row, assistant_id=ASSISTANT, flat=flat) for row in rows]
+    content = b"".join(line + b"\n" for line in written)
+    together = summaries(content, is_flat=flat, assistant_id=ASSISTANT, now=NOW, saved=SAVED) if rows else ()
+    assert list(together) == [summary_of(line, flat=flat) for line in written]
 
 
 @given(st.one_of(PLAIN, RICH))
-def test_what_the_look_has_nothing_to_say_of_the_glance_lets_pass(raw: dict[str, Any]) -> None:
-    """Else the glance would be right and worth nothing. Half a pair alone goes the slow way."""
-    line = encode_message(raw, assistant_id=ASSISTANT) + b"\n"
+def test_the_quick_check_is_enough_for_lines_without_a_fault(raw: dict[str, Any]) -> None:
+    """Or with images that were not downloaded. Half a pair alone goes the slow way."""
+    line = encode_message(raw, assistant_id=ASSISTANT)
     assume(b"\\ud" not in line)
     _, faults = check_line(line, 2, now=NOW, saved=SAVED)
-    assert (fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None) is bool(faults)
+    is_quick = {one.code for one in faults} <= {"image_not_downloaded"}
+    assert summary_of(line) is not None or not is_quick
 
 
+@pytest.mark.parametrize("assistant_id", [ASSISTANT, None])
 @pytest.mark.parametrize("flat", [True, False])
-def test_an_ordinary_line_is_let_pass(flat: bool) -> None:
+def test_an_ordinary_line_passes(flat: bool, assistant_id: str | None) -> None:
     """As the exporter writes it, and of that assistant and form only."""
-    line = encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat) + b"\n"
-    glance, other = (fast_check_flat, fast_check_full) if flat else (fast_check_full, fast_check_flat)
-    assert glance(line, ASSISTANT, NOW, SAVED, bytearray()) == ("thread_a", "msg_thread_a_00001", 1_774_963_800)
-    assert other(line, ASSISTANT, NOW, SAVED, bytearray()) is None
-    assert glance(line, "asst_other", NOW, SAVED, bytearray()) is None
+    line = encode_message(message("thread_a", 1), assistant_id=assistant_id, flat=flat)
+    expected = ("thread_a", "msg_thread_a_00001", 1_774_963_800, ())
+    assert summary_of(line, assistant_id, flat=flat) == expected
+    assert summary_of(line, assistant_id, flat=not flat) is None
+    assert summary_of(line, "asst_other", flat=flat) is None
+    assert summary_of(line, NO_ID, flat=flat) is None
 
 
 @pytest.mark.parametrize("flat", [True, False])
-@pytest.mark.parametrize("assistant_id", [None, ""])
-def test_a_line_without_assistant_is_never_let_pass(flat: bool, assistant_id: str | None) -> None:
-    """Also where none is known yet: its first line was taken for whole once."""
-    value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT, flat=flat))
-    line = dumps({**value, "assistant_id": assistant_id}) + b"\n"
-    assert (fast_check_flat if flat else fast_check_full)(line, assistant_id, NOW, SAVED, bytearray()) is None
-    _, faults = check_line(line, 1, now=NOW, saved=SAVED)
+def test_an_empty_assistant_id_is_a_fault(flat: bool) -> None:
+    """Null is none: a thread without an assistant message has it, where each thread has its own."""
+    line = encode_message(message("thread_a", 1), assistant_id="", flat=flat)
+    assert summary_of(line, "", flat=flat) is None
+    row, faults = check_line(line, 1, now=NOW, saved=SAVED)
+    assert row[1] is NO_ID
     assert [(one.code, one.path) for one in faults] == [("wrong_type", "$.assistant_id")]
 
 
-def test_unknown_keys_are_told_in_the_order_of_the_line() -> None:
+def test_unknown_keys_are_found_in_the_order_of_the_line() -> None:
     """Whatever the hashes of this run."""
     value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT))
     keys = [f"key{number}" for number in range(20)]
-    _, faults = check_line(dumps(value | dict.fromkeys(keys)) + b"\n", 2, now=NOW, saved=SAVED)
+    _, faults = check_line(dumps(value | dict.fromkeys(keys)), 2, now=NOW, saved=SAVED)
     assert [one.path for one in faults] == [f"$.{key}" for key in keys]
 
 
 @pytest.mark.parametrize(
     ("line", "number", "codes"),
     [
-        (b"\xef\xbb\xbf\n", 1, ["byte_order_mark", "blank_line"]),
-        (b"\xef\xbb\xbf{}\r\n", 1, ["byte_order_mark", "crlf", *["missing_key"] * 6, "odd_timestamp"]),
-        (b"\xef\xbb\xbf{}\n", 2, ["malformed_line"]),
-        (b" \t\n", 3, ["blank_line"]),
-        (b"\r\n", 3, ["crlf", "blank_line"]),
-        (b"[1]\n", 3, ["not_an_object"]),
-        (b"[NaN]\n", 3, ["not_finite", "not_an_object"]),
+        (b"\xef\xbb\xbf", 1, ["byte_order_mark", "blank_line"]),
+        (b"\xef\xbb\xbf{}\r", 1, ["byte_order_mark", "crlf", *["missing_key"] * 6, "odd_timestamp"]),
+        (b"\xef\xbb\xbf{}", 2, ["malformed_line"]),
+        (b" \t", 3, ["blank_line"]),
+        (b"\r", 3, ["crlf", "blank_line"]),
+        (b"[1]", 3, ["not_an_object"]),
+        (b"[NaN]", 3, ["not_finite", "not_an_object"]),
     ],
 )
 def test_one_trouble_does_not_hide_the_next(line: bytes, number: int, codes: list[str]) -> None:
     """Bytes, JSON and keys are each looked at, as far as there is anything to look at."""
     row, faults = check_line(line, number, now=NOW, saved=SAVED)
     assert [one.code for one in faults] == codes
-    assert (row == NOWHERE) is ("odd_timestamp" not in codes)
+    assert (row == UNREADABLE) is ("odd_timestamp" not in codes)
 
 
 @pytest.mark.parametrize("depth", [200, 990, 5000])
@@ -256,14 +266,14 @@ def test_no_depth_is_too_deep_to_be_told_of(depth: int, key: str) -> None:
     line = encode_message(message("thread_a", 1), assistant_id=ASSISTANT)
     place = line.index(b'"%s":' % key.encode()) + len(key) + 3
     for opened, closed in ((b'[{"a":', b"}]"), (b'{"a":', b"}"), (b"[", b"]")):
-        deep = line[:place] + opened * depth + b"1" + closed * depth + b',"more":' + line[place:] + b"\n"
-        assert fast_check_full(deep, ASSISTANT, NOW, SAVED, bytearray()) is None or depth == 200
+        deep = line[:place] + opened * depth + b"1" + closed * depth + b',"more":' + line[place:]
+        assert summary_of(deep) is None or depth == 200
         check_line(deep, 2, now=NOW, saved=SAVED)
 
 
 def test_a_flat_line_without_text_says_what_it_can() -> None:
     """That the message is empty cannot be known."""
-    line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True) + b"\n"
+    line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True)
     _, (fault,) = check_line(line, 1, now=NOW, saved=SAVED)
     assert (fault.code, fault.path) == ("empty_message", "$.text")
     assert "does not carry" in fault.what
@@ -292,29 +302,28 @@ ORDINARY: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("fields", ORDINARY.values(), ids=ORDINARY.keys())
-def test_what_the_api_gives_is_let_pass(fields: dict[str, Any]) -> None:
-    """Of whatever parts, and from servers with other keys."""
-    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT) + b"\n"
-    assert fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) == (
-        "thread_a",
-        "msg_thread_a_00001",
-        1_774_963_800,
-    )
+def test_what_the_api_gives_passes(fields: dict[str, Any]) -> None:
+    """With whatever parts, and from servers with other keys."""
+    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT)
+    summary = summary_of(line)
+    assert summary is not None
+    assert (summary[:3], [*summary[3]]) == (("thread_a", "msg_thread_a_00001", 1_774_963_800), [])
     assert check_line(line, 2, now=NOW, saved=SAVED)[1] == []
-    for content in (line[:-1] + b" ", line[:-1] + b"\r", line[:-1], line + b"\n"):
-        assert fast_check_full(content, ASSISTANT, NOW, SAVED, bytearray()) is None
+    assert summary_of(line + b" ") is None
+    assert summary_of(line + b"\r") is None
 
 
-WANTED: dict[str, dict[str, Any]] = {
-    "no text": {"content": [text_part("")]},
-    "blanks": {"content": [text_part(" \n")]},
-    "two parts of blanks": {"content": [text_part(" "), text_part("")]},
-    "a marker": {"content": [text_part("See 【1†a】.")]},
-    "a marker that is not resolved": {"content": [_cited("See 【1†a】.", "【2†a】")]},
-    "an annotation outside": {"content": [_cited("a", "【2†a】", end=2)]},
-    "a link into the sandbox": {"content": [text_part("[a](sandbox:/mnt/data/a)")]},
-    "no part": {"content": []},
-    "an image that was not saved": {"content": [{"type": "image_file", "image_file": {"file_id": "file-2"}}]},
+def test_an_image_that_was_not_saved_is_noted_at_once() -> None:
+    """Exports have many of them."""
+    part = {"type": "image_file", "image_file": {"file_id": "file-2"}}
+    summary = summary_of(encode_message(message("thread_a", 1, content=[text_part("a"), part]), assistant_id=ASSISTANT))
+    assert summary is not None
+    assert [(one.code, one.path) for one in summary[3]] == [
+        ("image_not_downloaded", "$.message.content[1].image_file.file_id")
+    ]
+
+
+THOROUGH: dict[str, dict[str, Any]] = {
     "an early time": {"created_at": EXISTS_SINCE - 1},
     "a late time": {"created_at": NOW + 1},
     "no time": {"created_at": None},
@@ -323,10 +332,10 @@ WANTED: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("fields", WANTED.values(), ids=WANTED.keys())
-def test_what_wants_a_look_is_not_let_pass(fields: dict[str, Any]) -> None:
-    """Though there may be nothing to say of it in the end."""
-    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT) + b"\n"
-    assert fast_check_full(line, ASSISTANT, NOW, SAVED, bytearray()) is None
+@pytest.mark.parametrize("fields", THOROUGH.values(), ids=THOROUGH.keys())
+def test_other_lines_are_looked_at_thoroughly(fields: dict[str, Any]) -> None:
+    """Though there may be no fault in the end."""
+    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT)
+    assert summary_of(line) is None
     row, _ = check_line(line, 2, now=NOW, saved=SAVED)
     assert row[:3] == ("thread_a", ASSISTANT, "msg_thread_a_00001")

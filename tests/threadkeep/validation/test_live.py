@@ -1,4 +1,4 @@
-"""An export held against canned servers: what changed, what is gone, what ends the check, and whose key knows what."""
+"""An export compared with canned servers: changes, deletions, what ends the check, and several keys."""
 
 import asyncio
 import contextlib
@@ -22,51 +22,50 @@ from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusabl
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Finding, Severity
 from threadkeep.validation.live import CheckBegun, CheckedExport, Compared, LiveOutcome, ThreadToCheck, check_live
+from threadkeep.validation.scan import Place
 
 pytestmark = pytest.mark.anyio
 
 Threads = dict[str, list[dict[str, Any]]]
 
 
-@attrs.frozen
-class Place:
-    """Where a thread's lines stand."""
-
-    line: int
-    messages: int
-    start: int
-
-
 class Check:
     """An export of some threads, written here, and its comparison with servers."""
 
     def __init__(self, folder: Path, threads: Threads, *, flat: bool = False, end: bytes = b"\n") -> None:
-        self.export = CheckedExport(out=folder / "out.ndjson", name="out.ndjson", assistant_id=ASSISTANT, flat=flat)
         self.wanted: list[ThreadToCheck] = []
-        self.told: list[Any] = []
+        self.events: list[Any] = []
         self.notices: list[str] = []
         content, line = b"", 1
         for thread_id, rows in threads.items():
-            place = Place(line, len(rows), len(content)) if rows else None
-            self.wanted.append(ThreadToCheck(thread_id=thread_id, place=place))
-            content += b"".join(encode_message(row, assistant_id=ASSISTANT, flat=flat) + end for row in rows)
-            line += len(rows)
-        self.export.out.write_bytes(content)
+            own = b"".join(encode_message(row, assistant_id=ASSISTANT, flat=flat) + end for row in rows)
+            place = Place(line, len(rows), len(content), len(content) + len(own)) if rows else None
+            self.wanted.append(ThreadToCheck(thread_id=thread_id, place=place, assistant_id=ASSISTANT))
+            content, line = content + own, line + len(rows)
+        self.out = folder / "out.ndjson"
+        self.out.write_bytes(content)
+        self.flat = flat
+        self.seed: int | None = None
 
     async def against(self, *servers: Any, **options: Any) -> LiveOutcome:
         """Compare with a server, or from several keys' points of view."""
         async with contextlib.AsyncExitStack() as opened:
             apis = [await opened.enter_async_context(Transport(async_client(server))) for server in servers]
             pace = PacingOptions(max_retries=2, sleep=no_wait)
-            told: dict[str, Any] = {"on_event": self.told.append, "on_notice": self.notices.append}
-            return await check_live(
-                self.wanted, apis, self.export, source=apis[0].address, pace=pace, **told, **options
-            )
+            heard: dict[str, Any] = {"on_event": self.events.append, "on_notice": self.notices.append}
+            return await check_live(self.export, apis, source=apis[0].address, pace=pace, **heard, **options)
+
+    @property
+    def export(self) -> CheckedExport:
+        """The export as it is now."""
+        return CheckedExport(
+            out=self.out, size=self.out.stat().st_size, flat=self.flat, threads=self.wanted, seed=self.seed
+        )
 
     @property
     def through(self) -> dict[str, int]:
-        """The threads of which it was told that they are through, and how many messages they have."""
-        return {one.thread_id: one.messages for one in self.told if isinstance(one, Compared)}
+        """The threads of the events, and how many messages they have."""
+        return {one.thread_id: one.messages for one in self.events if isinstance(one, Compared)}
 
 
 def summary(findings: Sequence[Finding]) -> list[tuple[str, str | None, int | None]]:
@@ -76,7 +75,7 @@ def summary(findings: Sequence[Finding]) -> list[tuple[str, str | None, int | No
 
 @pytest.mark.parametrize("flat", [False, True])
 async def test_what_did_not_change_is_compared_and_nothing_is_said(flat: bool, tmp_path: Path) -> None:
-    """Page after page, threads without messages too; who looks on is told of each."""
+    """Page after page, threads without messages too; there is an event for each."""
     threads = threads_of(a=250, empty=0, b=100, c=1)
     check = Check(tmp_path, threads, flat=flat)
     outcome = await check.against(ThreadServer(threads))
@@ -85,8 +84,8 @@ async def test_what_did_not_change_is_compared_and_nothing_is_said(flat: bool, t
     assert (live.wanted, live.compared, live.new_messages, live.seed, live.ended_by) == (4, 4, 0, None, None)
     assert live.source == "https://api.test/v1"
     assert check.through == {thread_id: len(rows) for thread_id, rows in threads.items()}
-    assert isinstance(check.told[0], CheckBegun)
-    assert check.told[0].traffic().sent == 3 + 1 + 2 + 1
+    assert isinstance(check.events[0], CheckBegun)
+    assert check.events[0].traffic().sent == 3 + 1 + 2 + 1
 
 
 async def test_every_kind_of_change_is_told_with_its_place(tmp_path: Path) -> None:
@@ -183,13 +182,16 @@ async def test_a_fault_that_passes_leaves_no_trace(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"\r\n", b" \n"])
 async def test_other_bytes_of_the_same_message_are_no_change(end: bytes, tmp_path: Path) -> None:
-    """That they are other bytes is told without the API; so is a byte order mark, and a line that cannot be read."""
+    """Other bytes have a finding without the API; so is a byte order mark, and a line that cannot be read."""
     threads = threads_of(a=3)
     check = Check(tmp_path, threads, end=end)
     assert (await check.against(ThreadServer(threads))).findings == ()
-    check.export.out.write_bytes(b"\xef\xbb\xbf" + check.export.out.read_bytes())
+    check.out.write_bytes(b"\xef\xbb\xbf" + check.out.read_bytes())
+    place = check.wanted[0].place
+    assert place is not None
+    check.wanted[0] = attrs.evolve(check.wanted[0], place=place._replace(end=place.end + 3))
     assert (await check.against(ThreadServer(threads))).findings == ()
-    check.export.out.write_bytes(check.export.out.read_bytes().replace(b'"msg_thread_a_00001"', b"1", 1))
+    check.out.write_bytes(check.out.read_bytes().replace(b'"msg_thread_a_00001"', b"%-20d" % 1, 1))
     outcome = await check.against(ThreadServer(threads))
     assert summary(outcome.findings) == [("lost_message", "msg_thread_a_00001", None)]
 
@@ -199,7 +201,8 @@ async def test_a_header_that_says_otherwise_than_the_lines_changes_nothing(flat:
     """Only the API's own words are compared."""
     threads = threads_of(a=3)
     check = Check(tmp_path, threads, flat=flat)
-    check.export = attrs.evolve(check.export, flat=not flat, assistant_id="asst_other")
+    check.flat = not flat
+    check.wanted = [attrs.evolve(one, assistant_id="asst_other") for one in check.wanted]
     assert (await check.against(ThreadServer(threads))).findings == ()
 
 
@@ -229,29 +232,43 @@ class AfterAPage(ThreadServer):
         return self._act() if "after" in request.url.params else None
 
 
-async def test_an_export_that_is_cut_short_meanwhile_is_told(tmp_path: Path) -> None:
-    """Nothing of it would be true: not what is lost, and not what changed."""
+async def test_an_export_that_was_changed_since_is_refused(tmp_path: Path) -> None:
+    """Its lines are not those that were validated."""
     threads = threads_of(a=3)
     check = Check(tmp_path, threads)
-    check.export.out.write_bytes(check.export.out.read_bytes()[:100])
-    with pytest.raises(OutputUnusable, match=r"line 2 is not there any more"):
-        await check.against(ThreadServer(threads))
-    check.export.out.unlink()
-    with pytest.raises(OutputUnusable, match=r"out\.ndjson: No such file"):
-        await check.against(ThreadServer(threads))
+    export = attrs.evolve(check.export, size=100)
+    with pytest.raises(OutputUnusable, match="was changed after it was validated"):
+        await check_live(export, (), source="https://api.test/v1")
+    check.out.unlink()
+    with pytest.raises(OutputUnusable, match="was changed after it was validated"):
+        await check_live(export, (), source="https://api.test/v1")
 
 
-async def test_an_export_that_is_written_anew_meanwhile_is_told(tmp_path: Path) -> None:
+async def test_an_export_that_is_replaced_meanwhile_is_compared_as_it_was(tmp_path: Path) -> None:
+    """Its file stays open."""
+    threads, other = threads_of(a=150), threads_of(a=150)
+    other["thread_a"][120] |= {"role": "assistant"}
+    check = Check(tmp_path, threads)
+
+    def replace() -> None:
+        check.out.unlink()
+        check.out.write_bytes(b"")
+
+    outcome = await check.against(AfterAPage(other, replace))
+    assert summary(outcome.findings) == [("changed_message", "msg_thread_a_00120", 121)]
+
+
+async def test_an_export_that_is_overwritten_meanwhile_is_refused(tmp_path: Path) -> None:
     """A line that is not the one that was read a moment ago proves nothing."""
     threads, other = threads_of(a=150), threads_of(a=150)
     other["thread_a"][120] |= {"role": "assistant"}
     check = Check(tmp_path, threads)
 
-    def write_anew() -> None:
-        check.export.out.write_bytes(b"\n" * 500_000)
+    def overwrite() -> None:
+        check.out.write_bytes(b"\n" * 500_000)
 
-    with pytest.raises(OutputUnusable, match=r"line 121 is another one now"):
-        await check.against(AfterAPage(other, write_anew))
+    with pytest.raises(OutputUnusable, match=r"line 101 is another one now"):
+        await check.against(AfterAPage(other, overwrite))
 
 
 @given(
@@ -325,7 +342,9 @@ async def test_the_sunset_leaves_what_was_compared(tmp_path: Path) -> None:
     """A thread that is cut off in the middle is not compared: nothing of it is lost."""
     exported, live = threads_of(a=2, b=250, c=1), threads_of(a=3, b=250, c=9)
     server = Ending(live, lambda: HTTP.Response(410, content=b"{}"), count=2)
-    outcome = await Check(tmp_path, exported).against(server, concurrency=1, seed=4)
+    check = Check(tmp_path, exported)
+    check.seed = 4
+    outcome = await check.against(server, concurrency=1)
     assert isinstance(outcome.ended_by, ApiGone)
     assert summary(outcome.findings) == [("new_message", "msg_thread_a_00002", None), ("not_compared", None, None)]
     assert outcome.findings[-1].message.startswith("2 threads were not compared, since the check was ended: ")
@@ -342,7 +361,7 @@ async def test_a_server_that_never_answers_ends_it(tmp_path: Path) -> None:
     assert isinstance(outcome.ended_by, ServerUnreachable)
     assert outcome.live.compared == 0
     assert {one.code for one in outcome.findings} == {"not_compared"}
-    assert [text.endswith("it is asked again") for text in check.notices] == [True]
+    assert len(check.notices) == 1
 
 
 async def test_who_is_cancelled_keeps_what_was_compared(tmp_path: Path) -> None:
@@ -361,7 +380,7 @@ async def test_who_is_cancelled_keeps_what_was_compared(tmp_path: Path) -> None:
     assert isinstance(outcome.ended_by, Interrupted)
     assert (outcome.live.compared, outcome.live.ended_by) == (1, "interrupted")
     (one,) = outcome.findings
-    assert one.message.startswith("1 thread was not compared, since the check was ended: interrupted; ")
+    assert one.message.startswith("1 thread was not compared, since the check was ended: interrupted. ")
 
 
 # --- several keys
@@ -377,18 +396,18 @@ async def test_a_thread_is_compared_with_the_key_that_knows_it(tmp_path: Path) -
 
 
 async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) -> None:
-    """That is told once, and each thread is compared once."""
+    """There is one notice, and each thread is compared once."""
     threads = threads_of(**{f"n{number}": 130 for number in range(9)})
     refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
     check = Check(tmp_path, threads)
     outcome = await check.against(refused, ThreadServer(threads), concurrency=4)
     assert (outcome.findings, outcome.live.compared, outcome.ended_by) == ((), 9, None)
     assert len(check.notices) == 1
-    assert len([one for one in check.told if isinstance(one, Compared)]) == 9
+    assert len([one for one in check.events if isinstance(one, Compared)]) == 9
 
 
 async def test_what_only_a_refused_key_might_know_is_not_called_deleted(tmp_path: Path) -> None:
-    """Nobody has said that it is not there."""
+    """Nobody has answered that it is not there."""
     threads = threads_of(a=1, b=1, theirs=1)
     refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
     other = ThreadServer({name: threads[name] for name in ("thread_a", "thread_b")})

@@ -23,19 +23,19 @@ def compared(
     changed: Mapping[str, Change] | None = None,
     last_id: str | None = None,
 ) -> list[Finding]:
-    """What is said, of an export whose lines begin at the tenth."""
+    """The findings about an export whose lines begin at the tenth."""
     rows = [ExportedMessage(message_id, line) for line, message_id in enumerate(exported, 10)]
     return list(compare("thread_a", rows, live, changed or {}, file="out.ndjson", last_id=last_id))
 
 
-def said(findings: Sequence[Finding], code: str) -> list[str | None]:
+def ids_of(findings: Sequence[Finding], code: str) -> list[str | None]:
     """The messages of the findings of a kind."""
     return [one.message_id for one in findings if one.code == code]
 
 
 @given(thread=ids)
 def test_a_thread_that_is_as_it_was_has_no_finding(thread: list[str]) -> None:
-    """However long it is, also with what its journal says."""
+    """However long it is, also with what its index has."""
     assert compared(thread, thread) == []
     assert compared(thread, thread, last_id=thread[-1] if thread else None) == []
 
@@ -45,7 +45,7 @@ def test_what_stands_behind_is_new(thread: list[str], behind: int) -> None:
     """Each message once, and nothing else; of an empty thread all are."""
     exported = thread[: len(thread) - min(behind, len(thread))]
     findings = compared(exported, thread)
-    assert said(findings, "new_message") == thread[len(exported) :]
+    assert ids_of(findings, "new_message") == thread[len(exported) :]
     assert {one.code for one in findings} <= {"new_message"}
     assert all((one.file, one.line, one.thread_id) == (None, None, "thread_a") for one in findings)
 
@@ -64,15 +64,15 @@ def test_what_is_gone_is_a_note_each(thread: list[str], data: st.DataObject) -> 
 
 @given(thread=ids, data=st.data())
 def test_what_the_export_lacks_before_its_last_message_is_lost(thread: list[str], data: st.DataObject) -> None:
-    """Exactly that; where its end is gone, only the journal can tell that it is not new."""
+    """Exactly that; where its end is gone, only the index can tell that it is not new."""
     exported = data.draw(_some_of(thread))
     last = thread.index(exported[-1]) if exported else -1
     findings = compared(exported, thread)
-    assert said(findings, "lost_message") == [one for one in thread[: last + 1] if one not in exported]
-    assert said(findings, "new_message") == thread[last + 1 :]
-    vouched = compared(exported, thread, last_id=thread[-1] if thread else None)
-    assert said(vouched, "lost_message") == [one for one in thread if one not in exported]
-    assert said(vouched, "new_message") == []
+    assert ids_of(findings, "lost_message") == [one for one in thread[: last + 1] if one not in exported]
+    assert ids_of(findings, "new_message") == thread[last + 1 :]
+    indexed = compared(exported, thread, last_id=thread[-1] if thread else None)
+    assert ids_of(indexed, "lost_message") == [one for one in thread if one not in exported]
+    assert ids_of(indexed, "new_message") == []
 
 
 def _some_of(thread: list[str]) -> st.SearchStrategy[list[str]]:
@@ -97,18 +97,18 @@ def test_another_order_is_told_once_with_its_first_place(thread: list[str], data
 def test_any_two_lists_are_told_apart_as_a_plain_model_does(
     exported: list[str], live: list[str], data: st.DataObject
 ) -> None:
-    """Each message that only one side has is told once; what both have, only where it changed."""
+    """Each message that only one side has has one finding; what both have, only where it changed."""
     both = [one for one in exported if one in live]
     changed = dict.fromkeys(data.draw(_some_of(both)), Change("changed_metadata", "$.message.metadata"))
     findings = compared(exported, live, changed)
     only_here = [one for one in exported if one not in live]
     only_there = [one for one in live if one not in exported]
     newest = max((live.index(one) for one in both), default=-1)
-    assert said(findings, "deleted_message") == only_here
-    assert said(findings, "changed_metadata") == list(changed)
-    assert said(findings, "lost_message") == [one for one in only_there if live.index(one) < newest]
-    assert said(findings, "new_message") == [one for one in only_there if live.index(one) > newest]
-    assert bool(said(findings, "order_mismatch")) is (both != [one for one in live if one in both])
+    assert ids_of(findings, "deleted_message") == only_here
+    assert ids_of(findings, "changed_metadata") == list(changed)
+    assert ids_of(findings, "lost_message") == [one for one in only_there if live.index(one) < newest]
+    assert ids_of(findings, "new_message") == [one for one in only_there if live.index(one) > newest]
+    assert bool(ids_of(findings, "order_mismatch")) is (both != [one for one in live if one in both])
     assert len(findings) <= len(only_here) + len(changed) + len(only_there) + 1
 
 
@@ -226,7 +226,7 @@ def test_depth_is_no_trouble() -> None:
 
 
 def test_lines_that_say_of_no_message_are_passed_over() -> None:
-    """They are told without the API; a byte order mark is none of the message's business."""
+    """They have findings without the API; a byte order mark is none of the message's business."""
     assert [read_line(line) for line in (b"", b"{", b"[]", b"\xff", b'{"message_id":1}')] == [None] * 5
     assert read_line(b'\xef\xbb\xbf{"message_id":"a"}\r') == {"message_id": "a"}
     assert change({"message_id": "a", "message": None}, {"id": "a"}) == Change("changed_message", "$.message")
@@ -270,8 +270,8 @@ def test_a_message_that_was_emptied_is_no_other_message(flat: bool, text: str, c
         }
         for value in ("a", text)
     )
-    said = read_line(encode_message(was, assistant_id="asst_1", flat=flat))
-    assert said is not None
-    found = change(said, now)
+    before = read_line(encode_message(was, assistant_id="asst_1", flat=flat))
+    assert before is not None
+    found = change(before, now)
     assert found is not None
     assert found.code == code

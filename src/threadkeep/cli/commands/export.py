@@ -1,30 +1,34 @@
 """``threadkeep export``: the file of ids in, the NDJSON out."""
 
+import itertools
 import os
-from collections.abc import Set
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_of
-from threadkeep.cli.console import ignore_broken_pipe, print_error, print_json, print_line
-from threadkeep.cli.export_summary import print_summary
-from threadkeep.cli.file_arguments import OUT, load_ids
-from threadkeep.cli.run_export import as_json as summary
-from threadkeep.cli.run_export import report_ending, run_job, summary_of
+from threadkeep.cli.arguments import OUT, number_option, stream_ids
+from threadkeep.cli.console import ignore_broken_pipe
+from threadkeep.cli.export_summary import print_result, print_result_json, report_ending
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.runtime import ask
 from threadkeep.cli.source_options import source_options
-from threadkeep.cli.suggestions import Typed, next_step, repeat_command
-from threadkeep.exporter.engine import Options
-from threadkeep.exporter.job import CONCURRENCY, RETRIES, USUAL, Job, Result
+from threadkeep.cli.suggestions import next_step
+from threadkeep.clock import now
+from threadkeep.errors import UnreadableIds
+from threadkeep.exporter.engine import ExportOptions
+from threadkeep.exporter.job import CONCURRENCY, DEFAULTS, RETRIES, ExportResult, Job, carry_out
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 
-__all__ = ["export"]
+__all__ = ["export", "run_job"]
 
 
-def _kinds(_context: click.Context, _parameter: click.Parameter, given: str | None) -> tuple[str, ...]:
-    asked = [] if given is None else [kind.strip() for kind in given.split(",")]
+def _kinds(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
+    asked = [kind.strip() for kinds in given for kind in kinds.split(",")]
     for kind in asked:
         if kind not in SIDECAR_KINDS:
             raise click.BadParameter(f"{kind!r} is none of {', '.join(SIDECAR_KINDS)}.")
@@ -41,46 +45,30 @@ def _moment(_context: click.Context, _parameter: click.Parameter, given: str | N
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(short_help="Save the threads of a list to OUT.")
 @click.argument("thread_ids", type=str)
 @click.argument("assistant_id", type=str)
 @click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @source_options
-@click.option(
-    "--concurrency",
-    type=click.IntRange(*CONCURRENCY),
-    default=USUAL.concurrency,
-    show_default=True,
-    help="Threads at a time.",
-)
-@click.option("--rpm", type=click.IntRange(1), help="Requests a minute at most.")
-@click.option(
-    "--max-retries",
-    type=click.IntRange(*RETRIES),
-    default=USUAL.pace.max_retries,
-    show_default=True,
-    help="Retries a request.",
-)
-@click.option("--include", callback=_kinds, help="What else to save, separated by commas: threads, runs.")
-@click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps with runs.")
-@click.option("--fresh", is_flag=True, help="Begin anew; an export that stands there is kept under another name.")
-@click.option(
-    "--refresh",
-    is_flag=True,
-    help="Ask for the listed threads again, also where they are complete, and replace their lines.",
-)
-@click.option("--limit", type=click.IntRange(1), help="Export the first N threads only.")
-@click.option("--done", type=str, help="A file of thread ids that are saved elsewhere already: they are left out.")
+@number_option("--concurrency", "Fetch so many threads at a time.", DEFAULTS.concurrency, CONCURRENCY)
+@number_option("--rpm", "Send at most so many requests a minute.")
+@number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULTS.pace.max_retries, RETRIES)
+@click.option("--include", multiple=True, callback=_kinds, metavar="KINDS", help="Save also: threads, runs, or both.")
+@click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps if runs are saved.")
+@click.option("--done", metavar="FILE", help="Leave out the thread ids in FILE, which are saved elsewhere.")
+@click.option("--drop", metavar="FILE", help="Stop asking for the thread ids in FILE until a list names them again.")
+@number_option("--limit", "Export only the first N threads of the list.")
+@click.option("--refresh", is_flag=True, help="Fetch complete threads of the list again; nothing saved is lost.")
+@click.option("--fresh", is_flag=True, help="Begin anew, and keep an export that is there under another name.")
 @click.option(
     "--sunset",
     callback=_moment,
     metavar="DATE",
-    help="When the API will go away: a date or a moment, ISO 8601, UTC unless it says otherwise; a date is its"
-    " beginning. Shown as the time that is left. Microsoft Foundry's 2027-03-31 is known.",
+    help="Show the time until DATE, when the API goes away: ISO 8601, UTC unless it says otherwise.",
 )
-@click.option("--quiet", is_flag=True, help="No progress and no summary; problems still go to standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object.")
+@click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
 def export(
     thread_ids: str,
     assistant_id: str,
@@ -92,29 +80,32 @@ def export(
     max_retries: int,
     include: tuple[str, ...],
     files: bool,
-    fresh: bool,
-    refresh: bool,
-    limit: int | None,
     done: str | None,
+    drop: str | None,
+    limit: int | None,
+    refresh: bool,
+    fresh: bool,
     sunset: datetime | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Export the threads listed in THREAD_IDS (one id a line; "-" is standard input) to OUT.
+    """Export the threads listed in the file THREAD_IDS (one id a line; "-" is standard input) to OUT.
 
-    ASSISTANT_ID is the assistant that the export is for; it is written on every line. Beside OUT stand its
-    journal and its manifest, which `threadkeep validate OUT` holds it against. Where OUT stands already, the
-    same command goes on with it: threads that are complete are not asked for again.
+    ASSISTANT_ID is the assistant that the export is for; it is written on every line. With "auto", each thread gets
+    the assistant of its newest assistant message.
+
+    The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
+    if [thread_ids, done, drop].count("-") > 1:
+        raise click.UsageError("Only one of THREAD_IDS, --done and --drop can be standard input.")
     _refuse_mixed_up(thread_ids, assistant_id, out)
-    ids, left_out = _wanted(thread_ids, done)
+    ids = _CountedIds(thread_ids)
     job = Job(
-        ids=ids[:limit],
-        left_out=left_out,
+        ids=ids,
         paths=Paths(out),
-        options=Options(
+        options=ExportOptions(
             assistant_id=assistant_id,
             flat=flat,
             include=include,
@@ -123,59 +114,65 @@ def export(
             concurrency=concurrency,
             pace=PacingOptions(rpm=rpm, max_retries=max_retries),
         ),
+        done=_ids_in(done),
+        drop=_ids_in(drop),
+        limit=limit,
         fresh=fresh,
     )
     sunset = sunset or endpoint_of(source, os.environ).provider.sunset
-    result = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
-    checked = thread_ids if done is None and limit is None and thread_ids != "-" else None
-    all_of_it = result.manifest.claims.totals.threads == len(job.ids)
-    return _tell(result, _typed(out, checked if all_of_it else None), as_json=as_json, quiet=quiet)
-
-
-def _typed(out: Path, ids: str | None) -> Typed:
-    """The command as it was typed, and how its export is validated."""
-    context = click.get_current_context()
-    options = [option for option in context.command.params if isinstance(option, click.Option) and not option.is_flag]
-    valued = {name for option in options for name in option.opts}
-    return Typed(repeat=repeat_command(context.find_root().obj, valued), out=str(out), ids=ids)
-
-
-def _wanted(thread_ids: str, done: str | None) -> tuple[tuple[str, ...], Set[str]]:
-    """The ids that are listed and not done, and those that are done."""
-    if thread_ids == done == "-":
-        raise click.UsageError("THREAD_IDS and --done cannot both be standard input.")
-    listed = load_ids(thread_ids).listed
-    over = frozenset(load_ids(done).listed) if done is not None else frozenset()
-    wanted = tuple(thread_id for thread_id in listed if thread_id not in over)
-    if not listed:
-        print_error(f"no thread ids in {thread_ids}: no thread is asked for")
-    elif not wanted:
-        print_error(f"every thread id in {thread_ids} is also in {done}: no thread is asked for")
-    return wanted, over
-
-
-def _tell(result: Result, typed: Typed, *, as_json: bool, quiet: bool) -> int:
+    result, printed = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
+    is_all = thread_ids != "-" and result.manifest is not None and result.manifest.totals.threads == ids.count
+    step = next_step(result, thread_ids if is_all else None, fresh=fresh)
     with ignore_broken_pipe():
         if as_json:
-            print_json(summary(result, typed))
+            print_result_json(result, step)
         elif not quiet:
-            print_summary(summary_of(result))
-        if result.is_whole and not as_json and not quiet:
-            print_line(f"Next: {next_step(result, typed).command}")
-    return report_ending(result, typed)
+            print_result(result, step, printed)
+    return report_ending(result, step)
+
+
+def run_job(
+    job: Job, source: ApiSource, *, show_progress: bool, sunset: datetime | None = None
+) -> tuple[ExportResult, Set[str]]:
+    """Make an export, as `threadkeep.exporter.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
+
+    Returns the result, and the ids of threads and files whose problems were printed.
+    """
+
+    async def work(transports: Sequence[Any], screen: Screen) -> tuple[ExportResult, Set[str]]:
+        return await carry_out(job, transports, transports[0].address, now=now, on_event=screen.take), screen.printed
+
+    return ask(source, work, shown=show_progress, sunset=sunset)
+
+
+class _CountedIds:
+    """The entries of the list, which are counted as they are read. An empty list is refused at once."""
+
+    def __init__(self, source: str) -> None:
+        self.count = 0
+        entries = stream_ids(source)
+        first = next(entries, None)
+        if first is None:
+            raise UnreadableIds(f"no thread ids in {'standard input' if source == '-' else source}")
+        self._entries = itertools.chain([first], entries)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for entry in self._entries:
+            self.count += 1
+            yield entry
+
+
+def _ids_in(source: str | None) -> Iterator[str]:
+    return iter(()) if source is None else (text for _, text in stream_ids(source))
 
 
 def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
-    """Three arguments in a row are easily swapped, and an empty variable easily given.
-
-    Raises:
-        click.UsageError: one of them cannot be meant.
-    """
+    """Refuse arguments that were swapped, as three in a row easily are, or given by an empty variable."""
     if not assistant_id.strip():
         raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
     swapped = {"OUT": out.name, "THREAD_IDS": "" if Path(thread_ids).exists() else thread_ids}
     for what, name in swapped.items():
         if name.startswith("asst_"):
             raise click.UsageError(f"{what} is {name}, an assistant's id: the order is THREAD_IDS ASSISTANT_ID OUT.")
-    if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all}:
+    if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {thread_ids}.")

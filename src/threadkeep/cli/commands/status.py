@@ -1,152 +1,146 @@
-"""``threadkeep status``: what an export claims of itself, without reading its lines."""
+"""``threadkeep status``: the state of an export, without reading its lines."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
+import msgspec
 
-from threadkeep.clearing import refuse_what_is_no_file
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_line
+from threadkeep.cli.arguments import OUT
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_rows
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_summary import ExportSummary, print_summary
-from threadkeep.cli.file_arguments import OUT
-from threadkeep.cli.suggestions import export_again, validate_again
-from threadkeep.disk import on_disk
+from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.suggestions import MISSING, can_be_resumed, command_on, export_again
 from threadkeep.errors import OutputUnusable
-from threadkeep.journal import FileOutcome, Journal, Outcome
-from threadkeep.readback import read_journal, read_manifest, read_wanted
 from threadkeep.serialization.id_lists import is_thread_id
-from threadkeep.sizes import Sizes, doubts, in_place, sizes
-from threadkeep.storage.manifest import Manifest, claims, unfinished_files
+from threadkeep.storage.damage import index_rows, spans_of
+from threadkeep.storage.file_set import open_file_set
+from threadkeep.storage.index import Outcome
+from threadkeep.storage.lines import size_of
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.progress import ExportState
+from threadkeep.storage.progress import status as read_status
+from threadkeep.validation.findings import KINDS
 
 __all__ = ["status"]
 
+_CHECK = "`threadkeep validate` reads all of it, and says more."
 
-@click.command()
+
+@click.command(short_help="Show how far an export is.")
 @click.argument("out", type=OUT)
-@click.option("--done", is_flag=True, help="Print the ids of the threads that are complete, one a line.")
-def status(out: Path, done: bool) -> int:
-    """Show whether the export OUT is whole, how many threads it has, since when, and what to do next.
+@click.option("--done", is_flag=True, help="Print the ids of the complete threads of OUT, one a line, for --done.")
+@click.option("--json", "as_json", is_flag=True, help="Print the state as one JSON object.")
+def status(out: Path, done: bool, as_json: bool) -> int:
+    """Show how far the export OUT is: whether a run writes to it, how many threads are complete, and what to do next.
 
-    Only its journal and manifest are read, and how long its files are: `threadkeep validate` reads all of it.
+    Only the manifest, the sizes of the files and the progress of a run are read: `threadkeep validate` reads all of it.
     """
+    if done and as_json:
+        raise click.UsageError("Give --done or --json, not both.")
     paths = Paths(out)
-    with on_disk(out):
-        refuse_what_is_no_file(paths)
-    journal = read_journal(paths)
-    if journal is None:
-        raise OutputUnusable(f"{paths.journal}: there is no journal, so nothing is known of {out}")
-    with on_disk(out):
-        found = sizes(paths, journal)
     if done:
-        return _print_done(paths, journal, found)
-    known = _known(paths, journal, found)
+        return _print_done(paths)
+    state = read_status(out)
+    if not (state.holder or state.has_store or state.has_index or state.manifest or state.faults):
+        what = "is no export" if out.exists() else "does not exist"
+        raise OutputUnusable(f"{out} {what}: there is no {paths.index.name} and no {paths.store.name}. Check OUT.")
     with ignore_broken_pipe():
-        _show(paths, known)
-    return Exit.WHOLE if known.is_whole else Exit.INCOMPLETE
+        if as_json:
+            print_json(_as_json(state))
+        else:
+            _print_state(state)
+    return Exit.COMPLETE if state.is_complete else Exit.INCOMPLETE
 
 
-@attrs.frozen(kw_only=True)
-class _Known:
-    """What is known of an export without reading its lines.
-
-    Attributes:
-        manifest: of the last run; None when that did not end by itself.
-        never_begun: the ids of which nothing has come.
-        doubts: why its files cannot be what the journal says.
-    """
-
-    journal: Journal
-    manifest: Manifest | None
-    never_begun: tuple[str, ...]
-    doubts: tuple[str, ...]
-
-    @property
-    def is_whole(self) -> bool:
-        """By what it claims, and as far as that may be."""
-        return self.manifest is not None and self.manifest.is_whole and not self.doubts
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether to go on would only be told the same of the same ids."""
-        ended = self.manifest is not None and not self.never_begun and not self.manifest.unfinished_files
-        threads = all(entry.outcome in (Outcome.MISSING, Outcome.INVALID) for entry in self.journal.not_complete)
-        files = all(file.outcome is not FileOutcome.FAILED for file in self.journal.files.values())
-        return ended and threads and files
+def _print_done(paths: Paths) -> int:
+    """Print ids only of threads that can be there: somebody leaves them out of another export."""
+    lost = 0
+    with open_file_set(paths) as files:
+        if not files.has_index:
+            raise OutputUnusable(f"{paths.index} does not exist: no thread is in the export yet")
+        sizes = {name: size_of(file) for name, file in files.files.items()}
+        for row in index_rows(files.files["index"], paths.index.name):
+            if row.outcome is not Outcome.COMPLETE or not is_thread_id(row.thread_id):
+                continue
+            if all(span.end <= sizes.get(name, 0) for name, span in spans_of(row) if name != "partial"):
+                click.echo(row.thread_id)
+            else:
+                lost += 1
+    if not lost:
+        return Exit.COMPLETE
+    what = f"{counted(lost, 'complete thread')} left out: a file of {paths.out.name} ends before their lines do"
+    print_error(what, _CHECK)
+    return Exit.INCOMPLETE
 
 
-def _known(paths: Paths, journal: Journal, found: Sizes) -> _Known:
-    """The file of wanted ids is left behind by a kill, which may come before the manifest of the run before is gone."""
-    manifest = read_manifest(paths)
-    unfinished = manifest.unfinished if manifest is not None else ()
-    ids = dict.fromkeys([*unfinished, *read_wanted(paths)])
-    never_begun = tuple(thread_id for thread_id in ids if thread_id not in journal.entries)
-    return _Known(
-        journal=journal,
-        manifest=manifest if set(unfinished).issuperset(never_begun) else None,
-        never_begun=never_begun,
-        doubts=tuple(doubts(paths, journal, manifest, found)),
-    )
+def _print_state(state: ExportState) -> None:
+    out, manifest, is_run_left = escape(str(state.paths.out)), state.manifest, state.has_store or state.holder
+    if is_run_left:
+        what = "a run was cut off" if state.holder is None else f"an export is running, {escape(str(state.holder))}"
+        since = "" if state.store is None else f", begun {moment(state.store.started_at)}"
+        click.echo(f"{out}: {what}{since}")
+        _print_progress(state)
+    if manifest is not None:
+        print_manifest(state.paths, manifest)
+        print_rows([("begun", f"{moment(manifest.started_at)}, written {moment(manifest.finished_at)}")])
+        if manifest.ended_by is not None:
+            print_rows([("ended by", escape(manifest.ended_by, 300))])
+    elif state.has_index:
+        print_error(f"{state.paths.manifest.name} is lost or damaged: the next export writes it anew from the index")
+    if state.faults:
+        print_error("; ".join(state.faults), _CHECK)
+    if manifest is not None and not is_run_left:
+        click.echo(f"{out}: {'complete, by its manifest' if state.is_complete else 'not complete'}")
+    for line in _next_lines(state):
+        click.echo(escape(line, 4000))
 
 
-def _print_done(paths: Paths, journal: Journal, found: Sizes) -> int:
-    """Whoever leaves these threads out of another export relies on their being here."""
-    entries = in_place(paths, journal, found)
-    for entry in entries:
-        if is_thread_id(entry.thread_id):  # any other stands in a journal that somebody has changed
-            click.echo(entry.thread_id)
-    lost = len(journal.complete) - len(entries)
-    if lost:
-        print_error(f"{counted(lost, 'complete thread')} left out: {paths.out.name} ends before their lines do", _CHECK)
-    return Exit.INCOMPLETE if lost else Exit.WHOLE
+def _print_progress(state: ExportState) -> None:
+    if state.store is None:
+        click.echo("  its progress cannot be read now" if state.has_store else "  it has not fetched anything yet")
+        return
+    now = state.store.progress
+    done = now.already_complete + now.complete + now.not_complete
+    before = f", {now.already_complete:,} of them before this run" if now.already_complete else ""
+    rows = [("progress", f"{done:,} of {counted(now.threads, 'thread')}{before}")]
+    if now.not_complete:
+        rows.append(("", f"{now.not_complete:,} of them are missing or failed"))
+    files = f", {counted(now.files, 'file')}" if now.files else ""
+    print_rows([*rows, ("fetched", f"{counted(now.complete, 'thread')}, {counted(now.messages, 'message')}{files}")])
+    if state.manifest is not None:
+        click.echo("The run before has written:")
 
 
-def _show(paths: Paths, known: _Known) -> None:
-    journal, manifest = known.journal, known.manifest
-    listed = len(journal.entries) + len(known.never_begun)
-    print_summary(
-        ExportSummary(
-            paths=paths,
-            claims=manifest.claims if manifest is not None else claims(journal, listed=listed),
-            problems=journal.not_complete,
-            never_begun=known.never_begun,
-            files=tuple(journal.files.values()),
-            files_left=unfinished_files(journal),
-        )
-    )
-    if manifest is None:
-        print_error("the run did not end by itself: no manifest tells of it, and it may not have reached every thread")
-    elif manifest.ended_by is not None:
-        print_error(f"the run was ended: {manifest.ended_by}")
-    for doubt in known.doubts:
-        print_error(doubt)
-    if known.doubts:
-        print_error("the export is not what its journal says", _CHECK)
-    _say_verdict(paths, known)
-
-
-_CHECK = "`threadkeep validate` reads it and tells more."
-
-
-def _say_verdict(paths: Paths, known: _Known) -> None:
-    """The last lines: whole or not, since when, what next."""
-    header, manifest = known.journal.header, known.manifest
-    verdict = "whole, by its journal" if known.is_whole else "not whole"
-    began = header.started_at if header is not None else "?"
-    ended = "no run has ended since" if manifest is None else f"the last run ended at {_moment(manifest.finished_at)}"
-    print_line(f"{escape(str(paths.out))}: {verdict}; begun at {_moment(began)}, {ended}")
-    if known.is_whole or known.doubts or header is None or known.is_hopeless:
-        print_line(f"Next: {escape(validate_again(paths.out), 4000)}")
+def _next_lines(state: ExportState) -> Iterator[str]:
+    out = state.paths.out
+    if state.holder is not None:
+        return
+    if state.has_store:
+        yield "Next: the same export command resumes the run. Without the API, this writes what has been fetched:"
+        yield f"  {command_on('write', out)}"
+    elif not state.has_index:
+        yield f"Next: {KINDS['lost_index'].remedy}"
+    elif state.is_complete or state.manifest is None:
+        yield f"Next: {command_on('validate', out)}"
+    elif not (state.faults or can_be_resumed(state.manifest.outcomes, state.manifest)):
+        yield f"Next: {MISSING}"
+        yield f"  {command_on('validate', out)}"
     else:
-        print_line("Next: with your file of ids in the place of THREAD_IDS, this goes on:")
-        print_line(f"  {escape(export_again(header, paths.out, 'THREAD_IDS'), 4000)}")
+        yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
+        yield f"  {export_again(state.manifest, out, 'THREAD_IDS')}"
 
 
-def _moment(written: str) -> str:
-    """A time as a journal has it, for a person; as it is, when it is none."""
-    try:
-        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    except (ValueError, OverflowError):
-        return escape(written, 40)
+def _as_json(state: ExportState) -> dict[str, Any]:
+    store = state.store
+    return {
+        "out": str(state.paths.out),
+        "complete": state.is_complete,
+        "at_work": None if state.holder is None else attrs.asdict(state.holder),
+        "cut_off": state.has_store and state.holder is None,
+        "store": None if store is None else {"started_at": store.started_at, **attrs.asdict(store.progress)},
+        "manifest": None if state.manifest is None else msgspec.to_builtins(state.manifest),
+        "faults": state.faults,
+    }

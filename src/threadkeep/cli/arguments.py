@@ -1,0 +1,121 @@
+"""What several commands take: numbers, lists of ids, the name of an export, and of files that are written."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from threadkeep.errors import OutputUnusable, UnreadableIds
+from threadkeep.serialization.id_lists import iter_ids
+from threadkeep.storage.paths import Paths
+from threadkeep.storage.private_files import on_disk
+
+__all__ = ["OUT", "number_option", "put", "refuse_impossible", "stream_ids"]
+
+
+class _Out(click.ParamType[Path]):
+    """The name of an export. It must end in a name, since other files take theirs from it."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if not path.name or path.name == "..":
+            self.fail(f"{value!r} does not name a file.", param, ctx)
+        return path
+
+
+OUT = _Out()
+
+
+def number_option(
+    name: str, words: str, default: int | None = None, limits: tuple[int, int | None] = (1, None)
+) -> Callable[..., Any]:
+    """Return an option that takes a number, which is shown with its default, if it has one."""
+    number, is_shown = click.IntRange(*limits), default is not None
+    return click.option(name, type=number, metavar="N", help=words, default=default, show_default=is_shown)
+
+
+def stream_ids(source: str) -> Iterator[tuple[int, str]]:
+    """Open a list of ids, and return its entries with the numbers of their lines, read as they are asked for.
+
+    Standard input, "-", is read to its end now. The file is closed when the command ends.
+
+    Raises:
+        UnreadableIds: the file cannot be opened; while it is read, that it cannot be, or is not text.
+    """
+    command = click.get_current_context()
+    with _named(source):
+        if source != "-":
+            return _entries(command.with_resource(Path(source).open("rb")), source)
+        if sys.stdin is None:
+            raise UnreadableIds("it is closed")
+        # A temporary file, since a wait for standard input must be interruptible.
+        spool = command.with_resource(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the command
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.seek(0)
+        return _entries(spool, source)
+
+
+def _entries(file: BinaryIO, source: str) -> Iterator[tuple[int, str]]:
+    with _named(source):
+        yield from iter_ids(file)
+
+
+@contextlib.contextmanager
+def _named(source: str) -> Iterator[None]:
+    name = "standard input" if source == "-" else source
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableIds(f"{name}: {error.strerror or error}") from None
+    except UnreadableIds as error:
+        raise UnreadableIds(f"{name}: {error}") from None
+
+
+def refuse_impossible(paths: Paths, ids: str | None, written: Mapping[str, str | None]) -> None:
+    """Refuse to write to a file of the export, to the list of ids, to one file twice, or where no file can be.
+
+    Args:
+        paths: of the export.
+        ids: the list of ids.
+        written: file names by the option that they were given with.
+    """
+    own = {path.resolve() for path in paths.all_files()}
+    seen = {} if ids in (None, "-") else {Path(str(ids)).resolve(): "--ids"}
+    given = [(option, Path(name)) for option, name in written.items() if name is not None]
+    for option, path in given:
+        place = path.resolve()
+        if str(path) == "-":
+            raise click.UsageError(f"{option} takes a file: standard output has the summary.")
+        if place in own or paths.files.resolve() in place.parents:
+            raise click.UsageError(f"{option} {path} is a file of the export itself: give another name.")
+        if place in seen:
+            raise click.UsageError(f"{seen[place]} and {option} are the same file, {path}.")
+        seen[place] = option
+    for _, path in given:
+        if not path.parent.is_dir():
+            raise OutputUnusable(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise OutputUnusable(f"{path} is a folder")
+
+
+def put(name: str, content: bytes) -> None:
+    """Write a file completely or not at all, as `on_disk` raises. A link stays one."""
+    with on_disk(name):
+        if Path(name).exists() and not Path(name).is_file():  # /dev/stdout, a pipe: there is nothing to replace
+            Path(name).write_bytes(content)
+            return
+        path = Path(os.path.realpath(name))
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".threadkeep-") as folder:
+            draft = Path(folder) / "draft"
+            draft.write_bytes(content)
+            if path.exists():
+                draft.chmod(path.stat().st_mode)
+            draft.replace(path)

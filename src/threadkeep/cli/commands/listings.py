@@ -1,0 +1,62 @@
+"""``threadkeep threads`` and ``threadkeep assistants``: list ids, for the arguments of an export."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import click
+
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.endpoints import ApiSource
+from threadkeep.api.resources import list_thread_ids
+from threadkeep.cli.console import escape, print_error
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.source_options import source_options
+from threadkeep.errors import ApiError
+from threadkeep.serialization.lossless_json import text_or_none
+
+__all__ = ["assistants", "threads"]
+
+
+@click.command(short_help="List the ids of all threads.")
+@source_options
+def threads(source: ApiSource) -> int:
+    """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
+    return _print(source, _thread_ids)
+
+
+@click.command(short_help="List the assistants.")
+@source_options
+def assistants(source: ApiSource) -> int:
+    """List the assistants, one a line: id, a tab, and the name."""
+    return _print(source, _assistants)
+
+
+async def _thread_ids(client: ApiClient) -> AsyncIterator[list[str]]:
+    async for page in list_thread_ids(client):
+        yield [escape(thread_id) for thread_id in page]
+
+
+async def _assistants(client: ApiClient) -> AsyncIterator[list[str]]:
+    async for page in client.walk("/assistants"):
+        yield [f"{escape(row['id'])}\t{escape(text_or_none(row.get('name')) or '')}" for row in page.rows]
+
+
+def _print(source: ApiSource, pages: Callable[[ApiClient], AsyncIterator[list[str]]]) -> int:
+    # Only here, since importing the SDK takes most of a second that other commands do not need.
+    from threadkeep.api.transport import connect_all
+
+    async def printed(transport: Any) -> None:
+        count = 0
+        try:
+            async with transport:
+                async for lines in pages(ApiClient(transport, PacingOptions())):
+                    click.echo("".join(f"{line}\n" for line in lines), nl=False)
+                    count += len(lines)
+        except ApiError:
+            if count:
+                print_error(f"the list is not complete: it broke off after {count} ids")
+            raise
+
+    asyncio.run(printed(connect_all(source)[0]))
+    return Exit.COMPLETE

@@ -1,0 +1,33 @@
+"""``threadkeep split``: one export for each assistant of an export."""
+
+from pathlib import Path
+
+import click
+
+from threadkeep.cli.arguments import OUT
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.storage.paths import Paths
+from threadkeep.storage.split import split_by_assistant
+
+__all__ = ["split"]
+
+
+@click.command(short_help="Write one export for each assistant.")
+@click.argument("out", type=OUT)
+@click.option(
+    "--by", type=click.Choice(["assistant"]), required=True, help="Put the threads of each assistant into one export."
+)
+def split(out: Path, by: str) -> int:
+    """Write one export for each assistant of OUT next to it, such as out.asst_1.ndjson. OUT stays as it is.
+
+    Threads of which no assistant is known go to out.none.ndjson.
+    """
+    del by  # there is one way only
+    with ignore_broken_pipe():
+        for part in split_by_assistant(Paths(out)):
+            threads, messages = part.manifest.outcomes["complete"], part.manifest.totals.messages
+            words = f"{counted(threads, 'complete thread')}, {counted(messages, 'message')}"
+            click.echo(f"{escape(str(part.paths.out))}: {words}")
+        click.echo("Next: Run `threadkeep validate` on each of them.")
+    return Exit.COMPLETE

@@ -1,0 +1,198 @@
+"""Look at the files of an export before a run goes on with it: which threads are as the index says, and what else is
+there.
+
+A thread is intact when the bytes at its place have the digest of its row. Where bytes were lost or inserted, the
+threads behind them are intact too, at other places: they are looked for, by the same digests. Full lines in bytes that
+no intact thread claims are salvaged: they belong to threads that are damaged, or that the index does not know any more.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import BinaryIO
+
+from threadkeep.errors import MalformedLine
+from threadkeep.records.ndjson import decode
+from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.lossless_json import dumps
+from threadkeep.storage.file_set import FileSet
+from threadkeep.storage.index import IndexRow, Outcome, Span, decode_header, decode_row
+from threadkeep.storage.lines import digest_of, lines_from, size_of
+from threadkeep.storage.manifest import Manifest, ThreadDigest
+from threadkeep.storage.spans import SpanFile, thread_of
+from threadkeep.storage.store import PlannedThread, Store
+
+__all__ = ["DAMAGED", "LACKING", "Inspection", "index_rows", "spans_of"]
+
+DAMAGED = "damaged"
+"""The word of `PlannedThread.old` for a thread whose lines in OUT or in the partial file are not as they were."""
+
+LACKING = "lacking"
+"""The word for a thread that is complete in OUT, and whose thread object or runs are damaged or were never saved."""
+
+_EXAMPLES = 5
+
+
+class Inspection:
+    """One look at the files of an export.
+
+    Attributes:
+        damaged: how many threads are damaged, or complete without all of their sidecars.
+        examples: the first of them.
+        unreadable_rows: how many lines of the index cannot be read, its header too.
+        unclaimed: how many bytes of the files no row claims.
+        is_index_altered: the index is not the one that the manifest was written with.
+        is_list_altered: the list of downloads is not.
+    """
+
+    def __init__(self, files: FileSet, include: tuple[str, ...], store: Store) -> None:
+        self._set = files
+        self._include = include
+        self._store = store
+        self._files = {
+            name: SpanFile(files.paths.written[name].name, files.files.get(name))
+            for name in ("out", "partial", *include)
+        }
+        self.damaged = 0
+        self.examples: list[str] = []
+        self.unreadable_rows = 0
+        self.unclaimed = 0
+        self.is_index_altered = self.is_list_altered = False
+        self.index_digest = hashlib.sha256()
+        self._digest, self._outcomes, self._messages = ThreadDigest(), Counter[str](), 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every byte is as it was written."""
+        is_altered = self.is_index_altered or self.is_list_altered
+        is_damaged = self.damaged or self.unreadable_rows or self.unclaimed or self._store.has_damage
+        return not (is_damaged or is_altered)
+
+    def look(self, on_row: Callable[[], None] = lambda: None) -> None:
+        """Read the files, and put what has moved or can be salvaged into the store.
+
+        Args:
+            on_row: called for each row of the index; what it raises ends the look.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        index = self._set.files.get("index")
+        with self._store.looking_for_damage():
+            for row in index_rows(index, self._set.paths.index.name, self) if index is not None else ():
+                on_row()
+                self._digest.add(row)
+                self._outcomes[row.outcome] += 1
+                self._messages += row.messages or 0 if row.outcome is Outcome.COMPLETE else 0
+                begins = b'{"thread_id":' + dumps(row.thread_id)
+                for name, span in spans_of(row):
+                    if span.bytes and name in self._files and self._files[name].take(span, begins) is None:
+                        self._store.lose(row.thread_id, name, span)
+            for name, file in self._files.items():
+                for start, end in file.gaps():
+                    self._search(name, file, start, end)
+        if self._set.manifest is not None:
+            claims, rows = self._set.manifest.files, self._set.files.get("downloads")
+            self.is_index_altered = "index" in claims and claims["index"].sha256 != self.index_digest.hexdigest()
+            found = None if rows is None else digest_of(rows, 0, size_of(rows))
+            self.is_list_altered = found != (claims["downloads"].sha256 if "downloads" in claims else None)
+
+    def agrees_with(self, manifest: Manifest) -> bool:
+        """Whether a manifest says what the index and the sizes of the files say; after `look`."""
+        outcomes = {outcome: count for outcome, count in manifest.outcomes.items() if count}
+        sizes = {name: claim.bytes for name, claim in manifest.files.items()}
+        header = self._store.header
+        return (outcomes, manifest.totals.messages, manifest.digest, sizes) == (
+            dict(self._outcomes),
+            self._messages,
+            self._digest.value,
+            {name: size_of(file) for name, file in self._set.files.items()},
+        ) and all(
+            getattr(manifest, name) == getattr(header, name) for name in ("source", "assistant_id", "flat", "include")
+        )
+
+    def threads(self) -> Iterator[PlannedThread]:
+        """Yield every row of the index, in order, with the state of its thread; after `look`."""
+        index = self._set.files.get("index")
+        has_damage = self._store.has_damage
+        for row in index_rows(index, self._set.paths.index.name) if index is not None else ():
+            yield PlannedThread(row.thread_id, self._state(row, has_damage=has_damage), row.reason)
+
+    def _search(self, name: str, file: SpanFile, start: int, end: int) -> None:
+        """Look through bytes that no intact thread claims, for threads that have moved, and for lines."""
+        for thread_id, first, last, digest in _groups(file, start, end):
+            if thread_id is not None and self._store.find(thread_id, name, first, last - first, digest):
+                continue
+            self.unclaimed += last - first
+            if name in ("out", "partial"):
+                self._salvage(file, first, last)
+
+    def _salvage(self, file: SpanFile, start: int, end: int) -> None:
+        for line in file.lines_in(start, end):
+            text = line.removesuffix(b"\n")
+            try:
+                record = decode(text)
+            except MalformedLine:
+                continue
+            if record.raw and is_thread_id(record.thread_id):
+                self._store.salvage(record.thread_id, text + b"\n")
+
+    def _state(self, row: IndexRow, *, has_damage: bool) -> str:
+        gone = (
+            {name for name, start in self._store.lost(row.thread_id).items() if start is None} if has_damage else set()
+        )
+        is_complete = row.outcome is Outcome.COMPLETE
+        if (
+            has_damage
+            and is_complete
+            and row.span is not None
+            and not row.bytes
+            and self._store.salvaged(row.thread_id)
+        ):
+            self._store.lose(
+                row.thread_id, "out", row.span
+            )  # a damaged row: it has no lines, and lines of it are there
+            gone.add("out")
+        is_lacking = is_complete and (not row.sidecars.keys() >= set(self._include) or gone & set(self._include))
+        if not is_lacking and not gone & {"out", *(() if is_complete else ("partial",))}:
+            return str(row.outcome)
+        self.damaged += 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(row.thread_id)
+        return DAMAGED if gone & {"out", "partial"} - ({"partial"} if is_complete else set()) else LACKING
+
+
+def index_rows(index: BinaryIO, name: str, inspection: Inspection | None = None) -> Iterator[IndexRow]:
+    """Yield the rows of an index; lines that cannot be read are passed over, and counted where somebody counts."""
+    index.seek(0)
+    for number, line in enumerate(lines_from(index, name)):
+        if inspection is not None:
+            inspection.index_digest.update(line)
+        try:
+            if number:
+                yield decode_row(line)
+            elif inspection is not None:
+                decode_header(line)
+        except ValueError:
+            if inspection is not None:
+                inspection.unreadable_rows += 1
+
+
+def spans_of(row: IndexRow) -> Iterator[tuple[str, Span]]:
+    """Yield the ranges of bytes that a row claims, by the name of their file."""
+    if row.span is not None:
+        yield "out", row.span
+    if row.partial is not None:
+        yield "partial", row.partial
+    yield from row.sidecars.items()
+
+
+def _groups(file: SpanFile, start: int, end: int) -> Iterator[tuple[str | None, int, int, str]]:
+    """Yield runs of lines of one thread, as (thread_id, start, end, sha256)."""
+    for thread_id, lines in groupby(file.lines_in(start, end), thread_of):
+        digest, first = hashlib.sha256(), start
+        for line in lines:
+            digest.update(line)
+            start += len(line)
+        yield thread_id, first, start, digest.hexdigest()

@@ -1,0 +1,252 @@
+"""Read an export: its records, its threads, what is next to them. The one reader; it needs no network and no SDK."""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+import attrs
+
+from threadkeep.errors import MalformedLine, OutputUnusable
+from threadkeep.records.model import MessageRecord
+from threadkeep.records.ndjson import decode
+from threadkeep.serialization.lossless_json import loads
+from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
+from threadkeep.storage.lines import lines_in, refuse_endless
+from threadkeep.storage.paths import Paths
+
+__all__ = ["Export", "ExportedThread", "Records", "read"]
+
+
+def read(path: "str | Path") -> "Export":
+    """Open an export to read it. Nothing is held in memory but the message at hand.
+
+    A bare NDJSON file, without an index next to it, is read too, by one pass: its threads are runs of lines of one
+    thread. While an export is at work, its last written files are read.
+
+    Args:
+        path: of OUT.
+
+    Returns:
+        The export. Close it, or use it in a ``with`` statement.
+
+    Raises:
+        OutputUnusable: there is no such export, or a file of it is not a regular file.
+    """
+    return Export(Path(path))
+
+
+class Records:
+    """The messages of one thread, read each time that they are iterated."""
+
+    def __init__(self, lines: "_Lines", export: "Export") -> None:
+        self._lines = lines
+        self._export = export  # its files are open as long as anybody may read them
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        for line in self._lines():
+            if line.strip():
+                yield _record(line, self._lines.name)
+
+
+@attrs.frozen
+class _Lines:
+    """Lines of a file: a range of bytes of it, or those that are at hand."""
+
+    file: BinaryIO | None
+    name: str
+    span: Span | None
+    at_hand: tuple[bytes, ...] = ()
+
+    def __call__(self) -> Iterator[bytes]:
+        if self.file is not None and self.span is not None:
+            yield from lines_in(self.file, self.name, self.span.offset, self.span.end)
+        yield from self.at_hand
+
+
+@attrs.frozen(kw_only=True)
+class ExportedThread:
+    """A thread of an export.
+
+    Attributes:
+        assistant_id: the assistant that it is exported for; None where that is not known.
+        outcome: what became of it; None in a file without an index.
+        reason: why it is not complete.
+        messages: its messages in the server's order; of a thread that is not complete, those that came.
+        thread: the thread object as the API gave it, with its metadata; None where it was not saved.
+        runs: its runs, each ``{"thread_id", "run_id", "run", "steps"}``; none where they were not saved.
+        files: where the files are that it refers to, by their ids, as far as they were downloaded.
+    """
+
+    thread_id: str
+    assistant_id: str | None
+    outcome: Outcome | None
+    reason: str | None = None
+    messages: Iterable[MessageRecord]
+    thread: Mapping[str, Any] | None = None
+    runs: tuple[Mapping[str, Any], ...] = ()
+    files: Mapping[str, Path] = attrs.field(factory=dict)
+
+
+class Export:
+    """An export that is open. Iterate it for its records, in the order of OUT.
+
+    Attributes:
+        path: of OUT.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._opened = contextlib.ExitStack()
+        self._set: FileSet = self._opened.enter_context(open_file_set(Paths(path)))
+        self._downloads: dict[str, Path] | None = None
+        self._places: dict[str, int] | None = None
+        bare = None if self._set.has_index else self._set.files.get("out")
+        try:
+            if bare is not None:
+                refuse_endless(bare, path.name)
+            elif not self._set.has_index:
+                raise OutputUnusable(f"{path} does not exist, and there is no index next to it.")
+        except OutputUnusable:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its files."""
+        self._opened.close()
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        """Yield every record of OUT.
+
+        Raises:
+            MalformedLine: a line is no record; the message names its number.
+            OutputUnusable: the file is no NDJSON, or cannot be read.
+        """
+        for record, _ in self._records():
+            yield record
+
+    def threads(self) -> Iterator[ExportedThread]:
+        """Yield its threads in the order of the index, those that are not complete too.
+
+        Raises:
+            MalformedLine, OutputUnusable: as iterating does.
+        """
+        if not self._set.has_index:
+            yield from self._threads_of_lines()
+        for row, _ in self._rows():
+            yield self._thread(row)
+
+    def __getitem__(self, thread_id: str) -> ExportedThread:
+        """Return one thread. The first call reads the index once, and remembers where each row is.
+
+        Raises:
+            KeyError: the export does not know the thread.
+        """
+        if not self._set.has_index:
+            for thread in self._threads_of_lines():
+                if thread.thread_id == thread_id:
+                    return thread
+            raise KeyError(thread_id)
+        if self._places is None:
+            self._places = {}
+            for row, start in self._rows():
+                self._places.setdefault(row.thread_id, start)
+        index = self._set.files["index"]
+        line = next(lines_in(index, self._set.paths.index.name, self._places[thread_id]))
+        return self._thread(decode_row(line))
+
+    def _records(self) -> Iterator[tuple[MessageRecord, int]]:
+        """The records of OUT, each with the byte behind its line."""
+        file, place = self._set.files.get("out"), 0
+        for number, line in enumerate(lines_in(file, self.path.name) if file is not None else (), 1):
+            place += len(line)
+            if line.strip():
+                yield _record(line, f"line {number} of {self.path.name}"), place
+
+    def _rows(self) -> Iterator[tuple[IndexRow, int]]:
+        """The rows of the index, each with the byte at which its line begins; none without an index."""
+        index, start = self._set.files.get("index"), 0
+        for line in lines_in(index, self._set.paths.index.name) if index is not None else ():
+            if start:
+                with contextlib.suppress(ValueError):
+                    yield decode_row(line), start
+            start += len(line)
+
+    def _thread(self, row: IndexRow) -> ExportedThread:
+        is_complete = row.outcome is Outcome.COMPLETE
+        name = "out" if is_complete else "partial"
+        span = row.span if is_complete else row.partial
+        lines = _Lines(self._set.files.get(name), self._set.paths.written[name].name, span)
+        thread = next((value.get("thread") for value in self._sidecar(row, "threads")), None)
+        return ExportedThread(
+            thread_id=row.thread_id,
+            assistant_id=row.assistant_id,
+            outcome=row.outcome,
+            reason=row.reason,
+            messages=Records(lines, self),
+            thread=thread,
+            runs=tuple(self._sidecar(row, "runs")),
+            files={file_id: path for file_id in row.files if (path := self._saved.get(file_id)) is not None},
+        )
+
+    def _sidecar(self, row: IndexRow, kind: str) -> Iterator[Mapping[str, Any]]:
+        span, file = row.sidecars.get(kind), self._set.files.get(kind)
+        if span is None or file is None:
+            return
+        for line in lines_in(file, self._set.paths.sidecar(kind).name, span.offset, span.end):
+            try:
+                value = loads(line)
+            except ValueError as error:
+                raise MalformedLine("malformed_line", f"a line of {kind} is not JSON: {error}") from None
+            if isinstance(value, dict):
+                yield value
+
+    @property
+    def _saved(self) -> Mapping[str, Path]:
+        if self._downloads is None:
+            self._downloads = {}
+            file = self._set.files.get("downloads")
+            if file is not None:
+                for line in lines_in(file, self._set.paths.downloads.name):
+                    with contextlib.suppress(ValueError):
+                        row = decode_download(line)
+                        if row.outcome == "saved" and row.name is not None:
+                            self._downloads[row.file_id] = self._set.paths.files / Path(row.name).name
+        return self._downloads
+
+    def _threads_of_lines(self) -> Iterator[ExportedThread]:
+        """The threads of a file without an index: runs of lines of one thread."""
+        file = self._set.files["out"]
+        start = place = 0
+        current: MessageRecord | None = None
+        for record, end in self._records():
+            if current is None or record.thread_id != current.thread_id:
+                if current is not None:
+                    yield self._bare(file, current, start, place)
+                current, start = record, place
+            place = end
+        if current is not None:
+            yield self._bare(file, current, start, place)
+
+    def _bare(self, file: BinaryIO, first: MessageRecord, start: int, end: int) -> ExportedThread:
+        lines = _Lines(file, self.path.name, Span(start, end - start, ""))
+        return ExportedThread(
+            thread_id=first.thread_id, assistant_id=first.assistant_id, outcome=None, messages=Records(lines, self)
+        )
+
+
+def _record(line: bytes, where: str) -> MessageRecord:
+    try:
+        return decode(line.removesuffix(b"\n"))
+    except MalformedLine as error:
+        raise MalformedLine(error.code, f"{where}: {error.what}", error.path) from None

@@ -1,0 +1,465 @@
+"""An export that is locked and open to be written: what is there, what is wanted, and the files in the end.
+
+A session begins with the lock, ends an exchange of files that a kill has cut off, opens the working store or creates
+one, inspects the files of the export, and plans the run. It ends with every file written anew from the store and from
+what the export held before. Everything here is synchronous, and needs no network.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import TypeVar
+
+import attrs
+import msgspec
+
+from threadkeep.clock import now
+from threadkeep.errors import OutputUnusable
+from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.storage.combine import Combined
+from threadkeep.storage.damage import Inspection, index_rows
+from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.index import DownloadRow, IndexHeader, Outcome, decode_download, decode_header
+from threadkeep.storage.lines import lines_in
+from threadkeep.storage.lock import locked
+from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.paths import Paths
+from threadkeep.storage.private_files import on_disk, refuse_irregular
+from threadkeep.storage.store import DamagedPage, DamagedStore, Plan, PlannedThread, Progress, Restart, Settled, Store
+from threadkeep.storage.writer import (
+    RunFacts,
+    delete_store,
+    finish_exchange,
+    keep_aside,
+    next_aside,
+    put_in_place,
+    write_new_set,
+)
+
+__all__ = ["InvalidId", "Session", "ThreadList", "download_rows", "write"]
+
+_EXAMPLES = 20
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen(kw_only=True)
+class ThreadList:
+    """Which threads a run is for.
+
+    Attributes:
+        ids: the thread ids with their places in the list, from 1. Read once, and never held together.
+        done: ids that are saved elsewhere: they are left out of the list.
+        drop: ids that are not wanted any more.
+        limit: how many of the list to take; None for all.
+        refresh: ask for the threads that are complete too.
+    """
+
+    ids: Iterable[tuple[int, str]] = ()
+    done: Iterable[str] = ()
+    drop: Iterable[str] = ()
+    limit: int | None = None
+    refresh: bool = False
+
+
+@attrs.frozen
+class InvalidId:
+    """An entry of the list that cannot be a thread id: its place, from 1, and what it is."""
+
+    place: int
+    text: str
+
+
+class Session:
+    """An export that is being written.
+
+    Args:
+        paths: of the export.
+        started_at: when the run began, in UTC.
+        check: called again and again during long work; what it raises ends that.
+
+    Attributes:
+        notices: what a person should know, in sentences.
+        store: the working store.
+        plan: what the run is to do.
+        begun, progress: what runs had come to before this one, and what they have come to by now.
+        resumed: whether the store holds pages of a run that was cut off.
+        old: the files of the export so far; None where there are none, or they do not count.
+        manifest: theirs; None when there is none that agrees with the index.
+        invalid, invalid_count: the first entries of the list that cannot be thread ids, and how many there are.
+    """
+
+    store: Store
+    plan: Plan
+
+    def __init__(self, paths: Paths, started_at: datetime, check: Callable[[], None] = lambda: None) -> None:
+        self.notices: list[str] = []
+        self.begun = self.progress = Progress()
+        self.resumed = False
+        self.old: FileSet | None = None
+        self.manifest: Manifest | None = None
+        self.invalid: list[InvalidId] = []
+        self.invalid_count = 0
+        self._paths = paths
+        self.started_at = started_at
+        self._check = check
+        self._opened = contextlib.ExitStack()
+        self._is_damaged = self._recount = False
+
+    def begin(self, header: IndexHeader | None, wanted: ThreadList, *, fresh: bool = False) -> None:
+        """Take the lock, look at what is there, and plan the run.
+
+        Args:
+            header: what the export is of; None to go on with what is there.
+            wanted: which threads the run is for.
+            fresh: begin anew, and keep what is there under another name.
+
+        Raises:
+            OutputUnusable: what is there cannot be gone on with, or the disk refuses.
+            UnreadableIds: the list cannot be read.
+        """
+        try:
+            self._begin(header, wanted, fresh=fresh)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of everything, the lock last. It can be called again."""
+        if hasattr(self, "store"):
+            self.store.close()
+        self._opened.close()
+
+    def _begin(self, header: IndexHeader | None, wanted: ThreadList, *, fresh: bool) -> None:
+        paths = self._paths
+        with on_disk(paths.out):
+            if not paths.out.parent.is_dir():
+                raise OutputUnusable(f"{paths.out.parent} is not a folder. Create it, or choose another OUT.")
+            for path in paths.all_files():
+                refuse_irregular(path)
+            refuse_irregular(paths.files, folder=True)
+        self._opened.enter_context(locked(paths.lock))
+        finish_exchange(paths)
+        old = self._opened.enter_context(open_file_set(paths))
+        self._open_store(old, header, fresh=fresh)
+        if old.has_index and not self.store.fact("fresh"):
+            self.old = old
+        try:
+            self._make_plan(wanted)
+        except BaseException:
+            if not self.resumed:
+                self.store.close()
+                delete_store(paths)
+            raise
+
+    # --- what is there
+
+    def _refuse_unknown(self, old: FileSet) -> None:
+        """Files without an index are not ours to go on with."""
+        if not old.has_index and (old.files or old.manifest is not None or old.manifest_fault is not None):
+            path = self._paths.written[next(iter(old.files))] if old.files else self._paths.manifest
+            raise OutputUnusable(
+                f"{path} exists already, and there is no {self._paths.index.name} that says what it is. It is never"
+                " overwritten: choose another OUT, or use --fresh to begin anew and keep the old files under another"
+                " name."
+            )
+
+    def _open_store(self, old: FileSet, header: IndexHeader | None, *, fresh: bool) -> None:
+        paths = self._paths
+        found = self._existing_store()
+        is_to_begin_anew = fresh and found is not None and not found.fact("begun_fresh")
+        if found is not None and (is_to_begin_anew or _is_of_another_run(found, header)):
+            self._leave_store(found)
+            found = None
+        if found is not None:
+            if header is not None:
+                _refuse_other(found.header, header, paths)
+            self.store, self.resumed = found, True
+            self.begun = self.progress = Progress(**(found.fact("progress") or {}))
+            if not found.fact("fresh"):
+                self._refuse_unknown(old)
+            return
+        if not fresh:
+            self._refuse_unknown(old)
+        if old.has_index and not fresh:
+            before = _header_of(old)
+            if header is not None and _has_fetched(old):
+                _refuse_other(before, header, paths)
+            header = header or before
+        if header is None:
+            nothing = f"there is nothing to write: neither {paths.store} nor {paths.index} exists"
+            raise OutputUnusable(" ".join([*self.notices, nothing]))
+        facts = {"fresh": fresh and bool(old.files), "begun_fresh": fresh, "started_at": _iso(self.started_at)}
+        self.store = Store.create(paths, header, facts)
+
+    def _existing_store(self) -> Store | None:
+        if not self._paths.store.exists():
+            return None
+        try:
+            return Store.open(self._paths)
+        except DamagedStore as error:
+            self.notices.append(
+                f"{self._paths.store.name} is damaged ({error}). It is kept as {self._move_store()}; what it had"
+                " fetched is fetched again."
+            )
+            return None
+
+    def _leave_store(self, store: Store) -> None:
+        """Do not go on with a store: keep it under another name if there is anything in it."""
+        has_content = store.has_content
+        store.close()
+        if has_content:
+            self.notices.append(f"What an earlier run had fetched is kept as {self._move_store()}.")
+        else:
+            delete_store(self._paths)
+
+    def _move_store(self) -> str:
+        kept = self._paths.aside(next_aside(self._paths))
+        with on_disk(self._paths.store):
+            for path, target in zip(self._paths.store_files, kept.store_files, strict=True):
+                if path.exists():
+                    path.rename(target)
+        return kept.store.name
+
+    # --- the plan
+
+    def _make_plan(self, wanted: ThreadList) -> None:
+        inspection = None
+        exported: Iterable[PlannedThread] = ()
+        if self.old is not None:
+            inspection = Inspection(self.old, self.store.header.include, self.store)
+            inspection.look(self._check)
+            found = self.old.manifest
+            self.manifest = found if found is not None and inspection.agrees_with(found) else None
+            self._recount = inspection.is_index_altered
+            exported = inspection.threads()
+        self.plan = self.store.plan(
+            self._checked(exported),
+            self._checked(self._valid(wanted.ids)),
+            done=wanted.done,
+            drop=wanted.drop,
+            limit=wanted.limit,
+            refresh=wanted.refresh,
+        )
+        self.progress = attrs.evolve(
+            self.progress,
+            threads=self.plan.listed,
+            already_complete=self.plan.already_complete,
+        )
+        self.store.apply((), self.progress)
+        self._note(inspection)
+
+    def _valid(self, ids: Iterable[tuple[int, str]]) -> Iterator[str]:
+        for place, text in ids:
+            if is_thread_id(text):
+                yield text
+                continue
+            self.invalid_count += 1
+            if len(self.invalid) < _EXAMPLES:
+                self.invalid.append(InvalidId(place, text))
+
+    def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
+        for item in items:
+            self._check()
+            yield item
+
+    def _note(self, inspection: Inspection | None) -> None:
+        paths, plan = self._paths, self.plan
+        if inspection is not None and not inspection.is_clean:
+            self._is_damaged = True
+            self.notices.append(_damage_words(inspection, paths, self._kept_as()))
+        if self._recount:
+            self.notices.append(
+                f"{paths.index.name} is not the one that {paths.manifest.name} was written with: one of the two was"
+                " changed. Both are written anew from the lines of the export."
+            )
+        elif self.old is not None and self.manifest is None:
+            self.notices.append(f"{paths.manifest.name} is lost or damaged; it is written anew from the index.")
+        if plan.left_over and plan.listed:
+            self.notices.append(
+                f"{plan.left_over:,} threads of earlier runs are not complete, and this run does not ask for them. They"
+                " stay wanted: list them too, or name them in a file for --drop."
+            )
+        if plan.complete_dropped:
+            self.notices.append(
+                f"{plan.complete_dropped:,} ids to be dropped are complete in the export, and stay in it."
+            )
+
+    def _kept_as(self) -> int:
+        """The N under which the old files are to be kept; the same after a kill."""
+        number = self.store.fact("kept_as")
+        if number is None:
+            number = next_aside(self._paths)
+            self.store.remember("kept_as", number)
+        return int(number)
+
+    # --- downloads
+
+    def known_downloads(self) -> dict[str, DownloadRow]:
+        """Return what became of files, in earlier runs and in this one."""
+        return {**(download_rows(self.old) if self.old is not None else {}), **self.store.downloads()}
+
+    def files_of_complete(self) -> Iterator[str]:
+        """Yield the ids of the files that complete threads refer to, with repeats."""
+        index = self.old.files["index"] if self.old is not None else None
+        for row in index_rows(index, self._paths.index.name) if index is not None else ():
+            if row.outcome is Outcome.COMPLETE:
+                yield from row.files
+        yield from self.store.files_of_complete()
+
+    # --- the end
+
+    @property
+    def has_news(self) -> bool:
+        """Whether the files would be others than those that are there, or the manifest is missing."""
+        return self.manifest is None or self._is_damaged or self.store.has_news()
+
+    def write(self, ended_by: str | None, now: datetime, *, with_downloads: bool = False) -> Manifest:
+        """Write the files of the export anew, put them in place, and delete the store.
+
+        Args:
+            ended_by: what ended the run before every thread had its turn; None when nothing did.
+            now: when it ended, in UTC.
+            with_downloads: list the files that threads refer to, even if nothing is known of any.
+
+        Raises:
+            OutputUnusable: the disk refuses.
+        """
+        is_fresh = bool(self.store.fact("fresh"))
+        kept = self._kept_as() if self._is_damaged or is_fresh else None
+        facts = RunFacts(
+            started_at=self.store.fact("started_at"),
+            finished_at=_iso(now),
+            versions={name: version(name) for name in ("threadkeep", "openai")} | {"python": python_version()},
+            ended_by=ended_by,
+            kept_as=kept,
+        )
+        known = self.known_downloads()
+        if not (with_downloads or known or (self.old is not None and "downloads" in self.old.files)):
+            manifest = self._new_set(facts, None)
+        else:
+            manifest = self._new_set(facts, known)
+        if kept is not None:
+            keep_aside(self._paths, kept, with_downloads=is_fresh)
+        self.store.close()
+        put_in_place(self._paths, manifest)
+        return manifest
+
+    def _new_set(self, facts: RunFacts, downloads: Mapping[str, DownloadRow] | None) -> Manifest:
+        while True:
+            combined = Combined(self.store, self.old, recount=self._recount)
+            try:
+                return write_new_set(self._paths, self.store.header, combined, facts, downloads=downloads)
+            except DamagedPage as page:  # what is not as it was stored counts as not fetched
+                reason = "what was fetched of it was damaged in the working store; the same command fetches it again"
+                failed = Settled(thread_id=page.thread_id, outcome=Outcome.FAILED, reason=reason)
+                self.store.apply([Restart(page.thread_id), failed])
+
+    def forget_store(self) -> None:
+        """Delete the store: nothing of it is needed any more."""
+        self.store.close()
+        delete_store(self._paths)
+
+
+def write(out: str | os.PathLike[str], *, on_notice: Callable[[str], object] = lambda _text: None) -> Manifest:
+    """Write an export from what a run that was cut off has left in its working store. No API is asked.
+
+    Args:
+        out: the export.
+        on_notice: receives sentences for a person.
+
+    Returns:
+        The manifest of what is there now; ``is_complete`` says whether every wanted thread is. Where nothing was
+        fetched since the export was written, nothing changes.
+
+    Raises:
+        OutputUnusable: there is nothing to write, an export is at work, or the disk refuses.
+    """
+    session = Session(Paths(Path(out)), now())
+    session.begin(None, ThreadList())
+    try:
+        for text in session.notices:
+            on_notice(text)
+        if session.manifest is not None and not session.has_news:
+            session.forget_store()
+            return session.manifest
+        return session.write("interrupted", now())
+    finally:
+        session.close()
+
+
+def download_rows(files: FileSet) -> dict[str, DownloadRow]:
+    """Return what became of the files of an export, by their ids; lines that cannot be read are passed over."""
+    file = files.files.get("downloads")
+    rows: dict[str, DownloadRow] = {}
+    for line in lines_in(file, files.paths.downloads.name) if file is not None else ():
+        with contextlib.suppress(ValueError):
+            row = decode_download(line)
+            rows[row.file_id] = row
+    return rows
+
+
+def _header_of(old: FileSet) -> IndexHeader:
+    """The header of the index; where that is damaged, the manifest says the same."""
+    line = next(lines_in(old.files["index"], old.paths.index.name), b"")
+    with contextlib.suppress(ValueError):
+        return decode_header(line)
+    if old.manifest is None:
+        raise OutputUnusable(
+            f"{old.paths.index} does not begin as an index does, and there is no manifest that could tell what the"
+            " export is of. Restore one of them, or use --fresh to begin anew and keep the old files under another"
+            " name."
+        )
+    fields = ("source", "assistant_id", "flat", "include")
+    return msgspec.convert({name: getattr(old.manifest, name) for name in fields}, IndexHeader)
+
+
+def _has_fetched(old: FileSet) -> bool:
+    """Whether anything of the export came from its source."""
+    nothing = (Outcome.UNFINISHED, Outcome.FAILED, Outcome.DROPPED)
+    rows = index_rows(old.files["index"], old.paths.index.name)
+    return any(row.outcome not in nothing or row.partial is not None for row in rows)
+
+
+def _is_of_another_run(store: Store, header: IndexHeader | None) -> bool:
+    """Whether a store has nothing but the ids of a run that was begun otherwise."""
+    return not store.has_content and (header not in (None, store.header) or bool(store.fact("fresh")))
+
+
+_OPTIONS = {"source": "--base-url", "assistant_id": "ASSISTANT_ID", "flat": "--flat", "include": "--include"}
+
+
+def _refuse_other(was: IndexHeader, now: IndexHeader, paths: Paths) -> None:
+    """An export goes on as what it was begun as."""
+    for field, option in _OPTIONS.items():
+        before, given = getattr(was, field), getattr(now, field)
+        if before != given:
+            raise OutputUnusable(
+                f"{paths.out} was begun {_typed(option, before)}, and not {_typed(option, given)}. Use the same, or"
+                " choose another OUT; --fresh begins anew and keeps the old files under another name."
+            )
+
+
+def _typed(option: str, value: object) -> str:
+    if isinstance(value, bool):
+        return f"with {option}" if value else f"without {option}"
+    given = ",".join(value) if isinstance(value, tuple) else value
+    return f"with {option} {given}" if given else f"without {option}"
+
+
+def _iso(when: datetime) -> str:
+    return when.isoformat(timespec="seconds")
+
+
+def _damage_words(inspection: Inspection, paths: Paths, kept: int) -> str:
+    words = [f"{paths.out.name} or a file next to it was damaged."]
+    if inspection.damaged:
+        more = ", ..." if inspection.damaged > len(inspection.examples) else ""
+        some = f"{inspection.damaged:,} ({', '.join(inspection.examples)}{more})"
+        words.append(f"Damaged threads: {some}; those in the list are fetched again.")
+    words.append(f"The damaged files are kept as {paths.out.stem}.old-{kept}.*.")
+    return " ".join(words)

@@ -1,0 +1,188 @@
+"""One export for each assistant of an export, next to it. The export itself is only read."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import msgspec
+
+from threadkeep.errors import OutputUnusable
+from threadkeep.storage.combine import Lines, ThreadToWrite
+from threadkeep.storage.damage import spans_of
+from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.index import DownloadRow, Span, decode_download, decode_header, decode_row
+from threadkeep.storage.lines import chunks, digest_of, lines_in
+from threadkeep.storage.lock import locked
+from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.paths import Paths, new
+from threadkeep.storage.private_files import on_disk, sync_folder
+from threadkeep.storage.writer import (
+    RunFacts,
+    finish_exchange,
+    link_or_copy,
+    put_in_place,
+    remove_rubbish,
+    write_new_set,
+)
+
+__all__ = ["NO_ASSISTANT", "Part", "split_by_assistant"]
+
+NO_ASSISTANT = "none"
+"""In the name of the export of those threads that have no assistant."""
+
+_NAME_BYTES = 200
+_REPAIR = "Run the same export command again: it repairs the export."
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class Part:
+    """An export that was split off: its files, and its manifest."""
+
+    paths: Paths
+    manifest: Manifest
+
+
+def split_by_assistant(paths: Paths) -> list[Part]:
+    """Write one export for each assistant: ``out.asst_1.ndjson`` and so on, and ``out.none.ndjson`` for no assistant.
+
+    Sidecars, partial lines and downloads go along. Every line is checked, and no part counts before all are written.
+
+    Returns:
+        The parts, in the order in which their assistants come first.
+
+    Raises:
+        OutputUnusable: another run is at work or was cut off, the export is damaged, a part exists already, an
+            assistant's id cannot be a part of a file's name, or the disk refuses.
+    """
+    if not paths.out.parent.is_dir():
+        raise OutputUnusable(f"{paths.out.parent} is not a folder.")
+    with locked(paths.lock):
+        finish_exchange(paths)
+        if paths.store.exists():
+            raise OutputUnusable(
+                f"{paths.store} has what a run that was cut off has fetched. Run the same export command again, or"
+                f" `threadkeep write`, before {paths.out.name} is split."
+            )
+        with open_file_set(paths) as files:
+            parts = _written(files)
+        for part in parts:
+            with locked(part.paths.lock):
+                _refuse_existing(part.paths)
+                put_in_place(part.paths, part.manifest)
+    return parts
+
+
+def _written(files: FileSet) -> list[Part]:
+    """Write the files of every part, or of none."""
+    paths, of = files.paths, files.manifest
+    header = next(_decoded(files, "index", decode_header), None)
+    if header is None:
+        raise OutputUnusable(f"{paths.index} does not exist: only an export with its index can be split.")
+    if of is None:
+        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {_REPAIR}")
+    facts = RunFacts(started_at=of.started_at, finished_at=of.finished_at, versions=of.versions, ended_by=of.ended_by)
+    referred: dict[str | None, dict[str, None]] = {}
+    for row in _decoded(files, "index", decode_row, first=2):
+        referred.setdefault(row.assistant_id, {}).update(dict.fromkeys(row.files))
+    downloads = {row.file_id: row for row in _decoded(files, "downloads", decode_download)}
+    written = []
+    with contextlib.ExitStack() as undo:
+        for one, part in _part_paths(paths, referred).items():
+            own = {file_id: downloads[file_id] for file_id in referred[one] if file_id in downloads}
+            known = own if "downloads" in files.files else None
+            of_part = header if one is None else msgspec.structs.replace(header, assistant_id=one)
+            with locked(part.lock):
+                undo.callback(_remove, part)
+                manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
+                _link_files(paths, part, own)
+            written.append(Part(part, manifest))
+        undo.pop_all()
+    return written
+
+
+def _part_paths(paths: Paths, assistants: Iterable[str | None]) -> dict[str | None, Paths]:
+    parts = {}
+    for one in assistants:
+        name = NO_ASSISTANT if one is None else one
+        if not name.isprintable() or "/" in name or "\\" in name or not 0 < len(name.encode()) <= _NAME_BYTES:
+            raise OutputUnusable(f"The assistant's id {name[:_NAME_BYTES]!r} cannot be a part of a file's name.")
+        parts[one] = Paths(paths.out.with_name(f"{paths.out.stem}.{name}{paths.out.suffix}"))
+        _refuse_existing(parts[one], parts[one].files, new(parts[one].manifest))
+    if None in parts and NO_ASSISTANT in parts:
+        raise OutputUnusable(f"An assistant is called {NO_ASSISTANT!r}, which is the name for threads without one.")
+    return parts
+
+
+def _refuse_existing(part: Paths, *more: Path) -> None:
+    for path in (*part.written.values(), part.manifest, part.store, *more):
+        if os.path.lexists(path):
+            raise OutputUnusable(f"{path} exists already. Move it away, and run the same command again.")
+
+
+def _remove(part: Paths) -> None:
+    shutil.rmtree(part.files, ignore_errors=True)  # it was not there before
+    with contextlib.suppress(OutputUnusable):
+        remove_rubbish(part)
+
+
+def _threads(files: FileSet, assistant_id: str | None) -> Iterator[ThreadToWrite]:
+    for row in _decoded(files, "index", decode_row, first=2):
+        if row.assistant_id != assistant_id:
+            continue
+        lines = {name: Lines.of(row, _checked(files, name, span, row.thread_id)) for name, span in spans_of(row)}
+        messages, partial = lines.pop("out", None), lines.pop("partial", None)
+        if partial is not None and row.partial is not None and "partial" in files.files:
+            # The row may count lines of OUT.
+            pieces = chunks(files.files["partial"], row.partial.offset, row.partial.end)
+            partial.count = sum(piece.count(b"\n") for piece in pieces)
+        yield ThreadToWrite(
+            thread_id=row.thread_id,
+            assistant_id=row.assistant_id,
+            outcome=row.outcome,
+            reason=row.reason,
+            files=row.files,
+            messages=messages,
+            sidecars=lines,
+            partial=partial,
+        )
+
+
+def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[bytes]:
+    """Return a range of bytes, in pieces, and make sure that they are as they were written."""
+    if not span.bytes:
+        return ()
+    file = files.files.get(name)
+    if file is None or digest_of(file, span.offset, span.end) != span.sha256:
+        path = files.paths.written.get(name, files.paths.out)
+        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {_REPAIR}")
+    return chunks(file, span.offset, span.end)
+
+
+def _link_files(paths: Paths, part: Paths, downloads: Mapping[str, DownloadRow]) -> None:
+    names = [row.name for row in downloads.values() if row.name is not None and "/" not in row.name]
+    if not names:
+        return
+    with on_disk(part.files):
+        part.files.mkdir(mode=0o700)
+        for name in names:
+            link_or_copy(paths.files / name, part.files / name)
+        sync_folder(part.files)
+
+
+def _decoded(files: FileSet, name: str, decode: Callable[[bytes], _T], first: int = 1) -> Iterator[_T]:
+    """Decode the lines of a file, from the first one wanted on."""
+    path = files.paths.written[name]
+    file = files.files.get(name)
+    for number, line in enumerate(lines_in(file, path.name) if file is not None else (), 1):
+        if number >= first:
+            try:
+                row = decode(line)
+            except ValueError as error:
+                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {_REPAIR}") from None
+            yield row
