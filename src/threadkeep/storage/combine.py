@@ -165,7 +165,8 @@ class Combined:
         known = None if before.row is None else before.row.assistant_id
         if known is not None and before.row is not None and before.row.outcome is Outcome.COMPLETE:
             return known
-        return self._store.newest_assistant(thread.fetched, thread.thread_id) or known
+        newest = self._store.newest_assistant(thread.fetched, thread.thread_id)
+        return known if newest is None else newest
 
     def _complete(self, thread: StoredThread, before: "_Before") -> ThreadToWrite:
         assistant_id, flat = self._assistant(thread, before), self._header.flat
