@@ -275,3 +275,36 @@ def test_an_export_is_never_poorer_for_a_refresh(
     before = export.contents()
     export.run_alone(["thread_a"], new, flat=flat, include=("runs",), refresh=True)
     assert export.contents() == before
+
+
+@pytest.mark.parametrize("gone_again", [False, True])
+@pytest.mark.parametrize("commits", [2, 4])
+def test_a_refresh_that_was_cut_off_and_written_keeps_the_order(commits: int, gone_again: bool, tmp_path: Path) -> None:
+    """What came of it waits in the partial file, and takes its place behind what was exported before it."""
+    old = threads_of(a=250)
+    rows, newest = old["thread_a"], message("thread_a", 999)
+    now = {"thread_a": [*rows[1:], newest]}
+    export = Export(tmp_path).run_alone(old, ThreadServer(old))
+    with cut_off_at_commit(commits):
+        export.run_alone(old, ThreadServer(now), refresh=True)
+    export.write()
+    has_newest = any(
+        row["id"] == newest["id"] for kept in export.messages(export.paths.partial).values() for row in kept
+    )
+    later = {"thread_a": rows[1:]} if gone_again else now
+    export.run_alone(old, ThreadServer(later), refresh=True)
+    expected = rows if gone_again and not has_newest else [*rows, newest]
+    assert export.messages() == {"thread_a": expected}
+
+
+def test_an_auto_thread_that_was_cut_off_gets_its_newest_assistant(tmp_path: Path) -> None:
+    """Not the one that was the newest when it was cut off."""
+    rows = threads_of(a=250)["thread_a"]
+    for place, assistant_id in ((10, "asst_old"), (240, "asst_new")):
+        rows[place] |= {"role": "assistant", "assistant_id": assistant_id}
+    export = Export(tmp_path)
+    with cut_off_at_commit(3):
+        export.run_alone(["thread_a"], ThreadServer({"thread_a": rows}), assistant_id="auto")
+    export.write()
+    export.run_alone(["thread_a"], ThreadServer({"thread_a": rows}), assistant_id="auto")
+    assert {json.loads(line)["assistant_id"] for line in export.lines} == {"asst_new"}
