@@ -1,4 +1,4 @@
-"""threadkeep: keep the threads of OpenAI's Assistants API, whole and unharmed.
+"""threadkeep: export the threads of OpenAI's Assistants API, complete and unchanged.
 
 A thin typed adapter over the official ``openai`` SDK. `from_message` maps the SDK's messages to frozen records,
 `encode` and `decode` carry records to NDJSON lines and back; `export` and `aexport` save whole lists of threads, and
@@ -152,7 +152,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import the export and its proof where they are first asked for: records need none of what they stand on."""
+    """Import the export and the validation when a name of theirs is used: records need none of their libraries."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"threadkeep.{_LATER[name]}"), name)

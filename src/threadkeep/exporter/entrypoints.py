@@ -56,7 +56,7 @@ async def aexport(
     limit: int | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> ExportResult:
-    """Export threads to NDJSON, or go on with the export that is there.
+    """Export threads to NDJSON, or resume the export that is there.
 
     Args:
         thread_ids: ids; or the path, as a str too, of a file of ids as the command takes it. An id that is given twice
@@ -92,7 +92,7 @@ async def aexport(
         ServerUnreachable: the proxy or the certificates that the environment names cannot be used; before that too.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
         CancelledError: this task was cancelled, before the files were being written. What was fetched is safe, and the
-            same call goes on from there.
+            same call resumes there.
         BaseException: what ``on_event`` raised. The export has ended in order then, as when it is cancelled.
     """
     _check_types(locals())
@@ -182,7 +182,7 @@ class _Listener:
 
 
 async def _to_its_end(job: Job, transports: Sequence[Any], on_event: Callable[[Event], object] | None) -> ExportResult:
-    """The export; `carry_out` catches a cancellation, which must go on to the caller."""
+    """Run the export, and raise a cancellation again that `carry_out` caught: the caller needs it."""
     listener = _Listener(on_event)
     try:
         result = await carry_out(job, transports, transports[0].address, now=now, on_event=listener)

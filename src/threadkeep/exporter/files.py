@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from pathlib import Path, PurePath
 
 import attrs
+import msgspec
 
 from threadkeep.api.client import ApiClient
 from threadkeep.api.worker_pool import WorkerPool, one_batch
@@ -118,13 +119,7 @@ class FileRound:
             return DownloadRow(file_id=file_id, outcome=DownloadOutcome.INVALID, reason="not a file id")
         before = self._known.get(file_id)
         if before is not None and before.name is not None and await asyncio.to_thread(holds, self._folder, before):
-            return DownloadRow(
-                file_id=file_id,
-                outcome=DownloadOutcome.SAVED,
-                name=before.name,
-                bytes=before.bytes,
-                sha256=before.sha256,
-            )
+            return msgspec.structs.replace(before, outcome=DownloadOutcome.SAVED, reason=None)
         described = await client.fetch(f"/files/{file_id}", object_id=file_id)
         size, filename = described.get("bytes"), described.get("filename")
         return await client.download(file_id, lambda pieces: self._write(file_id, size, filename, pieces))
@@ -137,12 +132,9 @@ class FileRound:
         before = self._known.get(file_id)
         if before is None or before.name is None:
             return DownloadRow(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
-        return DownloadRow(
-            file_id=file_id,
+        return msgspec.structs.replace(
+            before,
             outcome=DownloadOutcome.FAILED,
-            name=before.name,
-            bytes=before.bytes,
-            sha256=before.sha256,
             reason=f"it was saved, is lost or changed since, and does not come again: {problem}",
         )
 
@@ -250,7 +242,7 @@ def _check_size(came: int, said: object) -> None:
 
     Args:
         came: bytes.
-        said: what the file object has under ``bytes``; believed where it is a count.
+        said: what the file object has under ``bytes``; used if it is a count.
 
     Raises:
         BadPage: there are fewer of them. More are no loss: the object is wrong then, not the body.

@@ -131,7 +131,7 @@ async def carry_out(
     now: Callable[[], datetime],
     on_event: Callable[[Event], None] = lambda _event: None,
 ) -> ExportResult:
-    """Make an export, or go on with one. However it ends, what was fetched is safe.
+    """Make an export, or resume one. However it ends, what was fetched is safe.
 
     When the run ends by itself, its files are written. When this task is cancelled, which is caught, or the disk is
     full, the working store stays for the next run.

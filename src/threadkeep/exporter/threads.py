@@ -129,7 +129,7 @@ class _ThreadFetch:
         return len(self._ids)
 
     async def load(self) -> None:
-        """Look which pages the store has already: the thread goes on behind them."""
+        """Read which pages the store has already: the thread resumes behind them."""
         try:
             walked = await self._commits.call(self._store.walked, self.thread_id)
         except DamagedPage:  # what is not as it was stored counts as not fetched

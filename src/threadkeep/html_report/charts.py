@@ -24,7 +24,7 @@ class ChartRow:
 @attrs.frozen
 class Chart:
     """A chart whose labels are of a unit: "month", "year", "messages". What counts nothing has no row; ``left_out`` is
-    the sum of the counts for which there was no room.
+    the sum of the counts that are not drawn.
     """
 
     unit: str

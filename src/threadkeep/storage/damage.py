@@ -1,4 +1,4 @@
-"""Look at the files of an export before a run goes on with it: which threads are as the index says, and what else is
+"""Look at the files of an export before a run resumes it: which threads are as the index says, and what else is
 there.
 
 A thread is intact when the bytes at its place have the digest of its row. Where bytes were lost or inserted, the

@@ -78,7 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 class ThreadDigest:
     """A digest over the complete threads that does not depend on their order: a sum of their digests, modulo 2**256.
 
-    Exports of parts of a list add up to that of the whole.
+    Exports of parts of a list add up to that of the complete list.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ _Row = TypeVar("_Row")
 def merged(old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]]) -> list[tuple[str, _Row]]:
     """Join two versions of a list: the new one, with the rows of the old one that it has no longer put back.
 
-    Each of these stands behind the row that stood before it in the old version, or first where none did.
+    Each of these comes behind the row that came before it in the old version, or first where none did.
 
     Args:
         old: ids, distinct, and what goes with each.

@@ -47,7 +47,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def create(path: Path, *, mode: int = 0o600) -> BinaryIO:
-    """Create a file that only its owner may read. What stands at the name is removed first; a link is not followed.
+    """Create a file that only its owner may read. What has the name is removed first; a link is not followed.
 
     Args:
         path: of the file.

@@ -114,7 +114,7 @@ class Session:
         """Take the lock, look at what is there, and plan the run.
 
         Args:
-            header: what the export is of; None to go on with what is there.
+            header: what the export is of; None to resume what is there.
             wanted: which threads the run is for.
             fresh: begin anew, and keep what is there under another name.
 
@@ -129,7 +129,7 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Let go of everything, the lock last. It can be called again."""
+        """Close the files and the store, then release the lock. It can be called again."""
         if hasattr(self, "store"):
             self.store.close()
         self._opened.close()
@@ -159,7 +159,7 @@ class Session:
     # --- what is there
 
     def _refuse_unknown(self, old: FileSet) -> None:
-        """Files without an index are not ours to go on with."""
+        """Raise if there are files without an index: another program may have written them."""
         if not old.has_index and (old.files or old.manifest is not None or old.manifest_fault is not None):
             path = self._paths.written[next(iter(old.files))] if old.files else self._paths.manifest
             raise OutputUnusable(
@@ -209,7 +209,7 @@ class Session:
             return None
 
     def _leave_store(self, store: Store) -> None:
-        """Do not go on with a store: keep it under another name if there is anything in it."""
+        """Set a store aside under another name if there is anything in it, else delete it."""
         has_content = store.has_content
         store.close()
         if has_content:
@@ -434,7 +434,7 @@ _OPTIONS = {"source": "--base-url", "assistant_id": "ASSISTANT_ID", "flat": "--f
 
 
 def _refuse_other(was: IndexHeader, now: IndexHeader, paths: Paths) -> None:
-    """An export goes on as what it was begun as."""
+    """Raise if an export is to be resumed as something else than it was begun as."""
     for field, option in _OPTIONS.items():
         before, given = getattr(was, field), getattr(now, field)
         if before != given:

@@ -25,7 +25,7 @@ from threadkeep.storage.writer import (
     finish_exchange,
     link_or_copy,
     put_in_place,
-    remove_rubbish,
+    remove_unfinished,
     write_new_set,
 )
 
@@ -128,7 +128,7 @@ def _refuse_existing(part: Paths, *more: Path) -> None:
 def _remove(part: Paths) -> None:
     shutil.rmtree(part.files, ignore_errors=True)  # it was not there before
     with contextlib.suppress(OutputUnusable):
-        remove_rubbish(part)
+        remove_unfinished(part)
 
 
 def _threads(files: FileSet, assistant_id: str | None) -> Iterator[ThreadToWrite]:

@@ -1,6 +1,6 @@
 """The working store of an export: one SQLite database that holds what has been fetched since OUT was written.
 
-SQLite gives what an export needs of a disk: transactions that a kill or a power cut leaves whole or undone, and
+SQLite gives what an export needs of a disk: transactions that a kill or a power cut leaves complete or undone, and
 recovery when the database is opened again. The journal mode is TRUNCATE, since it works on every file system, a reader
 of a short query waits only for a commit, and no file is left next to the database but one of no bytes.
 
@@ -131,7 +131,7 @@ class Restart:
     Pages of messages are kept as salvaged lines, since the server may have lost them by now. Other pages are forgotten.
 
     Attributes:
-        kind: of sidecar; None for the whole thread.
+        kind: of sidecar; None for the complete thread.
     """
 
     thread_id: str
@@ -224,7 +224,7 @@ class Store:
 
     @classmethod
     def create(cls, paths: Paths, header: IndexHeader, facts: Mapping[str, Any]) -> "Store":
-        """Create a store. It takes its name when it is usable, so a kill leaves none or a whole one.
+        """Create a store. It takes its name when it is usable, so a kill leaves none or a complete one.
 
         Args:
             paths: of the export.
@@ -232,7 +232,7 @@ class Store:
             facts: what else is to be remembered, as JSON; see `fact`.
 
         Raises:
-            OutputUnusable: the disk refuses, or something else stands at the name.
+            OutputUnusable: the disk refuses, or something else has the name.
         """
         draft = new(paths.store)
         with on_disk(paths.store):
@@ -291,7 +291,7 @@ class Store:
         return store
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
 

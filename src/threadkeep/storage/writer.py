@@ -1,7 +1,7 @@
 """Write an export: every file anew under ``NAME.new``, and then all of them in place together.
 
-The new set counts from the moment when its manifest stands at ``OUT.manifest.json.new``. A kill before that leaves
-rubbish that the next holder of the lock removes; a kill after it leaves an exchange that the next holder finishes.
+The new set counts from the moment when its manifest has the name ``OUT.manifest.json.new``. A kill before that leaves
+files that the next holder of the lock removes; a kill after it leaves an exchange that the next holder finishes.
 Whoever calls anything here holds the lock, see `threadkeep.storage.lock`.
 """
 
@@ -42,7 +42,7 @@ __all__ = [
     "link_or_copy",
     "next_aside",
     "put_in_place",
-    "remove_rubbish",
+    "remove_unfinished",
     "write_new_set",
 ]
 
@@ -89,7 +89,7 @@ def write_new_set(
             return _written(paths, header, threads, facts, downloads, opened)
     except BaseException:
         with contextlib.suppress(OSError):
-            remove_rubbish(paths)
+            remove_unfinished(paths)
         raise
 
 
@@ -274,7 +274,7 @@ def put_in_place(paths: Paths, manifest: Manifest) -> None:
     """Let the new set count, give its files their names, and delete the store that it was written from.
 
     Raises:
-        OutputUnusable: the disk refuses. The next holder of the lock goes on where this ended.
+        OutputUnusable: the disk refuses. The next holder of the lock resumes where this ended.
     """
     marker = new(paths.manifest)
     with on_disk(marker):
@@ -320,15 +320,15 @@ def finish_exchange(paths: Paths) -> bool:
     except OutputUnusable as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
-        remove_rubbish(paths)
+        remove_unfinished(paths)
         return False
     _exchange(paths, manifest)
-    remove_rubbish(paths)
+    remove_unfinished(paths)
     return True
 
 
-def remove_rubbish(paths: Paths) -> None:
-    """Remove what a writer that was killed has left: ``.new`` files that no manifest speaks of.
+def remove_unfinished(paths: Paths) -> None:
+    """Remove what a writer that was killed has left: ``.new`` files that no manifest names.
 
     Raises:
         OutputUnusable: the disk refuses.

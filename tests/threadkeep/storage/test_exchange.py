@@ -92,7 +92,7 @@ def aside(contents: dict[str, bytes]) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(("old", "fresh"), OLD)
 def test_a_kill_at_any_change_of_the_disk(old: Callable[[Export], None], fresh: bool, tmp_path: Path) -> None:
-    """A reader sees the old set or the new one; whoever writes next finishes it, to the byte, and leaves no rubbish."""
+    """A reader sees the old set or the new one; the next writer finishes it, to the byte, and nothing is left over."""
     ready = prepared(tmp_path / "ready", old, fresh=fresh)
     written = copied(ready, tmp_path / "written")
     written.write()
