@@ -71,6 +71,18 @@ def test_an_interrupted_export_ends_in_order(
 
 
 @pytest.mark.usefixtures("base_url")
+def test_an_interruption_in_a_thread_names_no_file_that_is_not_there(fake: Watched, out: Path, tmp_path: Path) -> None:
+    """What came of a thread is in the working store: there is no partial file before a set is written."""
+    world = demo_world(1, 650)
+    fake.load(world)
+    ids = write_ids(tmp_path, world["threads"][0]["id"])
+    done = signalled(fake, signal.SIGINT, "export", ids, ASSISTANT, out, nth=3)
+    assert done.code == 130
+    assert "1 thread: some of the messages were fetched" in done.out
+    assert (out.with_name("out.ndjson.partial").exists(), ".partial" in done.out) == (False, False)
+
+
+@pytest.mark.usefixtures("base_url")
 def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Path) -> None:
     """Nothing is written, and the command that writes what came is the next one."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--json", "--fresh")

@@ -22,7 +22,7 @@ __all__ = ["print_manifest", "print_result", "print_result_json", "report_ending
 _MOST = 20
 
 _MEANING = {
-    Outcome.PARTIAL: "what came of them is in {partial}",
+    Outcome.PARTIAL: "some of the messages were fetched",
     Outcome.MISSING: "the API knows no such thread",
     Outcome.FAILED: "no usable answer after every retry",
     Outcome.UNFINISHED: "not asked for yet",
@@ -34,7 +34,7 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
     """Print the summary of a run on standard output; problems that were ``printed`` before are not listed again."""
     if _is_unwritten(result):
         click.echo(f"{escape(str(result.paths.out))}: not written; the working store has")
-        print_rows(_outcome_rows(result.paths, result.outcomes, f"{counted(result.messages, 'message')} fetched"))
+        print_rows(_outcome_rows(result.outcomes, f"{counted(result.messages, 'message')} fetched", _MEANING))
         return
     if result.manifest is None:
         return
@@ -64,7 +64,8 @@ def _manifest_rows(paths: Paths, manifest: Manifest, fetched: int | None) -> Ite
     is_part = fetched is not None and fetched != manifest.outcomes.get(Outcome.COMPLETE, 0)
     this_run = f"; this run fetched {fetched:,} of them" if is_part else ""
     complete = f"{counted(manifest.totals.messages, 'message')}, {sizes.get('out', 'no file')}{this_run}"
-    yield from _outcome_rows(paths, manifest.outcomes, complete)
+    partial = f"what came of them is in {escape(paths.partial.name)}"
+    yield from _outcome_rows(manifest.outcomes, complete, {**_MEANING, Outcome.PARTIAL: partial})
     if manifest.lacking:
         yield "lacking", f"{counted(manifest.lacking, 'complete thread')} without what --include saves: list them again"
     for kind in manifest.include:
@@ -77,11 +78,13 @@ def _manifest_rows(paths: Paths, manifest: Manifest, fetched: int | None) -> Ite
         yield "kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*"
 
 
-def _outcome_rows(paths: Paths, outcomes: Mapping[str, int], complete: str) -> Iterator[tuple[str, str]]:
+def _outcome_rows(
+    outcomes: Mapping[str, int], complete: str, meanings: Mapping[Outcome, str]
+) -> Iterator[tuple[str, str]]:
     yield "complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}"
-    for outcome, meaning in _MEANING.items():
+    for outcome, meaning in meanings.items():
         if number := outcomes.get(outcome, 0):
-            yield outcome, f"{counted(number, 'thread')}: {meaning.format(partial=escape(paths.partial.name))}"
+            yield outcome, f"{counted(number, 'thread')}: {meaning}"
 
 
 def _print_list(title: str, lines: Iterable[str], place: str, total: int = 0) -> None:
