@@ -1,10 +1,9 @@
 """One export for each assistant of an export, next to it. The export itself is only read."""
 
 import contextlib
-import os
+import filecmp
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 import attrs
@@ -18,8 +17,8 @@ from threadkeep.storage.index import DownloadRow, Span, decode_download, decode_
 from threadkeep.storage.lines import chunks, digest_of, lines_in
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
-from threadkeep.storage.paths import Paths, new
-from threadkeep.storage.private_files import on_disk, sync_folder
+from threadkeep.storage.paths import Paths
+from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
 from threadkeep.storage.writer import (
     RunFacts,
     finish_exchange,
@@ -52,13 +51,14 @@ def split_by_assistant(paths: Paths) -> list[Part]:
     """Write one export for each assistant: ``out.asst_1.ndjson`` and so on, and ``out.none.ndjson`` for no assistant.
 
     Sidecars, partial lines and downloads go along. Every line is checked, and no part counts before all are written.
+    A part that is there already and would be written the same is written again, so a split can be repeated.
 
     Returns:
         The parts, in the order in which their assistants come first.
 
     Raises:
-        OutputUnusable: another run is at work or was cut off, the export is damaged, a part exists already, an
-            assistant's id cannot be a part of a file's name, or the disk refuses.
+        OutputUnusable: another run is at work or was cut off, the export is damaged, another export has the name of a
+            part, an assistant's id cannot be a part of a file's name, or the disk refuses.
     """
     if not paths.out.parent.is_dir():
         raise OutputUnusable(f"{paths.out.parent} is not a folder.")
@@ -73,7 +73,6 @@ def split_by_assistant(paths: Paths) -> list[Part]:
             parts = _written(files)
         for part in parts:
             with locked(part.paths.lock):
-                _refuse_existing(part.paths)
                 put_in_place(part.paths, part.manifest)
     return parts
 
@@ -98,9 +97,11 @@ def _written(files: FileSet) -> list[Part]:
             known = own if "downloads" in files.files else None
             of_part = header if one is None else msgspec.structs.replace(header, assistant_id=one)
             with locked(part.lock):
-                undo.callback(_remove, part)
+                finish_exchange(part)  # of a split that was killed
+                undo.callback(remove_unfinished, part)
                 manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
-                _link_files(paths, part, own)
+                _refuse_other(part, manifest)
+                _link_files(paths, part, own, undo)
             written.append(Part(part, manifest))
         undo.pop_all()
     return written
@@ -112,23 +113,25 @@ def _part_paths(paths: Paths, assistants: Iterable[str | None]) -> dict[str | No
         name = NO_ASSISTANT if one is None else one
         if not name.isprintable() or "/" in name or "\\" in name or not 0 < len(name.encode()) <= _NAME_BYTES:
             raise OutputUnusable(f"The assistant's id {name[:_NAME_BYTES]!r} cannot be a part of a file's name.")
-        parts[one] = Paths(paths.out.with_name(f"{paths.out.stem}.{name}{paths.out.suffix}"))
-        _refuse_existing(parts[one], parts[one].files, new(parts[one].manifest))
+        part = parts[one] = Paths(paths.out.with_name(f"{paths.out.stem}.{name}{paths.out.suffix}"))
+        for path in part.all_files():
+            refuse_irregular(path)
+        refuse_irregular(part.files, folder=True)
     if None in parts and NO_ASSISTANT in parts:
         raise OutputUnusable(f"An assistant is called {NO_ASSISTANT!r}, which is the name for threads without one.")
     return parts
 
 
-def _refuse_existing(part: Paths, *more: Path) -> None:
-    for path in (*part.written.values(), part.manifest, part.store, *more):
-        if os.path.lexists(path):
-            raise OutputUnusable(f"{path} exists already. Move it away, and run the same command again.")
-
-
-def _remove(part: Paths) -> None:
-    shutil.rmtree(part.files, ignore_errors=True)  # it was not there before
-    with contextlib.suppress(OutputUnusable):
-        remove_unfinished(part)
+def _refuse_other(part: Paths, manifest: Manifest) -> None:
+    """Raise if files of a part are there already, unless an earlier split has written the same."""
+    with open_file_set(part) as there:
+        if there.manifest == manifest and not part.store.exists():
+            return
+    for path in (*part.written.values(), part.manifest, part.store):
+        if path.exists():
+            raise OutputUnusable(
+                f"{path} exists already, and is of another export. Move it away, and run the same command again."
+            )
 
 
 def _threads(files: FileSet, assistant_id: str | None) -> Iterator[ThreadToWrite]:
@@ -164,14 +167,19 @@ def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[
     return chunks(file, span.offset, span.end)
 
 
-def _link_files(paths: Paths, part: Paths, downloads: Mapping[str, DownloadRow]) -> None:
+def _link_files(paths: Paths, part: Paths, downloads: Mapping[str, DownloadRow], undo: contextlib.ExitStack) -> None:
     names = [row.name for row in downloads.values() if row.name is not None and "/" not in row.name]
     if not names:
         return
     with on_disk(part.files):
-        part.files.mkdir(mode=0o700)
+        if not part.files.exists():
+            undo.callback(shutil.rmtree, part.files, ignore_errors=True)
+            part.files.mkdir(mode=0o700)
         for name in names:
-            link_or_copy(paths.files / name, part.files / name)
+            source, target = paths.files / name, part.files / name
+            link_or_copy(source, target)
+            if source.exists() and not (source.samefile(target) or filecmp.cmp(source, target, shallow=False)):
+                raise OutputUnusable(f"{target} exists already, and is another file. Move it away, and try again.")
         sync_folder(part.files)
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,6 +13,7 @@ import pytest
 import threadkeep
 from exporting import ASSISTANT, Export, now
 from fake_assistants import FakeAssistants
+from kills import after_kills
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.lock import locked
 from threadkeep.storage.paths import Paths
@@ -99,17 +102,53 @@ def test_a_part_is_an_export(number: int, export: Export) -> None:
     assert set(OWN) <= set(again.rows)
 
 
-def test_a_name_that_is_taken_is_refused_before_anything_is_written(export: Export) -> None:
-    """Whatever it is that has the name of a file of a part."""
-    for name in ("out.none.ndjson.index", "out.none.files", "out.none.ndjson.manifest.json.new"):
-        path = export.paths.out.with_name(name)
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("out.none.ndjson.index", None, "is a symbolic link"),
+        ("out.none.files", None, "is a symbolic link"),
+        ("out.none.ndjson.manifest.json.new", None, "is a symbolic link"),
+        ("out.none.ndjson.index", b"mine", "exists already, and is of another export"),
+        ("out.asst_2.ndjson", b"mine", "exists already, and is of another export"),
+        ("out.asst_2.ndjson.store", b"mine", "exists already, and is of another export"),
+        ("out.asst_1.files/file-0", b"mine", "exists already, and is another file"),
+    ],
+)
+def test_a_name_that_is_taken(name: str, content: bytes | None, words: str, export: Export) -> None:
+    """Whatever it is that has the name of a file of a part: it stays as it is, and no part is written."""
+    path = export.paths.out.parent / name
+    if content is None:
         path.symlink_to("nowhere")
-        before = export.contents()
-        with pytest.raises(OutputUnusable, match=f"{name} exists already"):
-            split_by_assistant(export.paths)
-        assert export.contents() == before
-        path.unlink()
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    before = export.contents()
+    with pytest.raises(OutputUnusable, match=f"{name} {words}"):
+        split_by_assistant(export.paths)
+    assert path.is_symlink() if content is None else path.read_bytes() == content
+    assert {one for one in export.contents().keys() - before.keys() if not one.startswith("out.asst_1.files")} == set()
+    path.unlink()
     split_by_assistant(export.paths)
+
+
+def test_a_kill_at_any_change_of_the_disk(export: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command ends it: the parts are those of a split that was not killed, and nothing else is there."""
+    monkeypatch.setattr(os, "fsync", lambda _number: None)
+    export.paths.out.parent.rename(tmp_path.with_name("ready"))
+    ready, target = Export(tmp_path.with_name("ready")), Export(tmp_path)
+
+    def prepared(_nth: int) -> Callable[[], object]:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        shutil.copytree(ready.paths.out.parent, tmp_path)
+        return lambda: split_by_assistant(target.paths)
+
+    prepared(0)()
+    whole, kills = target.contents(), 0
+    for _ in after_kills(prepared):
+        kills += 1
+        split_by_assistant(target.paths)
+        assert target.contents() == whole
+    assert kills > len(whole)
 
 
 @pytest.mark.parametrize(
