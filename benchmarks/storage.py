@@ -25,7 +25,7 @@ from threadkeep.storage.damage import Inspection
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.paths import Paths, new
-from threadkeep.storage.store import MESSAGES, Page, Settled, Store
+from threadkeep.storage.store import MESSAGES, Page, Settled, Store, StoreFacts
 from threadkeep.storage.writer import RunFacts, put_in_place, write_new_set
 
 ASSISTANT = "asst_benchmark"
@@ -66,7 +66,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _filled(paths: Paths, total: int, size: int) -> Store:
-    store = Store.create(paths, HEADER, {})
+    store = Store.create(paths, StoreFacts(header=HEADER, started_at="2026-01-01"))
     names = [f"thread_{number:024d}" for number in range(total // size)]
     store.plan((), names)
     changes: list[Page | Settled] = []
@@ -129,7 +129,7 @@ def tell_many(total: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = Paths(Path(folder) / "out.ndjson")
         times = [time.perf_counter()]
-        store = Store.create(paths, HEADER, {})
+        store = Store.create(paths, StoreFacts(header=HEADER, started_at="2026-01-01"))
         store.plan((), ids())
         times.append(time.perf_counter())
         store.apply(
@@ -139,7 +139,7 @@ def tell_many(total: int) -> None:
         put_in_place(paths, write_new_set(paths, HEADER, Combined(store, None), FACTS, downloads=None))
         store.close()
         times.append(time.perf_counter())
-        store = Store.create(paths, HEADER, {})
+        store = Store.create(paths, StoreFacts(header=HEADER, started_at="2026-01-01"))
         with open_file_set(paths) as files:
             inspection = Inspection(files, (), store)
             inspection.look()

@@ -243,7 +243,7 @@ def _written(
 ) -> Manifest | None:
     manifest = session.manifest
     is_elsewhere = isinstance(ended_by, WrongAddress | ServerUnreachable)
-    if is_elsewhere and session.old is None and not session.store.has_content and not session.store.fact("fresh"):
+    if is_elsewhere and session.old is None and not session.store.has_content and not session.store.facts.fresh:
         session.forget_store()
         return None
     if manifest is not None and not session.has_news and (manifest.ended_by is None) == (ended_by is None):

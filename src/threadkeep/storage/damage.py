@@ -89,14 +89,14 @@ class Inspection:
                 for name, span in spans_of(row):
                     if span.bytes and name in self._files and self._files[name].take(span, begins) is None:
                         self._store.lose(row.thread_id, name, span)
+            if self._set.manifest is not None:
+                claims, rows = self._set.manifest.files, self._set.files.get("downloads")
+                self.is_index_altered = "index" in claims and claims["index"].sha256 != self.index_digest.hexdigest()
+                found = None if rows is None else digest_of(rows, 0, size_of(rows))
+                self.is_list_altered = found != (claims["downloads"].sha256 if "downloads" in claims else None)
             for name, file in self._files.items():
                 for start, end in file.gaps():
                     self._search(name, file, start, end)
-        if self._set.manifest is not None:
-            claims, rows = self._set.manifest.files, self._set.files.get("downloads")
-            self.is_index_altered = "index" in claims and claims["index"].sha256 != self.index_digest.hexdigest()
-            found = None if rows is None else digest_of(rows, 0, size_of(rows))
-            self.is_list_altered = found != (claims["downloads"].sha256 if "downloads" in claims else None)
 
     def agrees_with(self, manifest: Manifest) -> bool:
         """Whether a manifest says what the index and the sizes of the files say; after `look`."""
@@ -125,6 +125,9 @@ class Inspection:
             if thread_id is not None and self._store.find(thread_id, name, first, last - first, digest):
                 continue
             self.unclaimed += last - first
+            is_row_lost = self.unreadable_rows or self.is_index_altered
+            if is_row_lost and thread_id is not None and is_thread_id(thread_id):
+                self._store.salvage(thread_id)  # flat lines say of no more than their thread that it was there
             if name in ("out", "partial"):
                 self._salvage(file, first, last)
 
@@ -143,16 +146,8 @@ class Inspection:
             {name for name, start in self._store.lost(row.thread_id).items() if start is None} if has_damage else set()
         )
         is_complete = row.outcome is Outcome.COMPLETE
-        if (
-            has_damage
-            and is_complete
-            and row.span is not None
-            and not row.bytes
-            and self._store.salvaged(row.thread_id)
-        ):
-            self._store.lose(
-                row.thread_id, "out", row.span
-            )  # a damaged row: it has no lines, and lines of it are there
+        if has_damage and row.span is not None and not row.bytes and self._store.is_in_damage(row.thread_id):
+            self._store.lose(row.thread_id, "out", row.span)  # the row is damaged: there are lines of the thread
             gone.add("out")
         is_lacking = is_complete and (not row.sidecars.keys() >= set(self._include) or gone & set(self._include))
         if not is_lacking and not gone & {"out", *(() if is_complete else ("partial",))}:

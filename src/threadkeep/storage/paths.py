@@ -5,6 +5,8 @@ from pathlib import Path
 
 import attrs
 
+from threadkeep.errors import OutputUnusable
+
 __all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "new"]
 
 SIDECAR_KINDS = ("threads", "runs")
@@ -20,9 +22,16 @@ class Paths:
 
     Attributes:
         out: the export itself.
+
+    Raises:
+        OutputUnusable: no file can have that name.
     """
 
     out: Path
+
+    def __attrs_post_init__(self) -> None:
+        if not self.out.name or "\0" in self.out.name:
+            raise OutputUnusable(f"{str(self.out)!r} is no name of a file. Name OUT.")
 
     @property
     def index(self) -> Path:

@@ -10,31 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import msgspec
 
-from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.file_set import FileSet, open_file_set
-from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.lines import size_of
 from threadkeep.storage.lock import LockHolder, held_by
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk, refuse_irregular
-from threadkeep.storage.store import Progress
+from threadkeep.storage.store import DamagedStore, StoreFacts, read_facts
 
-__all__ = ["ExportState", "StoreProgress", "read_progress", "status"]
+__all__ = ["ExportState", "read_progress", "status"]
 
 # Seconds that the one query waits for a commit.
 _BUSY_SECONDS = 2.0
-
-
-@attrs.frozen(kw_only=True)
-class StoreProgress:
-    """What a working store says of its run: what the export is of, when it began (ISO 8601, UTC), and its counts."""
-
-    header: IndexHeader
-    started_at: str
-    progress: Progress
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +40,7 @@ class ExportState:
     paths: Paths
     holder: LockHolder | None
     has_store: bool
-    store: StoreProgress | None
+    store: StoreFacts | None
     has_index: bool
     manifest: Manifest | None
     faults: tuple[str, ...]
@@ -96,8 +84,8 @@ def _faults(files: FileSet) -> Iterator[str]:
             yield f"{path} has {size:,} bytes, and the manifest says {claim.bytes:,}"
 
 
-def read_progress(paths: Paths) -> StoreProgress | None:
-    """Read the progress of a run; None when there is no store, or it is busy, damaged, or has just been created.
+def read_progress(paths: Paths) -> StoreFacts | None:
+    """Read what a run says of itself; None when there is no store, or it is busy, damaged, or has just been created.
 
     Raises:
         OutputUnusable: something else than a file is at its name.
@@ -107,7 +95,6 @@ def read_progress(paths: Paths) -> StoreProgress | None:
     try:
         address = f"{paths.store.absolute().as_uri()}?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as db:
-            facts = {name: loads(value.encode()) for name, value in db.execute("SELECT name, value FROM meta")}
-        return msgspec.convert({"progress": {}, **facts}, StoreProgress)
-    except (sqlite3.Error, ValueError, AttributeError):
+            return read_facts(db)
+    except (sqlite3.Error, DamagedStore):
         return None

@@ -29,7 +29,17 @@ from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk, refuse_irregular
-from threadkeep.storage.store import DamagedPage, DamagedStore, Plan, PlannedThread, Progress, Restart, Settled, Store
+from threadkeep.storage.store import (
+    DamagedPage,
+    DamagedStore,
+    Plan,
+    PlannedThread,
+    Progress,
+    Restart,
+    Settled,
+    Store,
+    StoreFacts,
+)
 from threadkeep.storage.writer import (
     RunFacts,
     delete_store,
@@ -43,6 +53,7 @@ from threadkeep.storage.writer import (
 __all__ = ["InvalidId", "Session", "ThreadList", "download_rows", "write"]
 
 _EXAMPLES = 20
+_DAMAGED_EXAMPLES = 5
 
 _T = TypeVar("_T")
 
@@ -129,9 +140,15 @@ class Session:
             raise
 
     def close(self) -> None:
-        """Close the files and the store, then release the lock. It can be called again."""
+        """Close the files and the store, then release the lock. It can be called again.
+
+        A store that SQLite has found damaged is moved aside: the next run begins without it.
+        """
         if hasattr(self, "store"):
             self.store.close()
+            if self.store.is_damaged:
+                self.store.is_damaged = False
+                self._move_store()
         self._opened.close()
 
     def _begin(self, header: IndexHeader | None, wanted: ThreadList, *, fresh: bool) -> None:
@@ -146,7 +163,7 @@ class Session:
         finish_exchange(paths)
         old = self._opened.enter_context(open_file_set(paths))
         self._open_store(old, header, fresh=fresh)
-        if old.has_index and not self.store.fact("fresh"):
+        if old.has_index and not self.store.facts.fresh:
             self.old = old
         try:
             self._make_plan(wanted)
@@ -171,7 +188,7 @@ class Session:
     def _open_store(self, old: FileSet, header: IndexHeader | None, *, fresh: bool) -> None:
         paths = self._paths
         found = self._existing_store()
-        is_to_begin_anew = fresh and found is not None and not found.fact("begun_fresh")
+        is_to_begin_anew = fresh and found is not None and not found.facts.begun_fresh
         if found is not None and (is_to_begin_anew or _is_of_another_run(found, header)):
             self._leave_store(found)
             found = None
@@ -179,8 +196,8 @@ class Session:
             if header is not None:
                 _refuse_other(found.header, header, paths)
             self.store, self.resumed = found, True
-            self.begun = self.progress = Progress(**(found.fact("progress") or {}))
-            if not found.fact("fresh"):
+            self.begun = self.progress = found.facts.progress
+            if not found.facts.fresh:
                 self._refuse_unknown(old)
             return
         if not fresh:
@@ -193,8 +210,9 @@ class Session:
         if header is None:
             nothing = f"there is nothing to write: neither {paths.store} nor {paths.index} exists"
             raise OutputUnusable(" ".join([*self.notices, nothing]))
-        facts = {"fresh": fresh and bool(old.files), "begun_fresh": fresh, "started_at": _iso(self.started_at)}
-        self.store = Store.create(paths, header, facts)
+        is_fresh = fresh and bool(old.files)
+        facts = StoreFacts(header=header, started_at=_iso(self.started_at), begun_fresh=fresh, fresh=is_fresh)
+        self.store = Store.create(paths, facts)
 
     def _existing_store(self) -> Store | None:
         if not self._paths.store.exists():
@@ -246,9 +264,7 @@ class Session:
             refresh=wanted.refresh,
         )
         self.progress = attrs.evolve(
-            self.progress,
-            threads=self.plan.listed,
-            already_complete=self.plan.already_complete,
+            self.progress, threads=self.plan.listed, already_complete=self.plan.already_complete
         )
         self.store.apply((), self.progress)
         self._note(inspection)
@@ -271,7 +287,9 @@ class Session:
         paths, plan = self._paths, self.plan
         if inspection is not None and not inspection.is_clean:
             self._is_damaged = True
-            self.notices.append(_damage_words(inspection, paths, self._kept_as()))
+            lost, some = self.store.without_row(_DAMAGED_EXAMPLES)
+            count, examples = inspection.damaged + lost, [*inspection.examples, *some]
+            self.notices.append(_damage_words(count, examples, paths, self._kept_as()))
         if self._recount:
             self.notices.append(
                 f"{paths.index.name} is not the one that {paths.manifest.name} was written with: one of the two was"
@@ -291,11 +309,10 @@ class Session:
 
     def _kept_as(self) -> int:
         """The N under which the old files are to be kept; the same after a kill."""
-        number = self.store.fact("kept_as")
-        if number is None:
-            number = next_aside(self._paths)
-            self.store.remember("kept_as", number)
-        return int(number)
+        if self.store.facts.kept_as is None:
+            self.store.remember(kept_as=next_aside(self._paths))
+        assert self.store.facts.kept_as is not None
+        return self.store.facts.kept_as
 
     # --- downloads
 
@@ -329,10 +346,10 @@ class Session:
         Raises:
             OutputUnusable: the disk refuses.
         """
-        is_fresh = bool(self.store.fact("fresh"))
+        is_fresh = self.store.facts.fresh
         kept = self._kept_as() if self._is_damaged or is_fresh else None
         facts = RunFacts(
-            started_at=self.store.fact("started_at"),
+            started_at=self.store.facts.started_at,
             finished_at=_iso(now),
             versions={name: version(name) for name in ("threadkeep", "openai")} | {"python": python_version()},
             ended_by=ended_by,
@@ -427,7 +444,7 @@ def _has_fetched(old: FileSet) -> bool:
 
 def _is_of_another_run(store: Store, header: IndexHeader | None) -> bool:
     """Whether a store has nothing but the ids of a run that was begun otherwise."""
-    return not store.has_content and (header not in (None, store.header) or bool(store.fact("fresh")))
+    return not store.has_content and (header not in (None, store.header) or store.facts.fresh)
 
 
 _OPTIONS = {"source": "--base-url", "assistant_id": "ASSISTANT_ID", "flat": "--flat", "include": "--include"}
@@ -455,11 +472,11 @@ def _iso(when: datetime) -> str:
     return when.isoformat(timespec="seconds")
 
 
-def _damage_words(inspection: Inspection, paths: Paths, kept: int) -> str:
+def _damage_words(count: int, examples: list[str], paths: Paths, kept: int) -> str:
     words = [f"{paths.out.name} or a file next to it was damaged."]
-    if inspection.damaged:
-        more = ", ..." if inspection.damaged > len(inspection.examples) else ""
-        some = f"{inspection.damaged:,} ({', '.join(inspection.examples)}{more})"
+    if count:
+        more = ", ..." if count > _DAMAGED_EXAMPLES else ""
+        some = f"{count:,} ({', '.join(examples[:_DAMAGED_EXAMPLES])}{more})"
         words.append(f"Damaged threads: {some}; those in the list are fetched again.")
     words.append(f"The damaged files are kept as {paths.out.stem}.old-{kept}.*.")
     return " ".join(words)

@@ -11,7 +11,8 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,8 +37,10 @@ __all__ = [
     "Restart",
     "Settled",
     "Store",
+    "StoreFacts",
     "StoredThread",
     "Walked",
+    "read_facts",
 ]
 
 MESSAGES = "messages"
@@ -64,7 +67,9 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 {_IDS};
 {_IDS_BY_ID};
 {_WANTED};
-CREATE TABLE fetched(id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL UNIQUE, outcome TEXT, reason TEXT);
+CREATE TABLE fetched(
+    id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL UNIQUE, outcome TEXT, reason TEXT, pages TEXT
+);
 CREATE TABLE pages(
     id INTEGER PRIMARY KEY, thread INTEGER NOT NULL, kind TEXT NOT NULL, seq INTEGER NOT NULL, crc INTEGER NOT NULL,
     about BLOB NOT NULL, lines BLOB NOT NULL, UNIQUE(thread, kind, seq)
@@ -77,8 +82,18 @@ CREATE TABLE salvaged(seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, walked I
 CREATE INDEX salvaged_by_id ON salvaged(thread_id);
 """
 
+_MARKS = f"PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={_VERSION};"
+
 # Where an id in `wanted` comes from, in the order in which ids were first wanted.
 _INDEX, _BEFORE, _SALVAGED, _LISTED = range(4)
+
+
+# How many pages of each kind a thread of `fetched` has: remembered when the thread ends, since a page that is lost
+# has no checksum.
+_PAGES_THERE = (
+    "(SELECT group_concat(kind||' '||number) FROM"
+    " (SELECT kind, count(*) AS number FROM pages WHERE thread=f.id GROUP BY kind))"
+)
 
 
 class DamagedStore(Exception):
@@ -150,6 +165,25 @@ class Progress:
     files: int = 0
 
 
+class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store says of its run.
+
+    Attributes:
+        header: what the export is of.
+        started_at: ISO 8601, UTC.
+        begun_fresh: it was begun with ``--fresh``.
+        fresh: the files that are there do not count, and are kept under another name.
+        kept_as: the N of that name; None before it is chosen.
+    """
+
+    header: IndexHeader
+    started_at: str
+    begun_fresh: bool = False
+    fresh: bool = False
+    kept_as: int | None = None
+    progress: Progress = Progress()
+
+
 Change: TypeAlias = Page | Settled | Restart | DownloadRow
 
 
@@ -214,22 +248,19 @@ class Store:
 
     Attributes:
         path: of the database.
-        header: what the export is of.
+        facts: what it says of its run, but for ``progress``, which is as it was when it was opened.
+        is_damaged: SQLite has found it damaged while it was in use.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, facts: StoreFacts) -> None:
         self.path = path
         self._db = connection
-        self.header = IndexHeader(source="", assistant_id="", flat=False, include=())
+        self.facts = facts
+        self.is_damaged = False
 
     @classmethod
-    def create(cls, paths: Paths, header: IndexHeader, facts: Mapping[str, Any]) -> "Store":
+    def create(cls, paths: Paths, facts: StoreFacts) -> "Store":
         """Create a store. It takes its name when it is usable, so a kill leaves none or a complete one.
-
-        Args:
-            paths: of the export.
-            header: what the export is of.
-            facts: what else is to be remembered, as JSON; see `fact`.
 
         Raises:
             OutputUnusable: the disk refuses, or something else has the name.
@@ -242,8 +273,10 @@ class Store:
         try:
             with on_disk(paths.store):
                 create(draft).close()  # SQLite would follow a link, and make the file readable to all
-            store = cls(paths.store, _connect(draft, journal="OFF"))  # a draft that a kill leaves is removed
-            store._fill(header, facts)
+            store = cls(paths.store, _connect(draft, journal="OFF"), facts)  # a draft that a kill leaves is removed
+            with store._errors_named(), store._db as db:
+                db.executescript(f"BEGIN;{_SCHEMA}{_MARKS}")
+                store._put(**msgspec.structs.asdict(facts))
             with on_disk(paths.store):
                 store._db.close()
                 os.rename(draft, paths.store)
@@ -253,13 +286,6 @@ class Store:
             raise
         store._db = _connect(paths.store)
         return store
-
-    def _fill(self, header: IndexHeader, facts: Mapping[str, Any]) -> None:
-        with self._errors_named(), self._db as db:
-            db.executescript(f"BEGIN;{_SCHEMA}PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={_VERSION};")
-            self.header = header
-            for name, value in {"header": msgspec.to_builtins(header), **facts}.items():
-                self._put(name, value)
 
     @classmethod
     def open(cls, paths: Paths) -> "Store":
@@ -272,22 +298,15 @@ class Store:
         with on_disk(paths.store):
             refuse_irregular(paths.store, rewritten=True)
         try:
-            store = cls(paths.store, _connect(paths.store))
+            with contextlib.ExitStack() as opened:
+                db = opened.enter_context(contextlib.closing(_connect(paths.store)))
+                _refuse_damaged(db)
+                store = cls(paths.store, db, read_facts(db))
+                opened.pop_all()
         except sqlite3.DatabaseError as error:
-            raise _opening_error(paths.store, error) from None
-        try:
-            if store._one("PRAGMA application_id") != _APPLICATION_ID or store._one("PRAGMA user_version") != _VERSION:
-                raise DamagedStore("it is no store of this version")
-            trouble = store._one("PRAGMA quick_check(1)")
-            if trouble != "ok":
-                raise DamagedStore(str(trouble).splitlines()[0])
-            store.header = msgspec.convert(store.fact("header"), IndexHeader)
-        except OutputUnusable as error:
-            store.close()
-            raise _opening_error(paths.store, error.__cause__ or error) from None
-        except (DamagedStore, ValueError) as error:
-            store.close()
-            raise DamagedStore(str(error)) from None
+            if _says_damaged(error):
+                raise DamagedStore(str(error)) from None
+            raise OutputUnusable(_words(paths.store, error)) from None
         return store
 
     def close(self) -> None:
@@ -297,17 +316,16 @@ class Store:
 
     # --- facts
 
-    def fact(self, name: str) -> Any:
-        """Return what was remembered under a name; None for nothing."""
-        value = self._one("SELECT value FROM meta WHERE name=?", name)
-        with contextlib.suppress(ValueError, AttributeError):
-            return loads(value.encode())
-        return None
+    @property
+    def header(self) -> IndexHeader:
+        """What the export is of."""
+        return self.facts.header
 
-    def remember(self, name: str, value: Any) -> None:
-        """Remember a JSON value under a name."""
+    def remember(self, **facts: Any) -> None:
+        """Change facts; see `StoreFacts`."""
         with self._transaction():
-            self._put(name, value)
+            self._put(**facts)
+        self.facts = msgspec.structs.replace(self.facts, **facts)
 
     @property
     def has_content(self) -> bool:
@@ -468,7 +486,7 @@ class Store:
             for change in changes:
                 self._apply(change)
             if progress is not None:
-                self._put("progress", attrs.asdict(progress))
+                self._put(progress=progress)
 
     def _apply(self, change: Change) -> None:
         db = self._db
@@ -484,7 +502,7 @@ class Store:
                         change.thread_id,
                         change.kind,
                         change.seq,
-                        _checksum(about, change.lines),
+                        _checksum(change.thread_id, change.kind, change.seq, about, change.lines),
                         about,
                         change.lines,
                     ),
@@ -495,6 +513,7 @@ class Store:
                     " DO UPDATE SET outcome=excluded.outcome, reason=excluded.reason",
                     (change.thread_id, change.outcome, _text(change.reason)),
                 )
+                db.execute(f"UPDATE fetched AS f SET pages={_PAGES_THERE} WHERE thread_id=?", (change.thread_id,))
             case Restart():
                 self._restart(change.thread_id, change.kind)
             case _:
@@ -507,13 +526,13 @@ class Store:
         if kind is not None:
             db.execute("DELETE FROM pages WHERE thread=? AND kind=?", (thread, kind))
             return
-        query = "SELECT crc, about, lines FROM pages WHERE thread=? AND kind=? ORDER BY seq"
+        query = "SELECT crc, seq, about, lines FROM pages WHERE thread=? AND kind=? ORDER BY seq"
         db.executemany(
             "INSERT INTO salvaged(thread_id, walked, line) VALUES(?,1,?)",
             (
                 (thread_id, line + b"\n")
-                for crc, about, lines in db.execute(query, (thread, MESSAGES)).fetchall()
-                if _checksum(about, lines) == crc
+                for crc, seq, about, lines in db.execute(query, (thread, MESSAGES)).fetchall()
+                if crc == _checksum(thread_id, MESSAGES, seq, about, lines)
                 for line in lines.split(b"\n")[:-1]
             ),
         )
@@ -568,8 +587,11 @@ class Store:
         with self._errors_named():
             return self._db.execute(query, (start, _text(thread_id), name, size, sha256)).rowcount == 1
 
-    def salvage(self, thread_id: str, line: bytes) -> None:
-        """Keep a full line that was found in damaged bytes."""
+    def salvage(self, thread_id: str, line: bytes = b"") -> None:
+        """Keep a full line that was found in damaged bytes; without one, remember that lines of the thread are there.
+
+        The thread is wanted then, whether the index knows it or not.
+        """
         self._one("INSERT INTO salvaged(thread_id, walked, line) VALUES(?,0,?)", thread_id, line)
 
     def lost(self, thread_id: str) -> dict[str, int | None]:
@@ -578,7 +600,18 @@ class Store:
 
     def salvaged(self, thread_id: str) -> list[bytes]:
         """Return the lines of a thread that were found in damaged bytes, or fetched by a walk that began anew since."""
-        return [line for (line,) in self._each("SELECT line FROM salvaged WHERE thread_id=? ORDER BY seq", thread_id)]
+        query = "SELECT line FROM salvaged WHERE thread_id=? AND line<>x'' ORDER BY seq"
+        return [line for (line,) in self._each(query, thread_id)]
+
+    def is_in_damage(self, thread_id: str) -> bool:
+        """Whether damaged bytes have lines of a thread."""
+        return bool(self._one("SELECT EXISTS(SELECT 1 FROM salvaged WHERE thread_id=? AND NOT walked)", thread_id))
+
+    def without_row(self, most: int) -> tuple[int, list[str]]:
+        """Return how many wanted threads are known from damaged bytes only, and the first of them."""
+        query = f"FROM wanted WHERE origin={_SALVAGED}"
+        examples = self._each(f"SELECT thread_id {query} ORDER BY seq LIMIT ?", most)
+        return self._one(f"SELECT count(*) {query}"), [thread_id for (thread_id,) in examples]
 
     @property
     def has_damage(self) -> bool:
@@ -614,11 +647,18 @@ class Store:
     # --- writing
 
     def threads(self) -> Iterator[StoredThread]:
-        """Yield every wanted thread, in the order in which the ids were first wanted."""
-        for seq, origin, thread_id, old, dropped, fetched, outcome, reason in self._each(
-            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, f.id, f.outcome, f.reason"
+        """Yield every wanted thread, in the order in which the ids were first wanted.
+
+        Raises:
+            DamagedPage: pages of a complete thread are not there any more.
+        """
+        for seq, origin, thread_id, old, dropped, fetched, outcome, reason, lacks_pages in self._each(
+            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, f.id, f.outcome, f.reason, f.outcome='complete'"
+            f" AND f.pages IS NOT {_PAGES_THERE}"
             " FROM wanted w LEFT JOIN fetched f USING(thread_id) ORDER BY w.seq"
         ):
+            if lacks_pages:
+                raise DamagedPage(thread_id)
             yield StoredThread(
                 thread_id=thread_id,
                 row=seq if origin == _INDEX else None,
@@ -645,17 +685,18 @@ class Store:
         """Yield the pages of a list: the ids of the rows, the ids of the files that they refer to, and the lines.
 
         Raises:
-            DamagedPage: a page does not have its checksum.
+            DamagedPage: a page does not have its checksum, or is not where it was.
         """
         query = "SELECT crc, about, lines FROM pages WHERE thread=? AND kind=? ORDER BY seq"
-        for crc, about, lines in self._each(query, fetched, kind):
-            if _checksum(about, lines) != crc:
+        for seq, (crc, about, lines) in enumerate(self._each(query, fetched, kind)):
+            if _checksum(thread_id, kind, seq, about, lines) != crc:
                 raise DamagedPage(thread_id)
             ids, files, _ = loads(about)
             yield ids, files, lines
 
-    def _put(self, name: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES(?,?)", (name, dumps(value).decode()))
+    def _put(self, **facts: Any) -> None:
+        rows = ((name, dumps(msgspec.to_builtins(value)).decode()) for name, value in facts.items())
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", rows)
 
     def _each(self, query: str, *values: object) -> Iterator[Any]:
         with self._errors_named():
@@ -675,6 +716,7 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
+            self.is_damaged = self.is_damaged or _says_damaged(error)
             raise OutputUnusable(_words(self.path, error)) from error
 
 
@@ -701,8 +743,10 @@ _NEWS = (
 _OUTCOMES = frozenset(Outcome)
 
 
-def _checksum(about: bytes, lines: bytes) -> int:
-    return zlib.crc32(lines, zlib.crc32(about))
+def _checksum(thread_id: str, kind: str, seq: int, about: bytes, lines: bytes) -> int | None:
+    with contextlib.suppress(TypeError):  # a damaged column may have another type
+        return zlib.crc32(lines, zlib.crc32(about, zlib.crc32(f"{thread_id} {kind} {seq}".encode())))
+    return None
 
 
 def _connect(path: Path, journal: str = "TRUNCATE") -> sqlite3.Connection:
@@ -726,11 +770,37 @@ def _connect(path: Path, journal: str = "TRUNCATE") -> sqlite3.Connection:
     return db
 
 
-def _opening_error(path: Path, error: BaseException) -> Exception:
+def _refuse_damaged(db: sqlite3.Connection) -> None:
+    """Raise `DamagedStore` if a database has not the marks and tables of a store, or SQLite finds fault with it."""
+    of_store = sqlite3.connect(":memory:")
+    with contextlib.closing(of_store):
+        of_store.executescript(f"BEGIN;{_SCHEMA}{_MARKS}COMMIT;")
+        for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT type, name, sql FROM sqlite_master"):
+            if set(db.execute(query)) != set(of_store.execute(query)):
+                raise DamagedStore("it is no store of this version")
+    (trouble,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    if trouble != "ok":
+        raise DamagedStore(str(trouble).splitlines()[0])
+
+
+def _says_damaged(error: sqlite3.Error) -> bool:
     damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is missing
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged:
-        return DamagedStore(str(error))
-    return OutputUnusable(_words(path, error))
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged or isinstance(error, sqlite3.IntegrityError)
+
+
+def read_facts(db: sqlite3.Connection) -> StoreFacts:
+    """Read what a store says of its run.
+
+    Raises:
+        DamagedStore: it says something else.
+    """
+    rows = db.execute("SELECT name, value FROM meta").fetchall()
+    try:
+        facts = msgspec.convert({name: loads(value.encode()) for name, value in rows}, StoreFacts)
+        datetime.fromisoformat(facts.started_at)
+    except (ValueError, AttributeError):
+        raise DamagedStore("it does not say what its run is of") from None
+    return facts
 
 
 def _text(value: str | None) -> str | None:
@@ -740,6 +810,7 @@ def _text(value: str | None) -> str | None:
 
 def _words(path: Path, error: BaseException) -> str:
     words = {
+        sqlite3.SQLITE_CORRUPT: "it is damaged. Run the same command again: what it had fetched is fetched again",
         sqlite3.SQLITE_FULL: "the disk is full. Make room and run the same command again",
         sqlite3.SQLITE_BUSY: "another program holds the working store. Close it and run the same command again",
         sqlite3.SQLITE_READONLY: "it cannot be written to",

@@ -16,7 +16,7 @@ from threadkeep.exporter.commits import Commits, StoreThread
 from threadkeep.exporter.events import Event, ThreadEnded
 from threadkeep.storage import store
 from threadkeep.storage.index import IndexHeader
-from threadkeep.storage.store import Progress, Restart, Store
+from threadkeep.storage.store import Progress, Restart, Store, StoreFacts
 
 pytestmark = pytest.mark.anyio
 THREADS = threads_of(**{f"n{number}": 3 for number in range(8)})
@@ -119,7 +119,8 @@ async def test_whatever_goes_wrong_nobody_waits_for_ever(tmp_path: Path, monkeyp
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError
 
-    stored = Store.create(Export(tmp_path).paths, IndexHeader(source="", assistant_id="", flat=False, include=()), {})
+    header = IndexHeader(source="", assistant_id="", flat=False, include=())
+    stored = Store.create(Export(tmp_path).paths, StoreFacts(header=header, started_at="2026-01-01"))
     monkeypatch.setattr(stored, "apply", broken)
     thread = StoreThread()
     commits = Commits(stored, thread, lambda _event: None, Progress())

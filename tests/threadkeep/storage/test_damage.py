@@ -170,16 +170,25 @@ def without_row(index: bytes, thread_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("harm", [without_row, lambda index, name: index.replace(f'"{name}"'.encode(), b"?", 1)])
-def test_a_lost_index_row_costs_its_own_thread_alone(harm: Callable[[bytes, str], bytes], export: Export) -> None:
-    """Its lines are still there, so that the thread stays wanted, whatever is listed; it is repaired from them."""
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_lost_index_row_costs_its_own_thread_alone(
+    harm: Callable[[bytes, str], bytes], flat: bool, tmp_path: Path
+) -> None:
+    """Its lines are still there: the thread is named and stays wanted, whatever is listed, and is fetched again."""
+    export = Export(tmp_path).run_alone(THREADS, ThreadServer(THREADS), flat=flat)
     export.paths.index.write_bytes(harm(export.paths.index.read_bytes(), "thread_b"))
     server = ThreadServer(THREADS)
-    export.run_alone(["thread_a"], server)
-    assert (server.asked, export.outcomes["thread_b"]) == ([], Outcome.PARTIAL)
-    assert export.messages(export.paths.partial) == {"thread_b": THREADS["thread_b"]}
-    export.run_alone(["thread_b"], server)
+    export.run_alone(["thread_a"], server, flat=flat)
+    assert "Damaged threads: 1 (thread_b);" in export.notices[0]
+    assert (server.asked, export.result.left_over, export.result.is_complete) == ([], 1, False)
+    if flat:  # a flat line cannot be made a full one
+        assert export.outcomes["thread_b"] is Outcome.UNFINISHED
+    else:
+        assert export.messages(export.paths.partial) == {"thread_b": THREADS["thread_b"]}
+    export.run_alone(["thread_b"], server, flat=flat)
     assert asked_for(server) == ["thread_b"]
-    assert export.messages() == {name: THREADS[name] for name in ("thread_a", "thread_d", "thread_e", "thread_b")}
+    assert list(export.rows) == [*(name for name in THREADS if name != "thread_b"), "thread_b"]
+    assert export.result.is_complete
 
 
 def test_a_row_that_says_that_a_thread_is_empty_is_not_believed_against_its_lines(export: Export) -> None:

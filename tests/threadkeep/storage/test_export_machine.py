@@ -5,7 +5,6 @@ import json
 import shutil
 import sqlite3
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ LISTS = st.one_of(
     st.permutations([*NAMES, "thread_never"]), st.lists(st.sampled_from([*NAMES, "thread_never", "no id"]), max_size=4)
 )
 MANY = 10**6
+DAMAGED = b"dearth"  # in the lines of a page that has changed
 
 ENDS = st.one_of(
     st.just(("by itself", MANY)),
@@ -114,9 +114,9 @@ class Exports(RuleBasedStateMachine):
         is_written = new(self.export.paths.manifest).exists()  # and the store will be deleted
         for path in self.folder.glob("*.store") if not is_written else ():
             with contextlib.closing(sqlite3.connect(path)) as store:
-                for query in ("SELECT lines, crc FROM pages WHERE kind='messages'", "SELECT line, NULL FROM salvaged"):
-                    for lines, crc in store.execute(query):
-                        if crc in (None, zlib.crc32(lines)):
+                for query in ("SELECT lines FROM pages WHERE kind='messages'", "SELECT line FROM salvaged"):
+                    for (lines,) in store.execute(query):
+                        if DAMAGED not in lines:
                             found.update(self.stored(lines))
         return found
 
@@ -386,8 +386,8 @@ class Exports(RuleBasedStateMachine):
             rows = [row for (row,) in store.execute("SELECT id FROM pages ORDER BY id")]
             if rows:
                 store.execute(
-                    "UPDATE pages SET lines=CAST(replace(lines, 'thread', 'dearth') AS BLOB) WHERE id=?",
-                    (rows[page % len(rows)],),
+                    "UPDATE pages SET lines=CAST(replace(lines, 'thread', ?) AS BLOB) WHERE id=?",
+                    (DAMAGED.decode(), rows[page % len(rows)]),
                 )
                 self.is_page_damaged = True
         self.keep_in_mind()

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import threadkeep
+from threadkeep.errors import OutputUnusable
 from threadkeep.storage.paths import Paths
 
 NAMES = st.lists(st.sampled_from(["a", ".ndjson", ".NDJSON", ".files", "-files", ".txt", "."]), min_size=1).map("".join)
@@ -34,3 +36,11 @@ def test_every_export_has_a_folder_of_its_own(names: set[str]) -> None:
 def test_the_folder_is_called_after_the_export(name: str, folder: str) -> None:
     """Without its `.ndjson`; every other name is kept whole."""
     assert Paths(Path("there", name)).files == Path("there", folder)
+
+
+@pytest.mark.parametrize("name", ["", "/", "a\0b"])
+def test_what_is_no_name_of_a_file(name: str) -> None:
+    """Is refused by all that take an OUT."""
+    for act in (threadkeep.read, threadkeep.write, threadkeep.status, threadkeep.validate):
+        with pytest.raises(OutputUnusable, match=r"is no name of a file\. Name OUT\."):
+            act(name)

@@ -15,7 +15,7 @@ from exporting import Export
 from threadkeep.serialization.id_lists import iter_ids
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.store import Plan, PlannedThread, Settled, Store
+from threadkeep.storage.store import Plan, PlannedThread, Settled, Store, StoreFacts
 
 HEADER = IndexHeader(source="https://api.test/v1", assistant_id="asst_1", flat=False, include=())
 NAMES = st.sampled_from("abcdefg")
@@ -95,7 +95,7 @@ def asked(store: Store) -> list[str]:
 def test_the_plan_is_that_of_a_plain_model(index: dict[str, str], twice: bool, runs: list[Run]) -> None:
     """Run after run on the same store: what is wanted, in which order, what is asked for, and every count."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.create(Paths(Path(folder, "out.ndjson")), HEADER, {})
+        store = Store.create(Paths(Path(folder, "out.ndjson")), StoreFacts(header=HEADER, started_at="2026-01-01"))
         model, rows = Model(index), [PlannedThread(name, old, None) for name, old in index.items()]
         rows += rows[:2] * twice  # of rows with the same id the first one counts
         for run in runs:
@@ -117,7 +117,7 @@ def test_the_plan_is_that_of_a_plain_model(index: dict[str, str], twice: bool, r
 
 def test_a_failed_thread_is_asked_for_once_more(tmp_path: Path) -> None:
     """And is among those that are to be asked for, by the next run."""
-    store = Store.create(Paths(tmp_path / "out.ndjson"), HEADER, {})
+    store = Store.create(Paths(tmp_path / "out.ndjson"), StoreFacts(header=HEADER, started_at="2026-01-01"))
     store.plan((), "abc")
     store.apply([Settled(thread_id="b", outcome=Outcome.FAILED, reason="no")])
     assert [name for _, name in store.failed(0, 10)] == ["b"]
@@ -127,7 +127,7 @@ def test_a_failed_thread_is_asked_for_once_more(tmp_path: Path) -> None:
 
 def test_a_list_is_never_held(tmp_path: Path) -> None:
     """It may have millions of ids, and so may the index: none is kept as an object of its own."""
-    store = Store.create(Paths(tmp_path / "out.ndjson"), HEADER, {})
+    store = Store.create(Paths(tmp_path / "out.ndjson"), StoreFacts(header=HEADER, started_at="2026-01-01"))
     ids = (f"thread_{number:040}" for number in range(50_000))
     rows = (PlannedThread(f"thread_{number:040}", "complete", None) for number in range(25_000, 75_000))
     tracemalloc.start()
