@@ -217,7 +217,7 @@ class Combined:
         )
 
     def _stored_ids(self, thread: StoredThread, kind: str) -> list[str]:
-        pages = self._store.pages(thread.fetched, kind, thread.thread_id)
+        pages = self._store.pages(thread, kind)
         return [row_id for ids, _, _ in pages for row_id in ids]
 
     def _with_assistant(self, lines: bytes, thread: StoredThread, assistant_id: str | None) -> bytes:
@@ -234,7 +234,7 @@ class Combined:
         without: Set[str] = frozenset(),
     ) -> Lines:
         """The pages of a list, joined with the rows of it that were there before."""
-        pages = self._store.pages(thread.fetched, kind, thread.thread_id)
+        pages = self._store.pages(thread, kind)
         new = ((ids, files, as_written(lines)) for ids, files, lines in pages)
         if not old and not without:
             return Lines(new)

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -86,14 +86,6 @@ _MARKS = f"PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={_VERSION
 
 # Where an id in `wanted` comes from, in the order in which ids were first wanted.
 _INDEX, _BEFORE, _SALVAGED, _LISTED = range(4)
-
-
-# How many pages of each kind a thread of `fetched` has: remembered when the thread ends, since a page that is lost
-# has no checksum.
-_PAGES_THERE = (
-    "(SELECT group_concat(kind||' '||number) FROM"
-    " (SELECT kind, count(*) AS number FROM pages WHERE thread=f.id GROUP BY kind))"
-)
 
 
 class DamagedStore(Exception):
@@ -232,6 +224,7 @@ class StoredThread:
         old: see `PlannedThread`; None likewise.
         fetched: the number by which its pages are found; None when nothing of it was fetched.
         outcome, reason: what became of it; None when nothing did.
+        pages: how many of each kind it had then: a page that is lost has no checksum.
     """
 
     thread_id: str
@@ -241,6 +234,7 @@ class StoredThread:
     fetched: int | None
     outcome: Outcome | None
     reason: str | None
+    pages: Mapping[str, int]
 
 
 class Store:
@@ -513,7 +507,12 @@ class Store:
                     " DO UPDATE SET outcome=excluded.outcome, reason=excluded.reason",
                     (change.thread_id, change.outcome, _text(change.reason)),
                 )
-                db.execute(f"UPDATE fetched AS f SET pages={_PAGES_THERE} WHERE thread_id=?", (change.thread_id,))
+                db.execute(
+                    "UPDATE fetched SET pages=(SELECT json_group_object(kind, number) FROM"
+                    " (SELECT kind, count(*) AS number FROM pages WHERE thread=fetched.id GROUP BY kind))"
+                    " WHERE thread_id=?",
+                    (change.thread_id,),
+                )
             case Restart():
                 self._restart(change.thread_id, change.kind)
             case _:
@@ -546,7 +545,7 @@ class Store:
             DamagedPage: a page does not have its checksum.
         """
         fetched = self._one("SELECT id FROM fetched WHERE thread_id=?", thread_id)
-        pages = [ids for ids, _, _ in self.pages(fetched, MESSAGES, thread_id)]
+        pages = [ids for ids, _, _ in self._pages(fetched, thread_id, MESSAGES)]
         return Walked(tuple(row_id for ids in pages for row_id in ids), len(pages))
 
     def downloads(self) -> dict[str, DownloadRow]:
@@ -647,26 +646,20 @@ class Store:
     # --- writing
 
     def threads(self) -> Iterator[StoredThread]:
-        """Yield every wanted thread, in the order in which the ids were first wanted.
-
-        Raises:
-            DamagedPage: pages of a complete thread are not there any more.
-        """
-        for seq, origin, thread_id, old, dropped, fetched, outcome, reason, lacks_pages in self._each(
-            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, f.id, f.outcome, f.reason, f.outcome='complete'"
-            f" AND f.pages IS NOT {_PAGES_THERE}"
+        """Yield every wanted thread, in the order in which the ids were first wanted."""
+        for seq, origin, thread_id, old, dropped, fetched, outcome, reason, pages in self._each(
+            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, f.id, f.outcome, f.reason, f.pages"
             " FROM wanted w LEFT JOIN fetched f USING(thread_id) ORDER BY w.seq"
         ):
-            if lacks_pages:
-                raise DamagedPage(thread_id)
             yield StoredThread(
                 thread_id=thread_id,
                 row=seq if origin == _INDEX else None,
                 old=old,
                 dropped=bool(dropped),
                 fetched=fetched,
-                outcome=Outcome(outcome) if outcome in _OUTCOMES else None,
+                outcome=_OUTCOMES.get(outcome),
                 reason=reason,
+                pages=_counts(pages),
             )
 
     def newest_assistant(self, fetched: int | None, thread_id: str) -> str | None:
@@ -681,12 +674,19 @@ class Store:
                 return str(assistant_id)
         return None
 
-    def pages(self, fetched: int | None, kind: str, thread_id: str) -> Iterator[tuple[list[str], list[str], bytes]]:
+    def pages(self, thread: StoredThread, kind: str) -> Iterator[tuple[list[str], list[str], bytes]]:
         """Yield the pages of a list: the ids of the rows, the ids of the files that they refer to, and the lines.
 
         Raises:
-            DamagedPage: a page does not have its checksum, or is not where it was.
+            DamagedPage: a page does not have its checksum, is not where it was, or is lost.
         """
+        count = 0
+        for count, page in enumerate(self._pages(thread.fetched, thread.thread_id, kind), 1):  # noqa: B007
+            yield page
+        if thread.outcome is Outcome.COMPLETE and count != thread.pages.get(kind, 0):
+            raise DamagedPage(thread.thread_id)
+
+    def _pages(self, fetched: int | None, thread_id: str, kind: str) -> Iterator[tuple[list[str], list[str], bytes]]:
         query = "SELECT crc, about, lines FROM pages WHERE thread=? AND kind=? ORDER BY seq"
         for seq, (crc, about, lines) in enumerate(self._each(query, fetched, kind)):
             if _checksum(thread_id, kind, seq, about, lines) != crc:
@@ -699,8 +699,10 @@ class Store:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES(?,?)", rows)
 
     def _each(self, query: str, *values: object) -> Iterator[Any]:
-        with self._errors_named():
+        try:
             yield from self._db.execute(query, values)
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def _one(self, query: str, *values: object) -> Any:
         return next((row[0] for row in self._each(query, *values)), None)
@@ -716,8 +718,11 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            self.is_damaged = self.is_damaged or _says_damaged(error)
-            raise OutputUnusable(_words(self.path, error)) from error
+            raise self._named(error) from error
+
+    def _named(self, error: sqlite3.Error) -> OutputUnusable:
+        self.is_damaged = self.is_damaged or _says_damaged(error)
+        return OutputUnusable(_words(self.path, error))
 
 
 # Threads that were settled in this run are asked again only if they failed; a refresh of one that is stored too.
@@ -740,7 +745,16 @@ _NEWS = (
 )
 
 
-_OUTCOMES = frozenset(Outcome)
+_OUTCOMES = {str(outcome): outcome for outcome in Outcome}
+
+
+_COUNTS = msgspec.json.Decoder(dict[str, int])
+
+
+def _counts(pages: str | None) -> Mapping[str, int]:
+    with contextlib.suppress(ValueError, TypeError):  # damaged: the number of no page
+        return _COUNTS.decode(pages or "{}")
+    return {}
 
 
 def _checksum(thread_id: str, kind: str, seq: int, about: bytes, lines: bytes) -> int | None:
