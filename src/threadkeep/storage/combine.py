@@ -31,6 +31,7 @@ Piece: TypeAlias = "tuple[Sequence[str], Sequence[str], bytes]"
 
 _Line: TypeAlias = "bytes | tuple[int, int]"  # a line without its newline, or where it is in a file
 _Rows: TypeAlias = "list[tuple[str, _Line]]"
+_Row: TypeAlias = "tuple[Sequence[str], _Line]"  # with the ids of the files that it refers to, where it is a new one
 
 
 class Lines:
@@ -240,7 +241,7 @@ class Combined:
             return Lines(new)
         ids = frozenset(self._stored_ids(thread, kind)) - without
         rows = (
-            (row_id, files, line)
+            (row_id, (files, line))
             for page_ids, files, lines in new
             for row_id, line in zip(page_ids, lines.split(b"\n")[:-1], strict=True)
             if row_id not in without
@@ -250,32 +251,18 @@ class Combined:
 
 def _merged_lines(
     old: _Rows,
-    new: Iterable[tuple[str, Sequence[str], bytes]],
+    new: Iterable[tuple[str, _Row]],
     new_ids: Set[str],
     fuller: Callable[[bytes, bytes], bytes] | None,
     read: Callable[[_Line], bytes],
 ) -> Iterator[Piece]:
-    """Do what `merged` does, line by line, so that of old lines only their places are held."""
-    behind: dict[str | None, _Rows] = {}
-    was: dict[str, _Line] = {}
-    place: str | None = None
-    for row_id, line in old:
-        if row_id in new_ids:
-            place, was[row_id] = row_id, line
-        else:
-            behind.setdefault(place, []).append((row_id, line))
-
-    def put_back(anchor: str | None) -> Iterator[Piece]:
-        for row_id, line in behind.get(anchor, ()):
-            yield (row_id,), (), read(line) + b"\n"
-
-    yield from put_back(None)
-    for row_id, files, text in new:
-        if row_id in was and fuller is not None:
-            before = read(was[row_id])
-            text = text if before == text else fuller(before, text)
+    """Join line by line: of old lines only their places are held."""
+    was: Iterable[tuple[str, _Row]] = ((row_id, ((), line)) for row_id, line in old)
+    for row_id, (files, line), before in merged(was, new, new_ids):
+        text = read(line)
+        if before is not None and fuller is not None and (old_text := read(before[1])) != text:
+            text = fuller(old_text, text)
         yield (row_id,), files, text + b"\n"
-        yield from put_back(row_id)
 
 
 def _settled(thread: StoredThread, row: IndexRow | None, *, has_lines: bool) -> tuple[Outcome, str | None]:
@@ -326,11 +313,7 @@ class _Before:
 
     def counted(self, name: str) -> Iterator[Piece]:
         """Yield its lines in a file with what is in them, since the row is not the one that was written."""
-        span = self._span(name)
-        if span is None or not span.bytes or self._old is None:
-            return
-        start = self._start(name, span)
-        for line in lines_in(self._old.files[name], self._name(name), start, start + span.bytes):
+        for _, line in self._lines(name):
             value = loads(line)
             holders = value.get("steps", ()) if name == "runs" else filter(None, [value.get("message")])
             files = [file_id for holder in holders for file_id in files_of(holder)]
@@ -358,16 +341,12 @@ class _Before:
 
     def extra_rows(self) -> list[tuple[str, bytes]]:
         """The messages that are in the partial file or in damaged bytes, as full lines."""
-        partial = []
-        span = self._span("partial")
-        if span is not None and self.has("partial") and self._old is not None:
-            start = self._start("partial", span)
-            file = self._old.files["partial"]
-            found = lines_in(file, self._name("partial"), start, start + span.bytes)
-            partial = [(loads(line)["message_id"], line.removesuffix(b"\n")) for line in found]
+        lines = [line for _, line in self._lines("partial")] if self.has("partial") else []
+        partial = [(loads(line)["message_id"], line.removesuffix(b"\n")) for line in lines]
         salvaged = self._store.salvaged(self._thread.thread_id) if self._has_salvage else []
         others = {loads(line)["message_id"]: line.removesuffix(b"\n") for line in salvaged}
-        return merged(others.items(), partial)
+        joined = merged(others.items(), partial, {row_id for row_id, _ in partial})
+        return [(row_id, line) for row_id, line, _ in joined]
 
     def reader(self, name: str) -> Callable[[_Line], bytes]:
         """Return what reads a line of a file, unless it is at hand."""
@@ -383,19 +362,18 @@ class _Before:
         return read
 
     def _rows(self, name: str, key: str) -> _Rows:
+        return [(loads(line)[key], (start, len(line) - 1)) for start, line in self._lines(name)]
+
+    def _lines(self, name: str) -> Iterator[tuple[int, bytes]]:
+        """Yield its lines in a file, each with the byte at which it begins."""
         span = self._span(name)
         if span is None or not span.bytes or self._old is None:
-            return []
-        rows: _Rows = []
-        start = self._start(name, span)
+            return
+        moved = self._lost.get(name)
+        start = span.offset if moved is None else moved
         for line in lines_in(self._old.files[name], self._name(name), start, start + span.bytes):
-            rows.append((loads(line)[key], (start, len(line) - 1)))
+            yield start, line
             start += len(line)
-        return rows
-
-    def _start(self, name: str, span: Span) -> int:
-        found = self._lost.get(name)
-        return span.offset if found is None else found
 
     def _span(self, name: str) -> Span | None:
         if self.row is None:

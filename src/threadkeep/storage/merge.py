@@ -3,7 +3,7 @@
 A row that both have is the new one, unless that has lost what it holds: a message its content, a run some steps.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any, TypeVar
 
 from threadkeep.records.content import has_lost_content
@@ -14,28 +14,35 @@ __all__ = ["FULLER", "merged"]
 _Row = TypeVar("_Row")
 
 
-def merged(old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]]) -> list[tuple[str, _Row]]:
+def merged(
+    old: Iterable[tuple[str, _Row]], new: Iterable[tuple[str, _Row]], new_ids: Set[str]
+) -> Iterator[tuple[str, _Row, _Row | None]]:
     """Join two versions of a list: the new one, with the rows of the old one that it has no longer put back.
 
     Each of these comes behind the row that came before it in the old version, or first where none did.
 
     Args:
         old: ids, distinct, and what goes with each.
-        new: the same, as the server gives them now.
+        new: the same, as the server gives them now; read once.
+        new_ids: its ids.
+
+    Yields:
+        Ids, rows, and the old row where the new version has one too.
     """
-    now = list(new)
-    alive = {row_id for row_id, _ in now}
     behind: dict[str | None, list[tuple[str, _Row]]] = {}
+    before: dict[str, _Row] = {}
     place: str | None = None
     for row_id, row in old:
-        if row_id in alive:
-            place = row_id
+        if row_id in new_ids:
+            place, before[row_id] = row_id, row
         else:
             behind.setdefault(place, []).append((row_id, row))
-    joined = behind.get(None, [])
-    for row_id, row in now:
-        joined += [(row_id, row), *behind.get(row_id, ())]
-    return joined
+    for row_id, row in behind.get(None, ()):
+        yield row_id, row, None
+    for row_id, row in new:
+        yield row_id, row, before.get(row_id)
+        for lost_id, lost in behind.get(row_id, ()):
+            yield lost_id, lost, None
 
 
 def _fuller_message(old: bytes, new: bytes) -> bytes:
@@ -49,8 +56,8 @@ def _fuller_message(old: bytes, new: bytes) -> bytes:
 def _fuller_run(old: bytes, new: bytes) -> bytes:
     row = loads(new)
     now = _steps(row)
-    joined = merged(_steps(loads(old)), now)
-    return new if len(joined) == len(now) else dumps({**row, "steps": [step for _, step in joined]})
+    steps = [step for _, step, _ in merged(_steps(loads(old)), now, {step_id for step_id, _ in now})]
+    return new if len(steps) == len(now) else dumps({**row, "steps": steps})
 
 
 def _steps(row: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -38,32 +38,20 @@ def read(path: "str | Path") -> "Export":
     return Export(Path(path))
 
 
+@attrs.frozen
 class Records:
     """The messages of one thread, read each time that they are iterated."""
 
-    def __init__(self, lines: "_Lines", export: "Export") -> None:
-        self._lines = lines
-        self._export = export  # its files are open as long as anybody may read them
+    _file: BinaryIO | None
+    _name: str
+    _span: Span | None
+    _export: "Export"  # its files are open as long as anybody may read them
 
     def __iter__(self) -> Iterator[MessageRecord]:
-        for line in self._lines():
-            if line.strip():
-                yield _record(line, self._lines.name)
-
-
-@attrs.frozen
-class _Lines:
-    """Lines of a file: a range of bytes of it, or those that are at hand."""
-
-    file: BinaryIO | None
-    name: str
-    span: Span | None
-    at_hand: tuple[bytes, ...] = ()
-
-    def __call__(self) -> Iterator[bytes]:
-        if self.file is not None and self.span is not None:
-            yield from lines_in(self.file, self.name, self.span.offset, self.span.end)
-        yield from self.at_hand
+        if self._file is not None and self._span is not None:
+            for line in lines_in(self._file, self._name, self._span.offset, self._span.end):
+                if line.strip():
+                    yield _record(line, self._name)
 
 
 @attrs.frozen(kw_only=True)
@@ -186,14 +174,14 @@ class Export:
         is_complete = row.outcome is Outcome.COMPLETE
         name = "out" if is_complete else "partial"
         span = row.span if is_complete else row.partial
-        lines = _Lines(self._set.files.get(name), self._set.paths.written[name].name, span)
+        messages = Records(self._set.files.get(name), self._set.paths.written[name].name, span, self)
         thread = next((value.get("thread") for value in self._sidecar(row, "threads")), None)
         return ExportedThread(
             thread_id=row.thread_id,
             assistant_id=row.assistant_id,
             outcome=row.outcome,
             reason=row.reason,
-            messages=Records(lines, self),
+            messages=messages,
             thread=thread,
             runs=tuple(self._sidecar(row, "runs")),
             files={file_id: path for file_id in row.files if (path := self._saved.get(file_id)) is not None},
@@ -203,7 +191,7 @@ class Export:
         span, file = row.sidecars.get(kind), self._set.files.get(kind)
         if span is None or file is None:
             return
-        for line in lines_in(file, self._set.paths.sidecar(kind).name, span.offset, span.end):
+        for line in lines_in(file, self._set.paths.written[kind].name, span.offset, span.end):
             try:
                 value = loads(line)
             except ValueError as error:
@@ -217,7 +205,7 @@ class Export:
             self._downloads = {}
             file = self._set.files.get("downloads")
             if file is not None:
-                for line in lines_in(file, self._set.paths.downloads.name):
+                for line in lines_in(file, self._set.paths.written["downloads"].name):
                     with contextlib.suppress(ValueError):
                         row = decode_download(line)
                         if row.outcome == "saved" and row.name is not None:
@@ -239,9 +227,9 @@ class Export:
             yield self._bare(file, current, start, place)
 
     def _bare(self, file: BinaryIO, first: MessageRecord, start: int, end: int) -> ExportedThread:
-        lines = _Lines(file, self.path.name, Span(start, end - start, ""))
+        messages = Records(file, self.path.name, Span(start, end - start, ""), self)
         return ExportedThread(
-            thread_id=first.thread_id, assistant_id=first.assistant_id, outcome=None, messages=Records(lines, self)
+            thread_id=first.thread_id, assistant_id=first.assistant_id, outcome=None, messages=messages
         )
 
 

@@ -49,21 +49,30 @@ def rows(names: list[str], version: str) -> list[tuple[str, str]]:
     return [(name, name + version) for name in names]
 
 
+def joined(old: list[tuple[str, str]], new: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Both versions, without the old rows that have new ones."""
+    found = list(merged(old, iter(new), {name for name, _ in new}))
+    assert [row for row in old if row[0] in dict(new)] == [
+        (name, row) for name, _ in old for other, _, row in found if other == name and row is not None
+    ]
+    return [(name, row) for name, row, _ in found]
+
+
 @given(ids, ids)
 def test_joined_versions(before: list[str], now: list[str]) -> None:
     """Every id of both once; the server's rows as it gives them, in its order; the others as they were."""
     old, new = rows(before, "-old"), rows(now, "-new")
-    joined = merged(old, new)
-    names = [name for name, _ in joined]
+    both = joined(old, new)
+    names = [name for name, _ in both]
     assert sorted(names) == sorted({*before, *now})
-    assert [row for row in joined if row[0] in now] == new
-    assert {row for row in joined if row[0] not in now} == set(old) - {row for row in old if row[0] in now}
+    assert [row for row in both if row[0] in now] == new
+    assert {row for row in both if row[0] not in now} == set(old) - {row for row in old if row[0] in now}
 
 
 @given(ids, ids)
 def test_what_vanished_stands_where_it_stood(before: list[str], now: list[str]) -> None:
     """Right behind what stood before it, or at the beginning."""
-    names = [name for name, _ in merged(rows(before, ""), rows(now, ""))]
+    names = [name for name, _ in joined(rows(before, ""), rows(now, ""))]
     for earlier, name in pairwise([None, *before]):
         if name not in now:
             place = names.index(name or "")
@@ -74,11 +83,11 @@ def test_what_vanished_stands_where_it_stood(before: list[str], now: list[str]) 
 def test_where_nothing_vanished_it_is_the_new_version(now: list[str], data: st.DataObject) -> None:
     """Whatever the order was before."""
     before = data.draw(st.lists(st.sampled_from(now), unique=True) if now else st.just([]))
-    assert merged(rows(before, "-old"), rows(now, "-new")) == rows(now, "-new")
+    assert joined(rows(before, "-old"), rows(now, "-new")) == rows(now, "-new")
 
 
 @given(ids, ids)
 def test_joining_again_changes_nothing(before: list[str], now: list[str]) -> None:
     """The joined version is what the next refresh finds."""
-    joined = merged(rows(before, ""), rows(now, ""))
-    assert merged(joined, rows(now, "")) == joined
+    both = joined(rows(before, ""), rows(now, ""))
+    assert joined(both, rows(now, "")) == both
