@@ -193,9 +193,9 @@ class Session:
             self._leave_store(found)
             found = None
         if found is not None:
+            self.store, self.resumed = found, True
             if header is not None:
                 _refuse_other(found.header, header, paths)
-            self.store, self.resumed = found, True
             self.begun = self.progress = found.facts.progress
             if not found.facts.fresh:
                 self._refuse_unknown(old)

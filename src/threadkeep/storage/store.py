@@ -268,11 +268,10 @@ class Store:
             with on_disk(paths.store):
                 create(draft).close()  # SQLite would follow a link, and make the file readable to all
             store = cls(paths.store, _connect(draft, journal="OFF"), facts)  # a draft that a kill leaves is removed
-            with store._errors_named(), store._db as db:
+            with contextlib.closing(store._db), store._errors_named(), store._db as db:
                 db.executescript(f"BEGIN;{_SCHEMA}{_MARKS}")
                 store._put(**msgspec.structs.asdict(facts))
             with on_disk(paths.store):
-                store._db.close()
                 os.rename(draft, paths.store)
                 sync_folder(paths.store.parent)
         except BaseException:
