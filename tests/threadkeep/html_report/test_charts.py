@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.html_report.charts import MOST_ROWS, Chart, histogram, timeline
+from threadkeep.html_report.page import MOST_BARS, Chart, histogram, timeline
 
 MONTHS = st.dictionaries(
     st.one_of(
@@ -18,7 +18,7 @@ SIZES = st.dictionaries(st.one_of(st.integers(0, 30), st.integers(0, 10**12)), s
 
 def check(chart: Chart) -> Chart:
     """Check what every chart must be."""
-    assert len(chart.rows) <= MOST_ROWS
+    assert len(chart.rows) <= MOST_BARS
     assert all(row.count > 0 and 0 < row.length <= 100 for row in chart.rows)
     lengths = [row.length for row in sorted(chart.rows, key=lambda row: row.count)]
     assert lengths == sorted(lengths)

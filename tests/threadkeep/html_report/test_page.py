@@ -78,7 +78,7 @@ def foreign_page(text: str, role: str, shown: str) -> str:
         line=3, role=role, text=shown, cut=1, message_text=shown, parts=(text,), message_id=text, is_concerned=True
     )
     broken = Excerpt(line=9, text=shown, is_concerned=True, is_readable=False)
-    conversations = [Conversation(thread_id=text, messages=(record, broken), left_out=1)]
+    conversations = [Conversation(text, (record, broken), 1)]
     live = Live(source=text, wanted=2, compared=1, new_messages=0, ended_by=text)
     of = report(one, live=live, refetch=(text,))
     return render(of, conversations, made_at=text, version=text)
@@ -238,7 +238,7 @@ def test_messages_say_who_when_and_what() -> None:
         Excerpt(line=8, text="", message_text="b", is_concerned=False),
         Excerpt(line=9, text="", is_concerned=False, is_readable=False),
     ]
-    one = Conversation(thread_id="thread_a", messages=tuple(shown), left_out=0)
+    one = Conversation("thread_a", tuple(shown), 0)
     text = render(report(), [one], made_at="now", version="1")
     assert re.findall(r"<strong>(.*)</strong>", text) == [
         "<bdi>user</bdi>",
