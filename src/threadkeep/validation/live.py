@@ -278,8 +278,8 @@ class _Comparison:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings of the thread, once it is walked."""
-        here, name, last_id = self._here.values(), self._export.out.name, self._thread.last_id
-        return tuple(compare(self.thread_id, here, self.ids, self._changed, file=name, last_id=last_id))
+        name, last_id = self._export.out.name, self._thread.last_id
+        return tuple(compare(self.thread_id, self._here, self.ids, self._changed, file=name, last_id=last_id))
 
     def _take(self, page: Sequence[Mapping[str, Any]]) -> None:
         with self._lock:
@@ -288,8 +288,7 @@ class _Comparison:
                 self._find_messages()
             for raw in page:
                 self.ids.append(raw["id"])
-                row = self._here.get(raw["id"])
-                if row is not None and (how := self._change(row, raw)) is not None:
+                if raw["id"] in self._here and (how := self._change(raw)) is not None:
                     self._changed[raw["id"]] = how
 
     def _find_messages(self) -> None:
@@ -299,12 +298,12 @@ class _Comparison:
         start = place.start
         for number, line in enumerate(lines_in(self._file, self._export.out.name, start, place.end), place.line):
             if (value := read_line(line)) is not None:
-                row = ExportedMessage(value["message_id"], number, start, len(line))
-                self._here.setdefault(row.message_id, row)
+                self._here.setdefault(value["message_id"], ExportedMessage(number, start, len(line)))
             start += len(line)
 
-    def _change(self, row: ExportedMessage, raw: Mapping[str, Any]) -> Change | None:
+    def _change(self, raw: Mapping[str, Any]) -> Change | None:
         """Return how a message differs from its line, which is read again."""
+        row = self._here[raw["id"]]
         try:
             written = encode_message(raw, assistant_id=self._thread.assistant_id, flat=self._export.flat)
         except ValueError as error:
@@ -314,7 +313,7 @@ class _Comparison:
         if line == written + b"\n":
             return None
         value = read_line(line)
-        if value is None or value["message_id"] != row.message_id:
+        if value is None or value["message_id"] != raw["id"]:
             what = f"was changed while it was compared: line {row.line} is another one now"
             raise OutputUnusable(f"{self._export.out} {what}")
         return change(value, raw)
