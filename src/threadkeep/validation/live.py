@@ -177,23 +177,24 @@ async def check_live(
         file = files.files.get("out")
         if (0 if file is None else size_of(file)) != export.size:
             raise OutputUnusable(f"{export.out} was changed after it was validated. Validate it again.")
-        check = _Check(pool, export, file or io.BytesIO(), on_compared)
+        threads = {one.thread_id: one for one in export.threads}
+        check = _Check(threads, pool, export, file or io.BytesIO(), on_compared)
         on_begin(lambda: pool.traffic)
         ended_by: ThreadkeepError | None = None
         try:
-            await pool.run(one_batch([*check.threads]), check.check)
+            await pool.run(one_batch([*threads]), check.check)
             ended_by = pool.ended_by
         except asyncio.CancelledError:
             ended_by = Interrupted("interrupted")
     findings = list(check.findings())
-    left = tuple(thread_id for thread_id in check.threads if thread_id not in check.results)
+    left = tuple(thread_id for thread_id in threads if thread_id not in check.results)
     if left:  # one note for all of them: it is nothing against the export
         what = "1 thread was" if len(left) == 1 else f"{len(left):,} threads were"
         what = f"{what} not compared, since the check was ended: {ended_by}"
         findings.append(finding("not_compared", what, severity=Severity.NOTE))
     live = Live(
         source=source,
-        wanted=len(check.threads),
+        wanted=len(threads),
         compared=sum(not isinstance(one, Exception) or check.is_gone(one) for one in check.results.values()),
         new_messages=sum(one.code == "new_message" for one in findings),
         seed=export.seed,
@@ -203,24 +204,22 @@ async def check_live(
     return LiveOutcome(findings=tuple(findings), live=live, ended_by=ended_by)
 
 
+@attrs.define
 class _Check:
     """Walks threads, and collects what came of each: its findings, or why it could not be compared."""
 
-    def __init__(
-        self, pool: WorkerPool, export: CheckedExport, file: BinaryIO, on_compared: Callable[[str, int], object]
-    ) -> None:
-        self.threads = {one.thread_id: one for one in export.threads}
-        self.results: dict[str, Sequence[Finding] | Exception] = {}
-        self._pool = pool
-        self._export = export
-        self._file = file
-        self._lock = threading.Lock()
-        self._on_compared = on_compared
-        self._knows_any = False
+    threads: Mapping[str, ThreadToCheck]
+    _pool: WorkerPool
+    _export: CheckedExport
+    _file: BinaryIO
+    _on_compared: Callable[[str, int], object]
+    results: dict[str, Sequence[Finding] | Exception] = attrs.Factory(dict)
+    _lock: threading.Lock = attrs.Factory(threading.Lock)
+    _knows_any: bool = False
 
     async def check(self, thread_id: str, client: ApiClient) -> None:
         """Walk a thread and compare it."""
-        comparison = _Comparison(self.threads[thread_id], self._export, self._file, self._lock)
+        comparison = _Comparison(thread_id, self.threads[thread_id], self._export, self._file, self._lock)
         problem: Exception | None = ValueError("its id cannot be asked for")
         if is_thread_id(thread_id):
             try:
@@ -253,22 +252,22 @@ class _Check:
             yield finding(code, f"{what}: {result}", file=name, line=line, thread_id=thread_id)
 
 
+@attrs.define
 class _Comparison:
     """A thread that is walked, and compared with its lines page by page; see `threadkeep.api.worker_pool.Fetch`.
 
     The file stays open from thread to thread, so that it is the same to the end; one thread at a time reads it.
     """
 
-    def __init__(self, thread: ThreadToCheck, export: CheckedExport, file: BinaryIO, lock: threading.Lock) -> None:
-        self.thread_id = thread.thread_id
-        self.has_answer = False
-        self.ids: list[str] = []
-        self._thread = thread
-        self._export = export
-        self._file = file
-        self._lock = lock
-        self._here: dict[str, ExportedMessage] = {}
-        self._changed: dict[str, Change] = {}
+    thread_id: str
+    _thread: ThreadToCheck
+    _export: CheckedExport
+    _file: BinaryIO
+    _lock: threading.Lock
+    has_answer: bool = False
+    ids: list[str] = attrs.Factory(list)
+    _here: dict[str, ExportedMessage] = attrs.Factory(dict)
+    _changed: dict[str, Change] = attrs.Factory(dict)
 
     async def run(self, client: ApiClient) -> None:
         """Walk the thread to its end."""
