@@ -50,9 +50,9 @@ class Loss:
 Cause = Callable[[Files, random.Random], Loss]
 
 
-def _thread(files: Files, draw: random.Random, *, least: int = 1) -> str:
-    """A thread with lines, so many at least."""
-    return draw.choice([name for name, own in files.threads.items() if len(own) >= least])
+def _thread(files: Files, draw: random.Random) -> str:
+    """A thread with lines."""
+    return draw.choice(list(files.threads))
 
 
 def _lost(files: Files, code: str, thread_id: str, **where: Any) -> Loss:
@@ -62,44 +62,81 @@ def _lost(files: Files, code: str, thread_id: str, **where: Any) -> Loss:
 # --- the export's lines
 
 
-def _line_removed(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw, least=2)
-    own, lines = files.threads[thread_id], files.lines()
+Change = Callable[[list[bytes], range, random.Random], int | None]
+"""Changes the lines of OUT, of which a thread has some; gives the number of the finding's line, from 1."""
+
+
+def _lines(code: str, change: Change, *, least: int = 1, is_last: bool = True, path: str | None = None) -> Cause:
+    """Change the lines of a thread that has so many at least, and that may be the last one or not."""
+
+    def cause(files: Files, draw: random.Random) -> Loss:
+        lines, threads = files.lines(), list(files.threads.items())
+        fitting = [one for one in (threads if is_last else threads[:-1]) if len(one[1]) >= least]
+        thread_id, own = draw.choice(fitting)
+        line = change(lines, own, draw)
+        return _lost(files.put(OUT, lines), code, thread_id, line=line, path=path)
+
+    return cause
+
+
+def _line_removed(lines: list[bytes], own: range, draw: random.Random) -> int:
     del lines[draw.choice(own)]
-    return _lost(files.put(OUT, lines), "digest_mismatch", thread_id, line=own.start + 1)
+    return own.start + 1
 
 
-def _lines_swapped(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw, least=2)
-    own, lines = files.threads[thread_id], files.lines()
+def _lines_swapped(lines: list[bytes], own: range, draw: random.Random) -> int:
     one, other = draw.sample(own, 2)
     lines[one], lines[other] = lines[other], lines[one]
-    return _lost(files.put(OUT, lines), "digest_mismatch", thread_id, line=own.start + 1)
+    return own.start + 1
 
 
-def _line_doubled(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw)
-    lines, number = files.lines(), draw.choice(files.threads[thread_id])
+def _line_doubled(lines: list[bytes], own: range, draw: random.Random) -> int:
+    number = draw.choice(own)
     lines.insert(number, lines[number])
-    path = "$.message_id"
-    return _lost(files.put(OUT, lines), "duplicate_message", thread_id, line=number + 2, path=path)
+    return number + 2
 
 
-def _line_moved_to_the_end(files: Files, draw: random.Random) -> Loss:
-    *others, _ = files.threads
-    thread_id = draw.choice([name for name in others if len(files.threads[name]) > 1])
-    lines = files.lines()
-    lines.append(lines.pop(draw.choice(files.threads[thread_id])))
-    last = list(files.threads)[-1]
-    del last
-    return _lost(files.put(OUT, lines), "split_thread", thread_id, line=len(lines))
+def _line_moved_to_the_end(lines: list[bytes], own: range, draw: random.Random) -> int:
+    lines.append(lines.pop(draw.choice(own)))
+    return len(lines)
 
 
-def _thread_lost(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw)
-    lines, own = files.lines(), files.threads[thread_id]
+def _thread_lost(lines: list[bytes], own: range, _draw: random.Random) -> None:
     del lines[own.start : own.stop]
-    return _lost(files.put(OUT, lines), "lost_thread", thread_id)
+
+
+def _thread_doubled(lines: list[bytes], own: range, _draw: random.Random) -> int:
+    lines += lines[own.start : own.stop]
+    return len(lines) - len(own) + 1
+
+
+def _byte_changed(lines: list[bytes], own: range, draw: random.Random) -> int:
+    """Any byte of a line but its newline, to any other, but a newline; not of the id of a thread of one line."""
+    number = draw.choice(own)
+    line = bytearray(lines[number])
+    place = draw.randrange(60 if len(own) == 1 else 0, len(line) - 1)
+    line[place] = draw.choice([byte for byte in range(256) if byte not in (line[place], 10)])
+    lines[number] = bytes(line)
+    return own.start + 1
+
+
+def _newlines_joined(lines: list[bytes], own: range, draw: random.Random) -> int:
+    number = draw.choice(own[:-1])
+    lines[number] = lines[number][:-1]
+    return number + 1
+
+
+def _line_broken(lines: list[bytes], own: range, draw: random.Random) -> int:
+    number = draw.choice(own)
+    place = draw.randrange(60, len(lines[number]) - 2)
+    lines[number] = lines[number][:place] + b"\n" + lines[number][place:]
+    return number + 1
+
+
+def _blank_line(lines: list[bytes], own: range, draw: random.Random) -> int:
+    number = draw.choice(own[:-1])
+    lines.insert(number + 1, b"\n")
+    return number + 2
 
 
 def _threads_swapped(files: Files, draw: random.Random) -> Loss:
@@ -112,141 +149,71 @@ def _threads_swapped(files: Files, draw: random.Random) -> Loss:
     return Loss(files=files.put(OUT, lines), code="misplaced_thread", line=line, thread_id=names[place])
 
 
-def _thread_doubled(files: Files, draw: random.Random) -> Loss:
-    *others, _ = files.threads
-    thread_id = draw.choice(others)
-    lines, own = files.lines(), files.threads[thread_id]
-    damaged = files.put(OUT, lines + lines[own.start : own.stop])
-    return _lost(damaged, "split_thread", thread_id, line=len(lines) + 1)
-
-
 def _message_moved(files: Files, draw: random.Random) -> Loss:
     """Into another thread, as if it had always been there."""
     one, other = draw.sample([name for name, own in files.threads.items() if len(own) > 1], 2)
     lines = files.lines()
-    moved = loads(lines[draw.choice(files.threads[one])])
-    lines = [line for line in lines if loads(line)["message_id"] != moved["message_id"]]
-    moved["thread_id"] = other
-    if "message" in moved:
-        moved["message"]["thread_id"] = other
+    moved = loads(lines.pop(draw.choice(files.threads[one])))
+    for row in (moved, moved.get("message", {})):
+        row["thread_id"] = other
     place = next(number for number, line in enumerate(lines) if loads(line)["thread_id"] == other)
     lines.insert(place + 1, dumps(moved) + b"\n")
     both = frozenset([one, other])
-    damaged = files.put(OUT, lines)
-    return Loss(files=damaged, code="digest_mismatch", line=place + 1, thread_id=other, refetch=both)
+    return Loss(files=files.put(OUT, lines), code="digest_mismatch", line=place + 1, thread_id=other, refetch=both)
 
 
 def _message_of_two_threads(files: Files, draw: random.Random) -> Loss:
     """A line of one thread has the id of a message of another one before it."""
-    names = [name for name, own in files.threads.items() if len(own) > 1]
-    one, other = names[0], draw.choice(names[1:])
-    lines = files.lines()
-    message_id = loads(lines[draw.choice(files.threads[one])])["message_id"]
-    number = draw.choice(files.threads[other])
+    one, *others = (name for name, own in files.threads.items() if len(own) > 1)
+    other = draw.choice(others)
+    lines, number = files.lines(), draw.choice(files.threads[other])
     value = loads(lines[number])
-    value["message_id"] = message_id
+    value["message_id"] = loads(lines[draw.choice(files.threads[one])])["message_id"]
     if "message" in value:
-        value["message"]["id"] = message_id
+        value["message"]["id"] = value["message_id"]
     lines[number] = dumps(value) + b"\n"
-    where: dict[str, Any] = {"line": number + 1, "path": "$.message_id"}
-    return _lost(files.put(OUT, lines), "duplicate_message", other, **where)
+    return _lost(files.put(OUT, lines), "duplicate_message", other, line=number + 1, path="$.message_id")
 
 
 def _cut_off(files: Files, draw: random.Random) -> Loss:
     """In the middle of a line."""
     thread_id = _thread(files, draw)
     lines, number = files.lines(), draw.choice(files.threads[thread_id])
-    tail = lines[number][: draw.randrange(60, len(lines[number]))]
-    after = list(files.threads)[list(files.threads).index(thread_id) :]
-    damaged = files.put(OUT, [*lines[:number], tail])
-    return Loss(files=damaged, code="torn_line", line=number + 1, thread_id=thread_id, refetch=frozenset(after))
+    damaged = files.put(OUT, [*lines[:number], lines[number][: draw.randrange(60, len(lines[number]))]])
+    return Loss(files=damaged, code="torn_line", line=number + 1, thread_id=thread_id, refetch=_from(files, thread_id))
 
 
 def _cut_between(files: Files, draw: random.Random) -> Loss:
     thread_id = _thread(files, draw)
-    after = list(files.threads)[list(files.threads).index(thread_id) :]
     damaged = files.put(OUT, files.lines()[: files.threads[thread_id].start])
-    return Loss(files=damaged, code="lost_thread", thread_id=draw.choice(after), refetch=frozenset(after))
+    after = _from(files, thread_id)
+    return Loss(files=damaged, code="lost_thread", thread_id=draw.choice([*after]), refetch=after)
+
+
+def _from(files: Files, thread_id: str) -> frozenset[str]:
+    """A thread and those behind it."""
+    names = list(files.threads)
+    return frozenset(names[names.index(thread_id) :])
+
+
+def _out(code: str, change: Callable[[bytes], bytes], thread_id: str = "thread_aaaaaa", **expected: Any) -> Cause:
+    """Change the bytes of OUT; all threads are to be fetched again."""
+
+    def cause(files: Files, _draw: random.Random) -> Loss:
+        where: dict[str, Any] = {"thread_id": thread_id, "refetch": frozenset(files.threads), **expected}
+        return Loss(files=files.put(OUT, change(files.content[OUT])), code=code, **where)
+
+    return cause
 
 
 def _torn_tail(files: Files, _draw: random.Random) -> Loss:
     damaged = files.put(OUT, files.content[OUT] + b'{"thread_id":"thread_hhhhhh","assi')
-    where = {"line": len(files.lines()) + 1}
-    return _lost(damaged, "torn_line", "thread_hhhhhh", **where)
+    return _lost(damaged, "torn_line", "thread_hhhhhh", line=len(files.lines()) + 1)
 
 
-def _emptied(files: Files, draw: random.Random) -> Loss:
-    lost = frozenset(files.threads)
-    return Loss(files=files.put(OUT, b""), code="lost_thread", thread_id=draw.choice([*lost]), refetch=lost)
-
-
-def _byte_changed(files: Files, draw: random.Random) -> Loss:
-    """Any byte of a line but its newline, to any other, but a newline."""
-    thread_id = _thread(files, draw)
-    lines, number = files.lines(), draw.choice(files.threads[thread_id])
-    line = bytearray(lines[number])
-    place = draw.randrange(len(line) - 1)
-    line[place] = draw.choice([byte for byte in range(256) if byte not in (line[place], 10)])
-    lines[number] = bytes(line)
-    first = files.threads[thread_id].start + 1
-    if number == first - 1 and len(files.threads[thread_id]) == 1 and place < 60:  # its id may be what was changed
-        return _byte_changed(files, draw)
-    return Loss(
-        files=files.put(OUT, lines),
-        code="digest_mismatch",
-        line=first,
-        thread_id=thread_id,
-        refetch=frozenset([thread_id]),
-    )
-
-
-def _newlines_joined(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw, least=2)
-    own, lines = files.threads[thread_id], files.lines()
-    number = draw.choice(own[:-1])
-    lines[number] = lines[number][:-1]
-    return _lost(files.put(OUT, lines), "malformed_line", thread_id, line=number + 1, path="$")
-
-
-def _line_broken(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw)
-    lines, number = files.lines(), draw.choice(files.threads[thread_id])
-    place = draw.randrange(60, len(lines[number]) - 2)
-    lines[number] = lines[number][:place] + b"\n" + lines[number][place:]
-    return _lost(files.put(OUT, lines), "malformed_line", thread_id, line=number + 1, path="$")
-
-
-def _blank_line(files: Files, draw: random.Random) -> Loss:
-    thread_id = _thread(files, draw, least=2)
-    lines, number = files.lines(), draw.choice(files.threads[thread_id][:-1])
-    lines.insert(number + 1, b"\n")
-    return _lost(files.put(OUT, lines), "blank_line", thread_id, line=number + 2, path="$")
-
-
-def _byte_order_mark(files: Files, _draw: random.Random) -> Loss:
-    first = next(iter(files.threads))
-    damaged = files.put(OUT, b"\xef\xbb\xbf" + files.content[OUT])
-    return Loss(files=damaged, code="byte_order_mark", line=1, path="$", thread_id=first, refetch=frozenset([first]))
-
-
-def _all_crlf(files: Files, draw: random.Random) -> Loss:
-    damaged = files.put(OUT, files.content[OUT].replace(b"\n", b"\r\n"))
-    thread_id = next(iter(files.threads))
-    number = draw.choice(files.threads[thread_id])
-    return Loss(
-        files=damaged, code="crlf", line=number + 1, path="$", thread_id=thread_id, refetch=frozenset(files.threads)
-    )
-
-
-def _as_utf_16(files: Files, _draw: random.Random) -> Loss:
-    damaged = files.put(OUT, files.content[OUT].decode().encode("utf-16"))
-    return Loss(files=damaged, code="lost_thread", thread_id="thread_hhhhhh", refetch=None)
-
-
-def _of_another_world(files: Files, draw: random.Random) -> Loss:
+def _of_another_world(files: Files, _draw: random.Random) -> Loss:
     """A complete thread that nobody asked for."""
     lines = [line.replace(b"thread_hhhhhh", b"thread_zzzzzz") for line in files.lines() if b"thread_hhhhhh" in line]
-    del draw
     damaged = files.put(OUT, [*files.lines(), *lines])
     where: dict[str, Any] = {"line": len(files.lines()) + 1, "strangers": ("thread_zzzzzz",)}
     return Loss(files=damaged, code="unindexed_lines", thread_id="thread_zzzzzz", **where)
@@ -269,27 +236,24 @@ def _not_exported(files: Files, draw: random.Random) -> Loss:
 
 
 def _row(change: Mapping[str, Any], code: str, thread_id: str = "thread_bbbbbb", **expected: Any) -> Cause:
-    """Change the row of a thread. A line of -1 is that of the row, of 0 the thread's first."""
+    """Change the row of a thread. A line of 0 is the thread's first; without one it is that of the row."""
 
-    def cause(files: Files, draw: random.Random) -> Loss:
-        del draw
+    def cause(files: Files, _draw: random.Random) -> Loss:
         rows = files.rows
         number = next(place for place, row in enumerate(rows) if row.thread_id == thread_id)
         rows[number] = msgspec.structs.replace(rows[number], **change)
-        where: dict[str, Any] = {"thread_id": thread_id, "refetch": frozenset([thread_id]), **expected}
-        if where.get("line") == -1:
-            where |= {"line": number + 2, "file": INDEX}
-        if where.get("line") == 0:
-            where["line"] = files.threads[thread_id].start + 1
+        where: dict[str, Any] = {"thread_id": thread_id, "refetch": frozenset([thread_id])}
+        where |= {"line": number + 2, "file": INDEX} if "line" not in expected else {}
+        where |= expected | ({"line": files.threads[thread_id].start + 1} if "line" in expected else {})
         return Loss(files=files.put_rows(rows), code=code, **where)
 
     return cause
 
 
-def _of_another(change: Mapping[str, Any], code: str, **expected: Any) -> Cause:
-    """Change the thread of a row: the finding names the other one."""
-    cause = _row(change, code, refetch=None, strangers=("thread_y",), **expected)
-    return lambda files, draw: attrs.evolve(cause(files, draw), thread_id="thread_y")
+def _of_another(files: Files, draw: random.Random) -> Loss:
+    """The finding names the other thread."""
+    cause = _row({"thread_id": "thread_y"}, "index_mismatch", path="$.thread_id", refetch=None, strangers=("thread_y",))
+    return attrs.evolve(cause(files, draw), thread_id="thread_y")
 
 
 def _index(change: Callable[[list[bytes], random.Random], object], code: str, **expected: Any) -> Cause:
@@ -316,24 +280,14 @@ def _row_twice(files: Files, draw: random.Random) -> Loss:
     return attrs.evolve(_lost(files.put_rows(rows), "lost_thread", thread_id), refetch=None)
 
 
-def _rows_swapped(files: Files, draw: random.Random) -> Loss:
-    rows = files.rows
-    del draw
-    rows[0], rows[1] = rows[1], rows[0]
-    return Loss(files=files.put_rows(rows), code="misplaced_thread", line=1, thread_id="thread_aaaaaa", refetch=None)
-
-
-def _index_lost(files: Files, draw: random.Random) -> Loss:
-    del draw
-    return Loss(files=files.without(INDEX), code="lost_index", file=INDEX, refetch=frozenset(files.ids))
+def _rows_swapped(files: Files, _draw: random.Random) -> Loss:
+    one, other, *rest = files.rows
+    damaged = files.put_rows([other, one, *rest])
+    return Loss(files=damaged, code="misplaced_thread", line=1, thread_id="thread_aaaaaa", refetch=None)
 
 
 def _header(**change: Any) -> Callable[[list[bytes], random.Random], object]:
-    def changed(lines: list[bytes], draw: random.Random) -> None:
-        del draw
-        lines[0] = dumps({**json.loads(lines[0]), **change}) + b"\n"
-
-    return changed
+    return lambda lines, _draw: lines.__setitem__(0, dumps({**json.loads(lines[0]), **change}) + b"\n")
 
 
 def _garbled(lines: list[bytes], draw: random.Random) -> None:
@@ -350,14 +304,13 @@ def _put(number: int, content: bytes) -> Callable[[list[bytes], random.Random], 
 def _manifest(path: str, value: object) -> Cause:
     """Put a value where a path leads."""
 
-    def cause(files: Files, draw: random.Random) -> Loss:
+    def cause(files: Files, _draw: random.Random) -> Loss:
         content = json.loads(files.content[MANIFEST])
         *steps, last = path.removeprefix("$.").split(".")
         row = content
         for step in steps:
             row = row[step]
         row[last] = value
-        del draw
         damaged = files.put(MANIFEST, dumps(content))
         # Where the index may be another one, an id that only lines name may be that of a lost row.
         return Loss(files=damaged, code="manifest_mismatch", file=MANIFEST, path=path)
@@ -372,21 +325,15 @@ def _manifest_cut(files: Files, draw: random.Random) -> Loss:
 
 
 def _manifest_without(key: str) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
+    def cause(files: Files, _draw: random.Random) -> Loss:
         content = json.loads(files.content[MANIFEST])
-        del content[key], draw
+        del content[key]
         return Loss(files=files.put(MANIFEST, dumps(content)), code="unreadable_manifest", file=MANIFEST)
 
     return cause
 
 
-def _manifest_lost(files: Files, draw: random.Random) -> Loss:
-    del draw
-    return Loss(files=files.without(MANIFEST), code="lost_manifest", file=MANIFEST)
-
-
-def _line_and_index_lost(files: Files, draw: random.Random) -> Loss:
-    del draw
+def _line_and_index_lost(files: Files, _draw: random.Random) -> Loss:
     damaged = files.put(OUT, files.lines()[:-1]).without(INDEX)
     where: dict[str, Any] = {"file": MANIFEST, "path": "$.files.out.bytes"}
     return Loss(files=damaged, code="manifest_mismatch", refetch=frozenset(files.ids), **where)
@@ -395,13 +342,13 @@ def _line_and_index_lost(files: Files, draw: random.Random) -> Loss:
 # --- the files next to the export
 
 
-def _file_lost(name: str) -> Cause:
+def _lost_file(name: str, code: str = "lost_file", *, all_again: bool = False) -> Cause:
     """Of a file of lines every thread that has some is to be fetched again."""
 
     def cause(files: Files, _draw: random.Random) -> Loss:
-        lines = files.lines(name) if name in (RUNS, THREADS) else []
-        owners = frozenset(json.loads(line)["thread_id"] for line in lines)
-        return Loss(files=files.without(name), code="lost_file", file=name, refetch=owners)
+        lines = files.lines(name) if name in (OUT, RUNS, THREADS) else []
+        owners = files.ids if all_again else [json.loads(line)["thread_id"] for line in lines]
+        return Loss(files=files.without(name), code=code, file=name, refetch=frozenset(owners))
 
     return cause
 
@@ -459,21 +406,19 @@ def _sidecar_torn(files: Files, draw: random.Random) -> Loss:
 def _span(change: Mapping[str, Any], code: str, **expected: Any) -> Cause:
     """Change where the runs of the first thread are."""
 
-    def cause(files: Files, draw: random.Random) -> Loss:
+    def cause(files: Files, _draw: random.Random) -> Loss:
         rows = files.rows
         span = msgspec.structs.replace(rows[0].sidecars["runs"], **change)
         rows[0] = msgspec.structs.replace(rows[0], sidecars={**rows[0].sidecars, "runs": span})
-        del draw
         return Loss(files=files.put_rows(rows), code=code, file=RUNS, thread_id="thread_aaaaaa", **expected)
 
     return cause
 
 
-def _runs_never_saved(files: Files, draw: random.Random) -> Loss:
+def _runs_never_saved(files: Files, _draw: random.Random) -> Loss:
     rows = files.rows
     sidecars = {name: span for name, span in rows[0].sidecars.items() if name != "runs"}
     rows[0] = msgspec.structs.replace(rows[0], sidecars=sidecars)
-    del draw
     return _lost(files.put_rows(rows), "lost_thread", "thread_aaaaaa", file=RUNS)
 
 
@@ -487,10 +432,9 @@ def _file(change: Callable[[bytes], bytes]) -> Cause:
 
 
 def _download(change: Mapping[str, object], code: str, file: str = _IMAGE, line: int | None = None) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
+    def cause(files: Files, _draw: random.Random) -> Loss:
         rows = [json.loads(line) for line in files.lines(DOWNLOADS)]
         next(row for row in rows if row["file_id"] == "file-img1").update(change)
-        del draw
         damaged = files.put(DOWNLOADS, [dumps(row) + b"\n" for row in rows])
         return Loss(files=damaged, code=code, file=file, line=line)
 
@@ -530,8 +474,7 @@ def _one_for_another(lines: list[bytes], draw: random.Random) -> list[bytes]:
 def _as_it_is(code: str, thread_id: str) -> Cause:
     """A finding that the export has without any damage, since it was cut off."""
 
-    def cause(files: Files, draw: random.Random) -> Loss:
-        del draw
+    def cause(files: Files, _draw: random.Random) -> Loss:
         line = next(number for number, row in enumerate(files.rows, 2) if row.thread_id == thread_id)
         again = frozenset(["thread_dddddd", _PARTLY, "thread_gggggg"])
         return Loss(files=files, code=code, file=INDEX, line=line, thread_id=thread_id, refetch=again)
@@ -539,93 +482,72 @@ def _as_it_is(code: str, thread_id: str) -> Cause:
     return cause
 
 
-_COMPLETE = ("full", "flat")
-_FIRST: dict[str, Any] = {"line": 1, "thread_id": "thread_aaaaaa"}
-
-LOSSES: dict[str, tuple[tuple[str, ...], Cause]] = {
-    "a line removed": (_COMPLETE, _line_removed),
-    "two lines swapped": (_COMPLETE, _lines_swapped),
-    "a line doubled": (_COMPLETE, _line_doubled),
-    "a line moved to the end": (_COMPLETE, _line_moved_to_the_end),
-    "a thread lost": (_COMPLETE, _thread_lost),
-    "two threads swapped": (_COMPLETE, _threads_swapped),
-    "a thread doubled": (_COMPLETE, _thread_doubled),
-    "a message moved to another thread": (_COMPLETE, _message_moved),
-    "a message in two threads": (_COMPLETE, _message_of_two_threads),
-    "cut off in a line": (_COMPLETE, _cut_off),
-    "cut off between threads": (_COMPLETE, _cut_between),
-    "a torn tail": (_COMPLETE, _torn_tail),
-    "emptied": (_COMPLETE, _emptied),
-    "a byte changed": (("full",), _byte_changed),
-    "two lines in one": (_COMPLETE, _newlines_joined),
-    "a line in two": (_COMPLETE, _line_broken),
-    "a blank line": (_COMPLETE, _blank_line),
-    "a byte order mark": (_COMPLETE, _byte_order_mark),
-    "crlf throughout": (_COMPLETE, _all_crlf),
-    "as utf-16": (_COMPLETE, _as_utf_16),
-    "a thread of another world": (_COMPLETE, _of_another_world),
-    "a list that names one less": (_COMPLETE, _not_wanted),
-    "a list that names one more": (_COMPLETE, _not_exported),
-    "a row of more messages": (_COMPLETE, _row({"messages": 999}, "index_mismatch", line=-1, path="$.messages")),
-    "a row of another first message": (
-        _COMPLETE,
-        _row({"first_id": "msg_no"}, "index_mismatch", line=-1, path="$.first_id"),
+_BOTH: dict[str, Cause] = {
+    "a line removed": _lines("digest_mismatch", _line_removed, least=2),
+    "two lines swapped": _lines("digest_mismatch", _lines_swapped, least=2),
+    "a line doubled": _lines("duplicate_message", _line_doubled, path="$.message_id"),
+    "a line moved to the end": _lines("split_thread", _line_moved_to_the_end, least=2, is_last=False),
+    "a thread lost": _lines("lost_thread", _thread_lost),
+    "two threads swapped": _threads_swapped,
+    "a thread doubled": _lines("split_thread", _thread_doubled, is_last=False),
+    "a message moved to another thread": _message_moved,
+    "a message in two threads": _message_of_two_threads,
+    "cut off in a line": _cut_off,
+    "cut off between threads": _cut_between,
+    "a torn tail": _torn_tail,
+    "emptied": _out("lost_thread", lambda _content: b""),
+    "two lines in one": _lines("malformed_line", _newlines_joined, least=2, path="$"),
+    "a line in two": _lines("malformed_line", _line_broken, path="$"),
+    "a blank line": _lines("blank_line", _blank_line, least=2, path="$"),
+    "a byte order mark": _out(
+        "byte_order_mark",
+        lambda content: b"\xef\xbb\xbf" + content,
+        line=1,
+        path="$",
+        refetch=frozenset(["thread_aaaaaa"]),
     ),
-    "a row of no last message": (_COMPLETE, _row({"last_id": None}, "index_mismatch", line=-1, path="$.last_id")),
-    "a row of another assistant": (
-        _COMPLETE,
-        _row({"assistant_id": "asst_no"}, "index_mismatch", line=-1, path="$.assistant_id"),
+    "crlf throughout": _out("crlf", lambda content: content.replace(b"\n", b"\r\n"), line=1, path="$"),
+    "as utf-16": _out(
+        "lost_thread", lambda content: content.decode().encode("utf-16"), thread_id="thread_hhhhhh", refetch=None
     ),
-    "a row of another digest": (_COMPLETE, _row({"sha256": "0" * 64}, "digest_mismatch", line=0)),
-    "a row of fewer bytes": (_COMPLETE, _row({"bytes": 9}, "digest_mismatch", line=0)),
-    "a row of another place": (_COMPLETE, _row({"offset": 9}, "misplaced_thread", line=0, refetch=frozenset())),
-    "a row that failed": (
-        _COMPLETE,
-        _row({"outcome": "failed", "offset": None}, "thread_failed", line=-1),
+    "a thread of another world": _of_another_world,
+    "a list that names one less": _not_wanted,
+    "a list that names one more": _not_exported,
+    "a row of more messages": _row({"messages": 999}, "index_mismatch", path="$.messages"),
+    "a row of another first message": _row({"first_id": "msg_no"}, "index_mismatch", path="$.first_id"),
+    "a row of no last message": _row({"last_id": None}, "index_mismatch", path="$.last_id"),
+    "a row of another assistant": _row({"assistant_id": "asst_no"}, "index_mismatch", path="$.assistant_id"),
+    "a row of another digest": _row({"sha256": "0" * 64}, "digest_mismatch", line=0),
+    "a row of fewer bytes": _row({"bytes": 9}, "digest_mismatch", line=0),
+    "a row of another place": _row({"offset": 9}, "misplaced_thread", line=0, refetch=frozenset()),
+    "a row that failed": _row({"outcome": "failed", "offset": None}, "thread_failed"),
+    "a row of another thread": _of_another,
+    "an empty thread's row with a first message": _row(
+        {"first_id": "msg_no"}, "index_mismatch", "thread_cccccc", path="$.first_id"
     ),
-    "a row of another thread": (
-        _COMPLETE,
-        _of_another({"thread_id": "thread_y"}, "index_mismatch", line=-1, path="$.thread_id"),
+    "an empty thread's row with another digest": _row(
+        {"sha256": "0" * 64}, "index_mismatch", "thread_cccccc", path="$.sha256"
     ),
-    "an empty thread's row with a first message": (
-        _COMPLETE,
-        _row({"first_id": "msg_no"}, "index_mismatch", "thread_cccccc", line=-1, path="$.first_id"),
+    "a row lost": _row_lost,
+    "a row twice": _row_twice,
+    "two rows swapped": _rows_swapped,
+    "a row garbled": _index(_garbled, "unreadable_index", line=3),
+    "a row of an outcome that is none": _index(
+        _put(1, b'{"thread_id":"a","assistant_id":null,"outcome":"lost"}\n'), "unreadable_index", line=2
     ),
-    "an empty thread's row with another digest": (
-        _COMPLETE,
-        _row({"sha256": "0" * 64}, "index_mismatch", "thread_cccccc", line=-1, path="$.sha256"),
-    ),
-    "a row lost": (_COMPLETE, _row_lost),
-    "a row twice": (_COMPLETE, _row_twice),
-    "two rows swapped": (_COMPLETE, _rows_swapped),
-    "a row garbled": (_COMPLETE, _index(_garbled, "unreadable_index", line=3)),
-    "a row of an outcome that is none": (
-        _COMPLETE,
-        _index(_put(1, b'{"thread_id":"a","assistant_id":null,"outcome":"lost"}\n'), "unreadable_index", line=2),
-    ),
-    "an index without header": (_COMPLETE, _index(lambda lines, _: lines.pop(0), "unreadable_index", line=1)),
-    "an index of another format": (_COMPLETE, _index(_header(format="other/9"), "unreadable_index", line=1)),
-    "an index cut": (_COMPLETE, _index(_put(-1, b'{"thread_id"'), "unreadable_index", line=9)),
-    "an index of another source": (
-        _COMPLETE,
-        _index(_header(source="http://no"), "manifest_mismatch", file=MANIFEST, path="$.source"),
-    ),
-    "an index of another assistant": (
-        _COMPLETE,
-        _index(_header(assistant_id="asst_no"), "manifest_mismatch", file=MANIFEST, path="$.assistant_id"),
-    ),
-    "an index of the other form": (
-        ("full",),
-        _index(_header(flat=True), "mixed_formats", file=OUT, path="$.message", **_FIRST),
-    ),
-    "an index of fewer kinds": (
-        _COMPLETE,
-        _index(_header(include=["runs"]), "manifest_mismatch", file=MANIFEST, path="$.include"),
-    ),
-    "an index lost": (_COMPLETE, _index_lost),
-    "a line and the index lost": (_COMPLETE, _line_and_index_lost),
+    "an index without header": _index(lambda lines, _: lines.pop(0), "unreadable_index", line=1),
+    "an index of another format": _index(_header(format="other/9"), "unreadable_index", line=1),
+    "an index cut": _index(_put(-1, b'{"thread_id"'), "unreadable_index", line=9),
     **{
-        f"a manifest of another {path[2:]}": (_COMPLETE, _manifest(path, value))
+        f"an index of another {key}": _index(
+            _header(**{key: value}), "manifest_mismatch", file=MANIFEST, path=f"$.{key}"
+        )
+        for key, value in {"source": "http://no", "assistant_id": "asst_no", "include": ["runs"]}.items()
+    },
+    "an index lost": _lost_file(INDEX, "lost_index", all_again=True),
+    "a line and the index lost": _line_and_index_lost,
+    **{
+        f"a manifest of another {path[2:]}": _manifest(path, value)
         for path, value in {
             "$.source": "http://no",
             "$.assistant_id": "asst_no",
@@ -644,62 +566,58 @@ LOSSES: dict[str, tuple[tuple[str, ...], Cause]] = {
             "$.files.runs.bytes": 1,
         }.items()
     },
-    "a manifest of the other form": (("full",), _manifest("$.flat", True)),
-    "a manifest cut": (_COMPLETE, _manifest_cut),
+    "a manifest cut": _manifest_cut,
     **{
-        f"a manifest without {key}": (_COMPLETE, _manifest_without(key))
+        f"a manifest without {key}": _manifest_without(key)
         for key in ("source", "totals", "digest", "outcomes", "versions", "finished_at", "files")
     },
-    "a manifest lost": (_COMPLETE, _manifest_lost),
-    **{f"{name} lost": (_COMPLETE, _file_lost(name)) for name in (RUNS, THREADS, _IMAGE, DOWNLOADS)},
-    "the export lost": (
-        _COMPLETE,
-        lambda files, _draw: Loss(files=files.without(OUT), code="lost_file", refetch=frozenset(files.threads)),
+    "a manifest lost": _lost_file(MANIFEST, "lost_manifest"),
+    **{f"{name} lost": _lost_file(name) for name in (OUT, RUNS, THREADS, _IMAGE, DOWNLOADS)},
+    **{f"{name} changed": _sidecar_changed(name) for name in (RUNS, THREADS)},
+    **{f"{name} shorter": _sidecar_shorter(name) for name in (RUNS, THREADS)},
+    "runs longer": _sidecar_longer,
+    "runs of nobody": _sidecar_headed,
+    "torn runs": _sidecar_torn,
+    "thread objects swapped": _sidecar_swapped,
+    "runs never saved": _runs_never_saved,
+    "runs of another digest": _span(
+        {"sha256": "0" * 64}, "digest_mismatch", line=1, refetch=frozenset(["thread_aaaaaa"])
     ),
-    **{f"{name} changed": (_COMPLETE, _sidecar_changed(name)) for name in (RUNS, THREADS)},
-    **{f"{name} shorter": (_COMPLETE, _sidecar_shorter(name)) for name in (RUNS, THREADS)},
-    "runs longer": (_COMPLETE, _sidecar_longer),
-    "runs of nobody": (_COMPLETE, _sidecar_headed),
-    "torn runs": (_COMPLETE, _sidecar_torn),
-    "thread objects swapped": (_COMPLETE, _sidecar_swapped),
-    "runs never saved": (_COMPLETE, _runs_never_saved),
-    "runs of another digest": (
-        _COMPLETE,
-        _span({"sha256": "0" * 64}, "digest_mismatch", line=1, refetch=frozenset(["thread_aaaaaa"])),
+    "runs of another place": _span({"offset": 7}, "misplaced_thread", line=1),
+    "a download's row with another digest": _download({"sha256": "0" * 64}, "file_mismatch"),
+    "a download's row with another size": _download({"bytes": 1}, "file_mismatch"),
+    "a download's row with another name": _download({"name": "../other"}, "lost_file", "out.files/other"),
+    "a download's row that failed": _download({"outcome": "failed"}, "file_failed", "out.files/file-img1"),
+    "a download's row that had no turn": _download({"outcome": "unfinished"}, "not_exported", "out.files/file-img1"),
+    "a download's row of another": _download({"file_id": "file-other"}, "not_exported", "out.files/file-img1"),
+    "a download's row of an outcome that is none": _download({"outcome": "lost"}, "unreadable_index", DOWNLOADS, 1),
+    "a file cut": _file(lambda content: content[:-1]),
+    "a file changed": _file(lambda content: content[:-1] + b"?"),
+    "a file emptied": _file(lambda _content: b""),
+}
+
+_FULL: dict[str, Cause] = {
+    "a byte changed": _lines("digest_mismatch", _byte_changed),
+    "an index of the other form": _index(
+        _header(flat=True), "mixed_formats", file=OUT, path="$.message", line=1, thread_id="thread_aaaaaa"
     ),
-    "runs of another place": (_COMPLETE, _span({"offset": 7}, "misplaced_thread", line=1)),
-    "a download's row with another digest": (_COMPLETE, _download({"sha256": "0" * 64}, "file_mismatch")),
-    "a download's row with another size": (_COMPLETE, _download({"bytes": 1}, "file_mismatch")),
-    "a download's row with another name": (
-        _COMPLETE,
-        _download({"name": "../other"}, "lost_file", "out.files/other"),
-    ),
-    "a download's row that failed": (
-        _COMPLETE,
-        _download({"outcome": "failed"}, "file_failed", "out.files/file-img1"),
-    ),
-    "a download's row that had no turn": (
-        _COMPLETE,
-        _download({"outcome": "unfinished"}, "not_exported", "out.files/file-img1"),
-    ),
-    "a download's row of another": (
-        _COMPLETE,
-        _download({"file_id": "file-other"}, "not_exported", "out.files/file-img1"),
-    ),
-    "a download's row of an outcome that is none": (
-        _COMPLETE,
-        _download({"outcome": "lost"}, "unreadable_index", DOWNLOADS, 1),
-    ),
-    "a file cut": (_COMPLETE, _file(lambda content: content[:-1])),
-    "a file changed": (_COMPLETE, _file(lambda content: content[:-1] + b"?")),
-    "a file emptied": (_COMPLETE, _file(lambda _content: b"")),
-    "the partial file lost": (("cut",), _of_partial(lambda _lines, _draw: None)),
-    "the partial file shorter": (("cut",), _of_partial(_one_fewer)),
-    "a line of the partial file garbled": (("cut",), _of_partial(_one_garbled)),
-    "a message of the partial file lost for a line twice": (("cut",), _of_partial(_one_for_another)),
-    "a failed thread": (("cut",), _as_it_is("thread_failed", "thread_dddddd")),
-    "a partial thread": (("cut",), _as_it_is("thread_partial", _PARTLY)),
-    "a missing thread": (("cut",), _as_it_is("thread_missing", "thread_unknown")),
-    "a thread that had no turn": (("cut",), _as_it_is("thread_unfinished", "thread_gggggg")),
+    "a manifest of the other form": _manifest("$.flat", True),
+}
+
+_CUT: dict[str, Cause] = {
+    "the partial file lost": _of_partial(lambda _lines, _draw: None),
+    "the partial file shorter": _of_partial(_one_fewer),
+    "a line of the partial file garbled": _of_partial(_one_garbled),
+    "a message of the partial file lost for a line twice": _of_partial(_one_for_another),
+    "a failed thread": _as_it_is("thread_failed", "thread_dddddd"),
+    "a partial thread": _as_it_is("thread_partial", _PARTLY),
+    "a missing thread": _as_it_is("thread_missing", "thread_unknown"),
+    "a thread that had no turn": _as_it_is("thread_unfinished", "thread_gggggg"),
+}
+
+LOSSES: dict[str, tuple[tuple[str, ...], Cause]] = {
+    name: (bases, cause)
+    for bases, causes in ((("full", "flat"), _BOTH), (("full",), _FULL), (("cut",), _CUT))
+    for name, cause in causes.items()
 }
 """By name: of which exports, and the damage."""

@@ -101,7 +101,15 @@ def _texts_changed(value: dict[str, Any]) -> None:
     value["text"] = "\n".join(part["text"]["value"] for part in value["message"]["content"] if part["type"] == "text")
 
 
-_NUMBER = b'"x_number":'
+def _has_number(number: float) -> Fits:
+    """Whether the message has this number, of this type and sign."""
+    return lambda value: repr(value["message"].get("x_number")) == repr(number)
+
+
+def _quiet(change: Callable[[bytes], bytes], base: str | None = None, fits: Fits = lambda _value: True) -> LineKind:
+    return LineKind(_bytes("digest_mismatch", lambda line, _: change(line), None), base, fits, is_quiet=True)
+
+
 _BEYOND = 10**30
 
 _WRONG: Mapping[str, tuple[object, ...]] = {
@@ -198,10 +206,10 @@ LINES: dict[str, LineKind] = {
         _value("text_mismatch", "$.text", lambda r: r.update(text=r["text"] + " ")), "full"
     ),
     "another text in a part": LineKind(
-        lambda line, _: (
-            edited(line, lambda row: row["message"]["content"][0]["text"].update(value="something else")),
+        _value(
             "text_mismatch",
             "$.text",
+            lambda row: row["message"]["content"][0]["text"].update(value="something else"),
         ),
         "full",
         _has_text,
@@ -242,76 +250,41 @@ LINES: dict[str, LineKind] = {
         _value("mixed_formats", "$.message", lambda row: row.pop("message") and None), "full", is_inner=True
     ),
     # Only digests differ
-    "another text throughout": LineKind(
-        lambda line, _: (edited(line, _texts_changed), "digest_mismatch", None), "full", _has_text, is_quiet=True
-    ),
-    "another text, flat": LineKind(
-        _bytes("digest_mismatch", _inserted(b'"text":"', b"Not: "), None), "flat", is_quiet=True
-    ),
-    "another time, flat": LineKind(
-        _value("digest_mismatch", "", lambda row: row.update(created_at=row["created_at"] - 1)), "flat", is_quiet=True
+    "another text throughout": _quiet(lambda line: edited(line, _texts_changed), "full", _has_text),
+    "another text, flat": _quiet(lambda line: line.replace(b'"text":"', b'"text":"Not: ', 1), "flat"),
+    "another time, flat": _quiet(
+        lambda line: edited(line, lambda row: row.update(created_at=row["created_at"] - 1)), "flat"
     ),
     "keys in another order": LineKind(_bytes("digest_mismatch", _swapped, None), is_quiet=True),
-    "a blank between": LineKind(
-        _bytes("digest_mismatch", lambda line, _: line.replace(b'","', b'", "', 1), None), is_quiet=True
+    "a blank between": _quiet(lambda line: line.replace(b'","', b'", "', 1)),
+    "a blank at the end": _quiet(lambda line: line[:-1] + b" \n"),
+    "an escape for a letter": _quiet(lambda line: line.replace(b'"role":', b'"\\u0072ole":', 1)),
+    "half of another pair": _quiet(
+        lambda line: line.replace(b"\\ud83d", b"\\ud83e"), fits=lambda value: "\ud83d" in value["text"]
     ),
-    "a blank at the end": LineKind(_bytes("digest_mismatch", lambda line, _: line[:-1] + b" \n", None), is_quiet=True),
-    "an escape for a letter": LineKind(
-        _bytes("digest_mismatch", lambda line, _: line.replace(b'"role":', b'"\\u0072ole":', 1), None), is_quiet=True
+    "a big number off by one": _quiet(
+        lambda line: line.replace(b"%d" % _BEYOND, b"%d" % (_BEYOND + 1)), "full", _has_number(_BEYOND)
     ),
-    "half of another pair": LineKind(
-        lambda line, _: (line.replace(b"\\ud83d", b"\\ud83e"), "digest_mismatch", None),
-        fits=lambda value: "\ud83d" in value["text"],
-        is_quiet=True,
+    "a big number as a double": _quiet(
+        lambda line: line.replace(b"%d" % _BEYOND, b"1e30"), "full", _has_number(_BEYOND)
     ),
-    "a big number off by one": LineKind(
-        lambda line, _: (line.replace(b"%d" % _BEYOND, b"%d" % (_BEYOND + 1)), "digest_mismatch", None),
-        "full",
-        lambda value: type(value["message"].get("x_number")) is int and value["message"]["x_number"] == _BEYOND,
-        is_quiet=True,
+    "a whole number as a double": _quiet(
+        lambda line: line.replace(b'"x_number":1}', b'"x_number":1.0}'), "full", _has_number(1)
     ),
-    "a big number as a double": LineKind(
-        lambda line, _: (line.replace(b"%d" % _BEYOND, b"1e30"), "digest_mismatch", None),
-        "full",
-        lambda value: type(value["message"].get("x_number")) is int and value["message"]["x_number"] == _BEYOND,
-        is_quiet=True,
+    "a sign of nothing": _quiet(
+        lambda line: line.replace(b'"x_number":-0.0}', b'"x_number":0.0}'), "full", _has_number(-0.0)
     ),
-    "a whole number as a double": LineKind(
-        _bytes("digest_mismatch", lambda line, _: line.replace(_NUMBER + b"1}", _NUMBER + b"1.0}"), None),
-        "full",
-        lambda value: type(value["message"].get("x_number")) is int and value["message"]["x_number"] == 1,
-        is_quiet=True,
+    "other metadata": _quiet(
+        lambda line: edited(line, lambda row: row["message"]["metadata"].update(more="1")), "full"
     ),
-    "a sign of nothing": LineKind(
-        _bytes("digest_mismatch", lambda line, _: line.replace(_NUMBER + b"-0.0}", _NUMBER + b"0.0}"), None),
-        "full",
-        lambda value: str(value["message"].get("x_number")) == "-0.0",
-        is_quiet=True,
-    ),
-    "other metadata": LineKind(
-        lambda line, _: (
-            edited(line, lambda row: row["message"]["metadata"].update(more="1")),
-            "digest_mismatch",
-            None,
-        ),
-        "full",
-        is_quiet=True,
-    ),
-    "metadata lost": LineKind(
-        lambda line, _: (edited(line, lambda row: row["message"].pop("metadata") and None), "digest_mismatch", None),
-        "full",
-        is_quiet=True,
-    ),
-    "an unknown part lost": LineKind(
-        lambda line, _: (edited(line, lambda row: row["message"]["content"].pop() and None), "digest_mismatch", None),
+    "metadata lost": _quiet(lambda line: edited(line, lambda row: row["message"].pop("metadata") and None), "full"),
+    "an unknown part lost": _quiet(
+        lambda line: edited(line, lambda row: row["message"]["content"].pop() and None),
         "full",
         lambda value: any(part["type"] == "hologram" for part in value["message"]["content"]),
-        is_quiet=True,
     ),
-    "a raw line separator for another": LineKind(
-        lambda line, _: (line.replace("\u2028".encode(), "\u2029".encode()), "digest_mismatch", None),
-        fits=lambda value: "\u2028" in value["text"],
-        is_quiet=True,
+    "a raw line separator for another": _quiet(
+        lambda line: line.replace("\u2028".encode(), "\u2029".encode()), fits=lambda value: "\u2028" in value["text"]
     ),
 }
 """By name."""

@@ -17,16 +17,15 @@ from rich.console import Console
 
 from exporting import no_wait
 from exports import ASSISTANT
-from fake_assistants import FakeAssistants, Request, demo_world
+from fake_assistants import FakeAssistants, demo_world
 from threadkeep import export
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.api.keys import Key
 from threadkeep.cli.commands.validate import report_live_ending, run_live
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
-from threadkeep.errors import AccessRefused, ServerUnreachable
+from threadkeep.errors import AccessRefused, ApiGone, ServerUnreachable
 from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Finding
 from threadkeep.validation.live import CheckedExport, LiveOutcome, checked_export
@@ -47,18 +46,10 @@ def exported(out: Path, fake: FakeAssistants, **options: Any) -> CheckedExport:
     return checked_export(validated(out))
 
 
-def check(
-    out: Path,
-    fake: FakeAssistants,
-    source: ApiSource | None = None,
-    most: int | None = None,
-    seed: int = 0,
-    **options: Any,
-) -> LiveOutcome:
+def check(out: Path, fake: FakeAssistants, **options: Any) -> LiveOutcome:
     """Compare an export that is there."""
     fake.requests.clear()
-    chosen = checked_export(validated(out), most=most, seed=seed)
-    return run_live(chosen, source or ApiSource(), **{"shown": False, **options})
+    return run_live(checked_export(validated(out)), ApiSource(), shown=False, **options)
 
 
 def tell(base_url: str, method: str, path: str, body: object = None) -> Any:
@@ -75,19 +66,16 @@ def summary(findings: Sequence[Finding]) -> set[tuple[str, str | None, str | Non
     return {(one.code, one.thread_id, one.message_id) for one in findings}
 
 
-def asked_threads(fake: FakeAssistants) -> set[str]:
-    """The threads that requests were about."""
-    return {entry.path.split("/")[3] for entry in fake.requests}
-
-
 @pytest.mark.parametrize("flat", [False, True])
 def test_an_export_of_what_is_still_there_has_no_finding(flat: bool, fake: Watched, base_url: str, out: Path) -> None:
-    """Every thread is walked again, each page once."""
+    """Every thread is walked again, each page once. Nothing else is asked for, and nothing is changed."""
     exported(out, fake, flat=flat)
+    fake.asked.clear()
     outcome = check(out, fake)
     assert (outcome.findings, outcome.ended_by, report_live_ending(outcome)) == ((), None, None)
     assert outcome.live == Live(source=base_url, wanted=10, compared=10, new_messages=0)
-    assert len(fake.requests) == 9 + 3
+    assert len(fake.asked) == 9 + 3
+    assert {(request.method, request.path.rpartition("/")[2]) for request in fake.asked} == {("GET", "messages")}
 
 
 def test_each_change_since_has_its_code(fake: Watched, base_url: str, out: Path) -> None:
@@ -115,34 +103,6 @@ def test_each_change_since_has_its_code(fake: Watched, base_url: str, out: Path)
     assert (outcome.live.compared, outcome.live.new_messages) == (10, 1)
 
 
-@pytest.mark.parametrize("style", ["gone", "not-found"])
-def test_the_sunset_in_the_middle_is_exit_3_with_what_was_compared(
-    style: Any, fake: Watched, base_url: str, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """There are no findings about threads that were cut off or not begun."""
-    made = exported(out, fake)
-    new = {
-        one.thread_id: tell(base_url, "POST", f"/threads/{one.thread_id}/messages", {"role": "user", "content": "x"})[
-            "id"
-        ]
-        for one in made.threads
-    }
-    by_size = sorted(made.threads, key=lambda one: one.place.messages if one.place is not None else 0)
-    *short, long = by_size
-    before = [one.thread_id for one in short[:4]]
-    fake.before(lambda: fake.sunset.now(style=style), of=what_is_behind)
-    made = attrs.evolve(made, threads=[*short[:4], long, *short[4:]])
-    outcome = run_live(made, ApiSource(), shown=False, concurrency=1)
-    assert report_live_ending(outcome) is Exit.GONE
-    expected = {("new_message", thread_id, new[thread_id]) for thread_id in before}
-    assert summary(outcome.findings) == expected | {("not_compared", None, None)}
-    assert (outcome.live.wanted, outcome.live.compared) == (10, 4)
-    assert outcome.live.ended_by is not None
-    printed = capsys.readouterr().err.splitlines()
-    assert printed[0].endswith("(compared: 4 of 10 threads)")
-    assert printed[1] == "  The findings are of what was compared until then."
-
-
 def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, base_url: str, out: Path) -> None:
     """429s, broken answers and pages that lie are asked again."""
     del base_url
@@ -156,24 +116,6 @@ def test_refusals_by_the_rate_limit_and_faults_leave_no_trace(fake: Watched, bas
     outcome = check(out, fake, pace=PacingOptions(sleep=no_wait))
     assert (outcome.findings, outcome.live.compared) == ((), 10)
     assert len([entry for entry in fake.requests if entry.fault]) == 4
-
-
-def test_a_sample_asks_for_its_threads_alone_and_for_the_same_ones_again(
-    fake: Watched, base_url: str, out: Path
-) -> None:
-    """The report has the seed, so that somebody else can do the same."""
-    del base_url
-    exported(out, fake)
-    outcome = check(out, fake, most=3, seed=7)
-    first = asked_threads(fake)
-    assert (len(first), outcome.live.wanted, outcome.live.compared, outcome.live.seed) == (3, 3, 3, 7)
-    check(out, fake, most=3, seed=7)
-    assert asked_threads(fake) == first
-    check(out, fake, most=5, seed=7)
-    assert first < asked_threads(fake)
-    check(out, fake, most=3, seed=8)
-    assert asked_threads(fake) != first
-    assert check(out, fake, most=99).live.compared == 10
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
@@ -192,57 +134,10 @@ def test_an_interruption_is_130_with_what_was_compared(
     assert "interrupted (compared: 9 of 10 threads)" in capsys.readouterr().err
 
 
-# --- keys and addresses
-
-
-class TestTwoProjects:
-    """Each with its key."""
-
-    @pytest.fixture
-    def fake(self) -> FakeAssistants:
-        """A thread in each."""
-        fake = FakeAssistants(worlds_by_key=True)
-        for name in "ab":
-            thread = {"id": f"thread_{name}"}
-            fake.world(f"sk-{name}").load(
-                {"threads": [thread], "messages": [{"id": f"msg_{name}", "thread_id": f"thread_{name}", "content": []}]}
-            )
-        return fake
-
-    @pytest.fixture
-    def both(self, base_url: str, out: Path) -> ApiSource:
-        """An export of both is there."""
-        source = ApiSource(base_url=base_url, keys=(Key("sk-a"), Key("sk-b")))
-        assert export(["thread_a", "thread_b"], ASSISTANT, out, source=source).is_complete
-        return source
-
-    def test_a_thread_is_compared_with_the_key_that_knows_it(
-        self, fake: FakeAssistants, both: ApiSource, out: Path
-    ) -> None:
-        """Whichever was asked first."""
-        outcome = check(out, fake, both, concurrency=1)
-        assert (outcome.findings, outcome.live.compared) == ((), 2)
-
-    def test_a_refused_key_proves_no_deletion(self, fake: FakeAssistants, both: ApiSource, out: Path) -> None:
-        """What only that one might know was not compared."""
-        refused = {"status": 401, "body": {"error": {"message": "No."}}}
-        fake.world("sk-b").faults = [{"match": {}, "do": refused}]
-        outcome = check(out, fake, both, concurrency=2)
-        assert summary(outcome.findings) == {("not_compared", "thread_b", None)}
-
-    def test_a_key_of_a_third_project_proves_none_either(
-        self, fake: FakeAssistants, both: ApiSource, out: Path, base_url: str
-    ) -> None:
-        """It knows no thread at all."""
-        del both
-        outcome = check(out, fake, ApiSource(base_url=base_url, keys=(Key("sk-c"),)))
-        assert {one.code for one in outcome.findings} == {"not_compared"}
-        assert outcome.live.compared == 0
-
-
 @pytest.mark.parametrize(
     ("ended_by", "code", "step"),
     [
+        (ApiGone("410"), Exit.GONE, "The findings are of what was compared until then."),
         (AccessRefused("401"), Exit.REFUSED, "Check the key"),
         (ServerUnreachable("no route"), Exit.INCOMPLETE, "Check the address and the network."),
     ],
@@ -361,16 +256,3 @@ def test_a_line_now_and_then_elsewhere(
     assert capsys.readouterr().err == ""
     run_live(made, ApiSource())
     assert capsys.readouterr().err.startswith("threadkeep: threads 0 of 10, 0 messages, 0 requests")
-
-
-def test_a_request_is_only_ever_for_messages(fake: Watched, base_url: str, out: Path) -> None:
-    """A check changes nothing and asks for nothing else."""
-    del base_url
-    exported(out, fake)
-    fake.asked.clear()
-    check(out, fake)
-
-    def is_for_messages(request: Request) -> bool:
-        return request.method == "GET" and request.path.endswith("/messages")
-
-    assert all(is_for_messages(request) for request in fake.asked)

@@ -152,9 +152,6 @@ def test_links_lead_somewhere(sight: Sight) -> None:
     shown = sight.look()
     targets = shown.evaluate("Array.from(document.links, one => one.getAttribute('href'))")
     assert targets
-    assert all(target.startswith("#") for target in targets)
-    ids = set(shown.evaluate("Array.from(document.querySelectorAll('[id]'), one => one.id)"))
-    assert {target[1:] for target in targets} <= ids
     for target in dict.fromkeys(targets[:3] + targets[-3:]):
         shown = sight.look(at=target)
         assert shown.evaluate("document.querySelector(':target').checkVisibility()")

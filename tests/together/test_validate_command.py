@@ -18,7 +18,6 @@ from full_disk import full_disk
 from processes import started
 from threadkeep.cli.validation_summary import FORMAT
 from threadkeep.validation.findings import Finding, Severity
-from threadkeep.validation.report import collect
 from watched import Watched, what_is_behind
 
 MISSING = "thread_missing00000000000000000"
@@ -89,16 +88,6 @@ def test_the_library_says_the_same(complete: Path, threadkeep: Run) -> None:
 def errors_of(report: library.ValidationReport) -> set[str]:
     """The codes of the errors."""
     return {one.code for one in report if one.severity is library.Severity.ERROR}
-
-
-def test_what_the_library_refuses(complete: Path) -> None:
-    """Arguments that cannot be meant, and an export that is not there."""
-    with pytest.raises(TypeError, match="give the ids themselves"):
-        library.validate(complete, ids="thread_a")
-    with pytest.raises(ValueError, match="at least 1"):
-        library.validate(complete, most=0)
-    with pytest.raises(library.ThreadkeepError, match="does not exist"):
-        library.validate(complete.with_name("nowhere"))
 
 
 def test_repeated_findings_are_folded(complete: Path, threadkeep: Run) -> None:
@@ -266,15 +255,6 @@ def test_a_link_stays_one(complete: Path, threadkeep: Run, tmp_path: Path) -> No
     assert (link.is_symlink(), page.read_bytes()[:9].lower()) == (True, b"<!doctype")
 
 
-def test_no_more_findings_are_listed_than_were_asked_for(complete: Path, threadkeep: Run) -> None:
-    """Of each code, for programs too; all are counted."""
-    for number in (1, 2, 3):
-        change(complete, number, b'"role":"', b'"role":"x')
-    printed = json.loads(threadkeep("validate", complete, "--json", "--most", 2).out)
-    assert [row["code"] for row in printed["findings"]].count("key_mismatch") == 2
-    assert printed["counts"]["key_mismatch"] == 3
-
-
 def test_lines_alone_are_not_called_more_than_that(complete: Path, threadkeep: Run) -> None:
     """Nothing vouches that they are all."""
     beside(complete, ".index").unlink()
@@ -354,23 +334,16 @@ def test_a_live_check_without_index(complete: Path, threadkeep: Run) -> None:
     assert (done.code, "7 of 7 threads compared" in done.out) == (0, True)
 
 
-def test_a_reader_that_goes_away_changes_nothing(complete: Path) -> None:
+@pytest.mark.parametrize(("command", "code"), [("validate", 1), ("validate", 0), ("status", 0)])
+def test_a_reader_that_goes_away_changes_nothing(command: str, code: int, complete: Path) -> None:
     """With colours, tables and all."""
-    change(complete, 2, b'"role":"', b'"role":"x')
-    with started("validate", complete) as process:
+    if code:
+        change(complete, 2, b'"role":"', b'"role":"x')
+    with started(command, complete) as process:
         assert process.stdout is not None
         process.stdout.close()
         _, err = process.communicate()
-    assert (process.returncode, err) == (1, b"")
-
-
-def test_an_error_behind_many_notes_of_its_code_counts() -> None:
-    """However few findings are listed."""
-    note = Finding(code="torn_line", severity=Severity.NOTE, message="x")
-    error = Finding(code="torn_line", severity=Severity.ERROR, message="x")
-    folded = collect([note] * 5 + [error], 1)
-    assert folded.listed == (note, error)
-    assert folded.severities == {Severity.ERROR: 1, Severity.WARNING: 0, Severity.NOTE: 5}
+    assert (process.returncode, err) == (code, b"")
 
 
 def test_words_of_a_manifest_are_no_commands_of_a_terminal(complete: Path, threadkeep: Run, tmp_path: Path) -> None:
@@ -408,15 +381,6 @@ def test_a_draft_of_anybody_is_left_alone(complete: Path, ids: Path, threadkeep:
     assert theirs.read_bytes() == ids.read_bytes()
     assert set(tmp_path.iterdir()) - before == {tmp_path / "refetch.txt"}
     assert threadkeep("validate", complete, "--ids-to-refetch", "-").code == 2
-
-
-def test_a_reader_of_status_that_goes_away_changes_nothing(complete: Path) -> None:
-    """A complete export stays complete for scripts that look at the first line only."""
-    with started("status", complete) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        _, err = process.communicate()
-    assert (process.returncode, err) == (0, b"")
 
 
 def test_what_is_no_file_is_not_waited_for(complete: Path, threadkeep: Run, tmp_path: Path) -> None:

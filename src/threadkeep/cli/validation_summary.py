@@ -6,14 +6,14 @@ from typing import Any
 import attrs
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from threadkeep.cli.console import counted, escape, print_rows
 from threadkeep.cli.suggestions import command_on, export_again
 from threadkeep.storage.manifest import Manifest
-from threadkeep.validation.findings import KINDS, Finding, Severity
-from threadkeep.validation.report import Live, ValidationReport
+from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
+from threadkeep.validation.report import ValidationReport
 
 __all__ = ["FORMAT", "as_json", "next_lines", "print_verdict"]
 
@@ -36,17 +36,21 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
 def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int) -> None:
     """Print the report for people, the verdict and what to do last, with so many findings of each code but notes."""
     console = _Console(highlight=False)
-    table = Table("", "code", "count", "what", box=None, pad_edge=False, header_style="dim")
-    table.columns[2].justify = "right"
-    for code, severity in _by_severity(report).items():
-        own = [one for one in report if one.code == code and (one.severity is not Severity.NOTE or code in _ALWAYS)]
+    count = Column("count", justify="right")
+    table = Table("", "code", count, "what", box=None, pad_edge=False, header_style="dim")
+    for code, found in report.by_code().items():
+        own = [one for one in found if one.severity is not Severity.NOTE or code in _ALWAYS]
         if own:
             _print_places(console, own[:most], report.counts[code])
+        severity = gravest(found)
         table.add_row(Text(severity, _STYLES[severity]), code, f"{report.counts[code]:,}", KINDS[code].what)
     if report.counts:
         console.print(table)
     print_rows(_rows(report))
-    click.echo(_verdict(report))
+    complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
+    words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
+    verdict = f"{escape(str(report.out))}: {complete if report.is_complete else 'not complete'}"
+    click.echo(f"{verdict} ({words})" if words else verdict)
     for line in next_lines:
         click.echo(escape(line, 4000))
 
@@ -57,14 +61,6 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Let the caller see the error."""
         raise
-
-
-def _by_severity(report: ValidationReport) -> dict[str, Severity]:
-    """Return each code that was found, and its gravest severity: the gravest first, else in the order of the table."""
-    order = list(Severity)
-    found = {code: [order.index(one.severity) for one in report if one.code == code] for code in KINDS}
-    gravest = {code: min(severities) for code, severities in found.items() if severities}
-    return {code: order[severity] for code, severity in sorted(gravest.items(), key=lambda item: item[1])}
 
 
 def _print_places(console: Console, findings: Sequence[Finding], count: int) -> None:
@@ -81,33 +77,20 @@ def _print_places(console: Console, findings: Sequence[Finding], count: int) -> 
 
 
 def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
-    totals = report.totals
+    totals, live = report.totals, report.live
     counts = ((totals.threads, "thread"), (totals.messages, "message"), (totals.bytes, "byte"))
     yield "read", ", ".join(counted(*one) for one in counts)
     if report.outcomes is not None:
         outcomes = [f"{number:,} {outcome}" for outcome, number in report.outcomes.items() if number]
         yield "index", ", ".join(outcomes) or "no threads"
-    if report.live is not None:
-        yield "live", _live(report.live)
+    if live is not None:
+        words = f"{live.compared:,} of {counted(live.wanted, 'thread')} compared with {escape(live.source)}"
+        words += "" if live.seed is None else f" (a sample, seed {live.seed})"
+        words += f", {counted(live.new_messages, 'new message')}" if live.new_messages else ""
+        words += "" if live.ended_by is None else f"; ended early, with {counted(len(live.left), 'thread')} left"
+        yield "live", words
     if report.refetch:
         yield "to refetch", counted(len(report.refetch), "thread")
-
-
-def _live(live: Live) -> str:
-    sample = "" if live.seed is None else f" (a sample, seed {live.seed})"
-    words = f"{live.compared:,} of {counted(live.wanted, 'thread')} compared with {escape(live.source)}{sample}"
-    if live.new_messages:
-        words += f", {counted(live.new_messages, 'new message')}"
-    if live.ended_by is not None:
-        words += f"; ended early, with {counted(len(live.left), 'thread')} left"
-    return words
-
-
-def _verdict(report: ValidationReport) -> str:
-    complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
-    verdict = complete if report.is_complete else "not complete"
-    words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
-    return f"{escape(str(report.out))}: {verdict}" + (f" ({words})" if words else "")
 
 
 def next_lines(

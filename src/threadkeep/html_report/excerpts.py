@@ -55,7 +55,7 @@ class Excerpt:
     is_readable: bool = True
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Conversation:
     """Some messages of one thread.
 
@@ -81,9 +81,20 @@ def excerpts(report: ValidationReport, lines: Iterable[bytes]) -> tuple[Conversa
         No more than `MOST_THREADS`. A thread that has no line in the export is not among them.
     """
     wanted = _wanted(report.findings, report.out.name)
-    if wanted:
-        _collect(wanted, lines)
-    return tuple(one.conversation() for one in wanted if one.messages)[:MOST_THREADS]
+    if not wanted:
+        return ()
+    marked = defaultdict[int, list[_ThreadExcerpt]](list)
+    for one in wanted:
+        for number in one.marked:
+            marked[number].append(one)
+    threads = {one.thread_id: one for one in wanted if one.thread_id is not None}
+    for number, line in enumerate(lines, 1):
+        owner = threads.get(thread_of(line.removeprefix(BYTE_ORDER_MARK)) or "")
+        takers = marked.get(number, [])  # a finding knows the thread of a line better than the line
+        for one in takers if owner is None or owner in takers else (*takers, owner):
+            one.take(number, line)
+    shown = [one for one in wanted if one.messages][:MOST_THREADS]
+    return tuple(Conversation(one.thread_id, tuple(one.messages), one.lines - len(one.messages)) for one in shown)
 
 
 @attrs.define
@@ -108,11 +119,6 @@ class _ThreadExcerpt:
         if number in self.near or (not self.near and self.lines <= MOST_MESSAGES):
             self.messages.append(_excerpt(number, line, is_concerned=number in self.marked))
 
-    def conversation(self) -> Conversation:
-        """Return what was found."""
-        left_out = self.lines - len(self.messages)
-        return Conversation(thread_id=self.thread_id, messages=tuple(self.messages), left_out=left_out)
-
 
 def _wanted(findings: Sequence[Finding], name: str) -> list[_ThreadExcerpt]:
     by_thread = defaultdict[str | None, dict[int, None]](dict)
@@ -126,7 +132,10 @@ def _wanted(findings: Sequence[Finding], name: str) -> list[_ThreadExcerpt]:
     for thread_id, numbers in by_thread.items():
         seen[bool(numbers)] += 1
         if seen[bool(numbers)] <= MOST_THREADS:
-            wanted.append(_plan(thread_id, list(numbers)[:MOST_MESSAGES]))
+            concerned = list(numbers)[:MOST_MESSAGES]
+            around = [number + away for away in (-1, 1, -2, 2) for number in concerned if thread_id is not None]
+            near = list(dict.fromkeys([*concerned, *around]))[:MOST_MESSAGES]
+            wanted.append(_ThreadExcerpt(thread_id, frozenset(concerned), frozenset(near)))
     return wanted
 
 
@@ -139,28 +148,6 @@ def _gravest_first(findings: Iterable[Finding]) -> Iterable[Finding]:
     return [one for *_, one in sorted(ranked, key=lambda row: row[:2])]
 
 
-def _plan(thread_id: str | None, numbers: Sequence[int]) -> _ThreadExcerpt:
-    """Choose the lines of a thread to show: those that are concerned, and then those around them."""
-    near = dict.fromkeys(numbers)
-    for number in (number + away for away in (-1, 1, -2, 2) for number in numbers):
-        if len(near) < MOST_MESSAGES and thread_id is not None:
-            near[number] = None
-    return _ThreadExcerpt(thread_id, frozenset(numbers), frozenset(near))
-
-
-def _collect(wanted: Iterable[_ThreadExcerpt], lines: Iterable[bytes]) -> None:
-    marked = defaultdict[int, list[_ThreadExcerpt]](list)
-    for one in wanted:
-        for number in one.marked:
-            marked[number].append(one)
-    threads = {one.thread_id: one for one in wanted if one.thread_id is not None}
-    for number, line in enumerate(lines, 1):
-        owner = threads.get(thread_of(line.removeprefix(BYTE_ORDER_MARK)) or "")
-        takers = marked.get(number, [])  # a finding knows the thread of a line better than the line
-        for one in takers if owner is None or owner in takers else (*takers, owner):
-            one.take(number, line)
-
-
 def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
     try:
         value = loads(line.removeprefix(BYTE_ORDER_MARK))
@@ -169,16 +156,17 @@ def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
     if not isinstance(value, dict) or not isinstance(value.get("text"), str):
         text = line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
         return Excerpt(line=number, is_concerned=is_concerned, is_readable=False, **_cut(text))
-    text, created_at = value["text"], value.get("created_at")
-    parts = _parts(value.get("message"))
+    text, created_at, parts = value["text"], value.get("created_at"), _parts(value.get("message"))
     message_text = "\n".join(part.value for part in parts if isinstance(part, TextPart))
+    others = [cut(_words(part), _MOST_OF_A_PART) for part in parts if not isinstance(part, TextPart)]
+    more = [f"and {len(others) - _MOST_PARTS:,} more"] if len(others) > _MOST_PARTS else []
     return Excerpt(
         line=number,
         role=text_or_none(value.get("role")),
         created_at=created_at if type(created_at) is int else None,
         message_id=text_or_none(value.get("message_id")),
         message_text=message_text[:MOST_CHARACTERS] if "message" in value and message_text != text else None,
-        parts=_in_words(parts),
+        parts=(*others[:_MOST_PARTS], *more),
         is_concerned=is_concerned,
         **_cut(text),
     )
@@ -193,13 +181,6 @@ def _parts(message: Any) -> Sequence[Part]:
         return from_message_json(message, assistant_id="").parts if isinstance(message, dict) else ()
     except MalformedMessage:
         return ()
-
-
-def _in_words(parts: Iterable[Part]) -> tuple[str, ...]:
-    """Describe the parts that are no text."""
-    words = [cut(_words(part), _MOST_OF_A_PART) for part in parts if not isinstance(part, TextPart)]
-    more = [f"and {len(words) - _MOST_PARTS:,} more"] if len(words) > _MOST_PARTS else []
-    return (*words[:_MOST_PARTS], *more)
 
 
 def _words(part: ImageFilePart | ImageUrlPart | RefusalPart | UnknownPart) -> str:

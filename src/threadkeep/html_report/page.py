@@ -4,31 +4,33 @@ Everything that comes from an export is foreign: it is escaped, made visible (se
 `threadkeep.html_report.visible_text`), cut if it is long, and in no attribute. Anchors are numbered.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain, groupby
 
 import attrs
 import jinja2
 from markupsafe import Markup
 
-from threadkeep.html_report.charts import ChartRow, histogram, rows, timeline
 from threadkeep.html_report.excerpts import Conversation
 from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.storage.index import Outcome
-from threadkeep.validation.findings import KINDS, Finding, Severity
+from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["MOST_IDS", "MOST_ROWS", "render"]
+__all__ = ["MOST_BARS", "MOST_IDS", "MOST_ROWS", "Chart", "ChartRow", "histogram", "render", "timeline"]
 
-MOST_IDS, MOST_ROWS = 500, 200
-"""How many ids of threads to fetch again the page lists, and how many findings of one code."""
+MOST_IDS, MOST_ROWS, MOST_BARS = 500, 200, 60
+"""How many ids of threads to fetch again the page lists, how many findings of one code, and how many bars of a chart.
+"""
 
+_MOST_SINGLE_SIZES = 12
 _MOST_OF_A_WORD, _MOST_OF_A_SENTENCE = 100, 1_000
 
 _SIGNS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "i"}
 
-_OUTCOMES = {
+_OUTCOMES: Mapping[str, str] = {
     Outcome.COMPLETE: "all their messages are in the export",
     Outcome.PARTIAL: "cut off in the middle; the pages that came are in the partial file",
     Outcome.FAILED: "no usable answer after every retry",
@@ -47,6 +49,7 @@ def render(report: ValidationReport, conversations: Sequence[Conversation], *, m
         made_at: when, for a person.
         version: of threadkeep.
     """
+    outcomes = {str(one): (report.outcomes or {}).get(one, 0) for one in _OUTCOMES}
     listed = list(_rows(report, conversations))
     about = defaultdict[_Place, list[_Row]](list)
     for row in listed:
@@ -56,7 +59,7 @@ def render(report: ValidationReport, conversations: Sequence[Conversation], *, m
         report=report,
         rows=listed,
         about=lambda thread_id, line=None: about.get((thread_id, line), []),
-        outcomes=_outcomes(report.outcomes or {}),
+        outcomes=[(row, _OUTCOMES[row.label]) for row in _chart_rows(outcomes, sum(outcomes.values()))],
         timeline=timeline(report.months),
         histogram=histogram(report.sizes),
         threads=conversations,
@@ -86,35 +89,66 @@ def _rows(report: ValidationReport, conversations: Sequence[Conversation]) -> It
         anchors |= {(one.thread_id, shown.line): f"thread-{number}-line-{shown.line}" for shown in one.messages}
         if one.thread_id is not None:
             anchors[one.thread_id, None] = f"thread-{number}"
-    for number, found in enumerate(_listed(report.findings), 1):
+    listed = chain.from_iterable(own[:MOST_ROWS] for own in report.by_code().values())
+    for number, found in enumerate(listed, 1):
         place = (found.thread_id, found.line if found.file == report.out.name else None)
         yield _Row(number, found, place, anchors.get(place) or anchors.get((found.thread_id, None)))
 
 
-def _listed(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The findings that the page lists: the most severe codes first, and of each code so many."""
-    by_code = defaultdict[str, list[Finding]](list)
-    for one in findings:
-        by_code[one.code].append(one)
-    known = [by_code[code] for code in KINDS if code in by_code]
-    for found in sorted(known, key=lambda found: list(Severity).index(_gravest(found))):
-        yield from found[:MOST_ROWS]
+# --- charts: rows with a label, a count and the length of a bar, which a template draws
 
 
-def _gravest(findings: Iterable[Finding]) -> Severity:
-    return min((one.severity for one in findings), key=list(Severity).index)
+@attrs.frozen
+class ChartRow:
+    """A row of a chart. Its bar has ``length`` hundredths of the longest one, or a little where it counts anything."""
+
+    label: str
+    count: int
+    length: float
 
 
-def _by_code(rows: Iterable[_Row]) -> Mapping[str, Sequence[_Row]]:
-    by_code = defaultdict[str, list[_Row]](list)
-    for row in rows:
-        by_code[row.finding.code].append(row)
-    return by_code
+@attrs.frozen
+class Chart:
+    """A chart whose labels are of a unit: "month", "year", "messages". What counts nothing has no row; ``left_out`` is
+    the sum of the counts that are not drawn.
+    """
+
+    unit: str
+    rows: tuple[ChartRow, ...]
+    left_out: int = 0
 
 
-def _outcomes(counts: Mapping[str, int]) -> list[tuple[ChartRow, str]]:
-    known = {str(outcome): counts.get(outcome, 0) for outcome in _OUTCOMES}
-    return [(row, _OUTCOMES[Outcome(row.label)]) for row in rows(known, sum(counts.values()))]
+def timeline(months: Mapping[str, int]) -> Chart:
+    """Count messages by month ("2026-03"); by year if there are too many; in the years with the most if still so."""
+    if len(months) <= MOST_BARS:
+        return Chart("month", _chart_rows(dict(sorted(months.items()))))
+    years = Counter[str]()
+    for month, count in months.items():
+        years[month[:4]] += count
+    shown = dict(sorted(years.most_common(MOST_BARS)))
+    return Chart("year", _chart_rows(shown), years.total() - sum(shown.values()))
+
+
+def histogram(sizes: Mapping[int, int]) -> Chart:
+    """Count threads by their number of messages: each number for itself if they are close, or else doubling ranges."""
+    is_close = bool(sizes) and max(sizes) - min(sizes) < _MOST_SINGLE_SIZES
+    counts = Counter[int]()
+    for size, count in sizes.items():
+        counts[size if is_close or not size else 2 ** (size.bit_length() - 1)] += count
+    ends = {begin: begin if is_close else max(2 * begin - 1, 0) for begin in counts}
+    labels = {begin: f"{begin:,}" if end == begin else f"{begin:,}–{end:,}" for begin, end in ends.items()}
+    return Chart("messages", _chart_rows({labels[begin]: count for begin, count in sorted(counts.items())}))
+
+
+def _chart_rows(counts: Mapping[str, int], longest: int = 0) -> tuple[ChartRow, ...]:
+    """The rows of these counts, in their order; ``longest`` is the count of a full bar, if not the highest."""
+    longest = longest or max(counts.values(), default=1)
+    return tuple(
+        ChartRow(label, count, max(round(100 * count / longest, 2), 0.5)) for label, count in counts.items() if count
+    )
+
+
+# --- what the template calls
 
 
 def _when(seconds: int) -> str:
@@ -140,7 +174,7 @@ _PAGES.filters |= {
     "number": "{:,}".format,
     "counted": lambda number, what: f"{number:,} {what}{'' if number == 1 else 's'}",
     "when": _when,
-    "by_code": _by_code,
-    "gravest": lambda rows: _gravest(row.finding for row in rows),
+    "by_code": lambda rows: {code: list(own) for code, own in groupby(rows, lambda row: row.finding.code)},
+    "gravest": lambda rows: gravest(row.finding for row in rows),
 }
 _PAGES.globals |= {"SIGNS": _SIGNS, "KINDS": KINDS}

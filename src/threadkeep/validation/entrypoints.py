@@ -1,5 +1,6 @@
 """Validate an export from Python: what ``threadkeep validate`` does, as a typed report."""
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from threadkeep.clock import now as clock
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
-from threadkeep.storage.index import IndexHeader, Outcome
+from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.lock import LockHolder, held_by
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
@@ -101,23 +102,27 @@ def validated(
             named, index = frozenset(refetch), index_rows(files.files["index"], paths.index.name)
             known = {*(row.thread_id for row in index if row.thread_id in named), *(wanted or ())}
             refetch = tuple(thread_id for thread_id in refetch if thread_id in known)
-    messages = check.messages
-    sizes = Counter(place.messages for place in check.out.places.values())
-    sizes.update({0: check.empty} if check.empty else {})
+    places, messages = check.out.places, check.messages
+    sizes = Counter(place.messages for place in places.values())
+    sizes[0] = check.empty
+    months = Counter[str]()
+    for day, count in sorted(messages.days.items()):
+        # A day that no calendar has is left out. Its messages have findings.
+        with contextlib.suppress(ValueError, OverflowError):
+            months[date.fromordinal(date(1970, 1, 1).toordinal() + day).isoformat()[:7]] += count
     report = ValidationReport(
         out=out,
         findings=collected.listed,
         counts=collected.counts,
         severities=collected.severities,
-        totals=LineTotals(threads=len(check.out.places), messages=messages.messages, bytes=check.out.size),
-        outcomes={str(outcome): check.outcomes[outcome] for outcome in Outcome} if files.has_index else None,
-        months=_months(messages.days),
-        sizes=dict(sorted(sizes.items())),
+        totals=LineTotals(threads=len(places), messages=messages.messages, bytes=check.out.size),
+        outcomes=dict(check.outcomes) if files.has_index else None,
+        months=months,
+        sizes=dict(sorted((+sizes).items())),
         refetch=refetch,
         is_written=has_files,
     )
-    split = frozenset(check.out.split)
-    return Validated(report, check.header, files.manifest, check.out.places, split, bool(messages.is_flat))
+    return Validated(report, check.header, files.manifest, places, frozenset(check.out.split), bool(messages.is_flat))
 
 
 def _at_work(paths: Paths, holder: LockHolder | None, *, has_store: bool, has_files: bool) -> Iterator[Finding]:
@@ -130,13 +135,3 @@ def _at_work(paths: Paths, holder: LockHolder | None, *, has_store: bool, has_fi
         then = "" if has_files else " Nothing has been written yet."
         what = f"a run was cut off, and what it had fetched is in {paths.store.name}.{then}"
         yield finding("unfinished_run", what, file=paths.store.name)
-
-
-def _months(days: Mapping[int, int]) -> Mapping[str, int]:
-    """Count by months. Days that no calendar has are left out; each has its finding."""
-    months = Counter[str]()
-    epoch = date(1970, 1, 1).toordinal()
-    for day in sorted(days):
-        if date.min.toordinal() <= day + epoch <= date.max.toordinal():
-            months[date.fromordinal(day + epoch).isoformat()[:7]] += days[day]
-    return months

@@ -38,6 +38,7 @@ from threadkeep.validation.scan import MessageLines, ThreadFile
 
 __all__ = ["ExportCheck"]
 
+_OF_HEADER = ("source", "assistant_id", "flat", "include")
 _NOT_WANTED = "the list of ids does not name the thread"
 
 
@@ -60,12 +61,12 @@ class ExportCheck:
         self._missed = dict.fromkeys(ids or ())
         self._digest = ThreadDigest()
         self._messages = 0
-        self._unreadable = 0
-        self._computed: dict[str, FileClaim] = {}
+        self._is_readable = True
+        self._claims: dict[str, FileClaim] = {}
         self._saved = set[str]()
-        self._downloads: dict[str, int] | None = None
+        self._downloads: Counter[str] | None = None
         self._known_files = set[str]()
-        self.outcomes = Counter[str](dict.fromkeys(Outcome, 0))
+        self.outcomes = Counter(dict.fromkeys(map(str, Outcome), 0))
         self.empty = 0
         self.is_proven = False
         self.header = _header(files)
@@ -77,30 +78,25 @@ class ExportCheck:
             assistant_id=NO_ID if self.header is None or self.header.assistant_id == AUTO else self.header.assistant_id,
             is_flat=None if self.header is None else self.header.flat,
         )
-        self.out = self._file("out", self.messages)
-        self._others = {kind: self._file(kind) for kind in ("threads", "runs")}
-        self._others["partial"] = self._file("partial", lost="lost_partial")
-
-    def _file(self, name: str, checks: MessageLines | None = None, lost: str | None = None) -> ThreadFile:
-        file = self._set.files.get(name)
-        return ThreadFile(self._names[name], file, checks, lost=lost, has_index=self._set.has_index)
+        self.out = ThreadFile(self._names["out"], files.files.get("out"), self.messages, has_index=files.has_index)
+        self._others = {
+            name: ThreadFile(self._names[name], files.files.get(name), lost=lost)
+            for name, lost in (("threads", None), ("runs", None), ("partial", "lost_partial"))
+        }
 
     def findings(self) -> Iterator[Finding]:
         """Yield all findings."""
         yield from self._of_downloads()
         for number, line in self._hashed("index"):
             yield from self._of_index_line(number, line)
-        yield from self.out.finish()
-        for file in self._others.values() if self._set.has_index else ():
+        for file in (self.out, *(self._others.values() if self._set.has_index else ())):
             yield from file.finish()
         if suspicions := self.messages.ids.repeated():
             yield from self._repeated(suspicions)
         yield from self._of_manifest()
         places = {} if self._set.has_index else self.out.places
-        for thread_id in self._missed:
-            if thread_id not in places:
-                what = "the thread was wanted, and is not in the export"
-                yield finding("not_exported", what, thread_id=thread_id)
+        for thread_id in (thread_id for thread_id in self._missed if thread_id not in places):
+            yield finding("not_exported", "the thread was wanted, and is not in the export", thread_id=thread_id)
         for thread_id, place in places.items():
             if self._ids is not None and thread_id not in self._ids:
                 yield finding("not_wanted", _NOT_WANTED, file=self.out.name, line=place.line, thread_id=thread_id)
@@ -112,7 +108,7 @@ class ExportCheck:
             for number, line in enumerate(lines_in(file, self._names[name]), 1):
                 digest.update(line)
                 yield number, line
-            self._computed[name] = FileClaim(size_of(file), digest.hexdigest())
+            self._claims[name] = FileClaim(size_of(file), digest.hexdigest())
 
     # --- the index
 
@@ -124,7 +120,7 @@ class ExportCheck:
                 return
             row = decode_row(line)
         except ValueError as error:
-            self._unreadable += 1
+            self._is_readable = False
             yield finding("unreadable_index", f"the line cannot be read: {error}", **where)
             return
         if not line.endswith(b"\n"):
@@ -206,7 +202,7 @@ class ExportCheck:
     # --- downloads
 
     def _of_downloads(self) -> Iterator[Finding]:
-        counts = Counter[str](dict.fromkeys(DownloadOutcome, 0))
+        counts = Counter(dict.fromkeys(map(str, DownloadOutcome), 0))
         for number, line in self._hashed("downloads"):
             try:
                 row = decode_download(line)
@@ -219,8 +215,7 @@ class ExportCheck:
             if row.outcome is DownloadOutcome.SAVED:
                 self._saved.add(row.file_id)
             yield from self._of_download(row)
-        if "downloads" in self._set.files:
-            self._downloads = {str(outcome): count for outcome, count in counts.items()}
+        self._downloads = counts if "downloads" in self._set.files else None
 
     def _of_download(self, row: DownloadRow) -> Iterator[Finding]:
         folder = self._set.paths.files
@@ -271,28 +266,27 @@ class ExportCheck:
 
     def _expected(self, manifest: Manifest) -> dict[str, Any]:
         """The claims that the manifest must have, as far as they can be recomputed."""
-        files = dict(manifest.files)
+        claims = {**manifest.files, **self._claims}
         for name, file in self._set.files.items():
-            claim = files.get(name)
             size = size_of(file)
-            if name in self._computed:
-                files[name] = self._computed[name]
-            elif claim is None or claim.bytes != size or not self._set.has_index:
-                files[name] = FileClaim(size, digest_of(file, 0, size) or "")
-            # Else the digests of its rows say all.
-        expected: dict[str, Any] = {"files": dict(files)}
-        if self.header is None or not self._set.has_index or self._unreadable:
-            return expected
+            # If the size is right, the digests of its rows say all.
+            is_vouched = self._set.has_index and name in claims and claims[name].bytes == size
+            if name not in self._claims and not is_vouched:
+                claims[name] = FileClaim(size, digest_of(file, 0, size) or "")
+        if self.header is None or not self._set.has_index or not self._is_readable:
+            return {"files": claims}
         self.is_proven = True
-        threads, partial_messages = sum(self.outcomes.values()), self._others["partial"].lines
-        totals = Totals(threads=threads, messages=self._messages, partial_messages=partial_messages)
         return {
-            **expected,
-            **{name: getattr(self.header, name) for name in ("source", "assistant_id", "flat", "include")},
-            "totals": totals,
-            "outcomes": {str(outcome): count for outcome, count in self.outcomes.items()},
+            **{name: getattr(self.header, name) for name in _OF_HEADER},
+            "totals": Totals(
+                threads=self.outcomes.total(),
+                messages=self._messages,
+                partial_messages=self._others["partial"].lines,
+            ),
+            "outcomes": self.outcomes,
             "downloads": self._downloads,
             "digest": self._digest.value,
+            "files": claims,
         }
 
 
@@ -307,6 +301,5 @@ def _header(files: FileSet) -> IndexHeader | None:
     with contextlib.suppress(ValueError):
         return decode_header(next(lines_in(index, files.paths.index.name), b"") if index is not None else b"")
     with contextlib.suppress(ValueError):
-        names = ("source", "assistant_id", "flat", "include")
-        return msgspec.convert({name: getattr(manifest, name, None) for name in names}, IndexHeader)
+        return msgspec.convert({name: getattr(manifest, name, None) for name in _OF_HEADER}, IndexHeader)
     return None

@@ -4,14 +4,14 @@ Severity follows consequence. An error: something was lost or changed. A warning
 itself gave it so, or it only limits a proof. `docs/findings.md` has more about each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "Finding", "Kind", "Severity", "finding"]
+__all__ = ["KINDS", "Finding", "Kind", "Severity", "finding", "gravest"]
 
 
 class Severity(StrEnum):
@@ -160,3 +160,8 @@ def finding(
     kind = KINDS[code]
     message = f"{what.removesuffix('.')}. {remedy or kind.remedy}"
     return Finding(code=code, severity=severity or kind.severity, message=message, **where)
+
+
+def gravest(findings: Iterable[Finding]) -> Severity:
+    """Return the gravest severity of findings, of which there must be one."""
+    return min((one.severity for one in findings), key=list(Severity).index)

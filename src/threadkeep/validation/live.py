@@ -8,6 +8,7 @@ reported of one that the sunset cuts off in the middle.
 import asyncio
 import hashlib
 import heapq
+import io
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from threadkeep.errors import ApiError, BadPage, Interrupted, OutputUnusable, Ru
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.damage import index_rows
-from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.lines import lines_in, size_of
 from threadkeep.storage.paths import Paths
@@ -33,40 +34,7 @@ from threadkeep.validation.live_compare import Change, ExportedMessage, change, 
 from threadkeep.validation.report import Live, ValidationReport, collect
 from threadkeep.validation.scan import Place
 
-__all__ = [
-    "CheckBegun",
-    "CheckedExport",
-    "Compared",
-    "LiveEvent",
-    "LiveOutcome",
-    "ThreadToCheck",
-    "check_live",
-    "checked_export",
-    "joined",
-    "sample",
-]
-
-
-@attrs.frozen(kw_only=True)
-class CheckBegun:
-    """The first event: so many threads are about to be walked. ``traffic`` returns the requests of all keys together;
-    it must be called in the event loop of the check.
-    """
-
-    total: int
-    traffic: Callable[[], Traffic]
-
-
-@attrs.frozen(kw_only=True)
-class Compared:
-    """A thread was compared, and the API has so many messages of it; or it could not be."""
-
-    thread_id: str
-    messages: int
-
-
-LiveEvent = CheckBegun | Compared
-"""What a check sends while it runs."""
+__all__ = ["CheckedExport", "LiveOutcome", "ThreadToCheck", "check_live", "checked_export", "joined", "sample"]
 
 
 def sample(thread_ids: Sequence[str], most: int, seed: int) -> tuple[str, ...]:
@@ -104,8 +72,7 @@ class CheckedExport:
     """The export that is compared.
 
     Attributes:
-        out: its path.
-        size: of that file, in bytes.
+        size: of OUT, in bytes.
         flat: the form of its lines. If a line has another, the comparison is only slower.
         threads: distinct.
         seed: by which they were chosen; None when they are all.
@@ -124,34 +91,30 @@ def checked_export(found: Validated, *, most: int | None = None, seed: int = 0) 
     Without an index these are those that have lines. A thread whose lines are not together is left out: only the first
     of them would be compared, and it is to be fetched again in any case.
     """
-    report = found.report
+    report, places = found.report, found.places
     with open_file_set(Paths(report.out)) as files:
-        threads = {one.thread_id: one for one in _claimed(files, found) if one.thread_id not in found.split}
-    chosen = threads if most is None else sample(list(threads), most, seed)
+        if (index := files.files.get("index")) is None:
+            of_all = None if found.header is None else found.header.assistant_id
+            claimed = [ThreadToCheck(thread_id=one, place=places[one], assistant_id=of_all) for one in places]
+        else:
+            claimed = [
+                ThreadToCheck(
+                    thread_id=row.thread_id,
+                    place=places.get(row.thread_id),
+                    last_id=row.last_id,
+                    assistant_id=row.assistant_id,
+                )
+                for row in index_rows(index, files.paths.index.name)
+                if row.outcome is Outcome.COMPLETE
+            ]
+    threads = {one.thread_id: one for one in claimed if one.thread_id not in found.split}
     return CheckedExport(
         out=report.out,
         size=report.totals.bytes,
         flat=found.is_flat,
-        threads=[threads[thread_id] for thread_id in chosen],
+        threads=[threads[one] for one in (threads if most is None else sample(list(threads), most, seed))],
         seed=None if most is None else seed,
     )
-
-
-def _claimed(files: FileSet, found: Validated) -> Iterator[ThreadToCheck]:
-    index, places = files.files.get("index"), found.places
-    if index is None:
-        assistant_id = found.header.assistant_id if found.header is not None else None
-        for thread_id, place in places.items():
-            yield ThreadToCheck(thread_id=thread_id, place=place, assistant_id=assistant_id)
-        return
-    for row in index_rows(index, files.paths.index.name):
-        if row.outcome is Outcome.COMPLETE:
-            yield ThreadToCheck(
-                thread_id=row.thread_id,
-                place=places.get(row.thread_id),
-                last_id=row.last_id,
-                assistant_id=row.assistant_id,
-            )
 
 
 @attrs.frozen(kw_only=True)
@@ -189,7 +152,8 @@ async def check_live(
     source: str,
     concurrency: int = 64,
     pace: PacingOptions | None = None,
-    on_event: Callable[[LiveEvent], None] = lambda _event: None,
+    on_begin: Callable[[Callable[[], Traffic]], object] = lambda _traffic: None,
+    on_compared: Callable[[str, int], object] = lambda _thread_id, _messages: None,
     on_notice: Callable[[str], None] = lambda _text: None,
 ) -> LiveOutcome:
     """Compare threads. However it ends, what was compared counts, also when this task is cancelled: that is caught.
@@ -200,7 +164,9 @@ async def check_live(
             such thread or is refused.
         source: the address of the API, without secrets.
         concurrency, pace: how many threads are walked at a time, and how hard to ask.
-        on_event: called at the beginning, and with each thread that is through.
+        on_begin: called with a function that returns the requests of all keys together, in this event loop.
+        on_compared: called with the id of each thread that was compared or could not be, and how many messages the API
+            has of it.
         on_notice: see `WorkerPool`.
 
     Raises:
@@ -208,23 +174,28 @@ async def check_live(
     """
     pool = WorkerPool(transports, pace or PacingOptions(), concurrency, on_notice)
     with open_file_set(Paths(export.out)) as files:
-        check = _Check(pool, export, files.files.get("out"), on_event)
-        on_event(CheckBegun(total=len(export.threads), traffic=lambda: pool.traffic))
+        file = files.files.get("out")
+        if (0 if file is None else size_of(file)) != export.size:
+            raise OutputUnusable(f"{export.out} was changed after it was validated. Validate it again.")
+        threads = {one.thread_id: one for one in export.threads}
+        check = _Check(threads, pool, export, file or io.BytesIO(), on_compared)
+        on_begin(lambda: pool.traffic)
         ended_by: ThreadkeepError | None = None
         try:
-            await pool.run(one_batch([one.thread_id for one in export.threads]), check.check)
+            await pool.run(one_batch([*threads]), check.check)
             ended_by = pool.ended_by
         except asyncio.CancelledError:
             ended_by = Interrupted("interrupted")
     findings = list(check.findings())
-    if left := check.left:  # one note for all of them: it is nothing against the export
+    left = tuple(thread_id for thread_id in threads if thread_id not in check.results)
+    if left:  # one note for all of them: it is nothing against the export
         what = "1 thread was" if len(left) == 1 else f"{len(left):,} threads were"
         what = f"{what} not compared, since the check was ended: {ended_by}"
         findings.append(finding("not_compared", what, severity=Severity.NOTE))
     live = Live(
         source=source,
-        wanted=len(export.threads),
-        compared=check.compared,
+        wanted=len(threads),
+        compared=sum(not isinstance(one, Exception) or check.is_gone(one) for one in check.results.values()),
         new_messages=sum(one.code == "new_message" for one in findings),
         seed=export.seed,
         ended_by=None if ended_by is None else str(ended_by),
@@ -233,54 +204,22 @@ async def check_live(
     return LiveOutcome(findings=tuple(findings), live=live, ended_by=ended_by)
 
 
+@attrs.define
 class _Check:
     """Walks threads, and collects what came of each: its findings, or why it could not be compared."""
 
-    def __init__(
-        self, pool: WorkerPool, export: CheckedExport, file: BinaryIO | None, on_event: Callable[[Compared], None]
-    ) -> None:
-        if (0 if file is None else size_of(file)) != export.size:
-            raise OutputUnusable(f"{export.out} was changed after it was validated. Validate it again.")
-        self._pool = pool
-        self._export = export
-        self._file = file
-        self._lock = threading.Lock()
-        self._threads = {one.thread_id: one for one in export.threads}
-        self._on_event = on_event
-        self._results: dict[str, Sequence[Finding] | Exception] = {}
-        self._knows_any = False
-
-    @property
-    def compared(self) -> int:
-        """How many threads were, those that are gone included, if that can be believed."""
-        gone = ThreadMissing if self._knows_any else ()
-        return sum(not isinstance(one, Exception) or isinstance(one, gone) for one in self._results.values())
-
-    @property
-    def left(self) -> tuple[str, ...]:
-        """The ids of the threads that had no turn, or were cut off."""
-        return tuple(thread_id for thread_id in self._threads if thread_id not in self._results)
-
-    def findings(self) -> Iterator[Finding]:
-        """Yield all findings, in the order of the export."""
-        for thread_id, thread in self._threads.items():
-            result = self._results.get(thread_id, ())
-            if not isinstance(result, Exception):
-                yield from result
-                continue
-            code, what = "not_compared", f"no comparison: {result}"
-            if isinstance(result, ThreadMissing) and self._knows_any:
-                code, what = "deleted_thread", f"the API does not know the thread: {result}"
-            elif isinstance(result, ThreadMissing):
-                # The key is more likely another project's than every single thread deleted.
-                what = "no thread of the export is known there: all are deleted, or the key is another project's"
-                what = f"{what}: {result}"
-            name, line = (self._export.out.name, thread.place.line) if thread.place is not None else (None, None)
-            yield finding(code, what, file=name, line=line, thread_id=thread_id)
+    threads: Mapping[str, ThreadToCheck]
+    _pool: WorkerPool
+    _export: CheckedExport
+    _file: BinaryIO
+    _on_compared: Callable[[str, int], object]
+    results: dict[str, Sequence[Finding] | Exception] = attrs.Factory(dict)
+    _lock: threading.Lock = attrs.Factory(threading.Lock)
+    _knows_any: bool = False
 
     async def check(self, thread_id: str, client: ApiClient) -> None:
         """Walk a thread and compare it."""
-        comparison = _Comparison(self._threads[thread_id], self._export, self._file, self._lock)
+        comparison = _Comparison(thread_id, self.threads[thread_id], self._export, self._file, self._lock)
         problem: Exception | None = ValueError("its id cannot be asked for")
         if is_thread_id(thread_id):
             try:
@@ -288,31 +227,47 @@ class _Check:
             except RunEnded:
                 return
         self._knows_any |= comparison.has_answer or problem is None
-        self._results[thread_id] = comparison.findings() if problem is None else problem
-        messages = len(comparison.ids) if problem is None else 0
-        self._on_event(Compared(thread_id=thread_id, messages=messages))
+        self.results[thread_id] = comparison.findings() if problem is None else problem
+        self._on_compared(thread_id, len(comparison.ids) if problem is None else 0)
         if isinstance(problem, ApiError):
             self._pool.record_failure(problem)
 
+    def is_gone(self, problem: Exception) -> bool:
+        """Whether the thread is deleted. A key that knows no thread at all is more likely another project's."""
+        return isinstance(problem, ThreadMissing) and self._knows_any
 
+    def findings(self) -> Iterator[Finding]:
+        """Yield all findings, in the order of the export."""
+        for thread_id, thread in self.threads.items():
+            result = self.results.get(thread_id, ())
+            if not isinstance(result, Exception):
+                yield from result
+                continue
+            code, what = "not_compared", "no comparison"
+            if self.is_gone(result):
+                code, what = "deleted_thread", "the API does not know the thread"
+            elif isinstance(result, ThreadMissing):
+                what = "no thread of the export is known there: all are deleted, or the key is another project's"
+            name, line = (self._export.out.name, thread.place.line) if thread.place is not None else (None, None)
+            yield finding(code, f"{what}: {result}", file=name, line=line, thread_id=thread_id)
+
+
+@attrs.define
 class _Comparison:
     """A thread that is walked, and compared with its lines page by page; see `threadkeep.api.worker_pool.Fetch`.
 
     The file stays open from thread to thread, so that it is the same to the end; one thread at a time reads it.
     """
 
-    def __init__(
-        self, thread: ThreadToCheck, export: CheckedExport, file: BinaryIO | None, lock: threading.Lock
-    ) -> None:
-        self.thread_id = thread.thread_id
-        self.has_answer = False
-        self.ids: list[str] = []
-        self._thread = thread
-        self._export = export
-        self._file = file
-        self._lock = lock
-        self._here: dict[str, ExportedMessage] = {}
-        self._changed: dict[str, Change] = {}
+    thread_id: str
+    _thread: ThreadToCheck
+    _export: CheckedExport
+    _file: BinaryIO
+    _lock: threading.Lock
+    has_answer: bool = False
+    ids: list[str] = attrs.Factory(list)
+    _here: dict[str, ExportedMessage] = attrs.Factory(dict)
+    _changed: dict[str, Change] = attrs.Factory(dict)
 
     async def run(self, client: ApiClient) -> None:
         """Walk the thread to its end."""
@@ -322,8 +277,8 @@ class _Comparison:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings of the thread, once it is walked."""
-        here, name, last_id = self._here.values(), self._export.out.name, self._thread.last_id
-        return tuple(compare(self.thread_id, here, self.ids, self._changed, file=name, last_id=last_id))
+        name, last_id = self._export.out.name, self._thread.last_id
+        return tuple(compare(self.thread_id, self._here, self.ids, self._changed, file=name, last_id=last_id))
 
     def _take(self, page: Sequence[Mapping[str, Any]]) -> None:
         with self._lock:
@@ -332,35 +287,32 @@ class _Comparison:
                 self._find_messages()
             for raw in page:
                 self.ids.append(raw["id"])
-                row = self._here.get(raw["id"])
-                if row is not None and (how := self._change(row, raw)) is not None:
+                if raw["id"] in self._here and (how := self._change(raw)) is not None:
                     self._changed[raw["id"]] = how
 
     def _find_messages(self) -> None:
         """Lines that cannot be read are passed over: they have findings of their own. So has a repeated id."""
-        place, file = self._thread.place, self._file
-        if place is None or file is None:
+        if (place := self._thread.place) is None:
             return
         start = place.start
-        for number, line in enumerate(lines_in(file, self._export.out.name, start, place.end), place.line):
+        for number, line in enumerate(lines_in(self._file, self._export.out.name, start, place.end), place.line):
             if (value := read_line(line)) is not None:
-                row = ExportedMessage(value["message_id"], number, start, len(line))
-                self._here.setdefault(row.message_id, row)
+                self._here.setdefault(value["message_id"], ExportedMessage(number, start, len(line)))
             start += len(line)
 
-    def _change(self, row: ExportedMessage, raw: Mapping[str, Any]) -> Change | None:
+    def _change(self, raw: Mapping[str, Any]) -> Change | None:
         """Return how a message differs from its line, which is read again."""
+        row = self._here[raw["id"]]
         try:
             written = encode_message(raw, assistant_id=self._thread.assistant_id, flat=self._export.flat)
         except ValueError as error:
             raise BadPage(f"the message {raw['id']} cannot be written: {error}") from None
-        assert self._file is not None
         self._file.seek(row.start)
         line = self._file.read(row.size)
         if line == written + b"\n":
             return None
         value = read_line(line)
-        if value is None or value["message_id"] != row.message_id:
+        if value is None or value["message_id"] != raw["id"]:
             what = f"was changed while it was compared: line {row.line} is another one now"
             raise OutputUnusable(f"{self._export.out} {what}")
         return change(value, raw)

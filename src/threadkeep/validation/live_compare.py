@@ -4,10 +4,8 @@ New messages come behind all others, since the server's order is that of inserti
 *before* a message that was exported was there at that time, and is lost; what comes behind the last one is new.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
-
-import attrs
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from threadkeep.records.content import has_lost_content
 from threadkeep.records.mapping import flat_values
@@ -19,18 +17,15 @@ from threadkeep.validation.findings import Finding, finding
 __all__ = ["Change", "ExportedMessage", "change", "compare", "read_line"]
 
 
-@attrs.frozen
-class ExportedMessage:
-    """A message of the export: the number of its line, from 1, its first byte, and its size in bytes."""
+class ExportedMessage(NamedTuple):
+    """Where a message is in the export: the number of its line, from 1, its first byte, and its size in bytes."""
 
-    message_id: str
     line: int
     start: int = 0
     size: int = 0
 
 
-@attrs.frozen
-class Change:
+class Change(NamedTuple):
     """A difference of a message: the code of the finding, and where in the line."""
 
     code: str
@@ -39,8 +34,8 @@ class Change:
 
 def compare(
     thread_id: str,
-    exported: Iterable[ExportedMessage],
-    live: Sequence[str],
+    here: Mapping[str, ExportedMessage],
+    live: Iterable[str],
     changed: Mapping[str, Change],
     *,
     file: str,
@@ -50,34 +45,32 @@ def compare(
 
     Args:
         thread_id: its id.
-        exported: the messages of its lines, in their order. Of two with one id the first counts.
+        here: the messages of its lines, by their ids, in their order.
         live: the ids of all its messages, in the API's order.
         changed: what `change` returned, by message id.
         file: the name of the export.
         last_id: of its last message, by the index. What comes before it was there too, though its lines may be gone.
     """
 
-    def where(row: ExportedMessage) -> dict[str, Any]:
-        return {"file": file, "line": row.line, "thread_id": thread_id, "message_id": row.message_id}
+    def found(code: str, what: str, message_id: str, path: str | None = None) -> Finding:
+        where: dict[str, Any] = {"file": file, "line": here[message_id].line} if message_id in here else {}
+        return finding(code, what, path=path, thread_id=thread_id, message_id=message_id, **where)
 
-    here = {row.message_id: row for row in reversed(list(exported))}
-    rows = sorted(here.values(), key=lambda row: row.line)
     there = {message_id: position for position, message_id in enumerate(live)}
-    common = [row for row in rows if row.message_id in there]
-    for row, message_id in zip(common, [message_id for message_id in there if message_id in here], strict=True):
-        if row.message_id != message_id:
-            yield finding("order_mismatch", f"the API gives {message_id} in the place of this message", **where(row))
+    for own, other in zip(filter(there.__contains__, here), filter(here.__contains__, there), strict=True):
+        if own != other:
+            yield found("order_mismatch", f"the API gives {other} in the place of this message", own)
             break
-    for row in rows:
-        if row.message_id not in there:
-            yield finding("deleted_message", "the API does not have the message any more", **where(row))
-        elif (change := changed.get(row.message_id)) is not None:
-            yield finding(change.code, _WORDS[change.code], path=change.path, **where(row))
+    for message_id in here:
+        if message_id not in there:
+            yield found("deleted_message", "the API does not have the message any more", message_id)
+        elif (change := changed.get(message_id)) is not None:
+            yield found(change.code, _WORDS[change.code], message_id, change.path)
     old = max((there[message_id] for message_id in (*here, last_id) if message_id in there), default=-1)
     for message_id, position in there.items():
         if message_id not in here:
             code = "lost_message" if position <= old else "new_message"
-            yield finding(code, _WORDS[code], thread_id=thread_id, message_id=message_id)
+            yield found(code, _WORDS[code], message_id)
 
 
 _WORDS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.validation.findings import KINDS, Finding, Severity
+from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
 
 __all__ = ["Collected", "LineTotals", "Live", "ValidationReport", "collect"]
 
@@ -83,6 +83,14 @@ class ValidationReport:
     def is_complete(self) -> bool:
         """Whether there is an export, and only notes about it."""
         return self.is_written and not self.severities[Severity.ERROR] and not self.severities[Severity.WARNING]
+
+    def by_code(self) -> dict[str, list[Finding]]:
+        """Return the listed findings by code: those with the gravest finding first, else in the order of `KINDS`."""
+        found = {code: list[Finding]() for code in KINDS}
+        for one in self.findings:
+            found[one.code].append(one)
+        order, groups = list(Severity), [(code, own) for code, own in found.items() if own]
+        return dict(sorted(groups, key=lambda group: order.index(gravest(group[1]))))
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ or less at the beginning of a file damages one thread, and not all.
 import hashlib
 import re
 from array import array
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import groupby
 from math import inf
@@ -82,14 +82,14 @@ class MessageLines:
         self.days = Counter[int]()
         self.ids = RepeatedIds()
         self.is_flat = is_flat
+        self.assistant_id = assistant_id
         self._name = name
         self._now = now
         self._saved = saved
-        self._of_all = assistant_id
-        self._row: IndexRow | None = None
-        self._begin(None, assistant_id)
+        self.begin(None, assistant_id)
 
-    def _begin(self, thread_id: str | None, assistant_id: object) -> None:
+    def begin(self, thread_id: str | None, assistant_id: object) -> None:
+        """Begin the lines of a thread, which must have this assistant id; `NO_ID` for that of its first line."""
         self._thread_id, self._assistant_id = thread_id, assistant_id
         self._last_time: float = -inf
         self._count = 0
@@ -97,33 +97,54 @@ class MessageLines:
         self._last_id: str | None = None
         self._foreign: str | None = None
 
-    def intact(self, content: bytes, first: int, row: IndexRow) -> Iterator[Finding]:
+    def intact(self, content: bytes, first: int) -> Iterator[Finding]:
         """Check complete lines that are as they were written; ``first`` is the number of the first one, from 1."""
-        if row is not self._row:
-            self._row = row
-            self._begin(row.thread_id, row.assistant_id)
-        thread_id, last_time = row.thread_id, self._last_time
         ids: list[str] = []
         times: list[int] = []
         lines: list[bytes] = []
+        thread_id = self._thread_id
         # Millions of times round.
         for number, summary in enumerate(self._summaries(content), first):
-            if summary is not None and summary[0] == thread_id and summary[2] >= last_time:
-                _, message_id, last_time, notes = summary
-                ids.append(message_id)
-                times.append(last_time)
-                if notes:
-                    yield from self._findings(notes, number, thread_id, message_id)
+            if summary is not None and summary[0] == thread_id and summary[2] >= self._last_time:
+                self._last_time = summary[2]
+                ids.append(summary[1])
+                times.append(summary[2])
+                if notes := summary[5]:
+                    yield from self._findings(notes, number, summary[1])
             else:
-                self._last_time = last_time
                 lines = lines or content.split(b"\n")
-                read = self._checked(lines[number - first], number)
-                yield from self._against(read, number, thread_id)
-                last_time = self._last_time
-                ids += filter(None, [read[0][2]])
-                times += [] if read[0][3] is None else [read[0][3]]
-        self._last_time = last_time
+                read = check_line(lines[number - first], number, now=self._now, saved=self._saved)
+                yield from self._against(read, number)
+                ids += [] if read[1] is None else [read[1]]
+                times += [] if read[2] is None else [read[2]]
         self._add(ids, times)
+
+    def read(self, line: bytes, number: int) -> Read:
+        """Read a line in a gap."""
+        summary = next(self._summaries(line))
+        return summary or check_line(line.removesuffix(b"\n"), number, now=self._now, saved=self._saved)
+
+    def loose(self, read: Read, number: int) -> Iterator[Finding]:
+        """Check a line in a gap."""
+        yield from self._against(read, number)
+        self._add([] if read[1] is None else [read[1]], [] if read[2] is None else [read[2]])
+
+    def check_row(self, row: IndexRow, where: Mapping[str, Any]) -> Iterator[Finding]:
+        """Hold the row of an intact thread against its lines; ``where`` the row is."""
+        expected: dict[str, int | str | None] = {
+            "messages": self._count,
+            "first_id": self._first_id,
+            "last_id": self._last_id,
+            "thread_id": self._foreign or row.thread_id,
+        }
+        for field, value in expected.items():
+            if getattr(row, field) != value:
+                what = f"the row has {getattr(row, field)} for {field!r}, and the thread's lines {value}"
+                yield finding("index_mismatch", what, path=f"$.{field}", **where)
+
+    def _summaries(self, content: bytes) -> Iterator[LineSummary | None]:
+        is_flat, assistant_id = bool(self.is_flat), self._assistant_id
+        return summaries(content, is_flat=is_flat, assistant_id=assistant_id, now=self._now, saved=self._saved)
 
     def _add(self, ids: Sequence[str], times: Sequence[int]) -> None:
         if ids:
@@ -136,56 +157,11 @@ class MessageLines:
         else:
             self.days.update([when // _DAY for when in times])
 
-    def against(self, row: IndexRow, where: Mapping[str, Any]) -> Iterator[Finding]:
-        """Hold the row of an intact thread against its lines; ``where`` the row is."""
-        expected: dict[str, int | str | None] = {"messages": 0, "first_id": None, "last_id": None}
-        if row is self._row:
-            expected = {"messages": self._count, "first_id": self._first_id, "last_id": self._last_id}
-            expected |= {"thread_id": self._foreign or row.thread_id}
-        for field, value in expected.items():
-            if getattr(row, field) != value:
-                what = f"the row has {getattr(row, field)} for {field!r}, and the thread's lines {value}"
-                yield finding("index_mismatch", what, path=f"$.{field}", **where)
-
-    def read(self, line: bytes, number: int) -> Read:
-        """Read a line in a gap."""
-        summary = next(self._summaries(line))
-        if summary is None:
-            return self._checked(line.removesuffix(b"\n"), number)
-        thread_id, message_id, created_at, notes = summary
-        return (thread_id, self._assistant_id, message_id, created_at, bool(self.is_flat)), notes
-
-    def loose(
-        self, read: Read, number: int, thread_id: str | None, row: IndexRow | None, *, anew: bool
-    ) -> Iterator[Finding]:
-        """Check a line in a gap, of a thread and its row; ``anew`` if no line of a thread is before it."""
-        if thread_id != self._thread_id or self._row is not None or anew:
-            self._row = None
-            own = row.assistant_id if row is not None else NO_ID
-            self._begin(thread_id, own if self._of_all is NO_ID else self._of_all)
-        yield from self._against(read, number, thread_id)
-        _, _, message_id, when, _ = read[0]
-        self._add([] if message_id is None else [message_id], [] if when is None else [when])
-
-    def _summaries(self, content: bytes) -> Iterator[LineSummary | None]:
-        is_flat, assistant_id = bool(self.is_flat), self._assistant_id
-        return summaries(content, is_flat=is_flat, assistant_id=assistant_id, now=self._now, saved=self._saved)
-
-    def _checked(self, line: bytes, number: int) -> Read:
-        return check_line(line, number, now=self._now, saved=self._saved)
-
-    def _findings(
-        self, faults: Iterable[Fault], number: int, thread_id: str | None, message_id: str | None
-    ) -> Iterator[Finding]:
-        where: dict[str, Any] = {"line": number, "thread_id": thread_id, "message_id": message_id}
-        for one in faults:
-            yield finding(one.code, one.what, file=self._name, path=one.path, **where)
-
-    def _against(self, read: Read, number: int, thread_id: str | None) -> Iterator[Finding]:
+    def _against(self, read: Read, number: int) -> Iterator[Finding]:
         """Report the faults of a line, and hold it against its thread, its export, and the line before it."""
-        (given, assistant_id, message_id, when, is_flat), faults = read
+        given, message_id, when, assistant_id, is_flat, faults = read
         found = list(faults)
-        if given is not None and given != thread_id and self._row is not None:
+        if given is not None and given != self._thread_id:
             self._foreign = given
         if assistant_id is not NO_ID:
             self._assistant_id = assistant_id if self._assistant_id is NO_ID else self._assistant_id
@@ -202,7 +178,12 @@ class MessageLines:
             if when < self._last_time:
                 found.append(Fault("time_goes_back", "the message is older than the one before it", "$.created_at"))
             self._last_time = when
-        return self._findings(found, number, thread_id, message_id)
+        return self._findings(found, number, message_id)
+
+    def _findings(self, faults: Iterable[Fault], number: int, message_id: str | None) -> Iterator[Finding]:
+        where: dict[str, Any] = {"line": number, "thread_id": self._thread_id, "message_id": message_id}
+        for one in faults:
+            yield finding(one.code, one.what, file=self._name, path=one.path, **where)
 
 
 class _Claim(NamedTuple):
@@ -278,12 +259,10 @@ class ThreadFile(SpanFile):
         if not span.bytes:
             if span.sha256 != _NOTHING:
                 yield finding("index_mismatch", "the digest is not that of no lines", path="$.sha256", **where)
-            if self._checks is not None:
-                yield from self._checks.against(row, where)
+            yield from self._intact((), row, where)
             return
         self._number += 1
-        before = self.reached
-        content = self.take(span)
+        before, content = self.reached, self.take(span)
         if content is None:
             if row.thread_id in self._claims:
                 yield finding("index_mismatch", "the thread has a row already", **where)
@@ -291,45 +270,53 @@ class ThreadFile(SpanFile):
             return
         yield from self._search(before, span.offset)
         first = self.lines + 1
+        yield from self._intact(content, row, where)
+        self._place(row.thread_id, Place(first, self.lines + 1 - first, span.offset, span.end))
+        self._latest, self._shift, self._is_disturbed = self._number, 0, False
+
+    def _intact(self, content: Iterable[bytes], row: IndexRow, where: Mapping[str, Any]) -> Iterator[Finding]:
+        """Check the lines of a thread, in blocks, and its row."""
+        if self._checks is not None:
+            self._checks.begin(row.thread_id, row.assistant_id)
         for block in content:
             if self._checks is not None:
-                yield from self._checks.intact(block, self.lines + 1, row)
+                yield from self._checks.intact(block, self.lines + 1)
             self.lines += block.count(b"\n")
             if not block.endswith(b"\n"):
                 yield self._torn(self.lines + 1, row.thread_id)
-        self._place(row.thread_id, Place(first, self.lines + 1 - first, span.offset, span.end))
-        self._latest, self._shift, self._is_disturbed = self._number, 0, False
         if self._checks is not None:
-            yield from self._checks.against(row, where)
+            yield from self._checks.check_row(row, where)
 
     def _search(self, start: int, end: int) -> Iterator[Finding]:
         """Look through bytes that no intact row claims."""
-        found = deque[Finding]()
-        for thread_id, lines in groupby(self._owned(start, end, found), lambda owned: owned[0]):
+        for thread_id, lines in groupby(self._owned(start, end), lambda owned: owned[0]):
             number, begin, count, digest = self.lines, start, 0, hashlib.sha256()
-            for _, line in lines:
+            for _, line, found in lines:
                 digest.update(line)
                 start, count = start + len(line), count + 1
-                while found:
-                    yield found.popleft()
+                yield from found
             yield from self._leave(_Group(thread_id, Place(number, count, begin, start), digest.hexdigest()))
 
-    def _owned(self, start: int, end: int, found: deque[Finding]) -> Iterator[tuple[str | None, bytes]]:
-        """Yield each line with its thread, and add what is found in it."""
+    def _owned(self, start: int, end: int) -> Iterator[tuple[str | None, bytes, Sequence[Finding]]]:
+        """Yield each line with its thread, and the findings about it."""
         before: str | None = None
         for line in self.lines_in(start, end):
             self.lines += 1
+            found: Sequence[Finding] = ()
             if not line.endswith(b"\n"):
                 thread_id = self._owner(line, before, None)
-                found.append(self._torn(self.lines, thread_id))
+                found = [self._torn(self.lines, thread_id)]
             elif self._checks is None:
                 thread_id = self._owner(line, before, thread_of(line))
             else:
                 read = self._checks.read(line, self.lines)
-                thread_id = self._owner(line, before, read[0][0])
-                row = self._claims[thread_id].row if thread_id in self._claims else None
-                found += self._checks.loose(read, self.lines, thread_id, row, anew=before is None)
-            yield thread_id, line
+                thread_id = self._owner(line, before, read[0])
+                if thread_id is None or thread_id != before:
+                    own = self._claims[thread_id].row.assistant_id if thread_id in self._claims else NO_ID
+                    of_all = self._checks.assistant_id
+                    self._checks.begin(thread_id, own if of_all is NO_ID else of_all)
+                found = [*self._checks.loose(read, self.lines)]
+            yield thread_id, line, found
             before = thread_id
 
     def _owner(self, line: bytes, before: str | None, given: str | None) -> str | None:
@@ -338,15 +325,15 @@ class ThreadFile(SpanFile):
         It is the known one that the line gives or names, or else the one that it gives. A line that cannot be read
         belongs to the thread before it, unless it names another and any thread may be there.
         """
-        if given is not None and self._knows(given, before):
+
+        def is_known(thread_id: str) -> bool:
+            return thread_id in self._claims or thread_id in self.places or thread_id == before
+
+        if given is not None and is_known(given):
             return given
         named = [name.decode("utf-8", "replace") for name in _NAMED.findall(line)]
-        known = next((name for name in named if self._knows(name, before)), given)
         others = (before, *named) if self._has_index else (*named, before)
-        return known or next(filter(None, others), None)
-
-    def _knows(self, thread_id: str, before: str | None) -> bool:
-        return thread_id in self._claims or thread_id in self.places or thread_id == before
+        return next(filter(is_known, named), None) or given or next(filter(None, others), None)
 
     def _torn(self, number: int, thread_id: str | None) -> Finding:
         what = "the last line is cut short: it does not end with a newline"

@@ -21,7 +21,7 @@ from threadkeep.html_report.excerpts import (
     excerpts,
 )
 from threadkeep.records.ndjson import encode_message
-from threadkeep.validation.findings import Finding, Severity, finding
+from threadkeep.validation.findings import Finding, finding
 
 THREADS = ["thread_a", "thread_b", 'thread_"é\u2028', "thread_c\ud800"]
 LINES = [line(thread, number, f"text {number}") for thread in THREADS for number in range(30)]
@@ -210,9 +210,3 @@ def test_what_a_message_holds_beside_text_is_named(part: dict[str, Any], words: 
     assert one.messages[0].parts == (words,)
     (one,) = excerpts(report(at(1, thread_id="thread_a")), [line("thread_a", 0, "", content=[part] * 15)])
     assert one.messages[0].parts == (*[words] * 10, "and 5 more")
-
-
-def test_every_severity_has_its_rank() -> None:
-    """So that no finding is too odd to be sorted."""
-    findings = [attrs.evolve(at(1, thread_id="thread_a"), severity=severity) for severity in Severity]
-    assert len(excerpts(report(*findings), LINES)) == 1

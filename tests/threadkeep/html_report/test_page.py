@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reports import HOSTILE, REPORTS, line, page, report
 from strategies import raw_text, surrogate_text
 from threadkeep.html_report.excerpts import MOST_CHARACTERS, Conversation, Excerpt
-from threadkeep.html_report.page import MOST_IDS, MOST_ROWS, render
+from threadkeep.html_report.page import MOST_BARS, MOST_IDS, MOST_ROWS, Chart, histogram, render, timeline
 from threadkeep.html_report.visible_text import cut, marked, visible
 from threadkeep.storage.index import Outcome
 from threadkeep.validation.findings import Finding, Severity, finding
@@ -78,7 +78,7 @@ def foreign_page(text: str, role: str, shown: str) -> str:
         line=3, role=role, text=shown, cut=1, message_text=shown, parts=(text,), message_id=text, is_concerned=True
     )
     broken = Excerpt(line=9, text=shown, is_concerned=True, is_readable=False)
-    conversations = [Conversation(thread_id=text, messages=(record, broken), left_out=1)]
+    conversations = [Conversation(text, (record, broken), 1)]
     live = Live(source=text, wanted=2, compared=1, new_messages=0, ended_by=text)
     of = report(one, live=live, refetch=(text,))
     return render(of, conversations, made_at=text, version=text)
@@ -238,7 +238,7 @@ def test_messages_say_who_when_and_what() -> None:
         Excerpt(line=8, text="", message_text="b", is_concerned=False),
         Excerpt(line=9, text="", is_concerned=False, is_readable=False),
     ]
-    one = Conversation(thread_id="thread_a", messages=tuple(shown), left_out=0)
+    one = Conversation("thread_a", tuple(shown), 0)
     text = render(report(), [one], made_at="now", version="1")
     assert re.findall(r"<strong>(.*)</strong>", text) == [
         "<bdi>user</bdi>",
@@ -271,15 +271,11 @@ def test_outcomes_are_named() -> None:
     assert "There is no index" in page((report(), []))
 
 
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 Bytes"), (999, "999 Bytes"), (1_000, "1.0 kB"), (2_345_678_901, "2.3 GB")],
-)
-def test_sizes_are_told_as_people_read_them(size: int, words: str) -> None:
+def test_sizes_are_told_as_people_read_them() -> None:
     """And exactly, in the line below."""
-    text = page((report(totals=LineTotals(threads=0, messages=0, bytes=size)), []))
-    assert f"<dd>{words}</dd>" in text
-    assert f"The file has {size:,} bytes." in text
+    text = page((report(totals=LineTotals(threads=0, messages=0, bytes=2_345_678_901)), []))
+    assert "<dd>2.3 GB</dd>" in text
+    assert "The file has 2,345,678,901 bytes." in text
 
 
 def test_a_live_check_is_told() -> None:
@@ -307,3 +303,54 @@ def test_what_is_cut_says_how_much(text: str, most: int) -> None:
     """Short texts stay as they are."""
     shown = cut(text, most)
     assert shown == text if len(text) <= most else shown == f"{text[:most]}… ({len(text) - most:,} more characters)"
+
+
+# --- charts: everything is counted once, there are never too many rows, and bars are as long as counts are high
+
+MONTHS = st.dictionaries(
+    st.one_of(
+        st.builds("{:04}-{:02}".format, st.integers(2023, 2027), st.integers(1, 12)),
+        st.builds("{:04}-{:02}".format, st.integers(1, 9999), st.integers(1, 12)),
+    ),
+    st.integers(1, 10**9),
+    max_size=200,
+)
+SIZES = st.dictionaries(st.one_of(st.integers(0, 30), st.integers(0, 10**12)), st.integers(1, 10**9))
+
+
+def sane(chart: Chart) -> Chart:
+    """Check what every chart must be."""
+    assert len(chart.rows) <= MOST_BARS
+    assert all(row.count > 0 and 0 < row.length <= 100 for row in chart.rows)
+    lengths = [row.length for row in sorted(chart.rows, key=lambda row: row.count)]
+    assert lengths == sorted(lengths)
+    assert not lengths or lengths[-1] == 100
+    assert len({row.label for row in chart.rows}) == len(chart.rows)
+    return chart
+
+
+@given(MONTHS)
+def test_every_message_is_in_a_row_or_left_out(months: dict[str, int]) -> None:
+    """In its month, or in its year."""
+    chart = sane(timeline(months))
+    assert sum(row.count for row in chart.rows) + chart.left_out == sum(months.values())
+    for row in chart.rows:
+        assert row.count == sum(count for month, count in months.items() if month.startswith(row.label))
+    assert [row.label for row in chart.rows] == sorted(row.label for row in chart.rows)
+    assert {len(row.label) for row in chart.rows} <= {7 if chart.unit == "month" else 4}
+
+
+@given(SIZES)
+def test_every_thread_is_counted_once(sizes: dict[int, int]) -> None:
+    """In the one range that holds its number of messages."""
+    chart = sane(histogram(sizes))
+    for row in chart.rows:
+        begin, _, end = row.label.replace(",", "").partition("–")
+        assert row.count == sum(count for size, count in sizes.items() if int(begin) <= size <= int(end or begin))
+    assert sum(row.count for row in chart.rows) == sum(sizes.values())
+
+
+def test_close_sizes_have_rows_of_their_own_and_far_ones_double() -> None:
+    """Without rows that count nothing."""
+    assert [row.label for row in histogram({3: 5, 6: 1}).rows] == ["3", "6"]
+    assert [row.label for row in histogram({0: 1, 3: 5, 20: 1}).rows] == ["0", "2–3", "16–31"]

@@ -1,6 +1,5 @@
 """Validation from Python: its arguments, and what it counts."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,9 +101,3 @@ def test_what_is_no_file_is_refused(out: Path, tmp_path: Path) -> None:
         file.truncate(2**33)
     with pytest.raises(OutputUnusable, match="is no NDJSON"):
         threadkeep.validate(sparse)
-
-
-def test_a_report_can_be_written_as_json(out: Path) -> None:
-    """Its findings are of plain values."""
-    (first, *_) = threadkeep.validate(out, now=NOW)
-    assert json.loads(json.dumps(first.severity)) == "note"

@@ -3,14 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import threadkeep
 from canned_threads import message
 from exporting import Export, cut_off_at_commit, no_room_to_write, threads_of
 from fake_assistants import FakeAssistants
 from kills import after_kills
-from threadkeep.errors import OutputUnusable
 from threadkeep.storage.lock import locked
 from threadkeep.validation.findings import Severity
 
@@ -33,7 +30,7 @@ def codes(export: Export) -> set[str]:
 
 
 def test_an_export_at_work_is_reported_first(tmp_path: Path) -> None:
-    """As a note where files of a run before are there, which are checked; else as a warning."""
+    """As a note; the files of a run before are checked."""
     export = Export(tmp_path)
     with locked(export.paths.lock):
         (one,) = threadkeep.validate(export.paths.out)
@@ -48,7 +45,7 @@ def test_an_export_at_work_is_reported_first(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_off_is_a_note(tmp_path: Path) -> None:
-    """The files of the run before are as they were. Without any it is a warning: nothing is there yet."""
+    """The files of the run before are as they were. Without any the export is not complete."""
     export = Export(tmp_path)
     with no_room_to_write():
         export.run_alone(IDS, world())
@@ -81,12 +78,6 @@ def test_no_kill_leaves_more_than_notes(tmp_path: Path) -> None:
         assert [one for one in report if one.severity is not Severity.NOTE] == []
         count += 1
     assert count > 10
-
-
-def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
-    """Neither OUT nor an index, nor a run."""
-    with pytest.raises(OutputUnusable, match="does not exist"):
-        threadkeep.validate(tmp_path / "out.ndjson")
 
 
 def test_each_thread_may_have_its_own_assistant(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One line by itself: the quick check finds no fault where the thorough one finds none, and nowhere else."""
+"""One line by itself: the quick check agrees with the thorough one, and what a message gives occasion to note."""
 
 import json
 import random
@@ -13,9 +13,8 @@ import strategies
 from canned_threads import message
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.validation.content_check import EXISTS_SINCE
 from threadkeep.validation.fast_line_check import LineSummary, summaries
-from threadkeep.validation.line_check import NO_ID, UNREADABLE, check_line
+from threadkeep.validation.line_check import EXISTS_SINCE, NO_ID, about, check_line, is_odd_time
 
 NOW = 1_800_000_000
 SAVED = frozenset({"file-1"})
@@ -54,8 +53,15 @@ _PARTS = st.one_of(
         st.lists(_ANNOTATIONS, max_size=2),
     ),
     st.sampled_from(["file-1", "file-2"]).map(lambda one: {"type": "image_file", "image_file": {"file_id": one}}),
-    st.just({"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}}),
-    st.just({"type": "refusal", "refusal": "no"}),
+    st.sampled_from(
+        [
+            {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "low"}},
+            {"type": "refusal", "refusal": "no"},
+            {"type": "hologram", "text": {"value": "a", "annotations": []}},
+            {"type": "text", "text": {"value": "a", "annotations": [{}]}},
+            {"type": "text", "text": {"value": 5, "annotations": []}},
+        ]
+    ),
 )
 RICH = st.builds(
     lambda number, created_at, content, fields: (
@@ -67,10 +73,12 @@ RICH = st.builds(
     st.sampled_from(
         [
             {},
+            {"role": "system"},
+            {"created_at": 1_774_963_800.0},
             {"attachments": [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]},
             {"metadata": {"a": "b"}},
             {"metadata": None},
-            {"file_ids": []},
+            {"attachments": None, "file_ids": []},
         ]
     ),
 )
@@ -83,11 +91,6 @@ def summary_of(line: bytes, assistant_id: object = ASSISTANT, *, flat: bool = Fa
     """The summary of one line, without its newline."""
     (summary,) = summaries(line + b"\n", is_flat=flat, assistant_id=assistant_id, now=NOW, saved=SAVED)
     return summary
-
-
-def text_part(value: str) -> dict[str, Any]:
-    """A part of this text."""
-    return {"type": "text", "text": {"value": value, "annotations": []}}
 
 
 Edit = Callable[[bytes, random.Random, Any], bytes]
@@ -181,14 +184,12 @@ def test_the_quick_check_agrees_with_the_thorough_one(
     line = encode_message(raw, assistant_id=assistant_id, flat=flat)
     for edit, value in edits:
         line = edit(line, draw, value).replace(b"\n", b" ")
-    row, faults = check_line(line, 2, now=NOW, saved=SAVED)
+    read = check_line(line, 2, now=NOW, saved=SAVED)
     for form in (False, True):
         summary = summary_of(line, assistant_id, flat=form)
         if summary is not None:
-            thread_id, message_id, created_at, notes = summary
-            assert [(one.code, one.what) for one in faults] == [(one.code, one.what) for one in notes]
-            assert [one.path for one in faults] == [one.path for one in notes]
-            assert row == (thread_id, assistant_id, message_id, created_at, form)
+            assert summary[3:5] == (assistant_id, form)
+            assert (*summary[:5], list(summary[5])) == read
 
 
 @given(st.lists(st.one_of(PLAIN, RICH, strategies.odd_messages()), max_size=5), st.booleans())
@@ -205,8 +206,7 @@ def test_the_quick_check_is_enough_for_lines_without_a_fault(raw: dict[str, Any]
     """Or with images that were not downloaded. Half a pair alone goes the slow way."""
     line = encode_message(raw, assistant_id=ASSISTANT)
     assume(b"\\ud" not in line)
-    _, faults = check_line(line, 2, now=NOW, saved=SAVED)
-    is_quick = {one.code for one in faults} <= {"image_not_downloaded"}
+    is_quick = {one.code for one in check_line(line, 2, now=NOW, saved=SAVED)[-1]} <= {"image_not_downloaded"}
     assert summary_of(line) is not None or not is_quick
 
 
@@ -215,28 +215,18 @@ def test_the_quick_check_is_enough_for_lines_without_a_fault(raw: dict[str, Any]
 def test_an_ordinary_line_passes(flat: bool, assistant_id: str | None) -> None:
     """As the exporter writes it, and of that assistant and form only."""
     line = encode_message(message("thread_a", 1), assistant_id=assistant_id, flat=flat)
-    expected = ("thread_a", "msg_thread_a_00001", 1_774_963_800, ())
+    expected = ("thread_a", "msg_thread_a_00001", 1_774_963_800, assistant_id, flat, ())
     assert summary_of(line, assistant_id, flat=flat) == expected
     assert summary_of(line, assistant_id, flat=not flat) is None
     assert summary_of(line, "asst_other", flat=flat) is None
     assert summary_of(line, NO_ID, flat=flat) is None
 
 
-@pytest.mark.parametrize("flat", [True, False])
-def test_an_empty_assistant_id_is_a_fault(flat: bool) -> None:
-    """Null is none: a thread without an assistant message has it, where each thread has its own."""
-    line = encode_message(message("thread_a", 1), assistant_id="", flat=flat)
-    assert summary_of(line, "", flat=flat) is None
-    row, faults = check_line(line, 1, now=NOW, saved=SAVED)
-    assert row[1] is NO_ID
-    assert [(one.code, one.path) for one in faults] == [("wrong_type", "$.assistant_id")]
-
-
 def test_unknown_keys_are_found_in_the_order_of_the_line() -> None:
     """Whatever the hashes of this run."""
     value = json.loads(encode_message(message("thread_a", 1), assistant_id=ASSISTANT))
     keys = [f"key{number}" for number in range(20)]
-    _, faults = check_line(dumps(value | dict.fromkeys(keys)), 2, now=NOW, saved=SAVED)
+    *_, faults = check_line(dumps(value | dict.fromkeys(keys)), 2, now=NOW, saved=SAVED)
     assert [one.path for one in faults] == [f"$.{key}" for key in keys]
 
 
@@ -254,9 +244,8 @@ def test_unknown_keys_are_found_in_the_order_of_the_line() -> None:
 )
 def test_one_trouble_does_not_hide_the_next(line: bytes, number: int, codes: list[str]) -> None:
     """Bytes, JSON and keys are each looked at, as far as there is anything to look at."""
-    row, faults = check_line(line, number, now=NOW, saved=SAVED)
+    *_, faults = check_line(line, number, now=NOW, saved=SAVED)
     assert [one.code for one in faults] == codes
-    assert (row == UNREADABLE) is ("odd_timestamp" not in codes)
 
 
 @pytest.mark.parametrize("depth", [200, 990, 5000])
@@ -274,68 +263,113 @@ def test_no_depth_is_too_deep_to_be_told_of(depth: int, key: str) -> None:
 def test_a_flat_line_without_text_says_what_it_can() -> None:
     """That the message is empty cannot be known."""
     line = encode_message(message("thread_a", 1, content=[]), assistant_id=ASSISTANT, flat=True)
-    _, (fault,) = check_line(line, 1, now=NOW, saved=SAVED)
+    *_, (fault,) = check_line(line, 1, now=NOW, saved=SAVED)
     assert (fault.code, fault.path) == ("empty_message", "$.text")
     assert "does not carry" in fault.what
 
 
-def _cited(value: str, marker: str, end: int = 1) -> dict[str, Any]:
-    kind = "file_citation"
-    one = {"type": kind, "text": marker, "start_index": 0, "end_index": end, kind: {"file_id": "file-1", "quote": ""}}
-    return {"type": "text", "text": {"value": value, "annotations": [one]}}
+# --- notes about the content of a message
 
 
-ORDINARY: dict[str, dict[str, Any]] = {
-    "two parts": {"content": [text_part("a"), text_part("")]},
-    "a refusal": {"content": [{"type": "refusal", "refusal": "no"}]},
-    "a marker that is resolved": {"content": [_cited("See 【1†a】.", "【1†a】")]},
-    "an image that was saved": {"content": [{"type": "image_file", "image_file": {"file_id": "file-1"}}]},
-    "an image from the web": {"content": [{"type": "image_url", "image_url": {"url": "x", "detail": "low"}}]},
-    "a part of another kind": {"content": [{**text_part("a"), "type": "hologram"}]},
-    "an annotation of another kind": {"content": [{"type": "text", "text": {"value": "a", "annotations": [{}]}}]},
-    "a text that is none": {"content": [{"type": "text", "text": {"value": 5, "annotations": []}}]},
-    "another role": {"role": "system"},
-    "an attachment": {"attachments": [{"file_id": "file-1", "tools": [{"type": "file_search"}]}]},
-    "the shape of old": {"attachments": None, "file_ids": []},
-    "a time that is a double": {"created_at": 1_774_963_800.0},
-}
+def text(value: object, *annotations: object) -> dict[str, Any]:
+    """A text part."""
+    return {"type": "text", "text": {"value": value, "annotations": list(annotations)}}
 
 
-@pytest.mark.parametrize("fields", ORDINARY.values(), ids=ORDINARY.keys())
-def test_what_the_api_gives_passes(fields: dict[str, Any]) -> None:
-    """With whatever parts, and from servers with other keys."""
-    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT)
-    summary = summary_of(line)
-    assert summary is not None
-    assert (summary[:3], [*summary[3]]) == (("thread_a", "msg_thread_a_00001", 1_774_963_800), [])
-    assert check_line(line, 2, now=NOW, saved=SAVED)[1] == []
-    assert summary_of(line + b" ") is None
-    assert summary_of(line + b"\r") is None
+def cited(start: object, end: object, marker: str = "x") -> dict[str, Any]:
+    """An annotation of these code points."""
+    return {"type": "file_citation", "text": marker, "start_index": start, "end_index": end}
 
 
-def test_an_image_that_was_not_saved_is_noted_at_once() -> None:
-    """Exports have many of them."""
-    part = {"type": "image_file", "image_file": {"file_id": "file-2"}}
-    summary = summary_of(encode_message(message("thread_a", 1, content=[text_part("a"), part]), assistant_id=ASSISTANT))
-    assert summary is not None
-    assert [(one.code, one.path) for one in summary[3]] == [
-        ("image_not_downloaded", "$.message.content[1].image_file.file_id")
+def found(*parts: object, saved: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """What is noted of a message of these parts."""
+    return [(note.code, note.path) for note in about({"content": list(parts)}, saved)]
+
+
+@given(strategies.odd_messages())
+def test_any_message_can_be_looked_at(raw: dict[str, Any]) -> None:
+    """Whatever its shape; every note is of the message's content."""
+    for note in about(raw, frozenset()):
+        assert note.path.startswith("$.message.content")
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda drawn: f"a{drawn}"),
+    st.integers(-1, 60),
+    st.integers(-1, 60),
+)
+def test_offsets_are_of_code_points(value: str, start: int, end: int) -> None:
+    """A letter beyond the first plane is one; an offset lies in the text or at its end, the end behind the start."""
+    inside = 0 <= start <= end <= len(value)
+    codes = [code for code, _ in found(text(value, cited(start, end)))]
+    assert codes.count("annotation_outside_text") == (not inside)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotations", "outside"),
+    [
+        ("\U0001f32e" * 3, [cited(0, 3)], []),  # neither bytes nor UTF-16 units are counted
+        ("\U0001f32e" * 3, [cited(0, 4), cited(2, 3), cited(4, 4)], [0, 2]),
+        ("Hello", [{"end_index": 6}], [0]),  # the other offset may be missing
+        ("Hello", [None, "x", 5, {"start_index": None}, {"start_index": "9"}, cited(True, 1.5), []], []),
+    ],
+)
+def test_annotations_outside_their_text(value: str, annotations: list[object], outside: list[int]) -> None:
+    """One that lacks offsets, or has something else there, points nowhere."""
+    path = "$.message.content[0].text.annotations"
+    assert found(text(value, *annotations)) == [("annotation_outside_text", f"{path}[{place}]") for place in outside]
+
+
+@pytest.mark.parametrize(
+    ("value", "markers"),
+    [
+        ("See 【4:0†source】.", ["【4:0†source】"]),
+        ("See 【13†a b.pdf】 and 【1:2†x】.", ["【13†a b.pdf】", "【1:2†x】"]),
+        ("[plot](sandbox:/mnt/data/plot.png)", ["sandbox:/mnt/data/plot.png"]),
+        ("a † alone, 【x†y】 and sandbox: too", []),
+    ],
+)
+def test_a_marker_wants_an_annotation(value: str, markers: list[str]) -> None:
+    """One that resolves it has its text; any other resolves nothing."""
+    path = "$.message.content[0].text.value"
+    assert found(text(value)) == [("marker_without_annotation", path)] * len(markers)
+    assert found(text(value, *[cited(0, 1, marker) for marker in markers])) == []
+    assert found(text(value, cited(0, 1, "other"), {"text": 5}, {"text": ""})) == [
+        ("marker_without_annotation", path)
+    ] * len(markers)
+
+
+def test_images_that_were_saved_are_passed_over() -> None:
+    """Others are named, by their file's id; an image of another shape is not guessed at."""
+    images = [{"type": "image_file", "image_file": {"file_id": name}} for name in ("file-a", "file-b")]
+    path = "$.message.content[1].image_file.file_id"
+    assert found(*images, saved=frozenset(["file-a"])) == [("image_not_downloaded", path)]
+    odd = [{"type": "image_file", "image_file": body} for body in (None, {}, {"file_id": 5}, "file-a")]
+    assert found(*odd, {"type": "other", "image_file": {"file_id": "file-a"}}) == []
+
+
+@pytest.mark.parametrize("content", [None, [], "", 0, [text("")], [text(" \n"), text("\u2003")]])
+def test_a_message_that_says_nothing_is_noted(content: object) -> None:
+    """Without content, or with blanks only."""
+    assert [(note.code, note.path) for note in about({"content": content}, frozenset())] == [
+        ("empty_message", "$.message.content")
     ]
+    assert [note.code for note in about({}, frozenset())] == ["empty_message"]
 
 
-THOROUGH: dict[str, dict[str, Any]] = {
-    "an early time": {"created_at": EXISTS_SINCE - 1},
-    "a late time": {"created_at": NOW + 1},
-    "no time": {"created_at": None},
-    "a number beyond": {"more": 2**64},
-    "half a pair": {"metadata": {"a": "\ud800"}},
-}
+@pytest.mark.parametrize(
+    "content", ["words", {"a": 1}, 5, [text("x"), text("")], [{"type": "refusal", "refusal": ""}], [None], [text(5)]]
+)
+def test_a_message_that_says_anything_is_not_empty(content: object) -> None:
+    """Content of another shape than promised is content: it was called blank once."""
+    assert [note.code for note in about({"content": content}, frozenset())] == []
 
 
-@pytest.mark.parametrize("fields", THOROUGH.values(), ids=THOROUGH.keys())
-def test_other_lines_are_looked_at_thoroughly(fields: dict[str, Any]) -> None:
-    """Though there may be no fault in the end."""
-    line = encode_message(message("thread_a", 1, **fields), assistant_id=ASSISTANT)
-    assert summary_of(line) is None
-    row, _ = check_line(line, 2, now=NOW, saved=SAVED)
-    assert row[:3] == ("thread_a", ASSISTANT, "msg_thread_a_00001")
+@pytest.mark.parametrize(
+    ("created_at", "is_odd"),
+    [(EXISTS_SINCE, False), (EXISTS_SINCE - 1, True), (2_000_000_000, False), (2_000_000_001, True), (None, True),
+     ("x", True), (True, True), (1.5, True), (-1, True), (2**80, True)],
+)  # fmt: skip
+def test_a_time_is_between_the_beginning_and_now(created_at: object, is_odd: bool) -> None:
+    """Anything else is odd."""
+    assert is_odd_time(created_at, 2_000_000_000) is is_odd

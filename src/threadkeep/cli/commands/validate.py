@@ -24,15 +24,7 @@ from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.paths import Paths
 from threadkeep.validation.entrypoints import MOST, validated
-from threadkeep.validation.live import (
-    CheckBegun,
-    CheckedExport,
-    LiveEvent,
-    LiveOutcome,
-    check_live,
-    checked_export,
-    joined,
-)
+from threadkeep.validation.live import CheckedExport, LiveOutcome, check_live, checked_export, joined
 from threadkeep.validation.report import ValidationReport
 
 __all__ = ["report_live_ending", "run_live", "validate"]
@@ -97,19 +89,16 @@ def run_live(export: CheckedExport, source: ApiSource, *, shown: bool = True, **
     """Compare an export with the live API, as `check_live` does, under a `Screen`. A signal ends it in order."""
 
     async def work(transports: Sequence[Any], screen: Screen) -> LiveOutcome:
-        def show(event: LiveEvent) -> None:
-            """A thread that was compared is shown as one that was exported is."""
-            if isinstance(event, CheckBegun):
-                screen.take(ThreadsBegun(total=event.total, before=0, traffic=event.traffic))
-            else:
-                screen.take(ThreadEnded(thread_id=event.thread_id, outcome=Outcome.COMPLETE, messages=event.messages))
-
+        # A thread that was compared is shown as one that was exported is.
         return await check_live(
             export,
             transports,
             source=transports[0].address,
             **pace,
-            on_event=show,
+            on_begin=lambda traffic: screen.take(ThreadsBegun(total=len(export.threads), before=0, traffic=traffic)),
+            on_compared=lambda thread_id, messages: screen.take(
+                ThreadEnded(thread_id=thread_id, outcome=Outcome.COMPLETE, messages=messages)
+            ),
             on_notice=lambda text: screen.take(Notice(text)),
         )
 
