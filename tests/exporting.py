@@ -17,7 +17,6 @@ from fake_assistants import FakeAssistants
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.transport import Transport
 from threadkeep.errors import OutputUnusable, ThreadkeepError
-from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.records.ndjson import decode
@@ -25,6 +24,7 @@ from threadkeep.storage import session
 from threadkeep.storage.index import IndexRow, Outcome, decode_row
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.session import ThreadList
 from threadkeep.storage.store import Store
 
 __all__ = [
@@ -86,20 +86,13 @@ class Export:
         done: Iterable[str] = (),
         drop: Iterable[str] = (),
         limit: int | None = None,
-        fresh: bool = False,
+        refresh: bool = False,
         **options: Any,
     ) -> "Export":
         """Export these threads from a server or a client, or from several keys' points of view."""
-        chosen = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait), **options}
-        job = Job(
-            ids=((place, thread_id) for place, thread_id in enumerate(ids, 1)),
-            paths=self.paths,
-            options=ExportOptions(**chosen),
-            done=done,
-            drop=drop,
-            limit=limit,
-            fresh=fresh,
-        )
+        wanted = ThreadList(ids=enumerate(ids, 1), done=done, drop=drop, limit=limit, refresh=refresh)
+        usual = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait)}
+        job = Job(wanted=wanted, paths=self.paths, **{**usual, **options})
         async with contextlib.AsyncExitStack() as opened:
             apis = [await opened.enter_async_context(Transport(_client(server))) for server in servers]
             self.result = await carry_out(job, apis, SOURCE, now=now, on_event=self.hear)

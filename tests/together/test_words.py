@@ -13,7 +13,6 @@ from command import Run
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from threadkeep.cli.suggestions import command_on, export_again
-from threadkeep.errors import ApiGone
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.paths import Paths
 from watched import Watched, what_is_behind
@@ -128,31 +127,17 @@ def test_an_interruption_right_at_the_start(
     threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 130, and the same command resumes."""
-    raise_at_once(asyncio.CancelledError(), monkeypatch)
+
+    async def ended(_round: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("threadkeep.exporter.threads.ThreadRound.run", ended)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
     assert "interrupted (0 of 1 thread complete)" in done.err
     assert not (tmp_path / "o").exists()
     assert "a run was cut off" in threadkeep("status", tmp_path / "o").out
-
-
-def test_an_end_right_at_the_start(threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves a manifest, with what ended it."""
-    raise_at_once(ApiGone("the Assistants API at http://here/v1 is gone: it is over"), monkeypatch)
-    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
-    assert done.code == 3
-    assert "is gone: it is over (0 of 1 thread complete)" in done.err
-    assert "ended by      the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").out
-
-
-def raise_at_once(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let exports end before they have asked for anything."""
-
-    async def ended(*_arguments: object, **_options: object) -> None:
-        raise error
-
-    monkeypatch.setattr("threadkeep.exporter.job.fetch_all", ended)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
 def test_closed_standard_input_is_named(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

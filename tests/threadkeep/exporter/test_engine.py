@@ -16,9 +16,9 @@ from canned_threads import NO_MESSAGE, ThreadServer, message, page, thread_of
 from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.exporter.events import ThreadEnded
-from threadkeep.exporter.job import InvalidId
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.index import Outcome
+from threadkeep.storage.session import InvalidId
 
 pytestmark = pytest.mark.anyio
 
