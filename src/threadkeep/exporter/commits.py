@@ -56,33 +56,25 @@ class _Queued:
     committed: "asyncio.Future[None]"
 
 
+@attrs.define
 class Commits:
     """Puts changes into the store.
 
-    Args:
-        store: where they go.
-        thread: where the store is used.
-        on_event: called with the event of a change when that is committed, by whoever has put it.
-        progress: what the run has come to before.
-
     Attributes:
-        thread: the same.
-        progress: what the run has come to by now.
+        thread: where the store is used.
+        progress: what runs have come to by now.
     """
 
-    def __init__(
-        self, store: Store, thread: StoreThread, on_event: Callable[[Event], None], progress: Progress
-    ) -> None:
-        self._store = store
-        self.thread = thread
-        self._on_event = on_event
-        self._queue: list[_Queued] = []
-        self._task: asyncio.Task[None] | None = None
-        self._refused: Exception | None = None
-        self.progress = progress
+    _store: Store
+    thread: StoreThread
+    _on_event: Callable[[Event], None]
+    progress: Progress
+    _queue: list[_Queued] = attrs.field(factory=list, init=False)
+    _task: "asyncio.Task[None] | None" = attrs.field(default=None, init=False)
+    _refused: Exception | None = attrs.field(default=None, init=False)
 
     async def put(self, *changes: Change, event: Event | None = None) -> None:
-        """Commit changes together, and send an event then.
+        """Commit changes together, and send an event then, from the task that calls this.
 
         Raises:
             OutputUnusable: the disk refuses, now or at an earlier commit: nothing is committed any more.

@@ -133,15 +133,15 @@ def _in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T
 
     @functools.wraps(call)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        async def closing() -> _T:
+            # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
+            client: Any = kwargs.get("client")
+            async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
+                return await call(*args, **kwargs)
+
         if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the one without an exception
             raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
-        return asyncio.run(closing(*args, **kwargs))
-
-    async def closing(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
-        client: Any = kwargs.get("client")
-        async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
-            return await call(*args, **kwargs)
+        return asyncio.run(closing())
 
     return plain
 

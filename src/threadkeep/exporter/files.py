@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
+import attrs
 import msgspec
 
 from threadkeep.api.client import ApiClient
@@ -42,34 +43,27 @@ _ENDINGS = {
 _MAGIC = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"%PDF-": ".pdf"}
 
 
+@attrs.define
 class FileRound:
     """Downloads files, and stores what became of each.
 
     Args:
-        pool: the workers.
         folder: where the files go.
-        commits: where the rows go.
         wanted: the ids of all files that complete threads refer to, distinct.
         known: what became of files before.
         on_event: called when it is known how many there are.
     """
 
-    def __init__(
-        self,
-        pool: WorkerPool,
-        folder: Path,
-        commits: Commits,
-        wanted: Sequence[str],
-        known: Mapping[str, DownloadRow],
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self._pool = pool
-        self._folder = folder
-        self._commits = commits
-        self._wanted = wanted
-        self._known = known
-        self._on_event = on_event
-        self._names = _names(wanted, known)
+    _pool: WorkerPool
+    _folder: Path
+    _commits: Commits
+    _wanted: Sequence[str]
+    _known: Mapping[str, DownloadRow]
+    _on_event: Callable[[Event], None]
+    _names: Mapping[str, str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._names = _names(self._wanted, self._known)
 
     async def run(self) -> None:
         """Download all that are not here yet."""

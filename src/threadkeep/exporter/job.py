@@ -196,7 +196,7 @@ async def _fetch(
         try:
             before = plan.listed - plan.ask
             on_event(ThreadsBegun(total=plan.listed, before=before, traffic=lambda: traffic_of(pools)))
-            await ThreadRound(pools[0], store, commits, job.include, resumed=session.resumed).run()
+            await ThreadRound(pools[0], store, commits, job.include, session.resumed).run()
             if job.files and isinstance(pools[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
                 wanted = await thread.call(lambda: list(dict.fromkeys(session.files_of_complete())))
                 known = await thread.call(session.known_downloads)

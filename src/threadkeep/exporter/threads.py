@@ -3,7 +3,10 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
+from typing import Any
 from urllib.parse import quote
+
+import attrs
 
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import Page as ApiPage
@@ -31,26 +34,21 @@ _OUTCOMES: Mapping[type[ApiError], Outcome] = {
 _IDS, _SIDECAR_PAGE_BYTES = 1000, 1024 * 1024
 
 
+@attrs.define
 class ThreadRound:
     """Fetches every thread that the store is to ask for, and stores what became of each.
 
     Args:
-        pool: the workers.
-        store: says which threads are to be asked for.
-        commits: where pages and outcomes go.
         include: what else to fetch of a thread, of `threadkeep.storage.paths.SIDECAR_KINDS`.
-        resumed: the store may hold pages of threads that were cut off.
+        may_have_pages: the store may hold pages of threads that were cut off.
     """
 
-    def __init__(
-        self, pool: WorkerPool, store: Store, commits: Commits, include: Sequence[str], *, resumed: bool
-    ) -> None:
-        self._pool = pool
-        self._store = store
-        self._commits = commits
-        self._include = include
-        self._may_have_pages = resumed
-        self._is_last_try = False
+    _pool: WorkerPool
+    _store: Store
+    _commits: Commits
+    _include: Sequence[str]
+    _may_have_pages: bool
+    _is_last_try: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
         """Fetch all of them, and those that failed once more."""
@@ -99,6 +97,7 @@ class ThreadRound:
         await self._commits.put(Settled(thread_id=thread_id, outcome=outcome, reason=reason), event=event)
 
 
+@attrs.define
 class _ThreadFetch:
     """One thread on its way into the store.
 
@@ -106,18 +105,21 @@ class _ThreadFetch:
         has_answer: whether a page of it has come; what is in the store may have come with another key.
     """
 
-    def __init__(self, thread_id: str, commits: Commits, store: Store, include: Sequence[str]) -> None:
-        self.thread_id = thread_id
-        self._commits = commits
-        self._store = store
-        self._include = include
+    thread_id: str
+    _commits: Commits
+    _store: Store
+    _include: Sequence[str]
+    has_answer: bool = attrs.field(default=False, init=False)
+    _ids: list[str] = attrs.field(factory=list, init=False)
+    _pages: int = attrs.field(default=0, init=False)
+    _path: str = attrs.field(init=False)
+    _encode: Callable[[Mapping[str, Any]], bytes] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._path = f"/threads/{quote(self.thread_id, safe='')}"
         # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
-        assistant_id = store.header.assistant_id
+        assistant_id = self._store.header.assistant_id
         self._encode = encode_stored if assistant_id == AUTO else partial(encode_message, assistant_id=assistant_id)
-        self._path = f"/threads/{quote(thread_id, safe='')}"
-        self._ids: list[str] = []
-        self._pages = 0
-        self.has_answer = False
 
     @property
     def messages(self) -> int:
