@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "ASSISTANT",
     "PATIENCE",
     "SOURCE",
+    "Answering",
     "Ending",
     "Export",
     "Spoiled",
@@ -185,6 +186,17 @@ def threads_of(**sizes: int) -> dict[str, list[dict[str, Any]]]:
     return {
         f"thread_{name}": [message(f"thread_{name}", number) for number in range(size)] for name, size in sizes.items()
     }
+
+
+class Answering(ThreadServer):
+    """Answers by a function of the request and of how often its URL was asked, and honestly where that gives None."""
+
+    def __init__(self, threads: Any, answer: Callable[[Any, int], Any]) -> None:
+        super().__init__(threads)
+        self._answer = answer
+
+    def spoil(self, request: Any, times: int) -> Any:
+        return self._answer(request, times)
 
 
 class Spoiled(ThreadServer):

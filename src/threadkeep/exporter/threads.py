@@ -157,26 +157,22 @@ class _ThreadFetch:
         An empty page or an error behind a cursor proves nothing: a server may answer so when the cursor's message has
         vanished. Then that message itself is asked for.
         """
-        before = self._pages
+        before, cursor, problem = self._pages, self._ids[-1], None
         try:
             await self._walk(client)
         except RunEnded:
             raise
-        except ApiError:
-            if self._pages > before or await self._is_there(client, self._ids[-1]):
-                raise
-            return False
-        return self._pages > before or await self._is_there(client, self._ids[-1])
-
-    async def _is_there(self, client: ApiClient, message_id: str) -> bool:
-        try:
-            await client.fetch(f"{self._path}/messages/{quote(message_id, safe='')}", object_id=message_id)
-        except RunEnded:
-            raise
-        except ApiError as problem:
-            if problem.status != 404:
-                raise
-            return False
+        except ApiError as error:
+            problem = error
+        if self._pages == before:
+            try:
+                await client.fetch(f"{self._path}/messages/{quote(cursor, safe='')}", object_id=cursor)
+            except ApiError as error:
+                if isinstance(error, RunEnded) or error.status != 404:
+                    raise
+                return False
+        if problem is not None:
+            raise problem
         return True
 
     async def _walk(self, client: ApiClient, *, anew: bool = False) -> None:
