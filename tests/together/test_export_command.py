@@ -229,16 +229,6 @@ def test_an_address_without_v1_is_a_wrong_one(
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_missing_thread_as_the_first_answer_is_only_a_missing_thread(
-    base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
-) -> None:
-    """The JSON envelope proves that somebody serves the API there."""
-    del base_url
-    done = threadkeep("export", write_ids(tmp_path, "thread_none", names[0]), ASSISTANT, out, "--concurrency", 1)
-    assert done.code == 1
-    assert set(exported(out)) == {names[0]}
-
-
 def test_a_refused_key_stops_at_once(threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """Exit 4, the API's own words without the key, and one request only."""
     fake = FakeAssistants(api_keys=["sk-right"])

@@ -10,14 +10,15 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command import Run
 from exports import ASSISTANT, exported, faults, manifest, write_ids
-from fake_assistants import FakeAssistants, demo_world
+from fake_assistants import demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
 from threadkeep.api.transport import Transport
@@ -180,49 +181,47 @@ def test_a_full_disk_ends_the_run_with_5_and_loses_nothing(
     assert [len(messages) for messages in exported(out).values()] == [60] * 40
 
 
-def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ``| head``."""
-    fake = FakeAssistants()
-    fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+def streamed(*arguments: object, **streams: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command, to its end, with these streams; what it prints is caught where nothing else is said."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [*THREADKEEP, *map(str, arguments)]
+    return subprocess.run(command, timeout=300, check=False, **{**pipes, **streams})
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A pipe that nobody reads, as with ``| head``."""
     reader, writer = os.pipe()
     os.close(reader)
-    with fake.serve() as server:
-        done = subprocess.run(
-            [*THREADKEEP, "assistants", "--base-url", server.base_url],
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            timeout=300,
-            check=False,
-        )
+    yield writer
     os.close(writer)
-    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("base_url")
+def test_output_into_a_closed_pipe_is_no_traceback(fake: Watched, nobody: int) -> None:
+    """Of a command that prints as it goes."""
+    fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
+    assert b"Traceback" not in streamed("assistants", stdout=nobody).stderr
 
 
 @pytest.mark.parametrize("printed", [[], ["--json"]])
 @pytest.mark.usefixtures("base_url")
-def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], out: Path, tmp_path: Path) -> None:
+def test_a_reader_that_has_gone_away_makes_no_export_incomplete(
+    printed: list[str], nobody: int, out: Path, tmp_path: Path
+) -> None:
     """Nor a validation: the exit code is about the export. What reads the last lines may have seen enough."""
-    ids = write_ids(tmp_path, NAMES[0])
-    for command in (["export", ids, ASSISTANT, out], ["validate", out]):
-        reader, writer = os.pipe()
-        os.close(reader)
-        arguments = [*THREADKEEP, *map(str, command), *printed]
-        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=300, check=False)
-        os.close(writer)
+    for command in (["export", write_ids(tmp_path, NAMES[0]), ASSISTANT, out], ["validate", out]):
+        done = streamed(*command, *printed, stdout=nobody)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.usefixtures("base_url")
-def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(fake: Watched, ids: Path, out: Path) -> None:
+def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(
+    fake: Watched, nobody: int, ids: Path, out: Path
+) -> None:
     """As with ``2>&1 | head``: nobody reads of the sunset, and it is one."""
     fake.sunset.after_requests(9)
-    reader, writer = os.pipe()
-    os.close(reader)
-    arguments = [*THREADKEEP, *map(str, ("export", ids, ASSISTANT, out))]
-    done = subprocess.run(arguments, stdout=writer, stderr=writer, timeout=300, check=False)
-    os.close(writer)
-    assert done.returncode == 3
+    assert streamed("export", ids, ASSISTANT, out, stdout=nobody, stderr=nobody).returncode == 3
 
 
 @pytest.mark.usefixtures("base_url")
@@ -246,14 +245,12 @@ def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_full_standard_output_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("base_url")
+def test_a_full_standard_output_is_no_traceback(fake: Watched) -> None:
     """No traceback where nothing can be printed."""
-    fake = FakeAssistants()
     fake.load({"assistants": [{"id": "asst_1"}]})
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with fake.serve() as server, Path("/dev/full").open("wb") as full:
-        command = [*THREADKEEP, "assistants", "--base-url", server.base_url]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=300, check=False)
+    with Path("/dev/full").open("wb") as full:
+        done = streamed("assistants", stdout=full)
     assert done.returncode == 5
     assert done.stderr.startswith(b"threadkeep: cannot write: No space left on device")
     assert b"Traceback" not in done.stderr
@@ -263,6 +260,5 @@ def test_a_full_standard_output_is_no_traceback(monkeypatch: pytest.MonkeyPatch)
 def test_ids_come_from_standard_input(out: Path) -> None:
     """The minus sign stands for standard input, in export and in validate."""
     for arguments in (("export", "-", ASSISTANT, out, "--quiet"), ("validate", out, "--ids", "-")):
-        command = [*THREADKEEP, *map(str, arguments)]
-        done = subprocess.run(command, input=b"thread_1\nthread_2\n", capture_output=True, timeout=300, check=False)
+        done = streamed(*arguments, input=b"thread_1\nthread_2\n")
         assert (done.returncode, done.stderr) == (0, b"")

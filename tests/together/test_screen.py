@@ -73,10 +73,10 @@ def missing(number: int) -> ThreadEnded:
     return ThreadEnded(thread_id=f"thread_{number}", outcome=Outcome.MISSING, messages=0, reason="No thread found")
 
 
-def go_on(run: Pretended, screen: Screen, *, seconds: int, every: float = 1.0) -> None:
-    """A thread and two requests each so many seconds, looked at each time."""
+def go_on(run: Pretended, screen: Screen, *, seconds: int) -> None:
+    """A thread and two requests each second, looked at each time."""
     for number in range(seconds):
-        run.at += every
+        run.at += 1
         run.sent += 2
         screen.take(complete(number))
         screen.tick()
