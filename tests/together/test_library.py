@@ -23,6 +23,8 @@ from threadkeep.exporter.events import Event, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import Outcome
 from watched import Watched
 
+pytestmark = pytest.mark.usefixtures("base_url")
+
 
 @pytest.fixture
 def fake() -> Watched:
@@ -46,7 +48,6 @@ def own(base_url: str) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=base_url, api_key="sk-own", default_headers={"x-team": "archive"}, max_retries=9)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_export_from_python_is_complete_and_says_so(fake: Watched, ids: list[str], out: Path) -> None:
     """Without an event loop; ids that are given twice, or with the blanks of their file, count once."""
     told: list[Event] = []
@@ -57,7 +58,6 @@ def test_an_export_from_python_is_complete_and_says_so(fake: Watched, ids: list[
     assert export(ids, ASSISTANT, out).already_complete == len(ids)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> None:
     """As the command reads it; a str is a path too, and one that is a thread's id is told how to be given."""
     listed = tmp_path / "ids.txt"
@@ -73,7 +73,6 @@ def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> N
         export(listed, ASSISTANT, out)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +90,6 @@ def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
     assert list(tmp_path.iterdir()) == [listed]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str], out: Path) -> None:
     """What they leave out is not wanted, and not missed."""
     result = export(ids, ASSISTANT, out, done=[ids[0] + "\n", ids[2], "thread_of_nobody"], limit=3)
@@ -102,24 +100,20 @@ def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str
     assert exported(out) == served(fake)
 
 
-def test_what_is_left_over_stays_needed_until_it_is_dropped(
-    fake: Watched, base_url: str, ids: list[str], out: Path
-) -> None:
+def test_what_is_left_over_stays_needed_until_it_is_dropped(fake: Watched, ids: list[str], out: Path) -> None:
     """And what is dropped is asked for again when it is listed again."""
-    where: dict[str, Any] = {"base_url": base_url, "api_key": "sk-test"}
     fake.sunset.after_requests(4)
-    assert not export(ids[1:], ASSISTANT, out, concurrency=1, **where).is_complete
+    assert not export(ids[1:], ASSISTANT, out, concurrency=1).is_complete
     fake.sunset.lift()
-    result = export(ids[1:6], ASSISTANT, out, **where)
+    result = export(ids[1:6], ASSISTANT, out)
     assert (result.is_complete, result.left_over, result.outcomes["unfinished"]) == (False, 4, 4)
     assert [row.thread_id for row in result.problems()] == ids[6:]
-    result = export(ids[1:6], ASSISTANT, out, drop=iter(ids[6:]), **where)
+    result = export(ids[1:6], ASSISTANT, out, drop=iter(ids[6:]))
     assert (result.is_complete, result.left_over, result.outcomes["dropped"]) == (True, 0, 4)
     assert [*result.problems()] == []
-    assert export(ids, ASSISTANT, out, **where).outcomes["complete"] == len(ids)
+    assert export(ids, ASSISTANT, out).outcomes["complete"] == len(ids)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[str], out: Path) -> None:
     """They make the export incomplete, and are remembered nowhere."""
     result = export([ids[1], "nonsense", "", ids[2], "thread_a/b"], ASSISTANT, out)
@@ -142,7 +136,6 @@ def cut_off(ids: list[str], out: Path, **options: Any) -> None:
         export(ids, ASSISTANT, out, on_event=listen, concurrency=1, **options)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_write_needs_no_api_for_what_was_fetched(fake: Watched, ids: list[str], out: Path, tmp_path: Path) -> None:
     """The export of a run that was cut off can be read; the same call completes it, byte for byte."""
     cut_off(ids, out)
@@ -162,7 +155,6 @@ def test_write_needs_no_api_for_what_was_fetched(fake: Watched, ids: list[str], 
     assert out.read_bytes() == (tmp_path / "once.ndjson").read_bytes()
 
 
-@pytest.mark.usefixtures("base_url")
 def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     """Such as that a manifest was lost."""
     export(ids, ASSISTANT, out)
@@ -172,7 +164,6 @@ def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     assert notices == ["out.ndjson.manifest.json is lost or damaged; it is written anew from the index."]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_read_gives_records_and_threads_in_the_order_of_the_list(fake: Watched, ids: list[str], out: Path) -> None:
     """With what was saved next to them; a thread that is not complete has the messages that came."""
     fake.add_runs()
@@ -193,7 +184,6 @@ def test_read_gives_records_and_threads_in_the_order_of_the_list(fake: Watched, 
             saved["thread_never_listed"]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[str], out: Path) -> None:
     """And status says who is at work."""
     export(ids[:2], ASSISTANT, out)
@@ -214,7 +204,6 @@ def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[s
         assert state.manifest.totals.threads == 2
 
 
-@pytest.mark.usefixtures("base_url")
 def test_status_says_what_is_there(ids: list[str], out: Path) -> None:
     """Before an export, after one that was cut off, after a complete one, and of a file that was cut."""
     state = status(str(out))
@@ -296,7 +285,6 @@ class Stop(BaseException):
     """Not an Exception."""
 
 
-@pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize("error", [ValueError("mine"), Stop(), SystemExit(3)], ids=repr)
 def test_what_the_callback_raises_ends_the_export_in_order(
     error: BaseException, fake: Watched, ids: list[str], out: Path
@@ -319,7 +307,6 @@ def test_what_the_callback_raises_ends_the_export_in_order(
     assert exported(out) == served(fake)
 
 
-@pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize("count", [0, 11])
 def test_a_callback_that_raises_leaves_the_task_uncancelled(count: int, ids: list[str], out: Path) -> None:
     """An app that catches the exception goes on, also where there was nothing to do: no later await is cancelled."""
@@ -335,7 +322,6 @@ def test_a_callback_that_raises_leaves_the_task_uncancelled(count: int, ids: lis
     assert asyncio.run(app()) == 0
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_cancelled_export_keeps_what_it_has_fetched_and_is_cancelled(
     fake: Watched, ids: list[str], out: Path
 ) -> None:
@@ -452,7 +438,6 @@ def test_a_token_command_ends_with_the_call(out: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_callback_that_gives_back_a_coroutine_is_told(ids: list[str], out: Path) -> None:
     """Nobody would await it."""
     with pytest.raises(TypeError, match="on_event must be a plain function"):

@@ -24,6 +24,7 @@ from threadkeep.__main__ import main
 from threadkeep.api.transport import Transport
 from watched import Watched
 
+pytestmark = pytest.mark.usefixtures("base_url")
 NAMES = [f"thread_{number}" for number in range(50)]
 
 
@@ -44,7 +45,6 @@ def ids(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("times", [1, 5])
-@pytest.mark.usefixtures("base_url")
 def test_an_interrupted_export_ends_in_order(
     name: str, times: int, fake: Watched, ids: Path, out: Path, threadkeep: Run
 ) -> None:
@@ -71,7 +71,6 @@ def test_an_interrupted_export_ends_in_order(
     assert {row["code"] for row in found} - {"thread_partial"} == {"thread_missing", "thread_unfinished"}
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_in_a_thread_names_no_file_that_is_not_there(fake: Watched, out: Path, tmp_path: Path) -> None:
     """What came of a thread is in the working store: there is no partial file before a set is written."""
     world = demo_world(1, 650)
@@ -83,7 +82,6 @@ def test_an_interruption_in_a_thread_names_no_file_that_is_not_there(fake: Watch
     assert (out.with_name("out.ndjson.partial").exists(), ".partial" in done.out) == (False, False)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Path) -> None:
     """Nothing is written, and the command that writes what came is the next one."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--json", "--fresh")
@@ -95,7 +93,6 @@ def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Pa
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
-@pytest.mark.usefixtures("base_url")
 def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, ids: Path, out: Path) -> None:
     """As nohup does, and a shell with what it runs in the background: the export goes on to its end."""
     ignoring = ["sh", "-c", f"trap '' {name.removeprefix('SIG')}; exec \"$@\"", "sh"]
@@ -105,7 +102,6 @@ def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, 
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_behind_the_last_thread_changes_nothing(
     name: str, ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +133,6 @@ def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, out: Path, tmp_path: Path) -> None:
     """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
     begun = tmp_path / "begun"
@@ -164,10 +159,9 @@ def limit_files(most: int) -> Callable[[], None]:
 
 
 def test_a_full_disk_ends_the_run_with_5_and_loses_nothing(
-    fake: Watched, base_url: str, out: Path, tmp_path: Path, threadkeep: Run
+    fake: Watched, out: Path, tmp_path: Path, threadkeep: Run
 ) -> None:
     """In words and without a traceback; nothing is written, and with room the same command continues."""
-    del base_url
     world = demo_world(40, 60)
     fake.load(world)
     ids = write_ids(tmp_path, *(thread["id"] for thread in world["threads"]))
@@ -197,7 +191,6 @@ def nobody() -> Iterator[int]:
     os.close(writer)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_output_into_a_closed_pipe_is_no_traceback(fake: Watched, nobody: int) -> None:
     """Of a command that prints as it goes."""
     fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
@@ -205,7 +198,6 @@ def test_output_into_a_closed_pipe_is_no_traceback(fake: Watched, nobody: int) -
 
 
 @pytest.mark.parametrize("printed", [[], ["--json"]])
-@pytest.mark.usefixtures("base_url")
 def test_a_reader_that_has_gone_away_makes_no_export_incomplete(
     printed: list[str], nobody: int, out: Path, tmp_path: Path
 ) -> None:
@@ -215,7 +207,6 @@ def test_a_reader_that_has_gone_away_makes_no_export_incomplete(
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(
     fake: Watched, nobody: int, ids: Path, out: Path
 ) -> None:
@@ -224,7 +215,6 @@ def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(
     assert streamed("export", ids, ASSISTANT, out, stdout=nobody, stderr=nobody).returncode == 3
 
 
-@pytest.mark.usefixtures("base_url")
 def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as escapes."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
@@ -235,7 +225,6 @@ def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch
     assert "complete      1 thread with 3 messages" in done.out
 
 
-@pytest.mark.usefixtures("base_url")
 def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
     """Bytes that are not UTF-8, in a file's name and in the assistant's id, are lone surrogates to Python."""
     (tmp_path / "ids.txt").write_text("thread_1")
@@ -245,7 +234,6 @@ def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_full_standard_output_is_no_traceback(fake: Watched) -> None:
     """No traceback where nothing can be printed."""
     fake.load({"assistants": [{"id": "asst_1"}]})
@@ -256,7 +244,6 @@ def test_a_full_standard_output_is_no_traceback(fake: Watched) -> None:
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.usefixtures("base_url")
 def test_ids_come_from_standard_input(out: Path) -> None:
     """The minus sign stands for standard input, in export and in validate."""
     for arguments in (("export", "-", ASSISTANT, out, "--quiet"), ("validate", out, "--ids", "-")):
