@@ -74,9 +74,9 @@ class FileRound:
     def _is_over(self, file_id: str) -> bool:
         """Whether a file is here already, to the byte, or can never come."""
         row = self._known.get(file_id)
-        if row is None or row.outcome is not DownloadOutcome.SAVED:
-            return row is not None and row.outcome is DownloadOutcome.INVALID
-        return self._holds(row)
+        if row is not None and row.outcome is DownloadOutcome.SAVED:
+            return self._holds(row)
+        return row is not None and row.outcome is DownloadOutcome.INVALID
 
     def _holds(self, row: DownloadRow) -> bool:
         """Whether a file that was saved is in the folder, to the byte."""
