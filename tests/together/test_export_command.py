@@ -295,6 +295,10 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["export", "-", ASSISTANT, "{tmp}/o", "--done", "-"], 2, "can be standard input"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--fresh", "--refresh"], 2, "not both"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--include", "threads,steps"], 2, "'steps' is none of"),
+        *(
+            (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--sunset", date], 2, "such as 2027-03-31")
+            for date in ("soon", "2027-13-01", "31.3.2027", "")
+        ),
         (["validate", "{tmp}/ids.txt", "--sample", "3"], 2, "--sample says how many"),
         (["validate", "{tmp}/ids.txt", "--seed", "3"], 2, "--seed chooses"),
         (["validate", "{tmp}/ids.txt", "--auth", "bearer"], 2, "--auth says where to ask"),

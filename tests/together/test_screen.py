@@ -315,14 +315,6 @@ def test_the_summary_for_programs_says_all_of_it(fake: FakeAssistants, threadkee
     assert summary["next"] == {"words": "", "command": f"threadkeep validate --ids={ids} {tmp_path / 'o'}"}
 
 
-@pytest.mark.parametrize("given_date", ["soon", "2027-13-01", "31.3.2027", ""])
-def test_a_sunset_that_is_no_date_is_refused(given_date: str, threadkeep: Run, tmp_path: Path) -> None:
-    """Exit 2, with an example."""
-    done = threadkeep("export", tmp_path / "ids", ASSISTANT, tmp_path / "o", "--sunset", given_date)
-    assert done.code == 2
-    assert "such as 2027-03-31" in done.err
-
-
 @pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize("moment", ["2020-01-01", "2020-01-01T02:00+02:00", "2020-01-01T00:00Z"])
 def test_a_moment_is_utc_unless_it_says_otherwise(
