@@ -107,23 +107,6 @@ def test_an_empty_list_of_ids_is_refused(threadkeep: Run, tmp_path: Path, out: P
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_done_drop_and_limit(
-    fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
-) -> None:
-    """Ids that are done are left out, ids that are dropped are not asked for and count no more, the limit counts the
-    others."""
-    done, drop = tmp_path / "done.txt", tmp_path / "drop.txt"
-    done.write_text(f"{names[0]}\n")
-    drop.write_text("thread_nobody\n")
-    ids = write_ids(tmp_path, "thread_nobody", *names)
-    assert threadkeep("export", ids, ASSISTANT, out, "--done", done, "--limit", 2).code == 1
-    assert list(exported(out)) == [names[1]]
-    dropped = threadkeep("export", ids, ASSISTANT, out, "--drop", drop)
-    assert (dropped.code, "dropped       1 thread" in dropped.out) == (0, True)
-    assert set(exported(out)) == {thread["id"] for thread in fake.snapshot()["threads"]}
-    assert threadkeep("status", out).code == 0
-
-
 def test_each_thread_with_its_own_assistant(fake: FakeAssistants, threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """That of its newest assistant message, else none; and `split` makes an export of each."""
     texts = [("thread_a", "asst_1"), ("thread_a", "asst_2"), ("thread_b", None), ("thread_c", "asst_1")]

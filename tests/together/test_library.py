@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 
 import threadkeep
-from exports import ASSISTANT, beside, exported, manifest, served
+from exports import ASSISTANT, beside, exported, served
 from fake_assistants import demo_world
 from threadkeep import ExportResult, ExportState, aexport, export, read, status, write
 from threadkeep.api.endpoints import ApiSource
@@ -122,39 +122,6 @@ def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[st
     assert export(ids[1:3], ASSISTANT, out).is_complete
 
 
-def cut_off(ids: list[str], out: Path, **options: Any) -> None:
-    """An export that is interrupted when its third thread has ended."""
-    ended: list[str] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, ThreadEnded):
-            ended.append(event.thread_id)
-            if len(ended) == 3:
-                raise Stop
-
-    with pytest.raises(Stop):
-        export(ids, ASSISTANT, out, on_event=listen, concurrency=1, **options)
-
-
-def test_write_needs_no_api_for_what_was_fetched(fake: Watched, ids: list[str], out: Path, tmp_path: Path) -> None:
-    """The export of a run that was cut off can be read; the same call completes it, byte for byte."""
-    cut_off(ids, out)
-    asked = len(fake.asked)
-    written = write(str(out))
-    assert (len(fake.asked), written.ended_by, written.is_complete) == (asked, "interrupted", False)
-    assert written.totals.threads == len(ids)
-    assert (written.outcomes["complete"], manifest(out)["outcomes"]) == (len(exported(out)), written.outcomes)
-    assert exported(out).items() <= served(fake).items()
-    assert not beside(out, ".store").exists()
-    before = {path: path.stat().st_ino for path in tmp_path.glob("out*")}
-    assert write(out) == written  # nothing was fetched since: nothing changes
-    assert {path: path.stat().st_ino for path in tmp_path.glob("out*")} == before
-    result = export(ids, ASSISTANT, out)
-    assert (result.is_complete, result.already_complete) == (True, written.outcomes["complete"])
-    export(ids, ASSISTANT, tmp_path / "once.ndjson")
-    assert out.read_bytes() == (tmp_path / "once.ndjson").read_bytes()
-
-
 def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     """Such as that a manifest was lost."""
     export(ids, ASSISTANT, out)
@@ -162,26 +129,6 @@ def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     notices: list[str] = []
     write(out, on_notice=notices.append)
     assert notices == ["out.ndjson.manifest.json is lost or damaged; it is written anew from the index."]
-
-
-def test_read_gives_records_and_threads_in_the_order_of_the_list(fake: Watched, ids: list[str], out: Path) -> None:
-    """With what was saved next to them; a thread that is not complete has the messages that came."""
-    fake.add_runs()
-    ids = ids[::-1]
-    export([*ids, "thread_of_nobody"], ASSISTANT, out, include=["threads", "runs"])
-    messages = served(fake)
-    with read(out) as saved:
-        assert [record.raw for record in saved] == [message for name in ids for message in messages[name]]
-        threads = [*saved.threads()]
-        assert [thread.thread_id for thread in threads] == [*ids, "thread_of_nobody"]
-        assert [[record.raw for record in thread.messages] for thread in threads[:-1]] == [messages[i] for i in ids]
-        assert [(thread.thread or {})["id"] for thread in threads[:-1]] == ids
-        assert [run["run_id"] for thread in threads for run in thread.runs] == [f"run_{name}" for name in ids]
-        lost = saved["thread_of_nobody"]
-        assert (lost.outcome, [*lost.messages], lost.thread, lost.runs) == (Outcome.MISSING, [], None, ())
-        assert lost.reason == "No thread found with id 'thread_of_nobody'."
-        with pytest.raises(KeyError):
-            saved["thread_never_listed"]
 
 
 def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[str], out: Path) -> None:
@@ -202,26 +149,6 @@ def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[s
         assert (state.holder.pid, state.has_store, state.is_complete) == (os.getpid(), True, False)
         assert state.manifest is not None
         assert state.manifest.totals.threads == 2
-
-
-def test_status_says_what_is_there(ids: list[str], out: Path) -> None:
-    """Before an export, after one that was cut off, after a complete one, and of a file that was cut."""
-    state = status(str(out))
-    assert (state.has_store, state.has_index, state.is_complete) == (False, False, False)
-    assert (state.store, state.manifest, state.holder) == (None, None, None)
-    cut_off(ids, out)
-    state = status(out)
-    assert (state.holder, state.has_index, state.manifest, state.is_complete) == (None, False, None, False)
-    assert state.store is not None
-    assert (state.store.header.assistant_id, state.store.progress.threads) == (ASSISTANT, len(ids))
-    assert state.store.progress.complete >= 3
-    export(ids, ASSISTANT, out)
-    state = status(out)
-    assert (state.is_complete, state.has_store, state.faults) == (True, False, ())
-    out.write_bytes(out.read_bytes()[:-1])
-    state = status(out)
-    assert (state.is_complete, len(state.faults)) == (False, 1)
-    assert "and the manifest says" in state.faults[0]
 
 
 def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:

@@ -183,6 +183,28 @@ def test_what_the_sunset_cut_off_is_listed(fake: Watched, threadkeep: Run, tmp_p
     assert f"  unfinished    {unfinished}" in threadkeep("status", out).out
 
 
+def test_a_shorter_list_does_not_complete_the_export(fake: FakeAssistants, threadkeep: Run, tmp_path: Path) -> None:
+    """Threads that no run came to are counted, run after run, and the next step names both ways out."""
+    world, out, drop = demo_world(12, 1), tmp_path / "o", tmp_path / "drop.txt"
+    names = [thread["id"] for thread in world["threads"]]
+    ids = write_ids(tmp_path, *names)
+    fake.load(world)
+    fake.sunset.after_requests(4)
+    assert threadkeep("export", ids, ASSISTANT, out, "--concurrency", 1).code == 3
+    fake.sunset.lift()
+    for _ in range(2):
+        done = threadkeep("export", ids, ASSISTANT, out, "--limit", 6)
+        assert (done.code, "unfinished    6 threads: not asked for yet" in done.out) == (1, True)
+        assert done.err.count("6 threads of earlier runs are not complete, and this run does not ask for them.") == 1
+        assert "--drop" in done.err
+        assert f"threadkeep validate --ids={ids} {out}" in done.err
+    assert threadkeep("status", out).code == 1
+    drop.write_text("\n".join(names[6:]))
+    done = threadkeep("export", ids, ASSISTANT, out, "--drop", drop)
+    assert (done.code, "dropped       6 threads: named in --drop" in done.out) == (0, True)
+    assert (threadkeep("status", out).code, threadkeep("validate", out).code) == (0, 0)
+
+
 def test_status_does_not_resume_what_stays_missing(threadkeep: Run, tmp_path: Path) -> None:
     """It names --drop, as the export does."""
     assert threadkeep("export", write_ids(tmp_path, "thread_none"), ASSISTANT, tmp_path / "o").code == 1
