@@ -89,7 +89,7 @@ class Screen:
             get_time=clock,
             speed_estimate_period=_WINDOW,
         )
-        self._requests = self._bars.add_task("requests", total=None, visible=False)
+        self._bars.add_task("requests", total=None, visible=False)
         self._traffic: Callable[[], Traffic] | None = None
         self._messages = self._problems = 0
         self.printed = set[str]()
@@ -133,7 +133,7 @@ class Screen:
             return
         traffic = self._traffic()
         requests, *phases = self._bars.tasks
-        self._bars.update(self._requests, completed=traffic.sent)
+        self._bars.update(requests.id, completed=traffic.sent)
         self._warn_of_the_sunset(phases)
         pieces = [*self._pieces(traffic, requests, None if over else phases[-1])]
         if self._lively:

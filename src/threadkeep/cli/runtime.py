@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
@@ -18,8 +17,7 @@ from threadkeep.clock import now
 
 __all__ = ["ask", "interrupted_by_signals"]
 
-# Windows has no handlers in its event loops; there only Ctrl-C interrupts in order.
-_POLITE = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Seconds between two looks at a run.
 _TICK = 0.25

@@ -29,9 +29,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, and not the environment's."},
 }
 
-# Windows has no such bits, and calls every file readable.
-_OTHERS_MAY_READ = 0o044 if os.name == "posix" else 0
-
 _WHAT_CAN_BE_DONE = (
     "Asking all the same, in case something still answers there. Threads live on in Microsoft Foundry Agents (classic)"
     " until 2027-03-31, and on compatible servers: give the address with --base-url. Of threads that were OpenAI's own,"
@@ -108,7 +105,7 @@ def _load_keys(name: str) -> tuple[Key, ...]:
         raise UnreadableKeys(f"{name}: {error.strerror or error}") from None
     except UnreadableKeys as error:
         raise UnreadableKeys(f"{name}: {error}") from None
-    if mode & _OTHERS_MAY_READ:
+    if mode & 0o044:
         print_error(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {shlex.quote(name)}")
     return keys
 
