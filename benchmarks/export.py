@@ -32,9 +32,9 @@ from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.api.transport import connect_all
 from threadkeep.clock import now
-from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.job import Job, carry_out
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.session import ThreadList
 
 SEQUENTIAL = Path(__file__).parent.parent / "tests" / "sequential.py"
 ASSISTANT = "asst_benchmark"
@@ -166,8 +166,8 @@ def bare_loop(quick: bool) -> Iterator[Line]:
 async def _exported(base_url: str, ids: list[str], folder: Path, rpm: int | None = None) -> None:
     """An export in this process, files written and all."""
     _clear(folder)
-    options = ExportOptions(assistant_id=ASSISTANT, pace=PacingOptions(rpm=rpm))
-    job = Job(ids=enumerate(ids, 1), paths=Paths(folder / "out.ndjson"), options=options)
+    wanted, pace = ThreadList(ids=enumerate(ids, 1)), PacingOptions(rpm=rpm)
+    job = Job(wanted=wanted, paths=Paths(folder / "out.ndjson"), assistant_id=ASSISTANT, pace=pace)
     (transport,) = connect_all(ApiSource(base_url=base_url, keys=(Key("sk-bench"),)))
     async with transport:
         result = await carry_out(job, [transport], base_url, now=now)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from fake_assistants import FakeAssistants
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.transport import Transport
 from threadkeep.errors import OutputUnusable, ThreadkeepError
-from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.records.ndjson import decode
@@ -25,12 +24,14 @@ from threadkeep.storage import session
 from threadkeep.storage.index import IndexRow, Outcome, decode_row
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.session import ThreadList
 from threadkeep.storage.store import Store
 
 __all__ = [
     "ASSISTANT",
     "PATIENCE",
     "SOURCE",
+    "Answering",
     "Ending",
     "Export",
     "Spoiled",
@@ -86,20 +87,13 @@ class Export:
         done: Iterable[str] = (),
         drop: Iterable[str] = (),
         limit: int | None = None,
-        fresh: bool = False,
+        refresh: bool = False,
         **options: Any,
     ) -> "Export":
         """Export these threads from a server or a client, or from several keys' points of view."""
-        chosen = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait), **options}
-        job = Job(
-            ids=((place, thread_id) for place, thread_id in enumerate(ids, 1)),
-            paths=self.paths,
-            options=ExportOptions(**chosen),
-            done=done,
-            drop=drop,
-            limit=limit,
-            fresh=fresh,
-        )
+        wanted = ThreadList(ids=enumerate(ids, 1), done=done, drop=drop, limit=limit, refresh=refresh)
+        usual = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait)}
+        job = Job(wanted=wanted, paths=self.paths, **{**usual, **options})
         async with contextlib.AsyncExitStack() as opened:
             apis = [await opened.enter_async_context(Transport(_client(server))) for server in servers]
             self.result = await carry_out(job, apis, SOURCE, now=now, on_event=self.hear)
@@ -192,6 +186,17 @@ def threads_of(**sizes: int) -> dict[str, list[dict[str, Any]]]:
     return {
         f"thread_{name}": [message(f"thread_{name}", number) for number in range(size)] for name, size in sizes.items()
     }
+
+
+class Answering(ThreadServer):
+    """Answers by a function of the request and of how often its URL was asked, and honestly where that gives None."""
+
+    def __init__(self, threads: Any, answer: Callable[[Any, int], Any]) -> None:
+        super().__init__(threads)
+        self._answer = answer
+
+    def spoil(self, request: Any, times: int) -> Any:
+        return self._answer(request, times)
 
 
 class Spoiled(ThreadServer):

@@ -128,31 +128,21 @@ __all__ = [
 __version__ = version("threadkeep")
 
 _LATER = {
-    "DownloadRow": "storage.index",
-    "Event": "exporter.events",
-    "Export": "storage.reader",
-    "ExportResult": "exporter.entrypoints",
-    "ExportState": "storage.progress",
-    "ExportedThread": "storage.reader",
-    "FilesBegun": "exporter.events",
-    "Finding": "validation.findings",
-    "Notice": "exporter.events",
-    "Outcome": "storage.index",
-    "Severity": "validation.findings",
-    "ThreadEnded": "exporter.events",
-    "ThreadsBegun": "exporter.events",
-    "ValidationReport": "validation.report",
-    "aexport": "exporter.entrypoints",
-    "export": "exporter.entrypoints",
-    "read": "storage.reader",
-    "status": "storage.progress",
-    "validate": "validation.entrypoints",
-    "write": "storage.session",
+    "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+    "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
+    "storage.index": ("DownloadRow", "Outcome"),
+    "storage.progress": ("ExportState", "status"),
+    "storage.reader": ("Export", "ExportedThread", "read"),
+    "storage.session": ("write",),
+    "validation.entrypoints": ("validate",),
+    "validation.findings": ("Finding", "Severity"),
+    "validation.report": ("ValidationReport",),
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import the export and the validation when a name of theirs is used: records need none of their libraries."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"threadkeep.{_LATER[name]}"), name)
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(f"threadkeep.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

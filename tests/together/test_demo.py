@@ -45,6 +45,6 @@ def test_a_demo_that_is_interrupted(threadkeep: Run, tmp_path: Path, monkeypatch
     async def ended(*_arguments: object, **_options: object) -> None:
         raise asyncio.CancelledError
 
-    monkeypatch.setattr("threadkeep.exporter.job.fetch_all", ended)
+    monkeypatch.setattr("threadkeep.exporter.threads.ThreadRound.run", ended)
     done = threadkeep("demo", "--folder", tmp_path)
     assert (done.code, "interrupted" in done.err) == (130, True)

@@ -12,6 +12,8 @@ from fake_assistants import FakeAssistants, demo_world
 from ports import kept_port
 from watched import Watched, what_is_behind
 
+pytestmark = pytest.mark.usefixtures("base_url")
+
 
 @pytest.fixture
 def names(fake: FakeAssistants) -> list[str]:
@@ -21,7 +23,6 @@ def names(fake: FakeAssistants) -> list[str]:
     return [thread["id"] for thread in world["threads"]]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_whole_world_comes_out_whole(
     fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
@@ -35,7 +36,6 @@ def test_a_whole_world_comes_out_whole(
     assert threadkeep("status", out).code == 0
 
 
-@pytest.mark.usefixtures("base_url")
 def test_the_ids_file_is_read_as_people_keep_it(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """A byte order mark, CRLF, comments, blank lines and repetitions are no obstacle."""
     ids = tmp_path / "ids.txt"
@@ -44,7 +44,6 @@ def test_the_ids_file_is_read_as_people_keep_it(names: list[str], threadkeep: Ru
     assert set(exported(out)) == set(names[:2])
 
 
-@pytest.mark.usefixtures("base_url")
 def test_what_is_not_exported_has_its_reason_in_one_line(
     fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
@@ -69,7 +68,6 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     assert threadkeep("status", out).code == 1
 
 
-@pytest.mark.usefixtures("base_url")
 def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """They make their own run end with 1, and no later one."""
     done = threadkeep("export", write_ids(tmp_path, "undefined", *names), ASSISTANT, out)
@@ -79,7 +77,6 @@ def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_pa
     assert threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out).code == 0
 
 
-@pytest.mark.usefixtures("base_url")
 def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """One JSON object on standard output, for programs, with every problem and the documented keys."""
     ids = write_ids(tmp_path, *names, "undefined", "thread_nobody")
@@ -96,7 +93,6 @@ def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Pa
     assert all(f"| `{key}`" in section or f", `{key}`" in section for key in summary)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_limit_and_quiet(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """The first N threads only, and not a word when all is well."""
     done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--limit", 2, "--quiet")
@@ -104,7 +100,6 @@ def test_limit_and_quiet(names: list[str], threadkeep: Run, tmp_path: Path, out:
     assert set(exported(out)) == set(names[:2])
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_empty_list_of_ids_is_refused(threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """It is hardly what was meant: exit 2, and no file."""
     done = threadkeep("export", write_ids(tmp_path, "# nothing"), ASSISTANT, out)
@@ -112,25 +107,6 @@ def test_an_empty_list_of_ids_is_refused(threadkeep: Run, tmp_path: Path, out: P
     assert list(tmp_path.glob("out*")) == []
 
 
-@pytest.mark.usefixtures("base_url")
-def test_done_drop_and_limit(
-    fake: FakeAssistants, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
-) -> None:
-    """Ids that are done are left out, ids that are dropped are not asked for and count no more, the limit counts the
-    others."""
-    done, drop = tmp_path / "done.txt", tmp_path / "drop.txt"
-    done.write_text(f"{names[0]}\n")
-    drop.write_text("thread_nobody\n")
-    ids = write_ids(tmp_path, "thread_nobody", *names)
-    assert threadkeep("export", ids, ASSISTANT, out, "--done", done, "--limit", 2).code == 1
-    assert list(exported(out)) == [names[1]]
-    dropped = threadkeep("export", ids, ASSISTANT, out, "--drop", drop)
-    assert (dropped.code, "dropped       1 thread" in dropped.out) == (0, True)
-    assert set(exported(out)) == {thread["id"] for thread in fake.snapshot()["threads"]}
-    assert threadkeep("status", out).code == 0
-
-
-@pytest.mark.usefixtures("base_url")
 def test_each_thread_with_its_own_assistant(fake: FakeAssistants, threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """That of its newest assistant message, else none; and `split` makes an export of each."""
     texts = [("thread_a", "asst_1"), ("thread_a", "asst_2"), ("thread_b", None), ("thread_c", "asst_1")]
@@ -165,7 +141,6 @@ def test_each_thread_with_its_own_assistant(fake: FakeAssistants, threadkeep: Ru
 
 
 @pytest.mark.parametrize("style", ["gone", "not-found"])
-@pytest.mark.usefixtures("base_url")
 def test_the_sunset_in_the_middle(
     style: Any, fake: Watched, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
@@ -229,16 +204,6 @@ def test_an_address_without_v1_is_a_wrong_one(
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_missing_thread_as_the_first_answer_is_only_a_missing_thread(
-    base_url: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
-) -> None:
-    """The JSON envelope proves that somebody serves the API there."""
-    del base_url
-    done = threadkeep("export", write_ids(tmp_path, "thread_none", names[0]), ASSISTANT, out, "--concurrency", 1)
-    assert done.code == 1
-    assert set(exported(out)) == {names[0]}
-
-
 def test_a_refused_key_stops_at_once(threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """Exit 4, the API's own words without the key, and one request only."""
     fake = FakeAssistants(api_keys=["sk-right"])
@@ -266,7 +231,6 @@ def test_no_server_at_all(threadkeep: Run, tmp_path: Path, out: Path, monkeypatc
     assert f"no complete answer from {address}" in done.err
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_file_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """One without an index is refused with 5 and not changed."""
     out.write_bytes(b"precious\n")
@@ -277,7 +241,6 @@ def test_a_file_is_never_overwritten(names: list[str], threadkeep: Run, tmp_path
     assert list(tmp_path.glob("out*")) == [out]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """Valid, under another name, each time."""
     ids = write_ids(tmp_path, *names[:2])
@@ -291,7 +254,6 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
     assert (tmp_path / "out.old-2.ndjson").exists()
 
 
-@pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -316,6 +278,10 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["export", "-", ASSISTANT, "{tmp}/o", "--done", "-"], 2, "can be standard input"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--fresh", "--refresh"], 2, "not both"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--include", "threads,steps"], 2, "'steps' is none of"),
+        *(
+            (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--sunset", date], 2, "such as 2027-03-31")
+            for date in ("soon", "2027-13-01", "31.3.2027", "")
+        ),
         (["validate", "{tmp}/ids.txt", "--sample", "3"], 2, "--sample says how many"),
         (["validate", "{tmp}/ids.txt", "--seed", "3"], 2, "--seed chooses"),
         (["validate", "{tmp}/ids.txt", "--auth", "bearer"], 2, "--auth says where to ask"),
@@ -366,7 +332,6 @@ def test_no_key_is_refused_before_anything_is_written(
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("base_url")
 def test_assistants_are_listed(fake: FakeAssistants, threadkeep: Run) -> None:
     """Id, tab, name; control characters in a name are made visible; no name is an empty name."""
     rows = [("asst_1", "Tutor"), ("asst_2", None), ("asst_3", "red\x1b[31m")]
@@ -376,7 +341,6 @@ def test_assistants_are_listed(fake: FakeAssistants, threadkeep: Run) -> None:
     assert (done.code, done.out) == (0, "asst_1\tTutor\nasst_2\t\nasst_3\tred\\x1b[31m\n")
 
 
-@pytest.mark.usefixtures("base_url")
 def test_every_awkward_message_is_exported_as_it_is(
     fake: FakeAssistants, threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:

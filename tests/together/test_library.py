@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI, OpenAI
 
 import threadkeep
-from exports import ASSISTANT, beside, exported, manifest, served
+from exports import ASSISTANT, beside, exported, served
 from fake_assistants import demo_world
 from threadkeep import ExportResult, ExportState, aexport, export, read, status, write
 from threadkeep.api.endpoints import ApiSource
@@ -22,6 +22,8 @@ from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUn
 from threadkeep.exporter.events import Event, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import Outcome
 from watched import Watched
+
+pytestmark = pytest.mark.usefixtures("base_url")
 
 
 @pytest.fixture
@@ -46,7 +48,6 @@ def own(base_url: str) -> AsyncOpenAI:
     return AsyncOpenAI(base_url=base_url, api_key="sk-own", default_headers={"x-team": "archive"}, max_retries=9)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_export_from_python_is_complete_and_says_so(fake: Watched, ids: list[str], out: Path) -> None:
     """Without an event loop; ids that are given twice, or with the blanks of their file, count once."""
     told: list[Event] = []
@@ -57,7 +58,6 @@ def test_an_export_from_python_is_complete_and_says_so(fake: Watched, ids: list[
     assert export(ids, ASSISTANT, out).already_complete == len(ids)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> None:
     """As the command reads it; a str is a path too, and one that is a thread's id is told how to be given."""
     listed = tmp_path / "ids.txt"
@@ -73,7 +73,6 @@ def test_a_path_is_a_file_of_ids(ids: list[str], out: Path, tmp_path: Path) -> N
         export(listed, ASSISTANT, out)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,7 +90,6 @@ def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
     assert list(tmp_path.iterdir()) == [listed]
 
 
-@pytest.mark.usefixtures("base_url")
 def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str], out: Path) -> None:
     """What they leave out is not wanted, and not missed."""
     result = export(ids, ASSISTANT, out, done=[ids[0] + "\n", ids[2], "thread_of_nobody"], limit=3)
@@ -102,24 +100,20 @@ def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str
     assert exported(out) == served(fake)
 
 
-def test_what_is_left_over_stays_needed_until_it_is_dropped(
-    fake: Watched, base_url: str, ids: list[str], out: Path
-) -> None:
+def test_what_is_left_over_stays_needed_until_it_is_dropped(fake: Watched, ids: list[str], out: Path) -> None:
     """And what is dropped is asked for again when it is listed again."""
-    where: dict[str, Any] = {"base_url": base_url, "api_key": "sk-test"}
     fake.sunset.after_requests(4)
-    assert not export(ids[1:], ASSISTANT, out, concurrency=1, **where).is_complete
+    assert not export(ids[1:], ASSISTANT, out, concurrency=1).is_complete
     fake.sunset.lift()
-    result = export(ids[1:6], ASSISTANT, out, **where)
+    result = export(ids[1:6], ASSISTANT, out)
     assert (result.is_complete, result.left_over, result.outcomes["unfinished"]) == (False, 4, 4)
     assert [row.thread_id for row in result.problems()] == ids[6:]
-    result = export(ids[1:6], ASSISTANT, out, drop=iter(ids[6:]), **where)
+    result = export(ids[1:6], ASSISTANT, out, drop=iter(ids[6:]))
     assert (result.is_complete, result.left_over, result.outcomes["dropped"]) == (True, 0, 4)
     assert [*result.problems()] == []
-    assert export(ids, ASSISTANT, out, **where).outcomes["complete"] == len(ids)
+    assert export(ids, ASSISTANT, out).outcomes["complete"] == len(ids)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[str], out: Path) -> None:
     """They make the export incomplete, and are remembered nowhere."""
     result = export([ids[1], "nonsense", "", ids[2], "thread_a/b"], ASSISTANT, out)
@@ -128,68 +122,6 @@ def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[st
     assert export(ids[1:3], ASSISTANT, out).is_complete
 
 
-@pytest.mark.usefixtures("base_url")
-def test_auto_is_the_assistant_of_each_thread(fake: Watched, ids: list[str], out: Path) -> None:
-    """Of its newest message by an assistant that is named; null where there is none."""
-    fake.load({"threads": [{"id": "thread_quiet"}]})
-    fake.load({"messages": [{"id": "msg_quiet", "thread_id": "thread_quiet", "role": "user", "content": []}]})
-    result = export([*ids, "thread_quiet"], "auto", out)
-    assert result.manifest is not None
-    assert (result.is_complete, result.manifest.assistant_id) == (True, "auto")
-    newest = {
-        name: next(
-            (row["assistant_id"] for row in reversed(rows) if row["role"] == "assistant" and row["assistant_id"]), None
-        )
-        for name, rows in served(fake).items()
-    }
-    with read(out) as saved:
-        assert {(record.thread_id, record.assistant_id) for record in saved} == {*newest.items()}
-        assert {thread.thread_id: thread.assistant_id for thread in saved.threads()} == newest
-    assert (newest["thread_quiet"], len({*newest.values()}) > 2) == (None, True)
-
-
-def cut_off(ids: list[str], out: Path, **options: Any) -> None:
-    """An export that is interrupted when its third thread has ended."""
-    ended: list[str] = []
-
-    def listen(event: Event) -> None:
-        if isinstance(event, ThreadEnded):
-            ended.append(event.thread_id)
-            if len(ended) == 3:
-                raise Stop
-
-    with pytest.raises(Stop):
-        export(ids, ASSISTANT, out, on_event=listen, concurrency=1, **options)
-
-
-@pytest.mark.usefixtures("base_url")
-def test_write_needs_no_api_for_what_was_fetched(fake: Watched, ids: list[str], out: Path, tmp_path: Path) -> None:
-    """The export of a run that was cut off can be read; the same call completes it, byte for byte."""
-    cut_off(ids, out)
-    asked = len(fake.asked)
-    written = write(str(out))
-    assert (len(fake.asked), written.ended_by, written.is_complete) == (asked, "interrupted", False)
-    assert written.totals.threads == len(ids)
-    assert (written.outcomes["complete"], manifest(out)["outcomes"]) == (len(exported(out)), written.outcomes)
-    assert exported(out).items() <= served(fake).items()
-    assert not beside(out, ".store").exists()
-    before = {path: path.stat().st_ino for path in tmp_path.glob("out*")}
-    assert write(out) == written  # nothing was fetched since: nothing changes
-    assert {path: path.stat().st_ino for path in tmp_path.glob("out*")} == before
-    result = export(ids, ASSISTANT, out)
-    assert (result.is_complete, result.already_complete) == (True, written.outcomes["complete"])
-    export(ids, ASSISTANT, tmp_path / "once.ndjson")
-    assert out.read_bytes() == (tmp_path / "once.ndjson").read_bytes()
-
-
-def test_write_says_when_there_is_nothing_to_write(out: Path) -> None:
-    """And leaves nothing."""
-    with pytest.raises(OutputUnusable, match=r"there is nothing to write: neither .*out\.ndjson\.store nor"):
-        write(out)
-    assert list(out.parent.iterdir()) == []
-
-
-@pytest.mark.usefixtures("base_url")
 def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     """Such as that a manifest was lost."""
     export(ids, ASSISTANT, out)
@@ -199,28 +131,6 @@ def test_write_passes_its_notices_on(ids: list[str], out: Path) -> None:
     assert notices == ["out.ndjson.manifest.json is lost or damaged; it is written anew from the index."]
 
 
-@pytest.mark.usefixtures("base_url")
-def test_read_gives_records_and_threads_in_the_order_of_the_list(fake: Watched, ids: list[str], out: Path) -> None:
-    """With what was saved next to them; a thread that is not complete has the messages that came."""
-    fake.add_runs()
-    ids = ids[::-1]
-    export([*ids, "thread_of_nobody"], ASSISTANT, out, include=["threads", "runs"])
-    messages = served(fake)
-    with read(out) as saved:
-        assert [record.raw for record in saved] == [message for name in ids for message in messages[name]]
-        threads = [*saved.threads()]
-        assert [thread.thread_id for thread in threads] == [*ids, "thread_of_nobody"]
-        assert [[record.raw for record in thread.messages] for thread in threads[:-1]] == [messages[i] for i in ids]
-        assert [(thread.thread or {})["id"] for thread in threads[:-1]] == ids
-        assert [run["run_id"] for thread in threads for run in thread.runs] == [f"run_{name}" for name in ids]
-        lost = saved["thread_of_nobody"]
-        assert (lost.outcome, [*lost.messages], lost.thread, lost.runs) == (Outcome.MISSING, [], None, ())
-        assert lost.reason == "No thread found with id 'thread_of_nobody'."
-        with pytest.raises(KeyError):
-            saved["thread_never_listed"]
-
-
-@pytest.mark.usefixtures("base_url")
 def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[str], out: Path) -> None:
     """And status says who is at work."""
     export(ids[:2], ASSISTANT, out)
@@ -239,27 +149,6 @@ def test_the_files_of_the_run_before_are_read_while_a_run_is_at_work(ids: list[s
         assert (state.holder.pid, state.has_store, state.is_complete) == (os.getpid(), True, False)
         assert state.manifest is not None
         assert state.manifest.totals.threads == 2
-
-
-@pytest.mark.usefixtures("base_url")
-def test_status_says_what_is_there(ids: list[str], out: Path) -> None:
-    """Before an export, after one that was cut off, after a complete one, and of a file that was cut."""
-    state = status(str(out))
-    assert (state.has_store, state.has_index, state.is_complete) == (False, False, False)
-    assert (state.store, state.manifest, state.holder) == (None, None, None)
-    cut_off(ids, out)
-    state = status(out)
-    assert (state.holder, state.has_index, state.manifest, state.is_complete) == (None, False, None, False)
-    assert state.store is not None
-    assert (state.store.header.assistant_id, state.store.progress.threads) == (ASSISTANT, len(ids))
-    assert state.store.progress.complete >= 3
-    export(ids, ASSISTANT, out)
-    state = status(out)
-    assert (state.is_complete, state.has_store, state.faults) == (True, False, ())
-    out.write_bytes(out.read_bytes()[:-1])
-    state = status(out)
-    assert (state.is_complete, len(state.faults)) == (False, 1)
-    assert "and the manifest says" in state.faults[0]
 
 
 def test_a_callers_own_client_is_asked_through(fake: Watched, base_url: str, ids: list[str], out: Path) -> None:
@@ -323,7 +212,6 @@ class Stop(BaseException):
     """Not an Exception."""
 
 
-@pytest.mark.usefixtures("base_url")
 @pytest.mark.parametrize("error", [ValueError("mine"), Stop(), SystemExit(3)], ids=repr)
 def test_what_the_callback_raises_ends_the_export_in_order(
     error: BaseException, fake: Watched, ids: list[str], out: Path
@@ -346,18 +234,13 @@ def test_what_the_callback_raises_ends_the_export_in_order(
     assert exported(out) == served(fake)
 
 
-def _divide(_event: Event) -> None:
-    """A bug of the caller's."""
-    divmod(1, 0)
-
-
-@pytest.mark.usefixtures("base_url")
-def test_a_callback_that_raises_leaves_the_task_uncancelled(ids: list[str], out: Path) -> None:
-    """An app that catches the exception goes on."""
+@pytest.mark.parametrize("count", [0, 11])
+def test_a_callback_that_raises_leaves_the_task_uncancelled(count: int, ids: list[str], out: Path) -> None:
+    """An app that catches the exception goes on, also where there was nothing to do: no later await is cancelled."""
 
     async def app() -> int:
         with pytest.raises(ZeroDivisionError):
-            await aexport(ids, ASSISTANT, out, on_event=_divide)
+            await aexport(ids[:count], ASSISTANT, out, on_event=lambda _event: divmod(1, 0))
         await asyncio.sleep(0)
         task = asyncio.current_task()
         assert task is not None
@@ -366,7 +249,6 @@ def test_a_callback_that_raises_leaves_the_task_uncancelled(ids: list[str], out:
     assert asyncio.run(app()) == 0
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_cancelled_export_keeps_what_it_has_fetched_and_is_cancelled(
     fake: Watched, ids: list[str], out: Path
 ) -> None:
@@ -483,24 +365,10 @@ def test_a_token_command_ends_with_the_call(out: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.usefixtures("base_url")
 def test_a_callback_that_gives_back_a_coroutine_is_told(ids: list[str], out: Path) -> None:
     """Nobody would await it."""
     with pytest.raises(TypeError, match="on_event must be a plain function"):
         export(ids, ASSISTANT, out, on_event=lambda event: _listen(event))
-
-
-@pytest.mark.usefixtures("base_url")
-def test_a_callback_that_raises_when_there_is_nothing_to_do_leaves_the_task_uncancelled(out: Path) -> None:
-    """No later await of the app is cancelled in place of one of the export's."""
-
-    async def app() -> str:
-        with pytest.raises(ZeroDivisionError):
-            await aexport([], ASSISTANT, out, on_event=_divide)
-        await asyncio.sleep(0)
-        return "went on"
-
-    assert asyncio.run(app()) == "went on"
 
 
 def test_a_sync_client_is_refused_at_both_doors(out: Path) -> None:

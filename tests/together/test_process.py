@@ -10,19 +10,21 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from command import Run
 from exports import ASSISTANT, exported, faults, manifest, write_ids
-from fake_assistants import FakeAssistants, demo_world
+from fake_assistants import demo_world
 from processes import THREADKEEP, ended, run_alone, signalled, started
 from threadkeep.__main__ import main
 from threadkeep.api.transport import Transport
 from watched import Watched
 
+pytestmark = pytest.mark.usefixtures("base_url")
 NAMES = [f"thread_{number}" for number in range(50)]
 
 
@@ -43,7 +45,6 @@ def ids(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("times", [1, 5])
-@pytest.mark.usefixtures("base_url")
 def test_an_interrupted_export_ends_in_order(
     name: str, times: int, fake: Watched, ids: Path, out: Path, threadkeep: Run
 ) -> None:
@@ -70,7 +71,6 @@ def test_an_interrupted_export_ends_in_order(
     assert {row["code"] for row in found} - {"thread_partial"} == {"thread_missing", "thread_unfinished"}
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_in_a_thread_names_no_file_that_is_not_there(fake: Watched, out: Path, tmp_path: Path) -> None:
     """What came of a thread is in the working store: there is no partial file before a set is written."""
     world = demo_world(1, 650)
@@ -82,7 +82,6 @@ def test_an_interruption_in_a_thread_names_no_file_that_is_not_there(fake: Watch
     assert (out.with_name("out.ndjson.partial").exists(), ".partial" in done.out) == (False, False)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Path) -> None:
     """Nothing is written, and the command that writes what came is the next one."""
     arguments = ("export", ids, ASSISTANT, out, "--concurrency", 1, "--json", "--fresh")
@@ -94,7 +93,6 @@ def test_what_an_interruption_says_to_programs(fake: Watched, ids: Path, out: Pa
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGINT"])
-@pytest.mark.usefixtures("base_url")
 def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, ids: Path, out: Path) -> None:
     """As nohup does, and a shell with what it runs in the background: the export goes on to its end."""
     ignoring = ["sh", "-c", f"trap '' {name.removeprefix('SIG')}; exec \"$@\"", "sh"]
@@ -104,7 +102,6 @@ def test_what_somebody_had_ignored_interrupts_nothing(name: str, fake: Watched, 
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_behind_the_last_thread_changes_nothing(
     name: str, ids: Path, out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +133,6 @@ def test_an_interruption_before_the_command_is_there_is_no_traceback(monkeypatch
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_ends_the_token_command_too(name: str, ids: Path, out: Path, tmp_path: Path) -> None:
     """Exit 130 while it runs, nothing is written, and it does not go on by itself."""
     begun = tmp_path / "begun"
@@ -163,10 +159,9 @@ def limit_files(most: int) -> Callable[[], None]:
 
 
 def test_a_full_disk_ends_the_run_with_5_and_loses_nothing(
-    fake: Watched, base_url: str, out: Path, tmp_path: Path, threadkeep: Run
+    fake: Watched, out: Path, tmp_path: Path, threadkeep: Run
 ) -> None:
     """In words and without a traceback; nothing is written, and with room the same command continues."""
-    del base_url
     world = demo_world(40, 60)
     fake.load(world)
     ids = write_ids(tmp_path, *(thread["id"] for thread in world["threads"]))
@@ -180,52 +175,46 @@ def test_a_full_disk_ends_the_run_with_5_and_loses_nothing(
     assert [len(messages) for messages in exported(out).values()] == [60] * 40
 
 
-def test_output_into_a_closed_pipe_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with ``| head``."""
-    fake = FakeAssistants()
-    fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+def streamed(*arguments: object, **streams: Any) -> subprocess.CompletedProcess[bytes]:
+    """The command, to its end, with these streams; what it prints is caught where nothing else is said."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [*THREADKEEP, *map(str, arguments)]
+    return subprocess.run(command, timeout=300, check=False, **{**pipes, **streams})
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A pipe that nobody reads, as with ``| head``."""
     reader, writer = os.pipe()
     os.close(reader)
-    with fake.serve() as server:
-        done = subprocess.run(
-            [*THREADKEEP, "assistants", "--base-url", server.base_url],
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            timeout=300,
-            check=False,
-        )
+    yield writer
     os.close(writer)
-    assert b"Traceback" not in done.stderr
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(fake: Watched, nobody: int) -> None:
+    """Of a command that prints as it goes."""
+    fake.load({"assistants": [{"id": f"asst_{number}"} for number in range(3)]})
+    assert b"Traceback" not in streamed("assistants", stdout=nobody).stderr
 
 
 @pytest.mark.parametrize("printed", [[], ["--json"]])
-@pytest.mark.usefixtures("base_url")
-def test_a_reader_that_has_gone_away_makes_no_export_incomplete(printed: list[str], out: Path, tmp_path: Path) -> None:
+def test_a_reader_that_has_gone_away_makes_no_export_incomplete(
+    printed: list[str], nobody: int, out: Path, tmp_path: Path
+) -> None:
     """Nor a validation: the exit code is about the export. What reads the last lines may have seen enough."""
-    ids = write_ids(tmp_path, NAMES[0])
-    for command in (["export", ids, ASSISTANT, out], ["validate", out]):
-        reader, writer = os.pipe()
-        os.close(reader)
-        arguments = [*THREADKEEP, *map(str, command), *printed]
-        done = subprocess.run(arguments, stdout=writer, stderr=subprocess.PIPE, timeout=300, check=False)
-        os.close(writer)
+    for command in (["export", write_ids(tmp_path, NAMES[0]), ASSISTANT, out], ["validate", out]):
+        done = streamed(*command, *printed, stdout=nobody)
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("base_url")
-def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(fake: Watched, ids: Path, out: Path) -> None:
+def test_a_reader_of_everything_that_has_gone_away_changes_no_exit_code(
+    fake: Watched, nobody: int, ids: Path, out: Path
+) -> None:
     """As with ``2>&1 | head``: nobody reads of the sunset, and it is one."""
     fake.sunset.after_requests(9)
-    reader, writer = os.pipe()
-    os.close(reader)
-    arguments = [*THREADKEEP, *map(str, ("export", ids, ASSISTANT, out))]
-    done = subprocess.run(arguments, stdout=writer, stderr=writer, timeout=300, check=False)
-    os.close(writer)
-    assert done.returncode == 3
+    assert streamed("export", ids, ASSISTANT, out, stdout=nobody, stderr=nobody).returncode == 3
 
 
-@pytest.mark.usefixtures("base_url")
 def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as escapes."""
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
@@ -236,7 +225,6 @@ def test_letters_that_the_console_has_not_end_no_run(tmp_path: Path, monkeypatch
     assert "complete      1 thread with 3 messages" in done.out
 
 
-@pytest.mark.usefixtures("base_url")
 def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
     """Bytes that are not UTF-8, in a file's name and in the assistant's id, are lone surrogates to Python."""
     (tmp_path / "ids.txt").write_text("thread_1")
@@ -246,23 +234,18 @@ def test_arguments_that_are_no_text_survive(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_full_standard_output_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_standard_output_is_no_traceback(fake: Watched) -> None:
     """No traceback where nothing can be printed."""
-    fake = FakeAssistants()
     fake.load({"assistants": [{"id": "asst_1"}]})
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with fake.serve() as server, Path("/dev/full").open("wb") as full:
-        command = [*THREADKEEP, "assistants", "--base-url", server.base_url]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, timeout=300, check=False)
+    with Path("/dev/full").open("wb") as full:
+        done = streamed("assistants", stdout=full)
     assert done.returncode == 5
     assert done.stderr.startswith(b"threadkeep: cannot write: No space left on device")
     assert b"Traceback" not in done.stderr
 
 
-@pytest.mark.usefixtures("base_url")
 def test_ids_come_from_standard_input(out: Path) -> None:
     """The minus sign stands for standard input, in export and in validate."""
     for arguments in (("export", "-", ASSISTANT, out, "--quiet"), ("validate", out, "--ids", "-")):
-        command = [*THREADKEEP, *map(str, arguments)]
-        done = subprocess.run(command, input=b"thread_1\nthread_2\n", capture_output=True, timeout=300, check=False)
+        done = streamed(*arguments, input=b"thread_1\nthread_2\n")
         assert (done.returncode, done.stderr) == (0, b"")

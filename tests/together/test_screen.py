@@ -73,10 +73,10 @@ def missing(number: int) -> ThreadEnded:
     return ThreadEnded(thread_id=f"thread_{number}", outcome=Outcome.MISSING, messages=0, reason="No thread found")
 
 
-def go_on(run: Pretended, screen: Screen, *, seconds: int, every: float = 1.0) -> None:
-    """A thread and two requests each so many seconds, looked at each time."""
+def go_on(run: Pretended, screen: Screen, *, seconds: int) -> None:
+    """A thread and two requests each second, looked at each time."""
     for number in range(seconds):
-        run.at += every
+        run.at += 1
         run.sent += 2
         screen.take(complete(number))
         screen.tick()
@@ -313,14 +313,6 @@ def test_the_summary_for_programs_says_all_of_it(fake: FakeAssistants, threadkee
     assert summary["downloads"]["saved"] == 1
     assert summary["totals"] == {"threads": 3, "messages": 6, "partial_messages": 0}
     assert summary["next"] == {"words": "", "command": f"threadkeep validate --ids={ids} {tmp_path / 'o'}"}
-
-
-@pytest.mark.parametrize("given_date", ["soon", "2027-13-01", "31.3.2027", ""])
-def test_a_sunset_that_is_no_date_is_refused(given_date: str, threadkeep: Run, tmp_path: Path) -> None:
-    """Exit 2, with an example."""
-    done = threadkeep("export", tmp_path / "ids", ASSISTANT, tmp_path / "o", "--sunset", given_date)
-    assert done.code == 2
-    assert "such as 2027-03-31" in done.err
 
 
 @pytest.mark.usefixtures("base_url")

@@ -13,10 +13,11 @@ from command import Run
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants, demo_world
 from threadkeep.cli.suggestions import command_on, export_again
-from threadkeep.errors import ApiGone
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.paths import Paths
 from watched import Watched, what_is_behind
+
+pytestmark = pytest.mark.usefixtures("base_url")
 
 
 @pytest.fixture
@@ -26,9 +27,8 @@ def ids(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def out(fake: FakeAssistants, base_url: str, ids: Path, threadkeep: Run, tmp_path: Path) -> Path:
+def out(fake: FakeAssistants, ids: Path, threadkeep: Run, tmp_path: Path) -> Path:
     """A small complete export."""
-    del base_url
     messages = [{"id": f"msg_{number}", "thread_id": "thread_a", "content": []} for number in range(2)]
     fake.load({"threads": [{"id": "thread_a"}], "messages": messages})
     out = tmp_path / "out.ndjson"
@@ -70,9 +70,8 @@ def test_the_command_after_validate_repairs_the_export(out: Path, threadkeep: Ru
     assert threadkeep("validate", out).code == 0
 
 
-def test_a_long_list_of_reasons_is_cut_short(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
+def test_a_long_list_of_reasons_is_cut_short(threadkeep: Run, tmp_path: Path) -> None:
     """The summary shows the first, and where the others are; malformed lines likewise."""
-    del base_url
     ids = write_ids(tmp_path, *(f"thread_{number}" for number in range(25)), *(f"bad{number}" for number in range(25)))
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
     assert done.out.count(": missing: No thread found") == 0
@@ -107,7 +106,6 @@ def test_output_that_cannot_be_written_is_named(out: Path, threadkeep: Run, monk
     assert (done.code, done.err) == (5, "threadkeep: cannot write: No space left on device\n")
 
 
-@pytest.mark.usefixtures("base_url")
 def test_an_interruption_while_the_ids_are_read(
     threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,31 +126,17 @@ def test_an_interruption_right_at_the_start(
     threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit 130, and the same command resumes."""
-    raise_at_once(asyncio.CancelledError(), monkeypatch)
+
+    async def ended(_round: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("threadkeep.exporter.threads.ThreadRound.run", ended)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
     assert "interrupted (0 of 1 thread complete)" in done.err
     assert not (tmp_path / "o").exists()
     assert "a run was cut off" in threadkeep("status", tmp_path / "o").out
-
-
-def test_an_end_right_at_the_start(threadkeep: Run, ids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves a manifest, with what ended it."""
-    raise_at_once(ApiGone("the Assistants API at http://here/v1 is gone: it is over"), monkeypatch)
-    done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
-    assert done.code == 3
-    assert "is gone: it is over (0 of 1 thread complete)" in done.err
-    assert "ended by      the Assistants API at http://here/v1 is gone" in threadkeep("status", tmp_path / "o").out
-
-
-def raise_at_once(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let exports end before they have asked for anything."""
-
-    async def ended(*_arguments: object, **_options: object) -> None:
-        raise error
-
-    monkeypatch.setattr("threadkeep.exporter.job.fetch_all", ended)
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
 
 
 def test_closed_standard_input_is_named(threadkeep: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,16 +147,14 @@ def test_closed_standard_input_is_named(threadkeep: Run, tmp_path: Path, monkeyp
     assert "standard input: it is closed" in done.err
 
 
-def test_the_console_is_not_sent_what_it_would_obey(base_url: str, threadkeep: Run, tmp_path: Path) -> None:
+def test_the_console_is_not_sent_what_it_would_obey(threadkeep: Run, tmp_path: Path) -> None:
     """Markup and control characters in foreign text are shown, not followed."""
-    del base_url
     (tmp_path / "ids.txt").write_text("[bold]x[/bold]\x1b]0;title\x07")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o")
     assert "is no thread id: [bold]x[/bold]\\x1b]0;title\\x07" in done.err
     assert "\x1b" not in done.err + done.out
 
 
-@pytest.mark.usefixtures("base_url")
 def test_what_the_sunset_cut_off_is_listed(fake: Watched, threadkeep: Run, tmp_path: Path) -> None:
     """Complete, cut off and where, without a turn; by export, by its JSON and by status, and what to do then.
 
@@ -201,7 +183,28 @@ def test_what_the_sunset_cut_off_is_listed(fake: Watched, threadkeep: Run, tmp_p
     assert f"  unfinished    {unfinished}" in threadkeep("status", out).out
 
 
-@pytest.mark.usefixtures("base_url")
+def test_a_shorter_list_does_not_complete_the_export(fake: FakeAssistants, threadkeep: Run, tmp_path: Path) -> None:
+    """Threads that no run came to are counted, run after run, and the next step names both ways out."""
+    world, out, drop = demo_world(12, 1), tmp_path / "o", tmp_path / "drop.txt"
+    names = [thread["id"] for thread in world["threads"]]
+    ids = write_ids(tmp_path, *names)
+    fake.load(world)
+    fake.sunset.after_requests(4)
+    assert threadkeep("export", ids, ASSISTANT, out, "--concurrency", 1).code == 3
+    fake.sunset.lift()
+    for _ in range(2):
+        done = threadkeep("export", ids, ASSISTANT, out, "--limit", 6)
+        assert (done.code, "unfinished    6 threads: not asked for yet" in done.out) == (1, True)
+        assert done.err.count("6 threads of earlier runs are not complete, and this run does not ask for them.") == 1
+        assert "--drop" in done.err
+        assert f"threadkeep validate --ids={ids} {out}" in done.err
+    assert threadkeep("status", out).code == 1
+    drop.write_text("\n".join(names[6:]))
+    done = threadkeep("export", ids, ASSISTANT, out, "--drop", drop)
+    assert (done.code, "dropped       6 threads: named in --drop" in done.out) == (0, True)
+    assert (threadkeep("status", out).code, threadkeep("validate", out).code) == (0, 0)
+
+
 def test_status_does_not_resume_what_stays_missing(threadkeep: Run, tmp_path: Path) -> None:
     """It names --drop, as the export does."""
     assert threadkeep("export", write_ids(tmp_path, "thread_none"), ASSISTANT, tmp_path / "o").code == 1
@@ -249,7 +252,6 @@ def test_names_that_look_like_options_are_typed_as_names(out: Path) -> None:
     assert re.fullmatch(rf"threadkeep export --refresh --base-url=\S+ -- -i {ASSISTANT} o", again)
 
 
-@pytest.mark.usefixtures("base_url")
 def test_what_was_not_refreshed_and_not_saved_is_listed(fake: FakeAssistants, threadkeep: Run, tmp_path: Path) -> None:
     """Each with its reason; the threads stay as they were."""
     image = {"type": "image_file", "image_file": {"file_id": "file-1"}}

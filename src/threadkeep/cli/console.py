@@ -18,6 +18,7 @@ __all__ = [
     "moment",
     "print_error",
     "print_json",
+    "print_row",
     "print_rows",
     "problem_line",
     "span",
@@ -32,10 +33,15 @@ def print_error(what: str, *next_steps: str) -> None:
             click.echo(f"  {step}", err=True)
 
 
+def print_row(name: str, words: str) -> None:
+    """Print a row of a name and words on standard output."""
+    click.echo(f"  {name:<14}{words}")
+
+
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
-    """Print rows of a name and words on standard output."""
+    """Print several."""
     for name, words in rows:
-        click.echo(f"  {name:<14}{words}")
+        print_row(name, words)
 
 
 def print_json(value: object, **lists: Iterable[object]) -> None:

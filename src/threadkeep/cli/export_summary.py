@@ -7,12 +7,12 @@ import attrs
 import click
 import msgspec
 
-from threadkeep.cli.console import counted, escape, print_error, print_json, print_rows, problem_line
+from threadkeep.cli.console import counted, escape, print_error, print_json, print_row, problem_line
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.suggestions import Next
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
-from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexRow, Outcome
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
@@ -32,23 +32,24 @@ _MEANING = {
 
 def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset()) -> None:
     """Print the summary of a run on standard output; problems that were ``printed`` before are not listed again."""
+    paths = result.paths
     if _is_unwritten(result):
-        click.echo(f"{escape(str(result.paths.out))}: not written; the working store has")
-        print_rows(_outcome_rows(result.outcomes, f"{counted(result.messages, 'message')} fetched", _MEANING))
+        click.echo(f"{escape(str(paths.out))}: not written; the working store has")
+        _print_outcomes(result.outcomes, f"{counted(result.messages, 'message')} fetched", _MEANING)
         return
     if result.manifest is None:
         return
-    print_manifest(result.paths, result.manifest, fetched=result.fetched)
+    print_manifest(paths, result.manifest, fetched=result.fetched)
     if result.invalid_count:
-        print_rows([("malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids")])
+        print_row("malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids")
     if result.not_refreshed:
-        print_rows([("not refreshed", f"{counted(result.not_refreshed, 'thread')}, complete as exported before")])
-    _print_list("Not complete:", map(_problem, _named_problems(result, printed)), result.paths.index.name)
+        print_row("not refreshed", f"{counted(result.not_refreshed, 'thread')}, complete as exported before")
+    _print_list("Not complete:", _problem_lines(result, printed), paths.index.name)
     examples = (f"{escape(one, 80)}: {escape(why, 300)}" for one, why in result.not_refreshed_examples)
-    _print_list("Not refreshed:", examples, result.paths.index.name, result.not_refreshed)
+    _print_list("Not refreshed:", examples, paths.index.name, result.not_refreshed)
     left = (row for row in _not_saved(result) if row.file_id not in printed)
     files = (problem_line(row.file_id, row.outcome, row.reason) for row in left)
-    _print_list("Files that are not saved:", files, result.paths.downloads.name)
+    _print_list("Files that are not saved:", files, paths.downloads.name)
     if result.is_complete:
         click.echo(f"Next: {step.command}")
 
@@ -56,35 +57,30 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
 def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = None) -> None:
     """Print what an export holds on standard output, and how many of its threads the run just ended has fetched."""
     click.echo(escape(str(paths.out)))
-    print_rows(_manifest_rows(paths, manifest, fetched))
-
-
-def _manifest_rows(paths: Paths, manifest: Manifest, fetched: int | None) -> Iterator[tuple[str, str]]:
     sizes = {name: counted(claim.bytes, "byte") for name, claim in manifest.files.items()}
     is_part = fetched is not None and fetched != manifest.outcomes.get(Outcome.COMPLETE, 0)
     this_run = f"; this run fetched {fetched:,} of them" if is_part else ""
     complete = f"{counted(manifest.totals.messages, 'message')}, {sizes.get('out', 'no file')}{this_run}"
     partial = f"what came of them is in {escape(paths.partial.name)}"
-    yield from _outcome_rows(manifest.outcomes, complete, {**_MEANING, Outcome.PARTIAL: partial})
+    _print_outcomes(manifest.outcomes, complete, {**_MEANING, Outcome.PARTIAL: partial})
     if manifest.lacking:
-        yield "lacking", f"{counted(manifest.lacking, 'complete thread')} without what --include saves: list them again"
+        lacking = counted(manifest.lacking, "complete thread")
+        print_row("lacking", f"{lacking} without what --include saves: list them again")
     for kind in manifest.include:
         if kind in sizes:
-            yield kind, f"{sizes[kind]} in {escape(paths.sidecar(kind).name)}"
+            print_row(kind, f"{sizes[kind]} in {escape(paths.sidecar(kind).name)}")
     if manifest.downloads is not None:
         counts = {one: number for one, number in manifest.downloads.items() if number or one == DownloadOutcome.SAVED}
-        yield "files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items())
+        print_row("files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items()))
     if fetched is not None and manifest.kept_as is not None:
-        yield "kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*"
+        print_row("kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*")
 
 
-def _outcome_rows(
-    outcomes: Mapping[str, int], complete: str, meanings: Mapping[Outcome, str]
-) -> Iterator[tuple[str, str]]:
-    yield "complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}"
+def _print_outcomes(outcomes: Mapping[str, int], complete: str, meanings: Mapping[Outcome, str]) -> None:
+    print_row("complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}")
     for outcome, meaning in meanings.items():
         if number := outcomes.get(outcome, 0):
-            yield outcome, f"{counted(number, 'thread')}: {meaning}"
+            print_row(outcome, f"{counted(number, 'thread')}: {meaning}")
 
 
 def _print_list(title: str, lines: Iterable[str], place: str, total: int = 0) -> None:
@@ -96,18 +92,15 @@ def _print_list(title: str, lines: Iterable[str], place: str, total: int = 0) ->
         click.echo(f"  … {place} has all of them, and so has --json")
 
 
-def _named_problems(result: ExportResult, printed: Set[str]) -> Iterator[IndexRow]:
+def _problem_lines(result: ExportResult, printed: Set[str]) -> Iterator[str]:
     """Those with a reason of their own; partial ones always. The index is read no further than is needed."""
     named = sum(result.outcomes[one] for one in (Outcome.MISSING, Outcome.FAILED, Outcome.PARTIAL))
-    rows = itertools.islice((row for row in result.problems() if row.outcome is not Outcome.UNFINISHED), named)
-    return (row for row in rows if row.outcome is Outcome.PARTIAL or row.thread_id not in printed)
-
-
-def _problem(row: IndexRow) -> str:
-    if row.outcome is not Outcome.PARTIAL:
-        return problem_line(row.thread_id, row.outcome, row.reason)
-    came = f"partial: {counted(row.messages or 0, 'message')}, up to {escape(row.last_id or '', 80)}"
-    return problem_line(row.thread_id, came, row.reason)
+    for row in itertools.islice((row for row in result.problems() if row.outcome is not Outcome.UNFINISHED), named):
+        if row.outcome is Outcome.PARTIAL:
+            came = f"partial: {counted(row.messages or 0, 'message')}, up to {escape(row.last_id or '', 80)}"
+            yield problem_line(row.thread_id, came, row.reason)
+        elif row.thread_id not in printed:
+            yield problem_line(row.thread_id, row.outcome, row.reason)
 
 
 def _not_saved(result: ExportResult) -> Iterator[DownloadRow]:

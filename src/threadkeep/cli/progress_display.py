@@ -13,7 +13,7 @@ from rich.text import Text
 from threadkeep.api.rate_control import Traffic
 from threadkeep.cli.console import escape, problem_line, span
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
-from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
+from threadkeep.storage.index import DownloadOutcome, Outcome
 
 __all__ = ["Screen", "time_left", "wrapped"]
 
@@ -89,7 +89,7 @@ class Screen:
             get_time=clock,
             speed_estimate_period=_WINDOW,
         )
-        self._requests = self._bars.add_task("requests", total=None, visible=False)
+        self._bars.add_task("requests", total=None, visible=False)
         self._traffic: Callable[[], Traffic] | None = None
         self._messages = self._problems = 0
         self.printed = set[str]()
@@ -109,32 +109,23 @@ class Screen:
 
     def take(self, event: Event) -> None:
         """Count an event, and print it if it is a problem."""
-        if isinstance(event, ThreadsBegun):
-            self._traffic = event.traffic
-            self._begin("threads", event)
-            self.tick()  # what is known beforehand is shown at once, however short the run is
-        elif isinstance(event, FilesBegun):
-            self._begin("files", event)
-        elif isinstance(event, Notice):
+        if isinstance(event, Notice):
             self._print(f"threadkeep: {escape(event.text, 1000)}")
-        elif isinstance(event, DownloadRow):
-            self._advance("files")
-            if event.outcome is DownloadOutcome.FAILED:
-                self._print_problem(event.file_id, event.outcome, event.reason)
-        elif isinstance(event, ThreadEnded):
-            self._advance("threads")
-            if event.outcome is Outcome.COMPLETE:
+        elif isinstance(event, ThreadsBegun | FilesBegun):
+            name = "threads" if isinstance(event, ThreadsBegun) else "files"
+            with contextlib.suppress(OSError):
+                self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
+            if isinstance(event, ThreadsBegun):
+                self._traffic = event.traffic
+                self.tick()  # what is known beforehand is shown at once, however short the run is
+        else:
+            self._bars.tasks[-1].completed += 1  # the files begin when the threads are through
+            if isinstance(event, ThreadEnded) and event.outcome is Outcome.COMPLETE:
                 self._messages += event.messages
-            else:
+            elif isinstance(event, ThreadEnded):
                 self._print_problem(event.thread_id, event.outcome, event.reason)
-
-    def _begin(self, name: str, event: ThreadsBegun | FilesBegun) -> None:
-        with contextlib.suppress(OSError):
-            self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
-
-    def _advance(self, name: str) -> None:
-        for task in self._bars.tasks:
-            task.completed += task.description == name
+            elif event.outcome is DownloadOutcome.FAILED:
+                self._print_problem(event.file_id, event.outcome, event.reason)
 
     def tick(self, *, over: bool = False) -> None:
         """Show how it goes; ``over`` is for the last time."""
@@ -142,7 +133,7 @@ class Screen:
             return
         traffic = self._traffic()
         requests, *phases = self._bars.tasks
-        self._bars.update(self._requests, completed=traffic.sent)
+        self._bars.update(requests.id, completed=traffic.sent)
         self._warn_of_the_sunset(phases)
         pieces = [*self._pieces(traffic, requests, None if over else phases[-1])]
         if self._lively:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import gc
 import signal
-import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
@@ -18,8 +17,7 @@ from threadkeep.clock import now
 
 __all__ = ["ask", "interrupted_by_signals"]
 
-# Windows has no handlers in its event loops; there only Ctrl-C interrupts in order.
-_POLITE = () if sys.platform == "win32" else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Seconds between two looks at a run.
 _TICK = 0.25
@@ -47,28 +45,38 @@ def ask(source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | N
 
     The work takes an open client for each key, and the screen. A signal cancels it, once.
     """
-    with _rare_collections():
+    usual = gc.get_threshold()
+    # Pages of JSON are trees that free themselves: looking for cycles in them, and in the SDK's classes, was a third of
+    # a run's time.
+    gc.set_threshold(50_000, 20, 100)
+    try:
         # Only here, since importing the SDK takes most of a second that no other command needs.
         from threadkeep.api.transport import connect_all
 
         gc.freeze()
-        transports = connect_all(source)
-        return asyncio.run(_with_screen(transports, work, shown=shown, sunset=sunset))
+        return asyncio.run(_with_screen(connect_all(source), work, shown=shown, sunset=sunset))
+    finally:
+        gc.set_threshold(*usual)
+        gc.unfreeze()
 
 
 async def _with_screen(transports: Sequence[Any], work: _Work[_T], *, shown: bool, sunset: datetime | None) -> _T:
-    clock = asyncio.get_running_loop().time
-    with _cancelled_by_signals() as settled:
-        async with contextlib.AsyncExitStack() as opened:
-            for transport in transports:
-                await opened.enter_async_context(transport)
-            screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now, sunset=sunset))
-            ticking = asyncio.create_task(_tick(screen))
-            opened.callback(ticking.cancel)
-            try:
-                return await work(transports, screen)
-            finally:
-                settled()
+    async def tick() -> None:
+        while True:
+            screen.tick()
+            await asyncio.sleep(_TICK)
+
+    async with contextlib.AsyncExitStack() as opened:
+        settled = opened.enter_context(_cancelled_by_signals())
+        for transport in transports:
+            await opened.enter_async_context(transport)
+        clock = asyncio.get_running_loop().time
+        screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now, sunset=sunset))
+        opened.callback(asyncio.create_task(tick()).cancel)
+        try:
+            return await work(transports, screen)
+        finally:
+            settled()
 
 
 @contextlib.contextmanager
@@ -94,22 +102,3 @@ def _cancelled_by_signals() -> Iterator[Callable[[], None]]:
         for number, handler in usual.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)
-
-
-async def _tick(screen: Screen) -> None:
-    while True:
-        screen.tick()
-        await asyncio.sleep(_TICK)
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage seldom: pages of JSON are trees that free themselves, and looking for cycles in them, and in
-    the SDK's classes, was a third of a run's time."""
-    usual = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
-        gc.unfreeze()

@@ -29,9 +29,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, and not the environment's."},
 }
 
-# Windows has no such bits, and calls every file readable.
-_OTHERS_MAY_READ = 0o044 if os.name == "posix" else 0
-
 _WHAT_CAN_BE_DONE = (
     "Asking all the same, in case something still answers there. Threads live on in Microsoft Foundry Agents (classic)"
     " until 2027-03-31, and on compatible servers: give the address with --base-url. Of threads that were OpenAI's own,"
@@ -88,8 +85,7 @@ def _with_options(command: Callable[..., int], made: Callable[[OptionalSource], 
     @functools.wraps(command)
     def with_source(**arguments: Any) -> int:
         typed = {name: arguments.pop(name) for name in _OPTIONS}
-        _refuse_contradictions(typed)
-        _refuse_mixed_up(typed["keys_file"], arguments)
+        _refuse_contradictions(typed, arguments)
         return command(source=made(OptionalSource(typed)), **arguments)
 
     options = [click.option(_typed_as(name), **settings) for name, settings in _OPTIONS.items()]
@@ -109,24 +105,24 @@ def _load_keys(name: str) -> tuple[Key, ...]:
         raise UnreadableKeys(f"{name}: {error.strerror or error}") from None
     except UnreadableKeys as error:
         raise UnreadableKeys(f"{name}: {error}") from None
-    if mode & _OTHERS_MAY_READ:
+    if mode & 0o044:
         print_error(f"{name} holds keys, and others than its owner may read it", f"chmod 600 {shlex.quote(name)}")
     return keys
 
 
-def _refuse_contradictions(typed: Mapping[str, str | None]) -> None:
-    if typed["keys_file"] == "-":
+def _refuse_contradictions(typed: Mapping[str, str | None], arguments: Mapping[str, Any]) -> None:
+    keys_file, token_command = typed["keys_file"], typed["token_command"]
+    if keys_file == "-":
         raise click.UsageError("--keys-file takes a file: standard input may hold the ids.")
-    if typed["token_command"] is not None and typed["keys_file"] is not None:
+    if token_command is not None and keys_file is not None:
         raise click.UsageError("Give --keys-file or --token-command, not both.")
-    if typed["token_command"] is not None and typed["auth"] == Auth.API_KEY:
+    if token_command is not None and typed["auth"] == Auth.API_KEY:
         raise click.UsageError("What --token-command prints is sent as the bearer: --auth api-key contradicts it.")
-
-
-def _refuse_mixed_up(name: str | None, arguments: Mapping[str, Any]) -> None:
-    """The file of keys must be taken neither for that of ids, whose wrong lines are printed, nor for the export."""
-    keys_file = None if name is None else Path(name).resolve()
-    if keys_file == Path(arguments.get("thread_ids") or arguments.get("ids") or "-").resolve():
+    if keys_file is None:
+        return
+    # It must be taken neither for the file of ids, whose wrong lines are printed, nor for the export.
+    path = Path(keys_file).resolve()
+    if path == Path(arguments.get("thread_ids") or arguments.get("ids") or "-").resolve():
         raise click.UsageError("The thread ids and --keys-file are the same file.")
-    if "out" in arguments and keys_file in {path.resolve() for path in Paths(arguments["out"]).all_files()}:
+    if "out" in arguments and path in {one.resolve() for one in Paths(arguments["out"]).all_files()}:
         raise click.UsageError("OUT would take the place of the file of keys.")

@@ -5,10 +5,9 @@ the pages that are on their way, one for each worker. What comes while a commit 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import attrs
 
@@ -18,8 +17,8 @@ from threadkeep.storage.store import Change, Progress, Store
 
 __all__ = ["Commits", "StoreThread"]
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
+_Arguments = TypeVarTuple("_Arguments")
 
 
 class StoreThread:
@@ -28,16 +27,16 @@ class StoreThread:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threadkeep-store")
 
-    async def call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call something there and return what it returns."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, partial(work, *args, **kwargs))
+    def call(self, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> "asyncio.Future[_T]":
+        """Call something there; what is awaited returns what it returns."""
+        return asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
-    async def finish(self, work: Callable[[], _T], on_cancel: Callable[[], None]) -> _T:
+    async def finish(self, work: Callable[[], _T], on_cancel: Callable[[], None] = lambda: None) -> _T:
         """Call something there, to its end: when this task is cancelled meanwhile, ``on_cancel`` is called, no more.
 
         No task waits for the thread, since the end of an event loop would cancel it.
         """
-        working = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        working = self.call(work)
         while not working.done():
             try:
                 await asyncio.wait({working})
@@ -57,29 +56,25 @@ class _Queued:
     committed: "asyncio.Future[None]"
 
 
+@attrs.define
 class Commits:
     """Puts changes into the store.
 
-    Args:
-        store: where they go.
+    Attributes:
         thread: where the store is used.
-        on_event: called with the event of a change when that is committed, by whoever has put it.
-        progress: what the run has come to before.
+        progress: what runs have come to by now.
     """
 
-    def __init__(
-        self, store: Store, thread: StoreThread, on_event: Callable[[Event], None], progress: Progress
-    ) -> None:
-        self._store = store
-        self._thread = thread
-        self._on_event = on_event
-        self._queue: list[_Queued] = []
-        self._task: asyncio.Task[None] | None = None
-        self._refused: Exception | None = None
-        self.progress = progress
+    _store: Store
+    thread: StoreThread
+    _on_event: Callable[[Event], None]
+    progress: Progress
+    _queue: list[_Queued] = attrs.field(factory=list, init=False)
+    _task: "asyncio.Task[None] | None" = attrs.field(default=None, init=False)
+    _refused: Exception | None = attrs.field(default=None, init=False)
 
     async def put(self, *changes: Change, event: Event | None = None) -> None:
-        """Commit changes together, and send an event then.
+        """Commit changes together, and send an event then, from the task that calls this.
 
         Raises:
             OutputUnusable: the disk refuses, now or at an earlier commit: nothing is committed any more.
@@ -94,10 +89,6 @@ class Commits:
         if event is not None:
             self._on_event(event)
 
-    def call(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> Awaitable[_T]:
-        """Call something on the store's thread, between two commits."""
-        return self._thread.call(work, *args, **kwargs)
-
     async def settle(self) -> None:
         """Wait until all that was put is committed, also what nobody waits for any more."""
         while self._task is not None and not self._task.done():
@@ -109,7 +100,7 @@ class Commits:
             self.progress = _counted(self.progress, batch)
             try:
                 changes = [change for one in batch for change in one.changes]
-                await self._thread.call(self._store.apply, changes, self.progress)
+                await self.thread.call(self._store.apply, changes, self.progress)
             except Exception as error:  # noqa: BLE001 - raised to everybody who waits, now and later
                 self._refused = error
                 for one in (*batch, *self._queue):

@@ -19,11 +19,19 @@ from threadkeep.api.keys import Key
 from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
 from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
-from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.events import Event
-from threadkeep.exporter.job import CONCURRENCY, DEFAULTS, RETRIES, ExportResult, Job, carry_out
+from threadkeep.exporter.job import (
+    CONCURRENCY,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_RETRIES,
+    RETRIES,
+    ExportResult,
+    Job,
+    carry_out,
+)
 from threadkeep.serialization.id_lists import is_thread_id, iter_ids
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.session import ThreadList
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
@@ -46,9 +54,9 @@ async def aexport(
     flat: bool = False,
     include: Iterable[str] = (),
     files: bool = False,
-    concurrency: int = DEFAULTS.concurrency,
+    concurrency: int = DEFAULT_CONCURRENCY,
     rpm: int | None = None,
-    max_retries: int = DEFAULTS.pace.max_retries,
+    max_retries: int = DEFAULT_RETRIES,
     fresh: bool = False,
     refresh: bool = False,
     done: Iterable[str] = (),
@@ -95,29 +103,25 @@ async def aexport(
             same call resumes there.
         BaseException: what ``on_event`` raised. The export has ended in order then, as when it is cancelled.
     """
-    _check_types(locals())
-    _refuse_contradictions(client, source, base_url, api_key)
-    if fresh and refresh:
-        raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
+    _refuse_impossible(locals())
     with contextlib.ExitStack() as opened:
-        job = Job(
+        wanted = ThreadList(
             ids=_listed(thread_ids, opened),
-            paths=_paths(out, thread_ids),
             done=_ids(done),
             drop=_ids(drop),
-            limit=_within("limit", limit, (1, None)),
-            options=ExportOptions(
-                assistant_id=_named(assistant_id),
-                flat=flat,
-                include=_kinds(include),
-                files=files,
-                refresh=refresh,
-                concurrency=_within("concurrency", concurrency, CONCURRENCY) or 1,
-                pace=PacingOptions(
-                    rpm=_within("rpm", rpm, (1, None)), max_retries=_within("max_retries", max_retries, RETRIES) or 0
-                ),
-            ),
+            limit=limit and operator.index(limit),
+            refresh=refresh,
+        )
+        job = Job(
+            wanted=wanted,
+            paths=_paths(out, thread_ids),
+            assistant_id=assistant_id,
+            flat=flat,
+            include=_kinds(include),
+            files=files,
             fresh=fresh,
+            concurrency=operator.index(concurrency),
+            pace=PacingOptions(rpm=rpm and operator.index(rpm), max_retries=operator.index(max_retries)),
         )
         keys = () if api_key is None else (Key(api_key),)
         async with _connected(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
@@ -129,15 +133,15 @@ def _in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T
 
     @functools.wraps(call)
     def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        async def closing() -> _T:
+            # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
+            client: Any = kwargs.get("client")
+            async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
+                return await call(*args, **kwargs)
+
         if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the one without an exception
             raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
-        return asyncio.run(closing(*args, **kwargs))
-
-    async def closing(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
-        client: Any = kwargs.get("client")
-        async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
-            return await call(*args, **kwargs)
+        return asyncio.run(closing())
 
     return plain
 
@@ -153,45 +157,38 @@ Raises:
 """
 
 
-class _Listener:
-    """The caller's own function. When it raises, the export is cancelled, so that it ends in order."""
+async def _to_its_end(job: Job, transports: Sequence[Any], on_event: Callable[[Event], object] | None) -> ExportResult:
+    """Run the export. What ``on_event`` raises cancels it, so that it ends in order, and is raised then.
 
-    def __init__(self, on_event: Callable[[Event], object] | None) -> None:
-        self._events = on_event
-        self._task = asyncio.current_task()
-        self.raised: BaseException | None = None
+    `carry_out` catches a cancellation of somebody else's too; the caller needs it, so it is raised again.
+    """
+    task, raised = asyncio.current_task(), list[BaseException]()
+    assert task is not None
 
-    def __call__(self, event: Event) -> None:
-        if self._events is None or self.raised is not None:
+    def listen(event: Event) -> None:
+        if on_event is None or raised:
             return
         try:
-            _refuse_coroutine(self._events(event))
+            answer = on_event(event)
+            if inspect.iscoroutine(answer):
+                answer.close()
+                raise TypeError(_PLAIN)
         except BaseException as error:  # noqa: BLE001 - raised to the caller when the files are in order
-            self.raised = error
-            assert self._task is not None
-            self._task.cancel()
+            raised.append(error)
+            task.cancel()
 
-    async def settle(self) -> None:
-        """Take the cancellation back, also one that has met no await yet, and raise what was raised."""
-        if self.raised is not None:
-            assert self._task is not None
-            self._task.uncancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
-            raise self.raised
-
-
-async def _to_its_end(job: Job, transports: Sequence[Any], on_event: Callable[[Event], object] | None) -> ExportResult:
-    """Run the export, and raise a cancellation again that `carry_out` caught: the caller needs it."""
-    listener = _Listener(on_event)
     try:
-        result = await carry_out(job, transports, transports[0].address, now=now, on_event=listener)
+        result = await carry_out(job, transports, transports[0].address, now=now, on_event=listen)
         if isinstance(result.ended_by, Interrupted):
             raise result.ended_by
     except Interrupted:
         raise asyncio.CancelledError from None
     finally:
-        await listener.settle()
+        if raised:
+            task.uncancel()
+            with contextlib.suppress(asyncio.CancelledError):  # one that has met no await yet
+                await asyncio.sleep(0)
+            raise raised[0]
     return result
 
 
@@ -211,13 +208,6 @@ async def _connected(client: "AsyncOpenAI | None", source: ApiSource) -> AsyncIt
         yield [await opened.enter_async_context(api) for api in transports]
 
 
-def _refuse_contradictions(client: object, source: object, base_url: object, api_key: object) -> None:
-    given = {"client": client, "source": source, "base_url or api_key": base_url if base_url is not None else api_key}
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        raise TypeError(f"give {' or '.join(names)}, not both: each says where to ask, and with what")
-
-
 # What the arguments must be, in words, since mistakes of type would come out as something else much later.
 _TYPES: Mapping[str, tuple[Any, str]] = {
     "thread_ids": (Iterable | os.PathLike, "ids or the path of a file of ids"),
@@ -232,10 +222,11 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "on_event": (Callable, "a function"),
 }
 _OPTIONAL = ("source", "base_url", "api_key", "rpm", "limit", "on_event")
+_BOUNDS = {"concurrency": CONCURRENCY, "max_retries": RETRIES, "rpm": (1, None), "limit": (1, None)}
 _PLAIN = "on_event must be a plain function: what it returns is not awaited"
 
 
-def _check_types(arguments: Mapping[str, object]) -> None:
+def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
     for name, (kind, words) in _TYPES.items():
         value = arguments[name]
         if value is None and name in _OPTIONAL:
@@ -244,22 +235,36 @@ def _check_types(arguments: Mapping[str, object]) -> None:
             raise TypeError(f"{name} must be {words}, and is {type(value).__name__}")
     if inspect.iscoroutinefunction(arguments["on_event"]):
         raise TypeError(_PLAIN)
-
-
-def _refuse_coroutine(told: object) -> None:
-    if inspect.iscoroutine(told):
-        told.close()
-        raise TypeError(_PLAIN)
+    ways = {"client": ("client",), "source": ("source",), "base_url or api_key": ("base_url", "api_key")}
+    given = [way for way, names in ways.items() if any(arguments[name] is not None for name in names)]
+    if len(given) > 1:
+        raise TypeError(f"give {' or '.join(given)}, not both: each says where to ask, and with what")
+    if arguments["fresh"] and arguments["refresh"]:
+        raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
+    if not arguments["assistant_id"].strip():
+        raise ValueError("assistant_id is empty: give the id of the assistant that the export is for")
+    for name, (fewest, most) in _BOUNDS.items():
+        number = arguments[name]
+        if number is not None and not fewest <= operator.index(number) <= (most or number):
+            allowed = f"at least {fewest}" if most is None else f"{fewest} to {most}"
+            raise ValueError(f"{name} is {number}: it must be {allowed}")
 
 
 def _listed(
     thread_ids: Iterable[str] | str | os.PathLike[str], opened: contextlib.ExitStack
 ) -> Iterator[tuple[int, str]]:
     """The ids with their places, from 1. A file is opened at once, so that a wrong name is an error before all else."""
-    if isinstance(thread_ids, str | os.PathLike):
-        name = os.fspath(thread_ids)
-        return _entries(opened.enter_context(_opened(name)), name)
-    return ((place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
+    if not isinstance(thread_ids, str | os.PathLike):
+        return ((place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
+    name = os.fspath(thread_ids)
+    try:
+        file = opened.enter_context(Path(name).open("rb"))  # noqa: SIM115 - closed with the call
+    except ValueError as error:  # a name that no file can have
+        raise UnreadableIds(f"{name!r}: {error}") from None
+    except OSError as error:
+        hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
+        raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
+    return _entries(file, name)
 
 
 def _ids(ids: Iterable[str]) -> Iterator[str]:
@@ -269,16 +274,6 @@ def _ids(ids: Iterable[str]) -> Iterator[str]:
         if not isinstance(entry, str):
             raise TypeError(f"a thread id is a str, and {entry!r} is none")
         yield entry.strip()
-
-
-def _opened(name: str) -> BinaryIO:
-    try:
-        return Path(name).open("rb")
-    except ValueError as error:  # a name that no file can have
-        raise UnreadableIds(f"{name!r}: {error}") from None
-    except OSError as error:
-        hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
-        raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
 
 
 def _entries(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
@@ -302,26 +297,9 @@ def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:
     return paths
 
 
-def _named(assistant_id: str) -> str:
-    if not assistant_id.strip():
-        raise ValueError("assistant_id is empty: give the id of the assistant that the export is for")
-    return assistant_id
-
-
 def _kinds(include: Iterable[str]) -> tuple[str, ...]:
     asked = (include,) if isinstance(include, str) else tuple(include)
     for kind in asked:
         if kind not in SIDECAR_KINDS:
             raise ValueError(f"include: {kind!r} is none of {', '.join(SIDECAR_KINDS)}")
     return tuple(kind for kind in SIDECAR_KINDS if kind in asked)
-
-
-def _within(name: str, number: int | None, bounds: tuple[int, int | None]) -> int | None:
-    if number is None:
-        return None
-    fewest, most = bounds
-    number = operator.index(number)
-    if number < fewest or (most is not None and number > most):
-        allowed = f"at least {fewest}" if most is None else f"{fewest} to {most}"
-        raise ValueError(f"{name} is {number}: it must be {allowed}")
-    return number

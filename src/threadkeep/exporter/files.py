@@ -6,7 +6,7 @@ import hashlib
 import mimetypes
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 import attrs
@@ -18,11 +18,11 @@ from threadkeep.errors import ApiError, BadPage, RunEnded
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, FilesBegun
 from threadkeep.storage.index import DownloadOutcome, DownloadRow
-from threadkeep.storage.lines import CHUNK
+from threadkeep.storage.lines import digest_of, size_of
 from threadkeep.storage.paths import new
 from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
-__all__ = ["FileRound", "holds"]
+__all__ = ["FileRound"]
 
 # What an id may look like, to be asked for and to be the name of a file (recorded ids: `file-`, letters and digits).
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
@@ -43,34 +43,27 @@ _ENDINGS = {
 _MAGIC = {b"\x89PNG\r\n\x1a\n": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"%PDF-": ".pdf"}
 
 
+@attrs.define
 class FileRound:
     """Downloads files, and stores what became of each.
 
     Args:
-        pool: the workers.
         folder: where the files go.
-        commits: where the rows go.
         wanted: the ids of all files that complete threads refer to, distinct.
         known: what became of files before.
         on_event: called when it is known how many there are.
     """
 
-    def __init__(
-        self,
-        pool: WorkerPool,
-        folder: Path,
-        commits: Commits,
-        wanted: Iterable[str],
-        known: Mapping[str, DownloadRow],
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self._pool = pool
-        self._folder = folder
-        self._commits = commits
-        self._wanted = list(wanted)
-        self._known = known
-        self._on_event = on_event
-        self._names = _names(self._wanted, known)
+    _pool: WorkerPool
+    _folder: Path
+    _commits: Commits
+    _wanted: Sequence[str]
+    _known: Mapping[str, DownloadRow]
+    _on_event: Callable[[Event], None]
+    _names: Mapping[str, str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._names = _names(self._wanted, self._known)
 
     async def run(self) -> None:
         """Download all that are not here yet."""
@@ -81,78 +74,78 @@ class FileRound:
     def _is_over(self, file_id: str) -> bool:
         """Whether a file is here already, to the byte, or can never come."""
         row = self._known.get(file_id)
-        if row is None or row.outcome is not DownloadOutcome.SAVED:
-            return row is not None and row.outcome is DownloadOutcome.INVALID
-        return holds(self._folder, row)
+        if row is not None and row.outcome is DownloadOutcome.SAVED:
+            return self._holds(row)
+        return row is not None and row.outcome is DownloadOutcome.INVALID
+
+    def _holds(self, row: DownloadRow) -> bool:
+        """Whether a file that was saved is in the folder, to the byte."""
+        path = self._folder / PurePath(row.name or "-").name
+        with on_disk(path), contextlib.suppress(FileNotFoundError), open_regular(path) as file:
+            size = size_of(file)
+            return size == row.bytes and digest_of(file, 0, size) == row.sha256
+        return False
 
     async def _save(self, file_id: str, client: ApiClient) -> None:
         """Ask with one key, and with the others if that one may not have it: it may be another project's."""
         found: list[DownloadRow] = []
         for key in self._pool.clients_from(client):
             try:
-                found.append(await self._asked(file_id, key))
+                found.append(await self._ask(file_id, key))
             except RunEnded as ending:
                 self._pool.reassign(key, file_id, ending)
                 return
             if found[-1].outcome not in _PERHAPS_ANOTHERS:
                 break
         known = (row for row in reversed(found) if row.outcome is not DownloadOutcome.MISSING)
-        row = self._doubted(next(known, found[0]))
+        row = next(known, found[0])
+        if row.outcome is DownloadOutcome.MISSING and self._pool.has_rejected_key:
+            reason = f"a key was refused, and no other knows this file: {row.reason}"
+            row = DownloadRow(file_id=file_id, outcome=DownloadOutcome.FAILED, reason=reason)
         await self._commits.put(row, event=row)
 
-    async def _asked(self, file_id: str, client: ApiClient) -> DownloadRow:
+    async def _ask(self, file_id: str, client: ApiClient) -> DownloadRow:
+        """Download a file with one key, unless it is here, and return what became of it.
+
+        Raises:
+            RunEnded: no other file need be asked for either. A key may be allowed threads and no files, which 403 says.
+        """
+        if not _ID.fullmatch(file_id):
+            return DownloadRow(file_id=file_id, outcome=DownloadOutcome.INVALID, reason="not a file id")
+        before = self._known.get(file_id)
+        if before is not None and await asyncio.to_thread(self._holds, before):
+            return msgspec.structs.replace(before, outcome=DownloadOutcome.SAVED, reason=None)
         try:
-            row = await self._downloaded(file_id, client)
+            described = await client.fetch(f"/files/{file_id}", object_id=file_id)
+            row = await client.download(file_id, lambda pieces: self._write(file_id, described, pieces))
         except ApiError as problem:
-            if _ends_all(problem):
+            if isinstance(problem, RunEnded) and problem.status != 403:
                 raise
             if problem.status == 404:  # in the API's own words: anything else has ended all
                 self._pool.record_response()
             else:
                 self._pool.record_failure(problem)
-            return self._not_saved(file_id, problem)
+            if before is None or before.name is None:
+                return DownloadRow(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
+            # It stays known by its digest, and is not called missing.
+            reason = f"it was saved, is lost or changed since, and does not come again: {problem}"
+            return msgspec.structs.replace(before, outcome=DownloadOutcome.FAILED, reason=reason)
         self._pool.record_response()
         return row
 
-    async def _downloaded(self, file_id: str, client: ApiClient) -> DownloadRow:
-        if not _ID.fullmatch(file_id):
-            return DownloadRow(file_id=file_id, outcome=DownloadOutcome.INVALID, reason="not a file id")
-        before = self._known.get(file_id)
-        if before is not None and before.name is not None and await asyncio.to_thread(holds, self._folder, before):
-            return msgspec.structs.replace(before, outcome=DownloadOutcome.SAVED, reason=None)
-        described = await client.fetch(f"/files/{file_id}", object_id=file_id)
-        size, filename = described.get("bytes"), described.get("filename")
-        return await client.download(file_id, lambda pieces: self._write(file_id, size, filename, pieces))
-
-    def _not_saved(self, file_id: str, problem: ApiError) -> DownloadRow:
-        """What became of a file that the server does not give.
-
-        One that was saved once and is lost stays known by its digest: it is not called missing.
-        """
-        before = self._known.get(file_id)
-        if before is None or before.name is None:
-            return DownloadRow(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
-        return msgspec.structs.replace(
-            before,
-            outcome=DownloadOutcome.FAILED,
-            reason=f"it was saved, is lost or changed since, and does not come again: {problem}",
-        )
-
-    def _doubted(self, row: DownloadRow) -> DownloadRow:
-        if row.outcome is DownloadOutcome.MISSING and self._pool.has_rejected_key:
-            reason = f"a key was refused, and no other knows this file: {row.reason}"
-            return DownloadRow(file_id=row.file_id, outcome=DownloadOutcome.FAILED, reason=reason)
-        return row
-
-    async def _write(self, file_id: str, size: object, filename: object, pieces: AsyncIterator[bytes]) -> DownloadRow:
-        base = self._folder / self._names[file_id]
+    async def _write(self, file_id: str, described: Mapping[str, object], pieces: AsyncIterator[bytes]) -> DownloadRow:
+        """Save a file under its final name, if as many bytes come as its object says."""
+        base, expected = self._folder / self._names[file_id], described.get("bytes")
         draft = new(base)
         with on_disk(self._folder):
             self._folder.mkdir(mode=0o700, exist_ok=True)
         try:
-            saved = await _received(draft, pieces)
-            _check_size(saved.size, size)
-            path = base if base.suffix else base.with_name(base.name + _ending(filename, saved.beginning))
+            size, sha256, beginning = await _received(draft, pieces)
+            # An end that comes too early looks like any other where the server closes the connection to mark it. More
+            # bytes are no loss: the object is wrong then, not the body.
+            if isinstance(expected, int) and not isinstance(expected, bool) and size < expected:
+                raise BadPage(f"{size} bytes came, and the API says that the file has {expected}")
+            path = base if base.suffix else base.with_name(base.name + _ending(described.get("filename"), beginning))
             with on_disk(path):
                 refuse_irregular(path)
                 os.rename(draft, path)
@@ -161,33 +154,7 @@ class FileRound:
             with contextlib.suppress(OSError):
                 draft.unlink(missing_ok=True)
             raise
-        return DownloadRow(
-            file_id=file_id,
-            outcome=DownloadOutcome.SAVED,
-            name=path.name,
-            bytes=saved.size,
-            sha256=saved.sha256,
-        )
-
-
-def holds(folder: Path, row: DownloadRow) -> bool:
-    """Whether a file that was saved is in its folder, to the byte.
-
-    Raises:
-        OutputUnusable: it cannot be read.
-    """
-    path = folder / PurePath(row.name or "-").name
-    digest, size = hashlib.sha256(), 0
-    with on_disk(path):
-        try:
-            file = open_regular(path)
-        except FileNotFoundError:
-            return False
-        with file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-    return size == row.bytes and digest.hexdigest() == row.sha256
+        return DownloadRow(file_id=file_id, outcome=DownloadOutcome.SAVED, name=path.name, bytes=size, sha256=sha256)
 
 
 def _names(wanted: Iterable[str], known: Mapping[str, DownloadRow]) -> dict[str, str]:
@@ -204,15 +171,11 @@ def _names(wanted: Iterable[str], known: Mapping[str, DownloadRow]) -> dict[str,
     return names
 
 
-@attrs.frozen
-class _Saved:
-    size: int
-    sha256: str
-    beginning: bytes
+async def _received(path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str, bytes]:
+    """Write a file, and return its size, its sha256, and its first bytes.
 
-
-async def _received(path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
-    """Only what the disk refuses is an error of the disk: the pieces have troubles of their own."""
+    Only what the disk refuses is an error of the disk: the pieces have troubles of their own.
+    """
     digest, size, beginning = hashlib.sha256(), 0, b""
     with on_disk(path):
         file = create(path)
@@ -226,7 +189,7 @@ async def _received(path: Path, pieces: AsyncIterator[bytes]) -> _Saved:
         with on_disk(path):
             file.flush()
             os.fsync(file.fileno())
-    return _Saved(size, digest.hexdigest(), beginning)
+    return size, digest.hexdigest(), beginning
 
 
 def _ending(filename: object, beginning: bytes) -> str:
@@ -235,25 +198,6 @@ def _ending(filename: object, beginning: bytes) -> str:
     if suffix in _ENDINGS:
         return suffix
     return next((ending for magic, ending in _MAGIC.items() if beginning.startswith(magic)), "")
-
-
-def _check_size(came: int, said: object) -> None:
-    """An end that comes too early looks like any other where the server closes the connection to mark it.
-
-    Args:
-        came: bytes.
-        said: what the file object has under ``bytes``; used if it is a count.
-
-    Raises:
-        BadPage: there are fewer of them. More are no loss: the object is wrong then, not the body.
-    """
-    if isinstance(said, int) and not isinstance(said, bool) and came < said:
-        raise BadPage(f"{came} bytes came, and the API says that the file has {said}")
-
-
-def _ends_all(problem: ApiError) -> bool:
-    """Whether no other file need be asked for either. A key may be allowed threads and no files, which 403 says."""
-    return isinstance(problem, RunEnded) and problem.status != 403
 
 
 def _outcome(problem: ApiError) -> DownloadOutcome:

@@ -2,17 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import attrs
 import msgspec
 
-from threadkeep.api.client import TransportLike
-from threadkeep.errors import Interrupted, OutputUnusable, RunEnded, ServerUnreachable, ThreadkeepError, WrongAddress
+from threadkeep.api.client import PacingOptions, TransportLike
+from threadkeep.api.worker_pool import WorkerPool, traffic_of
+from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, ServerUnreachable, ThreadkeepError, WrongAddress
 from threadkeep.exporter.commits import Commits, StoreThread
-from threadkeep.exporter.engine import ExportOptions, FilesToFetch, fetch_all
-from threadkeep.exporter.events import Event, Notice
+from threadkeep.exporter.events import Event, Notice, ThreadsBegun
+from threadkeep.exporter.files import FileRound
+from threadkeep.exporter.threads import ThreadRound
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadRow, IndexHeader, IndexRow, Outcome
@@ -20,15 +22,12 @@ from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import InvalidId, Session, ThreadList, download_rows
 
-__all__ = ["CONCURRENCY", "DEFAULTS", "RETRIES", "ExportResult", "InvalidId", "Job", "carry_out"]
+__all__ = ["CONCURRENCY", "DEFAULT_CONCURRENCY", "DEFAULT_RETRIES", "RETRIES", "ExportResult", "Job", "carry_out"]
 
-DEFAULTS = ExportOptions(assistant_id="")
-"""What counts where nothing else is given, at the command line and from Python."""
+CONCURRENCY, DEFAULT_CONCURRENCY = (1, 256), 64
+"""The fewest threads at a time, and the most; and how many where nothing else is given."""
 
-CONCURRENCY = (1, 256)
-"""The fewest threads at a time, and the most."""
-
-RETRIES = (0, 100)
+RETRIES, DEFAULT_RETRIES = (0, 100), PacingOptions().max_retries
 """The same for retries of a request."""
 
 _EXAMPLES = 20
@@ -39,22 +38,26 @@ class Job:
     """One export to be made.
 
     Attributes:
-        ids: the thread ids with their places in the list, from 1. Read once, and never held together.
-        paths: where the export goes.
-        options: how it is made.
-        done: ids that are saved elsewhere: they are left out of the list.
-        drop: ids that are not wanted any more.
-        limit: how many of the list to take; None for all.
+        wanted: which threads it is for.
+        paths: where it goes.
+        assistant_id: the assistant that it is for; "auto" for each thread's own.
+        flat: write flat lines.
+        include: what to save next to the messages, of `threadkeep.storage.paths.SIDECAR_KINDS`.
+        files: download the files that messages refer to, and steps if runs are saved.
         fresh: begin anew; an export that is there is kept under another name.
+        concurrency: how many threads are walked at a time.
+        pace: how hard to ask.
     """
 
-    ids: Iterable[tuple[int, str]]
+    wanted: ThreadList
     paths: Paths
-    options: ExportOptions
-    done: Iterable[str] = ()
-    drop: Iterable[str] = ()
-    limit: int | None = None
+    assistant_id: str
+    flat: bool = False
+    include: tuple[str, ...] = ()
+    files: bool = False
     fresh: bool = False
+    concurrency: int = DEFAULT_CONCURRENCY
+    pace: PacingOptions = attrs.field(factory=PacingOptions)
 
 
 @attrs.frozen(kw_only=True)
@@ -149,85 +152,86 @@ async def carry_out(
         Interrupted: this task was cancelled before anything was asked.
     """
     started, over, thread = now(), threading.Event(), StoreThread()
-    session = Session(job.paths, started, lambda: _raise_if(over))
+
+    def check() -> None:
+        if over.is_set():
+            raise Interrupted("interrupted")
+
+    session = Session(job.paths, started, check)
+    given = {"assistant_id": job.assistant_id, "flat": job.flat, "include": job.include}
+    header = msgspec.convert({"source": source, **given}, IndexHeader)
     try:
-        await thread.finish(lambda: _begin(session, job, source), over.set)
-        _raise_if(over)
+        await thread.finish(lambda: session.begin(header, job.wanted, fresh=job.fresh), on_cancel=over.set)
+        check()
         for text in session.notices:
             on_event(Notice(text))
-        ended_by = await _fetched(session, job, thread, transports, on_event)
-        return await thread.finish(lambda: _end(session, job, ended_by, now), lambda: None)
+        ended_by = await _fetch(session, job, thread, transports, on_event)
+        return await thread.finish(lambda: _end(session, job, ended_by, now))
     finally:
-        await thread.finish(session.close, lambda: None)
+        await thread.finish(session.close)
         thread.close()
 
 
-def _raise_if(over: threading.Event) -> None:
-    if over.is_set():
-        raise Interrupted("interrupted")
-
-
-def _begin(session: Session, job: Job, source: str) -> None:
-    options = job.options
-    given = {"assistant_id": options.assistant_id, "flat": options.flat, "include": options.include}
-    header = msgspec.convert({"source": source, **given}, IndexHeader)
-    wanted = ThreadList(ids=job.ids, done=job.done, drop=job.drop, limit=job.limit, refresh=options.refresh)
-    session.begin(header, wanted, fresh=job.fresh)
-
-
-async def _fetched(
+async def _fetch(
     session: Session,
     job: Job,
     thread: StoreThread,
     transports: Sequence[TransportLike],
     on_event: Callable[[Event], None],
 ) -> ThreadkeepError | None:
-    """Fetch everything, and return what ended that before its time."""
-    commits = Commits(session.store, thread, on_event, session.progress)
+    """Fetch the threads, then the files that they refer to, and return what ended that before its time.
 
-    def files() -> FilesToFetch:
-        return FilesToFetch(job.paths.files, dict.fromkeys(session.files_of_complete()), session.known_downloads())
+    At most ``concurrency`` threads are walked at a time, and their pages committed as they come. A thread that failed
+    is asked for once more when all others are through. The sunset, a rejected key, a wrong address or a silent server
+    end the run: no more is asked, and answers on their way are still stored.
+    """
+    store, plan = session.store, session.plan
+    commits = Commits(store, thread, on_event, session.progress)
 
+    def pool() -> WorkerPool:
+        return WorkerPool(transports, job.pace, job.concurrency, lambda text: on_event(Notice(text)))
+
+    pools = [pool()]
     try:
-        await fetch_all(
-            session.store,
-            commits,
-            session.plan,
-            transports,
-            job.options,
-            resumed=session.resumed,
-            files=files,
-            on_event=on_event,
-        )
-    except (RunEnded, OutputUnusable) as error:
+        try:
+            before = plan.listed - plan.ask
+            on_event(ThreadsBegun(total=plan.listed, before=before, traffic=lambda: traffic_of(pools)))
+            await ThreadRound(pools[0], store, commits, job.include, session.resumed).run()
+            if job.files and isinstance(pools[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
+                wanted = await thread.call(lambda: list(dict.fromkeys(session.files_of_complete())))
+                known = await thread.call(session.known_downloads)
+                pools.append(pool())
+                await FileRound(pools[1], job.paths.files, commits, wanted, known, on_event).run()
+        finally:
+            await commits.settle()
+    except OutputUnusable as error:
         return error
     except asyncio.CancelledError:
         return Interrupted("interrupted")
     finally:
         session.progress = commits.progress
-    return None
+    return next((pool.ended_by for pool in pools if pool.ended_by is not None), None)
 
 
 def _end(session: Session, job: Job, ended_by: ThreadkeepError | None, now: Callable[[], datetime]) -> ExportResult:
     """Write what was fetched, if the run has ended by itself, and return what it came to."""
     manifest = session.manifest
     not_refreshed, examples = session.store.not_refreshed(_EXAMPLES)
-    outcomes = session.store.outcomes()
+    outcomes: Mapping[str, int] = session.store.outcomes()
     if not isinstance(ended_by, Interrupted | OutputUnusable):
         try:
-            manifest = _written(session, job, ended_by, now)
+            manifest = _write(session, job, ended_by, now)
         except OutputUnusable as error:
             ended_by = error
         else:
             outcomes = manifest.outcomes if manifest is not None else outcomes
-    finished = now()
     return ExportResult(
         paths=job.paths,
         manifest=manifest,
         outcomes=dict.fromkeys(map(str, Outcome), 0) | dict(outcomes),
         fetched=session.progress.complete - session.begun.complete,
         messages=session.progress.messages - session.begun.messages,
-        seconds=(finished - session.started_at).total_seconds(),
+        seconds=(now() - session.started_at).total_seconds(),
         already_complete=session.plan.listed - session.plan.ask,
         left_over=session.plan.left_over,
         invalid=tuple(session.invalid),
@@ -238,16 +242,16 @@ def _end(session: Session, job: Job, ended_by: ThreadkeepError | None, now: Call
     )
 
 
-def _written(
+def _write(
     session: Session, job: Job, ended_by: ThreadkeepError | None, now: Callable[[], datetime]
 ) -> Manifest | None:
-    manifest = session.manifest
+    """Write the files anew, unless they would be as they are, or nothing is there and nothing came."""
+    manifest, store = session.manifest, session.store
     is_elsewhere = isinstance(ended_by, WrongAddress | ServerUnreachable)
-    if is_elsewhere and session.old is None and not session.store.has_content and not session.store.facts.fresh:
-        session.forget_store()
-        return None
-    if manifest is not None and not session.has_news and (manifest.ended_by is None) == (ended_by is None):
+    has_nothing = session.old is None and not store.has_content and not store.facts.fresh
+    is_as_before = manifest is not None and (manifest.ended_by is None) == (ended_by is None)
+    if (is_elsewhere and has_nothing) or (is_as_before and not session.has_news):
         session.forget_store()
         return manifest
     words = None if ended_by is None else str(ended_by)
-    return session.write(words, now(), with_downloads=job.options.files)
+    return session.write(words, now(), with_downloads=job.files)

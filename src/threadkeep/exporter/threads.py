@@ -1,14 +1,16 @@
 """Fetch the threads of an export: page by page into the working store, those that failed once more at the end."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
+import attrs
+
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import Page as ApiPage
-from threadkeep.api.resources import SIDECAR_FETCHERS
+from threadkeep.api.resources import SIDECAR_FETCHERS, Rows
 from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Commits
@@ -32,26 +34,21 @@ _OUTCOMES: Mapping[type[ApiError], Outcome] = {
 _IDS, _SIDECAR_PAGE_BYTES = 1000, 1024 * 1024
 
 
+@attrs.define
 class ThreadRound:
     """Fetches every thread that the store is to ask for, and stores what became of each.
 
     Args:
-        pool: the workers.
-        store: says which threads are to be asked for.
-        commits: where pages and outcomes go.
         include: what else to fetch of a thread, of `threadkeep.storage.paths.SIDECAR_KINDS`.
-        resumed: the store may hold pages of threads that were cut off.
+        may_have_pages: the store may hold pages of threads that were cut off.
     """
 
-    def __init__(
-        self, pool: WorkerPool, store: Store, commits: Commits, include: Sequence[str], *, resumed: bool
-    ) -> None:
-        self._pool = pool
-        self._store = store
-        self._commits = commits
-        self._include = include
-        self._may_have_pages = resumed
-        self._is_last_try = False
+    _pool: WorkerPool
+    _store: Store
+    _commits: Commits
+    _include: Sequence[str]
+    _may_have_pages: bool
+    _is_last_try: bool = attrs.field(default=False, init=False)
 
     async def run(self) -> None:
         """Fetch all of them, and those that failed once more."""
@@ -64,7 +61,7 @@ class ThreadRound:
 
         async def more() -> Sequence[str]:
             nonlocal reached
-            rows = await self._commits.call(query, reached, _IDS)
+            rows = await self._commits.thread.call(query, reached, _IDS)
             reached = rows[-1][0] if rows else reached
             return [thread_id for _, thread_id in rows]
 
@@ -83,27 +80,24 @@ class ThreadRound:
                 await self._settle(fetch, Outcome.PARTIAL, str(ending))
             return
         if problem is None:
-            await self._settle(fetch, Outcome.COMPLETE, None)
-        else:
-            await self._give_up(fetch, problem)
-
-    async def _give_up(self, fetch: "_ThreadFetch", problem: ApiError) -> None:
+            await self._settle(fetch, Outcome.COMPLETE)
+            return
         outcome, reason = _OUTCOMES[type(problem)], str(problem)
         if fetch.messages:
             what = "it was deleted while it was fetched" if outcome is Outcome.MISSING else "it could not be fetched on"
             reason = f"{what}: {reason}"
-        if outcome is Outcome.FAILED and not self._is_last_try:
-            await self._commits.put(Settled(thread_id=fetch.thread_id, outcome=outcome, reason=reason))
-        else:
-            await self._settle(fetch, outcome, reason)
+        await self._settle(fetch, outcome, reason)
         self._pool.record_failure(problem)
 
-    async def _settle(self, fetch: "_ThreadFetch", outcome: Outcome, reason: str | None) -> None:
-        thread_id = fetch.thread_id
-        event = ThreadEnded(thread_id=thread_id, outcome=outcome, messages=fetch.messages, reason=reason)
+    async def _settle(self, fetch: "_ThreadFetch", outcome: Outcome, reason: str | None = None) -> None:
+        """Store what became of a thread, and send that, unless it will be asked for once more."""
+        thread_id, messages = fetch.thread_id, fetch.messages
+        is_last = outcome is not Outcome.FAILED or self._is_last_try
+        event = ThreadEnded(thread_id=thread_id, outcome=outcome, messages=messages, reason=reason) if is_last else None
         await self._commits.put(Settled(thread_id=thread_id, outcome=outcome, reason=reason), event=event)
 
 
+@attrs.define
 class _ThreadFetch:
     """One thread on its way into the store.
 
@@ -111,17 +105,21 @@ class _ThreadFetch:
         has_answer: whether a page of it has come; what is in the store may have come with another key.
     """
 
-    def __init__(self, thread_id: str, commits: Commits, store: Store, include: Sequence[str]) -> None:
-        self.thread_id = thread_id
-        self._commits = commits
-        self._store = store
-        self._include = include
+    thread_id: str
+    _commits: Commits
+    _store: Store
+    _include: Sequence[str]
+    has_answer: bool = attrs.field(default=False, init=False)
+    _ids: list[str] = attrs.field(factory=list, init=False)
+    _pages: int = attrs.field(default=0, init=False)
+    _path: str = attrs.field(init=False)
+    _encode: Callable[[Mapping[str, Any]], bytes] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._path = f"/threads/{quote(self.thread_id, safe='')}"
         # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
-        assistant_id = store.header.assistant_id
+        assistant_id = self._store.header.assistant_id
         self._encode = encode_stored if assistant_id == AUTO else partial(encode_message, assistant_id=assistant_id)
-        self._ids: list[str] = []
-        self._pages = 0
-        self.has_answer = False
 
     @property
     def messages(self) -> int:
@@ -131,7 +129,7 @@ class _ThreadFetch:
     async def load(self) -> None:
         """Read which pages the store has already: the thread resumes behind them."""
         try:
-            walked = await self._commits.call(self._store.walked, self.thread_id)
+            walked = await self._commits.thread.call(self._store.walked, self.thread_id)
         except DamagedPage:  # what is not as it was stored counts as not fetched
             await self._commits.put(Restart(self.thread_id))
             return
@@ -159,31 +157,23 @@ class _ThreadFetch:
         An empty page or an error behind a cursor proves nothing: a server may answer so when the cursor's message has
         vanished. Then that message itself is asked for.
         """
-        before = self._pages
+        before, cursor, problem = self._pages, self._ids[-1], None
         try:
             await self._walk(client)
         except RunEnded:
             raise
-        except ApiError:
-            if self._pages > before or await self._is_there(client, self._ids[-1]):
-                raise
-            return False
-        return self._pages > before or await self._is_there(client, self._ids[-1])
-
-    async def _is_there(self, client: ApiClient, message_id: str) -> bool:
-        try:
-            await client.fetch(f"{self._path}/messages/{quote(message_id, safe='')}", object_id=message_id)
-        except RunEnded:
-            raise
-        except ApiError as problem:
-            if problem.status != 404:
-                raise
-            return False
+        except ApiError as error:
+            problem = error
+        if self._pages == before:
+            try:
+                await client.fetch(f"{self._path}/messages/{quote(cursor, safe='')}", object_id=cursor)
+            except ApiError as error:
+                if isinstance(error, RunEnded) or error.status != 404:
+                    raise
+                return False
+        if problem is not None:
+            raise problem
         return True
-
-    @property
-    def _path(self) -> str:
-        return f"/threads/{quote(self.thread_id, safe='')}"
 
     async def _walk(self, client: ApiClient, *, anew: bool = False) -> None:
         walked = [] if anew else self._ids
@@ -207,7 +197,7 @@ class _ThreadFetch:
         except ValueError as error:
             last = page.rows[-1]["id"]
             raise BadPage(f"a message of the page that ends with {last} cannot be written: {error}") from None
-        newest = (row["assistant_id"] for row in reversed(page.rows) if _is_by_an_assistant(row))
+        by_assistants = (row.get("assistant_id") for row in reversed(page.rows) if row.get("role") == "assistant")
         return Page(
             thread_id=self.thread_id,
             kind=MESSAGES,
@@ -215,43 +205,36 @@ class _ThreadFetch:
             ids=[row["id"] for row in page.rows],
             lines=b"".join(lines),
             files=_distinct(map(files_of_line, lines, page.rows)),
-            assistant_id=next(newest, None),
+            assistant_id=next((one for one in by_assistants if isinstance(one, str)), None),
         )
 
     async def _fetch_sidecar(self, client: ApiClient, kind: str) -> None:
-        ids, lines, files, seq = list[str](), list[bytes](), dict[str, None](), 0
-
-        async def store() -> None:
-            nonlocal seq
+        seq = 0
+        async for batch in _sidecar_batches(SIDECAR_FETCHERS[kind](client, self.thread_id)):
+            ids, lines, files = zip(*batch, strict=True)
             page = Page(
-                thread_id=self.thread_id, kind=kind, seq=seq, ids=tuple(ids), lines=b"".join(lines), files=tuple(files)
+                thread_id=self.thread_id, kind=kind, seq=seq, ids=ids, lines=b"".join(lines), files=_distinct(files)
             )
             # The first one takes the place of what an attempt that failed has left.
-            await self._commits.put(*((Restart(self.thread_id, kind),) if seq == 0 else ()), page)
-            ids.clear()
-            lines.clear()
-            files.clear()
+            await self._commits.put(*([Restart(self.thread_id, kind)] if seq == 0 else []), page)
             seq += 1
 
-        size = 0
-        async for row_id, row in SIDECAR_FETCHERS[kind](client, self.thread_id):
-            try:
-                line = dumps(row) + b"\n"
-            except ValueError as error:
-                raise BadPage(f"{row_id} cannot be written: {error}") from None
-            ids.append(row_id)
-            lines.append(line)
-            files.update(dict.fromkeys(_distinct(map(files_of, row.get("steps", ())))))
-            size += len(line)
-            if size >= _SIDECAR_PAGE_BYTES:
-                await store()
-                size = 0
-        if ids:
-            await store()
 
-
-def _is_by_an_assistant(row: Mapping[str, Any]) -> bool:
-    return row.get("role") == "assistant" and isinstance(row.get("assistant_id"), str)
+async def _sidecar_batches(rows: Rows) -> AsyncIterator[list[tuple[str, bytes, tuple[str, ...]]]]:
+    """Yield ids, lines and files of the rows of a sidecar, so many bytes at a time."""
+    batch, size = list[tuple[str, bytes, tuple[str, ...]]](), 0
+    async for row_id, row in rows:
+        try:
+            line = dumps(row) + b"\n"
+        except ValueError as error:
+            raise BadPage(f"{row_id} cannot be written: {error}") from None
+        batch.append((row_id, line, _distinct(map(files_of, row.get("steps", ())))))
+        size += len(line)
+        if size >= _SIDECAR_PAGE_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _distinct(files: Iterable[Iterable[str]]) -> tuple[str, ...]:

@@ -64,53 +64,36 @@ async def test_an_event_comes_when_its_thread_is_committed(tmp_path: Path) -> No
     assert seen == [("complete",)] * len(THREADS)
 
 
+@pytest.mark.parametrize("whose", ["its task", "every task"])
 async def test_a_cancelled_export_waits_for_what_is_being_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it is cancelled. It is in the working store, and nothing is written."""
-    export = Export(tmp_path)
+    """However often it is cancelled, also by the end of the loop, which cancels all tasks: nothing hangs.
+
+    What was committed is in the working store, and nothing is written.
+    """
+    export, loop, others, apply = Export(tmp_path), asyncio.get_running_loop(), asyncio.all_tasks(), Store.apply
     task = asyncio.ensure_future(export.run(list(THREADS), ThreadServer(THREADS), concurrency=2))
-    apply = Store.apply
+
+    def cancel() -> None:
+        for one in [task] if whose == "its task" else asyncio.all_tasks(loop) - others:
+            one.cancel()
 
     def interrupting(stored: Store, changes: Any, *arguments: Any) -> None:
         for _ in range(3 if changes else 0):  # people press Ctrl-C more than once
-            task.get_loop().call_soon_threadsafe(task.cancel)
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), task.get_loop()).result(PATIENCE)
+            loop.call_soon_threadsafe(cancel)
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).exception(PATIENCE)
         apply(stored, changes, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(Store, "apply", interrupting)
-        await task
+        await asyncio.wait_for(task, PATIENCE)
     assert isinstance(export.ended_by, Interrupted)
     assert [name for name, content in export.contents().items() if content] == ["out.ndjson.store"]
     server = ThreadServer(THREADS)
     await export.run(list(THREADS), server)
     assert export.messages() == THREADS
     assert sum(url.endswith("limit=100&order=asc") for url in server.asked) < len(THREADS)
-
-
-async def test_the_end_of_the_loop_ends_an_export_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tasks are cancelled then, and more than once: what is being committed is waited for, and nothing hangs."""
-    export, loop = Export(tmp_path), asyncio.get_running_loop()
-    others, apply = asyncio.all_tasks(), Store.apply
-
-    def cancel_all() -> None:
-        for task in asyncio.all_tasks(loop) - others:
-            task.cancel()
-
-    def interrupting(stored: Store, changes: Any, *arguments: Any) -> None:
-        for _ in range(2 if changes else 0):
-            loop.call_soon_threadsafe(cancel_all)
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).exception(PATIENCE)
-        apply(stored, changes, *arguments)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Store, "apply", interrupting)
-        task = asyncio.ensure_future(export.run(list(THREADS), ThreadServer(THREADS), concurrency=2))
-        _, hanging = await asyncio.wait({task}, timeout=PATIENCE)
-    assert not hanging
-    await export.run(list(THREADS), ThreadServer(THREADS))
-    assert export.messages() == THREADS
 
 
 async def test_whatever_goes_wrong_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """What ends an export before its time: nothing more is asked, and what came is kept."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import pytest
 
 from canned import HTTP
 from canned_threads import ThreadServer, thread_of
-from exporting import ASSISTANT, PATIENCE, Ending, Export, silence, threads_of
+from exporting import ASSISTANT, PATIENCE, Answering, Ending, Export, silence, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.errors import AccessRefused, ApiGone, RunEnded, ServerUnreachable, WrongAddress
-from threadkeep.exporter.events import Notice
 from threadkeep.records.mapping import from_message_json
 from threadkeep.records.ndjson import encode
 from threadkeep.storage.index import DownloadOutcome, Outcome
@@ -160,8 +160,7 @@ async def test_a_server_that_never_answers_is_not_asked_about_every_thread(tmp_p
     export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
     assert isinstance(export.ended_by, ServerUnreachable)
     assert len(server.asked) == 3  # one thread, and its two retries
-    notices = [event.text for event in export.events if isinstance(event, Notice)]
-    assert notices == [f"{export.ended_by}; retrying"]
+    assert export.notices == [f"{export.ended_by}; retrying"]
     assert export.result.outcomes == dict.fromkeys(Outcome, 0) | {"failed": 1, "unfinished": 2}
     assert export.contents() == {}
 
@@ -192,13 +191,9 @@ async def test_an_address_that_never_answers_as_an_api_is_not_asked_about_every_
 
 async def test_now_and_then_a_silence_ends_no_run(tmp_path: Path) -> None:
     """Only silence upon silence does: an answer in between begins the count anew, in the second round too."""
-
-    class Stuttering(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            return silence() if int(thread_of(request.url).removeprefix("thread_n")) % 2 else None
-
-    server = Stuttering(threads_of(**{f"n{number}": 1 for number in range(20)}))
+    threads = threads_of(**{f"n{number}": 1 for number in range(20)})
+    odd = re.compile(r"thread_n\d?[13579]$")
+    server = Answering(threads, lambda request, _times: silence() if odd.match(thread_of(request.url)) else None)
     export = await Export(tmp_path).run(list(server.threads), server, concurrency=1)
     assert export.ended_by is None
     assert list(export.outcomes.values()).count(Outcome.FAILED) == 10
@@ -222,14 +217,12 @@ async def test_what_failed_before_the_end_keeps_its_reason(tmp_path: Path) -> No
 async def test_the_end_in_the_second_round_leaves_every_outcome(tmp_path: Path) -> None:
     """What was whole by then is complete, and what was not is failed with its first reason."""
     threads = threads_of(a=1, b=1)
+    not_now = HTTP.Response(400, content=b'{"error": {"message": "Not now."}}')
 
-    class Twice(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            if times == 1:
-                return HTTP.Response(400, content=b'{"error": {"message": "Not now."}}')
-            return HTTP.Response(410) if thread_of(request.url) == "thread_b" else None
+    def answer(request: Any, times: int) -> Any:
+        return not_now if times == 1 else HTTP.Response(410) if thread_of(request.url) == "thread_b" else None
 
-    export = await Export(tmp_path).run(list(threads), Twice(threads), concurrency=1)
+    export = await Export(tmp_path).run(list(threads), Answering(threads, answer), concurrency=1)
     assert isinstance(export.ended_by, ApiGone)
     assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.FAILED}
     assert "Not now." in str(export.rows["thread_b"].reason)

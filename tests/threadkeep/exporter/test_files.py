@@ -102,25 +102,20 @@ async def test_what_never_comes_whole_is_failed(bad: Callable[[], Any], words: s
     assert files_in(tmp_path) == {}
 
 
-@pytest.mark.parametrize("size", [{}, *({"bytes": odd} for odd in (None, "13", 13.5, True, -1, [13]))])
-async def test_a_server_that_does_not_say_a_size_is_believed(size: dict[str, Any], tmp_path: Path) -> None:
-    """What is no count says nothing."""
-    entry = await saved(tmp_path, serving({**FILE, **size}, whole))
-    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, len(CONTENT))
-
-
-@pytest.mark.parametrize("said", [0, 1, len(CONTENT) - 1])
-async def test_more_bytes_than_were_said_are_no_loss(said: int, tmp_path: Path) -> None:
-    """A server may say 0 of every file."""
-    entry = await saved(tmp_path, serving({**FILE, "bytes": said}, whole))
-    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, len(CONTENT))
-
-
-async def test_an_empty_file_is_a_file(tmp_path: Path) -> None:
-    """Of no bytes, as it was said."""
-    entry = await saved(tmp_path, serving({**FILE, "bytes": 0}, lambda: HTTP.Response(200)))
-    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, 0)
-    assert files_in(tmp_path) == {"file-1.png": b""}
+@pytest.mark.parametrize(
+    ("said", "content"),
+    [
+        *(({"bytes": odd}, CONTENT) for odd in (None, "13", 13.5, True, -1, [13])),  # no count says nothing
+        *(({"bytes": few}, CONTENT) for few in (0, 1, len(CONTENT) - 1)),  # a server may say 0 of every file
+        ({}, CONTENT),
+        ({"bytes": 0}, b""),
+    ],
+)
+async def test_no_fewer_bytes_than_were_said_are_the_file(said: dict[str, Any], content: bytes, tmp_path: Path) -> None:
+    """More are no loss, and none may be all of it."""
+    entry = await saved(tmp_path, serving({**FILE, **said}, lambda: HTTP.Response(200, content=content)))
+    assert (entry.outcome, entry.bytes) == (DownloadOutcome.SAVED, len(content))
+    assert files_in(tmp_path) == {"file-1.png": content}
 
 
 async def test_the_bytes_are_wanted_as_they_are(tmp_path: Path) -> None:
@@ -220,6 +215,7 @@ def refusal(status: int, words: str) -> Callable[[], Any]:
         (refusal(403, "Missing scopes: api.files.read"), DownloadOutcome.NOT_ALLOWED),
         (refusal(400, "Not now."), DownloadOutcome.FAILED),
         (refusal(500, "Not allowed"), DownloadOutcome.FAILED),
+        (refusal(404, "No thread or file found."), DownloadOutcome.MISSING),  # whatever its words, about the file
     ],
 )
 async def test_a_file_that_is_not_given_keeps_the_words_of_the_api(
@@ -256,13 +252,6 @@ async def test_a_rejected_key_ends_the_run_and_leaves_the_file_for_the_next_one(
     assert not export.result.is_complete
     assert [row.outcome for row in export.result.downloads()] == [DownloadOutcome.UNFINISHED]
     assert (await saved(tmp_path, server)).outcome is DownloadOutcome.SAVED
-
-
-async def test_a_404_in_odd_words_is_a_missing_file(tmp_path: Path) -> None:
-    """Whatever a server words its 404 like, it is about the file."""
-    body = {"error": {"message": "No thread or file found.", "type": "invalid_request_error"}}
-    entry = await saved(tmp_path, serving(FILE, lambda: HTTP.Response(404, json=body)))
-    assert entry.outcome is DownloadOutcome.MISSING
 
 
 def gone() -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from canned import HTTP
 from canned_threads import ThreadServer, message, page, thread_of
-from exporting import Ending, Export, cut_off_at_commit, no_room_to_write, threads_of
+from exporting import Answering, Ending, Export, cut_off_at_commit, no_room_to_write, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.errors import ApiGone, OutputUnusable
 from threadkeep.exporter.events import ThreadEnded, ThreadsBegun
@@ -146,20 +146,17 @@ def test_pages_of_a_refresh_that_was_cut_off_stay_until_they_are_in_the_export(t
     assert not export.paths.partial.exists()
 
 
-class Broken(ThreadServer):
-    """Answers the second page of thread_b, and any of thread_d, with errors."""
-
-    def spoil(self, request: Any, times: int) -> Any:
-        del times
-        name = thread_of(request.url)
-        broken = name == "thread_d" or (name == "thread_b" and "after" in request.url.params)
-        return HTTP.Response(500) if broken else None
+def broken(request: Any, _times: int) -> Any:
+    """Answer the second page of thread_b, and any of thread_d, with errors."""
+    name = thread_of(request.url)
+    is_broken = name == "thread_d" or (name == "thread_b" and "after" in request.url.params)
+    return HTTP.Response(500) if is_broken else None
 
 
 def test_a_thread_that_cannot_be_refreshed_stays_as_it_is(export: Export) -> None:
     """One that was deleted since, and those that the server fails to give; each is named with its reason."""
     world = {name: rows for name, rows in NEW.items() if name != "thread_a"}
-    export.run_alone(OLD, Broken(world), refresh=True, pace=PacingOptions(max_retries=0))
+    export.run_alone(OLD, Answering(world, broken), refresh=True, pace=PacingOptions(max_retries=0))
     assert (export.ended_by, export.result.is_complete, list(export.result.problems())) == (None, False, [])
     reasons = dict(export.result.not_refreshed_examples)
     assert list(reasons) == ["thread_a", "thread_b", "thread_d"]

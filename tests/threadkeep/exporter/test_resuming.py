@@ -9,7 +9,7 @@ import pytest
 
 from canned import HTTP
 from canned_threads import MISSING, NO_MESSAGE, ThreadServer, message, page
-from exporting import Ending, Export, cut_off_at_commit, threads_of
+from exporting import Answering, Ending, Export, cut_off_at_commit, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.errors import ApiGone
 from threadkeep.storage.index import Outcome
@@ -25,16 +25,24 @@ async def cut_off(folder: Path, commits: int = 2, rows: Any = None, **options: A
         return await Export(folder).run(THREADS, ThreadServer({"thread_a": rows or ROWS}), **options)
 
 
-class Vanished(ThreadServer):
-    """Does not know the message of a cursor any more, and answers for what is behind it as it is made to."""
+def vanished(rows: Any, answer: Callable[[], Any]) -> ThreadServer:
+    """Answers for what is behind the last message of the first page as a server that does not know that any more."""
+    return Answering(
+        {"thread_a": rows},
+        lambda request, _times: answer() if request.url.params.get("after") == ROWS[99]["id"] else None,
+    )
 
-    def __init__(self, rows: Any, answer: Callable[[], Any], gone: str) -> None:
-        super().__init__({"thread_a": rows})
-        self._answer, self._gone = answer, gone
 
-    def spoil(self, request: Any, times: int) -> Any:
-        del times
-        return self._answer() if request.url.params.get("after") == self._gone else None
+def running(runs: Callable[[], Any]) -> ThreadServer:
+    """Answers with these runs, which have no steps."""
+
+    def answer(request: Any, _times: int) -> Any:
+        kinds = str(request.url.path).split("/")[4:]
+        if kinds[:1] != ["runs"]:
+            return None
+        return HTTP.Response(200, content=page([] if kinds[1:] else runs(), has_more=False))
+
+    return Answering(THREADS, answer)
 
 
 ANSWERS: dict[str, Callable[[], Any]] = {
@@ -54,7 +62,7 @@ async def test_a_thread_whose_last_message_vanished_since_is_walked_anew(
     """Whatever a server answers for what is behind a message that it does not know: what was fetched of it stays."""
     export = await cut_off(tmp_path, flat=flat)
     rows = [row for number, row in enumerate(ROWS) if number not in (5, 99)]
-    server = Vanished(rows, answer, ROWS[99]["id"])
+    server = vanished(rows, answer)
     await export.run(THREADS, server, flat=flat, pace=PacingOptions(max_retries=0))
     assert export.result.is_complete
     assert [json.loads(line)["message_id"] for line in export.lines] == [row["id"] for row in ROWS]
@@ -64,7 +72,7 @@ async def test_a_thread_whose_last_message_vanished_since_is_walked_anew(
 async def test_an_error_behind_a_message_that_is_there_proves_nothing(answer: str, tmp_path: Path) -> None:
     """The thread is partial, with what is stored of it, and asked for again by the next run."""
     export = await cut_off(tmp_path)
-    server = Vanished(ROWS, ANSWERS[answer], ROWS[99]["id"])
+    server = vanished(ROWS, ANSWERS[answer])
     await export.run(THREADS, server, pace=PacingOptions(max_retries=0))
     assert export.outcomes == {"thread_a": Outcome.PARTIAL}
     assert export.messages(export.paths.partial) == {"thread_a": ROWS[:100]}
@@ -117,18 +125,13 @@ async def test_a_sunset_while_a_thread_is_resumed(count: int, tmp_path: Path) ->
 
 async def test_repeated_rows_are_judged_as_in_an_unbroken_walk(tmp_path: Path) -> None:
     """A page that repeats what is stored contradicts its cursor."""
-
-    class Repeating(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            repeated = HTTP.Response(200, content=page(ROWS[50:150], has_more=True))
-            return repeated if "after" in request.url.params else None
-
-    unbroken = await Export(tmp_path).run(THREADS, Repeating(THREADS))
+    repeated = HTTP.Response(200, content=page(ROWS[50:150], has_more=True))
+    server = Answering(THREADS, lambda request, _times: repeated if "after" in request.url.params else None)
+    unbroken = await Export(tmp_path).run(THREADS, server)
     reason = unbroken.rows["thread_a"].reason
     (tmp_path / "resumed").mkdir()
     resumed = await cut_off(tmp_path / "resumed")
-    await resumed.run(THREADS, Repeating(THREADS))
+    await resumed.run(THREADS, server)
     assert resumed.outcomes == unbroken.outcomes == {"thread_a": Outcome.PARTIAL}
     assert resumed.rows["thread_a"].reason == reason
     assert "repeats msg_thread_a_00050" in str(reason)
@@ -136,36 +139,25 @@ async def test_repeated_rows_are_judged_as_in_an_unbroken_walk(tmp_path: Path) -
 
 async def test_a_walk_that_fails_once_is_resumed_in_the_same_run(tmp_path: Path) -> None:
     """Its second chance goes on behind what is stored."""
+    threads = threads_of(a=150)  # of two pages
 
-    class Once(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            return HTTP.Response(500) if request.url.params.get("after") == ROWS[99]["id"] and times == 1 else None
+    def answer(request: Any, times: int) -> Any:
+        return HTTP.Response(500) if "after" in request.url.params and times == 1 else None
 
-    server = Once(THREADS)
-    export = await Export(tmp_path).run(THREADS, server, pace=PacingOptions(max_retries=0))
-    assert export.messages() == THREADS
+    server = Answering(threads, answer)
+    export = await Export(tmp_path).run(threads, server, pace=PacingOptions(max_retries=0))
+    assert export.messages() == threads
     assert sum("after" not in url for url in server.asked) == 1
 
 
 async def test_the_runs_of_a_thread_that_was_cut_off_are_asked_for_anew(tmp_path: Path) -> None:
     """They may have changed since; and each is saved once."""
-
-    class Running(ThreadServer):
-        status = "queued"
-
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            kinds = str(request.url.path).split("/")[4:]
-            if kinds[:1] != ["runs"]:
-                return None
-            rows = [{"id": "run_1", "thread_id": "thread_a", "status": self.status}]
-            return HTTP.Response(200, content=page([] if kinds[1:] else rows, has_more=False))
-
-    server = Running(THREADS)
+    runs = [{"id": "run_1", "thread_id": "thread_a", "status": "queued"}]
+    server = running(lambda: runs)
     with cut_off_at_commit(5):
         export = await Export(tmp_path).run(THREADS, server, include=("runs",))
     assert any("/runs" in url for url in server.asked)
-    server.status = "completed"
+    runs[0]["status"] = "completed"
     await export.run(THREADS, server, include=("runs",))
     assert [(row["run_id"], row["run"]["status"]) for row in export.sidecar("runs")] == [("run_1", "completed")]
 
@@ -173,30 +165,16 @@ async def test_the_runs_of_a_thread_that_was_cut_off_are_asked_for_anew(tmp_path
 async def test_many_runs_are_stored_page_by_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not held together, however many there are; those with a broken one fail their thread."""
     monkeypatch.setattr("threadkeep.exporter.threads._SIDECAR_PAGE_BYTES", 100)
-
-    class Running(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            kinds = str(request.url.path).split("/")[4:]
-            if kinds[:1] != ["runs"]:
-                return None
-            rows = [{"id": f"run_{number}", "thread_id": "thread_a", "pad": "x" * 60} for number in range(5)]
-            return HTTP.Response(200, content=page([] if kinds[1:] else rows, has_more=False))
-
-    export = await Export(tmp_path).run(THREADS, Running(THREADS), include=("runs",))
+    runs = [{"id": f"run_{number}", "thread_id": "thread_a", "pad": "x" * 60} for number in range(5)]
+    export = await Export(tmp_path).run(THREADS, running(lambda: runs), include=("runs",))
     assert [row["run_id"] for row in export.sidecar("runs")] == [f"run_{number}" for number in range(5)]
 
 
 async def test_a_thread_deleted_between_its_messages_and_its_runs(tmp_path: Path) -> None:
     """Is missing, and keeps its messages; no other key is asked."""
-
-    class Deleting(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            return HTTP.Response(404, content=MISSING) if "runs" in str(request.url.path) else None
-
-    other = ThreadServer(THREADS)
-    export = await Export(tmp_path).run(THREADS, Deleting(THREADS), other, include=("runs",), concurrency=1)
+    missing, other = HTTP.Response(404, content=MISSING), ThreadServer(THREADS)
+    server = Answering(THREADS, lambda request, _times: missing if "runs" in str(request.url.path) else None)
+    export = await Export(tmp_path).run(THREADS, server, other, include=("runs",), concurrency=1)
     assert (export.outcomes, other.asked) == ({"thread_a": Outcome.MISSING}, [])
     assert export.messages(export.paths.partial) == THREADS
 

@@ -1,6 +1,7 @@
 """An export with several keys: a thread may be known to one of them only."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,10 +9,14 @@ from canned import HTTP
 from canned_threads import MISSING, ThreadServer
 from exporting import Ending, Export, Spoiled, cut_off_at_commit, threads_of
 from threadkeep.errors import AccessRefused
-from threadkeep.exporter.events import Notice
 from threadkeep.storage.index import Outcome
 
 pytestmark = pytest.mark.anyio
+
+
+def no() -> Any:
+    """The key is refused."""
+    return HTTP.Response(401, content=b'{"error": {"message": "No."}}')
 
 
 async def test_a_thread_goes_to_the_other_key_where_one_does_not_know_it(tmp_path: Path) -> None:
@@ -26,17 +31,17 @@ async def test_a_thread_goes_to_the_other_key_where_one_does_not_know_it(tmp_pat
 async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) -> None:
     """That is told once; the run goes on, and no thread is lost."""
     threads = threads_of(**{f"n{number}": 130 for number in range(9)})
-    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    refused = Ending(threads, no, count=1)
     export = await Export(tmp_path).run(list(threads), refused, ThreadServer(threads), concurrency=4)
     assert export.messages() == threads
-    (notice,) = [event for event in export.events if isinstance(event, Notice)]
-    assert notice.text.startswith("a key was rejected, the run continues with the other keys: 401")
+    (notice,) = export.notices
+    assert notice.startswith("a key was rejected, the run continues with the other keys: 401")
 
 
 async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_path: Path) -> None:
     """Nobody has said that it is not there. What the key was asked for before is missing."""
     threads = threads_of(a=1, b=1)
-    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=2)
+    refused = Ending(threads, no, count=2)
     ids = ["thread_none", "thread_a", "thread_b", "thread_theirs"]
     export = await Export(tmp_path).run(ids, refused, ThreadServer(threads), concurrency=1)
     assert export.messages() == threads
@@ -49,7 +54,7 @@ async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_
 async def test_pages_that_came_with_a_key_that_is_then_refused_are_kept_aside(tmp_path: Path) -> None:
     """The other keys may not know the thread, and this one is never asked again."""
     threads = threads_of(a=250)
-    refused = Ending(threads, lambda: HTTP.Response(401, content=b'{"error": {"message": "No."}}'), count=1)
+    refused = Ending(threads, no, count=1)
     export = await Export(tmp_path).run(["thread_a"], refused, ThreadServer({}), concurrency=1)
     assert export.outcomes == {"thread_a": Outcome.PARTIAL}
     assert "no other knows this thread" in str(export.rows["thread_a"].reason)
@@ -70,7 +75,7 @@ async def test_a_thread_deleted_while_one_of_several_keys_walks_it_keeps_its_pag
 async def test_when_every_key_is_refused_the_run_ends(tmp_path: Path) -> None:
     """As with a single one."""
     threads = threads_of(a=5, b=5, c=5)
-    servers = [Ending(threads, lambda: HTTP.Response(401, content=b"{}"), count=0) for _ in range(2)]
+    servers = [Ending(threads, no, count=0) for _ in range(2)]
     export = await Export(tmp_path).run(list(threads), *servers, concurrency=2)
     assert isinstance(export.ended_by, AccessRefused)
     assert set(export.outcomes.values()) == {Outcome.UNFINISHED}

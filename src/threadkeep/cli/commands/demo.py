@@ -16,11 +16,11 @@ from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_result, report_ending
 from threadkeep.cli.suggestions import next_step
 from threadkeep.cli.validation_summary import print_verdict
-from threadkeep.exporter.engine import ExportOptions
 from threadkeep.exporter.job import ExportResult, Job
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
+from threadkeep.storage.session import ThreadList
 from threadkeep.validation.entrypoints import validated
 
 __all__ = ["demo"]
@@ -53,9 +53,9 @@ def demo(folder: Path | None) -> int:
     with fake.serve() as server:
         click.echo(f"a fake Assistants API with {len(ids)} threads is listening on {server.base_url}")
         job = Job(
-            ids=enumerate(ids, 1),
+            wanted=ThreadList(ids=enumerate(ids, 1)),
             paths=Paths(folder / "out.ndjson"),
-            options=ExportOptions(assistant_id=world["assistants"][0]["id"]),
+            assistant_id=world["assistants"][0]["id"],
             fresh=True,
         )
         result, _ = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)

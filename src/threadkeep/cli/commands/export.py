@@ -20,9 +20,17 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
 from threadkeep.errors import UnreadableIds
-from threadkeep.exporter.engine import ExportOptions
-from threadkeep.exporter.job import CONCURRENCY, DEFAULTS, RETRIES, ExportResult, Job, carry_out
+from threadkeep.exporter.job import (
+    CONCURRENCY,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_RETRIES,
+    RETRIES,
+    ExportResult,
+    Job,
+    carry_out,
+)
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.session import ThreadList
 
 __all__ = ["export", "run_job"]
 
@@ -51,9 +59,9 @@ def _moment(_context: click.Context, _parameter: click.Parameter, given: str | N
 @click.argument("out", type=OUT)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @source_options
-@number_option("--concurrency", "Fetch so many threads at a time.", DEFAULTS.concurrency, CONCURRENCY)
+@number_option("--concurrency", "Fetch so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY)
 @number_option("--rpm", "Send at most so many requests a minute.")
-@number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULTS.pace.max_retries, RETRIES)
+@number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES)
 @click.option("--include", multiple=True, callback=_kinds, metavar="KINDS", help="Save also: threads, runs, or both.")
 @click.option("--files", is_flag=True, help="Download the files that messages refer to, and steps if runs are saved.")
 @click.option("--done", metavar="FILE", help="Leave out the thread ids in FILE, which are saved elsewhere.")
@@ -103,21 +111,15 @@ def export(
     _refuse_mixed_up(thread_ids, assistant_id, out)
     ids = _CountedIds(thread_ids)
     job = Job(
-        ids=ids,
+        wanted=ThreadList(ids=ids, done=_ids_in(done), drop=_ids_in(drop), limit=limit, refresh=refresh),
         paths=Paths(out),
-        options=ExportOptions(
-            assistant_id=assistant_id,
-            flat=flat,
-            include=include,
-            files=files,
-            refresh=refresh,
-            concurrency=concurrency,
-            pace=PacingOptions(rpm=rpm, max_retries=max_retries),
-        ),
-        done=_ids_in(done),
-        drop=_ids_in(drop),
-        limit=limit,
+        assistant_id=assistant_id,
+        flat=flat,
+        include=include,
+        files=files,
         fresh=fresh,
+        concurrency=concurrency,
+        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
     )
     sunset = sunset or endpoint_of(source, os.environ).provider.sunset
     result, printed = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)

@@ -1,7 +1,7 @@
 """``threadkeep threads`` and ``threadkeep assistants``: list ids, for the arguments of an export."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import click
@@ -22,24 +22,18 @@ __all__ = ["assistants", "threads"]
 @source_options
 def threads(source: ApiSource) -> int:
     """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
-    return _print(source, _thread_ids)
+    return _print(source, lambda client: ([escape(one) for one in page] async for page in list_thread_ids(client)))
 
 
 @click.command(short_help="List the assistants.")
 @source_options
 def assistants(source: ApiSource) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
-    return _print(source, _assistants)
 
+    def line(row: Mapping[str, Any]) -> str:
+        return f"{escape(row['id'])}\t{escape(text_or_none(row.get('name')) or '')}"
 
-async def _thread_ids(client: ApiClient) -> AsyncIterator[list[str]]:
-    async for page in list_thread_ids(client):
-        yield [escape(thread_id) for thread_id in page]
-
-
-async def _assistants(client: ApiClient) -> AsyncIterator[list[str]]:
-    async for page in client.walk("/assistants"):
-        yield [f"{escape(row['id'])}\t{escape(text_or_none(row.get('name')) or '')}" for row in page.rows]
+    return _print(source, lambda client: ([*map(line, page.rows)] async for page in client.walk("/assistants")))
 
 
 def _print(source: ApiSource, pages: Callable[[ApiClient], AsyncIterator[list[str]]]) -> int:

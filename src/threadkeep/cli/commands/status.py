@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from threadkeep.cli.arguments import OUT
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_rows
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.suggestions import MISSING, can_be_resumed, command_on, export_again
@@ -85,9 +85,9 @@ def _print_state(state: ExportState) -> None:
         _print_progress(state)
     if manifest is not None:
         print_manifest(state.paths, manifest)
-        print_rows([("begun", f"{moment(manifest.started_at)}, written {moment(manifest.finished_at)}")])
+        print_row("begun", f"{moment(manifest.started_at)}, written {moment(manifest.finished_at)}")
         if manifest.ended_by is not None:
-            print_rows([("ended by", escape(manifest.ended_by, 300))])
+            print_row("ended by", escape(manifest.ended_by, 300))
     elif state.has_index:
         print_error(f"{state.paths.manifest.name} is lost or damaged: the next export writes it anew from the index")
     if state.faults:
@@ -105,11 +105,11 @@ def _print_progress(state: ExportState) -> None:
     now = state.store.progress
     done = now.already_complete + now.complete + now.not_complete
     before = f", {now.already_complete:,} of them before this run" if now.already_complete else ""
-    rows = [("progress", f"{done:,} of {counted(now.threads, 'thread')}{before}")]
+    print_row("progress", f"{done:,} of {counted(now.threads, 'thread')}{before}")
     if now.not_complete:
-        rows.append(("", f"{now.not_complete:,} of them are missing or failed"))
+        print_row("", f"{now.not_complete:,} of them are missing or failed")
     files = f", {counted(now.files, 'file')}" if now.files else ""
-    print_rows([*rows, ("fetched", f"{counted(now.complete, 'thread')}, {counted(now.messages, 'message')}{files}")])
+    print_row("fetched", f"{counted(now.complete, 'thread')}, {counted(now.messages, 'message')}{files}")
     if state.manifest is not None:
         click.echo("The run before has written:")
 

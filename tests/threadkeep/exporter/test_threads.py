@@ -13,12 +13,12 @@ from hypothesis import given, settings
 import strategies
 from canned import HTTP
 from canned_threads import NO_MESSAGE, ThreadServer, message, page, thread_of
-from exporting import PATIENCE, Export, Spoiled, no_wait, threads_of
+from exporting import PATIENCE, Answering, Export, Spoiled, no_wait, threads_of
 from threadkeep.api.client import PacingOptions
 from threadkeep.exporter.events import ThreadEnded
-from threadkeep.exporter.job import InvalidId
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.index import Outcome
+from threadkeep.storage.session import InvalidId
 
 pytestmark = pytest.mark.anyio
 
@@ -145,24 +145,12 @@ async def test_a_message_too_deep_to_write_fails_its_thread(depth: int, tmp_path
     """What can be read and written is exported, what cannot be is told, and the other threads go on."""
     row = json.dumps(message("thread_a", 0))[:-1] + f', "deep": {"[" * depth}{"]" * depth}}}'
     deep = HTTP.Response(200, content=f'{{"data": [{row}], "has_more": false}}'.encode())
-    server = Deep(threads_of(b=2), deep)
+    server = Answering(threads_of(b=2), lambda request, _: deep if thread_of(request.url) == "thread_a" else None)
     export = await Export(tmp_path).run(["thread_a", "thread_b"], server)
     assert export.messages()["thread_b"] == server.threads["thread_b"]
     assert ("thread_a" in export.messages()) == (export.outcomes["thread_a"] is Outcome.COMPLETE)
     assert depth > 200 or export.outcomes["thread_a"] is Outcome.COMPLETE
     assert depth < 100_000 or export.outcomes["thread_a"] is Outcome.FAILED
-
-
-class Deep(ThreadServer):
-    """Answers one page for thread_a."""
-
-    def __init__(self, threads: Any, answer: Any) -> None:
-        super().__init__(threads)
-        self._answer = answer
-
-    def spoil(self, request: Any, times: int) -> Any:
-        del times
-        return self._answer if thread_of(request.url) == "thread_a" else None
 
 
 async def test_a_cursor_that_is_gone_is_no_missing_thread(tmp_path: Path) -> None:
@@ -196,15 +184,14 @@ async def test_requests_are_paced(tmp_path: Path) -> None:
         now += seconds
         await no_wait(seconds)
 
-    class Timed(Spoiled):
-        def spoil(self, request: Any, times: int) -> Any:
-            asked_at.append(now)
-            return super().spoil(request, times)
+    def answer(request: Any) -> Any:
+        asked_at.append(now)
+        return server(request)
 
     threads = threads_of(a=150)
-    server = Timed(threads, SPOILS["truncated"], times=2)
+    server = Spoiled(threads, SPOILS["truncated"], times=2)
     pace = PacingOptions(rpm=1, max_retries=2, sleep=sleep, clock=lambda: now)
-    await Export(tmp_path).run(list(threads), server, pace=pace)
+    await Export(tmp_path).run(list(threads), answer, pace=pace)
     assert asked_at == pytest.approx([0, 60, 120, 180])
 
 
@@ -213,20 +200,13 @@ async def test_half_of_a_character_hinders_nothing(tmp_path: Path) -> None:
     threads = threads_of(a=1)
     half = {"id": "msg_\ud800", "role": "assistant", "assistant_id": "asst_\ud800"}
     threads["thread_a"][0] |= {**half, "attachments": [{"file_id": "file-\ud800", "tools": []}]}
-
-    class Refusing(ThreadServer):
-        def spoil(self, request: Any, times: int) -> Any:
-            del times
-            words = b'{"error": {"message": "no \\ud800"}}'
-            return HTTP.Response(400, content=words) if thread_of(request.url) == "thread_b" else None
-
+    no = HTTP.Response(400, content=b'{"error": {"message": "no \\ud800"}}')
+    server = Answering(threads, lambda request, _times: no if thread_of(request.url) == "thread_b" else None)
     export = Export(tmp_path)
-    await asyncio.wait_for(
-        export.run(["thread_a", "thread_b"], Refusing(threads), assistant_id="auto", files=True), PATIENCE
-    )
+    await asyncio.wait_for(export.run(["thread_a", "thread_b"], server, assistant_id="auto", files=True), PATIENCE)
     assert export.messages() == threads
     assert export.outcomes == {"thread_a": Outcome.COMPLETE, "thread_b": Outcome.FAILED}
     assert export.rows["thread_a"].assistant_id == "asst_\ud800"
     assert str(export.rows["thread_b"].reason).endswith("no \\ud800")
-    await export.run([], Refusing(threads), assistant_id="auto", files=True)
+    await export.run([], server, assistant_id="auto", files=True)
     assert export.messages() == threads
