@@ -12,12 +12,11 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-import attrs
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
 from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
-from threadkeep.api.error_mapping import RequestContext, request_failed, translate
+from threadkeep.api.error_mapping import RequestContext, translate
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.api.tokens import Token, TokenCommand, TokenSource
 from threadkeep.errors import AccessRefused, ServerUnreachable, ThreadMissing
@@ -27,7 +26,7 @@ __all__ = ["Transport", "connect_all", "wrap_client"]
 _T = TypeVar("_T")
 _Request = Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]]
 
-_HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
+_HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 _CHUNK_BYTES = 256 * 1024
 
 # Above the slowest page that was recorded, and far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -64,8 +63,7 @@ class Transport:
         auth: Auth = Auth.BEARER,
         spread: bool = False,
     ) -> None:
-        self._http: Any = importlib.import_module(_HTTP_LIBRARY)
-        self._pools = _Pools(client, self._http if spread else None, follow_redirects=auth is not Auth.API_KEY)
+        self._pools = _Pools(client, spread=spread, follow_redirects=auth is not Auth.API_KEY)
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = endpoint.secrets if endpoint is not None else ()
         self._token = token or TokenSource(client.api_key)
@@ -80,10 +78,8 @@ class Transport:
             ApiError: there is no usable answer.
         """
 
-        async def request(client: openai.AsyncOpenAI, token: Token) -> bytes:
-            response = await client.get(path, cast_to=self._http.Response, options=self._options(params, token))
-            body: bytes = response.content
-            return body
+        async def request(client: openai.AsyncOpenAI, token: Token) -> Any:
+            return (await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))).content
 
         return await self._authorized(request)
 
@@ -115,20 +111,15 @@ class Transport:
         return await self._send(request, self._token.current)
 
     async def _send(self, request: _Request[_T], token: Token) -> _T:
-        secrets = (token.secret, *self._secrets)
-        context = RequestContext(address=self.address, answered=self.answered, secrets=secrets)
+        answered = self.answered  # not what another request has learnt meanwhile
         try:
             with self._pools.least_busy() as client:
                 answer = await request(client, token)
-        except openai.OpenAIError as error:
-            problem = translate(error, attrs.evolve(context, secrets=(*secrets, *_sent_credentials(error))))
-            problem.status = getattr(error, "status_code", None)
+        except (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError) as error:
+            secrets = (token.secret, *self._secrets, *_sent_credentials(error))
+            problem = translate(error, RequestContext(address=self.address, answered=answered, secrets=secrets))
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
-        except (self._http.HTTPError, OSError, self._http.InvalidURL, UnicodeError) as error:
-            # The SDK does not map these: a body that breaks off, an id that no URL can carry.
-            may_retry = isinstance(error, self._http.HTTPError | OSError)
-            raise request_failed(error, context, may_retry=may_retry) from error
         self._token.record_accepted(token)
         return answer
 
@@ -150,19 +141,20 @@ class Transport:
         await self._pools.close()
 
 
-def _sent_credentials(error: openai.OpenAIError) -> tuple[str, ...]:
-    """Return the credentials of a request: a caller's own client may have its own token provider and headers."""
-    request = getattr(error, "request", None)
-    values = [request.headers.get(name, "") for name in _CREDENTIAL_HEADERS] if request is not None else []
-    bare = (value.removeprefix("Bearer ") for value in values)
-    return tuple(value for value in bare if len(value) >= 4)
+def _sent_credentials(error: Exception) -> Iterator[str]:
+    """Yield the credentials of a request: a caller's own client may have its own token provider and headers."""
+    headers = error.request.headers if isinstance(error, openai.APIError) else {}
+    for name in _CREDENTIAL_HEADERS:
+        value = headers.get(name, "").removeprefix("Bearer ")
+        if len(value) >= 4:
+            yield value
 
 
 class _Pools:
-    """A client, and copies of it with connection pools of their own. Without the HTTP library there are no copies."""
+    """A client, and copies of it with connection pools of their own if requests may be spread."""
 
-    def __init__(self, client: openai.AsyncOpenAI, library: Any, *, follow_redirects: bool) -> None:
-        self._library = library
+    def __init__(self, client: openai.AsyncOpenAI, *, spread: bool, follow_redirects: bool) -> None:
+        self._spread = spread
         self._follow_redirects = follow_redirects
         self._tls: Any = None
         self._in_flight = {client: 0}
@@ -171,9 +163,9 @@ class _Pools:
     def least_busy(self) -> Iterator[openai.AsyncOpenAI]:
         """Yield a client for one request."""
         client = min(self._in_flight, key=self._in_flight.__getitem__)
-        if self._library is not None and self._in_flight[client] >= _REQUESTS_PER_POOL:
+        if self._spread and self._in_flight[client] >= _REQUESTS_PER_POOL:
             # The TLS context is most of the cost of a client.
-            self._tls = self._tls or self._library.create_ssl_context()
+            self._tls = self._tls or _HTTP.create_ssl_context()
             http = openai.DefaultAsyncHttpxClient(verify=self._tls, follow_redirects=self._follow_redirects)
             client = client.copy(http_client=http)
             self._in_flight[client] = 0

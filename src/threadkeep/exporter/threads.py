@@ -1,6 +1,6 @@
 """Fetch the threads of an export: page by page into the working store, those that failed once more at the end."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -59,16 +59,11 @@ class ThreadRound:
         self._is_last_try = self._may_have_pages = True
         await self._pool.run(self._batches(self._store.failed), self._export)
 
-    def _batches(self, query: Callable[[int, int], list[tuple[int, str]]]) -> Callable[[], Awaitable[Sequence[str]]]:
+    async def _batches(self, query: Callable[[int, int], list[tuple[int, str]]]) -> AsyncIterator[Sequence[str]]:
         reached = 0
-
-        async def more() -> Sequence[str]:
-            nonlocal reached
-            rows = await self._commits.call(query, reached, _IDS)
-            reached = rows[-1][0] if rows else reached
-            return [thread_id for _, thread_id in rows]
-
-        return more
+        while rows := await self._commits.call(query, reached, _IDS):
+            reached = rows[-1][0]
+            yield [thread_id for _, thread_id in rows]
 
     async def _export(self, thread_id: str, client: ApiClient) -> None:
         fetch = _ThreadFetch(thread_id, self._commits, self._store, self._include)

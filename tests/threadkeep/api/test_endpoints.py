@@ -31,7 +31,7 @@ DATED = {"api-version": "2024-05-01-preview"}
 @pytest.mark.parametrize(
     ("typed", "kind", "address", "query"),
     [
-        (None, OPENAI, None, {}),
+        (None, OPENAI, "https://api.openai.com/v1", {}),
         ("https://api.openai.com/v1/", OPENAI, "https://api.openai.com/v1", {}),
         ("https://eu.api.openai.com/v1", OPENAI, "https://eu.api.openai.com/v1", {}),
         ("https://notapi.openai.com.example/v1", OTHER, "https://notapi.openai.com.example/v1", {}),
@@ -55,7 +55,7 @@ DATED = {"api-version": "2024-05-01-preview"}
         ("https://me:pw@h/v1#x", OTHER, "https://me:pw@h/v1", {}),
     ],
 )
-def test_the_address_decides_the_provider(typed: str | None, kind: Provider, address: str | None, query: Any) -> None:
+def test_the_address_decides_the_provider(typed: str | None, kind: Provider, address: str, query: Any) -> None:
     """By option or by environment, with the path and the query of the provider."""
     by_option = endpoint_of(ApiSource(base_url=typed), {})
     by_environment = endpoint_of(ApiSource(), {} if typed is None else {"OPENAI_BASE_URL": typed})
@@ -105,7 +105,7 @@ def test_no_query_is_lost_and_none_is_shown(query: dict[str, str], base_url: str
     endpoint = endpoint_of(ApiSource(base_url=typed), {})
     assert {**endpoint.query, **query} == dict(endpoint.query)
     assert "?" not in without_secrets(typed)
-    assert "?" not in (endpoint.base_url or "")
+    assert "?" not in endpoint.base_url
     assert repr(endpoint) == repr(endpoint_of(ApiSource(base_url=base_url), {}))
 
 
