@@ -111,12 +111,11 @@ class WorkerPool:
 
     async def _fill(self, batches: AsyncIterator[Sequence[str]]) -> bool:
         """Fill an empty queue, and return whether it has an id. No other task can take it before the caller does."""
-        while not self._queue and self._has_more:
-            async with self._refill:
-                if not self._queue and self._has_more:
-                    batch = await anext(batches, None)
-                    self._has_more = batch is not None
-                    self._queue.extend(batch or ())
+        async with self._refill:
+            while not self._queue and self._has_more:
+                batch = await anext(batches, None)
+                self._has_more = batch is not None
+                self._queue.extend(batch or ())
         return bool(self._queue)
 
     async def fetch(self, fetch: Fetch, client: ApiClient) -> ApiError | None:
