@@ -29,18 +29,13 @@ _MAX_RPM = 1_000_000_000
 
 
 class TransportLike(Protocol):
-    """`threadkeep.api.transport.Transport`, or a fake."""
+    """`threadkeep.api.transport.Transport`, which is not imported here since that imports the SDK."""
 
     answered: bool
-    """Whether the address has answered as an Assistants API. The client sets it after a valid answer."""
 
-    async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
-        """Return the body of a success, or raise an `ApiError`."""
-        ...
+    async def get(self, path: str, params: Mapping[str, Any]) -> bytes: ...
 
-    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
-        """Pass the content of a file to ``into`` in chunks and return its result, or raise an `ApiError`."""
-        ...
+    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T: ...
 
 
 def _loop_time() -> float:

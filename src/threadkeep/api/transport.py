@@ -16,7 +16,7 @@ import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
 from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
-from threadkeep.api.error_mapping import RequestContext, translate
+from threadkeep.api.error_mapping import translate
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.api.tokens import Token, TokenCommand, TokenSource
 from threadkeep.errors import AccessRefused, ServerUnreachable, ThreadMissing
@@ -117,7 +117,7 @@ class Transport:
                 answer = await request(client, token)
         except (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError) as error:
             secrets = (token.secret, *self._secrets, *_sent_credentials(error))
-            problem = translate(error, RequestContext(address=self.address, answered=answered, secrets=secrets))
+            problem = translate(error, address=self.address, answered=answered, secrets=secrets)
             self.answered |= isinstance(problem, ThreadMissing)
             raise problem from error
         self._token.record_accepted(token)
@@ -212,17 +212,16 @@ def wrap_client(client: openai.AsyncOpenAI) -> Transport:
 
 
 def _client(endpoint: Endpoint, key: Key | None, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
+    given: dict[str, Any] = {}
+    if key is not None:
+        given = {"api_key": key.secret, "organization": key.organization, "project": key.project}
     try:
-        # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
-        no_redirects = auth is Auth.API_KEY
-        http = openai.DefaultAsyncHttpxClient(follow_redirects=False) if no_redirects else None
         client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
-            api_key=key.secret if key is not None else None,
-            organization=key.organization if key is not None else None,
-            project=key.project if key is not None else None,
             timeout=_TIMEOUT_SECONDS,
-            http_client=http,
+            # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=auth is not Auth.API_KEY),
+            **given,
         )
     except openai.OpenAIError as error:
         raise AccessRefused(f"no key: {error}") from None

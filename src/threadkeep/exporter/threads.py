@@ -14,7 +14,7 @@ from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEn
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
 from threadkeep.records.content import files_of, files_of_line
-from threadkeep.records.ndjson import encode_message, encode_stored
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.index import AUTO, Outcome
 from threadkeep.storage.store import MESSAGES, Change, DamagedPage, Page, Restart, Settled, Store
@@ -112,8 +112,8 @@ class _ThreadFetch:
         self._store = store
         self._include = include
         # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
-        assistant_id = store.header.assistant_id
-        self._encode = encode_stored if assistant_id == AUTO else partial(encode_message, assistant_id=assistant_id)
+        wanted = store.header.assistant_id
+        self._encode = partial(encode_message, assistant_id=None if wanted == AUTO else wanted)
         self._ids: list[str] = []
         self._pages = 0
         self.has_answer = False

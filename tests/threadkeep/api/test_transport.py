@@ -14,7 +14,7 @@ import pytest
 from canned import HTTP, async_client
 from sdkage import gained
 from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of
-from threadkeep.api.error_mapping import RequestContext, translate
+from threadkeep.api.error_mapping import translate
 from threadkeep.api.keys import Key
 from threadkeep.api.transport import Transport, connect_all
 from threadkeep.errors import (
@@ -30,8 +30,6 @@ from threadkeep.errors import (
 )
 
 pytestmark = pytest.mark.anyio
-ASKED = RequestContext(address="http://here/v1", answered=True, secrets=("here",))
-
 # Every exception of the SDK, as far as it is known here. Those that no row of the table names are failed requests.
 KNOWN = """
 OpenAIError APIError APIResponseValidationError APIConnectionError APITimeoutError APIStatusError BadRequestError
@@ -85,7 +83,8 @@ def test_an_exception_without_an_answer(name: str, kind: type[ApiError], words: 
 
     Of the secrets only a host that is named alike is shown.
     """
-    problem = translate(type(name, (openai.OpenAIError,), {})("expired here"), ASKED)
+    error = type(name, (openai.OpenAIError,), {})("expired here")
+    problem = translate(error, address="http://here/v1", answered=True, secrets=["here"])
     assert (type(problem), str(problem)) == (kind, words)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import strategies
 from threadkeep.errors import MalformedMessage
-from threadkeep.records.ndjson import encode_message, encode_stored, flat_lines, with_assistant
+from threadkeep.records.ndjson import encode_message, flat_lines, with_assistant
 
 ROWS = st.lists(st.one_of(strategies.messages(long_texts=False), strategies.odd_messages()), max_size=4)
 ASSISTANTS = st.one_of(st.none(), strategies.raw_text)
@@ -24,7 +24,7 @@ def test_a_stored_line_becomes_the_line_of_the_export(
 ) -> None:
     """Full, and cut to a flat one: to the byte what would have been written at once."""
     rows = [row for row in of_one_thread(rows, thread_id) if _can_be_written(row)]
-    stored = b"".join(encode_stored(row) + b"\n" for row in rows)
+    stored = b"".join(encode_message(row, assistant_id=None) + b"\n" for row in rows)
     full = with_assistant(stored, thread_id, assistant_id)
     assert full == b"".join(encode_message(row, assistant_id=assistant_id) + b"\n" for row in rows)
     assert flat_lines(full) == b"".join(
