@@ -81,7 +81,7 @@ class Transport:
         async def request(client: openai.AsyncOpenAI, token: Token) -> Any:
             return (await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))).content
 
-        return await self._authorized(request)
+        return await self._send(request)
 
     async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
         """Pass the content of a file to ``into`` in chunks, and return its result. The id must need no quoting.
@@ -98,20 +98,11 @@ class Transport:
             async with content as response:
                 return await into(response.iter_bytes(_CHUNK_BYTES))
 
-        return await self._authorized(request)
+        return await self._send(request)
 
-    async def _authorized(self, request: _Request[_T]) -> _T:
+    async def _send(self, request: _Request[_T], *, is_last: bool = False) -> _T:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
-        token = self._token.current
-        try:
-            return await self._send(request, token)
-        except AccessRefused as refusal:
-            if refusal.status != 401 or not await self._token.renew(token):
-                raise
-        return await self._send(request, self._token.current)
-
-    async def _send(self, request: _Request[_T], token: Token) -> _T:
-        answered = self.answered  # not what another request has learnt meanwhile
+        token, answered = self._token.current, self.answered  # other requests may change both
         try:
             with self._pools.least_busy() as client:
                 answer = await request(client, token)
@@ -119,9 +110,12 @@ class Transport:
             secrets = (token.secret, *self._secrets, *_sent_credentials(error))
             problem = translate(error, address=self.address, answered=answered, secrets=secrets)
             self.answered |= isinstance(problem, ThreadMissing)
-            raise problem from error
-        self._token.record_accepted(token)
-        return answer
+            if is_last or problem.status != 401 or not await self._token.renew(token):
+                raise problem from error
+        else:
+            self._token.record_accepted(token)
+            return answer
+        return await self._send(request, is_last=True)
 
     def _options(self, params: Mapping[str, Any], token: Token) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
