@@ -5,7 +5,7 @@ import math
 import random
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import pytest
@@ -22,12 +22,7 @@ HINTS: Mapping[str, Callable[[float], float | None]] = {
 """The hint that a server gives, by the seconds until it grants a request again."""
 
 
-class Quota(Protocol):
-    """Grants or refuses requests in the order in which they arrive."""
-
-    def wait(self, now: float) -> float:
-        """Return 0 if a request is granted, else the seconds until one will be."""
-        ...
+# Each grants or refuses requests in the order in which they arrive.
 
 
 class Bucket:
@@ -78,6 +73,9 @@ class Stray:
         del now
         self._asked += 1
         return self._seconds if self._asked in self._refused else 0.0
+
+
+Quota = Bucket | Window | Stray
 
 
 @attrs.frozen(kw_only=True)
