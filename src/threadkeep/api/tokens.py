@@ -14,20 +14,13 @@ import subprocess
 
 import attrs
 
-from threadkeep.api.keys import header_fault
+from threadkeep.api.keys import Key, header_fault
 from threadkeep.errors import AccessRefused
 
-__all__ = ["Token", "TokenCommand", "TokenSource"]
+__all__ = ["TokenCommand", "TokenSource"]
 
 # A word of the command's error output that may be a token.
 _LONG_WORD = re.compile(r"[\w.~+/=%-]{24,}")
-
-
-@attrs.frozen(eq=False)
-class Token:
-    """A key or token to send. Each renewal is another one, even if its secret is the same."""
-
-    secret: str = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -100,22 +93,22 @@ class TokenSource:
     """The key or token to send, renewed by a command if there is one.
 
     Attributes:
-        current: the token to send.
+        current: the token to send. Each renewal is another object, even if it has the same secret.
         is_renewable: there is a command.
     """
 
     def __init__(self, secret: str, command: TokenCommand | None = None) -> None:
-        self.current = Token(secret)
+        self.current = Key(secret)
         self.is_renewable = command is not None
         self._command = command
         self._lock = asyncio.Lock()
         self._accepted = True
 
-    def record_accepted(self, token: Token) -> None:
+    def record_accepted(self, token: Key) -> None:
         """Record that the server accepted a token."""
         self._accepted |= token is self.current
 
-    async def renew(self, rejected: Token) -> bool:
+    async def renew(self, rejected: Key) -> bool:
         """Replace a rejected token, once for all requests that sent it.
 
         Returns:
@@ -130,7 +123,7 @@ class TokenSource:
             if self._command is None or not self._accepted:
                 return False
             self._accepted = False
-            self.current = Token(await self._command.run_async())
+            self.current = Key(await self._command.run_async())
             return True
 
 

@@ -18,13 +18,13 @@ from openai._types import Omit  # its public name is younger than the oldest sup
 from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
 from threadkeep.api.error_mapping import translate
 from threadkeep.api.keys import Key, header_fault
-from threadkeep.api.tokens import Token, TokenCommand, TokenSource
+from threadkeep.api.tokens import TokenCommand, TokenSource
 from threadkeep.errors import AccessRefused, ServerUnreachable, ThreadMissing
 
 __all__ = ["Transport", "connect_all", "wrap_client"]
 
 _T = TypeVar("_T")
-_Request = Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]]
+_Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
 
 _HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 _CHUNK_BYTES = 256 * 1024
@@ -78,7 +78,7 @@ class Transport:
             ApiError: there is no usable answer.
         """
 
-        async def request(client: openai.AsyncOpenAI, token: Token) -> Any:
+        async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
             return (await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))).content
 
         return await self._send(request)
@@ -90,7 +90,7 @@ class Transport:
             ApiError: there is no usable answer, or it breaks off.
         """
 
-        async def request(client: openai.AsyncOpenAI, token: Token) -> _T:
+        async def request(client: openai.AsyncOpenAI, token: Key) -> _T:
             options = self._options({}, token)
             options["headers"]["Accept-Encoding"] = "identity"  # the size of a file is that of its own bytes
             files = client.with_options(max_retries=options["max_retries"]).files.with_streaming_response
@@ -117,7 +117,7 @@ class Transport:
             return answer
         return await self._send(request, is_last=True)
 
-    def _options(self, params: Mapping[str, Any], token: Token) -> Any:
+    def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
         # Foundry needs no such header and ignores it. Servers that copy OpenAI's need it everywhere.
         headers: dict[str, Any] = {"OpenAI-Beta": "assistants=v2"}
@@ -190,7 +190,7 @@ def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport,
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, Key(tokens.current.secret)), endpoint=endpoint, token=tokens, spread=True),)
+        return (Transport(_client(endpoint, tokens.current), endpoint=endpoint, token=tokens, spread=True),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
     return tuple(Transport(_client(endpoint, key, auth), endpoint=endpoint, auth=auth, spread=True) for key in keys)
 
