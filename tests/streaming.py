@@ -1,7 +1,7 @@
 """Speakers made by hand, and every way in which a client of httpx or httpx2 reaches one."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from threading import Event
 from typing import Any
 
@@ -73,13 +73,15 @@ def nothing(_: Any) -> None:
 Each = Callable[[Any], None]
 
 
-def taking(client: Any, library: Any, url: str) -> Ask:
+def asking(library: Any, url: str, stream: Callable[..., Any], chunks_of: Callable[[Any], Iterator[bytes]]) -> Ask:
+    """What asks with a client's `stream`, and takes the chunks of its response."""
+
     def ask(timeout: float | None = 20, each: Each = nothing, headers: Each = nothing, enough: bool = False) -> Taken:
         got = []
         try:
-            with client.stream("POST", url, timeout=timeout) as response:
+            with stream("POST", url, timeout=timeout) as response:
                 headers(response.headers)
-                for chunk in response.iter_raw():
+                for chunk in chunks_of(response):
                     got.append(chunk)
                     each(chunk)
                     if enough:
@@ -87,28 +89,6 @@ def taking(client: Any, library: Any, url: str) -> Ask:
         except library.HTTPError as error:
             return b"".join(got), type(error).__name__
         return b"".join(got), ""
-
-    return ask
-
-
-def taking_async(portal: Any, client: Any, library: Any, url: str) -> Ask:
-    async def taken(timeout: float | None, each: Each, headers: Each, enough: bool) -> Taken:  # noqa: ASYNC109
-        got = []
-        try:
-            async with client.stream("POST", url, timeout=timeout) as response:
-                headers(response.headers)
-                async for chunk in response.aiter_raw():
-                    got.append(chunk)
-                    each(chunk)
-                    if enough:
-                        break
-        except library.HTTPError as error:
-            return b"".join(got), type(error).__name__
-        return b"".join(got), ""
-
-    def ask(timeout: float | None = 20, each: Each = nothing, headers: Each = nothing, enough: bool = False) -> Taken:
-        answer: Taken = portal.call(taken, timeout, each, headers, enough)
-        return answer
 
     return ask
 
@@ -121,23 +101,23 @@ def sync_client(speaker: HandMade, library: Any, way: str) -> Iterator[Ask]:
     with reached(speaker, way) as base:
         transport = Transport(speaker) if way == "transport" else None
         with library.Client(transport=transport, verify=False) as client:
-            yield taking(client, library, f"{base}/x")
+            yield asking(library, f"{base}/x", client.stream, lambda response: response.iter_raw())
 
 
 @contextmanager
 def async_client(speaker: HandMade, library: Any, way: str) -> Iterator[Ask]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Any]:
-        transport = AsyncTransport(speaker) if way == "transport" else None
-        async with library.AsyncClient(transport=transport, verify=False) as client:
-            yield client
+    def stream(*given: Any, **options: Any) -> Any:
+        return portal.wrap_async_context_manager(client.stream(*given, **options))
 
-    with (
-        reached(speaker, way) as base,
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(opened()) as client,
-    ):
-        yield taking_async(portal, client, library, f"{base}/x")
+    def chunks_of(response: Any) -> Iterator[bytes]:
+        raw = response.aiter_raw()
+        while (chunk := portal.call(anext, raw, None)) is not None:
+            yield chunk
+
+    with reached(speaker, way) as base, start_blocking_portal() as portal:
+        transport = AsyncTransport(speaker) if way == "transport" else None
+        with portal.wrap_async_context_manager(library.AsyncClient(transport=transport, verify=False)) as client:
+            yield asking(library, f"{base}/x", stream, chunks_of)
 
 
 @contextmanager

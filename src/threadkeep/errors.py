@@ -109,11 +109,13 @@ class ApiError(ThreadkeepError):
 
     Attributes:
         status: the HTTP status of the answer, if there was one.
+        unreachable: no answer came at all.
         may_retry: a retry may help.
         retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
     """
 
     status: int | None = None
+    unreachable: bool = False
     may_retry: bool = False
     retry_after: float | None = None
 
@@ -137,10 +139,7 @@ class BadPage(ApiError):
 
 
 class RequestFailed(ApiError):
-    """No usable answer, because of the connection, a timeout, the rate limit or the server.
-
-    ``unreachable`` means that no answer came at all.
-    """
+    """No usable answer, because of the connection, a timeout, the rate limit or the server."""
 
     def __init__(
         self, what: str, *, unreachable: bool = False, may_retry: bool = False, retry_after: float | None = None
@@ -153,9 +152,6 @@ class RequestFailed(ApiError):
 
 class RateLimited(RequestFailed):
     """429: too many requests with this key. A retry may help."""
-
-    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
-        super().__init__(what, may_retry=True, retry_after=retry_after)
 
 
 class RunEnded(ApiError):

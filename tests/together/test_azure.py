@@ -1,39 +1,80 @@
-"""Azure OpenAI and Foundry: what the address decides, seen over real sockets, command by command."""
+"""Azure OpenAI and Foundry: what the address decides, seen over real sockets, command by command.
 
+A client that is told to use a server as its proxy asks it for ``http://res.openai.azure.com/...``, so that the address
+decides as it would for the real one.
+"""
+
+import json
+import os
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
-from azure import AZURE_HOST, FOUNDRY_HOST, Azure, serving
 from command import Run
 from exports import ASSISTANT, manifest, write_ids
-from fake_assistants import demo_world
+from fake_assistants import FakeAssistants, Reply, Request, demo_world
+from fake_assistants.skins.asgi import app
+from fake_assistants.skins.server import serving
 
 WORLD = demo_world(3, 130)
 NAMES = [thread["id"] for thread in WORLD["threads"]]
+AZURE_HOST = "res.openai.azure.com"
+FOUNDRY_HOST = "res.services.ai.azure.com"
 AT_AZURE = f"http://{AZURE_HOST}"
 AT_FOUNDRY = f"http://{FOUNDRY_HOST}/api/projects/mine"
+
+
+class Azure:
+    """Both services, a fake behind each, with the keys and tokens that they take, and the versions that they know.
+
+    Their words are quoted.
+    """
+
+    def __init__(self) -> None:
+        self.openai, self.foundry = FakeAssistants(), FakeAssistants(profile="foundry")
+        for fake in (self.openai, self.foundry):
+            fake.load(WORLD)
+        self.taken = {"azure-key", "entra-token"}
+        self.asked: list[Request] = []
+        self.led_to: str | None = None
+
+    def handle(self, request: Request) -> Reply:
+        """Answer one request."""
+        self.asked.append(request)
+        host, path, headers = request.headers["host"], request.path, request.headers
+        if self.led_to is not None and host not in self.led_to:
+            return Reply(307, {"location": self.led_to})
+        sent = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        if sent not in self.taken:
+            return _error(401, f"Access denied due to invalid subscription key or wrong API endpoint. {sent}")
+        if request.asked("api-version") not in ("2024-05-01-preview", "v1"):
+            return _error(400, "API version not supported")
+        request = attrs.evolve(request, headers={"authorization": "Bearer any", "openai-beta": "assistants=v2"})
+        if host == FOUNDRY_HOST and path.startswith("/api/projects/"):
+            return self.foundry.handle(request)
+        if host == AZURE_HOST and path.startswith("/openai/"):
+            below = path.removeprefix("/openai").removeprefix("/v1")
+            return self.openai.handle(attrs.evolve(request, path=f"/v1{below}"))
+        return _error(404, "Resource not found")
+
+
+def _error(status: int, message: str) -> Reply:
+    return Reply(status, body=json.dumps({"error": {"code": str(status), "message": message}}).encode())
 
 
 @pytest.fixture
 def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     """Both services, and an environment that leads there and holds no key."""
-    azure = Azure(WORLD)
-    for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "OPENAI_API_VERSION"):
-        monkeypatch.delenv(name, raising=False)
-    for name in (
-        "OPENAI_API_KEY",
-        "OPENAI_BASE_URL",
-        "AZURE_OPENAI_API_KEY",
-        "AZURE_OPENAI_AD_TOKEN",
-        "AZURE_AI_TOKEN",
-    ):
-        monkeypatch.delenv(name, raising=False)
-    with serving(azure) as proxy:
-        monkeypatch.setenv("http_proxy", proxy)
+    for name in os.environ:
+        if name.upper().startswith(("NO_PROXY", "ALL_PROXY", "HTTP_PROXY", "OPENAI_", "AZURE_")):
+            monkeypatch.delenv(name)
+    azure = Azure()
+    with serving(app(azure), host="127.0.0.1", port=0) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
         yield azure
 
 
@@ -65,7 +106,7 @@ def test_azure_openai_is_exported_by_its_key(
     assert len(out.read_bytes().splitlines()) == 390
     assert {asked.headers["api-key"] for asked in azure.asked} == {"azure-key"}
     assert not [asked for asked in azure.asked if "authorization" in asked.headers]
-    assert {asked.query["api-version"] for asked in azure.asked} == {"2024-05-01-preview"}
+    assert {asked.asked("api-version") for asked in azure.asked} == {"2024-05-01-preview"}
     assert all(asked.path.startswith("/openai/threads/") for asked in azure.asked)
     assert threadkeep("validate", out, "--ids", ids).code == 0
 
@@ -94,7 +135,7 @@ def test_foundry_lists_its_threads_for_the_export(
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, out, "--base-url", AT_FOUNDRY)
     assert (done.code, done.err) == (0, "")
     assert len(out.read_bytes().splitlines()) == 390
-    assert {asked.query["api-version"] for asked in azure.asked} == {"v1"}
+    assert {asked.asked("api-version") for asked in azure.asked} == {"v1"}
     assert {asked.headers["authorization"] for asked in azure.asked} == {"Bearer entra-token"}
     assert manifest(out)["source"] == AT_FOUNDRY
 
@@ -190,7 +231,7 @@ def test_no_key_is_led_to_another_host(
     monkeypatch.setenv(variable, "azure-key")
     done = threadkeep("assistants", "--base-url", AT_AZURE)
     assert done.code != 0
-    assert [asked.host for asked in azure.asked if "azure-key" in str(asked.headers)] == [AZURE_HOST]
+    assert [asked.headers["host"] for asked in azure.asked if "azure-key" in str(asked.headers)] == [AZURE_HOST]
 
 
 def test_without_any_key_the_names_are_named(azure: Azure, threadkeep: Run) -> None:

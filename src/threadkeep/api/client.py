@@ -29,18 +29,13 @@ _MAX_RPM = 1_000_000_000
 
 
 class TransportLike(Protocol):
-    """`threadkeep.api.transport.Transport`, or a fake."""
+    """`threadkeep.api.transport.Transport`, which is not imported here since that imports the SDK."""
 
     answered: bool
-    """Whether the address has answered as an Assistants API. The client sets it after a valid answer."""
 
-    async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
-        """Return the body of a success, or raise an `ApiError`."""
-        ...
+    async def get(self, path: str, params: Mapping[str, Any]) -> bytes: ...
 
-    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
-        """Pass the content of a file to ``into`` in chunks and return its result, or raise an `ApiError`."""
-        ...
+    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T: ...
 
 
 def _loop_time() -> float:
@@ -173,20 +168,25 @@ class ApiClient:
 
     async def _send(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when the rate limit allows it, and again after each 429."""
+        controller = self._controller
         while True:
             slot = await self._next_slot()
             try:
                 answer = await request()
             except RateLimited as refusal:
-                self._record_refusal(slot, refusal)
+                now, jitter = self._pace.clock(), self._pace.jitter()
+                controller.record_refused(slot, now, retry_after=refusal.retry_after, jitter=jitter)
+                seconds = now - controller.first_pause_at
+                if controller.pauses_in_a_row > self._pace.max_retries and seconds >= _PATIENCE:
+                    self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {refusal}"))
             except BaseException as problem:
                 if isinstance(problem, ApiError) and (not problem.may_retry or isinstance(problem, BadPage)):
-                    self._controller.record_granted()
+                    controller.record_granted()
                 else:
-                    self._controller.record_unknown()
+                    controller.record_unknown()
                 raise
             else:
-                self._controller.record_granted()
+                controller.record_granted()
                 return answer
             finally:
                 self._answered.set()
@@ -212,13 +212,6 @@ class ApiClient:
         finally:
             for task in tasks:
                 task.cancel()
-
-    def _record_refusal(self, slot: RequestSlot, refusal: RateLimited) -> None:
-        now, controller = self._pace.clock(), self._controller
-        controller.record_refused(slot, now, retry_after=refusal.retry_after, jitter=self._pace.jitter())
-        seconds = now - controller.first_pause_at
-        if controller.pauses_in_a_row > self._pace.max_retries and seconds >= _PATIENCE:
-            self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {refusal}"))
 
 
 def _problem(state: RetryCallState) -> ApiError:

@@ -4,10 +4,10 @@ An `ApiSource` is what the user typed. `endpoint_of` resolves it to an `Endpoint
 every request, and the `Provider`, which decides what the user did not type.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
 
 import attrs
 
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _VERSION = "api-version"
+_DEFAULT = "https://api.openai.com/v1"
 
 
 class Auth(StrEnum):
@@ -40,10 +41,6 @@ class Auth(StrEnum):
     """``Authorization: Bearer ...``"""
     API_KEY = "api-key"
     """``api-key: ...``, Azure's own."""
-
-
-def _as_tuple(keys: Iterable[Key]) -> tuple[Key, ...]:
-    return tuple(keys)
 
 
 def _check_keys(source: "ApiSource", _field: object, keys: tuple[object, ...]) -> None:
@@ -70,7 +67,7 @@ class ApiSource:
     api_version: str | None = None
     auth: Auth | None = attrs.field(default=None, converter=attrs.converters.optional(Auth))
     token_command: str | None = attrs.field(default=None, repr=False)
-    keys: tuple[Key, ...] = attrs.field(default=(), converter=_as_tuple, validator=_check_keys)
+    keys: tuple[Key, ...] = attrs.field(default=(), converter=tuple[Key, ...], validator=_check_keys)
 
 
 @attrs.frozen(kw_only=True)
@@ -122,18 +119,18 @@ class Endpoint:
     """A resolved address.
 
     Attributes:
-        base_url: without its query; None for the SDK's default. It may hold a user and a password.
+        base_url: without its query. It may hold a user and a password.
         query: goes with every request. Its values may be secrets.
     """
 
     provider: Provider
-    base_url: str | None = attrs.field(repr=False)
+    base_url: str = attrs.field(repr=False)
     query: Mapping[str, str] = attrs.field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that no message may show. Shorter words are no secrets: to remove them would garble messages."""
-        parts = urlsplit(self.base_url or "")
+        parts = urlsplit(self.base_url)
         values = [value for name, value in self.query.items() if name != _VERSION]
         plain = [text for text in (parts.username, parts.password, *values) if text and len(text) >= 4]
         return tuple(dict.fromkeys(spelled for text in plain for spelled in (text, quote(text, safe=""))))
@@ -145,18 +142,18 @@ def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
     Raises:
         MalformedAddress: the base URL is not an HTTP address, or one that cannot serve threads.
     """
-    base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL")
-    if base_url is None:
-        return Endpoint(provider=OPENAI, base_url=None, query=_query(source, OPENAI, "", environ))
-    base_url = base_url.strip()
-    _check_address(base_url)
-    parts = urlsplit(base_url)
+    base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL", _DEFAULT)
+    parts = _split(base_url.strip())
     path = parts.path.rstrip("/")
     provider = _provider((parts.hostname or "").rstrip("."), path)
     if provider is AZURE and not path:
         path = "/openai"
-    address = urlunsplit((parts.scheme, parts.netloc, path, "", ""))
-    return Endpoint(provider=provider, base_url=address, query=_query(source, provider, parts.query, environ))
+    # The option overrides the address, and that the environment.
+    version = (environ.get("OPENAI_API_VERSION") if provider.reads_version else None) or provider.version
+    query = {_VERSION: version} if version else {}
+    query |= parse_qsl(parts.query, keep_blank_values=True)
+    query |= {_VERSION: source.api_version} if source.api_version is not None else {}
+    return Endpoint(provider=provider, base_url=urlunsplit((parts.scheme, parts.netloc, path, "", "")), query=query)
 
 
 def is_well_known(address: str) -> bool:
@@ -212,21 +209,13 @@ def _provider(host: str, path: str) -> Provider:
     return AZURE_V1 if path.startswith("/openai/v1") else AZURE
 
 
-def _query(source: ApiSource, provider: Provider, typed: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the query of every request. The option overrides the address, and that the environment."""
-    version = (environ.get("OPENAI_API_VERSION") if provider.reads_version else None) or provider.version
-    query = {_VERSION: version} if version else {}
-    query |= parse_qsl(typed, keep_blank_values=True)
-    return query | ({_VERSION: source.api_version} if source.api_version is not None else {})
-
-
-def _check_address(base_url: str) -> None:
+def _split(base_url: str) -> SplitResult:
     try:
         parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and not any(letter.isspace() for letter in parts.netloc)
+        is_plain = not any(letter.isspace() for letter in parts.netloc)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and is_plain:
+            return parts
     except ValueError:
-        usable = False
-    if not usable:
-        shown = "the base URL (not shown: it may hold a secret)" if set("@?#") & set(base_url) else repr(base_url)
-        raise MalformedAddress(f"{shown} is not an address: it must begin with http:// or https:// and name a host")
+        pass  # as below
+    shown = "the base URL (not shown: it may hold a secret)" if set("@?#") & set(base_url) else repr(base_url)
+    raise MalformedAddress(f"{shown} is not an address: it must begin with http:// or https:// and name a host")

@@ -5,11 +5,10 @@ Pure, and without the SDK: no major version has all classes, and those of its HT
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
-
-import attrs
 
 from threadkeep.errors import (
     AccessRefused,
@@ -24,7 +23,7 @@ from threadkeep.errors import (
 )
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["MAX_WAIT", "TRANSLATIONS", "RequestContext", "request_failed", "retry_after", "translate"]
+__all__ = ["MAX_WAIT", "retry_after", "translate"]
 
 MAX_WAIT = 900.0
 """Seconds. A server that asks for a longer wait gets a request after these all the same."""
@@ -71,32 +70,23 @@ def _seconds_between(now: str | None, then: str | None) -> float | None:
     return (dates[1] - dates[0]).total_seconds()
 
 
-@attrs.frozen(kw_only=True)
-class RequestContext:
-    """The request that failed, for the message of its error.
+def translate(error: Exception, *, address: str, answered: bool, secrets: Iterable[str]) -> ApiError:
+    """Return our error for an exception of the SDK or of its HTTP library, by its nearest ancestor in the table.
 
-    Attributes:
+    Args:
         address: the base URL, without secrets.
         answered: whether this address has answered as an Assistants API before.
         secrets: what no message may show: the key, a password, a value of the base URL's query.
     """
-
-    address: str
-    answered: bool
-    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
-
-    def clean(self, text: object) -> str:
-        """Remove the secrets from a text of the server. The API echoes a short key completely (recorded)."""
-        cleaned = str(text)
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
-            cleaned = cleaned.replace(secret, "[key]")
-        return cleaned
-
-
-def translate(error: Exception, context: RequestContext) -> ApiError:
-    """Return our error for an exception of the SDK. Every class of the installed SDK has its row in the table."""
-    known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in TRANSLATIONS)
-    return TRANSLATIONS[known](error, context)
+    known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _TRANSLATIONS)
+    problem = _TRANSLATIONS[known](error, address, answered)
+    pieces = str(problem).split(address)  # a host may be named as its key is
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        # The API echoes a short key completely (recorded).
+        pieces = [piece.replace(secret, "[key]") for piece in pieces]
+    problem.args = (address.join(pieces),)
+    problem.status = getattr(error, "status_code", None)
+    return problem
 
 
 # Azure's services reject an unknown or missing version (quoted). It is the same for every thread.
@@ -110,44 +100,42 @@ _NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not e
 _NO_SUCH_ROUTE = ("Invalid URL", "Resource not found", "Unknown request URL", "Not Found")
 
 
-def _by_status(error: Any, context: RequestContext) -> ApiError:
+def _by_status(error: Any, address: str, answered: bool) -> ApiError:
     status, body, headers = error.status_code, error.response.content, error.response.headers
     fields, is_cut_short = _error_object(body)
-    words = context.clean(fields.get("message") or _excerpt(body))
-    what = f"{status} from {context.address}: {words}"
+    words = str(fields.get("message") or _excerpt(body))
+    what = f"{status} from {address}: {words}"
     if status in (400, 404) and is_cut_short:  # the words that decide what this status means are missing
         return RequestFailed(f"an answer that is cut short: {what}", may_retry=True)
     if status == 404:
-        return _not_found(fields.get("message"), body, context)
+        return _not_found(fields.get("message"), body, words, address, answered=answered)
     if status == 410:
-        return ApiGone(f"the Assistants API at {context.address} is gone: {words}")
+        return ApiGone(f"the Assistants API at {address} is gone: {words}")
     if status in (401, 403):
         return AccessRefused(what)
     if status == 400 and _API_VERSION.search(words):
-        return WrongAddress(f"{context.address} does not take this api-version: {words}")
+        return WrongAddress(f"{address} does not take this api-version: {words}")
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused(words)
     if status == 429 and "insufficient_quota" in (fields.get("code"), fields.get("type")):
         return QuotaSpent(f"the quota of this key is used up: {what}")
     wait = retry_after(headers, words)
     if status == 429:
-        return RateLimited(what, retry_after=wait)
+        return RateLimited(what, may_retry=True, retry_after=wait)
     by_status = status in (408, 409) or status >= 500  # as the SDK decides, unless the server itself says
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
     return RequestFailed(what, may_retry=may_retry, retry_after=wait)
 
 
-def _not_found(message: object, body: bytes, context: RequestContext) -> ApiError:
-    words = context.clean(message or (_excerpt(body) if body.strip() else "404 with an empty body"))
+def _not_found(message: object, body: bytes, words: str, address: str, *, answered: bool) -> ApiError:
     if isinstance(message, str) and _NO_SUCH_THREAD.search(message):
         return ThreadMissing(words)
     if isinstance(message, str) and not message.startswith(_NO_SUCH_ROUTE):
-        return RequestFailed(f"404 from {context.address}: {words}")
+        return RequestFailed(f"404 from {address}: {words}")
     # OpenAI answers an empty 404 since it has closed (recorded); a web page is a sunset only where the API was before.
-    is_gone = not body.strip() or (context.answered and not body.lstrip().startswith(b"{"))
-    if is_gone:
-        return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error of its own")
-    return WrongAddress(f"this address does not serve the Assistants API (any more): {context.address} ({words})")
+    if not body.strip() or (answered and not body.lstrip().startswith(b"{")):
+        return ApiGone(f"the Assistants API at {address} is gone: 404 without an error of its own")
+    return WrongAddress(f"this address does not serve the Assistants API (any more): {address} ({words})")
 
 
 def _error_object(body: bytes) -> tuple[Mapping[str, Any], bool]:
@@ -170,40 +158,29 @@ def _excerpt(body: bytes) -> str:
 _NO_ANSWER = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
 
 
-def _no_connection(error: Exception, context: RequestContext) -> ApiError:
+def _no_connection(error: Exception, address: str, _answered: bool) -> ApiError:
     cause = error.__cause__
     why = f" ({cause})" if str(cause or "") else ""
-    what = context.clean(f"no complete answer from {context.address}: {error}{why}")
+    what = f"no complete answer from {address}: {error}{why}"
     return RequestFailed(what, unreachable=type(cause).__name__ in _NO_ANSWER, may_retry=True)
 
 
-def _no_access(error: Exception, context: RequestContext) -> ApiError:
-    return AccessRefused(context.clean(f"no access to {context.address}: {error}"))
+def _no_access(error: Exception, address: str, _answered: bool) -> ApiError:
+    return AccessRefused(f"no access to {address}: {error}")
 
 
-def request_failed(error: Exception, context: RequestContext, *, may_retry: bool = False) -> ApiError:
-    """Return the error of a request without a usable answer."""
-    return RequestFailed(context.clean(f"{type(error).__name__} at {context.address}: {error}"), may_retry=may_retry)
+def _failed(error: Exception, address: str, _answered: bool, *, may_retry: bool = False) -> ApiError:
+    return RequestFailed(f"{type(error).__name__} at {address}: {error}", may_retry=may_retry)
 
 
-_WITH_A_STATUS = (
-    "APIStatusError BadRequestError AuthenticationError PermissionDeniedError NotFoundError ConflictError"
-    " UnprocessableEntityError RateLimitError InternalServerError"
-)
-# The key cannot be obtained: there is none, there are two kinds, or its provider rejected a token.
-_ABOUT_THE_KEY = "OAuthError SubjectTokenProviderError MutuallyExclusiveAuthError"
-# A GET does not raise these. Each has a row, so that a class that is new to the SDK is noticed.
-_NOT_OF_A_GET = (
-    "APIRemovedInV1 AgentFilePreparationError AgentFileStagingError AgentOutputParseError AgentTurnResultError"
-    " ContentFilterFinishReasonError InvalidWebhookSignatureError LengthFinishReasonError MissingDependencyError"
-    " StreamAlreadyConsumed WebSocketConnectionClosedError WebSocketQueueFullError _AmbiguousModuleClientUsageError"
-)
-
-TRANSLATIONS: dict[str, Callable[[Any, RequestContext], ApiError]] = {
-    **dict.fromkeys(("OpenAIError", "APIError", "APIResponseValidationError"), request_failed),
-    **dict.fromkeys(("APIConnectionError", "APITimeoutError"), _no_connection),
-    **dict.fromkeys(_WITH_A_STATUS.split(), _by_status),
-    **dict.fromkeys(_ABOUT_THE_KEY.split(), _no_access),
-    **dict.fromkeys(_NOT_OF_A_GET.split(), request_failed),
+_TRANSLATIONS: dict[str, Callable[[Any, str, bool], ApiError]] = {
+    "APIStatusError": _by_status,
+    "APIConnectionError": _no_connection,
+    # The key cannot be obtained: there are two kinds, or its provider rejected a token.
+    **dict.fromkeys(("OAuthError", "SubjectTokenProviderError", "MutuallyExclusiveAuthError"), _no_access),
+    # The SDK does not map these of its HTTP library: a body that breaks off.
+    **dict.fromkeys(("HTTPError", "OSError"), partial(_failed, may_retry=True)),
+    # Such as an id that no URL can carry.
+    "Exception": _failed,
 }
-"""What becomes of each exception of the SDK, by name, since no major version has them all."""
+"""What becomes of an exception, by the name of its class: that of no major version has all of them."""

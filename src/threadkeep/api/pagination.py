@@ -5,8 +5,8 @@ A list is walked oldest first, ``limit`` 100. The next page is asked for after t
 second).
 
 A page that repeats rows, or is empty and yet promises more, raises `BadPage`, and the request is repeated. After a full
-page the next one is requested even if the server says that there is none: only
-this reveals a server that cuts lists short.
+page the next one is requested even if the server says that there is none: only this reveals a server that cuts lists
+short.
 """
 
 from collections.abc import Mapping, Sequence, Set

@@ -171,7 +171,12 @@ class RateController:
         if slot.number >= self._next_signal:
             if not self.pauses_in_a_row:
                 self._estimate(_Refusal(slot.sent_at + (retry_after or 0.0), slot.number - self.refused))
-            self._slow_down(now)
+                self.first_pause_at = now
+            self.pauses_in_a_row += 1
+            self._next_signal = self.sent
+            self._credit, self._credit_at, self._at_full_rate = 0.0, now, 0
+            if self.rate is None:
+                self._threshold, self._window = self._window / 2, 1
         self.refused += 1
         self.paused_until = max(self.paused_until, now + self._pause(retry_after, jitter))
 
@@ -199,15 +204,6 @@ class RateController:
             self.rate = granted / (refusal.at - points[0].at)
             self._stride = min(_MAX_STRIDE, max(_MIN_STRIDE, granted))
         points.append(refusal)
-
-    def _slow_down(self, now: float) -> None:
-        self._next_signal = self.sent
-        self.first_pause_at = self.first_pause_at if self.pauses_in_a_row else now
-        self.pauses_in_a_row += 1
-        if self.rate is None:
-            self._threshold = self._window / 2
-            self._window = 1
-        self._credit, self._credit_at, self._at_full_rate = 0.0, now, 0
 
     def _pause(self, retry_after: float | None, jitter: float) -> float:
         growing = min(_MIN_PAUSE * 2.0 ** min(self.pauses_in_a_row, 10) * (0.5 + jitter / 2), _MAX_PAUSE)

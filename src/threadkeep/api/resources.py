@@ -1,6 +1,6 @@
 """The resources of a thread next to its messages, and the list of all threads."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -20,27 +20,21 @@ _REFUSALS = frozenset({401, 403, 404, 405})
 
 
 async def _thread(client: ApiClient, thread_id: str) -> Rows:
-    thread = await client.fetch(_path(thread_id), object_id=thread_id)
+    thread = await client.fetch(f"/threads/{quote(thread_id, safe='')}", object_id=thread_id)
     yield thread["id"], {"thread_id": thread_id, "thread": thread}
 
 
 async def _runs(client: ApiClient, thread_id: str) -> Rows:
-    async for page in client.walk(f"{_path(thread_id)}/runs", thread_id=thread_id):
+    path = f"/threads/{quote(thread_id, safe='')}/runs"
+    async for page in client.walk(path, thread_id=thread_id):
         for run in page.rows:
-            steps = await _steps(client, thread_id, run["id"])
-            yield run["id"], {"thread_id": thread_id, "run_id": run["id"], "run": run, "steps": steps}
-
-
-async def _steps(client: ApiClient, thread_id: str, run_id: str) -> list[Mapping[str, Any]]:
-    if run_id in (".", "..") or not run_id.isprintable():
-        raise BadPage(f"the run {run_id!r} has an id that no URL can carry")
-    path = f"{_path(thread_id)}/runs/{quote(run_id, safe='')}/steps"
-    pages = client.walk(path, thread_id=thread_id, run_id=run_id, params=_WITH_CONTENTS)
-    return [step async for page in pages for step in page.rows]
-
-
-def _path(thread_id: str) -> str:
-    return f"/threads/{quote(thread_id, safe='')}"
+            run_id = run["id"]
+            if run_id in (".", "..") or not run_id.isprintable():
+                raise BadPage(f"the run {run_id!r} has an id that no URL can carry")
+            steps_path = f"{path}/{quote(run_id, safe='')}/steps"
+            pages = client.walk(steps_path, thread_id=thread_id, run_id=run_id, params=_WITH_CONTENTS)
+            steps = [step async for page in pages for step in page.rows]
+            yield run_id, {"thread_id": thread_id, "run_id": run_id, "run": run, "steps": steps}
 
 
 SIDECAR_FETCHERS: dict[str, Callable[[ApiClient, str], Rows]] = {"threads": _thread, "runs": _runs}

@@ -9,33 +9,18 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 
 import attrs
 
-from threadkeep.api.keys import header_fault
+from threadkeep.api.keys import Key, header_fault
 from threadkeep.errors import AccessRefused
 
-__all__ = ["Token", "TokenCommand", "TokenSource"]
-
-_MAX_ERROR_LETTERS = 300
-
-# Windows has neither process groups of this kind nor this signal.
-_kill_group = getattr(os, "killpg", os.kill)
-_SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+__all__ = ["TokenCommand", "TokenSource"]
 
 # A word of the command's error output that may be a token.
 _LONG_WORD = re.compile(r"[\w.~+/=%-]{24,}")
-
-
-@attrs.frozen
-class Token:
-    """A key or token to send. Each renewal has the next number."""
-
-    secret: str = attrs.field(repr=False)
-    number: int = 0
 
 
 @attrs.frozen
@@ -73,7 +58,7 @@ class TokenCommand:
             raise AccessRefused("no token: the token command is empty, or has an open quotation mark") from None
         try:
             return subprocess.Popen(  # noqa: S603 - the user asked to run it
-                [shutil.which(program) or program, *arguments],
+                [program, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -93,8 +78,12 @@ class TokenCommand:
                 _kill(process)
         token = out.decode("utf-8", "replace").strip()
         if process.returncode != 0:
-            reason = _redacted(error_output.decode("utf-8", "replace"), token)
-            raise AccessRefused(f"no token: the token command ended with {process.returncode}{reason}")
+            reason = error_output.decode("utf-8", "replace")
+            for secret in token.split():
+                reason = reason.replace(secret, "[token]")
+            reason = " ".join(_LONG_WORD.sub("[…]", reason).split())[:300]
+            what = f"no token: the token command ended with {process.returncode}"
+            raise AccessRefused(f"{what}: {reason}" if reason else what)
         if fault := header_fault(token) or ("is in quotes, or is JSON" if token[0] in "\"'{[" else None):
             raise AccessRefused(f"no token: what the token command printed {fault}; it must print the bare token")
         return token
@@ -104,22 +93,22 @@ class TokenSource:
     """The key or token to send, renewed by a command if there is one.
 
     Attributes:
-        current: the token to send.
+        current: the token to send. Each renewal is another object, even if it has the same secret.
         is_renewable: there is a command.
     """
 
     def __init__(self, secret: str, command: TokenCommand | None = None) -> None:
-        self.current = Token(secret)
+        self.current = Key(secret)
         self.is_renewable = command is not None
         self._command = command
         self._lock = asyncio.Lock()
         self._accepted = True
 
-    def record_accepted(self, token: Token) -> None:
+    def record_accepted(self, token: Key) -> None:
         """Record that the server accepted a token."""
-        self._accepted |= token.number == self.current.number
+        self._accepted |= token is self.current
 
-    async def renew(self, rejected: Token) -> bool:
+    async def renew(self, rejected: Key) -> bool:
         """Replace a rejected token, once for all requests that sent it.
 
         Returns:
@@ -129,25 +118,17 @@ class TokenSource:
             AccessRefused: the command prints no token.
         """
         async with self._lock:
-            if rejected.number != self.current.number:
+            if rejected is not self.current:
                 return True
             if self._command is None or not self._accepted:
                 return False
             self._accepted = False
-            self.current = Token(await self._command.run_async(), self.current.number + 1)
+            self.current = Key(await self._command.run_async())
             return True
-
-
-def _redacted(error_output: str, token: str) -> str:
-    """Return the error output of a command in one line after a colon, without anything that may be a token."""
-    for secret in token.split():
-        error_output = error_output.replace(secret, "[token]")
-    words = " ".join(_LONG_WORD.sub("[…]", error_output).split())
-    return f": {words[:_MAX_ERROR_LETTERS]}" if words else ""
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a running process and everything that it started. Until it is waited for, its pid is not reused."""
     if process.returncode is None:
         with contextlib.suppress(OSError):
-            _kill_group(process.pid, _SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)

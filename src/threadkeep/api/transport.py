@@ -12,22 +12,21 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
-import attrs
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
 from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
-from threadkeep.api.error_mapping import RequestContext, request_failed, translate
+from threadkeep.api.error_mapping import translate
 from threadkeep.api.keys import Key, header_fault
-from threadkeep.api.tokens import Token, TokenCommand, TokenSource
+from threadkeep.api.tokens import TokenCommand, TokenSource
 from threadkeep.errors import AccessRefused, ServerUnreachable, ThreadMissing
 
 __all__ = ["Transport", "connect_all", "wrap_client"]
 
 _T = TypeVar("_T")
-_Request = Callable[[openai.AsyncOpenAI, Token], Awaitable[_T]]
+_Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
 
-_HTTP_LIBRARY = "httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx"
+_HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 _CHUNK_BYTES = 256 * 1024
 
 # Above the slowest page that was recorded, and far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -64,8 +63,7 @@ class Transport:
         auth: Auth = Auth.BEARER,
         spread: bool = False,
     ) -> None:
-        self._http: Any = importlib.import_module(_HTTP_LIBRARY)
-        self._pools = _Pools(client, self._http if spread else None, follow_redirects=auth is not Auth.API_KEY)
+        self._pools = _Pools(client, spread=spread, follow_redirects=auth is not Auth.API_KEY)
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = endpoint.secrets if endpoint is not None else ()
         self._token = token or TokenSource(client.api_key)
@@ -80,12 +78,10 @@ class Transport:
             ApiError: there is no usable answer.
         """
 
-        async def request(client: openai.AsyncOpenAI, token: Token) -> bytes:
-            response = await client.get(path, cast_to=self._http.Response, options=self._options(params, token))
-            body: bytes = response.content
-            return body
+        async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
+            return (await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))).content
 
-        return await self._authorized(request)
+        return await self._send(request)
 
     async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
         """Pass the content of a file to ``into`` in chunks, and return its result. The id must need no quoting.
@@ -94,7 +90,7 @@ class Transport:
             ApiError: there is no usable answer, or it breaks off.
         """
 
-        async def request(client: openai.AsyncOpenAI, token: Token) -> _T:
+        async def request(client: openai.AsyncOpenAI, token: Key) -> _T:
             options = self._options({}, token)
             options["headers"]["Accept-Encoding"] = "identity"  # the size of a file is that of its own bytes
             files = client.with_options(max_retries=options["max_retries"]).files.with_streaming_response
@@ -102,37 +98,26 @@ class Transport:
             async with content as response:
                 return await into(response.iter_bytes(_CHUNK_BYTES))
 
-        return await self._authorized(request)
+        return await self._send(request)
 
-    async def _authorized(self, request: _Request[_T]) -> _T:
+    async def _send(self, request: _Request[_T], *, is_last: bool = False) -> _T:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
-        token = self._token.current
-        try:
-            return await self._send(request, token)
-        except AccessRefused as refusal:
-            if refusal.status != 401 or not await self._token.renew(token):
-                raise
-        return await self._send(request, self._token.current)
-
-    async def _send(self, request: _Request[_T], token: Token) -> _T:
-        secrets = (token.secret, *self._secrets)
-        context = RequestContext(address=self.address, answered=self.answered, secrets=secrets)
+        token, answered = self._token.current, self.answered  # other requests may change both
         try:
             with self._pools.least_busy() as client:
                 answer = await request(client, token)
-        except openai.OpenAIError as error:
-            problem = translate(error, attrs.evolve(context, secrets=(*secrets, *_sent_credentials(error))))
-            problem.status = getattr(error, "status_code", None)
+        except (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError) as error:
+            secrets = (token.secret, *self._secrets, *_sent_credentials(error))
+            problem = translate(error, address=self.address, answered=answered, secrets=secrets)
             self.answered |= isinstance(problem, ThreadMissing)
-            raise problem from error
-        except (self._http.HTTPError, OSError, self._http.InvalidURL, UnicodeError) as error:
-            # The SDK does not map these: a body that breaks off, an id that no URL can carry.
-            may_retry = isinstance(error, self._http.HTTPError | OSError)
-            raise request_failed(error, context, may_retry=may_retry) from error
-        self._token.record_accepted(token)
-        return answer
+            if is_last or problem.status != 401 or not await self._token.renew(token):
+                raise problem from error
+        else:
+            self._token.record_accepted(token)
+            return answer
+        return await self._send(request, is_last=True)
 
-    def _options(self, params: Mapping[str, Any], token: Token) -> Any:
+    def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
         # Foundry needs no such header and ignores it. Servers that copy OpenAI's need it everywhere.
         headers: dict[str, Any] = {"OpenAI-Beta": "assistants=v2"}
@@ -150,19 +135,20 @@ class Transport:
         await self._pools.close()
 
 
-def _sent_credentials(error: openai.OpenAIError) -> tuple[str, ...]:
-    """Return the credentials of a request: a caller's own client may have its own token provider and headers."""
-    request = getattr(error, "request", None)
-    values = [request.headers.get(name, "") for name in _CREDENTIAL_HEADERS] if request is not None else []
-    bare = (value.removeprefix("Bearer ") for value in values)
-    return tuple(value for value in bare if len(value) >= 4)
+def _sent_credentials(error: Exception) -> Iterator[str]:
+    """Yield the credentials of a request: a caller's own client may have its own token provider and headers."""
+    headers = error.request.headers if isinstance(error, openai.APIError) else {}
+    for name in _CREDENTIAL_HEADERS:
+        value = headers.get(name, "").removeprefix("Bearer ")
+        if len(value) >= 4:
+            yield value
 
 
 class _Pools:
-    """A client, and copies of it with connection pools of their own. Without the HTTP library there are no copies."""
+    """A client, and copies of it with connection pools of their own if requests may be spread."""
 
-    def __init__(self, client: openai.AsyncOpenAI, library: Any, *, follow_redirects: bool) -> None:
-        self._library = library
+    def __init__(self, client: openai.AsyncOpenAI, *, spread: bool, follow_redirects: bool) -> None:
+        self._spread = spread
         self._follow_redirects = follow_redirects
         self._tls: Any = None
         self._in_flight = {client: 0}
@@ -171,9 +157,9 @@ class _Pools:
     def least_busy(self) -> Iterator[openai.AsyncOpenAI]:
         """Yield a client for one request."""
         client = min(self._in_flight, key=self._in_flight.__getitem__)
-        if self._library is not None and self._in_flight[client] >= _REQUESTS_PER_POOL:
+        if self._spread and self._in_flight[client] >= _REQUESTS_PER_POOL:
             # The TLS context is most of the cost of a client.
-            self._tls = self._tls or self._library.create_ssl_context()
+            self._tls = self._tls or _HTTP.create_ssl_context()
             http = openai.DefaultAsyncHttpxClient(verify=self._tls, follow_redirects=self._follow_redirects)
             client = client.copy(http_client=http)
             self._in_flight[client] = 0
@@ -204,7 +190,7 @@ def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport,
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, Key(tokens.current.secret)), endpoint=endpoint, token=tokens, spread=True),)
+        return (Transport(_client(endpoint, tokens.current), endpoint=endpoint, token=tokens, spread=True),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
     return tuple(Transport(_client(endpoint, key, auth), endpoint=endpoint, auth=auth, spread=True) for key in keys)
 
@@ -220,17 +206,16 @@ def wrap_client(client: openai.AsyncOpenAI) -> Transport:
 
 
 def _client(endpoint: Endpoint, key: Key | None, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
+    given: dict[str, Any] = {}
+    if key is not None:
+        given = {"api_key": key.secret, "organization": key.organization, "project": key.project}
     try:
-        # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
-        no_redirects = auth is Auth.API_KEY
-        http = openai.DefaultAsyncHttpxClient(follow_redirects=False) if no_redirects else None
         client = openai.AsyncOpenAI(
             base_url=endpoint.base_url,
-            api_key=key.secret if key is not None else None,
-            organization=key.organization if key is not None else None,
-            project=key.project if key is not None else None,
             timeout=_TIMEOUT_SECONDS,
-            http_client=http,
+            # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=auth is not Auth.API_KEY),
+            **given,
         )
     except openai.OpenAIError as error:
         raise AccessRefused(f"no key: {error}") from None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Protocol
 
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
@@ -17,13 +17,10 @@ from threadkeep.errors import (
     ThreadMissing,
 )
 
-__all__ = ["Fetch", "NextBatch", "Work", "WorkerPool", "one_batch", "traffic_of"]
+__all__ = ["Fetch", "Work", "WorkerPool", "one_batch", "traffic_of"]
 
 Work = Callable[[str, ApiClient], Awaitable[None]]
 """Processes one id with one key."""
-
-NextBatch = Callable[[], Awaitable[Sequence[str]]]
-"""Returns the next ids, and none at the end."""
 
 
 class Fetch(Protocol):
@@ -36,14 +33,9 @@ class Fetch(Protocol):
         """Fetch the thread to its end."""
 
 
-def one_batch(ids: Sequence[str]) -> NextBatch:
-    """Return a function that returns all ids in its first batch."""
-    batches = [ids]
-
-    async def next_batch() -> Sequence[str]:
-        return batches.pop() if batches else ()
-
-    return next_batch
+async def one_batch(ids: Sequence[str]) -> AsyncIterator[Sequence[str]]:
+    """Yield all ids in one batch."""
+    yield ids
 
 
 class WorkerPool:
@@ -97,7 +89,7 @@ class WorkerPool:
         """Return this client, followed by the other usable ones."""
         return [client, *(other for other in self._usable if other is not client)]
 
-    async def run(self, next_batch: NextBatch, work: Work) -> None:
+    async def run(self, batches: AsyncIterator[Sequence[str]], work: Work) -> None:
         """Process every id, unless the run ends before. The ids are taken batch by batch, never all at once."""
         self._has_more = True
         while (self._queue or self._has_more) and self.ended_by is None:
@@ -105,26 +97,25 @@ class WorkerPool:
             try:
                 async with asyncio.TaskGroup() as group:
                     for number in range(self._concurrency):
-                        group.create_task(self._run_worker(next_batch, work, clients[number % len(clients)]))
+                        group.create_task(self._run_worker(batches, work, clients[number % len(clients)]))
             except BaseExceptionGroup as problems:
                 # The first problem ended the run; the others follow from it in the other workers.
                 raise problems.exceptions[0] from None
         self._queue.clear()
 
-    async def _run_worker(self, next_batch: NextBatch, work: Work, client: ApiClient) -> None:
+    async def _run_worker(self, batches: AsyncIterator[Sequence[str]], work: Work, client: ApiClient) -> None:
         """Process one id after another, until there are none or the client is not usable any more."""
-        while client.ended_by is None and await self._fill(next_batch):
+        while client.ended_by is None and await self._fill(batches):
             if client.ended_by is None:
                 await work(self._queue.popleft(), client)
 
-    async def _fill(self, next_batch: NextBatch) -> bool:
+    async def _fill(self, batches: AsyncIterator[Sequence[str]]) -> bool:
         """Fill an empty queue, and return whether it has an id. No other task can take it before the caller does."""
-        while not self._queue and self._has_more:
-            async with self._refill:
-                if not self._queue and self._has_more:
-                    batch = await next_batch()
-                    self._has_more = bool(batch)
-                    self._queue.extend(batch)
+        async with self._refill:
+            while not self._queue and self._has_more:
+                batch = await anext(batches, None)
+                self._has_more = batch is not None
+                self._queue.extend(batch or ())
         return bool(self._queue)
 
     async def fetch(self, fetch: Fetch, client: ApiClient) -> ApiError | None:
@@ -172,7 +163,7 @@ class WorkerPool:
 
     def _report_silence(self, problem: ApiError) -> None:
         """Report the first retry of an unreachable server at once: until the run ends, all retries take a while."""
-        if not self._silence_is_reported and isinstance(problem, RequestFailed) and problem.unreachable:
+        if not self._silence_is_reported and problem.unreachable:
             self._silence_is_reported = True
             self._on_notice(f"{problem}; retrying")
 
@@ -183,10 +174,9 @@ class WorkerPool:
     def record_failure(self, problem: ApiError) -> None:
         """Record a failed id, and end the run if the server answers no request, or never answered as an API."""
         answered = any(transport.answered for transport in self._transports)
-        unreachable = isinstance(problem, RequestFailed) and problem.unreachable
-        counts = unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
+        counts = problem.unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
         self._failures_in_a_row = self._failures_in_a_row + 1 if counts else 0
-        limit = 1 if unreachable and not answered else max(16, 2 * self._concurrency)
+        limit = 1 if problem.unreachable and not answered else max(16, 2 * self._concurrency)
         if self._failures_in_a_row >= limit:
             self._end(ServerUnreachable(str(problem)))
 

@@ -1,6 +1,6 @@
 """Fetch the threads of an export: page by page into the working store, those that failed once more at the end."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEn
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
 from threadkeep.records.content import files_of, files_of_line
-from threadkeep.records.ndjson import encode_message, encode_stored
+from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.index import AUTO, Outcome
 from threadkeep.storage.store import MESSAGES, Change, DamagedPage, Page, Restart, Settled, Store
@@ -56,16 +56,11 @@ class ThreadRound:
         self._is_last_try = self._may_have_pages = True
         await self._pool.run(self._batches(self._store.failed), self._export)
 
-    def _batches(self, query: Callable[[int, int], list[tuple[int, str]]]) -> Callable[[], Awaitable[Sequence[str]]]:
+    async def _batches(self, query: Callable[[int, int], list[tuple[int, str]]]) -> AsyncIterator[Sequence[str]]:
         reached = 0
-
-        async def more() -> Sequence[str]:
-            nonlocal reached
-            rows = await self._commits.thread.call(query, reached, _IDS)
-            reached = rows[-1][0] if rows else reached
-            return [thread_id for _, thread_id in rows]
-
-        return more
+        while rows := await self._commits.thread.call(query, reached, _IDS):
+            reached = rows[-1][0]
+            yield [thread_id for _, thread_id in rows]
 
     async def _export(self, thread_id: str, client: ApiClient) -> None:
         fetch = _ThreadFetch(thread_id, self._commits, self._store, self._include)
@@ -118,8 +113,8 @@ class _ThreadFetch:
     def __attrs_post_init__(self) -> None:
         self._path = f"/threads/{quote(self.thread_id, safe='')}"
         # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
-        assistant_id = self._store.header.assistant_id
-        self._encode = encode_stored if assistant_id == AUTO else partial(encode_message, assistant_id=assistant_id)
+        wanted = self._store.header.assistant_id
+        self._encode = partial(encode_message, assistant_id=None if wanted == AUTO else wanted)
 
     @property
     def messages(self) -> int:

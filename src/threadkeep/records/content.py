@@ -7,7 +7,7 @@ from typing import Any
 __all__ = ["files_of", "files_of_line", "has_lost_content", "is_blank", "text_body"]
 
 # Under these keys the API stores free text: an id in it is a word, not a file.
-_FREE_TEXT = ("metadata", "text", "value", "instructions", "arguments", "output", "input", "logs")
+_FREE_TEXT = {"metadata", "text", "value", "instructions", "arguments", "output", "input", "logs"}
 
 _FILE_ID = re.compile(rb'"file_id":"([^"\\]+)"')
 
@@ -37,20 +37,15 @@ def files_of(value: Mapping[str, Any]) -> tuple[str, ...]:
     pending: list[Any] = [value]  # no recursion: JSON may be nested deeply
     while pending:
         node = pending.pop()
-        if isinstance(node, list):
-            children = [child for child in node if isinstance(child, dict | list)]
-        else:
+        children = node
+        if isinstance(node, dict):
             file_id = node.get("file_id")
             if isinstance(file_id, str) and file_id:
                 files[file_id] = None
-            children = [
-                child
-                for key, child in node.items()
-                # The "text" of a text part is an object with the text and its annotations.
-                if isinstance(child, dict | list)
-                and (key not in _FREE_TEXT or (key == "text" and isinstance(child, dict)))
-            ]
-        pending += reversed(children)
+            # The "text" of a text part is an object with the text and its annotations.
+            free_text = _FREE_TEXT - {"text"} if isinstance(node.get("text"), dict) else _FREE_TEXT
+            children = [child for key, child in node.items() if key not in free_text]
+        pending += [child for child in reversed(children) if isinstance(child, dict | list)]
     return tuple(files)
 
 
@@ -65,12 +60,10 @@ def has_lost_content(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
 def is_blank(message: Mapping[str, Any]) -> bool:
     """Return whether a message has no content, or white space only."""
     content = message.get("content")
-    return all(map(_is_blank_text, content)) if isinstance(content, list) else not content
-
-
-def _is_blank_text(part: object) -> bool:
-    body = text_body(part)
-    return body is not None and isinstance(body.get("value"), str) and not body["value"].strip()
+    if not isinstance(content, list):
+        return not content
+    values = ((text_body(part) or {}).get("value") for part in content)
+    return all(isinstance(value, str) and not value.strip() for value in values)
 
 
 def text_body(part: object) -> Mapping[str, Any] | None:

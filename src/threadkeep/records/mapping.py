@@ -36,12 +36,10 @@ class SdkModel(Protocol):
     @property
     def model_fields_set(self) -> set[str]:
         """The fields that the API gave."""
-        ...
 
     @property
     def model_extra(self) -> dict[str, Any] | None:
         """The fields that the SDK does not know."""
-        ...
 
 
 def from_message(message: SdkModel, *, assistant_id: str | None) -> MessageRecord:

@@ -19,7 +19,6 @@ __all__ = [
     "decode",
     "encode",
     "encode_message",
-    "encode_stored",
     "flat_lines",
     "line_faults",
     "to_flat",
@@ -76,24 +75,11 @@ def encode_message(raw: Mapping[str, Any], *, assistant_id: str | None, flat: bo
     return dumps(line)
 
 
-def encode_stored(raw: Mapping[str, Any]) -> bytes:
-    """Encode a message as a full line without its assistant id, which `with_assistant` inserts later.
-
-    Raises:
-        ValueError, MalformedMessage: as `encode_message`.
-    """
-    line = flat_values(raw, assistant_id=None)
-    del line["assistant_id"]
-    line["message"] = raw
-    return dumps(line)
-
-
 def with_assistant(lines: bytes, thread_id: str, assistant_id: str | None) -> bytes:
-    """Insert the assistant id into lines of `encode_stored`, all of one thread and each with its newline."""
+    """Give an assistant id to lines of `encode_message` without one, all of one thread and each with its newline."""
     # A line holds no newline, so this finds the beginnings of lines and nothing else.
-    before = b'\n{"thread_id":' + dumps(thread_id) + b","
-    after = before + b'"assistant_id":' + dumps(assistant_id) + b","
-    return (b"\n" + lines).replace(before, after)[1:]
+    beginning = b'\n{"thread_id":' + dumps(thread_id) + b',"assistant_id":'
+    return (b"\n" + lines).replace(beginning + b"null", beginning + dumps(assistant_id))[1:]
 
 
 def flat_lines(lines: bytes) -> bytes:

@@ -6,7 +6,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -45,43 +45,32 @@ def loads_strict(text: bytes) -> tuple[Any, tuple[Fault, ...]]:
     return _loads_slowly(text)
 
 
-class _Duplicated(dict[str, Any]):
-    """An object whose text has a key twice."""
-
-    pairs: Sequence[tuple[str, Any]]
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) == len(pairs):
-        return value
-    duplicated = _Duplicated(value)
-    duplicated.pairs = pairs
-    return duplicated
+class _Object(list[tuple[str, Any]]):
+    """The keys and values of an object, as its text has them."""
 
 
 def _loads_slowly(text: bytes) -> tuple[Any, tuple[Fault, ...]]:
     try:
-        value = json.loads(text.decode("utf-8"), object_pairs_hook=_object)
+        decoded = text.decode("utf-8")
+        value, tree = json.loads(decoded), json.loads(decoded, object_pairs_hook=_Object)
     except UnicodeDecodeError as error:
         return None, (Fault("not_utf8", f"the line is not UTF-8: {error.reason} at byte {error.start}", "$"),)
     except RecursionError:
         return None, (Fault("malformed_line", "the line is nested too deeply to be read", "$"),)
     except ValueError as error:
         return None, (Fault("malformed_line", f"the line is not JSON: {error}", "$"),)
-    return value, tuple(_faults(value))
+    return value, tuple(_faults(tree))
 
 
 def _faults(tree: Any) -> Iterator[Fault]:
     pending = [("$", tree)]  # in the order of the text; no recursion: JSON may be nested deeply
     while pending:
         path, value = pending.pop()
-        if isinstance(value, dict):
-            pairs = value.pairs if isinstance(value, _Duplicated) else list(value.items())
-            counts = Counter(key for key, _ in pairs) if isinstance(value, _Duplicated) else {}
+        if isinstance(value, _Object):
+            counts = Counter(key for key, _ in value)
             for key in (key for key, count in counts.items() if count > 1):
                 yield Fault("duplicate_key", f"the key {key!r} occurs twice in one object", child_path(path, key))
-            pending += [(child_path(path, key), inner) for key, inner in reversed(pairs)]
+            pending += [(child_path(path, key), inner) for key, inner in reversed(value)]
         elif isinstance(value, list):
             pending += [(f"{path}[{index}]", inner) for index, inner in reversed(list(enumerate(value)))]
         elif isinstance(value, float) and not math.isfinite(value):

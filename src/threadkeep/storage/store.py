@@ -108,7 +108,7 @@ class Page:
         kind: `MESSAGES`, or a kind of sidecar.
         seq: its number among those of its kind, from 0.
         ids: of its rows.
-        lines: with their newlines. Of an "auto" export they carry no assistant id: the writer puts it in.
+        lines: with their newlines. Of an "auto" export their assistant id is null: the writer puts it in.
         files: the ids of the files that its rows refer to.
         assistant_id: of the newest assistant message in it.
     """

@@ -126,11 +126,8 @@ async def test_permanent_failures_are_not_retried(answer: Any) -> None:
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
-        (limited(retry_after_ms="1250"), 1.25),
-        (limited(retry_after="7"), 7),
-        (limited(retry_after_ms="20", retry_after="7"), 0.02),
+        (limited(retry_after_ms="1250", retry_after="7"), 1.25),
         (limited("Rate limit reached. Please try again in 1m2s."), 62),
-        (limited("Rate limit reached. Please try again in 6ms."), 0.006),
     ],
 )
 async def test_a_rate_limit_is_waited_for_exactly(answer: Any, seconds: float) -> None:
@@ -248,11 +245,12 @@ async def test_the_end_of_a_run_ends_the_wait_for_a_given_limit() -> None:
     assert client.traffic.sent == len(server.asked) == 1
 
 
-async def test_a_given_limit_is_obeyed() -> None:
-    """The limit lets half a second's worth pass at once, and a refusal is obeyed as well."""
+@pytest.mark.parametrize("rpm", [6000, 10**400])
+async def test_a_given_limit_is_obeyed(rpm: int) -> None:
+    """The limit, however high, lets half a second's worth pass at once, and a refusal is obeyed as well."""
     hours = Hours()
     server = answering(limited(retry_after="5"))
-    found, client = await fetched(hours, server, rpm=6000)
+    found, client = await fetched(hours, server, rpm=rpm)
     assert found == THREAD
     assert hours.slept == [5]
     assert client.traffic.sent == 2
@@ -285,9 +283,3 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     assert max(most) <= 16
     assert len(clients) == 3
     assert all(each.is_closed for each in clients)
-
-
-async def test_a_huge_rate_is_accepted() -> None:
-    """However many digits it has."""
-    async with Transport(async_client(answering())) as api:
-        assert await ApiClient(api, PacingOptions(rpm=10**400)).fetch("/threads/thread_a") == THREAD

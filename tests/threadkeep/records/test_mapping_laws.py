@@ -12,7 +12,7 @@ import strategies
 from threadkeep.errors import FlatRecord, MalformedLine, MalformedMessage
 from threadkeep.records.mapping import from_message_json, to_message_json
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
-from threadkeep.records.ndjson import FLAT_KEYS, decode, encode, encode_message, to_flat
+from threadkeep.records.ndjson import FLAT_KEYS, decode, encode, encode_message, flat_lines, to_flat, with_assistant
 from threadkeep.serialization import lossless_json
 
 ANY_MESSAGE = st.one_of(strategies.messages(), strategies.odd_messages())
@@ -20,19 +20,13 @@ ASSISTANT = "asst_abc123"
 
 
 @given(ANY_MESSAGE)
-def test_a_message_survives_the_record(message: dict[str, Any]) -> None:
-    """The record gives back the very message it was made from."""
+def test_a_message_survives_the_record_and_the_line(message: dict[str, Any]) -> None:
+    """Decoding a line gives the record that was written, and that its message: number types and key order included."""
     before = json.dumps(message)
-    assert json.dumps(to_message_json(from_message_json(message, assistant_id=ASSISTANT))) == before
-
-
-@given(ANY_MESSAGE)
-def test_a_record_survives_the_line(message: dict[str, Any]) -> None:
-    """Decoding a line gives the record that was written, number types and key order included."""
     record = from_message_json(message, assistant_id=ASSISTANT)
     again = decode(encode(record))
     assert again == record
-    assert json.dumps(to_message_json(again)) == json.dumps(message)
+    assert json.dumps(to_message_json(again)) == json.dumps(to_message_json(record)) == before
 
 
 @given(ANY_MESSAGE, st.booleans())
@@ -112,6 +106,21 @@ def test_a_message_is_written_as_its_record_would_be(message: dict[str, Any], fl
     """The exporter's short way gives the same bytes as the way through the record."""
     through_the_record = encode(from_message_json(message, assistant_id=ASSISTANT), flat=flat)
     assert encode_message(message, assistant_id=ASSISTANT, flat=flat) == through_the_record
+
+
+@given(st.lists(ANY_MESSAGE, max_size=4), strategies.raw_text.filter(bool), st.none() | strategies.raw_text)
+def test_a_stored_line_becomes_the_line_of_the_export(
+    rows: list[dict[str, Any]], thread_id: str, assistant_id: str | None
+) -> None:
+    """Stored before it is known whose it is, then full or cut to a flat one: to the byte as if written at once."""
+
+    def lines(of: str | None, *, flat: bool = False) -> bytes:
+        written = (encode_message({**row, "thread_id": thread_id}, assistant_id=of, flat=flat) for row in rows)
+        return b"".join(line + b"\n" for line in written)
+
+    full = with_assistant(lines(None), thread_id, assistant_id)
+    assert full == lines(assistant_id)
+    assert flat_lines(full) == lines(assistant_id, flat=True)
 
 
 @given(strategies.json_values)
