@@ -15,7 +15,7 @@ from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
-from threadkeep.records.content import files_of, files_of_line
+from threadkeep.records.content import files_of
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.index import AUTO, Outcome
@@ -199,7 +199,7 @@ class _ThreadFetch:
             seq=self._pages,
             ids=[row["id"] for row in page.rows],
             lines=b"".join(lines),
-            files=_distinct(map(files_of_line, lines, page.rows)),
+            files=_distinct(files_of(row) for row, line in zip(page.rows, lines, strict=True) if b'"file_id"' in line),
             assistant_id=next((one for one in by_assistants if isinstance(one, str)), None),
         )
 
