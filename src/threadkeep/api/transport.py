@@ -137,7 +137,7 @@ class Transport:
 
 def _sent_credentials(error: Exception) -> Iterator[str]:
     """Yield the credentials of a request: a caller's own client may have its own token provider and headers."""
-    headers = error.request.headers if isinstance(error, openai.APIError) else {}
+    headers = getattr(error.request, "headers", {}) if isinstance(error, openai.APIError) else {}
     for name in _CREDENTIAL_HEADERS:
         value = headers.get(name, "").removeprefix("Bearer ")
         if len(value) >= 4:

@@ -25,6 +25,7 @@ from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, MalformedAddress
 
 AT_AZURE = "https://res.openai.azure.com"
+AT_COGNITIVE = "https://res.cognitiveservices.azure.com"
 AT_FOUNDRY = "https://res.services.ai.azure.com/api/projects/mine"
 DATED = {"api-version": "2024-05-01-preview"}
 
@@ -43,12 +44,7 @@ DATED = {"api-version": "2024-05-01-preview"}
         (f"{AT_AZURE}/openai/", AZURE, f"{AT_AZURE}/openai", DATED),
         (f"{AT_AZURE}/openai/v1/", AZURE_V1, f"{AT_AZURE}/openai/v1", {}),
         ("https://RES.OpenAI.Azure.com", AZURE, "https://RES.OpenAI.Azure.com/openai", DATED),
-        (
-            "https://res.cognitiveservices.azure.com/openai",
-            AZURE,
-            "https://res.cognitiveservices.azure.com/openai",
-            DATED,
-        ),
+        (f"{AT_COGNITIVE}/openai", AZURE, f"{AT_COGNITIVE}/openai", DATED),
         ("https://res.services.ai.azure.com/openai", AZURE, "https://res.services.ai.azure.com/openai", DATED),
         (AT_FOUNDRY, FOUNDRY, AT_FOUNDRY, {"api-version": "v1"}),
         (f"{AT_FOUNDRY}/?api-version=2025-05-01", FOUNDRY, AT_FOUNDRY, {"api-version": "2025-05-01"}),
