@@ -138,9 +138,10 @@ class Exports(RuleBasedStateMachine):
     def order(self) -> list[str]:
         """The ids that are wanted, in order: those of the index, and then those of the working store."""
         indexed = list[str]()
-        for line in self.export.paths.index.read_bytes().split(b"\n") if self.export.paths.index.exists() else ():
-            with contextlib.suppress(ValueError):
-                indexed.append(decode_row(line).thread_id)
+        with open_file_set(self.export.paths) as files:  # while files are exchanged, the new ones count
+            for line in files.files["index"] if files.has_index else ():
+                with contextlib.suppress(ValueError):
+                    indexed.append(decode_row(line).thread_id)
         with self.store() as store:
             if store is None:
                 return indexed
