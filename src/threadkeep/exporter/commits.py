@@ -28,7 +28,7 @@ class StoreThread:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threadkeep-store")
 
     def call(self, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> "asyncio.Future[_T]":
-        """Call something there; what is awaited returns what it returns."""
+        """Call something there, and return a future of what it returns."""
         return asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
     async def finish(self, work: Callable[[], _T], on_cancel: Callable[[], None] = lambda: None) -> _T:

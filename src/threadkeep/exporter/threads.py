@@ -12,7 +12,7 @@ from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import Page as ApiPage
 from threadkeep.api.resources import SIDECAR_FETCHERS, Rows
 from threadkeep.api.worker_pool import WorkerPool
-from threadkeep.errors import ApiError, BadPage, IdRefused, RequestFailed, RunEnded, ThreadMissing
+from threadkeep.errors import ApiError, BadPage, IdRefused, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
 from threadkeep.records.content import files_of
@@ -22,13 +22,6 @@ from threadkeep.storage.index import AUTO, Outcome
 from threadkeep.storage.store import MESSAGES, Change, DamagedPage, Page, Restart, Settled, Store
 
 __all__ = ["ThreadRound"]
-
-_OUTCOMES: Mapping[type[ApiError], Outcome] = {
-    ThreadMissing: Outcome.MISSING,
-    IdRefused: Outcome.MISSING,
-    BadPage: Outcome.FAILED,
-    RequestFailed: Outcome.FAILED,
-}
 
 # So many ids are read from the store at a time, and so many bytes of runs are stored as one page.
 _IDS, _SIDECAR_PAGE_BYTES = 1000, 1024 * 1024
@@ -77,7 +70,8 @@ class ThreadRound:
         if problem is None:
             await self._settle(fetch, Outcome.COMPLETE)
             return
-        outcome, reason = _OUTCOMES[type(problem)], str(problem)
+        outcome = Outcome.MISSING if isinstance(problem, ThreadMissing | IdRefused) else Outcome.FAILED
+        reason = str(problem)
         if fetch.messages:
             what = "it was deleted while it was fetched" if outcome is Outcome.MISSING else "it could not be fetched on"
             reason = f"{what}: {reason}"
