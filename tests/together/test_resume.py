@@ -269,7 +269,7 @@ def test_the_pages_of_a_thread_that_failed_are_kept(
     fake.faults = [{"match": {"path": f"{name}/messages", "nth": nth}, "do": {"status": 500}} for nth in (2, 3)]
     arguments = ("export", ids, ASSISTANT, out, "--max-retries", 0, *form)
     assert threadkeep(*arguments).code == 1
-    assert rows(out)[name]["reason"].startswith("it could not be fetched on: 500 from")
+    assert rows(out)[name]["reason"].startswith("it could not be fetched to its end: 500 from")
     partial = beside(out, ".partial")
     assert exported(partial) == {name: served(fake)[name][:100]}
     fake.faults = []

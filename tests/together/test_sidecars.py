@@ -308,6 +308,6 @@ def test_a_run_that_nothing_can_write_fails_its_thread(
     monkeypatch.setattr("threadkeep.exporter.threads.dumps", refuse)
     done = threadkeep("export", ids, ASSISTANT, out, "--include", "runs")
     assert done.code == 1
-    assert "thread_1: failed: it could not be fetched on: run_" in done.err
+    assert "thread_1: partial: it could not be fetched to its end: run_" in done.err
     assert manifest(out)["totals"]["partial_messages"] == 5
     assert manifest(out)["outcomes"]["complete"] == 1

@@ -73,17 +73,22 @@ class ThreadRound:
         outcome = Outcome.MISSING if isinstance(problem, ThreadMissing | IdRefused) else Outcome.FAILED
         reason = str(problem)
         if fetch.messages:
-            what = "it was deleted while it was fetched" if outcome is Outcome.MISSING else "it could not be fetched on"
+            what = (
+                "it was deleted while it was fetched"
+                if outcome is Outcome.MISSING
+                else "it could not be fetched to its end"
+            )
             reason = f"{what}: {reason}"
         await self._settle(fetch, outcome, reason)
         self._pool.record_failure(problem)
 
     async def _settle(self, fetch: "_ThreadFetch", outcome: Outcome, reason: str | None = None) -> None:
         """Store what became of a thread, and send that, unless it will be asked for once more."""
-        thread_id, messages = fetch.thread_id, fetch.messages
-        is_last = outcome is not Outcome.FAILED or self._is_last_try
-        event = ThreadEnded(thread_id=thread_id, outcome=outcome, messages=messages, reason=reason) if is_last else None
-        await self._commits.put(Settled(thread_id=thread_id, outcome=outcome, reason=reason), event=event)
+        event = None
+        if outcome is not Outcome.FAILED or self._is_last_try:
+            ended = Outcome.PARTIAL if outcome is Outcome.FAILED and fetch.messages else outcome
+            event = ThreadEnded(thread_id=fetch.thread_id, outcome=ended, messages=fetch.messages, reason=reason)
+        await self._commits.put(Settled(thread_id=fetch.thread_id, outcome=outcome, reason=reason), event=event)
 
 
 @attrs.define

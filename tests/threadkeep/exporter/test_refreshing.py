@@ -161,7 +161,7 @@ def test_a_thread_that_cannot_be_refreshed_stays_as_it_is(export: Export) -> Non
     reasons = dict(export.result.not_refreshed_examples)
     assert list(reasons) == ["thread_a", "thread_b", "thread_d"]
     assert reasons["thread_a"].startswith("No thread found")
-    assert reasons["thread_b"].startswith("it could not be fetched on: 500")
+    assert reasons["thread_b"].startswith("it could not be fetched to its end: 500")
     assert export.messages() == present(JOINED | {name: OLD[name] for name in reasons})
     assert not export.paths.partial.exists()
     assert export.result.manifest is not None

@@ -134,8 +134,10 @@ async def test_a_page_that_stays_bad_fails_its_thread_only(spoil: Any, tmp_path:
     assert export.messages() == {"thread_b": threads["thread_b"]}
     row = export.rows["thread_a"]
     assert row.outcome is Outcome.PARTIAL
+    ended = {event.thread_id: event.outcome for event in export.events if isinstance(event, ThreadEnded)}
+    assert ended == {"thread_a": Outcome.PARTIAL, "thread_b": Outcome.COMPLETE}
     assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
-    assert str(row.reason).startswith("it could not be fetched on: ")
+    assert str(row.reason).startswith("it could not be fetched to its end: ")
     assert any(words in str(row.reason) for words in ("the page after msg_thread_a_00099", "answer is", "belongs to"))
     assert export.ended_by is None
 
