@@ -537,6 +537,9 @@ _BOTH: dict[str, Cause] = {
     ),
     "an index without header": _index(lambda lines, _: lines.pop(0), "unreadable_index", line=1),
     "an index of another format": _index(_header(format="other/9"), "unreadable_index", line=1),
+    "an index without its last newline": _index(
+        lambda lines, _: lines.append(lines.pop()[:-1]), "unreadable_index", line=9
+    ),
     "an index cut": _index(_put(-1, b'{"thread_id"'), "unreadable_index", line=9),
     **{
         f"an index of another {key}": _index(
