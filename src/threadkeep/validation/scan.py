@@ -100,21 +100,24 @@ class MessageLines:
         ids: list[str] = []
         times: list[int] = []
         lines: list[bytes] = []
-        thread_id = self._thread_id
+        thread_id, last_time = self._thread_id, self._last_time
         # Millions of times round.
         for number, summary in enumerate(self._summaries(content), first):
-            if summary is not None and summary[0] == thread_id and summary[2] >= self._last_time:
-                self._last_time = summary[2]
-                ids.append(summary[1])
-                times.append(summary[2])
-                if notes := summary[5]:
-                    yield from self._findings(notes, number, summary[1])
+            if summary is not None and summary[0] == thread_id and summary[2] >= last_time:
+                _, message_id, last_time, _, _, notes = summary
+                ids.append(message_id)
+                times.append(last_time)
+                if notes:
+                    yield from self._findings(notes, number, message_id)
             else:
+                self._last_time = last_time
                 lines = lines or content.split(b"\n")
                 read = check_line(lines[number - first], number, now=self._now, saved=self._saved)
                 yield from self._against(read, number)
+                last_time = self._last_time
                 ids += [] if read[1] is None else [read[1]]
                 times += [] if read[2] is None else [read[2]]
+        self._last_time = last_time
         self._add(ids, times)
 
     def read(self, line: bytes, number: int) -> Read:
