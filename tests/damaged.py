@@ -92,9 +92,13 @@ class Files:
 
     @property
     def threads(self) -> dict[str, range]:
-        """The numbers, from 0, of each thread's lines."""
+        """The numbers, from 0, of each thread's lines in OUT."""
+        return self.threads_of(OUT)
+
+    def threads_of(self, name: str) -> dict[str, range]:
+        """The same of any file whose lines are of threads."""
         found: dict[str, list[int]] = {}
-        for number, line in enumerate(self.lines()):
+        for number, line in enumerate(self.lines(name)):
             found.setdefault(thread_of(line), []).append(number)
         return {thread_id: range(own[0], own[-1] + 1) for thread_id, own in found.items()}
 

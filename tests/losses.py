@@ -66,15 +66,17 @@ Change = Callable[[list[bytes], range, random.Random], int | None]
 """Changes the lines of OUT, of which a thread has some; gives the number of the finding's line, from 1."""
 
 
-def _lines(code: str, change: Change, *, least: int = 1, is_last: bool = True, path: str | None = None) -> Cause:
+def _lines(
+    code: str, change: Change, *, least: int = 1, is_last: bool = True, file: str = OUT, **expected: Any
+) -> Cause:
     """Change the lines of a thread that has so many at least, and that may be the last one or not."""
 
     def cause(files: Files, draw: random.Random) -> Loss:
-        lines, threads = files.lines(), list(files.threads.items())
+        lines, threads = files.lines(file), list(files.threads_of(file).items())
         fitting = [one for one in (threads if is_last else threads[:-1]) if len(one[1]) >= least]
         thread_id, own = draw.choice(fitting)
         line = change(lines, own, draw)
-        return _lost(files.put(OUT, lines), code, thread_id, line=line, path=path)
+        return attrs.evolve(_lost(files.put(file, lines), code, thread_id, file=file, line=line), **expected)
 
     return cause
 
@@ -139,14 +141,37 @@ def _blank_line(lines: list[bytes], own: range, draw: random.Random) -> int:
     return number + 2
 
 
-def _threads_swapped(files: Files, draw: random.Random) -> Loss:
-    names = list(files.threads)
-    place = draw.randrange(len(names) - 1)
-    one, other = files.threads[names[place]], files.threads[names[place + 1]]
-    lines = files.lines()
-    lines[one.start : other.stop] = lines[other.start : other.stop] + lines[one.start : one.stop]
-    line = one.start + len(other) + 1
-    return Loss(files=files.put(OUT, lines), code="misplaced_thread", line=line, thread_id=names[place])
+def _end_changed(lines: list[bytes], own: range, draw: random.Random) -> int:
+    """Of a line of a file of which nothing is read but the threads."""
+    number = draw.choice(own)
+    place = draw.randrange(len(lines[number]) - 20, len(lines[number]) - 1)
+    lines[number] = lines[number][:place] + b"?" + lines[number][place + 1 :]
+    return own.start + 1
+
+
+def _line_cut(lines: list[bytes], own: range, draw: random.Random) -> int:
+    number = draw.choice(own)
+    lines[number] = lines[number][: draw.randrange(len(lines[number]) - 2)] + b"\n"
+    return own.start + 1
+
+
+def _line_for_another(lines: list[bytes], own: range, draw: random.Random) -> int:
+    one, other = draw.sample(own, 2)
+    lines[one] = lines[other]
+    return own.start + 1
+
+
+def _threads_swapped(file: str) -> Cause:
+    def cause(files: Files, draw: random.Random) -> Loss:
+        threads = list(files.threads_of(file).items())
+        place = draw.randrange(len(threads) - 1)
+        (thread_id, one), (_, other) = threads[place : place + 2]
+        lines = files.lines(file)
+        lines[one.start : other.stop] = lines[other.start : other.stop] + lines[one.start : one.stop]
+        line = one.start + len(other) + 1
+        return Loss(files=files.put(file, lines), code="misplaced_thread", file=file, line=line, thread_id=thread_id)
+
+    return cause
 
 
 def _message_moved(files: Files, draw: random.Random) -> Loss:
@@ -353,48 +378,11 @@ def _lost_file(name: str, code: str = "lost_file", *, all_again: bool = False) -
     return cause
 
 
-def _sidecar_changed(name: str) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        lines = files.lines(name)
-        number = draw.randrange(len(lines))
-        thread_id = json.loads(lines[number])["thread_id"]
-        first = next(n for n, line in enumerate(lines) if json.loads(line)["thread_id"] == thread_id)
-        place = draw.randrange(len(lines[number]) - 20, len(lines[number]) - 1)
-        lines[number] = lines[number][:place] + b"?" + lines[number][place + 1 :]
-        return _lost(files.put(name, lines), "digest_mismatch", thread_id, file=name, line=first + 1)
-
-    return cause
-
-
-def _sidecar_shorter(name: str) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        lines = files.lines(name)
-        thread_id = json.loads(draw.choice(lines))["thread_id"]
-        kept = [line for line in lines if json.loads(line)["thread_id"] != thread_id]
-        return _lost(files.put(name, kept), "lost_thread", thread_id, file=name)
-
-    return cause
-
-
-def _sidecar_longer(files: Files, _draw: random.Random) -> Loss:
-    lines = files.lines(RUNS)
-    damaged = files.put(RUNS, [*lines, lines[0]])
-    thread_id = json.loads(lines[0])["thread_id"]
-    return _lost(damaged, "split_thread", thread_id, file=RUNS, line=len(lines) + 1)
-
-
 def _sidecar_headed(files: Files, _draw: random.Random) -> Loss:
     """Lines of a thread that the index does not know, before all others."""
     damaged = files.put(RUNS, [b'{"thread_id":"thread_more"}\n', *files.lines(RUNS)])
     where: dict[str, Any] = {"file": RUNS, "line": 1, "strangers": ("thread_more",)}
     return Loss(files=damaged, code="unindexed_lines", thread_id="thread_more", **where)
-
-
-def _sidecar_swapped(files: Files, _draw: random.Random) -> Loss:
-    one, other, *rest = files.lines(THREADS)
-    thread_id = json.loads(one)["thread_id"]
-    damaged = files.put(THREADS, [other, one, *rest])
-    return Loss(files=damaged, code="misplaced_thread", file=THREADS, line=2, thread_id=thread_id)
 
 
 def _sidecar_torn(files: Files, draw: random.Random) -> Loss:
@@ -441,34 +429,14 @@ def _download(change: Mapping[str, object], code: str, file: str = _IMAGE, line:
     return cause
 
 
-# --- the partial file, of the export that was cut off
+# --- the export that was cut off
 
 _PARTLY = "thread_ffffff"
 
 
-def _of_partial(change: Callable[[list[bytes], random.Random], list[bytes] | None]) -> Cause:
-    def cause(files: Files, draw: random.Random) -> Loss:
-        changed = change(files.lines(PARTIAL), draw)
-        damaged = files.without(PARTIAL) if changed is None else files.put(PARTIAL, changed)
-        line = None if changed is None else 1
-        return Loss(files=damaged, code="lost_partial", file=PARTIAL, line=line, thread_id=_PARTLY, refetch=None)
-
-    return cause
-
-
-def _one_fewer(lines: list[bytes], draw: random.Random) -> list[bytes]:
-    place = draw.randrange(len(lines))
-    return [*lines[:place], *lines[place + 1 :]]
-
-
-def _one_garbled(lines: list[bytes], draw: random.Random) -> list[bytes]:
-    place = draw.randrange(len(lines))
-    return [*lines[:place], lines[place][: draw.randrange(len(lines[place]) - 2)] + b"\n", *lines[place + 1 :]]
-
-
-def _one_for_another(lines: list[bytes], draw: random.Random) -> list[bytes]:
-    one, other = draw.sample(range(len(lines)), 2)
-    return [lines[other] if place == one else line for place, line in enumerate(lines)]
+def _partial_lost(files: Files, _draw: random.Random) -> Loss:
+    damaged = files.without(PARTIAL)
+    return Loss(files=damaged, code="lost_partial", file=PARTIAL, thread_id=_PARTLY, refetch=None)
 
 
 def _as_it_is(code: str, thread_id: str) -> Cause:
@@ -488,7 +456,7 @@ _BOTH: dict[str, Cause] = {
     "a line doubled": _lines("duplicate_message", _line_doubled, path="$.message_id"),
     "a line moved to the end": _lines("split_thread", _line_moved_to_the_end, least=2, is_last=False),
     "a thread lost": _lines("lost_thread", _thread_lost),
-    "two threads swapped": _threads_swapped,
+    "two threads swapped": _threads_swapped(OUT),
     "a thread doubled": _lines("split_thread", _thread_doubled, is_last=False),
     "a message moved to another thread": _message_moved,
     "a message in two threads": _message_of_two_threads,
@@ -537,6 +505,9 @@ _BOTH: dict[str, Cause] = {
     ),
     "an index without header": _index(lambda lines, _: lines.pop(0), "unreadable_index", line=1),
     "an index of another format": _index(_header(format="other/9"), "unreadable_index", line=1),
+    "an index without its last newline": _index(
+        lambda lines, _: lines.append(lines.pop()[:-1]), "unreadable_index", line=9
+    ),
     "an index cut": _index(_put(-1, b'{"thread_id"'), "unreadable_index", line=9),
     **{
         f"an index of another {key}": _index(
@@ -573,12 +544,12 @@ _BOTH: dict[str, Cause] = {
     },
     "a manifest lost": _lost_file(MANIFEST, "lost_manifest"),
     **{f"{name} lost": _lost_file(name) for name in (OUT, RUNS, THREADS, _IMAGE, DOWNLOADS)},
-    **{f"{name} changed": _sidecar_changed(name) for name in (RUNS, THREADS)},
-    **{f"{name} shorter": _sidecar_shorter(name) for name in (RUNS, THREADS)},
-    "runs longer": _sidecar_longer,
+    **{f"{name} changed": _lines("digest_mismatch", _end_changed, file=name) for name in (RUNS, THREADS)},
+    **{f"{name} shorter": _lines("lost_thread", _thread_lost, file=name) for name in (RUNS, THREADS)},
+    "runs longer": _lines("split_thread", _thread_doubled, is_last=False, file=RUNS),
     "runs of nobody": _sidecar_headed,
     "torn runs": _sidecar_torn,
-    "thread objects swapped": _sidecar_swapped,
+    "thread objects swapped": _threads_swapped(THREADS),
     "runs never saved": _runs_never_saved,
     "runs of another digest": _span(
         {"sha256": "0" * 64}, "digest_mismatch", line=1, refetch=frozenset(["thread_aaaaaa"])
@@ -605,10 +576,15 @@ _FULL: dict[str, Cause] = {
 }
 
 _CUT: dict[str, Cause] = {
-    "the partial file lost": _of_partial(lambda _lines, _draw: None),
-    "the partial file shorter": _of_partial(_one_fewer),
-    "a line of the partial file garbled": _of_partial(_one_garbled),
-    "a message of the partial file lost for a line twice": _of_partial(_one_for_another),
+    "the partial file lost": _partial_lost,
+    **{
+        name: _lines("lost_partial", change, file=PARTIAL, refetch=None)
+        for name, change in {
+            "the partial file shorter": _line_removed,
+            "a line of the partial file garbled": _line_cut,
+            "a message of the partial file lost for a line twice": _line_for_another,
+        }.items()
+    },
     "a failed thread": _as_it_is("thread_failed", "thread_dddddd"),
     "a partial thread": _as_it_is("thread_partial", _PARTLY),
     "a missing thread": _as_it_is("thread_missing", "thread_unknown"),

@@ -220,15 +220,6 @@ def test_a_full_disk_leaves_the_page_that_was_there(complete: Path, threadkeep: 
     assert (page.read_bytes(), sorted(tmp_path.iterdir())) == (b"old", before)
 
 
-def test_a_header_that_was_changed_is_named(complete: Path, threadkeep: Run) -> None:
-    """The manifest says otherwise, and no thread is to be fetched again for it."""
-    index = beside(complete, ".index")
-    index.write_bytes(index.read_bytes().replace(b'"asst_abc123"', b'"asst_abc124"', 1))
-    done = threadkeep("validate", complete)
-    assert done.code == 1
-    assert "out.ndjson.manifest.json $.assistant_id" in done.out
-
-
 def test_an_export_that_is_at_work(fake: Watched, arguments: tuple[object, ...], threadkeep: Run) -> None:
     """Validate says so first, and is not satisfied while nothing has been written."""
     out, shown = arguments[3], list[Done]()
@@ -394,15 +385,3 @@ def test_what_is_no_file_is_not_waited_for(complete: Path, threadkeep: Run, tmp_
     os.mkfifo(index)
     done = threadkeep("validate", complete)
     assert (done.code, "out.ndjson.index is not a regular file" in done.err) == (5, True)
-
-
-def test_a_thread_without_messages_that_nobody_asked_for(
-    fake: Watched, arguments: tuple[object, ...], ids: Path, threadkeep: Run
-) -> None:
-    """It has no lines, and the index knows it."""
-    fake.load({"threads": [{"id": "thread_empty", "object": "thread", "created_at": 1, "metadata": {}}]})
-    ids.write_text(ids.read_text() + "\nthread_empty\n")
-    assert threadkeep(*arguments).code == 0
-    listed = ids.read_text().replace("thread_empty", "").split()
-    (row,) = [row for row in library.validate(arguments[3], ids=listed) if row.severity is not Severity.NOTE]  # type: ignore[arg-type]
-    assert (row.code, row.thread_id) == ("not_wanted", "thread_empty")

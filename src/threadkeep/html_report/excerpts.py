@@ -57,12 +57,8 @@ class Excerpt:
 
 @attrs.frozen
 class Conversation:
-    """Some messages of one thread.
-
-    Attributes:
-        thread_id: None for lines of no known thread.
-        messages: in the order of the file.
-        left_out: how many more lines the thread has.
+    """Some messages of one thread, in the order of the file, and how many more lines it has; ``thread_id`` is None for
+    lines of no known thread.
     """
 
     thread_id: str | None
@@ -153,9 +149,9 @@ def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
         value = loads(line.removeprefix(BYTE_ORDER_MARK))
     except ValueError:
         value = None
-    if not isinstance(value, dict) or not isinstance(value.get("text"), str):
-        text = line.removesuffix(b"\n").decode("utf-8", "backslashreplace")
-        return Excerpt(line=number, is_concerned=is_concerned, is_readable=False, **_cut(text))
+    is_readable = isinstance(value, dict) and isinstance(value.get("text"), str)
+    if not is_readable:
+        value = {"text": line.removesuffix(b"\n").decode("utf-8", "backslashreplace")}
     text, created_at, parts = value["text"], value.get("created_at"), _parts(value.get("message"))
     message_text = "\n".join(part.value for part in parts if isinstance(part, TextPart))
     others = [cut(_words(part), _MOST_OF_A_PART) for part in parts if not isinstance(part, TextPart)]
@@ -165,15 +161,13 @@ def _excerpt(number: int, line: bytes, *, is_concerned: bool) -> Excerpt:
         role=text_or_none(value.get("role")),
         created_at=created_at if type(created_at) is int else None,
         message_id=text_or_none(value.get("message_id")),
+        text=text[:MOST_CHARACTERS],
+        cut=max(len(text) - MOST_CHARACTERS, 0),
         message_text=message_text[:MOST_CHARACTERS] if "message" in value and message_text != text else None,
         parts=(*others[:_MOST_PARTS], *more),
         is_concerned=is_concerned,
-        **_cut(text),
+        is_readable=is_readable,
     )
-
-
-def _cut(text: str) -> dict[str, Any]:
-    return {"text": text[:MOST_CHARACTERS], "cut": max(len(text) - MOST_CHARACTERS, 0)}
 
 
 def _parts(message: Any) -> Sequence[Part]:

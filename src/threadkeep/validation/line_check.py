@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
-from threadkeep.records.content import is_blank
+from threadkeep.records.content import is_blank, text_body
 from threadkeep.records.ndjson import FLAT_KEYS, line_faults
 from threadkeep.serialization.json_diff import child_path
 from threadkeep.serialization.lossless_json import text_or_none
@@ -105,15 +105,15 @@ def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Fault]:
     if is_blank(message):
         yield Fault("empty_message", "the message has no content but blanks", "$.message.content")
     for place, part in enumerate(content if isinstance(content, list) else ()):
-        path = f"$.message.content[{place}]"
-        match part:
-            case {"type": "image_file", "image_file": {"file_id": str(file_id)}} if file_id not in saved:
-                what = f"the image {file_id} was not downloaded"
-                yield Fault("image_not_downloaded", what, f"{path}.image_file.file_id")
-            case {"type": "text", "text": {"value": str(text), "annotations": [*annotations]}}:
-                yield from _about_text(text, annotations, f"{path}.text")
-            case {"type": "text", "text": {"value": str(text)}}:
-                yield from _about_text(text, [], f"{path}.text")
+        if (body := text_body(part)) is not None and isinstance(body.get("value"), str):
+            annotations = body.get("annotations")
+            given = annotations if isinstance(annotations, list) else []
+            yield from _about_text(body["value"], given, f"$.message.content[{place}].text")
+        elif isinstance(part, dict) and part.get("type") == "image_file" and isinstance(part.get("image_file"), dict):
+            file_id = part["image_file"].get("file_id")
+            if isinstance(file_id, str) and file_id not in saved:
+                path = f"$.message.content[{place}].image_file.file_id"
+                yield Fault("image_not_downloaded", f"the image {file_id} was not downloaded", path)
 
 
 def _about_text(text: str, annotations: Sequence[Any], path: str) -> Iterator[Fault]:
@@ -125,7 +125,9 @@ def _about_text(text: str, annotations: Sequence[Any], path: str) -> Iterator[Fa
             shown = " to ".join(map(str, offsets.values()))
             what = f"the annotation is of code points {shown}, and the text has {len(text)}"
             yield Fault("annotation_outside_text", what, f"{path}.annotations[{place}]")
+    if not may_hold_markers(text):
+        return
     resolved = [one["text"] for one in given if isinstance(one.get("text"), str) and one["text"]]
-    for marker in _MARKER.findall(text) if may_hold_markers(text) else ():
+    for marker in _MARKER.findall(text):
         if not any(marker.startswith(known) or marker in known for known in resolved):
             yield Fault("marker_without_annotation", f"no annotation says what {marker[:80]} is", f"{path}.value")

@@ -119,12 +119,8 @@ def checked_export(found: Validated, *, most: int | None = None, seed: int = 0) 
 
 @attrs.frozen(kw_only=True)
 class LiveOutcome:
-    """The result of a check.
-
-    Attributes:
-        findings: of all threads that were compared or could not be, in the order of the export.
-        live: the counts.
-        ended_by: what ended it before every thread had its turn; None when nothing did.
+    """The findings of all threads that were compared or could not be, in the order of the export, the counts, and what
+    ended the check before every thread had its turn; None when nothing did.
     """
 
     findings: tuple[Finding, ...]

@@ -100,7 +100,7 @@ def change(line: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
     if "message" not in line:
         flat = flat_values(raw, assistant_id="")
         del flat["assistant_id"]
-        path = _first_difference({key: line.get(key, ABSENT) for key in flat}, flat, "$")
+        path = next(differences({key: line.get(key, ABSENT) for key in flat}, flat), None)
         if path == "$.text" and not flat["text"].strip():
             return Change("deleted_message", path)
         return None if path is None else Change("changed_message", path)
@@ -108,11 +108,7 @@ def change(line: Mapping[str, Any], raw: Mapping[str, Any]) -> Change | None:
     if not isinstance(message, dict):
         return Change("changed_message", path)
     one, other = ({key: value for key, value in each.items() if key != "metadata"} for each in (message, raw))
-    if (found := _first_difference(one, other, path)) is not None:
+    if (found := next(differences(one, other, path), None)) is not None:
         return Change("deleted_message" if has_lost_content(raw, message) else "changed_message", found)
-    metadata = _first_difference(message.get("metadata", ABSENT), raw.get("metadata", ABSENT), path)
-    return None if metadata is None else Change("changed_metadata", f"{path}.metadata")
-
-
-def _first_difference(one: Any, other: Any, path: str) -> str | None:
-    return next(differences(one, other, path), None)
+    is_other = any(differences(message.get("metadata", ABSENT), raw.get("metadata", ABSENT)))
+    return Change("changed_metadata", f"{path}.metadata") if is_other else None

@@ -15,8 +15,6 @@ from itertools import groupby
 from math import inf
 from typing import Any, BinaryIO, NamedTuple
 
-import attrs
-
 from threadkeep.serialization.strict_json import Fault
 from threadkeep.storage.index import IndexRow, Span
 from threadkeep.storage.spans import SpanFile, thread_of
@@ -102,21 +100,24 @@ class MessageLines:
         ids: list[str] = []
         times: list[int] = []
         lines: list[bytes] = []
-        thread_id = self._thread_id
+        thread_id, last_time = self._thread_id, self._last_time
         # Millions of times round.
         for number, summary in enumerate(self._summaries(content), first):
-            if summary is not None and summary[0] == thread_id and summary[2] >= self._last_time:
-                self._last_time = summary[2]
-                ids.append(summary[1])
-                times.append(summary[2])
-                if notes := summary[5]:
-                    yield from self._findings(notes, number, summary[1])
+            if summary is not None and summary[0] == thread_id and summary[2] >= last_time:
+                _, message_id, last_time, _, _, notes = summary
+                ids.append(message_id)
+                times.append(last_time)
+                if notes:
+                    yield from self._findings(notes, number, message_id)
             else:
+                self._last_time = last_time
                 lines = lines or content.split(b"\n")
                 read = check_line(lines[number - first], number, now=self._now, saved=self._saved)
                 yield from self._against(read, number)
+                last_time = self._last_time
                 ids += [] if read[1] is None else [read[1]]
                 times += [] if read[2] is None else [read[2]]
+        self._last_time = last_time
         self._add(ids, times)
 
     def read(self, line: bytes, number: int) -> Read:
@@ -194,23 +195,19 @@ class _Claim(NamedTuple):
     number: int
 
 
-@attrs.frozen
-class _Group:
-    """Lines in a gap that name one thread: where they are, and their digest."""
+class _Group(NamedTuple):
+    """Lines in a gap that name one thread: the number of the first one, how many, and their bytes."""
 
     thread_id: str | None
-    place: Place
-    sha256: str
-
-    @property
-    def size(self) -> int:
-        return self.place.end - self.place.start
+    line: int
+    messages: int
+    span: Span
 
     def is_of(self, claim: _Claim) -> bool:
-        return self.size == claim.span.bytes and self.sha256 == claim.span.sha256
+        return (self.span.bytes, self.span.sha256) == (claim.span.bytes, claim.span.sha256)
 
     def misplaced(self, claim: _Claim, where: Mapping[str, Any]) -> Finding:
-        what = f"the thread's lines begin at byte {self.place.start}, and the index says {claim.span.offset}"
+        what = f"the thread's lines begin at byte {self.span.offset}, and the index says {claim.span.offset}"
         return finding("misplaced_thread", what, **where)
 
 
@@ -295,7 +292,8 @@ class ThreadFile(SpanFile):
                 digest.update(line)
                 start, count = start + len(line), count + 1
                 yield from found
-            yield from self._leave(_Group(thread_id, Place(number, count, begin, start), digest.hexdigest()))
+            span = Span(begin, start - begin, digest.hexdigest())
+            yield from self._leave(_Group(thread_id, number, count, span))
 
     def _owned(self, start: int, end: int) -> Iterator[tuple[str | None, bytes, Sequence[Finding]]]:
         """Yield each line with its thread, and the findings about it."""
@@ -344,14 +342,14 @@ class ThreadFile(SpanFile):
 
     def _leave(self, group: _Group) -> Iterator[Finding]:
         thread_id = group.thread_id
-        where: dict[str, Any] = {"file": self.name, "line": group.place.line, "thread_id": thread_id}
+        where: dict[str, Any] = {"file": self.name, "line": group.line, "thread_id": thread_id}
         if thread_id is not None and thread_id in self.places:
             self.split.add(thread_id)
             self._is_disturbed = True
             yield finding("split_thread", "the thread has more lines here, behind another thread's", **where)
             return
         if thread_id is not None:
-            self._place(thread_id, group.place)
+            self._place(thread_id, Place(group.line, group.messages, group.span.offset, group.span.end))
         if not self._has_index:
             return
         claim = self._claims.get(thread_id)
@@ -361,7 +359,7 @@ class ThreadFile(SpanFile):
             return
         del self._claims[thread_id]
         # Lines before it that are more or fewer explain that it is not at its place.
-        shift = group.place.start - claim.span.offset
+        shift = group.span.offset - claim.span.offset
         is_explained = shift == self._shift or self._is_disturbed or claim.number != self._latest + 1
         if claim.number < self._latest or not is_explained:
             yield group.misplaced(claim, where)
@@ -372,16 +370,17 @@ class ThreadFile(SpanFile):
         yield from self._search(self.reached, self.size)
         for thread_id, group in self._groups.items():
             claim = self._claims.pop(thread_id, None)
-            count = group.place.messages
-            where: dict[str, Any] = {"file": self.name, "line": group.place.line, "thread_id": thread_id}
+            where: dict[str, Any] = {"file": self.name, "line": group.line, "thread_id": thread_id}
             if claim is not None and group.is_of(claim):
                 yield group.misplaced(claim, where)
                 continue
-            self.damaged |= {thread_id} if thread_id is not None else set()
+            if thread_id is not None:
+                self.damaged.add(thread_id)
             if claim is None:
-                yield finding("unindexed_lines", f"lines here that no row of the index claims: {count:,}", **where)
+                what = f"lines here that no row of the index claims: {group.messages:,}"
+                yield finding("unindexed_lines", what, **where)
             else:
-                what = f"the thread's lines ({count}, {group.size:,} bytes) are not those written"
+                what = f"the thread's lines ({group.messages}, {group.span.bytes:,} bytes) are not those written"
                 yield finding(self._lost or "digest_mismatch", what, **where)
         for claim in self._claims.values():
             self.damaged.add(claim.row.thread_id)

@@ -95,6 +95,13 @@ def test_each_thread_may_have_its_own_assistant(tmp_path: Path) -> None:
     assert {"mixed_assistants", "digest_mismatch"} <= codes(export)
 
 
+def test_a_thread_without_messages_that_nobody_wanted(tmp_path: Path) -> None:
+    """It has no lines, and the index knows it."""
+    export = Export(tmp_path).run_alone(IDS, world())
+    found = [one for one in threadkeep.validate(export.paths.out, ids=IDS[:2]) if one.severity is not Severity.NOTE]
+    assert [(one.code, one.thread_id) for one in found] == [("not_wanted", "thread_c")]
+
+
 def test_messages_of_a_complete_thread_that_only_the_partial_file_has_are_noted(tmp_path: Path) -> None:
     """A refresh that was cut off in the middle of a thread has brought them."""
     export = Export(tmp_path).run_alone(("thread_b",), world(b=3))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from canned_threads import message
 from threadkeep.records.ndjson import encode_message
-from threadkeep.storage.index import IndexRow, Outcome, Span
-from threadkeep.validation.findings import Finding
+from threadkeep.storage.index import IndexRow, Outcome
 from threadkeep.validation.line_check import NO_ID
 from threadkeep.validation.scan import MessageLines, RepeatedIds, ThreadFile
 
@@ -154,20 +153,6 @@ def test_threads_that_changed_places_are_found_and_not_lost(sizes: list[int], dr
     assert {thread_id: place.messages for thread_id, place in checked.file.places.items()} == Counter(owners)
 
 
-def test_a_row_that_contradicts_its_lines_is_found() -> None:
-    """By each of its fields."""
-    lines, owners = world([2, 1])
-    for field, value in {"messages": 3, "first_id": "msg_x", "last_id": None}.items():
-        first, second = rows_of(lines, owners)
-        changed = IndexRow(**{name: getattr(first, name) for name in first.__struct_fields__} | {field: value})
-        (one,) = Checked(b"".join(lines), [changed, second]).findings
-        assert (one.code, one.path, one.file, one.line) == ("index_mismatch", f"$.{field}", "index", 2)
-    first, second = rows_of(lines, ["thread_0", "thread_0", "thread_x"])
-    found = Checked(b"".join(lines), [first, second]).findings
-    assert {(one.code, one.thread_id) for one in found} == {("index_mismatch", "thread_x")}
-    assert {one.path for one in found} == {"$.thread_id", "$.first_id", "$.last_id"}
-
-
 def test_a_last_line_without_a_newline_is_torn() -> None:
     """Also where the digest is that of such lines, whether they are read in one block or in several."""
     lines, owners = world([3])
@@ -230,14 +215,6 @@ def test_without_an_index_a_line_that_cannot_be_read_is_of_the_thread_that_it_na
     assert checked.file.places["thread_b"].messages == 2
 
 
-def test_a_line_that_names_an_unknown_thread_is_of_the_one_that_its_message_names() -> None:
-    """A byte that changed in its key makes no new thread."""
-    lines, owners = world([3])
-    lines[1] = lines[1].replace(b'{"thread_id":"thread_0"', b'{"thread_id":"thread_x"')
-    checked = Checked(b"".join(lines), rows_of(world([3])[0], owners))
-    assert checked.summary == [("foreign_message", 2, "thread_0"), ("digest_mismatch", 1, "thread_0")]
-
-
 def test_a_thread_that_comes_again_is_split() -> None:
     """Its place is that of its first lines; those of an intact thread do not count."""
     lines = [line("thread_a", 0), line("thread_b", 0), line("thread_a", 1)]
@@ -246,28 +223,6 @@ def test_a_thread_that_comes_again_is_split() -> None:
     assert (checked.file.places["thread_a"].messages, checked.file.split) == (1, {"thread_a"})
     rows = rows_of(lines[:2], ["thread_a", "thread_b"])
     assert ("split_thread", 3, "thread_a") in Checked(b"".join(lines), rows).summary
-
-
-def test_another_file_is_checked_by_digests_alone() -> None:
-    """Whatever its lines are; one that begins no thread is of the one before it."""
-    runs = [b'{"thread_id":"thread_a","run_id":"run_%d"}\n' % number for number in range(3)]
-    content, digest = b"".join(runs), hashlib.sha256(b"".join(runs)).hexdigest()
-    row = IndexRow(thread_id="thread_a", assistant_id=None, outcome=Outcome.PARTIAL)
-
-    def found(content: bytes, lost: str | None = None) -> list[Finding]:
-        with tempfile.TemporaryFile() as file:
-            file.write(content)
-            file.flush()
-            checked = ThreadFile("runs", file, lost=lost)
-            return [*checked.claim(row, Span(0, len(b"".join(runs)), digest), {}), *checked.finish()]
-
-    assert found(content) == []
-    damaged = content.replace(b"run_1", b"run_9").replace(b'{"thread_id":"thread_a","run_id":"run_2"', b"what")
-    (one,) = found(damaged)
-    assert (one.code, one.thread_id, one.line) == ("digest_mismatch", "thread_a", 1)
-    assert [one.code for one in found(damaged, "lost_partial")] == ["lost_partial"]
-    assert [one.code for one in found(b"", "lost_partial")] == ["lost_partial"]
-    assert [one.code for one in found(b"")] == ["lost_thread"]
 
 
 @given(st.lists(st.sampled_from([f"msg_{number}" for number in range(30)]), max_size=40), st.integers(1, 9))
