@@ -139,7 +139,7 @@ def test_each_thread_with_its_own_assistant(fake: FakeAssistants, threadkeep: Ru
     assert threadkeep("split", out, "--by", "assistant").code == 0
     (tmp_path / "out.none.ndjson.manifest.json").write_text("{}")
     again = threadkeep("split", out, "--by", "assistant")
-    assert (again.code, "exists already, and is of another export" in again.err) == (5, True)
+    assert (again.code, "exists already, and is not what this split" in again.err) == (5, True)
 
 
 @pytest.mark.parametrize("style", ["gone", "not-found"])

@@ -61,7 +61,7 @@ def test_an_interrupted_export_ends_in_order(
     assert not out.exists()
     assert "The same command resumes the export" in done.err
     assert done.err.splitlines()[-1] == f"  threadkeep write {out}"
-    complete = int(re.search(r"complete +(\d+) threads", done.out)[1])  # type: ignore[index]
+    complete = int(re.search(r"fetched +(\d+) complete threads", done.out)[1])  # type: ignore[index]
     assert complete in (18, 19)
     assert threadkeep("status", out).code == 1
     assert threadkeep("write", out).code == 1

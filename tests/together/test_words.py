@@ -134,7 +134,7 @@ def test_an_interruption_right_at_the_start(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o", "--base-url", "http://127.0.0.1:1/v1")
     assert done.code == 130
-    assert "interrupted (0 of 1 thread complete)" in done.err
+    assert "interrupted (0 of 1 thread fetched)" in done.err
     assert not (tmp_path / "o").exists()
     assert "a run was cut off" in threadkeep("status", tmp_path / "o").out
 

@@ -34,12 +34,16 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
     """Print the summary of a run on standard output; problems that were ``printed`` before are not listed again."""
     paths = result.paths
     if _is_unwritten(result):
+        stored, complete = result.stored, result.outcomes[Outcome.COMPLETE]
         click.echo(f"{escape(str(paths.out))}: not written; the working store has")
-        _print_outcomes(result.outcomes, f"{counted(result.messages, 'message')} fetched", _MEANING)
+        messages = counted(stored.messages, "message")
+        print_row("fetched", f"{counted(stored.complete, 'complete thread')} with {messages}")
+        before = "those of the files that are there" if complete > stored.complete else ""
+        _print_outcomes(result.outcomes, before, _MEANING)
         return
     if result.manifest is None:
         return
-    print_manifest(paths, result.manifest, fetched=result.fetched)
+    print_manifest(paths, result.manifest, fetched=result.fetched, is_new=result.is_written)
     if result.invalid_count:
         print_row("malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids")
     if result.not_refreshed:
@@ -54,8 +58,10 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
         click.echo(f"Next: {step.command}")
 
 
-def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = None) -> None:
-    """Print what an export holds on standard output, and how many of its threads the run just ended has fetched."""
+def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = None, is_new: bool = False) -> None:
+    """Print what an export holds on standard output; of a run just ended also how many of its threads it has fetched,
+    and, if it has written the files, under which names the files before are kept.
+    """
     click.echo(escape(str(paths.out)))
     sizes = {name: counted(claim.bytes, "byte") for name, claim in manifest.files.items()}
     is_part = fetched is not None and fetched != manifest.outcomes.get(Outcome.COMPLETE, 0)
@@ -72,12 +78,13 @@ def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = No
     if manifest.downloads is not None:
         counts = {one: number for one, number in manifest.downloads.items() if number or one == DownloadOutcome.SAVED}
         print_row("files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items()))
-    if fetched is not None and manifest.kept_as is not None:
+    if is_new and manifest.kept_as is not None:
         print_row("kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*")
 
 
 def _print_outcomes(outcomes: Mapping[str, int], complete: str, meanings: Mapping[Outcome, str]) -> None:
-    print_row("complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}")
+    if complete:
+        print_row("complete", f"{counted(outcomes.get(Outcome.COMPLETE, 0), 'thread')} with {complete}")
     for outcome, meaning in meanings.items():
         if number := outcomes.get(outcome, 0):
             print_row(outcome, f"{counted(number, 'thread')}: {meaning}")
@@ -140,8 +147,13 @@ def report_ending(result: ExportResult, step: Next) -> Exit:
     if result.invalid_count > len(result.invalid):
         print_error(f"{result.invalid_count - len(result.invalid):,} more lines of the list are no thread ids")
     if result.ended_by is not None:
-        needed = sum(result.outcomes.values()) - result.outcomes[Outcome.DROPPED]
-        complete = f"{result.outcomes[Outcome.COMPLETE]:,} of {counted(needed, 'thread')} complete"
+        if _is_unwritten(result):
+            done, what = result.stored.complete, "fetched"
+            needed = result.stored.threads - result.stored.already_complete
+        else:
+            needed = sum(result.outcomes.values()) - result.outcomes[Outcome.DROPPED]
+            done, what = result.outcomes[Outcome.COMPLETE], "complete"
+        complete = f"{done:,} of {counted(needed, 'thread')} {what}"
         print_error(f"{result.ended_by} ({complete})", *lines)
     elif not result.is_complete:
         print_error(_why_incomplete(result), *lines)

@@ -25,6 +25,8 @@ _LEFT_OVER = (
     "List the threads of earlier runs too, or name those that you do not need in a file for --drop. This checks the"
     " export:"
 )
+_NOT_REFRESHED = "What could not be refreshed is as it was. The same command asks for all threads of the list again."
+_FILES = "The same command with --files downloads the files that are not saved yet."
 MISSING = (
     "A missing thread stays missing, unless another key knows it. Name those that you do not need in a file for --drop."
     " This checks the export:"
@@ -40,10 +42,11 @@ class Next:
     command: str | None = None
 
 
-def next_step(result: ExportResult, ids_file: str | None, *, fresh: bool) -> Next:
+def next_step(result: ExportResult, ids_file: str | None, *, fresh: bool, files: bool) -> Next:
     """Return what to do after a run: repeat the command where that helps, else validate.
 
-    ``ids_file`` is the list, where it holds all ids of the export; ``fresh`` whether the command began anew.
+    ``ids_file`` is the list, where it holds all ids of the export; ``fresh`` whether the command began anew; ``files``
+    whether it downloads files.
     """
     out = result.paths.out
     validate = command_on("validate", out, *([] if ids_file is None else [f"--ids={ids_file}"]))
@@ -53,9 +56,14 @@ def next_step(result: ExportResult, ids_file: str | None, *, fresh: bool) -> Nex
     if result.ended_by is None and not is_resumable:
         words = MISSING if result.outcomes[Outcome.MISSING] else _MALFORMED
         return Next((_LEFT_OVER if result.left_over else words,), validate)
+    if result.ended_by is None and not can_be_resumed(result.outcomes, None, result.left_over):
+        if result.not_refreshed:
+            return Next((_NOT_REFRESHED,))
+        if not files:
+            return Next((_FILES,))
     again = _AGAIN.format(" without --fresh" if fresh else "")
     if isinstance(result.ended_by, Interrupted | OutputUnusable):
-        store = _UNWRITTEN.format(result.paths.store.name, counted(result.messages, "message"))
+        store = _UNWRITTEN.format(result.paths.store.name, counted(result.stored.messages, "message"))
         return Next((again, store), command_on("write", out)) if result.paths.store.exists() else Next((again,))
     hint = "" if result.ended_by is None else exit_for(result.ended_by)[1]
     if isinstance(result.ended_by, ApiGone):

@@ -97,10 +97,10 @@ class Commits:
     async def _commit_all(self) -> None:
         while self._queue:
             batch, self._queue = self._queue, []
-            self.progress = _counted(self.progress, batch)
+            progress = _counted(self.progress, batch)
             try:
                 changes = [change for one in batch for change in one.changes]
-                await self.thread.call(self._store.apply, changes, self.progress)
+                await self.thread.call(self._store.apply, changes, progress)
             except Exception as error:  # noqa: BLE001 - raised to everybody who waits, now and later
                 self._refused = error
                 for one in (*batch, *self._queue):
@@ -108,6 +108,7 @@ class Commits:
                         one.committed.set_exception(error)
                 self._queue.clear()
                 return
+            self.progress = progress
             for one in batch:
                 if not one.committed.done():
                     one.committed.set_result(None)

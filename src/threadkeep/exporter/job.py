@@ -21,6 +21,7 @@ from threadkeep.storage.index import DownloadRow, IndexHeader, IndexRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import InvalidId, Session, ThreadList, download_rows
+from threadkeep.storage.store import Progress
 
 __all__ = ["CONCURRENCY", "DEFAULT_CONCURRENCY", "DEFAULT_RETRIES", "RETRIES", "ExportResult", "Job", "carry_out"]
 
@@ -68,7 +69,9 @@ class ExportResult:
         paths: where its files are.
         manifest: of what is written; None if nothing is.
         outcomes: how many threads have each outcome, those of earlier runs too.
+        is_written: whether this run has written the files; not if they are as they were, or it was interrupted.
         fetched, messages: how many threads this run has completed, and with how many messages.
+        stored: the counts of the working store, which may have been begun by an earlier run.
         seconds: how long this run took.
         already_complete: how many listed threads needed no request.
         left_over: how many threads of earlier runs are not complete, and were not in the list.
@@ -81,9 +84,11 @@ class ExportResult:
 
     paths: Paths
     manifest: Manifest | None
+    is_written: bool
     outcomes: Mapping[str, int]
     fetched: int
     messages: int
+    stored: Progress
     seconds: float
     already_complete: int
     left_over: int = 0
@@ -228,9 +233,11 @@ def _end(session: Session, job: Job, ended_by: ThreadkeepError | None, now: Call
     return ExportResult(
         paths=job.paths,
         manifest=manifest,
+        is_written=manifest is not session.manifest,
         outcomes=dict.fromkeys(map(str, Outcome), 0) | dict(outcomes),
         fetched=session.progress.complete - session.begun.complete,
         messages=session.progress.messages - session.begun.messages,
+        stored=session.progress,
         seconds=(now() - session.started_at).total_seconds(),
         already_complete=session.plan.listed - session.plan.ask,
         left_over=session.plan.left_over,

@@ -140,6 +140,11 @@ class Combined:
         if thread.outcome is Outcome.COMPLETE:
             return self._complete(thread, before)
         partial = self._partial(thread, before)
+        sidecars = {
+            kind: Lines(before.counted(kind)) if self._recount else Lines.of(row, before.chunks(kind))
+            for kind in (row.sidecars if row is not None else ())
+            if row is not None and before.has(kind)
+        }
         if before.is_complete and row is not None:
             return ThreadToWrite(
                 thread_id=thread.thread_id,
@@ -147,17 +152,18 @@ class Combined:
                 outcome=Outcome.COMPLETE,
                 files=() if self._recount and not self._header.flat else row.files,
                 messages=Lines(before.counted("out")) if self._recount else Lines.of(row, before.chunks("out")),
-                sidecars={
-                    kind: Lines(before.counted(kind)) if self._recount else Lines.of(row, before.chunks(kind))
-                    for kind in row.sidecars
-                    if before.has(kind)
-                },
+                sidecars=sidecars,
                 partial=partial,
             )
         outcome, reason = _settled(thread, row, has_lines=partial is not None)
         assistant_id = self._assistant(thread, before)
         return ThreadToWrite(
-            thread_id=thread.thread_id, assistant_id=assistant_id, outcome=outcome, reason=reason, partial=partial
+            thread_id=thread.thread_id,
+            assistant_id=assistant_id,
+            outcome=outcome,
+            reason=reason,
+            sidecars=sidecars,
+            partial=partial,
         )
 
     def _assistant(self, thread: StoredThread, before: "_Before") -> str | None:
@@ -278,9 +284,9 @@ def _settled(thread: StoredThread, row: IndexRow | None, *, has_lines: bool) -> 
         return Outcome.PARTIAL, reason or "the run ended before the thread was complete"
     if thread.old == DAMAGED:
         return Outcome.UNFINISHED, "its lines were damaged, and nothing of them could be read"
-    if row is not None and row.outcome in (Outcome.MISSING, Outcome.FAILED):
+    if row is not None and row.outcome in (Outcome.MISSING, Outcome.FAILED, Outcome.UNFINISHED):
         return row.outcome, row.reason
-    return Outcome.UNFINISHED, "the run ended before the thread was asked for"
+    return Outcome.UNFINISHED, "it was not asked for yet"
 
 
 class _Before:

@@ -295,8 +295,10 @@ class Session:
                 f"{paths.index.name} is not the one that {paths.manifest.name} was written with: one of the two was"
                 " changed. Both are written anew from the lines of the export."
             )
-        elif self.old is not None and self.manifest is None:
+        elif self.old is not None and self.old.manifest is None:
             self.notices.append(f"{paths.manifest.name} is lost or damaged; it is written anew from the index.")
+        elif self.old is not None and self.manifest is None and not self._is_damaged:
+            self.notices.append(f"{paths.manifest.name} contradicts the index; it is written anew from the index.")
         if plan.left_over and plan.listed:
             self.notices.append(
                 f"{plan.left_over:,} threads of earlier runs are not complete, and this run does not ask for them. They"

@@ -130,7 +130,8 @@ def _refuse_other(part: Paths, manifest: Manifest) -> None:
     for path in (*part.written.values(), part.manifest, part.store):
         if path.exists():
             raise OutputUnusable(
-                f"{path} exists already, and is of another export. Move it away, and run the same command again."
+                f"{path} exists already, and is not what this split would write. Move {part.out.name} and the files"
+                " next to it away, and run the same command again."
             )
 
 

@@ -115,5 +115,6 @@ async def test_whatever_goes_wrong_nobody_waits_for_ever(tmp_path: Path, monkeyp
     with pytest.raises(ZeroDivisionError):
         await commits.put(Restart("thread_a"))
     await commits.settle()
+    assert commits.progress == Progress()  # what is not committed does not count
     thread.close()
     stored.close()

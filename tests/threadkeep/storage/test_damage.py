@@ -256,6 +256,24 @@ def test_damaged_sidecars_cost_the_threads_that_they_are_of(kind: str, harm: str
     }
 
 
+def test_what_is_next_to_a_damaged_thread_stays(tmp_path: Path) -> None:
+    """Its object and its runs are still there when it is fetched again, also if the server has lost them by then."""
+    options = {"include": OPTIONS["include"]}
+    export = Export(tmp_path).run_alone(IDS, world(), **options)
+    objects, runs = export.sidecar("threads"), export.sidecar("runs")
+    export.paths.out.unlink()
+    for is_first in (True, False):
+        export.run_alone(IDS[:1], world(), **options)
+        assert export.result.is_written is is_first
+        assert (export.sidecar("threads"), export.sidecar("runs")) == (objects, runs)
+        assert export.rows["thread_b"].reason == "its lines were damaged, and nothing of them could be read"
+    fake = world()
+    fake.load({name: rows for name, rows in fake.snapshot().items() if name != "runs"})
+    export.run_alone(IDS, fake, **options)
+    assert (export.sidecar("threads"), export.sidecar("runs")) == (objects, runs)
+    assert set(threadkeep.validate(export.paths.out).counts) == {"thread_missing"}
+
+
 def test_a_damaged_export_that_is_only_written(export: Export) -> None:
     """`write` keeps the old files too, and asks for nothing."""
     export.paths.out.write_bytes(b"".join(export.lines[1:]))

@@ -108,9 +108,9 @@ def test_a_part_is_an_export(number: int, export: Export) -> None:
         ("out.none.ndjson.index", None, "is a symbolic link"),
         ("out.none.files", None, "is a symbolic link"),
         ("out.none.ndjson.manifest.json.new", None, "is a symbolic link"),
-        ("out.none.ndjson.index", b"mine", "exists already, and is of another export"),
-        ("out.asst_2.ndjson", b"mine", "exists already, and is of another export"),
-        ("out.asst_2.ndjson.store", b"mine", "exists already, and is of another export"),
+        ("out.none.ndjson.index", b"mine", "exists already, and is not what this split would write"),
+        ("out.asst_2.ndjson", b"mine", "exists already, and is not what this split would write"),
+        ("out.asst_2.ndjson.store", b"mine", "exists already, and is not what this split would write"),
         ("out.asst_1.files/file-0", b"mine", "exists already, and is another file"),
     ],
 )

@@ -63,7 +63,7 @@ def demo(folder: Path | None) -> int:
 
 
 def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
-    step = next_step(result, str(folder / "thread_ids.txt"), fresh=True)
+    step = next_step(result, str(folder / "thread_ids.txt"), fresh=True, files=True)
     print_result(result, step)
     if result.ended_by is not None:
         return report_ending(result, step)

@@ -124,7 +124,7 @@ def export(
     sunset = sunset or endpoint_of(source, os.environ).provider.sunset
     result, printed = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
     is_all = thread_ids != "-" and result.manifest is not None and result.manifest.totals.threads == ids.count
-    step = next_step(result, thread_ids if is_all else None, fresh=fresh)
+    step = next_step(result, thread_ids if is_all else None, fresh=fresh, files=job.files)
     with ignore_broken_pipe():
         if as_json:
             print_result_json(result, step)
