@@ -13,7 +13,7 @@ import attrs
 from threadkeep.errors import OutputUnusable
 from threadkeep.records.content import files_of
 from threadkeep.records.ndjson import encode_message, flat_lines, with_assistant
-from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.lossless_json import loads, text_or_none
 from threadkeep.storage.damage import DAMAGED, LACKING, index_rows
 from threadkeep.storage.file_set import FileSet
 from threadkeep.storage.index import AUTO, IndexHeader, IndexRow, Outcome, Span
@@ -140,15 +140,15 @@ class Combined:
         if thread.outcome is Outcome.COMPLETE:
             return self._complete(thread, before)
         partial = self._partial(thread, before)
-        sidecars = {
+        sidecars: dict[str, Lines] = {
             kind: Lines(before.counted(kind)) if self._recount else Lines.of(row, before.chunks(kind))
-            for kind in (row.sidecars if row is not None else ())
+            for kind in self._header.include
             if row is not None and before.has(kind)
         }
         if before.is_complete and row is not None:
             return ThreadToWrite(
                 thread_id=thread.thread_id,
-                assistant_id=row.assistant_id,
+                assistant_id=self._assistant_of_lines(row, before),
                 outcome=Outcome.COMPLETE,
                 files=() if self._recount and not self._header.flat else row.files,
                 messages=Lines(before.counted("out")) if self._recount else Lines.of(row, before.chunks("out")),
@@ -174,6 +174,12 @@ class Combined:
             return known
         newest = self._store.newest_assistant(thread.fetched, thread.thread_id)
         return known if newest is None else newest
+
+    def _assistant_of_lines(self, row: IndexRow, before: "_Before") -> str | None:
+        """The assistant that is on the lines of a complete thread, whatever an altered row says."""
+        if self._header.assistant_id != AUTO:
+            return self._header.assistant_id
+        return before.assistant_of_lines() if self._recount and row.bytes else row.assistant_id
 
     def _complete(self, thread: StoredThread, before: "_Before") -> ThreadToWrite:
         assistant_id, flat = self._assistant(thread, before), self._header.flat
@@ -299,7 +305,7 @@ class _Before:
         self._old = old
         self._store = store
         self._thread = thread
-        self._lost = store.lost(thread.thread_id) if has_salvage else {}
+        self._lost = store.lost(thread.row) if has_salvage and thread.row is not None else {}
         self._has_salvage = has_salvage
 
     @property
@@ -324,6 +330,10 @@ class _Before:
             holders = value.get("steps", ()) if name == "runs" else filter(None, [value.get("message")])
             files = [file_id for holder in holders for file_id in files_of(holder)]
             yield [str(value.get("message_id" if name == "out" else "run_id"))], files, line
+
+    def assistant_of_lines(self) -> str | None:
+        """Return the assistant id of its first line in OUT."""
+        return next((text_or_none(loads(line).get("assistant_id")) for _, line in self._lines("out")), None)
 
     def rows(self, again: Callable[[bytes], bytes]) -> _Rows:
         """Every message that is there: in OUT, in the partial file, in damaged bytes; by id, in order.

@@ -31,15 +31,12 @@ DAMAGED = "damaged"
 LACKING = "lacking"
 """The word for a thread that is complete in OUT, and whose thread object or runs are damaged or were never saved."""
 
-_EXAMPLES = 5
-
 
 class Inspection:
     """One look at the files of an export.
 
     Attributes:
-        damaged: how many threads are damaged, or complete without all of their sidecars.
-        examples: the first of them.
+        damaged: how many rows are of threads that are damaged, or complete without all of their sidecars.
         unreadable_rows: how many lines of the index cannot be read, its header too.
         unclaimed: how many bytes of the files no row claims.
         is_index_altered: the index is not the one that the manifest was written with.
@@ -55,7 +52,6 @@ class Inspection:
             for name in ("out", "partial", *include)
         }
         self.damaged = 0
-        self.examples: list[str] = []
         self.unreadable_rows = 0
         self.unclaimed = 0
         self.is_index_altered = self.is_list_altered = False
@@ -80,7 +76,8 @@ class Inspection:
         """
         index = self._set.files.get("index")
         with self._store.looking_for_damage():
-            for row in index_rows(index, self._set.paths.index.name, self) if index is not None else ():
+            rows = index_rows(index, self._set.paths.index.name, self) if index is not None else ()
+            for number, row in enumerate(rows, 1):
                 on_row()
                 self._digest.add(row)
                 self._outcomes[row.outcome] += 1
@@ -88,11 +85,11 @@ class Inspection:
                 begins = b'{"thread_id":' + dumps(row.thread_id)
                 for name, span in spans_of(row):
                     if span.bytes and name in self._files and self._files[name].take(span, begins) is None:
-                        self._store.lose(row.thread_id, name, span)
+                        self._store.lose(number, row.thread_id, name, span)
             if self._set.manifest is not None:
-                claims, rows = self._set.manifest.files, self._set.files.get("downloads")
+                claims, list_of_files = self._set.manifest.files, self._set.files.get("downloads")
                 self.is_index_altered = "index" in claims and claims["index"].sha256 != self.index_digest.hexdigest()
-                found = None if rows is None else digest_of(rows, 0, size_of(rows))
+                found = None if list_of_files is None else digest_of(list_of_files, 0, size_of(list_of_files))
                 self.is_list_altered = found != (claims["downloads"].sha256 if "downloads" in claims else None)
             for name, file in self._files.items():
                 for start, end in file.gaps():
@@ -116,8 +113,9 @@ class Inspection:
         """Yield every row of the index, in order, with the state of its thread; after `look`."""
         index = self._set.files.get("index")
         has_damage = self._store.has_damage
-        for row in index_rows(index, self._set.paths.index.name) if index is not None else ():
-            yield PlannedThread(row.thread_id, self._state(row, has_damage=has_damage), row.reason)
+        rows = index_rows(index, self._set.paths.index.name) if index is not None else ()
+        for number, row in enumerate(rows, 1):
+            yield PlannedThread(row.thread_id, self._state(number, row, has_damage=has_damage), row.reason)
 
     def _search(self, name: str, file: SpanFile, start: int, end: int) -> None:
         """Look through bytes that no intact thread claims, for threads that have moved, and for lines."""
@@ -125,10 +123,12 @@ class Inspection:
             if thread_id is not None and self._store.find(thread_id, name, first, last - first, digest):
                 continue
             self.unclaimed += last - first
-            is_row_lost = self.unreadable_rows or self.is_index_altered
+            has_messages = name in ("out", "partial")
+            is_row_lost = self.unreadable_rows or self.is_index_altered or self._set.manifest is None
             if is_row_lost and thread_id is not None and is_thread_id(thread_id):
-                self._store.salvage(thread_id)  # flat lines say of no more than their thread that it was there
-            if name in ("out", "partial"):
+                # Flat lines and those of sidecars say no more than that their thread was there.
+                self._store.salvage(thread_id, has_messages=has_messages)
+            if has_messages:
                 self._salvage(file, first, last)
 
     def _salvage(self, file: SpanFile, start: int, end: int) -> None:
@@ -141,20 +141,18 @@ class Inspection:
             if record.raw and is_thread_id(record.thread_id):
                 self._store.salvage(record.thread_id, text + b"\n")
 
-    def _state(self, row: IndexRow, *, has_damage: bool) -> str:
-        gone = (
-            {name for name, start in self._store.lost(row.thread_id).items() if start is None} if has_damage else set()
-        )
+    def _state(self, number: int, row: IndexRow, *, has_damage: bool) -> str:
+        gone = {name for name, start in self._store.lost(number).items() if start is None} if has_damage else set()
         is_complete = row.outcome is Outcome.COMPLETE
         if has_damage and row.span is not None and not row.bytes and self._store.is_in_damage(row.thread_id):
-            self._store.lose(row.thread_id, "out", row.span)  # the row is damaged: there are lines of the thread
+            self._store.lose(
+                number, row.thread_id, "out", row.span
+            )  # the row is damaged: there are lines of the thread
             gone.add("out")
         is_lacking = is_complete and (not row.sidecars.keys() >= set(self._include) or gone & set(self._include))
         if not is_lacking and not gone & {"out", *(() if is_complete else ("partial",))}:
             return str(row.outcome)
         self.damaged += 1
-        if len(self.examples) < _EXAMPLES:
-            self.examples.append(row.thread_id)
         return DAMAGED if gone & {"out", "partial"} - ({"partial"} if is_complete else set()) else LACKING
 
 

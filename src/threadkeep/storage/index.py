@@ -1,12 +1,13 @@
 """The index of an export: a header, then a row for each thread, in the order in which the ids were first wanted."""
 
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = [
     "AUTO",
@@ -24,6 +25,8 @@ __all__ = [
 
 AUTO = "auto"
 """The assistant id of an export in which each thread has its own."""
+
+Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
 _NO_FILE_IS_LONGER = 2**62
 
@@ -67,7 +70,7 @@ class Span(msgspec.Struct, frozen=True):
 
     offset: int
     bytes: int
-    sha256: str
+    sha256: Sha256
 
     @property
     def end(self) -> int:
@@ -97,7 +100,7 @@ class IndexRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_id: str | None = None
     offset: int | None = None
     bytes: int | None = None
-    sha256: str | None = None
+    sha256: Sha256 | None = None
     sidecars: dict[str, Span] = msgspec.field(default_factory=dict)
     partial: Span | None = None
     files: tuple[str, ...] = ()
@@ -178,11 +181,13 @@ def decode_row(line: bytes) -> IndexRow:
     row = _decoded(_ROW, IndexRow, line)
     if not is_thread_id(row.thread_id):
         raise ValueError("it names no thread")
+    if not row.sidecars.keys() <= {*SIDECAR_KINDS}:
+        raise ValueError("it names a sidecar that there is not")
     for span in (row.span, row.partial, *row.sidecars.values()):
         if span is not None and not (0 <= span.offset < _NO_FILE_IS_LONGER and 0 <= span.bytes < _NO_FILE_IS_LONGER):
             raise ValueError("a span is in no file")
-    if row.outcome is Outcome.COMPLETE and row.span is None:
-        raise ValueError("a complete thread has no span")
+    if (row.outcome is Outcome.COMPLETE) is (row.span is None):
+        raise ValueError("a complete thread has no span, or another one has one")
     return row
 
 
@@ -192,7 +197,11 @@ def decode_download(line: bytes) -> DownloadRow:
     Raises:
         ValueError: it is no row.
     """
-    return _decoded(_DOWNLOAD, DownloadRow, line)
+    row = _decoded(_DOWNLOAD, DownloadRow, line)
+    name = row.name
+    if name is not None and (name in ("", ".", "..") or not name.isprintable() or "/" in name or len(name) > 255):
+        raise ValueError("its name cannot be that of a file")
+    return row
 
 
 def _decoded(decoder: msgspec.json.Decoder[_T], kind: type[_T], line: bytes) -> _T:

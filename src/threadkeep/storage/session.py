@@ -287,8 +287,7 @@ class Session:
         paths, plan = self._paths, self.plan
         if inspection is not None and not inspection.is_clean:
             self._is_damaged = True
-            lost, some = self.store.without_row(_DAMAGED_EXAMPLES)
-            count, examples = inspection.damaged + lost, [*inspection.examples, *some]
+            count, examples = self.store.damaged(_DAMAGED_EXAMPLES)
             self.notices.append(_damage_words(count, examples, paths, self._kept_as()))
         if self._recount:
             self.notices.append(
@@ -478,7 +477,7 @@ def _damage_words(count: int, examples: list[str], paths: Paths, kept: int) -> s
     words = [f"{paths.out.name} or a file next to it was damaged."]
     if count:
         more = ", ..." if count > _DAMAGED_EXAMPLES else ""
-        some = f"{count:,} ({', '.join(examples[:_DAMAGED_EXAMPLES])}{more})"
+        some = f"{count:,} ({', '.join(examples)}{more})"
         words.append(f"Damaged threads: {some}; those in the list are fetched again.")
     words.append(f"The damaged files are kept as {paths.out.stem}.old-{kept}.*.")
     return " ".join(words)

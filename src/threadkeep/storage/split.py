@@ -14,7 +14,7 @@ from threadkeep.storage.combine import Lines, ThreadToWrite
 from threadkeep.storage.damage import spans_of
 from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import DownloadRow, Span, decode_download, decode_header, decode_row
-from threadkeep.storage.lines import chunks, digest_of, lines_in
+from threadkeep.storage.lines import chunks, digest_of, lines_in, size_of
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
@@ -69,22 +69,25 @@ def split_by_assistant(paths: Paths) -> list[Part]:
                 f"{paths.store} has what a run that was cut off has fetched. Run the same export command again, or"
                 f" `threadkeep write`, before {paths.out.name} is split."
             )
-        with open_file_set(paths) as files:
-            parts = _written(files)
-        for part in parts:
-            with locked(part.paths.lock):
+        with contextlib.ExitStack() as held:  # nobody else may write to a part before all are in place
+            with open_file_set(paths) as files:
+                parts = _written(files, held)
+            for part in parts:
                 put_in_place(part.paths, part.manifest)
     return parts
 
 
-def _written(files: FileSet) -> list[Part]:
-    """Write the files of every part, or of none."""
+def _written(files: FileSet, held: contextlib.ExitStack) -> list[Part]:
+    """Write the files of every part, or of none. The locks of the parts are held then."""
     paths, of = files.paths, files.manifest
     header = next(_decoded(files, "index", decode_header), None)
     if header is None:
         raise OutputUnusable(f"{paths.index} does not exist: only an export with its index can be split.")
     if of is None:
         raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {_REPAIR}")
+    index, claim = files.files["index"], of.files.get("index")
+    if claim is None or digest_of(index, 0, size_of(index)) != claim.sha256:
+        raise OutputUnusable(f"{paths.index} is not the one that {paths.manifest.name} was written with. {_REPAIR}")
     facts = RunFacts(started_at=of.started_at, finished_at=of.finished_at, versions=of.versions, ended_by=of.ended_by)
     referred: dict[str | None, dict[str, None]] = {}
     for row in _decoded(files, "index", decode_row, first=2):
@@ -96,12 +99,12 @@ def _written(files: FileSet) -> list[Part]:
             own = {file_id: downloads[file_id] for file_id in referred[one] if file_id in downloads}
             known = own if "downloads" in files.files else None
             of_part = header if one is None else msgspec.structs.replace(header, assistant_id=one)
-            with locked(part.lock):
-                finish_exchange(part)  # of a split that was killed
-                undo.callback(remove_unfinished, part)
-                manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
-                _refuse_other(part, manifest)
-                _link_files(paths, part, own, undo)
+            held.enter_context(locked(part.lock))
+            finish_exchange(part)  # of a split that was killed
+            undo.callback(remove_unfinished, part)
+            manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
+            _refuse_other(part, manifest)
+            _link_files(paths, part, own, undo)
             written.append(Part(part, manifest))
         undo.pop_all()
     return written

@@ -76,13 +76,20 @@ CREATE TABLE pages(
 );
 CREATE TABLE downloads(file_id BLOB PRIMARY KEY, row BLOB NOT NULL);
 CREATE TABLE lost(
-    thread_id TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, start INTEGER,
-    PRIMARY KEY(thread_id, name)) WITHOUT ROWID;
-CREATE TABLE salvaged(seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, walked INTEGER NOT NULL, line BLOB NOT NULL);
+    row INTEGER NOT NULL, thread_id TEXT NOT NULL, name TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL,
+    start INTEGER, PRIMARY KEY(row, name)) WITHOUT ROWID;
+CREATE INDEX lost_by_id ON lost(thread_id);
+CREATE TABLE salvaged(
+    seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, origin INTEGER NOT NULL, crc INTEGER NOT NULL, line BLOB NOT NULL
+);
 CREATE INDEX salvaged_by_id ON salvaged(thread_id);
 """
 
 _MARKS = f"PRAGMA application_id={_APPLICATION_ID};PRAGMA user_version={_VERSION};"
+
+# Where a line in `salvaged` comes from: damaged bytes of OUT or of the partial file, those of a sidecar, or pages of a
+# walk that began anew since.
+_DAMAGE, _SIDECAR, _WALKED = range(3)
 
 # Where an id in `wanted` comes from, in the order in which ids were first wanted.
 _INDEX, _BEFORE, _SALVAGED, _LISTED = range(4)
@@ -297,7 +304,7 @@ class Store:
                 store = cls(paths.store, db, read_facts(db))
                 opened.pop_all()
         except sqlite3.DatabaseError as error:
-            if _says_damaged(error):
+            if _says_damaged(error) or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_ERROR:  # a lost column
                 raise DamagedStore(str(error)) from None
             raise OutputUnusable(_words(paths.store, error)) from None
         return store
@@ -327,6 +334,7 @@ class Store:
             self._one(
                 "SELECT EXISTS(SELECT 1 FROM fetched f WHERE f.outcome IS NOT 'failed' OR EXISTS("
                 "SELECT 1 FROM pages p WHERE p.thread=f.id)) OR EXISTS(SELECT 1 FROM downloads)"
+                f" OR EXISTS(SELECT 1 FROM salvaged WHERE origin={_WALKED})"
             )
         )
 
@@ -525,15 +533,10 @@ class Store:
             db.execute("DELETE FROM pages WHERE thread=? AND kind=?", (thread, kind))
             return
         query = "SELECT crc, seq, about, lines FROM pages WHERE thread=? AND kind=? ORDER BY seq"
-        db.executemany(
-            "INSERT INTO salvaged(thread_id, walked, line) VALUES(?,1,?)",
-            (
-                (thread_id, line + b"\n")
-                for crc, seq, about, lines in db.execute(query, (thread, MESSAGES)).fetchall()
-                if crc == _checksum(thread_id, MESSAGES, seq, about, lines)
-                for line in lines.split(b"\n")[:-1]
-            ),
-        )
+        for crc, seq, about, lines in db.execute(query, (thread, MESSAGES)):
+            if crc == _checksum(thread_id, MESSAGES, seq, about, lines):
+                for line in lines.split(b"\n")[:-1]:
+                    self._keep(thread_id, _WALKED, line + b"\n")
         db.execute("DELETE FROM pages WHERE thread=?", (thread,))
         db.execute("UPDATE fetched SET outcome=NULL, reason=NULL WHERE id=?", (thread,))
 
@@ -551,7 +554,7 @@ class Store:
         """Return what became of the files of this run."""
         found = {}
         for (line,) in self._each("SELECT row FROM downloads"):
-            with contextlib.suppress(ValueError):  # what is not as it was stored is not known
+            with contextlib.suppress(ValueError, TypeError):  # what is not as it was stored is not known
                 row = decode_download(line)
                 found[row.file_id] = row
         return found
@@ -572,12 +575,13 @@ class Store:
         """Forget what an earlier look at damaged files has found, and commit what this one finds: all or nothing."""
         with self._transaction() as db:
             db.execute("DELETE FROM lost")
-            db.execute("DELETE FROM salvaged WHERE NOT walked")
+            db.execute(f"DELETE FROM salvaged WHERE origin<>{_WALKED}")
             yield
 
-    def lose(self, thread_id: str, name: str, span: Span) -> None:
-        """Note that lines of a thread are not where its row says, in the file of a name such as "out"."""
-        self._one("INSERT OR IGNORE INTO lost VALUES(?,?,?,?,NULL)", thread_id, name, span.bytes, span.sha256)
+    def lose(self, row: int, thread_id: str, name: str, span: Span) -> None:
+        """Note that lines of a thread are not where its row, by its number, says in the file of a name like "out"."""
+        values = (row, thread_id, name, span.bytes, span.sha256)
+        self._one("INSERT OR IGNORE INTO lost VALUES(?,?,?,?,?,NULL)", *values)
 
     def find(self, thread_id: str, name: str, start: int, size: int, sha256: str) -> bool:
         """Note that lines of a thread are at another place, if they are those that were lost."""
@@ -585,36 +589,47 @@ class Store:
         with self._errors_named():
             return self._db.execute(query, (start, _text(thread_id), name, size, sha256)).rowcount == 1
 
-    def salvage(self, thread_id: str, line: bytes = b"") -> None:
+    def salvage(self, thread_id: str, line: bytes = b"", *, has_messages: bool = True) -> None:
         """Keep a full line that was found in damaged bytes; without one, remember that lines of the thread are there.
 
         The thread is wanted then, whether the index knows it or not.
         """
-        self._one("INSERT INTO salvaged(thread_id, walked, line) VALUES(?,0,?)", thread_id, line)
+        with self._errors_named():
+            self._keep(thread_id, _DAMAGE if has_messages else _SIDECAR, line)
 
-    def lost(self, thread_id: str) -> dict[str, int | None]:
-        """Return which lines of a thread are not where its row says: where they begin, or None, by file."""
-        return dict(self._each("SELECT name, start FROM lost WHERE thread_id=?", thread_id))
+    def _keep(self, thread_id: str, origin: int, line: bytes) -> None:
+        row = (_text(thread_id), origin, zlib.crc32(line), line)
+        self._db.execute("INSERT INTO salvaged(thread_id, origin, crc, line) VALUES(?,?,?,?)", row)
+
+    def lost(self, row: int) -> dict[str, int | None]:
+        """Return which lines of a row are not where it says: where they begin, or None, by file."""
+        return dict(self._each("SELECT name, start FROM lost WHERE row=?", row))
 
     def salvaged(self, thread_id: str) -> list[bytes]:
         """Return the lines of a thread that were found in damaged bytes, or fetched by a walk that began anew since."""
-        query = "SELECT line FROM salvaged WHERE thread_id=? AND line<>x'' ORDER BY seq"
-        return [line for (line,) in self._each(query, thread_id)]
+        query = "SELECT crc, line FROM salvaged WHERE thread_id=? AND line<>x'' ORDER BY seq"
+        found = self._each(query, thread_id)
+        return [line for crc, line in found if isinstance(line, bytes) and zlib.crc32(line) == crc]
 
     def is_in_damage(self, thread_id: str) -> bool:
-        """Whether damaged bytes have lines of a thread."""
-        return bool(self._one("SELECT EXISTS(SELECT 1 FROM salvaged WHERE thread_id=? AND NOT walked)", thread_id))
+        """Whether damaged bytes have messages of a thread."""
+        query = f"SELECT EXISTS(SELECT 1 FROM salvaged WHERE thread_id=? AND origin={_DAMAGE})"
+        return bool(self._one(query, thread_id))
 
-    def without_row(self, most: int) -> tuple[int, list[str]]:
-        """Return how many wanted threads are known from damaged bytes only, and the first of them."""
-        query = f"FROM wanted WHERE origin={_SALVAGED}"
+    def damaged(self, most: int) -> tuple[int, list[str]]:
+        """Return how many wanted threads are damaged, or have lost their row, and the first of them."""
+        query = (
+            "FROM wanted w WHERE w.old IN ('damaged', 'lacking') OR (w.old IS NULL AND EXISTS("
+            f"SELECT 1 FROM salvaged s WHERE s.thread_id=w.thread_id AND s.origin<>{_WALKED}))"
+        )
         examples = self._each(f"SELECT thread_id {query} ORDER BY seq LIMIT ?", most)
         return self._one(f"SELECT count(*) {query}"), [thread_id for (thread_id,) in examples]
 
     @property
     def has_damage(self) -> bool:
         """Whether anything was lost, or salvaged from damaged bytes."""
-        return bool(self._one("SELECT EXISTS(SELECT 1 FROM lost) OR EXISTS(SELECT 1 FROM salvaged WHERE NOT walked)"))
+        query = f"SELECT EXISTS(SELECT 1 FROM lost) OR EXISTS(SELECT 1 FROM salvaged WHERE origin<>{_WALKED})"
+        return bool(self._one(query))
 
     @property
     def has_salvage(self) -> bool:
@@ -783,6 +798,13 @@ def _connect(path: Path, journal: str = "TRUNCATE") -> sqlite3.Connection:
     return db
 
 
+# Pages of a thread that is not there, and threads that were fetched and are not wanted.
+_ORPHANS = (
+    "SELECT 1 FROM pages p LEFT JOIN fetched f ON f.id=p.thread WHERE f.id IS NULL",
+    "SELECT 1 FROM fetched f LEFT JOIN ids w USING(thread_id) WHERE w.thread_id IS NULL",
+)
+
+
 def _refuse_damaged(db: sqlite3.Connection) -> None:
     """Raise `DamagedStore` if a database has not the marks and tables of a store, or SQLite finds fault with it."""
     of_store = sqlite3.connect(":memory:")
@@ -791,13 +813,16 @@ def _refuse_damaged(db: sqlite3.Connection) -> None:
         for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT type, name, sql FROM sqlite_master"):
             if set(db.execute(query)) != set(of_store.execute(query)):
                 raise DamagedStore("it is no store of this version")
+    for query in _ORPHANS:
+        if db.execute(f"SELECT EXISTS({query})").fetchone() != (0,):
+            raise DamagedStore("some of its rows are lost")
     (trouble,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if trouble != "ok":
         raise DamagedStore(str(trouble).splitlines()[0])
 
 
 def _says_damaged(error: sqlite3.Error) -> bool:
-    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: a table is missing
+    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in damaged or isinstance(error, sqlite3.IntegrityError)
 
 
@@ -821,9 +846,14 @@ def _text(value: str | None) -> str | None:
     return None if value is None else value.encode("utf-8", "backslashreplace").decode()
 
 
+_DAMAGED_WORDS = (
+    "it is damaged, and is kept under another name. Run the same command again: what it had fetched is fetched again"
+)
+
+
 def _words(path: Path, error: BaseException) -> str:
     words = {
-        sqlite3.SQLITE_CORRUPT: "it is damaged. Run the same command again: what it had fetched is fetched again",
+        **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT), _DAMAGED_WORDS),
         sqlite3.SQLITE_FULL: "the disk is full. Make room and run the same command again",
         sqlite3.SQLITE_BUSY: "another program holds the working store. Close it and run the same command again",
         sqlite3.SQLITE_READONLY: "it cannot be written to",

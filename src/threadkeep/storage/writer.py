@@ -13,6 +13,7 @@ import stat
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +46,9 @@ __all__ = [
     "remove_unfinished",
     "write_new_set",
 ]
+
+# The ending of a copy that is being made. It is not ".new": another export may have the names of the files kept aside.
+_COPY = ".copy"
 
 # So many chunks may wait to be hashed and written.
 _PENDING = 4
@@ -289,6 +293,13 @@ def put_in_place(paths: Paths, manifest: Manifest) -> None:
 
 
 def _exchange(paths: Paths, manifest: Manifest) -> None:
+    for name, claim in manifest.files.items():
+        path = paths.written.get(name, paths.out)
+        if not any(one.exists() and one.stat().st_size == claim.bytes for one in (new(path), path)):
+            raise OutputUnusable(
+                f"{new(paths.manifest)} names a file that is not there as it was written: {path}. Nothing was deleted:"
+                f" move {new(paths.manifest).name} away, and run the same command again."
+            )
     for name, path in paths.written.items():
         with on_disk(path):
             if name not in manifest.files:
@@ -322,9 +333,15 @@ def finish_exchange(paths: Paths) -> bool:
             raise
         remove_unfinished(paths)
         return False
-    _exchange(paths, manifest)
+    with on_disk(paths.manifest):
+        is_copy = paths.manifest.exists() and paths.manifest.read_bytes() == marker.read_bytes()
+    if is_copy:  # nothing is left to be exchanged, and what a store has came since
+        with on_disk(marker):
+            marker.unlink()
+    else:
+        _exchange(paths, manifest)
     remove_unfinished(paths)
-    return True
+    return not is_copy
 
 
 def remove_unfinished(paths: Paths) -> None:
@@ -337,7 +354,8 @@ def remove_unfinished(paths: Paths) -> None:
     with on_disk(folder):
         for path in (*paths.written.values(), paths.manifest, new(paths.manifest), *paths.store_files):
             new(path).unlink(missing_ok=True)
-        for path in (*folder.glob(f"{_literal(out.stem)}.old-*.new"), *paths.files.glob("*.new")):
+        drafts = folder.glob(f"{_literal(out.stem)}.old-*{_COPY}"), folder.glob(f"{_literal(out.stem)}.old-*/*{_COPY}")
+        for path in chain(*drafts, paths.files.glob(f"*{_COPY}"), paths.files.glob("*.new")):
             if path.is_file() and not path.is_symlink():
                 path.unlink(missing_ok=True)
 
@@ -408,8 +426,9 @@ def link_or_copy(path: Path, copy: Path) -> None:
     try:
         os.link(path, copy, follow_symlinks=False)
     except OSError:  # this file system has no hard links
-        with open_regular(path) as source, create(new(copy), mode=_mode_of(path)) as target:
+        draft = copy.with_name(copy.name + _COPY)
+        with open_regular(path) as source, create(draft, mode=_mode_of(path)) as target:
             shutil.copyfileobj(source, target, 1024 * 1024)
             target.flush()
             os.fsync(target.fileno())
-        os.rename(new(copy), copy)
+        os.rename(draft, copy)

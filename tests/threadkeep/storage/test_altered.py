@@ -3,12 +3,15 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import threadkeep
+from canned import HTTP
 from canned_threads import ThreadServer
 from exporting import ASSISTANT, Export, cut_off_at_commit, no_room_to_write, threads_of
+from small_world import IDS, world
 from threadkeep.errors import OutputUnusable
 
 THREADS = threads_of(a=3, b=230)
@@ -41,6 +44,93 @@ def test_an_index_that_was_altered_is_written_anew_from_the_lines(
     assert threadkeep.validate(export.paths.out).is_complete
 
 
+def test_an_intact_thread_is_not_lost_for_another_row(tmp_path: Path) -> None:
+    """A row that is there twice, or names another thread, costs no thread that is as it was written."""
+    for number in range(2):
+        export = Export(tmp_path / str(number))
+        export.paths.out.parent.mkdir()
+        export.run_alone(THREADS, ThreadServer(THREADS))
+        header, a, b = export.paths.index.read_bytes().splitlines(keepends=True)
+        export.paths.index.write_bytes(header + a + (b.replace(b"_b", b"_a") if number else b + a))
+        export.write()
+        assert export.messages()["thread_a"] == THREADS["thread_a"]
+        if number:
+            assert export.messages(export.paths.partial) == {"thread_b": THREADS["thread_b"]}
+            assert "Damaged threads: 1 (thread_b)" in export.notices[0]
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_the_lines_of_a_row_that_is_not_complete_are_not_lost(flat: bool, tmp_path: Path) -> None:
+    """A row that says so of a thread that has lines in OUT is altered: the thread is wanted again."""
+    export = Export(tmp_path).run_alone(THREADS, ThreadServer(THREADS), flat=flat)
+    index = export.paths.index.read_bytes()
+    export.paths.index.write_bytes(index.replace(b'"complete"', b'"dropped"', 1))
+    export.run_alone(["thread_b"], ThreadServer(THREADS), flat=flat)
+    assert (export.result.left_over, export.result.is_complete) == (1, False)
+    assert flat or export.messages(export.paths.partial) == {"thread_a": THREADS["thread_a"]}
+
+
+def test_an_empty_thread_whose_sidecar_was_altered_stays_complete(tmp_path: Path) -> None:
+    """Its lines are in the sidecar only."""
+    options = {"include": ("threads",)}
+    export = Export(tmp_path).run_alone(IDS, world(), **options)
+    row = export.rows["thread_none"]
+    assert row.outcome == "missing"
+    empty = threads_of(empty=0)
+    export = Export(tmp_path / "empty")
+    export.paths.out.parent.mkdir()
+    fake = world()
+    fake.load({"threads": [{"id": "thread_empty"}]})
+    export.run_alone(empty, fake, **options)
+    index = export.paths.index.read_bytes()
+    sha256 = export.rows["thread_empty"].sidecars["threads"].sha256.encode()
+    export.paths.index.write_bytes(index.replace(sha256, b"0" * 64))
+    export.write()
+    assert export.rows["thread_empty"].outcome == "complete"
+
+
+@pytest.mark.parametrize("assistant_id", [ASSISTANT, "auto"])
+def test_an_altered_assistant_is_not_believed(assistant_id: str, tmp_path: Path) -> None:
+    """The lines say which one it is."""
+    threads = threads_of(a=1)
+    threads["thread_a"][0] |= {"role": "assistant", "assistant_id": ASSISTANT}
+    export = Export(tmp_path).run_alone(threads, ThreadServer(threads), assistant_id=assistant_id)
+    before = export.paths.index.read_bytes()
+    header, row = before.splitlines(keepends=True)
+    export.paths.index.write_bytes(header + row.replace(ASSISTANT.encode(), b"asst_other"))
+    export.write()
+    assert export.paths.index.read_bytes() == before
+    assert threadkeep.validate(export.paths.out).is_complete
+
+
+def test_a_flat_thread_whose_row_is_lost_with_the_manifest_is_wanted(tmp_path: Path) -> None:
+    """Nothing but its lines says that it was there."""
+    export = Export(tmp_path).run_alone(THREADS, ThreadServer(THREADS), flat=True)
+    export.paths.manifest.unlink()
+    header, _, b = export.paths.index.read_bytes().splitlines(keepends=True)
+    export.paths.index.write_bytes(header + b)
+    export.run_alone(["thread_b"], ThreadServer(THREADS), flat=True)
+    assert export.outcomes["thread_a"] == "unfinished"
+    assert "thread_a" in export.notices[0]
+
+
+def test_what_was_fetched_stays_when_its_page_is_damaged_and_the_server_is_silent(tmp_path: Path) -> None:
+    """The other pages of the thread are all that there may ever be."""
+    export = Export(tmp_path)
+    with cut_off_at_commit(4):
+        export.run_alone(["thread_b"], ThreadServer(THREADS), concurrency=1)
+    with closing(sqlite3.connect(export.paths.store)) as db, db:
+        assert db.execute("UPDATE pages SET lines=x'' WHERE seq=1").rowcount
+    export.run_alone(THREADS, lambda request: unreachable(request), concurrency=1)
+    kept = export.messages(export.paths.partial)
+    assert kept["thread_b"] == THREADS["thread_b"][:100] + THREADS["thread_b"][200:]
+
+
+def unreachable(request: Any) -> None:
+    """No answer."""
+    raise HTTP.ConnectError("no route", request=request)
+
+
 HARM = [
     "UPDATE pages SET about=x''",
     """UPDATE pages SET about='["x"]'""",
@@ -53,6 +143,7 @@ HARM = [
     "UPDATE pages SET thread=thread+10",
     "UPDATE pages SET thread=3-thread, seq=seq+5",
     "DELETE FROM pages",
+    "DELETE FROM fetched",
     "DELETE FROM pages WHERE seq=2",
     "UPDATE fetched SET outcome='complet'",
     "UPDATE fetched SET outcome='complete'",

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from exporting import Export, no_room_to_write
 from kills import after_kills, recorded
 from small_world import IDS, OPTIONS, world
 from threadkeep.errors import OutputUnusable
-from threadkeep.storage import file_set
+from threadkeep.storage import file_set, writer
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import open_regular
@@ -244,3 +245,53 @@ def test_a_new_manifest_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputUnusable, match=r"manifest\.json\.new: Permission denied"):
         export.write()
+
+
+def test_the_new_files_of_another_export_stay(tmp_path: Path) -> None:
+    """Somebody repairs the files that were kept aside: their names look like ours."""
+    export = Export(tmp_path).run_alone(IDS[:1], world(), **OPTIONS)
+    other = Export(tmp_path)
+    other.paths = Paths(tmp_path / "out.old-1.ndjson")
+    other.run_alone(IDS[:1], world(), **OPTIONS)
+    put_in_place = writer.put_in_place
+
+    def meanwhile(*arguments: Any) -> None:
+        export.run_alone(IDS[:1], world(), **OPTIONS)
+        put_in_place(*arguments)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("threadkeep.storage.session.put_in_place", meanwhile)
+        other.run_alone(IDS, world(), **OPTIONS)
+    assert threadkeep.validate(other.paths.out).counts.keys() <= {"thread_missing", "file_missing"}
+    assert len(other.rows) == len(IDS)
+
+
+def test_a_new_manifest_whose_files_are_lost_deletes_nothing(tmp_path: Path) -> None:
+    """Somebody has deleted them: what was fetched is still in the working store."""
+    ready = prepared(tmp_path / "ready", smaller)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writer, "_exchange", _stop)
+        with pytest.raises(Stopped):
+            ready.write()
+    path = ready.paths.index.with_name("out.ndjson.index.new")
+    content = path.read_bytes()
+    path.unlink()
+    before = ready.contents()
+    with pytest.raises(
+        OutputUnusable, match=r"names a file that is not there as it was written: .*Nothing was deleted"
+    ):
+        ready.write()
+    assert ready.contents() == before
+    path.write_bytes(content)
+    ready.write()
+    assert not ready.paths.store.exists()
+
+
+def test_a_copy_of_the_manifest_at_the_new_name_deletes_nothing(tmp_path: Path) -> None:
+    """It says of no new set."""
+    ready = prepared(tmp_path / "ready", smaller)
+    marker = ready.paths.manifest.with_name(ready.paths.manifest.name + ".new")
+    shutil.copy(ready.paths.manifest, marker)
+    ready.write()
+    assert not marker.exists()
+    assert set(ready.rows) == {*IDS}

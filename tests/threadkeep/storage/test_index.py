@@ -34,17 +34,15 @@ SHA = "ab" * 32
 TEXTS = st.one_of(st.none(), strategies.raw_text)
 COUNTS = st.integers(0, 2**40)
 SPANS = st.builds(Span, offset=COUNTS, bytes=COUNTS, sha256=st.just(SHA))
+PLACE: dict[str, Any] = {"offset": 5, "bytes": 2**40, "sha256": SHA}
 ROWS = st.builds(
-    IndexRow,
+    lambda **fields: IndexRow(**fields, **(PLACE if fields["outcome"] is Outcome.COMPLETE else {})),
     thread_id=strategies.identifiers("thread_"),
     assistant_id=TEXTS,
     outcome=st.sampled_from(Outcome),
     messages=st.one_of(st.none(), COUNTS),
     first_id=TEXTS,
     last_id=TEXTS,
-    offset=COUNTS,
-    bytes=COUNTS,
-    sha256=st.just(SHA),
     sidecars=st.dictionaries(st.sampled_from(["threads", "runs"]), SPANS),
     partial=st.one_of(st.none(), SPANS),
     files=st.lists(strategies.raw_text).map(tuple),
@@ -57,9 +55,7 @@ HEADERS = st.builds(
     flat=st.booleans(),
     include=st.lists(st.sampled_from(["threads", "runs"]), max_size=2).map(tuple),
 )
-DOWNLOADS = st.builds(
-    DownloadRow, file_id=strategies.raw_text, outcome=st.sampled_from(DownloadOutcome), name=TEXTS, reason=TEXTS
-)
+DOWNLOADS = st.builds(DownloadRow, file_id=strategies.raw_text, outcome=st.sampled_from(DownloadOutcome), reason=TEXTS)
 
 
 @given(ROWS, HEADERS, DOWNLOADS)
@@ -71,7 +67,7 @@ def test_lines_are_read_as_they_were_written(row: IndexRow, header: IndexHeader,
         assert decode(line) == value
 
 
-VALID = {"thread_id": "thread_a", "assistant_id": None, "outcome": "complete", "offset": 0, "bytes": 0, "sha256": ""}
+VALID = {"thread_id": "thread_a", "assistant_id": None, "outcome": "complete", "offset": 0, "bytes": 0, "sha256": SHA}
 NO_ROWS: list[dict[str, Any]] = [
     {"thread_id": "no thread"},
     {"offset": -1},
@@ -79,8 +75,13 @@ NO_ROWS: list[dict[str, Any]] = [
     {"bytes": 2**63},
     {"offset": None},
     {"sha256": None},
-    {"partial": {"offset": 2**70, "bytes": 0, "sha256": ""}},
-    {"sidecars": {"runs": {"offset": 0, "bytes": -5, "sha256": ""}}},
+    {"sha256": "\ud800"},
+    {"sha256": SHA.upper()},
+    {"partial": {"offset": 2**70, "bytes": 0, "sha256": SHA}},
+    {"partial": {"offset": 0, "bytes": 0, "sha256": ""}},
+    {"sidecars": {"runs": {"offset": 0, "bytes": -5, "sha256": SHA}}},
+    {"sidecars": {"partial": {"offset": 0, "bytes": 0, "sha256": SHA}}},
+    {"outcome": "dropped"},
     {"outcome": "whole"},
     {"files": "file-1"},
     {"messages": "3"},
@@ -98,6 +99,13 @@ def test_what_is_no_row_is_refused(fields: dict[str, Any]) -> None:
     """A span that no file can have would make whoever reads there stumble."""
     with pytest.raises(ValueError, match=r"."):
         decode_row(dumps({**VALID, **fields}))
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "a/b", "a\0b", "\ud800", "x" * 300])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    """It would lead whoever opens it out of the folder, or nowhere."""
+    with pytest.raises(ValueError, match=r"."):
+        decode_download(dumps({"file_id": "file-1", "outcome": "saved", "name": name}))
 
 
 @given(st.one_of(st.binary(), strategies.json_values.map(dumps), st.just(b"[" * 100_000), st.just(b'{"a":' * 100_000)))

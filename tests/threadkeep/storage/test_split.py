@@ -213,6 +213,15 @@ def test_what_must_be_in_order_first(name: str, content: bytes | None, words: st
     assert not list(path.parent.glob("out.asst*"))
 
 
+@pytest.mark.parametrize("harm", [lambda rows: rows[:-1], lambda rows: [*rows, rows[1]]])
+def test_an_index_that_was_altered_is_refused(harm: Callable[[list[bytes]], list[bytes]], export: Export) -> None:
+    """Its threads would vanish, or be there twice."""
+    export.paths.index.write_bytes(b"".join(harm(export.paths.index.read_bytes().splitlines(keepends=True))))
+    with pytest.raises(OutputUnusable, match=r"index is not the one that .* was written with\. Run the same export"):
+        split_by_assistant(export.paths)
+    assert not list(export.paths.out.parent.glob("out.asst*"))
+
+
 def test_an_export_at_work_is_refused(export: Export) -> None:
     """As any other writer is."""
     with locked(export.paths.lock), pytest.raises(OutputUnusable, match="is being written by another"):
