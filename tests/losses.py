@@ -557,7 +557,7 @@ _BOTH: dict[str, Cause] = {
     "runs of another place": _span({"offset": 7}, "misplaced_thread", line=1),
     "a download's row with another digest": _download({"sha256": "0" * 64}, "file_mismatch"),
     "a download's row with another size": _download({"bytes": 1}, "file_mismatch"),
-    "a download's row with another name": _download({"name": "../other"}, "lost_file", "out.files/other"),
+    "a download's row with another name": _download({"name": "other"}, "lost_file", "out.files/other"),
     "a download's row that failed": _download({"outcome": "failed"}, "file_failed", "out.files/file-img1"),
     "a download's row that had no turn": _download({"outcome": "unfinished"}, "not_exported", "out.files/file-img1"),
     "a download's row of another": _download({"file_id": "file-other"}, "not_exported", "out.files/file-img1"),
