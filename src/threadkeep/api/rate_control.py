@@ -1,55 +1,64 @@
 """The request rate of one key: when the next request may be sent, and what each answer changes. Pure.
 
 How a server divides its quota is not known, and the routes of the Assistants API had no rate-limit headers (recorded):
-a 429 is the only signal. So nothing is assumed before the first one. The number of requests in flight starts low and
-grows by half a round, as long as no request is refused. Then:
+a 429 is the only signal.
 
-* Every request waits as long as the server says, or for growing pauses if it does not say or if waiting did not help.
-* At two refusals the quota was used up both times. The requests granted in between, divided by the time, are the quota.
-* Requests are sent a little slower than that at first, then faster and faster, until the next refusal. The growth is
-  counted in requests, some hundreds to a refusal, and is steeper the longer none comes. So an estimate that was too
-  low, or a 429 without a quota, does not slow the run for long.
+* With a given limit, requests are spread evenly, a hair below it. Without one, the number of requests in flight grows
+  by half a round until the first refusal.
+* After a refusal every request waits as long as the server says, or for growing pauses if it does not say or if waiting
+  did not help.
+* A cycle is what lies between the ends of two pauses. It gives two bounds of the quota: the requests granted in it,
+  divided by its time, since what a server renews in a pause may be lost; and the rate at which the last one was
+  refused. The next cycle begins at the lower bound, is between the two after a stride, at the upper one after
+  two strides, and then leaves it behind faster and faster. So the bounds close in on the quota, and a quota that was
+  raised is found.
+* Each refusal costs its pause and the refused requests. A stride grows from a fraction of a second until both are
+  little of it.
 
-Refusals of requests that were in flight together are one signal. Requests that were not sent in time are caught up, but
-not all at once. Tested against buckets that fill evenly, windows of a minute, and single refusals without a quota.
+Refusals of requests that were in flight together are one signal. Requests that were not sent in time are caught up, a
+few at a time: the server may allow no more. Tested against buckets that fill evenly, of any depth, windows of seconds
+and minutes, other clients, and single refusals without a quota.
 """
 
+import math
 from collections import deque
 
 import attrs
 
 __all__ = ["RateController", "RequestSlot", "Traffic"]
 
+# So much of a given limit is used.
+_MARGIN = 0.99
+
 # The requests in flight at first, and how many more for each one that is granted. Doubling would overshoot a small
 # quota by twice as many refusals, and reach 64 in flight only a tenth of a second sooner.
 _FIRST_IN_FLIGHT = 8
 _GROWTH = 0.5
 
-# The rate between refusals: a cubic in requests, as in TCP's CUBIC. It starts a depth below the estimate, reaches it
-# after a stride, and is a depth above it after two, when a bucket that fills evenly is empty again. A stride is as many
-# requests as the estimate is based on, within bounds: little is known after few.
-_DEPTH = 0.1
-_MIN_STRIDE, _MAX_STRIDE = 10, 200
+# Requests that are late are caught up at once, so many and so many seconds' worth. Real buckets are at least five deep,
+# and the event loop may be busy for a while. What a given limit leaves of a minute is never exceeded by that.
+_BURST, _BURST_SECONDS = 3.0, 0.08
 
-# Estimates are based on the last granted requests, so many. More would be more exact, but blind to a changed quota.
+# Our own pauses, in seconds, if the server names none. A quota that is renewed every minute is not missed by more than
+# the longest.
+_MIN_PAUSE, _MAX_PAUSE = 0.25, 8.0
+
+# A server that refuses until its next token is asked again when it has some more: requests do not arrive evenly.
+_RESERVE = 3
+
+# Bounds are based on the last granted requests, so many. More would be more exact, but blind to a changed quota.
 _BASELINE = 400
 
-# An estimate based on so few requests, and followed by so many strides without a refusal, was too low. So was
-# everything that was measured with it.
-_FEW_REQUESTS, _MANY_STRIDES = 50, 4
+# The logarithm of the ratio of the rate at a bound to the one between the bounds, within limits.
+_MIN_SPREAD, _MAX_SPREAD = 0.04, 1.75
 
-# Late requests are caught up, at most so many seconds' worth, and so many times as fast as the rate, apart from bursts
-# due to the resolution of timers.
-_CREDIT_SECONDS = 1.0
-_CATCH_UP = 2.0
-_TIMER_SECONDS = 0.02
+# A stride is at least so long, in seconds and in requests, and at most as long as the cycle before it, until it is so
+# many seconds, so many pauses, and so many requests to each refusal.
+_MIN_STRIDE_SECONDS, _MIN_STRIDE_REQUESTS = 0.5, 12
+_STRIDE_SECONDS, _STRIDE_PAUSES, _STRIDE_REQUESTS = 8.0, 25, 40
 
-# So many seconds' worth of a given limit may be sent at once: one at a time, the resolution of timers would halve the
-# rate. Servers are believed to allow a whole second's worth, and latency that varies makes bursts of its own.
-_BURST_SECONDS = 0.5
-
-# Our own pauses, in seconds. A quota that is renewed every minute is not missed by more than the longest.
-_MIN_PAUSE, _MAX_PAUSE = 0.25, 15.0
+# A rate never falls below one request in so many seconds.
+_SLOWEST = 50.0
 
 # Sums of fractions of seconds are not exact.
 _EPSILON = 1e-9
@@ -72,15 +81,16 @@ class Traffic:
 
 @attrs.frozen
 class RequestSlot:
-    """One request in flight: how many were sent before it, and when it was sent, in seconds."""
+    """One request in flight: how many were sent before it, when, and at which rate (None: as fast as answers come)."""
 
     number: int
     sent_at: float
+    rate: float | None
 
 
 @attrs.frozen
-class _Refusal:
-    """When the quota was used up, or will be renewed, and how many requests had been granted by then."""
+class _CycleStart:
+    """When a pause ended, and how many requests had been granted by then."""
 
     at: float
     granted: int
@@ -97,7 +107,7 @@ class RateController:
         paused_until: nothing is sent before.
         pauses_in_a_row: the number of pauses since a request was granted.
         first_pause_at: when the first of them began.
-        rate: the estimated quota in requests a second; None before two refusals.
+        rate: the estimated quota in requests a second; None before the first refusal.
     """
 
     limit: float | None = None
@@ -107,56 +117,58 @@ class RateController:
     pauses_in_a_row: int = 0
     first_pause_at: float = 0.0
     rate: float | None = None
+    _granted: int = 0
     _in_flight: int = 0
     _window: float = _FIRST_IN_FLIGHT
-    _threshold: float = float("inf")
-    _refusals: deque[_Refusal] = attrs.field(factory=deque)
     _next_signal: int = 0  # refusals of requests with a smaller number belong to the last signal
-    _stride: int = _MIN_STRIDE
-    _at_full_rate: int = 0  # requests since the last signal, except while catching up or sending less
-    _credit: float = 0.0
-    _credit_at: float = 0.0
-    _next_at: float = float("-inf")
-    _allowance: float = 0.0
-    _allowance_at: float = float("-inf")
+    _refused_rate: float | None = None
+    _is_pausing: bool = False  # from a refusal to the first request that is granted after it
+    _cycles: deque[_CycleStart] = attrs.field(factory=deque)
+    _cycle_at: float = 0.0  # moves on while requests are fewer than allowed
+    _stride: float = _MIN_STRIDE_SECONDS
+    _spread: float = _MIN_SPREAD
+    _mean_pause: float | None = None
+    _mean_refused: float = 1.0
+    _refused_before: int = 0
+    _credit: float = 1.0
+    _credit_at: float | None = None
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may be sent; infinity means until something has been answered."""
         if now < self.paused_until:
             return self.paused_until - now
-        if self._in_flight >= (1 if self.pauses_in_a_row > 1 else self._window):
-            return float("inf")
-        limited = self._limit_wait(now, self.limit) if self.limit is not None else 0.0
-        if self.rate is None:
-            return limited
-        speed = self._speed(self.rate)
-        self._credit = min(self._credit + (now - self._credit_at) * speed, max(1.0, speed * _CREDIT_SECONDS))
-        self._credit_at = now
-        missing = (1 - self._credit) / speed if self._credit < 1 - _EPSILON else 0.0
-        return max(limited, missing, self._next_at - now)
+        if self._in_flight >= self._most_in_flight:
+            return math.inf
+        rate = self._rate_at(now)
+        if rate is None:
+            return 0.0
+        self._accrue(now, rate)
+        return (1 - self._credit) / rate if self._credit < 1 - _EPSILON else 0.0
 
     def send(self, now: float) -> RequestSlot:
         """Return the slot of a request that is sent now, its wait being 0."""
-        slot = RequestSlot(self.sent, now)
+        slot = RequestSlot(self.sent, now, self._rate_at(now))
+        if not self._cycles:
+            self._cycles.append(_CycleStart(now, 0))
         self.sent += 1
         self._in_flight += 1
-        self._allowance -= 1
-        if self.rate is not None:
-            self._credit -= 1
-            self._at_full_rate += self._credit < 1
-            self._next_at = max(self._next_at, now - _TIMER_SECONDS) + 1 / (_CATCH_UP * self._speed(self.rate))
+        self._credit -= slot.rate is not None
         return slot
 
     def record_unknown(self) -> None:
         """Record a request that ended in something that says nothing about the quota."""
         self._in_flight -= 1
 
-    def record_granted(self) -> None:
+    def record_granted(self, slot: RequestSlot) -> None:
         """Record a request that was not refused. If all allowed requests were in flight, more are allowed."""
         if self._in_flight >= self._window - 1:
-            self._window += _GROWTH if self._window < self._threshold else 1 / self._window
+            self._window += _GROWTH
         self._in_flight -= 1
-        self.pauses_in_a_row = 0
+        if slot.number >= self._next_signal:
+            if self._is_pausing:
+                self._begin_cycle(slot.sent_at)
+            self.pauses_in_a_row = 0
+        self._granted += 1
 
     def record_refused(self, slot: RequestSlot, now: float, *, retry_after: float | None, jitter: float) -> None:
         """Record a request that was answered with 429.
@@ -168,50 +180,74 @@ class RateController:
             jitter: a random number from 0 to 1, so that several processes do not continue at the same moment.
         """
         self._in_flight -= 1
-        if slot.number >= self._next_signal:
-            if not self.pauses_in_a_row:
-                self._estimate(_Refusal(slot.sent_at + (retry_after or 0.0), slot.number - self.refused))
-                self.first_pause_at = now
-            self.pauses_in_a_row += 1
-            self._next_signal = self.sent
-            self._credit, self._credit_at, self._at_full_rate = 0.0, now, 0
-            if self.rate is None:
-                self._threshold, self._window = self._window / 2, 1
         self.refused += 1
+        if slot.number >= self._next_signal:
+            self._next_signal = self.sent
+            if not self._is_pausing:
+                self._is_pausing, self.first_pause_at, self._refused_rate = True, now, slot.rate
+            self.pauses_in_a_row += 1
         self.paused_until = max(self.paused_until, now + self._pause(retry_after, jitter))
+        self._cycle_at = self._credit_at = self.paused_until
+        self._credit = min(self._credit, 1.0)
 
-    def _limit_wait(self, now: float, limit: float) -> float:
-        """Return the seconds until the limit allows a request: evenly, and a few at once after a time without any."""
-        self._allowance = min(self._allowance + (now - self._allowance_at) * limit, max(1.0, limit * _BURST_SECONDS))
-        self._allowance_at = now
-        return (1 - self._allowance) / limit if self._allowance < 1 - _EPSILON else 0.0
+    @property
+    def _most_in_flight(self) -> float:
+        if self.pauses_in_a_row > 1 or (self._is_pausing and self.rate is None):
+            return 1
+        return self._window if self.limit is None and self.rate is None else math.inf
 
-    def _estimate(self, refusal: _Refusal) -> None:
-        """Estimate the quota from the requests granted since an older refusal.
+    def _rate_at(self, now: float) -> float | None:
+        """Return the requests a second to send now; None for as many as are allowed in flight."""
+        most = math.inf if self.limit is None else self.limit * _MARGIN
+        if self.rate is None:
+            return None if self.limit is None else most
+        strides = max(0.0, now - self._cycle_at) / self._stride - 1
+        return min(most, self.rate * math.exp(min(self._spread * strides**3, 50.0)))
 
-        If the server asks for a pause, the refusal counts at its end, when the quota is renewed: that moment is the
-        same in every window, and as good as the refusal itself if the quota is renewed all the time.
-        """
-        points = self._refusals
-        is_well_founded = self._stride > _FEW_REQUESTS or len(points) <= 1
-        if self.rate is not None and not is_well_founded and self._at_full_rate > _MANY_STRIDES * self._stride:
-            self.rate, self._stride = self._speed(self.rate) / 2, _MIN_STRIDE
-            points.clear()
-        while len(points) > 1 and refusal.granted - points[1].granted >= _BASELINE:
-            points.popleft()
-        if points and refusal.granted > points[0].granted and refusal.at > points[0].at:
-            granted = refusal.granted - points[0].granted
-            self.rate = granted / (refusal.at - points[0].at)
-            self._stride = min(_MAX_STRIDE, max(_MIN_STRIDE, granted))
-        points.append(refusal)
+    def _accrue(self, now: float, rate: float) -> None:
+        most = max(_BURST, rate * _BURST_SECONDS)
+        if self.limit is not None:
+            most = max(1.0, min(most, (1 - _MARGIN) * self.limit * 60))
+        if self._credit_at is None:
+            self._credit, self._credit_at = most, now
+        credit = self._credit + max(0.0, now - self._credit_at) * rate
+        self._cycle_at += max(0.0, credit - most) / rate
+        self._credit, self._credit_at = min(credit, most), max(now, self._credit_at)
 
     def _pause(self, retry_after: float | None, jitter: float) -> float:
-        growing = min(_MIN_PAUSE * 2.0 ** min(self.pauses_in_a_row, 10) * (0.5 + jitter / 2), _MAX_PAUSE)
-        if retry_after is None:
-            return growing
-        return retry_after if self.pauses_in_a_row <= 1 else max(retry_after, growing)
+        growing = min(_MIN_PAUSE * 2.0 ** min(self.pauses_in_a_row - 1, 10) * (0.5 + jitter / 2), _MAX_PAUSE)
+        has_helped = retry_after is not None and self.pauses_in_a_row <= 1
+        reserve = 0.0 if self.rate is None else _RESERVE / self.rate
+        return max(retry_after or 0.0, 0.0 if has_helped else growing, reserve)
 
-    def _speed(self, rate: float) -> float:
-        """Return the requests a second to send now. A stride has two rounds at least: refusals come a round late."""
-        beyond = self._at_full_rate / max(self._stride, 2 * self._in_flight) - 1
-        return rate * (1 + _DEPTH * beyond * beyond * beyond)
+    def _begin_cycle(self, now: float) -> None:
+        """Estimate the quota at the end of a pause, when the first request is granted again."""
+        pause = now - self.first_pause_at
+        self._mean_pause = pause if self._mean_pause is None else (self._mean_pause + pause) / 2
+        refused = self.refused - self._refused_before
+        self._mean_refused = 0.6 * self._mean_refused + 0.4 * refused if len(self._cycles) > 2 else refused
+        self._refused_before = self.refused
+        if len(self._cycles) == 2 and not self._cycles[0].granted:
+            self._cycles.popleft()  # the first cycle has the burst that every server allows at first
+        while len(self._cycles) > 1 and self._granted - self._cycles[1].granted >= _BASELINE:
+            self._cycles.popleft()
+        last = self._cycles[-1]
+        granted, seconds = self._granted - self._cycles[0].granted, max(now - self._cycles[0].at, 0.01)
+        self._cycles.append(_CycleStart(now, self._granted))
+        low = max(granted, 0.5) / seconds
+        # Few requests say little, and what is renewed in the last second of a pause at most may have been lost.
+        high = (granted + 2 * math.sqrt(granted) + _RESERVE) / max(seconds - min(pause, 1.0), seconds / 8)
+        if self._refused_rate is not None:
+            high = self._refused_rate
+        is_short = self._granted - last.granted < 5
+        if is_short and self.rate is not None:
+            high = min(high, 0.9 * self.rate)
+        low = min(low, high)
+        self.rate = max(math.sqrt(low * high), 1 / _SLOWEST)
+        self._spread = min(max(math.log(high / low) / 2, _MIN_SPREAD), _MAX_SPREAD)
+        enough = max(
+            _STRIDE_SECONDS, _STRIDE_PAUSES * self._mean_pause, _STRIDE_REQUESTS * self._mean_refused / self.rate
+        )
+        at_first = max(_MIN_STRIDE_SECONDS, _MIN_STRIDE_REQUESTS / self.rate, now - last.at)
+        self._stride = min(enough, at_first)
+        self._cycle_at, self._is_pausing = now, False
