@@ -12,13 +12,13 @@ HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split("."
 """The HTTP library that the installed SDK speaks."""
 
 
-def async_client(answers: Callable[[Any], Any] | Iterable[Any]) -> openai.AsyncOpenAI:
+def async_client(answers: Callable[[Any], Any] | Iterable[Any], api_key: str = "sk-test") -> openai.AsyncOpenAI:
     """An ``AsyncOpenAI()`` that gets these answers, in order or from a function of the request."""
     waiting = None if callable(answers) else iter(answers)
-    return client_of(HTTP.MockTransport(answers if waiting is None else lambda _request: next(waiting)))
+    return client_of(HTTP.MockTransport(answers if waiting is None else lambda _request: next(waiting)), api_key)
 
 
-def client_of(transport: Any) -> openai.AsyncOpenAI:
+def client_of(transport: Any, api_key: str = "sk-test") -> openai.AsyncOpenAI:
     """An ``AsyncOpenAI()`` that stands on a transport, such as a fake's ``async_transport()``."""
     http_client = HTTP.AsyncClient(transport=transport)
-    return openai.AsyncOpenAI(api_key="sk-test", base_url="https://api.test/v1", http_client=http_client)
+    return openai.AsyncOpenAI(api_key=api_key, base_url="https://api.test/v1", http_client=http_client)

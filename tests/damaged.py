@@ -152,6 +152,7 @@ _NOTED: dict[str, dict[str, Any]] = {
         "content": [{"type": "text", "text": {"value": "See 【1†source】.", "annotations": []}}]
     },
     "empty_message": {"content": []},
+    "text_of_another_shape": {"content": [{"type": "hologram", "text": "words"}]},
     "odd_timestamp": {"created_at": 1_500_000_000},
     "time_goes_back": {"created_at": _SINCE - 5},
 }

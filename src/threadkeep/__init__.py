@@ -6,7 +6,6 @@ A thin typed adapter over the official ``openai`` SDK. `from_message` maps the S
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from threadkeep.errors import (
@@ -51,6 +50,7 @@ from threadkeep.records.model import (
 from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
+    from threadkeep.api.messages import aiter_messages, iter_messages
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.storage.index import DownloadRow, Outcome
@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from threadkeep.validation.entrypoints import validate
     from threadkeep.validation.findings import Finding, Severity
     from threadkeep.validation.report import ValidationReport
+
+    __version__: str
 
 __all__ = [
     "AccessRefused",
@@ -112,11 +114,13 @@ __all__ = [
     "WrongAddress",
     "__version__",
     "aexport",
+    "aiter_messages",
     "decode",
     "encode",
     "export",
     "from_message",
     "from_message_json",
+    "iter_messages",
     "read",
     "status",
     "to_flat",
@@ -125,9 +129,8 @@ __all__ = [
     "write",
 ]
 
-__version__ = version("threadkeep")
-
 _LATER = {
+    "api.messages": ("aiter_messages", "iter_messages"),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),
@@ -142,6 +145,8 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     """Import the export and the validation when a name of theirs is used: records need none of their libraries."""
+    if name == "__version__":  # reading what is installed takes longer than all else here
+        return import_module("importlib.metadata").version("threadkeep")
     for module, names in _LATER.items():
         if name in names:
             return getattr(import_module(f"threadkeep.{module}"), name)

@@ -108,11 +108,17 @@ class ApiError(ThreadkeepError):
     """A request without a usable answer.
 
     Attributes:
+        quoted: what the server said, until `threadkeep.api.secrets` puts it into the message: the message of an error
+            as a str, any other body as bytes.
         status: the HTTP status of the answer, if there was one.
         unreachable: no answer came at all.
         may_retry: a retry may help.
         retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
     """
+
+    def __init__(self, what: str, *, quoted: str | bytes = "") -> None:
+        super().__init__(what)
+        self.quoted = quoted
 
     status: int | None = None
     unreachable: bool = False
@@ -142,9 +148,15 @@ class RequestFailed(ApiError):
     """No usable answer, because of the connection, a timeout, the rate limit or the server."""
 
     def __init__(
-        self, what: str, *, unreachable: bool = False, may_retry: bool = False, retry_after: float | None = None
+        self,
+        what: str,
+        *,
+        quoted: str | bytes = "",
+        unreachable: bool = False,
+        may_retry: bool = False,
+        retry_after: float | None = None,
     ) -> None:
-        super().__init__(what)
+        super().__init__(what, quoted=quoted)
         self.unreachable = unreachable
         self.may_retry = may_retry
         self.retry_after = retry_after

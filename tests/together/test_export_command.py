@@ -49,7 +49,7 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
 ) -> None:
     """On standard error, and not once more in the summary; a malformed line costs no request; the exit code is 1."""
     fake.reset()
-    ids = write_ids(tmp_path, "undefined", "thread_nobody", names[0], "bad\x1b[2Jid")
+    ids = write_ids(tmp_path, "asst_1", "thread_nobody", names[0], "bad\x1b[2Jid")
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 1
     reason = "thread_nobody: missing: No thread found with id 'thread_nobody'."
@@ -57,20 +57,20 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     assert first == reason
     assert ("missing       1 thread" in done.out, reason in done.out) == (True, False)
     assert lines == [
-        "threadkeep: line 1 of the list is no thread id: undefined",
+        "threadkeep: line 1 of the list is no thread id: asst_1",
         "threadkeep: line 4 of the list is no thread id: bad\\x1b[2Jid",
     ]
     assert verdict == "threadkeep: not every thread is complete in the export"
     assert "stays missing" in next_step
     assert command == f"  threadkeep validate {out}"
-    assert not [entry for entry in fake.requests if "undefined" in entry.path]
+    assert not [entry for entry in fake.requests if "asst_1" in entry.path]
     assert set(exported(out)) == {names[0]}
     assert threadkeep("status", out).code == 1
 
 
 def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """They make their own run end with 1, and no later one."""
-    done = threadkeep("export", write_ids(tmp_path, "undefined", *names), ASSISTANT, out)
+    done = threadkeep("export", write_ids(tmp_path, "asst_1", *names), ASSISTANT, out)
     assert (done.code, "not every line of the list is a thread id" in done.err) == (1, True)
     assert "malformed     1 line of the list" in done.out
     assert threadkeep("status", out).code == 0
@@ -79,13 +79,13 @@ def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_pa
 
 def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """One JSON object on standard output, for programs, with every problem and the documented keys."""
-    ids = write_ids(tmp_path, *names, "undefined", "thread_nobody")
+    ids = write_ids(tmp_path, *names, "asst_1", "thread_nobody")
     done = threadkeep("export", ids, ASSISTANT, out, "--json")
     summary = json.loads(done.out)
     assert (done.code, summary["exit"], summary["written"]) == (1, 1, True)
     assert summary["totals"] == {"threads": 5, "messages": 520, "partial_messages": 0}
     assert summary["outcomes"]["complete"] == 4
-    assert (summary["invalid_count"], summary["invalid"]) == (1, [{"place": 5, "text": "undefined"}])
+    assert (summary["invalid_count"], summary["invalid"]) == (1, [{"place": 5, "text": "asst_1"}])
     (problem,) = summary["problems"]
     assert (problem["thread_id"], problem["outcome"]) == ("thread_nobody", "missing")
     documented = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()

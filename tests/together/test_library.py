@@ -116,9 +116,9 @@ def test_what_is_left_over_stays_needed_until_it_is_dropped(fake: Watched, ids: 
 
 def test_entries_that_are_no_thread_ids_are_named_with_their_places(ids: list[str], out: Path) -> None:
     """They make the export incomplete, and are remembered nowhere."""
-    result = export([ids[1], "nonsense", "", ids[2], "thread_a/b"], ASSISTANT, out)
+    result = export([ids[1], "run_1", "", ids[2], "thread_a/b"], ASSISTANT, out)
     assert (result.is_complete, result.invalid_count) == (False, 2)
-    assert [(entry.place, entry.text) for entry in result.invalid] == [(2, "nonsense"), (5, "thread_a/b")]
+    assert [(entry.place, entry.text) for entry in result.invalid] == [(2, "run_1"), (5, "thread_a/b")]
     assert export(ids[1:3], ASSISTANT, out).is_complete
 
 

@@ -72,7 +72,9 @@ def test_the_command_after_validate_repairs_the_export(out: Path, threadkeep: Ru
 
 def test_a_long_list_of_reasons_is_cut_short(threadkeep: Run, tmp_path: Path) -> None:
     """The summary shows the first, and where the others are; malformed lines likewise."""
-    ids = write_ids(tmp_path, *(f"thread_{number}" for number in range(25)), *(f"bad{number}" for number in range(25)))
+    ids = write_ids(
+        tmp_path, *(f"thread_{number}" for number in range(25)), *(f"asst_{number}" for number in range(25))
+    )
     done = threadkeep("export", ids, ASSISTANT, tmp_path / "o")
     assert done.out.count(": missing: No thread found") == 0
     assert done.err.count(": missing: No thread found") == 25

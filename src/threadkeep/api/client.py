@@ -5,13 +5,14 @@ The asyncio shell around `threadkeep.api.pagination` and `threadkeep.api.rate_co
 
 import asyncio
 import random  # noqa: TID251 - the default of a parameter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from threadkeep.api.pagination import LIMIT, Page, is_last_page, read_object, read_page
+from threadkeep.api.error_mapping import MAX_WAIT
+from threadkeep.api.pagination import LIMIT, Page, Walk, read_object, read_page
 from threadkeep.api.rate_control import RateController, RequestSlot, Traffic
 from threadkeep.errors import ApiError, BadPage, QuotaSpent, RateLimited, RunEnded
 
@@ -21,7 +22,8 @@ _T = TypeVar("_T")
 
 _BACKOFF = wait_random_exponential(multiplier=0.5, max=8)
 
-# A run ends after so many seconds of refusals only: a quota that is renewed every minute is waited for twice.
+# A run ends after so many seconds of refusals only: a quota that is renewed every minute is waited for twice. What a
+# server names as a wait is waited for, as long as all of it is no more than `MAX_WAIT`.
 _PATIENCE = 120.0
 
 # More than any machine can send in a minute, and not too large for a float.
@@ -35,7 +37,13 @@ class TransportLike(Protocol):
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes: ...
 
-    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T: ...
+    async def download(
+        self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
+    ) -> _T: ...
+
+    def finish(self, problem: ApiError) -> ApiError: ...
+
+    def shows_secret(self, body: bytes, names: Callable[[], Iterable[str]]) -> bool: ...
 
 
 def _loop_time() -> float:
@@ -128,22 +136,19 @@ class ApiClient:
         Raises:
             ApiError: the pages before are complete.
         """
-        cursor, seen, is_last = walked[-1] if walked else None, set(walked), False
+        walk = Walk.behind(walked)
 
-        def read(body: bytes) -> tuple[Page, bool]:
+        def read(body: bytes) -> Page:
             page = read_page(body, thread_id=thread_id, run_id=run_id)
-            return page, is_last_page(page, cursor, seen)
+            if self._transport.shows_secret(body, lambda: (page.last_id or "", *(row["id"] for row in page.rows))):
+                raise BadPage("an id of the page holds a part of the key or password that was sent")
+            return walk.take(page)
 
-        while not is_last:
-            after = {"after": cursor} if cursor else {}
-            query = {**(params or {}), "limit": LIMIT, "order": "asc", **after}
-            page, is_last = await self._get(path, query, read)
-            seen.update(row["id"] for row in page.rows)
-            cursor = page.rows[-1]["id"] if page.rows else cursor
+        while not walk.is_over:
+            after = {"after": walk.cursor} if walk.cursor else {}
             # The caller alone holds the page: the thousands of objects of each that waits somewhere cost the garbage
             # collector as much as the page cost before.
-            pages = [page]
-            del page
+            pages = [await self._get(path, {**(params or {}), "limit": LIMIT, "order": "asc", **after}, read)]
             yield pages.pop()
 
     async def fetch(self, path: str, *, object_id: str | None = None) -> Mapping[str, Any]:
@@ -154,13 +159,18 @@ class ApiClient:
         """
         return await self._get(path, {}, lambda body: read_object(body, object_id=object_id))
 
-    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+    async def download(
+        self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None = None
+    ) -> _T:
         """Pass the content of a file to ``into`` in chunks, from the first one again at each retry; return its result.
+
+        Args:
+            size: of the file in bytes, as its object says: not much more is taken.
 
         Raises:
             ApiError: there is no usable answer.
         """
-        return await self._retrying.copy()(self._send, lambda: self._transport.download(file_id, into))
+        return await self._retried(lambda: self._send(lambda: self._transport.download(file_id, into, size)))
 
     async def _get(self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         async def get() -> _T:
@@ -168,7 +178,16 @@ class ApiClient:
             self._transport.answered = True
             return value
 
-        return await self._retrying.copy()(get)
+        return await self._retried(get)
+
+    async def _retried(self, request: Callable[[], Awaitable[_T]]) -> _T:
+        async def attempt() -> _T:
+            try:
+                return await request()
+            except ApiError as problem:
+                raise self._transport.finish(problem) from problem.__cause__
+
+        return await self._retrying.copy()(attempt)
 
     async def _send(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when the rate limit allows it, and again after each 429."""
@@ -181,8 +200,10 @@ class ApiClient:
                 now, jitter = self._pace.clock(), self._pace.jitter()
                 controller.record_refused(slot, now, retry_after=refusal.retry_after, jitter=jitter)
                 seconds = now - controller.first_pause_at
-                if controller.pauses_in_a_row > self._pace.max_retries and seconds >= _PATIENCE:
-                    self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {refusal}"))
+                patience = _PATIENCE if refusal.retry_after is None else MAX_WAIT
+                if controller.pauses_in_a_row > self._pace.max_retries and seconds >= patience:
+                    words = self._transport.finish(refusal)
+                    self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {words}"))
             except BaseException as problem:
                 if isinstance(problem, ApiError) and (not problem.may_retry or isinstance(problem, BadPage)):
                     controller.record_granted(slot)

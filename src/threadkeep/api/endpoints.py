@@ -7,7 +7,7 @@ every request, and the `Provider`, which decides what the user did not type.
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
 import attrs
 
@@ -79,7 +79,7 @@ class Provider:
         version: the default ``api-version``; None for none.
         reads_version: whether ``OPENAI_API_VERSION`` applies.
         tokens: environment variables of a bearer token. The first that is set counts.
-        keys: environment variables of a key, after the tokens. Without either the SDK finds its key by itself.
+        keys: environment variables of a key, after the tokens. An empty variable counts as unset.
         notice: what to tell the user before the first request.
         sunset: when the API goes away; None if no date is known.
     """
@@ -88,7 +88,7 @@ class Provider:
     version: str | None = None
     reads_version: bool = False
     tokens: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ("OPENAI_API_KEY",)
     notice: str = ""
     sunset: datetime | None = None
 
@@ -105,9 +105,7 @@ AZURE = Provider(
 )
 # The newer routes below /openai/v1 know no dated versions.
 AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
-FOUNDRY = Provider(
-    version="v1", tokens=("AZURE_AI_TOKEN",), keys=("OPENAI_API_KEY",), sunset=datetime(2027, 3, 31, tzinfo=UTC)
-)
+FOUNDRY = Provider(version="v1", tokens=("AZURE_AI_TOKEN",), sunset=datetime(2027, 3, 31, tzinfo=UTC))
 OTHER = Provider()
 
 _FOUNDRY_HOST = ".services.ai.azure.com"
@@ -129,11 +127,11 @@ class Endpoint:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that no message may show. Shorter words are no secrets: to remove them would garble messages."""
+        """The texts that no message may show. User and password are sent together, in base64."""
         parts = urlsplit(self.base_url)
+        plain = [unquote(text) for text in (parts.username, parts.password) if text]
         values = [value for name, value in self.query.items() if name != _VERSION]
-        plain = [text for text in (parts.username, parts.password, *values) if text and len(text) >= 4]
-        return tuple(dict.fromkeys(spelled for text in plain for spelled in (text, quote(text, safe=""))))
+        return (*plain, ":".join(plain), *values)
 
 
 def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
@@ -142,7 +140,7 @@ def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
     Raises:
         MalformedAddress: the base URL is not an HTTP address, or one that cannot serve threads.
     """
-    base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL", _DEFAULT)
+    base_url = source.base_url if source.base_url is not None else environ.get("OPENAI_BASE_URL") or _DEFAULT
     parts = _split(base_url.strip())
     path = parts.path.rstrip("/")
     provider = _provider((parts.hostname or "").rstrip("."), path)
@@ -170,13 +168,11 @@ def is_well_known(address: str) -> bool:
     return is_plain and endpoint.provider is not OTHER
 
 
-def auth_and_keys(
-    source: ApiSource, provider: Provider, environ: Mapping[str, str]
-) -> tuple[Auth, tuple[Key | None, ...]]:
-    """Return the header of the keys, and the keys, in their order. One None leaves the key to the SDK.
+def auth_and_keys(source: ApiSource, provider: Provider, environ: Mapping[str, str]) -> tuple[Auth, tuple[Key, ...]]:
+    """Return the header of the keys, and the keys, in their order.
 
     Raises:
-        AccessRefused: there is no key, and the SDK would not find one.
+        AccessRefused: there is no key.
     """
     auth = source.auth or provider.auth
     if source.keys:
@@ -185,10 +181,8 @@ def auth_and_keys(
     for name in (*tokens, *provider.keys):
         if environ.get(name):
             return source.auth or (Auth.BEARER if name in tokens else auth), (Key(environ[name]),)
-    if provider.keys:
-        names = " or ".join((*tokens, *provider.keys))
-        raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
-    return auth, (None,)
+    names = " or ".join((*tokens, *provider.keys))
+    raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
 
 
 def without_secrets(url: str) -> str:

@@ -3,12 +3,16 @@
 Pure, and without the SDK: no major version has all classes, and those of its HTTP library differ in name only.
 """
 
+import contextlib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
+
+import attrs
 
 from threadkeep.errors import (
     AccessRefused,
@@ -23,34 +27,42 @@ from threadkeep.errors import (
 )
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["MAX_WAIT", "retry_after", "translate"]
+__all__ = ["MAX_WAIT", "RequestContext", "retry_after", "translate"]
 
 MAX_WAIT = 900.0
 """Seconds. A server that asks for a longer wait gets a request after these all the same."""
 
-_TRY_AGAIN = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_NUMBER, _UNIT = r"(\d+(?:\.\d+)?)", r"(milliseconds?|ms|hours?|h|minutes?|mins?|m|seconds?|secs?|s)(?![a-z])"
+_DURATION = re.compile(rf"{_NUMBER} ?{_UNIT}", re.IGNORECASE)
+_WAIT = re.compile(
+    rf"\b(?:again|retry|wait)(?: in| after| for| at least)* ((?:{_NUMBER} ?{_UNIT}(?:,? and |,? )?)+)", re.I
+)
+_SECONDS = {"milli": 0.001, "ms": 0.001, "h": 3600.0, "m": 60.0, "s": 1.0}
 
 
-def retry_after(headers: Mapping[str, str], message: str) -> float | None:
+def retry_after(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
     """Return the seconds that an answer asks to wait, at most `MAX_WAIT`, or None if it does not say.
 
-    The order is the SDK's: ``retry-after-ms``, then ``retry-after`` as seconds or as a date. The API's rate limit had
-    it in the message only (recorded): "Please try again in 20s", or in milliseconds, minutes or hours.
+    The order is the SDK's: ``retry-after-ms``, then ``retry-after`` as seconds or as a date. Servers also say it in the
+    message only: "Please try again in 20s" or "in 1m30s" (recorded), "Please retry after 60 seconds" (quoted).
 
     Args:
         headers: of the answer, by names in lower case or whatever their case.
         message: of the error.
+        now: a date counts from here if the answer has no date of its own.
     """
-    found = _TRY_AGAIN.search(message)
+    found = _WAIT.search(message)
     waits = (
         _number(headers.get("retry-after-ms"), 0.001),
         _number(headers.get("retry-after"), 1.0),
-        _seconds_between(headers.get("date"), headers.get("retry-after")),
-        sum(float(amount) * _SECONDS[unit] for amount, unit in _DURATION.findall(found[1])) if found else None,
+        _seconds_between(headers.get("date"), headers.get("retry-after"), now),
+        sum(float(amount) * _unit(unit) for amount, unit in _DURATION.findall(found[1])) if found else None,
     )
     return next((min(seconds, MAX_WAIT) for seconds in waits if seconds is not None and seconds > 0), None)
+
+
+def _unit(word: str) -> float:
+    return next(seconds for begins, seconds in _SECONDS.items() if word.lower().startswith(begins))
 
 
 def _number(text: str | None, unit: float) -> float | None:
@@ -61,30 +73,43 @@ def _number(text: str | None, unit: float) -> float | None:
     return seconds if math.isfinite(seconds) else None
 
 
-def _seconds_between(now: str | None, then: str | None) -> float | None:
-    """A date is relative to the server's own: the clocks of two machines differ by more than such a wait."""
+def _seconds_between(date: str | None, then: str | None, now: datetime) -> float | None:
+    """A date is relative to the server's own: the clocks of two machines may differ by more than such a wait."""
     try:
-        dates = [parsedate_to_datetime(text or "").astimezone() for text in (now, then)]
+        until = parsedate_to_datetime(then or "").astimezone()
     except (ValueError, OverflowError):
         return None
-    return (dates[1] - dates[0]).total_seconds()
+    with contextlib.suppress(ValueError, OverflowError):
+        now = parsedate_to_datetime(date or "").astimezone()
+    return (until - now).total_seconds()
 
 
-def translate(error: Exception, *, address: str, answered: bool, secrets: Iterable[str]) -> ApiError:
+@attrs.frozen(kw_only=True)
+class RequestContext:
+    """What decides about the meaning of an error.
+
+    Attributes:
+        address: the base URL, without secrets.
+        path: of the request, below the base URL.
+        answered: whether this address has answered as an Assistants API before.
+        now: in UTC.
+    """
+
+    address: str
+    path: str
+    answered: bool
+    now: datetime
+
+
+def translate(error: Exception, context: RequestContext) -> ApiError:
     """Return our error for an exception of the SDK or of its HTTP library, by its nearest ancestor in the table.
 
-    Args:
-        address: the base URL, without secrets.
-        answered: whether this address has answered as an Assistants API before.
-        secrets: what no message may show: the key, a password, a value of the base URL's query.
+    What the server said is only in its ``quoted``, see `threadkeep.api.secrets`.
     """
+    if isinstance(error.__cause__, ApiError):  # raised in the middle of an answer, by us
+        return error.__cause__
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _TRANSLATIONS)
-    problem = _TRANSLATIONS[known](error, address, answered)
-    pieces = str(problem).split(address)  # a host may be named as its key is
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        # The API echoes a short key completely (recorded).
-        pieces = [piece.replace(secret, "[key]") for piece in pieces]
-    problem.args = (address.join(pieces),)
+    problem = _TRANSLATIONS[known](error, context)
     problem.status = getattr(error, "status_code", None)
     return problem
 
@@ -92,92 +117,155 @@ def translate(error: Exception, *, address: str, answered: bool, secrets: Iterab
 # Azure's services reject an unknown or missing version (quoted). It is the same for every thread.
 _API_VERSION = re.compile(r"\bapi[- ]version\b", re.IGNORECASE)
 
-# How the API (recorded) and servers like it report a missing thread. A 404 about another object, such as a cursor, is
-# not one.
+# How the API (recorded) and servers like it report a missing thread.
 _NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not exist|doesn't exist)", re.IGNORECASE)
 
-# 404s about the route in an error object like the API's own: OpenAI's (recorded), and those of other servers.
-_NO_SUCH_ROUTE = ("Invalid URL", "Resource not found", "Unknown request URL", "Not Found")
+# A 404 about another object below a thread, such as the message of a cursor, says nothing of the thread.
+_OTHER_OBJECT = re.compile(
+    r"\bno (message|run|run step|step|file|assistant)\b|^(message|run|run step|step|file|assistant)\b.*\bnot found",
+    re.IGNORECASE,
+)
+
+# 404s about the route in a JSON body: OpenAI's (recorded), and those of other servers and frameworks.
+_NO_SUCH_ROUTE = re.compile(
+    r"invalid url|resource not found|unknown request url|unexpected endpoint|not found\.?$|cannot (get|post) /|no route"
+    r"|(the )?(requested )?(route|url|path|endpoint|page)\b.*\b(not found|not exist|unknown)|404 page not found",
+    re.IGNORECASE,
+)
 
 
-def _by_status(error: Any, address: str, answered: bool) -> ApiError:
+def _by_status(error: Any, context: RequestContext) -> ApiError:
     status, body, headers = error.status_code, error.response.content, error.response.headers
-    fields, is_cut_short = _error_object(body)
-    words = str(fields.get("message") or _excerpt(body))
-    what = f"{status} from {address}: {words}"
+    fields, message, is_cut_short = _error_of(body)
+    words, quoted = message or body.decode("utf-8", "replace"), message or body
+    what = f"{status} from {context.address}"
     if status in (400, 404) and is_cut_short:  # the words that decide what this status means are missing
-        return RequestFailed(f"an answer that is cut short: {what}", may_retry=True)
+        return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
     if status == 404:
-        return _not_found(fields.get("message"), body, words, address, answered=answered)
+        return _not_found(message, body, context)
     if status == 410:
-        return ApiGone(f"the Assistants API at {address} is gone: {words}")
+        return ApiGone(f"the Assistants API at {context.address} is gone", quoted=quoted)
     if status in (401, 403):
-        return AccessRefused(what)
+        return AccessRefused(what, quoted=quoted)
+    if status == 407:
+        return AccessRefused("the proxy refuses the connection, see HTTP_PROXY and HTTPS_PROXY: 407", quoted=quoted)
     if status == 400 and _API_VERSION.search(words):
-        return WrongAddress(f"{address} does not take this api-version: {words}")
+        return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
-        return IdRefused(words)
+        return IdRefused("", quoted=words)
     if status == 429 and "insufficient_quota" in (fields.get("code"), fields.get("type")):
-        return QuotaSpent(f"the quota of this key is used up: {what}")
-    wait = retry_after(headers, words)
+        return QuotaSpent(f"the quota of this key is used up: {what}", quoted=quoted)
+    wait = retry_after(headers, words, context.now)
     if status == 429:
-        return RateLimited(what, may_retry=True, retry_after=wait)
+        return RateLimited(what, quoted=quoted, may_retry=True, retry_after=wait)
     by_status = status in (408, 409) or status >= 500  # as the SDK decides, unless the server itself says
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
-    return RequestFailed(what, may_retry=may_retry, retry_after=wait)
+    return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait)
 
 
-def _not_found(message: object, body: bytes, words: str, address: str, *, answered: bool) -> ApiError:
-    if isinstance(message, str) and _NO_SUCH_THREAD.search(message):
-        return ThreadMissing(words)
-    if isinstance(message, str) and not message.startswith(_NO_SUCH_ROUTE):
-        return RequestFailed(f"404 from {address}: {words}")
+def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
+    if message is not None and _NO_SUCH_THREAD.search(message):
+        return ThreadMissing("", quoted=message)
+    if message is not None and not _NO_SUCH_ROUTE.match(message):
+        is_thread = context.path.startswith("/threads/") and not _OTHER_OBJECT.search(message)
+        return (
+            ThreadMissing("", quoted=message)
+            if is_thread
+            else RequestFailed(f"404 from {context.address}", quoted=message)
+        )
     # OpenAI answers an empty 404 since it has closed (recorded); a web page is a sunset only where the API was before.
-    if not body.strip() or (answered and not body.lstrip().startswith(b"{")):
-        return ApiGone(f"the Assistants API at {address} is gone: 404 without an error of its own")
-    return WrongAddress(f"this address does not serve the Assistants API (any more): {address} ({words})")
+    if not body.strip() or (context.answered and not body.lstrip().startswith(b"{")):
+        return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error of its own")
+    what = f"this address does not serve the Assistants API (any more): {context.address}"
+    return WrongAddress(what, quoted=message or body)
 
 
-def _error_object(body: bytes) -> tuple[Mapping[str, Any], bool]:
-    """Return the object under ``error``, empty if there is none, and whether the body is JSON that is cut short."""
+def _error_of(body: bytes) -> tuple[Mapping[str, Any], str | None, bool]:
+    """Read an error: the object under ``error``, empty if there is none; its message; whether it is JSON cut short.
+
+    The API has ``{"error": {"message"}}``; servers like it have ``{"error": "..."}``, ``{"message"}``, FastAPI's
+    ``{"detail"}``, or ``{"errors": [...]}``.
+    """
     try:
         answer = loads(body)
     except ValueError:
-        return {}, body.lstrip()[:1] == b"{"
-    fields = answer.get("error") if isinstance(answer, dict) else None
-    return fields if isinstance(fields, dict) else {}, False
+        return {}, None, body.lstrip()[:1] == b"{"
+    if not isinstance(answer, dict):
+        return {}, None, False
+    error = answer.get("error")
+    fields = error if isinstance(error, dict) else {}
+    found = (fields.get("message"), *(answer.get(name) for name in ("error", "message", "detail", "errors")))
+    return fields, next((words for words in map(_words, found) if words), None), False
 
 
-def _excerpt(body: bytes) -> str:
-    text = " ".join(body[:120].decode("utf-8", "replace").split())
-    return text + "…" if len(body) > 120 else text or "an empty body"
+def _words(value: object) -> str | None:
+    """Return the first text in a value: FastAPI's details are lists of objects."""
+    match value:
+        case str():
+            return value
+        case [first, *_]:
+            return _words(first)
+        case {"message": words} | {"msg": words} | {"detail": words}:
+            return _words(words)
+    return None
 
 
 # The causes that mean that no server answers, by name, since each HTTP library has its own. A body that broke off is
 # not one of them.
 _NO_ANSWER = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
 
-
-def _no_connection(error: Exception, address: str, _answered: bool) -> ApiError:
-    cause = error.__cause__
-    why = f" ({cause})" if str(cause or "") else ""
-    what = f"no complete answer from {address}: {error}{why}"
-    return RequestFailed(what, unreachable=type(cause).__name__ in _NO_ANSWER, may_retry=True)
-
-
-def _no_access(error: Exception, address: str, _answered: bool) -> ApiError:
-    return AccessRefused(f"no access to {address}: {error}")
+# What asking again does not help against, by the name of a cause, and what does. Once the address has answered, these
+# are faults of the network like any other.
+_REMEDIES = {
+    "gaierror": "the host of {} is not known. Check the address, and this machine's network",
+    "SSLCertVerificationError": "the certificate of {} is not trusted. If its authority is your own, name its"
+    " certificates in SSL_CERT_FILE",
+}
 
 
-def _failed(error: Exception, address: str, _answered: bool, *, may_retry: bool = False) -> ApiError:
-    return RequestFailed(f"{type(error).__name__} at {address}: {error}", may_retry=may_retry)
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found = error.__cause__ or error.__context__
+    for _ in range(10):
+        if found is None:
+            return
+        yield found
+        found = found.__cause__ or found.__context__
 
 
-_TRANSLATIONS: dict[str, Callable[[Any, str, bool], ApiError]] = {
+def _no_connection(error: Exception, context: RequestContext) -> ApiError:
+    causes = list(_causes(error))
+    names = [type(cause).__name__ for cause in causes]
+    if "ProxyError" in names:
+        what = f"the proxy refuses the connection to {context.address}, see HTTP_PROXY and HTTPS_PROXY"
+        return RequestFailed(what, quoted=str(causes[names.index("ProxyError")]), unreachable=True)
+    for name, remedy in _REMEDIES.items():
+        if name in names and not context.answered:
+            return WrongAddress(remedy.format(context.address), quoted=str(causes[names.index(name)]))
+    why = f" ({causes[0]})" if causes and str(causes[0]) else ""
+    is_silent = bool(causes) and names[0] in _NO_ANSWER
+    what = f"no complete answer from {context.address}"
+    return RequestFailed(what, quoted=f"{error}{why}", unreachable=is_silent, may_retry=True)
+
+
+def _too_slow(_error: Exception, context: RequestContext) -> ApiError:
+    what = f"no complete answer from {context.address}: it came too slowly, or without an end"
+    return RequestFailed(what, unreachable=True, may_retry=True)
+
+
+def _no_access(error: Exception, context: RequestContext) -> ApiError:
+    return AccessRefused(f"no access to {context.address}", quoted=str(error))
+
+
+def _failed(error: Exception, context: RequestContext, *, may_retry: bool = False) -> ApiError:
+    return RequestFailed(f"{type(error).__name__} at {context.address}", quoted=str(error), may_retry=may_retry)
+
+
+_TRANSLATIONS: dict[str, Callable[[Any, RequestContext], ApiError]] = {
     "APIStatusError": _by_status,
     "APIConnectionError": _no_connection,
     # The key cannot be obtained: there are two kinds, or its provider rejected a token.
     **dict.fromkeys(("OAuthError", "SubjectTokenProviderError", "MutuallyExclusiveAuthError"), _no_access),
+    "TimeoutError": _too_slow,
     # The SDK does not map these of its HTTP library: a body that breaks off.
     **dict.fromkeys(("HTTPError", "OSError"), partial(_failed, may_retry=True)),
     # Such as an id that no URL can carry.

@@ -6,18 +6,20 @@ second).
 
 A page that repeats rows, or is empty and yet promises more, raises `BadPage`, and the request is repeated. After a full
 page the next one is requested even if the server says that there is none: only this reveals a server that cuts lists
-short.
+short. Some servers ignore cursors and give the complete list each time (quoted): what is behind the rows that are known
+is new then, and the same rows again are the end.
 """
 
-from collections.abc import Mapping, Sequence, Set
+import codecs
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from threadkeep.errors import BadPage
-from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.lossless_json import loads, text_or_none
 
-__all__ = ["LIMIT", "Page", "is_last_page", "read_object", "read_page"]
+__all__ = ["LIMIT", "Page", "Walk", "read_object", "read_page"]
 
 LIMIT = 100
 """The largest page that the API gives (spec)."""
@@ -25,10 +27,11 @@ LIMIT = 100
 
 @attrs.frozen
 class Page:
-    """One page of a list. ``has_more`` is None if the server leaves it out."""
+    """One page of a list. ``has_more`` and ``last_id`` are None if the server leaves them out."""
 
     rows: Sequence[Mapping[str, Any]]
-    has_more: bool | None
+    has_more: bool | None = None
+    last_id: str | None = None
 
 
 def read_page(body: bytes, *, thread_id: str | None = None, run_id: str | None = None) -> Page:
@@ -38,10 +41,13 @@ def read_page(body: bytes, *, thread_id: str | None = None, run_id: str | None =
         BadPage: the body is not a page of this list: not JSON (cut short, HTML), or with rows of another thread or run.
     """
     page = _loads(body)
-    if not isinstance(page, dict) or not isinstance(page.get("data"), list):
-        raise BadPage(f"the answer is not a page of a list: {_excerpt(body)}")
+    rows = page.get("data", ()) if isinstance(page, dict) else ()
+    if rows is None:  # how servers written in Go spell an empty list (quoted)
+        rows = []
+    if not isinstance(rows, list):
+        raise BadPage("the answer is not a page of a list", quoted=body)
     owners = {field: owner for field, owner in (("thread_id", thread_id), ("run_id", run_id)) if owner is not None}
-    for index, row in enumerate(page["data"]):
+    for index, row in enumerate(rows):
         if not _has_id(row):
             raise BadPage(f"row {index} of the page has no id")
         for field, owner in owners.items():
@@ -50,7 +56,7 @@ def read_page(body: bytes, *, thread_id: str | None = None, run_id: str | None =
     has_more = page.get("has_more")
     if not isinstance(has_more, bool | None):
         raise BadPage(f"has_more is neither true nor false: {has_more!r}")
-    return Page(page["data"], has_more)
+    return Page(rows, has_more, text_or_none(page.get("last_id")) or None)
 
 
 def read_object(body: bytes, *, object_id: str | None = None) -> Mapping[str, Any]:
@@ -61,49 +67,85 @@ def read_object(body: bytes, *, object_id: str | None = None) -> Mapping[str, An
     """
     value: Mapping[str, Any] = _loads(body)
     if not _has_id(value):
-        raise BadPage(f"the answer is not an object with an id: {_excerpt(body)}")
+        raise BadPage("the answer is not an object with an id", quoted=body)
     if object_id is not None and value["id"] != object_id:
         raise BadPage(f"the answer is {value['id']!r}, and not {object_id}")
     return value
 
 
-def is_last_page(page: Page, cursor: str | None, seen: Set[str], *, limit: int = LIMIT) -> bool:
-    """Return whether a page is the last of its list.
+@attrs.define
+class Walk:
+    """A walk along a list: the rows so far, and where to ask next.
 
-    Args:
-        page: its rows are in ascending order.
-        cursor: the id after which it was requested; None for the first page.
-        seen: the ids of all rows before this page.
-        limit: the number of rows that was requested.
-
-    Raises:
-        BadPage: the page contradicts its cursor.
+    Attributes:
+        cursor: the id to ask behind; None for the first page.
+        is_over: the list is complete.
     """
-    ids = [row["id"] for row in page.rows]
-    place = f"after {cursor}" if cursor else "at the beginning"
-    if not ids and page.has_more:
-        raise BadPage(f"the page {place} is empty and says that there is more")
-    if not ids:
-        return True
-    repeated = next((row_id for row_id in ids if row_id in seen), None)
-    if repeated is not None:
+
+    cursor: str | None
+    is_over: bool
+    _known: dict[str, None]  # the ids so far, in order
+    _cursors: set[str]
+
+    @classmethod
+    def behind(cls, walked: Sequence[str]) -> "Walk":
+        """Begin behind the rows that an earlier walk has had, by their ids in order."""
+        return cls(walked[-1] if walked else None, False, dict.fromkeys(walked), set(walked[-1:]))
+
+    def take(self, page: Page, *, limit: int = LIMIT) -> Page:
+        """Return the new rows of a page that was asked for behind the cursor, and move on.
+
+        Args:
+            page: its rows are in ascending order.
+            limit: the number of rows that was requested.
+
+        Raises:
+            BadPage: the page contradicts its cursor. The walk stays where it is.
+        """
+        place = f"after {self.cursor}" if self.cursor else "at the beginning"
+        ids = [row["id"] for row in page.rows]
+        if len(set(ids)) < len(ids):
+            raise BadPage(f"the page {place} holds one id twice")
+        if len(ids) > limit and page.has_more:
+            raise BadPage(
+                f"the page {place} has {len(ids)} rows, {limit} were asked for, and it says that there is more"
+            )
+        rows = page.rows[self._repeated(ids, page, place, limit) :]
+        if rows:
+            self._move_to(rows[-1]["id"])
+            # A full page may be all that a server gives at a time, whatever it says of more.
+            self.is_over = page.has_more is False and len(rows) < limit
+        elif not page.has_more:
+            self.is_over = True
+        elif page.last_id is not None and page.last_id not in self._cursors:
+            self._move_to(page.last_id)
+        else:
+            raise BadPage(f"the page {place} is empty and says that there is more")
+        self._known |= dict.fromkeys(row["id"] for row in rows)
+        return Page(rows)
+
+    def _repeated(self, ids: Sequence[str], page: Page, place: str, limit: int) -> int:
+        """Return how many rows of a page are the list from its beginning, from a server that ignores cursors."""
+        repeated = next((row_id for row_id in ids if row_id in self._known), None)
+        if repeated is None:
+            return 0
+        # Exactly as many rows as were asked for may be the first ones of a longer list.
+        is_complete_list = not page.has_more and (len(ids) != limit or page.has_more is False)
+        if is_complete_list and ids[: len(self._known)] == list(self._known):
+            return len(self._known)
         raise BadPage(f"the page {place} repeats {repeated}")
-    if len(set(ids)) < len(ids):
-        raise BadPage(f"the page {place} holds one id twice")
-    return page.has_more is False and len(ids) < limit
+
+    def _move_to(self, cursor: str) -> None:
+        self.cursor = cursor
+        self._cursors.add(cursor)
 
 
 def _loads(body: bytes) -> Any:
     try:
-        return loads(body)
+        return loads(body.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
-        raise BadPage(f"the answer is not JSON ({error}): {_excerpt(body)}") from None
+        raise BadPage(f"the answer is not JSON ({error})", quoted=body) from None
 
 
 def _has_id(row: object) -> bool:
     return isinstance(row, dict) and isinstance(row.get("id"), str) and bool(row["id"])
-
-
-def _excerpt(body: bytes) -> str:
-    shown = body[:60].decode("utf-8", "replace")
-    return repr(shown + "…" if len(body) > 60 else shown)

@@ -6,37 +6,54 @@ does, they convert what they do not expect, and the SDK neither maps nor retries
 ``client.get`` gives a raw response without importing the Assistants classes, or warning that they are deprecated.
 """
 
+import asyncio
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
 from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
-from threadkeep.api.error_mapping import translate
+from threadkeep.api.error_mapping import RequestContext, translate
 from threadkeep.api.keys import Key, header_fault
+from threadkeep.api.secrets import Secrets
 from threadkeep.api.tokens import TokenCommand, TokenSource
-from threadkeep.errors import AccessRefused, ServerUnreachable, ThreadMissing
+from threadkeep.clock import now
+from threadkeep.errors import AccessRefused, ApiError, BadPage, ServerUnreachable, ThreadMissing
 
-__all__ = ["Transport", "connect_all", "wrap_client"]
+__all__ = ["AsyncClient", "SyncClient", "Transport", "connect_all", "raw_response", "translated", "wrap_client"]
 
 _T = TypeVar("_T")
 _Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
 
 _HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
+_REQUEST_ERRORS = (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError)
 _CHUNK_BYTES = 256 * 1024
 
 # Above the slowest page that was recorded, and far below the SDK's ten minutes, in which a dead connection looks alive.
 _TIMEOUT_SECONDS = 60.0
 
+# The API's own limits: 100 messages of 256,000 characters (spec), of four bytes, and as much again for the rest; and
+# files of 512 MiB (documented). Of a file's size its object says the most that is taken, and some more.
+_PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64 * 1024
+
+# Bytes a second that a file comes with at least.
+_SLOWEST_BYTES = 100_000
+
 # The HTTP library searches all requests of a connection pool for each of them (httpx2: all connections, a seventh of
 # the cost of a page). With 64 at a time that costs more than the requests do.
 _REQUESTS_PER_POOL = 16
 
+_SCOPES = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CREDENTIAL_HEADERS = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
+
+
+SyncClient: TypeAlias = openai.OpenAI
+AsyncClient: TypeAlias = openai.AsyncOpenAI
 
 
 class Transport:
@@ -65,7 +82,8 @@ class Transport:
     ) -> None:
         self._pools = _Pools(client, spread=spread, follow_redirects=auth is not Auth.API_KEY)
         self._query = endpoint.query if endpoint is not None else {}
-        self._secrets = endpoint.secrets if endpoint is not None else ()
+        self._secrets = Secrets()
+        self._secrets.add(*(endpoint.secrets if endpoint is not None else ()))
         self._token = token or TokenSource(client.api_key)
         self._auth = auth
         self.address = without_secrets(str(client.base_url))
@@ -79,16 +97,32 @@ class Transport:
         """
 
         async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
-            return (await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))).content
+            answer: Any = await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))
+            self._secrets.add(*_sent_credentials(answer.request))
+            return answer.content
 
-        return await self._send(request)
+        return await self._send(path, request, most_bytes=_PAGE_BYTES)
 
-    async def download(self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+    def finish(self, problem: ApiError) -> ApiError:
+        """Put what the server said into the message of an error, without secrets; return the error."""
+        return self._secrets.finish(problem, self.address)
+
+    def shows_secret(self, body: bytes, names: Callable[[], Iterable[str]]) -> bool:
+        """Return whether one of the names in a body holds a key, a token or a password, or a part of one."""
+        return self._secrets.may_be_in(body) and any(self._secrets.clean(name) != name for name in names())
+
+    async def download(
+        self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
+    ) -> _T:
         """Pass the content of a file to ``into`` in chunks, and return its result. The id must need no quoting.
 
+        Args:
+            size: in bytes, as the file's object says; None if that is not known, and 0 says nothing either.
+
         Raises:
-            ApiError: there is no usable answer, or it breaks off.
+            ApiError: there is no usable answer, it breaks off, or it is larger than the file can be.
         """
+        most = _FILE_BYTES if not size else min(_FILE_BYTES, size + size // 10 + _MORE_BYTES)
 
         async def request(client: openai.AsyncOpenAI, token: Key) -> _T:
             options = self._options({}, token)
@@ -96,26 +130,35 @@ class Transport:
             files = client.with_options(max_retries=options["max_retries"]).files.with_streaming_response
             content = files.content(file_id, extra_headers=options["headers"], extra_query=options["params"])
             async with content as response:
+                if (encoding := response.headers.get("content-encoding", "identity")) != "identity":
+                    raise BadPage(f"the file came with a content-encoding that was not asked for: {encoding}")
                 return await into(response.iter_bytes(_CHUNK_BYTES))
 
-        return await self._send(request)
+        return await self._send(f"/files/{file_id}", request, most_bytes=most)
 
-    async def _send(self, request: _Request[_T], *, is_last: bool = False) -> _T:
+    async def _send(self, path: str, request: _Request[_T], *, most_bytes: int, is_last: bool = False) -> _T:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
         token, answered = self._token.current, self.answered  # other requests may change both
+        self._secrets.add(token.secret)
+        limit = _most_bytes.set(most_bytes)
         try:
             with self._pools.least_busy() as client:
-                answer = await request(client, token)
-        except (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError) as error:
-            secrets = (token.secret, *self._secrets, *_sent_credentials(error))
-            problem = translate(error, address=self.address, answered=answered, secrets=secrets)
+                async with asyncio.timeout(_deadline(client.timeout, most_bytes)):
+                    answer = await request(client, token)
+        except _REQUEST_ERRORS as error:
+            if isinstance(error, openai.APIError):
+                self._secrets.add(*_sent_credentials(error.request))
+            context = RequestContext(address=self.address, path=path, answered=answered, now=now())
+            problem = translate(error, context)
             self.answered |= isinstance(problem, ThreadMissing)
             if is_last or problem.status != 401 or not await self._token.renew(token):
                 raise problem from error
         else:
             self._token.record_accepted(token)
             return answer
-        return await self._send(request, is_last=True)
+        finally:
+            _most_bytes.reset(limit)
+        return await self._send(path, request, most_bytes=most_bytes, is_last=True)
 
     def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
@@ -135,13 +178,63 @@ class Transport:
         await self._pools.close()
 
 
-def _sent_credentials(error: Exception) -> Iterator[str]:
+def raw_response(query: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what to hand to a client's ``get`` for the answer as the HTTP library has it."""
+    return {"cast_to": _HTTP.Response, "options": {"params": query, "headers": {"OpenAI-Beta": "assistants=v2"}}}
+
+
+@contextlib.contextmanager
+def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[None]:
+    """Turn the errors of a caller's own client into ours, without its secrets.
+
+    Raises:
+        ApiError: in the place of an exception of the SDK or of its HTTP library.
+    """
+    address, secrets = without_secrets(str(client.base_url)), Secrets()
+    secrets.add(client.api_key)
+    try:
+        yield
+    except ApiError as problem:
+        raise secrets.finish(problem, address) from problem.__cause__
+    except _REQUEST_ERRORS as error:
+        if isinstance(error, openai.APIError):
+            secrets.add(*_sent_credentials(error.request))
+        context = RequestContext(address=address, path=path, answered=False, now=now())
+        raise secrets.finish(translate(error, context), address) from error
+
+
+def _sent_credentials(request: Any) -> Iterator[str]:
     """Yield the credentials of a request: a caller's own client may have its own token provider and headers."""
-    headers = getattr(error.request, "headers", {}) if isinstance(error, openai.APIError) else {}
     for name in _CREDENTIAL_HEADERS:
-        value = headers.get(name, "").removeprefix("Bearer ")
-        if len(value) >= 4:
-            yield value
+        yield request.headers.get(name, "").removeprefix("Bearer ").removeprefix("Basic ")
+
+
+def _deadline(timeout: Any, most_bytes: int) -> float | None:
+    """Return the seconds for a complete answer: twice those between two bytes, and more for what a file may be."""
+    between = timeout if isinstance(timeout, float | int | None) else timeout.read
+    return None if between is None else 2 * between + max(0, most_bytes - _PAGE_BYTES) / _SLOWEST_BYTES
+
+
+_most_bytes: ContextVar[int] = ContextVar("_most_bytes", default=_FILE_BYTES)
+
+
+async def _bound(response: Any) -> None:
+    """Let a response give no more bytes, decoded, than the request allows: a hook of the HTTP library."""
+    read, most = response.aiter_bytes, _most_bytes.get()
+
+    async def bounded(*arguments: Any) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in read(*arguments):
+            size += len(chunk)
+            if size > most:
+                raise BadPage(f"the answer has more than {most:,} bytes")
+            yield chunk
+
+    response.aiter_bytes = bounded
+
+
+def _http_client(**options: Any) -> Any:
+    return openai.DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, **options)
 
 
 class _Pools:
@@ -160,7 +253,7 @@ class _Pools:
         if self._spread and self._in_flight[client] >= _REQUESTS_PER_POOL:
             # The TLS context is most of the cost of a client.
             self._tls = self._tls or _HTTP.create_ssl_context()
-            http = openai.DefaultAsyncHttpxClient(verify=self._tls, follow_redirects=self._follow_redirects)
+            http = _http_client(verify=self._tls, follow_redirects=self._follow_redirects)
             client = client.copy(http_client=http)
             self._in_flight[client] = 0
         self._in_flight[client] += 1
@@ -205,20 +298,22 @@ def wrap_client(client: openai.AsyncOpenAI) -> Transport:
     return Transport(client, endpoint=Endpoint(provider=OTHER, base_url=str(client.base_url), query=query))
 
 
-def _client(endpoint: Endpoint, key: Key | None, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
-    given: dict[str, Any] = {}
-    if key is not None:
-        given = {"api_key": key.secret, "organization": key.organization, "project": key.project}
+def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
+    if (fault := header_fault(key.secret)) is not None:
+        raise AccessRefused(f"the key {fault}")
+    # An empty variable counts as unset, and the SDK would send it.
+    unset = {header: Omit() for name, header in _SCOPES.items() if os.environ.get(name) == ""}
     try:
-        client = openai.AsyncOpenAI(
+        return openai.AsyncOpenAI(
             base_url=endpoint.base_url,
             timeout=_TIMEOUT_SECONDS,
             # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
-            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=auth is not Auth.API_KEY),
-            **given,
+            http_client=_http_client(follow_redirects=auth is not Auth.API_KEY),
+            api_key=key.secret,
+            organization=key.organization,
+            project=key.project,
+            default_headers=unset,  # type: ignore[arg-type]  # the SDK takes it, and its type does not say so
         )
-    except openai.OpenAIError as error:
-        raise AccessRefused(f"no key: {error}") from None
     except Exception as error:  # noqa: BLE001 - the HTTP library fails in many ways on its environment
         # The text of other exceptions may show the address of a proxy, which may hold a password.
         words = f": {error}" if isinstance(error, ImportError | OSError) else ""
@@ -226,6 +321,3 @@ def _client(endpoint: Endpoint, key: Key | None, auth: Auth = Auth.BEARER) -> op
             "no connection can be made with the proxy or the certificates of the environment (HTTP_PROXY, HTTPS_PROXY,"
             f" ALL_PROXY, SSL_CERT_FILE, SSL_CERT_DIR): {type(error).__name__}{words}"
         ) from None
-    if (fault := header_fault(client.api_key)) is not None:
-        raise AccessRefused(f"the key {fault}")
-    return client

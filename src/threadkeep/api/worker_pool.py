@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TypeVar
 
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
 from threadkeep.api.rate_control import Traffic
@@ -14,23 +14,14 @@ from threadkeep.errors import (
     RequestFailed,
     RunEnded,
     ServerUnreachable,
-    ThreadMissing,
 )
 
-__all__ = ["Fetch", "Work", "WorkerPool", "one_batch", "traffic_of"]
+__all__ = ["Work", "WorkerPool", "one_batch", "traffic_of"]
+
+_T = TypeVar("_T")
 
 Work = Callable[[str, ApiClient], Awaitable[None]]
 """Processes one id with one key."""
-
-
-class Fetch(Protocol):
-    """The fetch of a thread. ``has_answer`` says whether a page of it has come."""
-
-    thread_id: str
-    has_answer: bool
-
-    async def run(self, client: ApiClient) -> None:
-        """Fetch the thread to its end."""
 
 
 async def one_batch(ids: Sequence[str]) -> AsyncIterator[Sequence[str]]:
@@ -77,17 +68,8 @@ class WorkerPool:
         return _sum([client.traffic for client in self._clients], pause)
 
     @property
-    def has_rejected_key(self) -> bool:
-        """Whether a key was rejected. A thread that the other keys do not know may belong to that one."""
-        return any(isinstance(client.ended_by, AccessRefused) for client in self._clients)
-
-    @property
     def _usable(self) -> list[ApiClient]:
         return [client for client in self._clients if client.ended_by is None]
-
-    def clients_from(self, client: ApiClient) -> list[ApiClient]:
-        """Return this client, followed by the other usable ones."""
-        return [client, *(other for other in self._usable if other is not client)]
 
     async def run(self, batches: AsyncIterator[Sequence[str]], work: Work) -> None:
         """Process every id, unless the run ends before. The ids are taken batch by batch, never all at once."""
@@ -118,34 +100,44 @@ class WorkerPool:
                 self._queue.extend(batch or ())
         return bool(self._queue)
 
-    async def fetch(self, fetch: Fetch, client: ApiClient) -> ApiError | None:
-        """Fetch a thread with one key, and with the others while they know no such thread: it may be another project's.
+    async def ask(
+        self,
+        pending: str,
+        client: ApiClient,
+        request: Callable[[ApiClient], Awaitable[_T]],
+        is_anothers: Callable[[ApiError], bool],
+    ) -> _T:
+        """Ask with one key, then with the others as long as the answer may be another key's: of another project.
 
-        Returns:
-            Why it cannot be fetched; None if it was.
+        Args:
+            pending: the id that is processed: it goes to another key if this one is rejected.
+            client: the key to ask with first.
+            request: asks with a key.
+            is_anothers: whether an error may mean that another key has what is asked for.
 
         Raises:
-            RunEnded: another key takes the thread over, or the work has ended.
+            RunEnded: another key takes the id over, or the work has ended.
+            ApiError: why no key has it. What only a rejected key might know is failed, and not missing.
         """
-        problem: ApiError | None = None
-        for key in self.clients_from(client):
+        problems = list[ApiError]()
+        for key in (client, *(other for other in self._usable if other is not client)):
             try:
-                await fetch.run(key)
-            except RunEnded as ending:
-                self.reassign(key, fetch.thread_id, ending)
+                answer = await request(key)
+            except ApiError as problem:
+                if is_anothers(problem):
+                    problems.append(problem)
+                    continue
+                if isinstance(problem, RunEnded):
+                    self._reassign(key, pending, problem)
                 raise
-            except ApiError as error:
-                problem = error
-                if fetch.has_answer or not isinstance(error, ThreadMissing):
-                    return error
-            else:
-                self.record_response()
-                return None
-        if self.has_rejected_key:  # the thread may be one that only that key would know
-            return RequestFailed(f"a key was refused, and no other knows this thread: {problem}")
-        return problem
+            self._failures_in_a_row = 0
+            return answer
+        if problems[-1].status == 404 and any(isinstance(one.ended_by, AccessRefused) for one in self._clients):
+            raise RequestFailed(f"a key was refused, and no other knows this: {problems[-1]}")
+        # That a key may not have it says more than that another does not know it.
+        raise next((problem for problem in reversed(problems) if problem.status != 404), problems[0])
 
-    def reassign(self, client: ApiClient, pending: str, ending: RunEnded) -> None:
+    def _reassign(self, client: ApiClient, pending: str, ending: RunEnded) -> None:
         """End a client whose key was rejected and queue its pending id for the others; any other error ends the run."""
         was_usable = client.ended_by is None
         client.end(ending)
@@ -166,10 +158,6 @@ class WorkerPool:
         if not self._silence_is_reported and problem.unreachable:
             self._silence_is_reported = True
             self._on_notice(f"{problem}; retrying")
-
-    def record_response(self) -> None:
-        """Record that the server answered as an API does."""
-        self._failures_in_a_row = 0
 
     def record_failure(self, problem: ApiError) -> None:
         """Record a failed id, and end the run if the server answers no request, or never answered as an API."""

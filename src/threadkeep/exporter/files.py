@@ -7,6 +7,7 @@ import mimetypes
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 
 import attrs
@@ -29,9 +30,6 @@ _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
 
 # How the API says that nobody may have a file back (recorded: "Not allowed to download files of purpose: assistants").
 _NOT_ALLOWED = re.compile(r"\bnot allowed\b", re.IGNORECASE)
-
-# What a file is to a key of another project, or to one that may ask for threads only.
-_PERHAPS_ANOTHERS = (DownloadOutcome.MISSING, DownloadOutcome.NOT_ALLOWED)
 
 # Endings that stay in names: what `mimetypes` knows everywhere, and what else the API's tools take (documented).
 _ENDINGS = {
@@ -87,55 +85,38 @@ class FileRound:
         return False
 
     async def _save(self, file_id: str, client: ApiClient) -> None:
-        """Ask with one key, and with the others if that one may not have it: it may be another project's."""
-        found: list[DownloadRow] = []
-        for key in self._pool.clients_from(client):
+        """Download a file with the first key that may have it, unless it is here, and store what became of it."""
+        before = self._known.get(file_id)
+        if not _ID.fullmatch(file_id):
+            row = DownloadRow(file_id=file_id, outcome=DownloadOutcome.INVALID, reason="not a file id")
+        elif before is not None and await asyncio.to_thread(self._holds, before):
+            row = msgspec.structs.replace(before, outcome=DownloadOutcome.SAVED, reason=None)
+        else:
             try:
-                found.append(await self._ask(file_id, key))
-            except RunEnded as ending:
-                self._pool.reassign(key, file_id, ending)
-                return
-            if found[-1].outcome not in _PERHAPS_ANOTHERS:
-                break
-        known = (row for row in reversed(found) if row.outcome is not DownloadOutcome.MISSING)
-        row = next(known, found[0])
-        if row.outcome is DownloadOutcome.MISSING and self._pool.has_rejected_key:
-            reason = f"a key was refused, and no other knows this file: {row.reason}"
-            row = DownloadRow(file_id=file_id, outcome=DownloadOutcome.FAILED, reason=reason)
+                row = await self._pool.ask(file_id, client, partial(self._download, file_id), _may_be_anothers)
+            except ApiError as problem:
+                if _ends_the_run(problem):
+                    return
+                row = self._not_saved(file_id, problem)
         await self._commits.put(row, event=row)
 
-    async def _ask(self, file_id: str, client: ApiClient) -> DownloadRow:
-        """Download a file with one key, unless it is here, and return what became of it.
-
-        Raises:
-            RunEnded: no other file need be asked for either. A key may be allowed threads and no files, which 403 says.
-        """
-        if not _ID.fullmatch(file_id):
-            return DownloadRow(file_id=file_id, outcome=DownloadOutcome.INVALID, reason="not a file id")
+    def _not_saved(self, file_id: str, problem: ApiError) -> DownloadRow:
+        if problem.status != 404:  # which is an answer, in the API's own words
+            self._pool.record_failure(problem)
         before = self._known.get(file_id)
-        if before is not None and await asyncio.to_thread(self._holds, before):
-            return msgspec.structs.replace(before, outcome=DownloadOutcome.SAVED, reason=None)
-        try:
-            described = await client.fetch(f"/files/{file_id}", object_id=file_id)
-            row = await client.download(file_id, lambda pieces: self._write(file_id, described, pieces))
-        except ApiError as problem:
-            if isinstance(problem, RunEnded) and problem.status != 403:
-                raise
-            if problem.status == 404:  # in the API's own words: anything else has ended all
-                self._pool.record_response()
-            else:
-                self._pool.record_failure(problem)
-            if before is None or before.name is None:
-                return DownloadRow(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
-            # It stays known by its digest, and is not called missing.
-            reason = f"it was saved, is lost or changed since, and does not come again: {problem}"
-            return msgspec.structs.replace(before, outcome=DownloadOutcome.FAILED, reason=reason)
-        self._pool.record_response()
-        return row
+        if before is None or before.name is None:
+            return DownloadRow(file_id=file_id, outcome=_outcome(problem), reason=str(problem))
+        # It stays known by its digest, and is not called missing.
+        reason = f"it was saved, is lost or changed since, and does not come again: {problem}"
+        return msgspec.structs.replace(before, outcome=DownloadOutcome.FAILED, reason=reason)
+
+    async def _download(self, file_id: str, client: ApiClient) -> DownloadRow:
+        described = await client.fetch(f"/files/{file_id}", object_id=file_id)
+        return await client.download(file_id, lambda pieces: self._write(file_id, described, pieces), _size(described))
 
     async def _write(self, file_id: str, described: Mapping[str, object], pieces: AsyncIterator[bytes]) -> DownloadRow:
         """Save a file under its final name, if as many bytes come as its object says."""
-        base, expected = self._folder / self._names[file_id], described.get("bytes")
+        base, expected = self._folder / self._names[file_id], _size(described)
         draft = new(base)
         with on_disk(self._folder):
             self._folder.mkdir(mode=0o700, exist_ok=True)
@@ -143,7 +124,7 @@ class FileRound:
             size, sha256, beginning = await _received(draft, pieces)
             # An end that comes too early looks like any other where the server closes the connection to mark it. More
             # bytes are no loss: the object is wrong then, not the body.
-            if isinstance(expected, int) and not isinstance(expected, bool) and size < expected:
+            if expected is not None and size < expected:
                 raise BadPage(f"{size} bytes came, and the API says that the file has {expected}")
             path = base if base.suffix else base.with_name(base.name + _ending(described.get("filename"), beginning))
             with on_disk(path):
@@ -155,6 +136,11 @@ class FileRound:
                 draft.unlink(missing_ok=True)
             raise
         return DownloadRow(file_id=file_id, outcome=DownloadOutcome.SAVED, name=path.name, bytes=size, sha256=sha256)
+
+
+def _size(described: Mapping[str, object]) -> int | None:
+    size = described.get("bytes")
+    return size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None
 
 
 def _names(wanted: Iterable[str], known: Mapping[str, DownloadRow]) -> dict[str, str]:
@@ -198,6 +184,16 @@ def _ending(filename: object, beginning: bytes) -> str:
     if suffix in _ENDINGS:
         return suffix
     return next((ending for magic, ending in _MAGIC.items() if beginning.startswith(magic)), "")
+
+
+def _may_be_anothers(problem: ApiError) -> bool:
+    """A file is missing to a key of another project, and not allowed to one that may ask for threads only (403)."""
+    return not _ends_the_run(problem) and _outcome(problem) is not DownloadOutcome.FAILED
+
+
+def _ends_the_run(problem: ApiError) -> bool:
+    """A key may be allowed threads and no files, which 403 says."""
+    return isinstance(problem, RunEnded) and problem.status != 403
 
 
 def _outcome(problem: ApiError) -> DownloadOutcome:

@@ -60,16 +60,18 @@ class ThreadRound:
         if self._may_have_pages:
             await fetch.load()
         try:
-            problem = await self._pool.fetch(fetch, client)
+            await self._pool.ask(thread_id, client, fetch.run, fetch.may_be_anothers)
         except RunEnded as ending:
             if self._pool.ended_by is None:  # another key takes over
                 self._may_have_pages = True
             elif fetch.messages:
                 await self._settle(fetch, Outcome.PARTIAL, str(ending))
-            return
-        if problem is None:
+        except ApiError as problem:
+            await self._give_up(fetch, problem)
+        else:
             await self._settle(fetch, Outcome.COMPLETE)
-            return
+
+    async def _give_up(self, fetch: "_ThreadFetch", problem: ApiError) -> None:
         outcome = Outcome.MISSING if isinstance(problem, ThreadMissing | IdRefused) else Outcome.FAILED
         reason = str(problem)
         if fetch.messages:
@@ -114,6 +116,10 @@ class _ThreadFetch:
         # Which assistant's an "auto" thread is, is known at its end: the writer puts that in.
         wanted = self._store.header.assistant_id
         self._encode = partial(encode_message, assistant_id=None if wanted == AUTO else wanted)
+
+    def may_be_anothers(self, problem: ApiError) -> bool:
+        """Whether another key may know the thread. A key that has given a page of it does."""
+        return isinstance(problem, ThreadMissing) and not self.has_answer
 
     @property
     def messages(self) -> int:

@@ -5,7 +5,7 @@ some other class. Anything of an unknown type, or of another shape than the API 
 `UnknownAnnotation`. Nothing is dropped or guessed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from threadkeep.errors import FlatRecord, MalformedMessage
@@ -24,7 +24,7 @@ from threadkeep.records.model import (
 )
 from threadkeep.serialization.lossless_json import text_or_none
 
-__all__ = ["SdkModel", "flat_values", "from_message", "from_message_json", "to_message_json"]
+__all__ = ["SdkModel", "flat_values", "from_message", "from_message_json", "from_plain_json", "to_message_json"]
 
 _T = TypeVar("_T")
 
@@ -74,17 +74,28 @@ def _as_json(value: Any) -> Any:
 
 
 def from_message_json(raw: Mapping[str, Any], *, assistant_id: str | None) -> MessageRecord:
-    """Map a message that was parsed from the API's JSON.
+    """Map a message in the API's JSON. It may be any Mapping, such as a model of another SDK.
 
     Args:
-        raw: the message. The record refers to it and does not copy it: do not change it afterwards.
+        raw: the message.
         assistant_id: the assistant that the export is for.
 
     Raises:
         MalformedMessage: the message has no id or no thread_id.
     """
+    return from_plain_json(_as_json(raw), assistant_id=assistant_id)
+
+
+def from_plain_json(raw: Mapping[str, Any], *, assistant_id: str | None) -> MessageRecord:
+    """Map a message that was parsed from JSON. The record refers to it and does not copy it.
+
+    Raises:
+        MalformedMessage: the message has no id or no thread_id.
+    """
     flat = flat_values(raw, assistant_id=assistant_id)
-    return MessageRecord(**flat, parts=_map_all(raw.get("content"), _part), raw=raw)
+    content = raw.get("content")
+    parts = (TextPart(content),) if isinstance(content, str) else _map_all(content, _part)
+    return MessageRecord(**flat, parts=parts, raw=raw)
 
 
 def flat_values(raw: Mapping[str, Any], *, assistant_id: str | None) -> dict[str, Any]:
@@ -96,9 +107,7 @@ def flat_values(raw: Mapping[str, Any], *, assistant_id: str | None) -> dict[str
     if not isinstance(raw, dict | Mapping):  # dict first: the check of an abstract class is slow
         raise MalformedMessage(f"a message must be an object, not {_type_name(raw)}", "$")
     role, content = raw.get("role"), raw.get("content")
-    parts = content if isinstance(content, list) else ()
-    bodies = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
-    texts = [body["value"] for body in bodies if isinstance(body, dict) and isinstance(body.get("value"), str)]
+    texts = [content] if isinstance(content, str) else _texts(content) if isinstance(content, list) else ()
     return {
         "thread_id": _id(raw, "thread_id"),
         "assistant_id": assistant_id,
@@ -107,6 +116,18 @@ def flat_values(raw: Mapping[str, Any], *, assistant_id: str | None) -> dict[str
         "text": "\n".join(texts),
         "created_at": _integer(raw.get("created_at")),
     }
+
+
+def _texts(parts: Iterable[Any]) -> Iterator[str]:
+    """Yield the texts of a content. Servers like the API's have a string where it has an object with a value."""
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        text = part.get("text")
+        if isinstance(text, str):
+            yield text
+        elif part.get("type") == "text" and isinstance(text, dict) and isinstance(text.get("value"), str):
+            yield text["value"]
 
 
 def to_message_json(record: MessageRecord) -> dict[str, Any]:
@@ -151,6 +172,8 @@ def _map_all(values: object, map_one: Callable[[str | None, Any, Any], _T]) -> t
 def _part(kind: str | None, body: Any, raw: Any) -> Part:
     """Map a content part. The types are those of the API's page."""
     match kind, body:
+        case "text", str(value):  # of a server like the API's
+            return TextPart(value)
         case "text", dict({"value": str(value)}):
             return TextPart(value, _map_all(body.get("annotations"), _annotation))
         case "image_file", dict({"file_id": str(file_id)}):

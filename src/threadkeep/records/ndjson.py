@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from threadkeep.errors import MalformedLine, MalformedMessage
-from threadkeep.records.mapping import flat_values, from_message_json, to_message_json
+from threadkeep.records.mapping import flat_values, from_plain_json, to_message_json
 from threadkeep.records.model import MessageRecord, TextPart
 from threadkeep.serialization.lossless_json import dumps, loads, refuse_nan
 from threadkeep.serialization.strict_json import Fault
@@ -61,7 +61,7 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
 
 
 def encode_message(raw: Mapping[str, Any], *, assistant_id: str | None, flat: bool = False) -> bytes:
-    """Encode a message that was read from JSON: the bytes of ``encode(from_message_json(raw, ...))``.
+    """Encode a message that was read from JSON: the bytes of ``encode(from_plain_json(raw, ...))``.
 
     No record is made. Its parts and annotations would be three quarters of the work, and a line does not show them.
 
@@ -105,7 +105,7 @@ def decode(line: bytes | str) -> MessageRecord:
     for fault in line_faults(value):
         raise MalformedLine(fault.code, fault.what, fault.path)
     if "message" in value:
-        return from_message_json(value["message"], assistant_id=value["assistant_id"])
+        return from_plain_json(value["message"], assistant_id=value["assistant_id"])
     parts = (TextPart(value["text"]),) if value["text"] else ()
     return MessageRecord(**{key: value[key] for key in FLAT_KEYS}, parts=parts, raw={})
 

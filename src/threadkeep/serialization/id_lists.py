@@ -16,16 +16,17 @@ from threadkeep.serialization.text_files import decode, lines_of
 
 __all__ = ["is_thread_id", "iter_ids"]
 
-_THREAD_ID = re.compile(r"thread[^\s/\\?#%\"',;]*")
+# Servers like the API's have ids of other shapes: UUIDs, `jan_...` (quoted). What has the prefix of another object is
+# none.
+_THREAD_ID = re.compile(r"(?!(?:asst|msg|run|step|vs|conv|resp)_|file[-_]|sk-|\.\.?$)[^\s/\\?#%\"',;]{1,256}")
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MAX_LINE_BYTES = 1024 * 1024
 
 
 def is_thread_id(text: str) -> bool:
-    """Return whether an id can be sent to the API.
+    """Return whether an id can be sent to the API: it can stand in a path, and is not plainly one of another object.
 
-    It must begin with ``thread``, which is all that the API checks, and hold no blank, quote or separator, and nothing
-    that has a meaning in a URL.
+    It holds no blank, quote or separator, and nothing that has a meaning in a URL.
     """
     return _THREAD_ID.fullmatch(text) is not None and text.isprintable()
 

@@ -112,6 +112,7 @@ KINDS: Mapping[str, Kind] = {
     "annotation_outside_text": _note("an annotation whose offsets, in code points, point outside its text"),
     "marker_without_annotation": _note("a citation marker in a text that no annotation resolves"),
     "empty_message": _note("a message without any text"),
+    "text_of_another_shape": _note("a text in another shape than the API's"),
     "odd_timestamp": _note("a time before the API existed or in the future, or none at all"),
     "time_goes_back": _note("a message that is older than the one before it"),
     # The export against the live API

@@ -104,11 +104,17 @@ def about(message: Mapping[str, Any], saved: Set[str]) -> Iterator[Fault]:
     content = message.get("content")
     if is_blank(message):
         yield Fault("empty_message", "the message has no content but blanks", "$.message.content")
+    if isinstance(content, str) and content:
+        what = "the content is a text, and the API has a list of parts: its words are in the line's text"
+        yield Fault("text_of_another_shape", what, "$.message.content")
     for place, part in enumerate(content if isinstance(content, list) else ()):
         if (body := text_body(part)) is not None and isinstance(body.get("value"), str):
             annotations = body.get("annotations")
             given = annotations if isinstance(annotations, list) else []
             yield from _about_text(body["value"], given, f"$.message.content[{place}].text")
+        elif isinstance(part, dict) and isinstance(part.get("text"), str):
+            what = "the text of a part is no object with a value, as the API's is: its words are in the line's text"
+            yield Fault("text_of_another_shape", what, f"$.message.content[{place}].text")
         elif isinstance(part, dict) and part.get("type") == "image_file" and isinstance(part.get("image_file"), dict):
             file_id = part["image_file"].get("file_id")
             if isinstance(file_id, str) and file_id not in saved:

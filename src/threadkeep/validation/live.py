@@ -216,12 +216,16 @@ class _Check:
     async def check(self, thread_id: str, client: ApiClient) -> None:
         """Walk a thread and compare it."""
         comparison = _Comparison(thread_id, self.threads[thread_id], self._export, self._file, self._lock)
-        problem: Exception | None = ValueError("its id cannot be asked for")
-        if is_thread_id(thread_id):
-            try:
-                problem = await self._pool.fetch(comparison, client)
-            except RunEnded:
-                return
+        problem: Exception | None = None
+        try:
+            if not is_thread_id(thread_id):
+                problem = ValueError("its id cannot be asked for")
+            else:
+                await self._pool.ask(thread_id, client, comparison.run, comparison.may_be_anothers)
+        except RunEnded:
+            return
+        except ApiError as error:
+            problem = error
         self._knows_any |= comparison.has_answer or problem is None
         self.results[thread_id] = comparison.findings() if problem is None else problem
         self._on_compared(thread_id, len(comparison.ids) if problem is None else 0)
@@ -250,7 +254,7 @@ class _Check:
 
 @attrs.define
 class _Comparison:
-    """A thread that is walked, and compared with its lines page by page; see `threadkeep.api.worker_pool.Fetch`.
+    """A thread that is walked, and compared with its lines page by page.
 
     The file stays open from thread to thread, so that it is the same to the end; one thread at a time reads it.
     """
@@ -270,6 +274,10 @@ class _Comparison:
         path = f"/threads/{quote(self.thread_id, safe='')}/messages"
         async for page in client.walk(path, thread_id=self.thread_id):
             await asyncio.to_thread(self._take, page.rows)
+
+    def may_be_anothers(self, problem: ApiError) -> bool:
+        """Whether another key may know the thread."""
+        return isinstance(problem, ThreadMissing) and not self.has_answer
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the findings of the thread, once it is walked."""

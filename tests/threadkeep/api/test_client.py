@@ -160,11 +160,11 @@ async def test_a_server_that_refuses_every_request_ends_the_run() -> None:
     assert isinstance(problem, QuotaSpent)
     assert client.ended_by is problem
     assert 120 <= hours.now < 150
-    assert client.traffic.refused == client.traffic.sent < 20
+    assert client.traffic.refused == client.traffic.sent < 25
 
 
 async def test_every_request_waits_when_one_is_refused() -> None:
-    """During the pause that the server asks for nothing is sent; then everything comes."""
+    """During the pause that the server asks for nothing is sent; then everything comes, at a pace."""
     hours, sent = Hours(), list[float]()
 
     class Refusing(ThreadServer):
@@ -178,7 +178,8 @@ async def test_every_request_waits_when_one_is_refused() -> None:
         client = ApiClient(api, hours.pace())
         found = await asyncio.gather(*(_walked(client, name) for name in server.threads))
     assert [len(rows) for rows in found] == [1] * 40
-    assert set(sent) == {0.0, 9.0}
+    assert {at for at in sent if at < 9} == {0.0}
+    assert 9 <= max(sent) < 30
     assert client.traffic.refused == 1
 
 

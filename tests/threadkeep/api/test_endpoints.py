@@ -126,13 +126,13 @@ ALL = {**BOTH, "AZURE_OPENAI_AD_TOKEN": "t", "AZURE_AI_TOKEN": "f"}
         (FOUNDRY, None, ALL, key("f", Auth.BEARER)),
         (FOUNDRY, None, BOTH, key("o", Auth.BEARER)),
         (FOUNDRY, Auth.API_KEY, ALL, key("o", Auth.API_KEY)),
-        (OTHER, None, ALL, (Auth.BEARER, (None,))),
-        (OTHER, Auth.API_KEY, ALL, (Auth.API_KEY, (None,))),
-        (OPENAI, None, ALL, (Auth.BEARER, (None,))),
+        (OTHER, None, ALL, key("o", Auth.BEARER)),
+        (OTHER, Auth.API_KEY, ALL, key("o", Auth.API_KEY)),
+        (OPENAI, None, ALL, key("o", Auth.BEARER)),
     ],
 )
 def test_the_key_of_the_environment(kind: Provider, auth: Auth | None, environ: Any, found: Any) -> None:
-    """A token before a key, Azure's own before OpenAI's; elsewhere the SDK finds its key by itself."""
+    """A token before a key, Azure's own before OpenAI's."""
     assert auth_and_keys(ApiSource(auth=auth), kind, environ) == found
 
 
@@ -162,21 +162,28 @@ def test_a_resource_is_no_project() -> None:
         endpoint_of(ApiSource(base_url="https://res.services.ai.azure.com/"), {})
 
 
-SHOWN = ["localhost:8000/v1", "ftp://here/v1", "http://", "http://[::1/v1", "", "http://h:x/", "http://exa mple/v1"]
+SHOWN = ["localhost:8000/v1", "ftp://here/v1", "http://", "http://[::1/v1", " ", "http://h:x/", "http://exa mple/v1"]
 HIDDEN = ["ftp://me:secret@h/v1", "me:secret@h", "htp://h?code=secret", "http://[x#secret"]
 
 
 @pytest.mark.parametrize("typed", [*SHOWN, *HIDDEN])
 def test_an_address_that_is_none_is_shown_unless_it_may_hold_a_secret(typed: str) -> None:
     """A slip of the keyboard, by option or by environment."""
-    shown = repr(typed) if typed in SHOWN else "the base URL (not shown: it may hold a secret)"
+    shown = repr(typed.strip()) if typed in SHOWN else "the base URL (not shown: it may hold a secret)"
     words = f"{shown} is not an address: it must begin with http:// or https:// and name a host"
     for source, environ in ((ApiSource(base_url=typed), {}), (ApiSource(), {"OPENAI_BASE_URL": typed})):
         with pytest.raises(MalformedAddress, match=f"^{re.escape(words)}$"):
             endpoint_of(source, environ)
 
 
+def test_an_empty_variable_counts_as_unset() -> None:
+    """So Compose and Kubernetes leave it."""
+    assert endpoint_of(ApiSource(), {"OPENAI_BASE_URL": ""}) == endpoint_of(ApiSource(), {})
+    with pytest.raises(AccessRefused, match="no key: set OPENAI_API_KEY, or give --token-command or --keys-file"):
+        auth_and_keys(ApiSource(), OTHER, {"OPENAI_API_KEY": ""})
+
+
 def test_the_secrets_of_an_address() -> None:
-    """Users, passwords and the query, as they are and as a URL spells them; not the version, nor a short word."""
+    """Users and passwords, together too, and the values of the query; not the version."""
     endpoint = endpoint_of(ApiSource(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
-    assert endpoint.secrets == ("user", "p%40ss", "p%2540ss", "a/b=c", "a%2Fb%3Dc")
+    assert endpoint.secrets == ("user", "p@ss", "user:p@ss", "a/b=c", "1")

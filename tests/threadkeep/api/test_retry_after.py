@@ -7,10 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.api.error_mapping import MAX_WAIT, retry_after
+from threadkeep.api.error_mapping import MAX_WAIT
+from threadkeep.api.error_mapping import retry_after as retry_after_at
 
 NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 SECONDS = st.floats(0.001, MAX_WAIT)
+
+
+def retry_after(headers: dict[str, str], message: str) -> float | None:
+    """The wait that is asked for at noon."""
+    return retry_after_at(headers, message, NOON)
 
 
 @given(seconds=SECONDS)
@@ -22,10 +28,11 @@ def test_seconds_and_milliseconds_are_understood(seconds: float) -> None:
 
 @given(seconds=st.integers(1, int(MAX_WAIT)))
 def test_a_date_counts_from_the_servers_own(seconds: int) -> None:
-    """The clock of this machine does not matter."""
-    then = format_datetime(NOON + timedelta(seconds=seconds), usegmt=True)
-    assert retry_after({"retry-after": then, "date": format_datetime(NOON, usegmt=True)}, "") == seconds
-    assert retry_after({"retry-after": then}, "") is None
+    """The clock of this machine does not matter, unless the answer has no date."""
+    then, date = (format_datetime(NOON + timedelta(seconds=one), usegmt=True) for one in (seconds, -3600))
+    assert retry_after({"retry-after": then, "date": date}, "") == min(seconds + 3600, MAX_WAIT)
+    assert retry_after({"retry-after": then, "date": "once"}, "") == seconds
+    assert retry_after({"retry-after": then}, "") == seconds
 
 
 @pytest.mark.parametrize(
@@ -36,6 +43,24 @@ def test_the_words_of_the_api_are_understood(hint: str, seconds: float) -> None:
     """Recorded: the hint of a rate limit is in the message."""
     words = f"Rate limit reached: Limit 3, Used 3, Requested 1. Please try again in {hint}. Visit https://here/"
     assert retry_after({}, words) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"),
+    [
+        ("You have exceeded the call rate limit of your pricing tier. Please retry after 60 seconds.", 60),
+        ("Please retry after 1 second.", 1),
+        ("Please try again in 1 minute and 30 seconds", 90),
+        ("Too many requests, wait 2 min before you ask.", 120),
+        ("Retry in 1h", MAX_WAIT),
+        ("Wait for 1.5 secs", 1.5),
+        ("try again in 5 months", None),
+        ("20 seconds have passed", None),
+    ],
+)
+def test_the_words_of_other_servers_are_understood(words: str, seconds: float | None) -> None:
+    """Azure's (quoted), and what else people write."""
+    assert retry_after({}, words) == seconds
 
 
 def test_the_most_exact_hint_counts() -> None:

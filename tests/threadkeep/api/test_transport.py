@@ -3,6 +3,8 @@
 import importlib
 import json
 import pkgutil
+import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,9 +16,11 @@ import pytest
 from canned import HTTP, async_client
 from sdkage import gained
 from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of
-from threadkeep.api.error_mapping import translate
+from threadkeep.api.error_mapping import RequestContext, translate
 from threadkeep.api.keys import Key
+from threadkeep.api.secrets import Secrets
 from threadkeep.api.transport import Transport, connect_all
+from threadkeep.clock import now
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -39,6 +43,7 @@ AgentFilePreparationError AgentFileStagingError AgentOutputParseError AgentTurnR
 ContentFilterFinishReasonError InvalidWebhookSignatureError LengthFinishReasonError MissingDependencyError
 StreamAlreadyConsumed WebSocketConnectionClosedError WebSocketQueueFullError _AmbiguousModuleClientUsageError
 """
+CONTEXT = RequestContext(address="http://here/v1", path="/threads/thread_x", answered=True, now=now())
 NO_THREAD = {"error": {"message": "No thread found with id 'thread_x'.", "type": "invalid_request_error"}}
 NO_ROUTE = {"error": {"message": "Invalid URL (GET /v1/threads/x)", "type": "invalid_request_error"}}
 
@@ -84,7 +89,9 @@ def test_an_exception_without_an_answer(name: str, kind: type[ApiError], words: 
     Of the secrets only a host that is named alike is shown.
     """
     error = type(name, (openai.OpenAIError,), {})("expired here")
-    problem = translate(error, address="http://here/v1", answered=True, secrets=["here"])
+    problem, secrets = translate(error, CONTEXT), Secrets()
+    secrets.add("here")
+    secrets.finish(problem, CONTEXT.address)
     assert (type(problem), str(problem)) == (kind, words)
 
 
@@ -94,7 +101,7 @@ async def problem_of(status: int, body: bytes, *, answered: bool = False) -> Api
     api.answered = answered
     with pytest.raises(ApiError) as caught:
         await api.get("/threads/thread_x/messages", {"limit": 100})
-    return caught.value
+    return api.finish(caught.value)
 
 
 JSON_THREAD, JSON_ROUTE = json.dumps(NO_THREAD).encode(), json.dumps(NO_ROUTE).encode()
@@ -196,9 +203,72 @@ async def test_only_a_server_without_any_answer_is_unreachable(cause: str, unrea
     def fail(request: object) -> None:
         raise getattr(HTTP, cause)("trouble", request=request)
 
-    with pytest.raises(RequestFailed, match="trouble") as caught:
-        await Transport(async_client(fail)).get("/threads/thread_x/messages", {})
+    api = Transport(async_client(fail))
+    with pytest.raises(RequestFailed) as caught:
+        await api.get("/threads/thread_x/messages", {})
+    assert "trouble" in str(api.finish(caught.value))
     assert caught.value.unreachable is unreachable
+
+
+REMEDIES = [
+    (
+        socket.gaierror(-2, "Name or service not known"),
+        "the host of https://api.test/v1 is not known. Check the address",
+    ),
+    (
+        ssl.SSLCertVerificationError("self-signed"),
+        "is not trusted. If its authority is your own, name its certificates",
+    ),
+]
+
+
+@pytest.mark.parametrize(("cause", "words"), REMEDIES)
+@pytest.mark.parametrize("answered", [False, True])
+async def test_what_asking_again_does_not_help_against(cause: Exception, words: str, answered: bool) -> None:
+    """Is told at once with its remedy, before any answer; later it is a fault of the network like any other."""
+
+    def fail(request: object) -> None:
+        raise HTTP.ConnectError("no connection", request=request) from cause
+
+    api = Transport(async_client(fail))
+    api.answered = answered
+    with pytest.raises(ApiError) as caught:
+        await api.get("/threads/thread_x/messages", {})
+    problem = api.finish(caught.value)
+    assert (type(problem), problem.may_retry) == ((RequestFailed, True) if answered else (WrongAddress, False))
+    assert (words in str(problem)) is not answered
+
+
+async def test_a_proxy_that_refuses_is_named() -> None:
+    """Asking it again is of no use."""
+
+    def fail(request: object) -> None:
+        raise HTTP.ProxyError("407 Proxy Authentication Required", request=request)
+
+    api = Transport(async_client(fail))
+    with pytest.raises(RequestFailed) as caught:
+        await api.get("/threads/thread_x/messages", {})
+    words = "the proxy refuses the connection to https://api.test/v1, see HTTP_PROXY and HTTPS_PROXY: 407 Proxy"
+    assert words in str(api.finish(caught.value))
+    assert (caught.value.may_retry, caught.value.unreachable) == (False, True)
+
+
+async def test_an_answer_of_another_kind_of_server_means_the_same() -> None:
+    """What other servers, frameworks and gateways have for a missing thread, and for a route that they do not know."""
+    thread, route = "\"No thread found with id 'thread_x'.\"", '"Not Found"'
+    for words, kind in ((thread, ThreadMissing), ('"Thread not found"', ThreadMissing), (route, WrongAddress)):
+        for shape in (
+            '{"error":{"message":%s}}',
+            '{"error":%s}',
+            '{"message":%s}',
+            '{"detail":%s}',
+            '{"errors":[%s]}',
+            '{"detail":[{"msg":%s}]}',
+            '{"errors":{"detail":%s}}',
+        ):
+            assert type(await problem_of(404, (shape % words).encode())) is kind, (words, shape)
+    assert type(await problem_of(404, b'{"detail":"no such conversation here"}')) is ThreadMissing
+    assert type(await problem_of(404, b'{"message":"Cannot GET /v1/threads/x","statusCode":404}')) is WrongAddress
 
 
 async def test_a_body_that_cannot_be_unpacked_is_a_failed_request() -> None:
@@ -235,8 +305,9 @@ async def test_no_message_shows_a_secret_of_the_address() -> None:
     body = json.dumps({"error": {"message": "Invalid URL (GET /v1/x?code=qu3ry%2Fcode, qu3ry/code, passw0rd)"}})
     endpoint = endpoint_of(ApiSource(base_url=base_url), {})
     api = Transport(async_client([HTTP.Response(404, content=body.encode())]), endpoint=endpoint, auth=Auth.BEARER)
-    with pytest.raises(WrongAddress, match=r"GET /v1/x\?code=\[key\], \[key\], \[key\]"):
+    with pytest.raises(WrongAddress) as caught:
         await api.get("/threads/thread_x/messages", {})
+    assert "GET /v1/x?code=[key], [key], [key])" in str(api.finish(caught.value))
 
 
 def clients(

@@ -119,14 +119,15 @@ async def test_no_fewer_bytes_than_were_said_are_the_file(said: dict[str, Any], 
 
 
 async def test_the_bytes_are_wanted_as_they_are(tmp_path: Path) -> None:
-    """A body that is packed for the journey all the same is unpacked, and counted then."""
+    """A body that is packed for the journey all the same is not taken: its size says nothing of the file's."""
 
     def packed() -> Any:
         return HTTP.Response(200, content=gzip.compress(CONTENT), headers={"content-encoding": "gzip"})
 
     server: Any = serving({**FILE, "bytes": len(CONTENT)}, packed)
-    assert (await saved(tmp_path, server)).outcome is DownloadOutcome.SAVED
-    assert files_in(tmp_path) == {"file-1.png": CONTENT}
+    entry = await saved(tmp_path, server)
+    assert entry.outcome is DownloadOutcome.FAILED
+    assert "content-encoding that was not asked for: gzip" in str(entry.reason)
     assert server.asked[-1].headers["accept-encoding"] == "identity"
 
 
@@ -240,7 +241,7 @@ async def test_another_key_is_asked_for_what_one_may_not_have(tmp_path: Path) ->
         (tmp_path / name).mkdir()
         entry = await saved(tmp_path / name, serving(FILE, first), serving(FILE, second))
         assert (name, entry.outcome) == (name, outcome)
-        doubt = "a key was refused, and no other knows this file: 404 from"
+        doubt = "a key was refused, and no other knows this: 404 from"
         assert (doubt in (entry.reason or "")) == (name == "unknown")
 
 

@@ -358,11 +358,26 @@ def test_a_message_that_says_nothing_is_noted(content: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["words", {"a": 1}, 5, [text("x"), text("")], [{"type": "refusal", "refusal": ""}], [None], [text(5)]]
+    "content", [{"a": 1}, 5, [text("x"), text("")], [{"type": "refusal", "refusal": ""}], [None], [text(5)]]
 )
 def test_a_message_that_says_anything_is_not_empty(content: object) -> None:
     """Content of another shape than promised is content: it was called blank once."""
     assert [note.code for note in about({"content": content}, frozenset())] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ("words", "$.message.content"),
+        ([text("x"), {"type": "text", "text": "words"}], "$.message.content[1].text"),
+        ([{"type": "output_text", "text": "words"}], "$.message.content[0].text"),
+    ],
+)
+def test_a_text_of_another_shape_is_noted(content: object, path: str) -> None:
+    """Its words are in the line's text."""
+    assert [(note.code, note.path) for note in about({"content": content}, frozenset())] == [
+        ("text_of_another_shape", path)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""The messages of one thread as records, through the caller's own client of the SDK."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import quote
+
+from threadkeep.api.pagination import LIMIT, Walk, read_page
+from threadkeep.api.transport import AsyncClient, SyncClient, raw_response, translated
+from threadkeep.errors import BadPage
+from threadkeep.records.mapping import from_plain_json
+from threadkeep.records.model import MessageRecord
+
+__all__ = ["aiter_messages", "iter_messages"]
+
+
+def iter_messages(client: SyncClient, thread_id: str, *, assistant_id: str | None) -> Iterator[MessageRecord]:
+    """Yield the messages of a thread, oldest first, page by page. Nothing is lost that the API gives.
+
+    Args:
+        client: an ``OpenAI`` or ``AzureOpenAI``, 1.x to 3.x: its key, address, connections and retries are used.
+        thread_id: of the thread.
+        assistant_id: the assistant that the records are for.
+
+    Raises:
+        ApiError: a page cannot be had: `ThreadMissing`, `ApiGone`, `AccessRefused` and so on. The records before it are
+            complete.
+    """
+    thread, failures = _Thread(thread_id, assistant_id), 0
+    while not thread.is_over:
+        with translated(client, thread.path):
+            response: Any = client.get(thread.path, **raw_response(thread.query))
+            try:
+                records = thread.take(response.content)
+            except BadPage:  # the SDK does not know
+                failures += 1
+                if failures > client.max_retries:
+                    raise
+                continue
+        failures = 0
+        yield from records
+
+
+async def aiter_messages(
+    client: AsyncClient, thread_id: str, *, assistant_id: str | None
+) -> AsyncIterator[MessageRecord]:
+    """Yield the messages of a thread as `iter_messages` does, with an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``.
+
+    Raises:
+        ApiError: as there.
+    """
+    thread, failures = _Thread(thread_id, assistant_id), 0
+    while not thread.is_over:
+        with translated(client, thread.path):
+            response: Any = await client.get(thread.path, **raw_response(thread.query))
+            try:
+                records = thread.take(response.content)
+            except BadPage:
+                failures += 1
+                if failures > client.max_retries:
+                    raise
+                continue
+        failures = 0
+        for record in records:
+            yield record
+
+
+class _Thread:
+    """A thread that is walked: what to ask for, and what an answer gives."""
+
+    def __init__(self, thread_id: str, assistant_id: str | None) -> None:
+        self._id, self._assistant_id, self._walk = thread_id, assistant_id, Walk.behind(())
+        self.path = f"/threads/{quote(thread_id, safe='')}/messages"
+
+    @property
+    def is_over(self) -> bool:
+        return self._walk.is_over
+
+    @property
+    def query(self) -> dict[str, Any]:
+        after = {"after": self._walk.cursor} if self._walk.cursor else {}
+        return {"limit": LIMIT, "order": "asc", **after}
+
+    def take(self, body: bytes) -> list[MessageRecord]:
+        page = self._walk.take(read_page(body, thread_id=self._id))
+        return [from_plain_json(row, assistant_id=self._assistant_id) for row in page.rows]

@@ -1,0 +1,89 @@
+"""Keys, tokens and passwords, and the one place that removes them from the messages of errors.
+
+Whatever a server echoes, and in whatever form it was sent: as it is, in a URL, or in base64. An error keeps what the
+server said apart from its message until here, so that nothing is cut before it is cleaned.
+"""
+
+import base64
+import re
+from urllib.parse import quote
+
+import attrs
+
+from threadkeep.errors import ApiError
+
+__all__ = ["Secrets"]
+
+# Shorter words are no secrets: to remove them would garble messages.
+_SHORTEST = 4
+
+# So many characters of a secret in a row are a part of it: servers show the beginning or the end of a key.
+_PART = 8
+
+# Of what a server says so many characters are shown: of the message of an error, and of a body that is none.
+_MESSAGE, _BODY = 500, 120
+
+# More of it is not looked at.
+_READ = 10_000
+
+
+@attrs.define
+class Secrets:
+    """The secrets of a run, in each form in which they may be sent."""
+
+    _forms: set[str] = attrs.field(factory=set)
+    _parts: set[str] = attrs.field(factory=set)
+    _edges: set[bytes] = attrs.field(factory=set)
+
+    def add(self, *secrets: str | None) -> None:
+        """Add secrets; a pair of user and password is one too, as ``user:password``."""
+        for secret in secrets:
+            if secret is None or len(secret) < _SHORTEST or secret in self._forms:
+                continue
+            encoded = base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode()
+            forms = {secret, quote(secret, safe="", errors="replace"), encoded}
+            self._forms |= forms
+            edges = (edge for form in forms if len(form) >= _PART for edge in (form[:_PART], form[-_PART:]))
+            self._edges |= {edge.encode("utf-8", "surrogatepass") for edge in edges}
+            self._parts |= {form[at : at + _PART] for form in forms for at in range(len(form) - _PART + 1)}
+
+    def may_be_in(self, body: bytes) -> bool:
+        """Return whether a body holds the beginning or the end of one. It is fast."""
+        return any(edge in body for edge in self._edges)
+
+    def clean(self, text: str) -> str:
+        """Return a text with each secret, and each part of one, replaced by ``[key]``."""
+        is_secret = bytearray(len(text))
+        for at in range(len(text) - _PART + 1):
+            if text[at : at + _PART] in self._parts:
+                is_secret[at : at + _PART] = b"\x01" * _PART
+        for form in self._forms:
+            if len(form) < _PART:
+                for found in re.finditer(re.escape(form), text):
+                    is_secret[found.start() : found.end()] = b"\x01" * len(form)
+        shown, start = [], 0
+        for run in re.finditer(rb"\x01+", bytes(is_secret)):
+            shown += [text[start : run.start()], "[key]"]
+            start = run.end()
+        return "".join([*shown, text[start:]])
+
+    def finish(self, problem: ApiError, address: str) -> ApiError:
+        """Put what the server said into the message of an error, cleaned and then cut, and return the error.
+
+        Args:
+            problem: is changed.
+            address: stays readable in the message: a host may be named as its key is.
+        """
+        what = address.join(self.clean(piece) for piece in str(problem).split(address))
+        said, problem.quoted = problem.quoted, ""
+        if isinstance(said, bytes):
+            text = " ".join(said[:_READ].decode("utf-8", "replace").split())
+            said = _cut(self.clean(text), _BODY) or "an empty body"
+        else:
+            said = _cut(self.clean(said[:_READ]), _MESSAGE)
+        problem.args = (f"{what}: {said}" if what and said else what or said,)
+        return problem
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + "…"
