@@ -43,7 +43,7 @@ class TransportLike(Protocol):
 
     def finish(self, problem: ApiError) -> ApiError: ...
 
-    def shows_secret(self, body: bytes, names: Callable[[], Iterable[str]]) -> bool: ...
+    def is_secret_in(self, names: Iterable[str]) -> bool: ...
 
 
 def _loop_time() -> float:
@@ -140,7 +140,7 @@ class ApiClient:
 
         def read(body: bytes) -> Page:
             page = read_page(body, thread_id=thread_id, run_id=run_id)
-            if self._transport.shows_secret(body, lambda: (page.last_id or "", *(row["id"] for row in page.rows))):
+            if self._transport.is_secret_in((page.last_id or "", *(row["id"] for row in page.rows))):
                 raise BadPage("an id of the page holds a part of the key or password that was sent")
             return walk.take(page)
 

@@ -117,6 +117,9 @@ def translate(error: Exception, context: RequestContext) -> ApiError:
 # Azure's services reject an unknown or missing version (quoted). It is the same for every thread.
 _API_VERSION = re.compile(r"\bapi[- ]version\b", re.IGNORECASE)
 
+# Of what a server says so many bytes or letters are read, where its words decide.
+_READ = 10_000
+
 # How the API (recorded) and servers like it report a missing thread.
 _NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not exist|doesn't exist)", re.IGNORECASE)
 
@@ -125,6 +128,8 @@ _OTHER_OBJECT = re.compile(
     r"\bno (message|run|run step|step|file|assistant)\b|^(message|run|run step|step|file|assistant)\b.*\bnot found",
     re.IGNORECASE,
 )
+
+_BARE, _MESSAGES = re.compile(r"not found\.?", re.IGNORECASE), re.compile(r"/threads/[^/]+(/messages)?")
 
 # 404s about the route in a JSON body: OpenAI's (recorded), and those of other servers and frameworks.
 _NO_SUCH_ROUTE = re.compile(
@@ -137,7 +142,7 @@ _NO_SUCH_ROUTE = re.compile(
 def _by_status(error: Any, context: RequestContext) -> ApiError:
     status, body, headers = error.status_code, error.response.content, error.response.headers
     fields, message, is_cut_short = _error_of(body)
-    words, quoted = message or body.decode("utf-8", "replace"), message or body
+    words, quoted = message or body[:_READ].decode("utf-8", "replace"), message or body
     what = f"{status} from {context.address}"
     if status in (400, 404) and is_cut_short:  # the words that decide what this status means are missing
         return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
@@ -164,8 +169,15 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
 
 
 def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
-    if message is not None and _NO_SUCH_THREAD.search(message):
-        return ThreadMissing("", quoted=message)
+    words = message
+    if words is None and body[:1].strip() not in (b"", b"<", b"{", b"["):
+        words = body[:_READ].decode("utf-8", "replace")
+    if words is not None and _NO_SUCH_THREAD.search(words):
+        return ThreadMissing("", quoted=words)
+    # What frameworks say of an object and of a route alike: an address that has the route may mean the thread.
+    if message is not None and context.answered and _BARE.fullmatch(message) and _MESSAGES.fullmatch(context.path):
+        what = f"404 from {context.address}, which does not say whether the thread or the address is unknown"
+        return RequestFailed(what, quoted=message)
     if message is not None and not _NO_SUCH_ROUTE.match(message):
         is_thread = context.path.startswith("/threads/") and not _OTHER_OBJECT.search(message)
         return (
@@ -194,8 +206,10 @@ def _error_of(body: bytes) -> tuple[Mapping[str, Any], str | None, bool]:
         return {}, None, False
     error = answer.get("error")
     fields = error if isinstance(error, dict) else {}
-    found = (fields.get("message"), *(answer.get(name) for name in ("error", "message", "detail", "errors")))
-    return fields, next((words for words in map(_words, found) if words), None), False
+    # The reason phrase may be under "error" as well, so that comes last.
+    found = (fields.get("message"), *(answer.get(name) for name in ("message", "detail", "errors", "error")))
+    words = next((words for words in map(_words, found) if words), None)
+    return fields, None if words is None else words[:_READ], False
 
 
 def _words(value: object) -> str | None:
@@ -249,7 +263,7 @@ def _no_connection(error: Exception, context: RequestContext) -> ApiError:
 
 def _too_slow(_error: Exception, context: RequestContext) -> ApiError:
     what = f"no complete answer from {context.address}: it came too slowly, or without an end"
-    return RequestFailed(what, unreachable=True, may_retry=True)
+    return RequestFailed(what, may_retry=True)
 
 
 def _no_access(error: Exception, context: RequestContext) -> ApiError:

@@ -9,6 +9,7 @@ from threadkeep.api.transport import AsyncClient, SyncClient, raw_response, tran
 from threadkeep.errors import BadPage
 from threadkeep.records.mapping import from_plain_json
 from threadkeep.records.model import MessageRecord
+from threadkeep.serialization.id_lists import is_thread_id
 
 __all__ = ["aiter_messages", "iter_messages"]
 
@@ -24,11 +25,13 @@ def iter_messages(client: SyncClient, thread_id: str, *, assistant_id: str | Non
     Raises:
         ApiError: a page cannot be had: `ThreadMissing`, `ApiGone`, `AccessRefused` and so on. The records before it are
             complete.
+        ValueError: no thread can have that id.
     """
     thread, failures = _Thread(thread_id, assistant_id), 0
     while not thread.is_over:
-        with translated(client, thread.path):
+        with translated(client, thread.path) as take_note:
             response: Any = client.get(thread.path, **raw_response(thread.query))
+            take_note(response)
             try:
                 records = thread.take(response.content)
             except BadPage:  # the SDK does not know
@@ -46,12 +49,13 @@ async def aiter_messages(
     """Yield the messages of a thread as `iter_messages` does, with an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``.
 
     Raises:
-        ApiError: as there.
+        ApiError, ValueError: as there.
     """
     thread, failures = _Thread(thread_id, assistant_id), 0
     while not thread.is_over:
-        with translated(client, thread.path):
+        with translated(client, thread.path) as take_note:
             response: Any = await client.get(thread.path, **raw_response(thread.query))
+            take_note(response)
             try:
                 records = thread.take(response.content)
             except BadPage:
@@ -68,6 +72,8 @@ class _Thread:
     """A thread that is walked: what to ask for, and what an answer gives."""
 
     def __init__(self, thread_id: str, assistant_id: str | None) -> None:
+        if not is_thread_id(thread_id):
+            raise ValueError(f"{thread_id!r} cannot be the id of a thread")
         self._id, self._assistant_id, self._walk = thread_id, assistant_id, Walk.behind(())
         self.path = f"/threads/{quote(thread_id, safe='')}/messages"
 

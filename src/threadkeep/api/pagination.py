@@ -11,6 +11,7 @@ is new then, and the same rows again are the end.
 """
 
 import codecs
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,16 @@ __all__ = ["LIMIT", "Page", "Walk", "read_object", "read_page"]
 
 LIMIT = 100
 """The largest page that the API gives (spec)."""
+
+# What servers give at a time if they ignore what is asked for.
+_USUAL_LIMITS = (10, 20, 25, 50, 100)
+
+# So many empty pages in a row may promise more.
+_MOST_EMPTY = 10
+
+# Values cost many times their bytes in memory. A page of the API has some thousands.
+_MOST_VALUES = 2_000_000
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 @attrs.frozen
@@ -42,8 +53,8 @@ def read_page(body: bytes, *, thread_id: str | None = None, run_id: str | None =
     """
     page = _loads(body)
     rows = page.get("data", ()) if isinstance(page, dict) else ()
-    if rows is None:  # how servers written in Go spell an empty list (quoted)
-        rows = []
+    if rows is None and "error" not in page and (page.get("has_more") is False or page.get("object") == "list"):
+        rows = []  # how servers written in Go spell an empty list (quoted)
     if not isinstance(rows, list):
         raise BadPage("the answer is not a page of a list", quoted=body)
     owners = {field: owner for field, owner in (("thread_id", thread_id), ("run_id", run_id)) if owner is not None}
@@ -86,6 +97,7 @@ class Walk:
     is_over: bool
     _known: dict[str, None]  # the ids so far, in order
     _cursors: set[str]
+    _empty: int = 0  # pages in a row
 
     @classmethod
     def behind(cls, walked: Sequence[str]) -> "Walk":
@@ -112,12 +124,14 @@ class Walk:
             )
         rows = page.rows[self._repeated(ids, page, place, limit) :]
         if rows:
+            self._empty = 0
             self._move_to(rows[-1]["id"])
             # A full page may be all that a server gives at a time, whatever it says of more.
             self.is_over = page.has_more is False and len(rows) < limit
         elif not page.has_more:
             self.is_over = True
-        elif page.last_id is not None and page.last_id not in self._cursors:
+        elif page.last_id is not None and page.last_id not in self._cursors and self._empty < _MOST_EMPTY:
+            self._empty += 1
             self._move_to(page.last_id)
         else:
             raise BadPage(f"the page {place} is empty and says that there is more")
@@ -129,8 +143,9 @@ class Walk:
         repeated = next((row_id for row_id in ids if row_id in self._known), None)
         if repeated is None:
             return 0
-        # Exactly as many rows as were asked for may be the first ones of a longer list.
-        is_complete_list = not page.has_more and (len(ids) != limit or page.has_more is False)
+        # As many rows as a page usually has may be the first ones of a longer list.
+        may_be_cut = len(ids) == limit or (page.has_more is None and len(ids) in _USUAL_LIMITS)
+        is_complete_list = not page.has_more and not may_be_cut
         if is_complete_list and ids[: len(self._known)] == list(self._known):
             return len(self._known)
         raise BadPage(f"the page {place} repeats {repeated}")
@@ -141,10 +156,24 @@ class Walk:
 
 
 def _loads(body: bytes) -> Any:
+    if _has_too_many_values(body):
+        raise BadPage(f"the answer holds more than {_MOST_VALUES:,} values")
     try:
         return loads(body.removeprefix(codecs.BOM_UTF8))
     except ValueError as error:
         raise BadPage(f"the answer is not JSON ({error})", quoted=body) from None
+
+
+def _has_too_many_values(body: bytes) -> bool:
+    if _marks(body) <= _MOST_VALUES:
+        return False
+    strings = body.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"') // 2
+    return strings > _MOST_VALUES or _marks(_STRING.sub(b"", body)) > _MOST_VALUES
+
+
+def _marks(body: bytes) -> int:
+    """Count what stands before values, in strings as well."""
+    return sum(map(body.count, (b"[", b"{", b",")))
 
 
 def _has_id(row: object) -> bool:

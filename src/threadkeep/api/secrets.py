@@ -6,7 +6,8 @@ server said apart from its message until here, so that nothing is cut before it 
 
 import base64
 import re
-from urllib.parse import quote
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
 
 import attrs
 
@@ -33,7 +34,7 @@ class Secrets:
 
     _forms: set[str] = attrs.field(factory=set)
     _parts: set[str] = attrs.field(factory=set)
-    _edges: set[bytes] = attrs.field(factory=set)
+    _pieces: set[str] = attrs.field(factory=set)
 
     def add(self, *secrets: str | None) -> None:
         """Add secrets; a pair of user and password is one too, as ``user:password``."""
@@ -41,15 +42,18 @@ class Secrets:
             if secret is None or len(secret) < _SHORTEST or secret in self._forms:
                 continue
             encoded = base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode()
-            forms = {secret, quote(secret, safe="", errors="replace"), encoded}
+            in_urls = (spelled(secret, safe="", errors="replace") for spelled in (quote, quote_plus))
+            forms = {secret, encoded, *in_urls}
             self._forms |= forms
-            edges = (edge for form in forms if len(form) >= _PART for edge in (form[:_PART], form[-_PART:]))
-            self._edges |= {edge.encode("utf-8", "surrogatepass") for edge in edges}
+            long = [form for form in forms if len(form) >= _PART]
+            self._pieces |= {form[at : at + _PART] for form in long for at in range(0, len(form) - _PART + 1, _PART)}
+            self._pieces |= {form[-_PART:] for form in long}
             self._parts |= {form[at : at + _PART] for form in forms for at in range(len(form) - _PART + 1)}
 
-    def may_be_in(self, body: bytes) -> bool:
-        """Return whether a body holds the beginning or the end of one. It is fast."""
-        return any(edge in body for edge in self._edges)
+    def are_in(self, names: Iterable[str]) -> bool:
+        """Return whether one of the names holds a secret, or twice the length of a part of one."""
+        text = "\n".join(names)
+        return any(piece in text for piece in self._pieces)
 
     def clean(self, text: str) -> str:
         """Return a text with each secret, and each part of one, replaced by ``[key]``."""

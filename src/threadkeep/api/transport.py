@@ -40,6 +40,7 @@ _TIMEOUT_SECONDS = 60.0
 # The API's own limits: 100 messages of 256,000 characters (spec), of four bytes, and as much again for the rest; and
 # files of 512 MiB (documented). Of a file's size its object says the most that is taken, and some more.
 _PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64 * 1024
+_ERROR_BYTES = 1024 * 1024
 
 # Bytes a second that a file comes with at least.
 _SLOWEST_BYTES = 100_000
@@ -107,9 +108,9 @@ class Transport:
         """Put what the server said into the message of an error, without secrets; return the error."""
         return self._secrets.finish(problem, self.address)
 
-    def shows_secret(self, body: bytes, names: Callable[[], Iterable[str]]) -> bool:
-        """Return whether one of the names in a body holds a key, a token or a password, or a part of one."""
-        return self._secrets.may_be_in(body) and any(self._secrets.clean(name) != name for name in names())
+    def is_secret_in(self, names: Iterable[str]) -> bool:
+        """Return whether one of the names holds a key, a token or a password, or a part of one."""
+        return self._secrets.are_in(names)
 
     async def download(
         self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
@@ -138,7 +139,7 @@ class Transport:
 
     async def _send(self, path: str, request: _Request[_T], *, most_bytes: int, is_last: bool = False) -> _T:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
-        token, answered = self._token.current, self.answered  # other requests may change both
+        token = self._token.current  # other requests may change it
         self._secrets.add(token.secret)
         limit = _most_bytes.set(most_bytes)
         try:
@@ -148,7 +149,7 @@ class Transport:
         except _REQUEST_ERRORS as error:
             if isinstance(error, openai.APIError):
                 self._secrets.add(*_sent_credentials(error.request))
-            context = RequestContext(address=self.address, path=path, answered=answered, now=now())
+            context = RequestContext(address=self.address, path=path, answered=self.answered, now=now())
             problem = translate(error, context)
             self.answered |= isinstance(problem, ThreadMissing)
             if is_last or problem.status != 401 or not await self._token.renew(token):
@@ -184,8 +185,11 @@ def raw_response(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[None]:
+def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[Callable[[Any], None]]:
     """Turn the errors of a caller's own client into ours, without its secrets.
+
+    Yields:
+        A function that is to be called with each response, whose request has them.
 
     Raises:
         ApiError: in the place of an exception of the SDK or of its HTTP library.
@@ -193,7 +197,7 @@ def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[None]:
     address, secrets = without_secrets(str(client.base_url)), Secrets()
     secrets.add(client.api_key)
     try:
-        yield
+        yield lambda response: secrets.add(*_sent_credentials(response.request))
     except ApiError as problem:
         raise secrets.finish(problem, address) from problem.__cause__
     except _REQUEST_ERRORS as error:
@@ -212,7 +216,8 @@ def _sent_credentials(request: Any) -> Iterator[str]:
 def _deadline(timeout: Any, most_bytes: int) -> float | None:
     """Return the seconds for a complete answer: twice those between two bytes, and more for what a file may be."""
     between = timeout if isinstance(timeout, float | int | None) else timeout.read
-    return None if between is None else 2 * between + max(0, most_bytes - _PAGE_BYTES) / _SLOWEST_BYTES
+    of_file = 0.0 if most_bytes == _PAGE_BYTES else most_bytes / _SLOWEST_BYTES
+    return None if between is None else 2 * between + of_file
 
 
 _most_bytes: ContextVar[int] = ContextVar("_most_bytes", default=_FILE_BYTES)
@@ -220,7 +225,7 @@ _most_bytes: ContextVar[int] = ContextVar("_most_bytes", default=_FILE_BYTES)
 
 async def _bound(response: Any) -> None:
     """Let a response give no more bytes, decoded, than the request allows: a hook of the HTTP library."""
-    read, most = response.aiter_bytes, _most_bytes.get()
+    read, most = response.aiter_bytes, _most_bytes.get() if response.status_code < 400 else _ERROR_BYTES
 
     async def bounded(*arguments: Any) -> AsyncIterator[bytes]:
         size = 0

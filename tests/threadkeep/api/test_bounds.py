@@ -59,6 +59,7 @@ async def asked(address: str) -> bytes:
 async def test_no_more_bytes_of_an_answer_are_taken(status: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small the body is on its way, and whether it is a success or an error."""
     monkeypatch.setattr(transport, "_PAGE_BYTES", MOST)
+    monkeypatch.setattr(transport, "_ERROR_BYTES", MOST)
     body, headers = b" " * (MOST + 1), {"content_encoding": "gzip"} if packed else {}
     refused = pytest.raises(BadPage, match=f"the answer has more than {MOST:,} bytes")
     with answering(status, gzip.compress(body) if packed else body, **headers) as address, refused:
@@ -104,13 +105,13 @@ async def test_an_answer_without_an_end_is_given_up(begun: bool, monkeypatch: py
     api = Transport(async_client(answer))
     with pytest.raises(RequestFailed, match="it came too slowly, or without an end") as caught:
         await api.get("/threads/thread_x/messages", {})
-    assert (caught.value.may_retry, caught.value.unreachable) == (True, True)
+    assert (caught.value.may_retry, caught.value.unreachable) == (True, False)
 
 
 @pytest.mark.parametrize(
     ("timeout", "most", "seconds"),
-    [(60.0, 1, 120), (None, 1, None), (HTTP.Timeout(5.0, read=7.0), 1, 14), (60.0, 512 * 1024 * 1024, 3391.5)],
+    [(60.0, 1, 120), (None, 1, None), (HTTP.Timeout(5.0, read=7.0), 1, 14), (60.0, 512 * 1024 * 1024, 5489)],
 )
 def test_the_time_for_an_answer(timeout: Any, most: int, seconds: float | None) -> None:
-    """Twice the time between two bytes; a file of hundreds of megabytes has an hour."""
+    """Twice the time between two bytes; a file of hundreds of megabytes has an hour and a half."""
     assert transport._deadline(timeout, most) == pytest.approx(seconds, abs=1)

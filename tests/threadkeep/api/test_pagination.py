@@ -3,6 +3,7 @@
 import codecs
 import json
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_server_that_ignores_cursors_is_understood(
 ) -> None:
     """It gives the complete list each time: the same rows again are its end, and what has come since is new."""
     walk, found = Walk.behind(ids[:known]), ids[:known]
-    if len(ids) == limit and has_more is None:
+    if len(ids) == limit or (len(ids) in (10, 20, 25, 50, 100) and has_more is None):
         return  # these may be the first rows of a longer list
     for _ in range(3):
         found += [row["id"] for row in walk.take(Page([{"id": one} for one in ids], has_more), limit=limit).rows]
@@ -81,6 +82,7 @@ def test_empty_pages_that_name_a_new_cursor_are_walked_on(ids: list[str], limit:
         (["b", "a"], False, None, "the page after b repeats b"),
         (["b"], False, None, "the page after b repeats b"),
         (["c", "a", "b"], False, None, "the page after b repeats a"),
+        (["a", "b", *map(str, range(18))], None, None, "the page after b repeats a"),
         (["c", "c"], True, None, "the page after b holds one id twice"),
         (["c", "d", "e"], True, None, "the page after b has 3 rows, 2 were asked for, and it says that there is more"),
     ],
@@ -93,6 +95,22 @@ def test_a_page_that_contradicts_its_cursor_is_refused(
     with pytest.raises(BadPage, match=words):
         walk.take(Page([{"id": row_id} for row_id in rows], has_more, last_id), limit=2)
     assert walk == Walk.behind(("a", "b"))
+
+
+def test_empty_pages_without_an_end_are_refused() -> None:
+    """Each of them names a new cursor."""
+    cursors = (Page([], has_more=True, last_id=f"cursor_{number}") for number in count())
+    with pytest.raises(BadPage, match="the page after cursor_9 is empty and says that there is more"):
+        walked(2, lambda _cursor: next(cursors))
+
+
+@pytest.mark.parametrize("values", [b"[]", b"{}", b'"ab"', b"7"])
+def test_a_page_of_millions_of_values_is_refused(values: bytes) -> None:
+    """They would cost gigabytes. Commas and brackets in texts are no values, however many there are."""
+    with pytest.raises(BadPage, match="the answer holds more than 2,000,000 values"):
+        read_page(b'{"data": [' + (values + b",") * 2_000_001 + b"0]}")
+    text = r"[{,\"\\" * 500_000
+    assert len(read_page(json.dumps({"data": [{"id": "msg_1", "text": text}]}).encode()).rows) == 1
 
 
 def test_an_empty_list_is_done_at_once() -> None:
@@ -115,6 +133,8 @@ def body(**fields: Any) -> bytes:
         (b"[]", "not a page of a list"),
         (b'{"data": {}}', "not a page of a list"),
         (b'{"object": "list"}', "not a page of a list"),
+        (b'{"data": null}', "not a page of a list"),
+        (b'{"object": "list", "data": null, "error": {"message": "overloaded"}}', "not a page of a list"),
         (body(data=[1]), "row 0 of the page has no id"),
         (body(data=[{"id": None}]), "row 0 of the page has no id"),
         (body(data=[{"id": ""}]), "row 0 of the page has no id"),

@@ -52,7 +52,17 @@ def test_a_text_without_it_stays_as_it_is(text: str, key: str) -> None:
     secrets.add(key, "abc", None, "")
     if not any(form in text for form in (key[:8], key[-8:], *(key[at : at + 8] for at in range(len(key))))):
         assert secrets.clean(text) == text
-    assert not secrets.may_be_in(b"abc")
+    assert not secrets.are_in(["abc", "msg_abc", ""])
+
+
+@given(KEYS, st.sampled_from(FORMS), st.data())
+def test_an_id_that_shows_half_a_key_is_noticed(key: str, form: Callable[[str], str], data: st.DataObject) -> None:
+    """Fifteen letters of it or all of it, in whatever form and wherever in the id."""
+    secrets, echoed = Secrets(), form(key)
+    secrets.add(key)
+    begin = data.draw(st.integers(0, max(0, len(echoed) - 15)))
+    part = echoed[begin : begin + 15] if len(echoed) >= 15 else key
+    assert secrets.are_in(["msg_1", f"msg_{part}"]) or " " in part
 
 
 BODIES: dict[str, tuple[int, Callable[[str], object]]] = {

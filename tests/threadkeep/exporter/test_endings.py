@@ -53,7 +53,7 @@ ENDINGS = [
     (lambda: HTTP.Response(401, content=b"{}"), AccessRefused),
     (lambda: HTTP.Response(403, content=b"{}"), AccessRefused),
     (lambda: HTTP.Response(404, content=b"<html>"), ApiGone),
-    (lambda: HTTP.Response(404, content=b'{"detail":"Not Found"}'), WrongAddress),
+    (lambda: HTTP.Response(404, content=b'{"error":{"message":"Invalid URL (GET /v1/threads)"}}'), WrongAddress),
     (lambda: HTTP.Response(404), ApiGone),
     (lambda: HTTP.Response(410), ApiGone),
 ]

@@ -92,6 +92,20 @@ async def test_an_empty_page_behind_a_message_that_is_there_is_the_end(tmp_path:
     ]
 
 
+@pytest.mark.parametrize("body", [b'{"detail":"Not Found"}', b'{"error":"Unexpected endpoint"}', b"404 page not found"])
+async def test_a_server_without_single_messages_is_asked_for_the_thread_again(body: bytes, tmp_path: Path) -> None:
+    """It answers as one at a wrong address, which does not end the run: the thread itself is there."""
+    export = await cut_off(tmp_path, rows=ROWS[:100])
+
+    def answer(request: Any, _times: int) -> Any:
+        is_message = request.url.path.endswith(ROWS[99]["id"])
+        return HTTP.Response(404, content=body) if is_message else None
+
+    await export.run(THREADS, Answering({"thread_a": ROWS[:100]}, answer))
+    assert export.result.is_complete
+    assert export.messages() == {"thread_a": ROWS[:100]}
+
+
 async def test_messages_that_came_since_are_fetched_too(tmp_path: Path) -> None:
     """They are behind those that are stored."""
     export = await cut_off(tmp_path)
