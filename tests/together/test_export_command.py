@@ -49,7 +49,7 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
 ) -> None:
     """On standard error, and not once more in the summary; a malformed line costs no request; the exit code is 1."""
     fake.reset()
-    ids = write_ids(tmp_path, "asst_1", "thread_nobody", names[0], "bad\x1b[2Jid")
+    ids = write_ids(tmp_path, "asst_1", "thread_nobody", names[0], "bad\x1b[2Jid", "sk-pasted-by-mistake")
     done = threadkeep("export", ids, ASSISTANT, out)
     assert done.code == 1
     reason = "thread_nobody: missing: No thread found with id 'thread_nobody'."
@@ -59,6 +59,7 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     assert lines == [
         "threadkeep: line 1 of the list is no thread id: asst_1",
         "threadkeep: line 4 of the list is no thread id: bad\\x1b[2Jid",
+        "threadkeep: line 5 of the list is no thread id: sk-…, a key",
     ]
     assert verdict == "threadkeep: not every thread is complete in the export"
     assert "stays missing" in next_step

@@ -174,10 +174,9 @@ def _not_found(message: str | None, body: bytes, context: RequestContext) -> Api
         words = body[:_READ].decode("utf-8", "replace")
     if words is not None and _NO_SUCH_THREAD.search(words):
         return ThreadMissing("", quoted=words)
-    # What frameworks say of an object and of a route alike: an address that has the route may mean the thread.
+    # What frameworks say of an object and of a route alike: from an address that has the route it is the thread.
     if message is not None and context.answered and _BARE.fullmatch(message) and _MESSAGES.fullmatch(context.path):
-        what = f"404 from {context.address}, which does not say whether the thread or the address is unknown"
-        return RequestFailed(what, quoted=message)
+        return ThreadMissing("", quoted=message)
     if message is not None and not _NO_SUCH_ROUTE.match(message):
         is_thread = context.path.startswith("/threads/") and not _OTHER_OBJECT.search(message)
         return (
@@ -263,7 +262,7 @@ def _no_connection(error: Exception, context: RequestContext) -> ApiError:
 
 def _too_slow(_error: Exception, context: RequestContext) -> ApiError:
     what = f"no complete answer from {context.address}: it came too slowly, or without an end"
-    return RequestFailed(what, may_retry=True)
+    return RequestFailed(what, unreachable=not context.answered, may_retry=True)
 
 
 def _no_access(error: Exception, context: RequestContext) -> ApiError:

@@ -23,7 +23,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     errors.ApiGone: (Exit.GONE, ""),
     errors.WrongAddress: (
         Exit.USAGE,
-        "Check --base-url or OPENAI_BASE_URL, which end where /threads begins, and --api-version on Azure.",
+        "Check --base-url or OPENAI_BASE_URL, which end where /threads begins (on Azure --api-version too).",
     ),
     errors.AccessRefused: (
         Exit.REFUSED,

@@ -50,14 +50,19 @@ def iter_ids(stream: BinaryIO) -> Iterator[tuple[int, str]]:
 def _utf_8_lines(stream: BinaryIO, start: bytes) -> Iterator[str]:
     number = 1
     while line := start + stream.readline(_MAX_LINE_BYTES):
+        start = b""
         if len(line) >= _MAX_LINE_BYTES and not line.endswith(b"\n"):
-            raise UnreadableIds(f"line {number} is longer than any id: {_MAX_LINE_BYTES:,} bytes without a line end")
+            line, end, start = line.rpartition(b"\r")
+            if not end:
+                raise UnreadableIds(
+                    f"line {number} is longer than any id: {_MAX_LINE_BYTES:,} bytes without a line end"
+                )
         try:
             text = decode(line)
         except ValueError as error:
             raise UnreadableIds(str(error).replace("in line 1", f"in line {number}")) from None
         yield text.removesuffix("\n").removesuffix("\r")
-        start, number = b"", number + 1
+        number += 1
 
 
 def _utf_16_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:

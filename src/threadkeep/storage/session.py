@@ -276,7 +276,8 @@ class Session:
                 continue
             self.invalid_count += 1
             if len(self.invalid) < _EXAMPLES:
-                self.invalid.append(InvalidId(place, text))
+                shown = "sk-…, a key" if text.startswith("sk-") else text  # pasted by mistake: no message may have it
+                self.invalid.append(InvalidId(place, shown))
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
         for item in items:

@@ -36,6 +36,14 @@ def test_what_is_not_text_is_refused_with_its_line() -> None:
         read_ids(b"thread_a\n\x89PNG")
 
 
+def test_a_list_may_be_large_and_have_old_line_ends() -> None:
+    """CR alone, as old spreadsheets write it. A line that is longer than any id is no list."""
+    ids = [f"thread_{number}" for number in range(300_000)]
+    assert read_ids("\r".join(ids).encode()) == list(enumerate(ids, 1))
+    with pytest.raises(UnreadableIds, match="line 2 is longer than any id"):
+        read_ids(b"thread_1\n" + b"x" * 1_100_000)
+
+
 def test_utf_16_without_a_byte_order_mark_is_refused() -> None:
     """The alternative is a list of ids that cannot be read."""
     with pytest.raises(UnreadableIds, match="UTF-16 needs a byte order mark"):
