@@ -1,5 +1,8 @@
 """The options of a source, on any server: its query, its keys, what it lists, and the warning about OpenAI's end."""
 
+import base64
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +222,52 @@ def test_openais_end_is_named_before_the_first_request(
 def test_other_addresses_are_not_named_of_it(base_url: str, threadkeep: Run) -> None:
     """It is not their end."""
     assert threadkeep("assistants", "--base-url", base_url).err == ""
+
+
+class EchoingProxy(BaseHTTPRequestHandler):
+    """Refuses with what it was sent."""
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        body = f"you sent {self.headers['proxy-authorization']} and {self.headers['x-gateway-token']}".encode()
+        self.send_response(407)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_proxy_that_echoes_what_it_was_sent_makes_no_message_show_it(
+    threadkeep: Run, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its own password, nor a header of the environment. The proxy is named."""
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway-Token: g4teway-t0ken")
+    with ThreadingHTTPServer(("127.0.0.1", 0), EchoingProxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HTTP_PROXY", f"http://us:s3cret-word@127.0.0.1:{proxy.server_port}")
+        ids = write_ids(tmp_path, "thread_a")
+        done = threadkeep("export", ids, ASSISTANT, out, "--base-url", "http://elsewhere.test/v1")
+        proxy.shutdown()
+    assert done.code == 4
+    assert "the proxy refuses the connection, see HTTP_PROXY, HTTPS_PROXY and NO_PROXY: 407" in done.err
+    hidden = ("s3cret", base64.b64encode(b"us:s3cret-word").decode(), "g4teway")
+    assert not [word for word in hidden if word in done.err + done.out + out.with_name(out.name + ".index").read_text()]
+
+
+@pytest.mark.usefixtures("base_url")
+def test_a_proxy_that_does_not_answer_is_named(
+    threadkeep: Run, tmp_path: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As what is to be looked at: the address may be right."""
+    monkeypatch.setenv("HTTP_PROXY", "http://us:s3cret@127.0.0.1:1")
+    options = ("--base-url", "http://elsewhere.test/v1", "--max-retries", "0")
+    done = threadkeep("export", write_ids(tmp_path, "thread_a"), ASSISTANT, out, *options)
+    assert done.code == 1
+    assert "through the proxy http://127.0.0.1:1, see HTTP_PROXY, HTTPS_PROXY and NO_PROXY" in done.err
+    assert "s3cret" not in done.err
+    monkeypatch.setenv("HTTP_PROXY", "http://nowhere.invalid:3128")
+    done = threadkeep("export", write_ids(tmp_path, "thread_a"), ASSISTANT, out, *options)
+    assert (done.code, "the host of the proxy http://nowhere.invalid:3128 is not known" in done.err) == (2, True)
+    assert not out.exists()

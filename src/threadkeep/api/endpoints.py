@@ -1,4 +1,4 @@
-"""Which server to ask, and with which credentials. Pure: the environment is a parameter.
+"""Which server to ask, and with which credentials. Pure but for `proxy_of`: the environment is a parameter.
 
 An `ApiSource` is what the user typed. `endpoint_of` resolves it to an `Endpoint`: an address, a query that goes with
 every request, and the `Provider`, which decides what the user did not type.
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
 
 import attrs
 
@@ -25,8 +26,10 @@ __all__ = [
     "Endpoint",
     "Provider",
     "auth_and_keys",
+    "credentials_of",
     "endpoint_of",
     "is_well_known",
+    "proxy_of",
     "without_secrets",
 ]
 
@@ -128,10 +131,7 @@ class Endpoint:
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that no message may show. User and password are sent together, in base64."""
-        parts = urlsplit(self.base_url)
-        plain = [unquote(text) for text in (parts.username, parts.password) if text]
-        values = [value for name, value in self.query.items() if name != _VERSION]
-        return (*plain, ":".join(plain), *values)
+        return (*credentials_of(self.base_url), *(value for name, value in self.query.items() if name != _VERSION))
 
 
 def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
@@ -183,6 +183,23 @@ def auth_and_keys(source: ApiSource, provider: Provider, environ: Mapping[str, s
             return source.auth or (Auth.BEARER if name in tokens else auth), (Key(environ[name]),)
     names = " or ".join((*tokens, *provider.keys))
     raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
+
+
+def credentials_of(url: str) -> tuple[str, ...]:
+    """Return user and password of a URL, and the two as they are sent; nothing if it has none."""
+    parts = urlsplit(url)
+    plain = [unquote(text) for text in (parts.username, parts.password) if text]
+    return (*plain, ":".join(plain)) if plain else ()
+
+
+def proxy_of(address: str) -> str | None:
+    """Return the URL of the environment's proxy for an address; None if there is none."""
+    parts = urlsplit(address)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy is None or proxy_bypass(parts.hostname or ""):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def without_secrets(url: str) -> str:

@@ -93,12 +93,14 @@ class RequestContext:
         path: of the request, below the base URL.
         answered: whether this address has answered as an Assistants API before.
         now: in UTC.
+        proxy: the proxy that the request went through, without secrets; None if there is none.
     """
 
     address: str
     path: str
     answered: bool
     now: datetime
+    proxy: str | None = None
 
 
 def translate(error: Exception, context: RequestContext) -> ApiError:
@@ -153,7 +155,7 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     if status in (401, 403):
         return AccessRefused(what, quoted=quoted)
     if status == 407:
-        return AccessRefused("the proxy refuses the connection, see HTTP_PROXY and HTTPS_PROXY: 407", quoted=quoted)
+        return AccessRefused(f"the proxy refuses the connection, see {_PROXIES}: 407", quoted=quoted)
     if status == 400 and _API_VERSION.search(words):
         return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
@@ -230,10 +232,11 @@ _NO_ANSWER = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
 # What asking again does not help against, by the name of a cause, and what does. Once the address has answered, these
 # are faults of the network like any other.
 _REMEDIES = {
-    "gaierror": "the host of {} is not known. Check the address, and this machine's network",
+    "gaierror": "the host of {} is not known. Check {}, and this machine's network",
     "SSLCertVerificationError": "the certificate of {} is not trusted. If its authority is your own, name its"
     " certificates in SSL_CERT_FILE",
 }
+_PROXIES = "HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -248,15 +251,21 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _no_connection(error: Exception, context: RequestContext) -> ApiError:
     causes = list(_causes(error))
     names = [type(cause).__name__ for cause in causes]
+    # With a proxy it is the proxy that is connected to.
+    peer, source = (
+        (context.address, "the address") if context.proxy is None else (f"the proxy {context.proxy}", _PROXIES)
+    )
     if "ProxyError" in names:
-        what = f"the proxy refuses the connection to {context.address}, see HTTP_PROXY and HTTPS_PROXY"
+        what = f"the proxy refuses the connection to {context.address}, see {_PROXIES}"
         return RequestFailed(what, quoted=str(causes[names.index("ProxyError")]), unreachable=True)
     for name, remedy in _REMEDIES.items():
         if name in names and not context.answered:
-            return WrongAddress(remedy.format(context.address), quoted=str(causes[names.index(name)]))
+            return WrongAddress(remedy.format(peer, source), quoted=str(causes[names.index(name)]))
     why = f" ({causes[0]})" if causes and str(causes[0]) else ""
     is_silent = bool(causes) and names[0] in _NO_ANSWER
     what = f"no complete answer from {context.address}"
+    if is_silent and context.proxy is not None:
+        what += f" through the proxy {context.proxy}, see {_PROXIES}"
     return RequestFailed(what, quoted=f"{error}{why}", unreachable=is_silent, may_retry=True)
 
 

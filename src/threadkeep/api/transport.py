@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Self, TypeAlias, TypeVar
@@ -17,7 +18,17 @@ from typing import Any, Self, TypeAlias, TypeVar
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
-from threadkeep.api.endpoints import OTHER, ApiSource, Auth, Endpoint, auth_and_keys, endpoint_of, without_secrets
+from threadkeep.api.endpoints import (
+    OTHER,
+    ApiSource,
+    Auth,
+    Endpoint,
+    auth_and_keys,
+    credentials_of,
+    endpoint_of,
+    proxy_of,
+    without_secrets,
+)
 from threadkeep.api.error_mapping import RequestContext, translate
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.api.secrets import Secrets
@@ -50,7 +61,7 @@ _SLOWEST_BYTES = 100_000
 _REQUESTS_PER_POOL = 16
 
 _SCOPES = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
-_CREDENTIAL_HEADERS = ("authorization", "api-key", "x-api-key", "proxy-authorization", "cookie")
+_CREDENTIAL = re.compile("auth|key|token|secret|cookie|password|signature", re.IGNORECASE)  # in names of headers
 
 
 SyncClient: TypeAlias = openai.OpenAI
@@ -88,6 +99,9 @@ class Transport:
         self._token = token or TokenSource(client.api_key)
         self._auth = auth
         self.address = without_secrets(str(client.base_url))
+        proxy = proxy_of(self.address)
+        self._secrets.add(*(credentials_of(proxy) if proxy is not None else ()))
+        self._proxy = without_secrets(proxy) if proxy is not None else None
         self.answered = False
 
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
@@ -149,7 +163,9 @@ class Transport:
         except _REQUEST_ERRORS as error:
             if isinstance(error, openai.APIError):
                 self._secrets.add(*_sent_credentials(error.request))
-            context = RequestContext(address=self.address, path=path, answered=self.answered, now=now())
+            context = RequestContext(
+                address=self.address, path=path, answered=self.answered, now=now(), proxy=self._proxy
+            )
             problem = translate(error, context)
             self.answered |= isinstance(problem, ThreadMissing)
             if is_last or problem.status != 401 or not await self._token.renew(token):
@@ -209,8 +225,9 @@ def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[Callable
 
 def _sent_credentials(request: Any) -> Iterator[str]:
     """Yield the credentials of a request: a caller's own client may have its own token provider and headers."""
-    for name in _CREDENTIAL_HEADERS:
-        yield request.headers.get(name, "").removeprefix("Bearer ").removeprefix("Basic ")
+    for name, value in request.headers.items():
+        if _CREDENTIAL.search(name):
+            yield value.removeprefix("Bearer ").removeprefix("Basic ")
 
 
 def _deadline(timeout: Any, most_bytes: int) -> float | None:

@@ -216,7 +216,7 @@ async def test_only_a_server_without_any_answer_is_unreachable(cause: str, unrea
 REMEDIES = [
     (
         socket.gaierror(-2, "Name or service not known"),
-        "the host of https://api.test/v1 is not known. Check the address",
+        "the host of https://api.test/v1 is not known. Check the address, and",
     ),
     (
         ssl.SSLCertVerificationError("self-signed"),
@@ -251,7 +251,9 @@ async def test_a_proxy_that_refuses_is_named() -> None:
     api = Transport(async_client(fail))
     with pytest.raises(RequestFailed) as caught:
         await api.get("/threads/thread_x/messages", {})
-    words = "the proxy refuses the connection to https://api.test/v1, see HTTP_PROXY and HTTPS_PROXY: 407 Proxy"
+    words = (
+        "the proxy refuses the connection to https://api.test/v1, see HTTP_PROXY, HTTPS_PROXY and NO_PROXY: 407 Proxy"
+    )
     assert words in str(api.finish(caught.value))
     assert (caught.value.may_retry, caught.value.unreachable) == (False, True)
 
