@@ -14,7 +14,8 @@ from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
-from threadkeep.storage.lines import lines_in, refuse_endless
+from threadkeep.storage.lines import blocks, lines_in, refuse_endless
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
 __all__ = ["Export", "ExportedThread", "Records", "read"]
@@ -43,15 +44,27 @@ class Records:
     """The messages of one thread, read each time that they are iterated."""
 
     _file: BinaryIO | None
-    _name: str
+    name: str  # of that file
     _span: Span | None
     _export: "Export"  # its files are open as long as anybody may read them
 
     def __iter__(self) -> Iterator[MessageRecord]:
         if self._file is not None and self._span is not None:
-            for line in lines_in(self._file, self._name, self._span.offset, self._span.end):
+            for line in lines_in(self._file, self.name, self._span.offset, self._span.end):
                 if line.strip():
-                    yield _record(line, self._name)
+                    yield _record(line, self.name)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield their lines, without newlines, to somebody who needs no records. Blank lines are left out.
+
+        Raises:
+            OutputUnusable: a line is longer than `threadkeep.storage.lines.LINE_LIMIT`.
+        """
+        if self._file is not None and self._span is not None:
+            for block in blocks(self._file, self.name, self._span.offset, self._span.end):
+                for line in block.split(b"\n"):
+                    if line and not line.isspace():
+                        yield line
 
 
 @attrs.frozen(kw_only=True)
@@ -112,6 +125,11 @@ class Export:
     def close(self) -> None:
         """Close its files."""
         self._opened.close()
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Its manifest; None when there is none, or it cannot be read."""
+        return self._set.manifest
 
     def __iter__(self) -> Iterator[MessageRecord]:
         """Yield every record of OUT.
