@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from threadkeep.api.messages import aiter_messages, iter_messages
     from threadkeep.conversion.entrypoints import Converted, convert
     from threadkeep.conversion.formats.chat import to_chat_messages
+    from threadkeep.conversion.formats.items import to_response_items
     from threadkeep.conversion.losses import Loss
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
@@ -134,6 +135,7 @@ __all__ = [
     "to_chat_messages",
     "to_flat",
     "to_message_json",
+    "to_response_items",
     "validate",
     "write",
 ]
@@ -142,6 +144,7 @@ _LATER = {
     "api.messages": ("aiter_messages", "iter_messages"),
     "conversion.entrypoints": ("Converted", "convert"),
     "conversion.formats.chat": ("to_chat_messages",),
+    "conversion.formats.items": ("to_response_items",),
     "conversion.losses": ("Loss",),
     "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),

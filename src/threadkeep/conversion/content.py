@@ -218,15 +218,15 @@ class Footnotes:
     """The footnotes of a message: the same source has the same number in all its texts."""
 
     files: Mapping[str, Path]
-    _numbers: dict[str, int] = attrs.field(factory=dict)
+    _notes: dict[tuple[str, str | None], tuple[int, str]] = attrs.field(factory=dict)
 
-    def number(self, annotation: FileCitation | FilePath) -> tuple[int, str]:
+    def note(self, one: FileCitation | FilePath) -> tuple[int, str]:
         """Return the number of a source, and its name with the id of the file, and the quote if there is one."""
-        name = file_name(annotation, self.files)
-        words = name if name == annotation.file_id else f"{name} ({annotation.file_id})"
-        if isinstance(annotation, FileCitation) and annotation.quote:
-            words += f": “{annotation.quote}”"
-        return self._numbers.setdefault(words, len(self._numbers) + 1), words
+        quoted = one.quote or None if isinstance(one, FileCitation) else None
+        name = file_name(one, self.files)
+        words = name if name == one.file_id else f"{name} ({one.file_id})"
+        words += "" if quoted is None else f": “{quoted}”"
+        return self._notes.setdefault((one.file_id, quoted), (len(self._notes) + 1, words))
 
 
 def file_name(annotation: FileCitation | FilePath, files: Mapping[str, Path]) -> str:
@@ -259,7 +259,7 @@ def with_footnotes(
     notes: dict[int, str] = {}
 
     def marks(cited: Sequence[FileCitation | FilePath]) -> str:
-        numbers = dict(map(footnotes.number, cited))
+        numbers = dict(map(footnotes.note, cited))
         notes.update(numbers)
         return "".join(f"[{number}]" for number in numbers)
 

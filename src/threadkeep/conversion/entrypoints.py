@@ -34,6 +34,8 @@ __all__ = ["FORMATS", "Converted", "Format", "convert", "format_named"]
 
 FORMATS: Mapping[str, str] = {
     "chat": "chat",
+    "items": "items",
+    "finetune": "finetune",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 

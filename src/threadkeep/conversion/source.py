@@ -18,7 +18,7 @@ from threadkeep.storage.index import Outcome
 from threadkeep.storage.private_files import on_disk
 from threadkeep.storage.reader import Export, ExportedThread, Records
 
-__all__ = ["PlainMessage", "Source", "Thread", "ThreadConverted", "Turn"]
+__all__ = ["PlainMessage", "Source", "Thread", "ThreadConverted", "Turn", "UnknownThread"]
 
 _Nothing: TypeAlias = Annotated[list[Any], msgspec.Meta(max_length=0)] | None
 _NoKeys: TypeAlias = Annotated[dict[str, Any], msgspec.Meta(max_length=0)] | None
@@ -145,6 +145,10 @@ def _turn(line: bytes) -> Turn:
     return decode(line)
 
 
+class UnknownThread(ValueError):
+    """A thread that is to be converted is not in OUT."""
+
+
 @attrs.frozen(kw_only=True)
 class ThreadConverted:
     """An event: a thread has been converted.
@@ -185,7 +189,7 @@ class Source:
         Raises:
             MalformedLine, OutputUnusable: as reading the export does.
             OutputUnusable: the lines of a thread are not together, in a file without an index.
-            ValueError: a thread that is wanted is not in OUT.
+            UnknownThread: a thread that is wanted is not in OUT.
         """
         missing, seen, total = {*(self.only or ())}, set[int](), self._total()
         for exported in self.export.threads():
@@ -205,7 +209,7 @@ class Source:
             self.is_flat = self.is_flat or thread.is_flat
             self.on_event(ThreadConverted(thread_id=thread_id, messages=thread.messages, total=total))
         if missing:
-            raise ValueError(f"only: {min(missing)} is not a complete thread of {self.export.path}")
+            raise UnknownThread(f"{min(missing)} is not a complete thread of {self.export.path}")
 
     def _total(self) -> int | None:
         if self.only is not None:

@@ -1,7 +1,7 @@
 """Read an export: its records, its threads, what is next to them. The one reader; it needs no network and no SDK."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -77,7 +77,6 @@ class ExportedThread:
         reason: why it is not complete.
         messages: its messages in the server's order; of a thread that is not complete, those that came.
         thread: the thread object as the API gave it, with its metadata; None where it was not saved.
-        runs: its runs, each ``{"thread_id", "run_id", "run", "steps"}``; none where they were not saved.
         files: where the files are that it refers to, by their ids, as far as they were downloaded.
     """
 
@@ -87,8 +86,17 @@ class ExportedThread:
     reason: str | None = None
     messages: Iterable[MessageRecord]
     thread: Mapping[str, Any] | None = None
-    runs: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, Path] = attrs.field(factory=dict)
+    _runs: Callable[[], Iterable[Mapping[str, Any]]] = attrs.field(default=tuple, repr=False, eq=False)
+
+    @property
+    def runs(self) -> tuple[Mapping[str, Any], ...]:
+        """Its runs, each ``{"thread_id", "run_id", "run", "steps"}``, read from the disk; none where none were saved.
+
+        Raises:
+            MalformedLine, OutputUnusable: as reading the messages does.
+        """
+        return tuple(self._runs())
 
 
 class Export:
@@ -201,7 +209,7 @@ class Export:
             reason=row.reason,
             messages=messages,
             thread=thread,
-            runs=tuple(self._sidecar(row, "runs")),
+            runs=lambda: self._sidecar(row, "runs"),
             files={file_id: path for file_id in row.files if (path := self._saved.get(file_id)) is not None},
         )
 

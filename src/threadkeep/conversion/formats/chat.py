@@ -11,7 +11,7 @@ from threadkeep.conversion.source import PlainMessage, Thread
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import ImageUrlPart, MessageRecord, Part, RefusalPart, TextPart
 
-__all__ = ["DESCRIPTION", "NO_PLACE", "to_chat_messages", "write"]
+__all__ = ["DESCRIPTION", "NO_PLACE", "chat_part", "to_chat_messages", "write"]
 
 DESCRIPTION = "Messages of Chat Completions, a line for each thread."
 NO_PLACE = ("ids of messages, assistants and runs", "times", "status", "runs", "tool_resources", "unknown fields")
@@ -84,10 +84,11 @@ def _message(
             return None, carried.losses
         case (TextPart(value),):
             return {"role": carried.role, "content": value}, carried.losses
-    return {"role": carried.role, "content": [_part(part) for part in carried.parts]}, carried.losses
+    return {"role": carried.role, "content": [chat_part(part) for part in carried.parts]}, carried.losses
 
 
-def _part(part: Part) -> dict[str, Any]:
+def chat_part(part: Part) -> dict[str, Any]:
+    """Return a part as Chat Completions has it."""
     match part:
         case TextPart(value):
             return {"type": "text", "text": value}
