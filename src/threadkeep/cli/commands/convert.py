@@ -78,9 +78,7 @@ def convert(out: Path, only: tuple[str, ...], strict: bool, is_json: bool, quiet
         elif not quiet:
             _print(done)
     if done.not_complete and not is_json:
-        print_error(
-            f"{counted(done.not_complete, 'thread')} of {out} not complete: what came of them was not converted"
-        )
+        print_error(f"{counted(done.not_complete, 'thread')} of {out} not complete, and so not converted")
     return code
 
 
