@@ -1,5 +1,6 @@
 """The command that converts: what it prints, what it refuses, and what is left when it is cut off."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import OpenAI
+from rich.console import Console
 
 import threadkeep as library
 from command import Run
@@ -21,6 +23,7 @@ from full_disk import full_disk
 from kills import command_killed_at
 from strategies import messages
 from threadkeep import from_message_json, to_response_items
+from threadkeep.cli.progress_display import ThreadsBar
 from threadkeep.conversion.entrypoints import FORMATS
 
 IMAGE = {"type": "image_file", "image_file": {"file_id": "file-1"}}
@@ -176,6 +179,22 @@ def test_what_python_refuses(bare: Path, tmp_path: Path) -> None:
         library.convert(bare, to="chat", target=tmp_path / "t", only="thread_a")
     with pytest.raises(library.OutputUnusable, match="does not exist"):
         library.convert(tmp_path / "none", to="chat", target=tmp_path / "t")
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_the_progress_is_shown(is_terminal: bool) -> None:
+    """A bar on a terminal, which ends with the last counts; elsewhere a line now and then; or nothing."""
+    file, seconds = io.StringIO(), iter(range(0, 1_000, 6))
+    console = Console(file=file, force_terminal=is_terminal, width=80)
+    with ThreadsBar(shown=True, clock=lambda: next(seconds), console=console) as bar:
+        for total in (None, 3, 3):
+            bar.take(1_000, total)
+    assert ("3 of 3, 3,000 messages" in file.getvalue()) is is_terminal
+    assert ("threadkeep: threads 2 of 3, 2,000 messages\n" in file.getvalue()) is not is_terminal
+    hidden = Console(file=io.StringIO(), force_terminal=is_terminal)
+    with ThreadsBar(shown=False, clock=lambda: 0.0, console=hidden) as bar:
+        bar.take(1, None)
+    assert hidden.file.getvalue() == ""  # type: ignore[attr-defined]
 
 
 def test_a_line_that_is_no_message(bare: Path, threadkeep: Run, tmp_path: Path) -> None:
