@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
+from pydantic import TypeAdapter
 from rich.console import Console
 
 import threadkeep as library
@@ -22,10 +24,11 @@ from fake_assistants import FakeAssistants, demo_world
 from full_disk import full_disk
 from kills import command_killed_at
 from strategies import messages
-from threadkeep import from_message_json, to_response_items
+from threadkeep import from_message_json, to_chat_messages, to_response_items
 from threadkeep.cli.progress_display import ThreadsBar
-from threadkeep.conversion.entrypoints import FORMATS
+from threadkeep.conversion.entrypoints import FORMATS, format_named
 
+CHAT_MESSAGE: TypeAdapter[Any] = TypeAdapter(ChatCompletionMessageParam)
 IMAGE = {"type": "image_file", "image_file": {"file_id": "file-1"}}
 
 
@@ -136,6 +139,13 @@ def test_every_thread_of_an_export_is_converted(
     assert names(tmp_path) - before.keys() == {"target", "target.losses.ndjson"}
 
 
+def test_the_help_lists_the_formats(threadkeep: Run) -> None:
+    """Each with its sentence."""
+    shown = " ".join(threadkeep("convert", "--help").out.split())
+    for name in FORMATS:
+        assert f"{name} {format_named(name).DESCRIPTION}" in shown
+
+
 def test_events_name_every_thread(bare: Path, tmp_path: Path) -> None:
     """With how many are expected, where that is known."""
     events: list[library.ThreadConverted] = []
@@ -201,7 +211,7 @@ def test_a_line_that_is_no_message(bare: Path, threadkeep: Run, tmp_path: Path) 
     """It is named, and nothing is left."""
     bare.write_bytes(bare.read_bytes() + b'{"thread_id":"thread_a"}\n')
     done = threadkeep("convert", bare, "--to", "chat", "-o", tmp_path / "t")
-    assert (done.code, "line 3 of out.ndjson" in done.err) == (1, True)
+    assert (done.code, "out.ndjson, message 3 of thread_a: " in done.err) == (1, True)
     assert names(tmp_path) == {"out.ndjson"}
 
 
@@ -262,10 +272,22 @@ def test_a_kill_leaves_no_half_target(bare: Path, tmp_path: Path) -> None:
     assert len(lines(target)) == 1
 
 
+@given(drawn=st.lists(messages(thread_id="thread_a", long_texts=False), max_size=6))
+def test_the_messages_are_those_of_the_sdk(drawn: list[dict[str, Any]]) -> None:
+    """They have the types that openai gives to messages of Chat Completions."""
+    found, _ = to_chat_messages([from_message_json(message, assistant_id=None) for message in drawn])
+    for message in found:
+        sendable = json.loads(json.dumps(message).replace("\\ud", "\\u0"))
+        accepted = CHAT_MESSAGE.validate_python(sendable)
+        content = accepted["content"]
+        parts = content if isinstance(content, str) else [*content]  # each is validated when it is reached
+        assert {**accepted, "content": parts} == sendable
+
+
 @given(drawn=st.lists(messages(thread_id="thread_a", long_texts=False), min_size=1, max_size=6))
 def test_the_fake_accepts_the_items(drawn: list[dict[str, Any]]) -> None:
     """Each of them, as openai sends it, in a conversation; and what it gives back has the texts and refusals."""
-    drawn = json.loads(json.dumps(drawn).encode().replace(b"\\ud", b"\\u0"))  # what cannot be sent as UTF-8
+    drawn = json.loads(json.dumps(drawn).replace("\\ud", "\\u0"))  # what cannot be sent as UTF-8
     items: Any
     items, _ = to_response_items([from_message_json(message, assistant_id=None) for message in drawn])
     with FakeAssistants().mount(), OpenAI(api_key="sk-test", base_url="http://fake/v1") as client:

@@ -13,7 +13,7 @@ import attrs
 
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
+from threadkeep.storage.private_files import on_disk, sync_folder
 
 __all__ = ["Draft", "Target"]
 
@@ -58,9 +58,9 @@ class Target:
                     raise OutputUnusable(f"{place} is a file of the export itself: give another name.")
                 if not force and os.path.lexists(place):
                     raise OutputUnusable(f"{place} exists already. Replace it with --force, or give another name.")
-            refuse_irregular(self.losses)
-            refuse_irregular(self.path, folder=self.path.is_dir())
-            if self.path.is_dir() and not self.losses.exists():
+                if place.is_symlink() or (place.exists() and not (place.is_file() or place.is_dir())):
+                    raise OutputUnusable(f"{place} is no regular file, and is not replaced. Give another name.")
+            if self.path.is_dir() and not self.losses.is_file():
                 raise OutputUnusable(
                     f"{self.path} is a folder that no conversion has written, and is not replaced. Give another name."
                 )

@@ -1,6 +1,7 @@
 """Citations by their offsets, images, and what is kept as text."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,23 @@ def test_the_numbers_of_footnotes_continue_in_a_message() -> None:
     (message,), losses = to_chat_messages([record], citations="footnotes")
     assert [part["text"][:4] for part in message["content"]] == ["a[1]", "a[2]", "a[1]"]
     assert losses == []
+
+
+@pytest.mark.parametrize(
+    ("citations", "text"),
+    [("keep", "a【1†a.txt】"), ("strip", "a"), ("footnotes", "a[1]\n\n[1] a.txt (file-1)")],
+)
+@pytest.mark.parametrize("to_one", [to_chat_messages, to_response_items])
+def test_what_becomes_of_the_annotations_of_a_text(citations: Any, text: str, to_one: Callable[..., Any]) -> None:
+    """Where they have no place, or were stripped, the list of a text is one loss; so are those without a footnote."""
+    mark = {"type": "file_citation", "text": "【1†a.txt】", "start_index": 1, "end_index": 10}
+    marks = [{**mark, "file_citation": {"file_id": "file-1"}}, {"type": "url_citation"}]
+    part = {"type": "text", "text": {"value": "a【1†a.txt】", "annotations": marks}}
+    record = from_message_json(text_message(1, "assistant", content=[part]), assistant_id=None)
+    (message,), losses = to_one([record], citations=citations)
+    content = message["content"]
+    assert (content if isinstance(content, str) else content[0]["text"]) == text
+    assert [loss.lost for loss in losses] == ["annotations"]
 
 
 IMAGE = {"type": "image_file", "image_file": {"file_id": "file-1", "detail": "low"}}

@@ -89,12 +89,10 @@ def _message(
 
 def chat_part(part: Part) -> dict[str, Any]:
     """Return a part as Chat Completions has it."""
-    match part:
-        case TextPart(value):
-            return {"type": "text", "text": value}
-        case RefusalPart(refusal):
-            return {"type": "refusal", "refusal": refusal}
-        case ImageUrlPart(url, detail):
-            image = {"url": url} if detail is None else {"url": url, "detail": detail}
-            return {"type": "image_url", "image_url": image}
-    raise TypeError(f"a role was given what it cannot carry: {part!r}")
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.value}
+    if isinstance(part, RefusalPart):
+        return {"type": "refusal", "refusal": part.refusal}
+    assert isinstance(part, ImageUrlPart)  # no role carries anything else
+    image = {"url": part.url} if part.detail is None else {"url": part.url, "detail": part.detail}
+    return {"type": "image_url", "image_url": image}

@@ -109,16 +109,14 @@ def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _part(part: Part, role: str, files: Mapping[str, Path]) -> dict[str, Any]:
-    match part:
-        case TextPart(value, annotations):
-            return _text(role, value, [_annotation(one, files) for one in annotations if _is_placed(one)])
-        case RefusalPart(refusal):
-            return {"type": "refusal", "refusal": refusal}
-        case ImageUrlPart(url, detail):
-            return {"type": "input_image", "image_url": url, "detail": detail or "auto"}
-        case ImageFilePart(file_id, detail):
-            return {"type": "input_image", "file_id": file_id, "detail": detail or "auto"}
-    raise TypeError(f"a role was given what it cannot carry: {part!r}")
+    if isinstance(part, TextPart):
+        return _text(role, part.value, [_annotation(one, files) for one in part.annotations if _is_placed(one)])
+    if isinstance(part, RefusalPart):
+        return {"type": "refusal", "refusal": part.refusal}
+    if isinstance(part, ImageUrlPart):
+        return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
+    assert isinstance(part, ImageFilePart)  # no role carries anything else
+    return {"type": "input_image", "file_id": part.file_id, "detail": part.detail or "auto"}
 
 
 def _text(role: str, value: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
