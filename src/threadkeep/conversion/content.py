@@ -12,6 +12,7 @@ import attrs
 
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
+from threadkeep.errors import OutputUnusable
 from threadkeep.records.model import (
     Annotation,
     FileCitation,
@@ -26,6 +27,7 @@ from threadkeep.records.model import (
     UnknownPart,
 )
 from threadkeep.serialization.lossless_json import dumps
+from threadkeep.storage.private_files import open_regular
 
 __all__ = [
     "Carried",
@@ -45,7 +47,6 @@ Carries: TypeAlias = Mapping[str, Set[str]]
 ``annotations``, ``attachments``, ``metadata``. Texts are always carried. It must have a row for ``user``."""
 
 _NO_PLACE = "the format has no place for it"
-_NOT_DOWNLOADED = "the image was not downloaded: export with --files"
 _AN_ID = "the format takes images as URLs, and this is the id of a file: give --files-url or --inline-images"
 _UNPLACED = "their offsets do not lead to their markers in the text, or their type is not known"
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
@@ -151,25 +152,38 @@ class _Message:
         return TextPart(value)
 
     def _image_file(self, part: ImageFilePart) -> Iterator[Part]:
-        words, path = f"[image_file {part.file_id}]", self._files.get(part.file_id)
-        if "image_url" in self._carried and self._options.files_url is not None:
+        path, takes_urls = self._files.get(part.file_id), "image_url" in self._carried
+        if takes_urls and self._options.files_url is not None:
             name = part.file_id if path is None else path.name
             yield ImageUrlPart(file_url(self._options.files_url, name), part.detail)
-        elif "image_url" in self._carried and self._options.inline_images and path is not None:
-            yield ImageUrlPart(data_url(path), part.detail)
+        elif takes_urls and self._options.inline_images:
+            yield from self._inline(part, path)
+        elif takes_urls and "image_file" not in self._carried:
+            yield from self._lost("image_file", _AN_ID, _in_words(part))
+        else:
+            yield from self._if_carried(part, "image_file", _in_words(part))
+
+    def _inline(self, part: ImageFilePart, path: Path | None) -> Iterator[Part]:
+        """An image that is not there is carried by its id where it can be."""
+        url, why = None, "the image was not downloaded: export with --files"
+        if path is not None:
+            try:
+                url = data_url(path)
+            except (OSError, OutputUnusable) as error:
+                why = f"the image cannot be read: {error}"
+        if url is not None:
+            yield ImageUrlPart(url, part.detail)
         elif "image_file" in self._carried:
             yield part
-        elif "image_url" in self._carried:
-            yield from self._lost("image_file", _NOT_DOWNLOADED if self._options.inline_images else _AN_ID, words)
         else:
-            yield from self._lost("image_file", self._no_place(), words)
+            yield from self._lost("image_file", why, _in_words(part))
 
     def _unknown(self, part: UnknownPart) -> Iterator[Part]:
         # Servers like the API's have texts under types of their own, and no text is ever lost.
         text = part.raw.get("text") if isinstance(part.raw, dict) else None
         if isinstance(text, str):
             yield TextPart(text)
-            if part.raw.keys() > {"type", "text"}:
+            if not part.raw.keys() <= {"type", "text"}:
                 self._lose(part.type or "content", "the type of the part is not known: its text is kept, and no more")
             return
         yield from self._lost(
@@ -195,6 +209,10 @@ class _Message:
         self.losses.append(Loss(self._record.thread_id, self._record.message_id, lost, why))
 
 
+def _in_words(part: ImageFilePart) -> str:
+    return f"[image_file {part.file_id}]"
+
+
 def file_url(prefix: str, name: str) -> str:
     """Return the URL of a file under a prefix, which may end with a slash, or as a query does."""
     return f"{prefix}{'' if prefix.endswith(('/', '=')) else '/'}{quote(name, safe='', errors='replace')}"
@@ -205,9 +223,12 @@ def data_url(path: Path) -> str:
 
     Raises:
         OSError: the file cannot be read.
+        OutputUnusable: it is a link, or no regular file.
     """
+    with open_regular(path) as file:
+        content = base64.b64encode(file.read()).decode()
     kind = _IMAGES.get(path.suffix.lower()) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:{kind};base64,{content}"
 
 
 # --- citations

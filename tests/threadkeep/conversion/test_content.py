@@ -179,13 +179,25 @@ def test_an_image_file_inline() -> None:
             assert losses == []
 
 
+def test_an_image_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is a loss with the reason, and no link is followed; an item has its id all the same."""
+    (tmp_path / "a.png").symlink_to("/dev/zero")
+    for name, why in (("a.png", "is a symbolic link"), ("b.png", "No such file")):
+        options: dict[str, Any] = {"inline_images": True, "files": {"file-1": tmp_path / name}}
+        content, (reason,) = image_in(options)
+        assert (content, why in reason) == (None, True)
+        record = from_message_json(text_message(1, content=[IMAGE]), assistant_id=None)
+        (item,), losses = to_response_items([record], **options)
+        assert (item["content"][0]["file_id"], losses) == ("file-1", [])
+
+
 def test_a_text_of_an_unknown_part_is_kept() -> None:
     """And the rest of the part is named, if there is a rest."""
-    content = [{"type": "input_text", "text": "a"}, {"type": "thinking", "text": "b", "signature": "s"}]
+    content = [{"type": "input_text", "text": "a"}, {"text": "b", "signature": "s"}]
     record = from_message_json(text_message(1, content=content), assistant_id=None)
     (message,), (loss,) = to_chat_messages([record])
     assert [part["text"] for part in message["content"]] == ["a", "b"] == record.text.split("\n")
-    assert loss.lost == "thinking"
+    assert loss.lost == "content"
 
 
 def test_annotations_of_items() -> None:

@@ -52,7 +52,6 @@ def to_chat_messages(
 
     Raises:
         ValueError: options that contradict each other, or that there are not.
-        OSError: an image cannot be read.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
     messages: list[dict[str, Any]] = []

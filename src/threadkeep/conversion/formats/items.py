@@ -71,7 +71,6 @@ def to_response_items(
 
     Raises:
         ValueError: options that contradict each other, or that there are not.
-        OSError: an image cannot be read.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
     items: list[dict[str, Any]] = []
