@@ -115,7 +115,7 @@ class _Message:
                     yield from self._if_carried(part, "image_url", f"[image_url {url}]")
                 case RefusalPart(refusal):
                     yield from self._if_carried(part, "refusal", refusal)
-                case UnknownPart():
+                case _:
                     yield from self._unknown(part)
 
     def attachments(self) -> Iterator[str]:

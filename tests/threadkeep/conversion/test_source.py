@@ -16,6 +16,7 @@ from threadkeep import MalformedLine, MessageRecord, OutputUnusable, decode, rea
 from threadkeep.conversion.source import PlainMessage, Source, Thread, UnknownThread
 from threadkeep.errors import ThreadkeepError
 from threadkeep.serialization.lossless_json import dumps
+from threadkeep.storage.lines import blocks
 
 
 def threads_of(path: Path, **options: Any) -> tuple[Source, list[Thread], list[list[Any]]]:
@@ -130,6 +131,23 @@ def test_lines_longer_than_a_block_are_read(tmp_path: Path) -> None:
     path = put_bare(tmp_path / "o", [text_message(n, text=text) for n, text in enumerate(texts)])
     _, _, (turns,) = threads_of(path)
     assert [turn.text for turn in turns] == texts
+
+
+def test_a_last_line_without_a_newline_is_read(tmp_path: Path) -> None:
+    """It is a message like the others."""
+    path = put_bare(tmp_path / "o", [text_message(n) for n in range(2)])
+    path.write_bytes(path.read_bytes()[:-1])
+    _, _, (turns,) = threads_of(path)
+    assert [turn.text for turn in turns] == ["text 0", "text 1"]
+
+
+def test_an_endless_line_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it fills the memory."""
+    monkeypatch.setattr("threadkeep.storage.lines.LINE_LIMIT", 1024 * 1024)
+    path = tmp_path / "o"
+    path.write_bytes(b"x" * 4 * 1024 * 1024)
+    with path.open("rb") as file, pytest.raises(OutputUnusable, match="o is no NDJSON"):
+        list(blocks(file, "o", 0, 4 * 1024 * 1024))
 
 
 def test_a_file_that_is_no_export(tmp_path: Path) -> None:
