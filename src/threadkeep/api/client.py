@@ -35,6 +35,11 @@ class TransportLike(Protocol):
 
     answered: bool
 
+    @property
+    def library(self) -> str: ...
+
+    def use_aiohttp(self) -> bool: ...
+
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes: ...
 
     async def download(

@@ -278,7 +278,7 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     clients: list[Any] = []
     monkeypatch.setattr("openai.DefaultAsyncHttpxClient", client)
     first = async_client([]).copy(http_client=client())
-    async with Transport(first, spread=True) as api:
+    async with Transport(first, is_own=True) as api:
         bodies = await asyncio.gather(*(api.get(f"/threads/thread_{n}", {}) for n in range(40)))
     assert [body.decode().rpartition("_")[2] for body in bodies] == [str(n) for n in range(40)]
     assert max(most) <= 16
