@@ -24,7 +24,7 @@ from threadkeep.storage.session import ThreadList
 from watched import Watched
 
 LIBRARIES = {HTTP.__name__: 1_000_000, **({"aiohttp": 0} if HAS_AIOHTTP else {})}
-"""The number of threads beyond which aiohttp is used, by the library that is used then."""
+"""The number of threads from which on aiohttp is used, by the library that is used then."""
 
 MESSAGES = {"path": "/messages$"}
 HTML = {"status": 502, "headers": {"content-type": "text/html"}, "body": "<html>"}

@@ -192,7 +192,17 @@ class ApiClient:
             except ApiError as problem:
                 raise self._transport.finish(problem) from problem.__cause__
 
-        return await self._retrying.copy()(attempt)
+        try:
+            return await attempt()
+        except ApiError as problem:
+            first = [problem]
+
+        async def repeat() -> _T:
+            if first:  # the attempt that was made before: what counts them costs a twentieth of a page
+                raise first.pop()
+            return await attempt()
+
+        return await self._retrying.copy()(repeat)
 
     async def _send(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when the rate limit allows it, and again after each 429."""

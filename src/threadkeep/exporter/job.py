@@ -33,8 +33,8 @@ RETRIES, DEFAULT_RETRIES = (0, 100), PacingOptions().max_retries
 
 _EXAMPLES = 20
 
-# Below so many threads the HTTP library is little of a run.
-_MANY_THREADS = 300
+# With fewer threads the HTTP library is little of a run.
+_MANY_THREADS = 200
 
 
 @attrs.frozen(kw_only=True)
@@ -203,7 +203,7 @@ async def _fetch(
     try:
         try:
             before = plan.listed - plan.ask
-            if plan.ask > _MANY_THREADS:
+            if plan.ask >= _MANY_THREADS:
                 for transport in transports:
                     transport.use_aiohttp()
             library = transports[0].library
