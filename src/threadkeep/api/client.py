@@ -221,12 +221,12 @@ class ApiClient:
                     self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {words}"))
             except BaseException as problem:
                 if isinstance(problem, ApiError) and (not problem.may_retry or isinstance(problem, BadPage)):
-                    controller.record_granted(slot)
+                    controller.record_granted(slot, self._pace.clock())
                 else:
                     controller.record_unknown()
                 raise
             else:
-                controller.record_granted(slot)
+                controller.record_granted(slot, self._pace.clock())
                 return answer
             finally:
                 self._answered.set()
