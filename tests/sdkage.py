@@ -8,7 +8,7 @@ from collections.abc import Set
 
 import openai
 
-__all__ = ["SEEN", "gained"]
+__all__ = ["HAS_AIOHTTP", "SEEN", "gained"]
 
 SEEN = (3, 54)
 """The newest release, its major and minor number, that the tables were held against; CI installs none beyond it."""
@@ -18,3 +18,7 @@ def gained(listed: Set[str], known: Set[str]) -> Set[str]:
     """What the SDK lists and a table does not have. Nothing is missed of an SDK that is younger than the table."""
     installed = tuple(int(part) for part in openai.__version__.split(".")[:2])
     return listed - known if installed <= SEEN else frozenset()
+
+
+HAS_AIOHTTP = tuple(int(part) for part in openai.__version__.split(".")[:2]) >= (1, 90)
+"""Whether the installed SDK has an extra for aiohttp. Where it does, the tests need it."""

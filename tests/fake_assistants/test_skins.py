@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import httpx
 import httpx2
+import openai
 import pytest
 import respx
 from hypothesis import given
@@ -21,6 +22,7 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from fake_assistants import FakeAssistants, Request
+from sdkage import HAS_AIOHTTP
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
 Answer = tuple[int, dict[str, str], bytes]
@@ -273,6 +275,22 @@ def test_nothing_leaves_the_machine_while_mounted(fake: FakeAssistants) -> None:
             assert reply.json()["error"]["message"] == "Invalid URL (GET /other)"
     assert mounted is fake
     assert [entry.path for entry in fake.requests] == ["/other", "/other"]
+
+
+@pytest.mark.anyio
+async def test_the_sdks_client_over_aiohttp_is_mounted(fake: FakeAssistants) -> None:
+    """It answers and streams as the usual one does, and goes out again afterwards."""
+    if not HAS_AIOHTTP:  # the SDK has no such client
+        return
+    options: Any = {"base_url": "https://api.invalid/v1", "api_key": "sk-test", "max_retries": 0}
+    async with openai.AsyncOpenAI(http_client=openai.DefaultAioHttpClient(), **options) as client:
+        with fake.mount():
+            assert [one async for one in client.files.list()] == []
+            thread = await client.post("/threads", cast_to=object, options={"headers": HEADERS})
+            assert isinstance(thread, dict)
+            assert thread["object"] == "thread"
+        with pytest.raises(openai.APIConnectionError):
+            await client.files.list()
 
 
 def test_after_the_mount_requests_go_out_again(fake: FakeAssistants) -> None:

@@ -35,6 +35,11 @@ class TransportLike(Protocol):
 
     answered: bool
 
+    @property
+    def library(self) -> str: ...
+
+    def use_aiohttp(self) -> bool: ...
+
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes: ...
 
     async def download(
@@ -187,7 +192,17 @@ class ApiClient:
             except ApiError as problem:
                 raise self._transport.finish(problem) from problem.__cause__
 
-        return await self._retrying.copy()(attempt)
+        try:
+            return await attempt()
+        except ApiError as problem:
+            first = [problem]
+
+        async def repeat() -> _T:
+            if first:  # the attempt that was made before: what counts them costs a twentieth of a page
+                raise first.pop()
+            return await attempt()
+
+        return await self._retrying.copy()(repeat)
 
     async def _send(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when the rate limit allows it, and again after each 429."""
@@ -206,12 +221,12 @@ class ApiClient:
                     self.end(QuotaSpent(f"the server answered every request with 429 for {seconds:.0f} s: {words}"))
             except BaseException as problem:
                 if isinstance(problem, ApiError) and (not problem.may_retry or isinstance(problem, BadPage)):
-                    controller.record_granted(slot)
+                    controller.record_granted(slot, self._pace.clock())
                 else:
                     controller.record_unknown()
                 raise
             else:
-                controller.record_granted(slot)
+                controller.record_granted(slot, self._pace.clock())
                 return answer
             finally:
                 self._answered.set()

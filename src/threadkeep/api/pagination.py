@@ -165,7 +165,7 @@ def _loads(body: bytes) -> Any:
 
 
 def _has_too_many_values(body: bytes) -> bool:
-    if _marks(body) <= _MOST_VALUES:
+    if len(body) <= _MOST_VALUES or _marks(body) <= _MOST_VALUES:
         return False
     strings = body.replace(rb"\\", b"").replace(rb"\"", b"").count(b'"') // 2
     return strings > _MOST_VALUES or _marks(_STRING.sub(b"", body)) > _MOST_VALUES

@@ -8,16 +8,15 @@ does, they convert what they do not expect, and the SDK neither maps nor retries
 
 import asyncio
 import contextlib
-import importlib
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from typing import Any, Self, TypeAlias, TypeVar
 
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
+from threadkeep.api.connections import HTTP, AnswerBounds, Connections, answer_bounds, http_client
 from threadkeep.api.endpoints import (
     OTHER,
     ApiSource,
@@ -41,8 +40,7 @@ __all__ = ["AsyncClient", "SyncClient", "Transport", "connect_all", "raw_respons
 _T = TypeVar("_T")
 _Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
 
-_HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
-_REQUEST_ERRORS = (openai.OpenAIError, _HTTP.HTTPError, _HTTP.InvalidURL, OSError, UnicodeError)
+_REQUEST_ERRORS = (openai.OpenAIError, HTTP.HTTPError, HTTP.InvalidURL, OSError, UnicodeError)
 _CHUNK_BYTES = 256 * 1024
 
 # Above the slowest page that was recorded, and far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -51,14 +49,9 @@ _TIMEOUT_SECONDS = 60.0
 # The API's own limits: 100 messages of 256,000 characters (spec), of four bytes, and as much again for the rest; and
 # files of 512 MiB (documented). Of a file's size its object says the most that is taken, and some more.
 _PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64 * 1024
-_ERROR_BYTES = 1024 * 1024
 
 # Bytes a second that a file comes with at least.
 _SLOWEST_BYTES = 100_000
-
-# The HTTP library searches all requests of a connection pool for each of them (httpx2: all connections, a seventh of
-# the cost of a page). With 64 at a time that costs more than the requests do.
-_REQUESTS_PER_POOL = 16
 
 _SCOPES = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CREDENTIAL = re.compile("auth|key|token|secret|cookie|password|signature", re.IGNORECASE)  # in names of headers
@@ -76,7 +69,7 @@ class Transport:
         endpoint: the query of every request, and the secrets that no message may show.
         token: the token to send instead of the client's key.
         auth: the header of the key or token.
-        spread: use more connection pools than the client's own if many requests are in flight.
+        is_own: whether the client is not a caller's, so that its connections may be chosen here.
 
     Attributes:
         address: the base URL without user, password and query, so that it can be shown.
@@ -90,9 +83,9 @@ class Transport:
         endpoint: Endpoint | None = None,
         token: TokenSource | None = None,
         auth: Auth = Auth.BEARER,
-        spread: bool = False,
+        is_own: bool = False,
     ) -> None:
-        self._pools = _Pools(client, spread=spread, follow_redirects=auth is not Auth.API_KEY)
+        self._connections = Connections(client, is_own=is_own, follow_redirects=auth is not Auth.API_KEY)
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = Secrets()
         self._secrets.add(*(endpoint.secrets if endpoint is not None else ()))
@@ -104,6 +97,18 @@ class Transport:
         self._proxy = without_secrets(proxy) if proxy is not None else None
         self.answered = False
 
+    @property
+    def library(self) -> str:
+        """The name of the distribution that speaks HTTP: httpx, httpx2 or aiohttp."""
+        return self._connections.library
+
+    def use_aiohttp(self) -> bool:
+        """Send all further requests over aiohttp, if the extra is installed and the client is our own; return whether.
+
+        No request may be in flight.
+        """
+        return self._connections.use_aiohttp()
+
     async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
         """Return the body of a success. The path is below the base URL, and the query in addition to that of the URL.
 
@@ -112,7 +117,7 @@ class Transport:
         """
 
         async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
-            answer: Any = await client.get(path, cast_to=_HTTP.Response, options=self._options(params, token))
+            answer: Any = await client.get(path, cast_to=HTTP.Response, options=self._options(params, token))
             self._secrets.add(*_sent_credentials(answer.request))
             return answer.content
 
@@ -155,10 +160,11 @@ class Transport:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
         token = self._token.current  # other requests may change it
         self._secrets.add(token.secret)
-        limit = _most_bytes.set(most_bytes)
+        turn = self._connections.turn if most_bytes == _PAGE_BYTES else None
         try:
-            with self._pools.least_busy() as client:
-                async with asyncio.timeout(_deadline(client.timeout, most_bytes)):
+            with self._connections.least_busy() as client:
+                async with asyncio.timeout(_deadline(client.timeout, most_bytes)) as deadline:
+                    answer_bounds.set(AnswerBounds(most_bytes, turn, deadline))
                     answer = await request(client, token)
         except _REQUEST_ERRORS as error:
             if isinstance(error, openai.APIError):
@@ -173,14 +179,12 @@ class Transport:
         else:
             self._token.record_accepted(token)
             return answer
-        finally:
-            _most_bytes.reset(limit)
         return await self._send(path, request, most_bytes=most_bytes, is_last=True)
 
     def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
         # Foundry needs no such header and ignores it. Servers that copy OpenAI's need it everywhere.
-        headers: dict[str, Any] = {"OpenAI-Beta": "assistants=v2"}
+        headers: dict[str, Any] = {"OpenAI-Beta": "assistants=v2", "Accept-Encoding": "gzip, deflate"}
         if self._auth is Auth.API_KEY:
             headers |= {"Authorization": Omit(), "api-key": token.secret}
         elif self._token.is_renewable:
@@ -192,12 +196,12 @@ class Transport:
 
     async def __aexit__(self, *_error: object) -> None:
         """Close the connections."""
-        await self._pools.close()
+        await self._connections.close()
 
 
 def raw_response(query: Mapping[str, Any]) -> dict[str, Any]:
     """Return what to hand to a client's ``get`` for the answer as the HTTP library has it."""
-    return {"cast_to": _HTTP.Response, "options": {"params": query, "headers": {"OpenAI-Beta": "assistants=v2"}}}
+    return {"cast_to": HTTP.Response, "options": {"params": query, "headers": {"OpenAI-Beta": "assistants=v2"}}}
 
 
 @contextlib.contextmanager
@@ -237,58 +241,6 @@ def _deadline(timeout: Any, most_bytes: int) -> float | None:
     return None if between is None else 2 * between + of_file
 
 
-_most_bytes: ContextVar[int] = ContextVar("_most_bytes", default=_FILE_BYTES)
-
-
-async def _bound(response: Any) -> None:
-    """Let a response give no more bytes, decoded, than the request allows: a hook of the HTTP library."""
-    read, most = response.aiter_bytes, _most_bytes.get() if response.status_code < 400 else _ERROR_BYTES
-
-    async def bounded(*arguments: Any) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in read(*arguments):
-            size += len(chunk)
-            if size > most:
-                raise BadPage(f"the answer has more than {most:,} bytes")
-            yield chunk
-
-    response.aiter_bytes = bounded
-
-
-def _http_client(**options: Any) -> Any:
-    return openai.DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, **options)
-
-
-class _Pools:
-    """A client, and copies of it with connection pools of their own if requests may be spread."""
-
-    def __init__(self, client: openai.AsyncOpenAI, *, spread: bool, follow_redirects: bool) -> None:
-        self._spread = spread
-        self._follow_redirects = follow_redirects
-        self._tls: Any = None
-        self._in_flight = {client: 0}
-
-    @contextlib.contextmanager
-    def least_busy(self) -> Iterator[openai.AsyncOpenAI]:
-        """Yield a client for one request."""
-        client = min(self._in_flight, key=self._in_flight.__getitem__)
-        if self._spread and self._in_flight[client] >= _REQUESTS_PER_POOL:
-            # The TLS context is most of the cost of a client.
-            self._tls = self._tls or _HTTP.create_ssl_context()
-            http = _http_client(verify=self._tls, follow_redirects=self._follow_redirects)
-            client = client.copy(http_client=http)
-            self._in_flight[client] = 0
-        self._in_flight[client] += 1
-        try:
-            yield client
-        finally:
-            self._in_flight[client] -= 1
-
-    async def close(self) -> None:
-        for client in self._in_flight:
-            await client.close()
-
-
 def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport, ...]:
     """Make a transport for each key of a source, in their order. No request is sent.
 
@@ -305,9 +257,9 @@ def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport,
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, tokens.current), endpoint=endpoint, token=tokens, spread=True),)
+        return (Transport(_client(endpoint, tokens.current), endpoint=endpoint, token=tokens, is_own=True),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
-    return tuple(Transport(_client(endpoint, key, auth), endpoint=endpoint, auth=auth, spread=True) for key in keys)
+    return tuple(Transport(_client(endpoint, key, auth), endpoint=endpoint, auth=auth, is_own=True) for key in keys)
 
 
 def wrap_client(client: openai.AsyncOpenAI) -> Transport:
@@ -330,7 +282,7 @@ def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.As
             base_url=endpoint.base_url,
             timeout=_TIMEOUT_SECONDS,
             # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
-            http_client=_http_client(follow_redirects=auth is not Auth.API_KEY),
+            http_client=http_client(follow_redirects=auth is not Auth.API_KEY),
             api_key=key.secret,
             organization=key.organization,
             project=key.project,

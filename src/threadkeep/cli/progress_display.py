@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from typing import Self
 
 from rich.console import Console, RenderableType
@@ -63,6 +64,7 @@ class Screen:
     Args:
         clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
         sunset: when the API will go away, where that is known.
+        verbose: print which libraries ask, too.
         console: where everything goes; None for standard error, with bars in terminals only, whatever FORCE_COLOR says.
     """
 
@@ -73,11 +75,13 @@ class Screen:
         clock: Callable[[], float],
         now: Callable[[], datetime],
         sunset: datetime | None = None,
+        verbose: bool = False,
         console: Console | None = None,
     ) -> None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._console = console or Console(stderr=True, force_terminal=is_terminal)
         self._clock, self._now, self._sunset, self._shown = clock, now, sunset, shown
+        self._verbose = verbose
         self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bars = _Bars(
             TextColumn("{task.description}"),
@@ -117,6 +121,9 @@ class Screen:
                 self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
             if isinstance(event, ThreadsBegun):
                 self._traffic = event.traffic
+                if self._verbose and event.library is not None:
+                    names = ("openai", event.library)
+                    self._print(f"threadkeep: asking with {' over '.join(f'{name} {version(name)}' for name in names)}")
                 self.tick()  # what is known beforehand is shown at once, however short the run is
         else:
             self._bars.tasks[-1].completed += 1  # the files begin when the threads are through

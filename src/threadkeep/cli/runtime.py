@@ -40,7 +40,9 @@ def _not_ignored() -> list[signal.Signals]:
     return [number for number in _POLITE if signal.getsignal(number) is not signal.SIG_IGN]
 
 
-def ask(source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | None = None) -> _T:
+def ask(
+    source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | None = None, verbose: bool = False
+) -> _T:
     """Connect to a source as `threadkeep.api.transport.connect_all` does, and do some work with it under a `Screen`.
 
     The work takes an open client for each key, and the screen. A signal cancels it, once.
@@ -54,13 +56,19 @@ def ask(source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | N
         from threadkeep.api.transport import connect_all
 
         gc.freeze()
-        return asyncio.run(_with_screen(connect_all(source), work, shown=shown, sunset=sunset))
+
+        def screen(clock: Callable[[], float]) -> Screen:
+            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose)
+
+        return asyncio.run(_with_screen(connect_all(source), work, screen))
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
 
 
-async def _with_screen(transports: Sequence[Any], work: _Work[_T], *, shown: bool, sunset: datetime | None) -> _T:
+async def _with_screen(
+    transports: Sequence[Any], work: _Work[_T], make_screen: Callable[[Callable[[], float]], Screen]
+) -> _T:
     async def tick() -> None:
         while True:
             screen.tick()
@@ -70,8 +78,7 @@ async def _with_screen(transports: Sequence[Any], work: _Work[_T], *, shown: boo
         settled = opened.enter_context(_cancelled_by_signals())
         for transport in transports:
             await opened.enter_async_context(transport)
-        clock = asyncio.get_running_loop().time
-        screen = opened.enter_context(Screen(shown=shown, clock=clock, now=now, sunset=sunset))
+        screen = opened.enter_context(make_screen(asyncio.get_running_loop().time))
         opened.callback(asyncio.create_task(tick()).cancel)
         try:
             return await work(transports, screen)

@@ -19,11 +19,13 @@ class ThreadsBegun:
         total: how many threads are listed.
         before: how many of them need no request.
         traffic: returns the requests of all keys together; call it in the event loop of the run.
+        library: the name of the distribution that speaks HTTP: httpx, httpx2 or aiohttp; None if it does not matter.
     """
 
     total: int
     before: int
     traffic: Callable[[], Traffic]
+    library: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -33,6 +33,9 @@ RETRIES, DEFAULT_RETRIES = (0, 100), PacingOptions().max_retries
 
 _EXAMPLES = 20
 
+# With fewer threads the HTTP library is little of a run.
+_MANY_THREADS = 200
+
 
 @attrs.frozen(kw_only=True)
 class Job:
@@ -200,7 +203,11 @@ async def _fetch(
     try:
         try:
             before = plan.listed - plan.ask
-            on_event(ThreadsBegun(total=plan.listed, before=before, traffic=lambda: traffic_of(pools)))
+            if plan.ask >= _MANY_THREADS:
+                for transport in transports:
+                    transport.use_aiohttp()
+            library = transports[0].library
+            on_event(ThreadsBegun(total=plan.listed, before=before, library=library, traffic=lambda: traffic_of(pools)))
             await ThreadRound(pools[0], store, commits, job.include, session.resumed).run()
             if job.files and isinstance(pools[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
                 wanted = await thread.call(lambda: list(dict.fromkeys(session.files_of_complete())))
@@ -214,7 +221,7 @@ async def _fetch(
     except asyncio.CancelledError:
         return Interrupted("interrupted")
     finally:
-        session.progress = commits.progress
+        session.progress, session.http_library = commits.progress, transports[0].library
     return next((pool.ended_by for pool in pools if pool.ended_by is not None), None)
 
 

@@ -5,7 +5,7 @@ some other class. Anything of an unknown type, or of another shape than the API 
 `UnknownAnnotation`. Nothing is dropped or guessed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from threadkeep.errors import FlatRecord, MalformedMessage
@@ -104,30 +104,32 @@ def flat_values(raw: Mapping[str, Any], *, assistant_id: str | None) -> dict[str
     Raises:
         MalformedMessage: the message has no id or no thread_id.
     """
-    if not isinstance(raw, dict | Mapping):  # dict first: the check of an abstract class is slow
+    if not isinstance(raw, (dict, Mapping)):  # a dict first, and no union made each time: both are slow
         raise MalformedMessage(f"a message must be an object, not {_type_name(raw)}", "$")
     role, content = raw.get("role"), raw.get("content")
-    texts = [content] if isinstance(content, str) else _texts(content) if isinstance(content, list) else ()
+    created_at = raw.get("created_at")
     return {
         "thread_id": _id(raw, "thread_id"),
         "assistant_id": assistant_id,
         "message_id": _id(raw, "id"),
         "role": role if isinstance(role, str) else None,
-        "text": "\n".join(texts),
-        "created_at": _integer(raw.get("created_at")),
+        "text": content if isinstance(content, str) else _text(content) if isinstance(content, list) else "",
+        "created_at": created_at if type(created_at) is int else _integer(created_at),
     }
 
 
-def _texts(parts: Iterable[Any]) -> Iterator[str]:
-    """Yield the texts of a content. Servers like the API's have a string where it has an object with a value."""
+def _text(parts: list[Any]) -> str:
+    """Return the texts of a content. Servers like the API's have a string where it has an object with a value."""
+    texts = []
     for part in parts:
         if not isinstance(part, dict):
             continue
         text = part.get("text")
         if isinstance(text, str):
-            yield text
+            texts.append(text)
         elif part.get("type") == "text" and isinstance(text, dict) and isinstance(text.get("value"), str):
-            yield text["value"]
+            texts.append(text["value"])
+    return texts[0] if len(texts) == 1 else "\n".join(texts)
 
 
 def to_message_json(record: MessageRecord) -> dict[str, Any]:

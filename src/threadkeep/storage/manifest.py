@@ -40,7 +40,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         lacking: how many complete threads are without their thread object or runs, though these are to be saved.
         downloads: how many files have each outcome; None where files are not downloaded.
         started_at, finished_at: of the run that wrote it, ISO 8601, UTC.
-        versions: of threadkeep, of the SDK and of Python.
+        versions: of threadkeep, of Python, of the SDK, and of the HTTP library if the API was asked.
         totals: what the export amounts to.
         outcomes: how many threads have each outcome.
         ended_by: what ended the run before every thread had its turn; None when nothing did.

@@ -102,6 +102,7 @@ class Session:
         old: the files of the export so far; None where there are none, or they do not count.
         manifest: theirs; None when there is none that agrees with the index.
         invalid, invalid_count: the first entries of the list that cannot be thread ids, and how many there are.
+        http_library: the distribution that threads were asked for with; None if none were.
     """
 
     store: Store
@@ -115,6 +116,7 @@ class Session:
         self.manifest: Manifest | None = None
         self.invalid: list[InvalidId] = []
         self.invalid_count = 0
+        self.http_library: str | None = None
         self._paths = paths
         self.started_at = started_at
         self._check = check
@@ -348,12 +350,13 @@ class Session:
         Raises:
             OutputUnusable: the disk refuses.
         """
+        libraries = ("threadkeep", "openai", self.http_library)
         is_fresh = self.store.facts.fresh
         kept = self._kept_as() if self._is_damaged or is_fresh else None
         facts = RunFacts(
             started_at=self.store.facts.started_at,
             finished_at=_iso(now),
-            versions={name: version(name) for name in ("threadkeep", "openai")} | {"python": python_version()},
+            versions={name: version(name) for name in filter(None, libraries)} | {"python": python_version()},
             ended_by=ended_by,
             kept_as=kept,
         )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from canned import HTTP, async_client
-from threadkeep.api import transport
+from threadkeep.api import connections, transport
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.api.transport import Transport, connect_all
@@ -59,7 +59,7 @@ async def asked(address: str) -> bytes:
 async def test_no_more_bytes_of_an_answer_are_taken(status: int, packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small the body is on its way, and whether it is a success or an error."""
     monkeypatch.setattr(transport, "_PAGE_BYTES", MOST)
-    monkeypatch.setattr(transport, "_ERROR_BYTES", MOST)
+    monkeypatch.setattr(connections, "_ERROR_BYTES", MOST)
     body, headers = b" " * (MOST + 1), {"content_encoding": "gzip"} if packed else {}
     refused = pytest.raises(BadPage, match=f"the answer has more than {MOST:,} bytes")
     with answering(status, gzip.compress(body) if packed else body, **headers) as address, refused:

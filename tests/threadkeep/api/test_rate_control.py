@@ -174,7 +174,7 @@ def simulate(
                 continue
             in_flight -= 1
             if answer[0] == 0:
-                controller.record_granted(slot)
+                controller.record_granted(slot, now)
                 run.granted.append(answer[1])
             else:
                 run.refused.append(answer[1])
@@ -289,14 +289,57 @@ def test_a_raised_quota_is_found(rpm: int) -> None:
     assert run.granted[-1] < 60 + 1.25 * (9 * rpm / (3 * rpm / 60))
 
 
+@pytest.mark.parametrize("hint", HINTS)
+def test_a_lowered_quota_is_found(hint: str) -> None:
+    """The pace drops to a tenth within few refusals, although hundreds of requests were granted before."""
+
+    class Lowered(Bucket):
+        def wait(self, now: float) -> float:
+            if now > 60:
+                self.rate = 5.0
+            return super().wait(now)
+
+    run = simulate(Lowered(3000), seconds=240, hint=HINTS[hint])
+    assert _between(run.granted, 62, 240) >= 0.95 * 5 * 178
+    assert _between(run.refused, 60, 120) <= 150
+    assert run.share(180, 240) <= 0.03
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1])
+@pytest.mark.parametrize("latency", [0.005, 0.05])
+def test_the_first_burst_costs_few_refusals(latency: float, seconds: float) -> None:
+    """Of 300 requests to a bucket of 600 a minute one of fourteen is refused at most, and no time is lost."""
+    run = simulate(Bucket(600, seconds), requests=300, hint=HINTS["exact"], latency=latency)
+    assert run.share(0, math.inf) <= 0.07
+    assert run.granted[-1] <= 31
+
+
+def test_no_refusal_starves_a_window_of_one_request() -> None:
+    """Where another client takes every second window, whoever is refused by chance does not wait ever longer."""
+    for hint in HINTS:
+        quota = Shared(Window(60, 1, phase=7.3))
+        run = simulate(quota, seconds=240, hint=HINTS[hint], limit=quota.rate)
+        assert run.used(quota, 0.05, 0, 240) >= 0.6, hint
+
+
+def test_with_a_limit_one_refusal_costs_its_wait_only() -> None:
+    """After it the pace is as before."""
+    limit, hint, latency = 50.0, HINTS["exact"], 0.05
+    run, free = (
+        simulate(Stray(numbers, 1.0), seconds=20, hint=hint, latency=latency, limit=limit) for numbers in ({300}, set())
+    )
+    assert len(run.refused) == 1
+    assert len(run.granted) >= len(free.granted) - limit * (1.0 + 3 * latency)
+
+
 def test_few_are_in_flight_at_first() -> None:
     """The first burst against an unknown quota is small."""
     controller = RateController()
     slots = sent_at_once(controller)
-    assert len(slots) == 8
+    assert len(slots) == 5
     for slot in slots:
-        controller.record_granted(slot)
-    assert 8 < len(sent_at_once(controller)) < 16
+        controller.record_granted(slot, 0.1)
+    assert 5 < len(sent_at_once(controller)) < 10
 
 
 def sent_at_once(controller: RateController) -> list[RequestSlot]:
@@ -310,7 +353,7 @@ def sent_at_once(controller: RateController) -> list[RequestSlot]:
 def test_a_request_with_an_unknown_end_frees_its_slot_only() -> None:
     """It says nothing about the quota, so no more requests are allowed in flight."""
     controller = RateController()
-    for _ in range(8):
+    for _ in range(5):
         controller.send(0.0)
     assert controller.wait(0.0) == float("inf")
     controller.record_unknown()

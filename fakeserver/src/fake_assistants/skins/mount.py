@@ -1,4 +1,4 @@
-"""The mount: every httpx and httpx2 client of the process reaches the fake.
+"""The mount: every httpx and httpx2 client of the process reaches the fake, and `openai.DefaultAioHttpClient`.
 
 It patches httpcore and httpcore2 below the client, so `OpenAI()` of every major, sync and async, goes through
 it; respx converts their requests and answers. Its routers, which keep every call for ever, are not used. What
@@ -25,10 +25,13 @@ except ImportError as error:
 from fake_assistants.exchange import Reply
 from fake_assistants.skins.playing import AsyncChunks, Caller, SyncChunks, begin, begin_async
 from fake_assistants.skins.speaker import Speaker
-from fake_assistants.skins.transport import answered, from_httpx, headers_of
+from fake_assistants.skins.transport import AsyncTransport, answered, from_httpx, headers_of
 
 _HTTPCORE = tuple(HTTPCoreMocker.targets)
 _HTTPCORE2 = tuple(target.replace("httpcore.", "httpcore2.", 1) for target in _HTTPCORE)
+
+# The adapters of aiohttp for httpx2 and for httpx clients, which `openai.DefaultAioHttpClient` stands on.
+_AIOHTTP = ("openai._vendor.httpx_aiohttp", "httpx_aiohttp")
 
 # Where a converted request keeps who asked.
 _CALLER = "fake_assistants.caller"
@@ -52,6 +55,21 @@ class _Layer:
             method = "handle_async_request" if "._async." in target else "handle_request"
             patching = patch(f"{target}.{method}", spec=True, new_callable=FakeAssistantsMocker.mock)
             self.patches.enter_context(patching)
+        for package in _AIOHTTP:
+            if _is_installed(package):
+                target = f"{package}.transport.AiohttpTransport.handle_async_request"
+                self.patches.enter_context(patch(target, _answer_aiohttp))
+
+
+def _is_installed(adapter: str) -> bool:
+    try:
+        return find_spec("aiohttp") is not None and find_spec(adapter) is not None
+    except ModuleNotFoundError:  # no SDK, or one without that package
+        return False
+
+
+async def _answer_aiohttp(_transport: object, request: Any) -> Any:
+    return await AsyncTransport(FakeAssistantsMocker.layers[-1].speaker).handle_async_request(request)
 
 
 class FakeAssistantsMocker(HTTPCoreMocker):

@@ -75,6 +75,7 @@ def _moment(_context: click.Context, _parameter: click.Parameter, given: str | N
     metavar="DATE",
     help="Show the time until DATE, when the API goes away: ISO 8601, UTC unless it says otherwise.",
 )
+@click.option("--verbose", is_flag=True, help="Say also which libraries the API is asked with.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
 def export(
@@ -94,6 +95,7 @@ def export(
     refresh: bool,
     fresh: bool,
     sunset: datetime | None,
+    verbose: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -122,7 +124,8 @@ def export(
         pace=PacingOptions(rpm=rpm, max_retries=max_retries),
     )
     sunset = sunset or endpoint_of(source, os.environ).provider.sunset
-    result, printed = run_job(job, source, show_progress=not quiet and not as_json, sunset=sunset)
+    shown = not quiet and not as_json
+    result, printed = run_job(job, source, show_progress=shown, sunset=sunset, verbose=verbose)
     is_all = thread_ids != "-" and result.manifest is not None and result.manifest.totals.threads == ids.count
     step = next_step(result, thread_ids if is_all else None, fresh=fresh, files=job.files)
     with ignore_broken_pipe():
@@ -134,7 +137,7 @@ def export(
 
 
 def run_job(
-    job: Job, source: ApiSource, *, show_progress: bool, sunset: datetime | None = None
+    job: Job, source: ApiSource, *, show_progress: bool, sunset: datetime | None = None, verbose: bool = False
 ) -> tuple[ExportResult, Set[str]]:
     """Make an export, as `threadkeep.exporter.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
 
@@ -144,7 +147,7 @@ def run_job(
     async def work(transports: Sequence[Any], screen: Screen) -> tuple[ExportResult, Set[str]]:
         return await carry_out(job, transports, transports[0].address, now=now, on_event=screen.take), screen.printed
 
-    return ask(source, work, shown=show_progress, sunset=sunset)
+    return ask(source, work, shown=show_progress, sunset=sunset, verbose=verbose)
 
 
 class _CountedIds:
