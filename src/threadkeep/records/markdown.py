@@ -204,7 +204,7 @@ class PageWriter:
             case ImageFilePart(file_id):
                 found = self.url(file_id)
                 name = in_line(file_id)
-                return f"*Image {name}, which is not in this folder*" if found is None else f"![{name}]({found})"
+                return f"*Image {name}, which was not downloaded*" if found is None else f"![{name}]({found})"
             case UnknownPart(kind):
                 return f"*A part of the type {in_line(kind or '')}*" if kind else "*A part without a type*"
 

@@ -189,7 +189,7 @@ assistant_id: null
 > see 【4:0†a.txt】
 
 <!-- part {"type":"image_file","image_file":{"file_id":"file_a*"}} -->
-*Image file\\_a\\*, which is not in this folder*
+*Image file\\_a\\*, which was not downloaded*
 
 <!-- part {"type":"image_url","image_url":{"url":"https://x/a b\\u003e.png"}} -->
 ![image](<https://x/a%20b%3E.png>)
@@ -274,7 +274,8 @@ def test_files_are_copied_linked_or_inline(tmp_path: Path) -> None:
     image = {"type": "image_file", "image_file": {"file_id": "file-1"}}
     attached = [{"file_id": "file-1"}, {"file_id": "file_2"}, 3]
     message = text_message(1, content=[image], attachments=attached)
-    saved = tmp_path / "file-1.png"
+    saved = tmp_path / "out.files" / "file-1.png"
+    saved.parent.mkdir()
     saved.write_bytes(b"hi")
 
     def shown(**options: Any) -> tuple[Path, str]:
@@ -287,10 +288,12 @@ def test_files_are_copied_linked_or_inline(tmp_path: Path) -> None:
             files={"file-1": saved, "file_3": tmp_path},
         )
         with LossReport(create(tmp_path / "losses")) as report:
-            job = Conversion(out=tmp_path / "out.ndjson", options=Options(**options), losses=report)
+            job = Conversion(
+                out=tmp_path / "out.ndjson", options=Options(**options), losses=report, target=tmp_path / "a" / "x"
+            )
             markdown.write([Thread(exported)], folder, job)
             single = "".join(markdown.page(Thread(exported), job))
-        assert f"]({saved.as_posix()})" in single or options or not saved.exists()
+        assert "](../out.files/file-1.png)" in single or options
         return folder, (folder / "thread_a.md").read_text()
 
     with read(put_bare(tmp_path / "out.ndjson", [message])) as export:
@@ -309,7 +312,7 @@ def test_files_are_copied_linked_or_inline(tmp_path: Path) -> None:
         saved.unlink()
         for options in ({}, {"inline_images": True, "citations": "strip"}):
             folder, page = shown(**options)
-            assert "\n*Image file-1, which is not in this folder*\n" in page
+            assert "\n*Image file-1, which was not downloaded*\n" in page
 
 
 @pytest.mark.parametrize("ending", [b"\r\n", b"\n"])
@@ -363,6 +366,15 @@ def test_a_damaged_page_is_named(old: str, new: str, words: str, tmp_path: Path)
     with pytest.raises(OutputUnusable, match=re.escape(words)) as caught:
         lines_of(page.parent)
     assert str(page) in str(caught.value)
+
+
+def test_the_folder_is_not_written_to(tmp_path: Path) -> None:
+    """A target in the folder that is converted would be a file of it."""
+    done = pages(tmp_path, [text_message(1)])
+    for name in ("thread_a.md", "new", "files/new"):
+        (done.path / "files").mkdir(exist_ok=True)
+        with pytest.raises(OutputUnusable, match="a file of the export itself"):
+            convert(done.path, to="markdown", target=done.path / name, force=True)
 
 
 def test_a_folder_that_is_no_export(tmp_path: Path) -> None:

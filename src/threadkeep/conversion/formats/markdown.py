@@ -1,6 +1,7 @@
 """Markdown: a folder with a page for each thread, which people read and `threadkeep.read` reads back."""
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -52,7 +53,7 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
 
 
 def page(thread: Thread, conversion: Conversion) -> Iterator[str]:
-    """Yield one page that is no part of a folder; its files are linked where ``thread.files`` has them."""
+    """Yield one page that is no part of a folder; its files are linked where they are."""
     return _page(thread, conversion, None, _Seen())
 
 
@@ -78,7 +79,7 @@ def _page(thread: Thread, conversion: Conversion, copied: Mapping[str, str] | No
 
     def url(file_id: str) -> str | None:
         if copied is None:
-            return _url(thread.files.get(file_id), file_id, options)
+            return _url(thread.files.get(file_id), file_id, conversion)
         return f"files/{copied[file_id]}" if file_id in copied else None
 
     head = Page(thread_id=thread.thread_id, assistant_id=thread.assistant_id, thread=thread.thread, files=copied or {})
@@ -92,13 +93,15 @@ def _page(thread: Thread, conversion: Conversion, copied: Mapping[str, str] | No
     yield writer.end()
 
 
-def _url(path: Path | None, file_id: str, options: Options) -> str | None:
+def _url(path: Path | None, file_id: str, conversion: Conversion) -> str | None:
+    options = conversion.options
     if options.files_url is not None:
         return file_url(options.files_url, file_id if path is None else path.name)
     if path is None:
         return None
     if not options.inline_images:
-        return quote(path.as_posix(), errors="replace")
+        place = os.path.relpath(path.resolve(), conversion.target.resolve().parent)
+        return quote(Path(place).as_posix(), errors="replace")
     try:
         return data_url(path)
     except (OSError, OutputUnusable):
@@ -137,7 +140,8 @@ class _Names:
         if _SAFE.fullmatch(an_id) and not _RESERVED.fullmatch(an_id) and key not in self._taken:
             self._taken.add(key)
             return an_id
-        return f"{_UNSAFE.sub('_', an_id)[:_LONGEST]}~{hashlib.sha256(an_id.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+        digest = hashlib.sha256(an_id.encode("utf-8", "surrogatepass")).hexdigest()
+        return f"{_UNSAFE.sub('_', an_id)[:_LONGEST]}~{digest[:12]}"
 
 
 @attrs.define
