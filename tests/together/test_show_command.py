@@ -20,7 +20,7 @@ from exports import ASSISTANT
 from small_world import IDS, OPTIONS, world
 from strategies import odd_messages
 from threadkeep import convert, read
-from threadkeep.cli.commands.show import _conversation, _list
+from threadkeep.cli.commands.show import _PAGES, _conversation, _list
 from threadkeep.html_report.visible_text import visible
 
 CITATION = {
@@ -147,6 +147,16 @@ def test_what_belongs_to_a_thread(export: Export, threadkeep: Run) -> None:
     assert missing.endswith("\nno messages\n")
 
 
+def test_the_metadata_of_a_thread(threadkeep: Run, tmp_path: Path) -> None:
+    """It is shown as JSON, on one line."""
+    fake = world()
+    fake.load({"threads": [{"id": "thread_x", "object": "thread", "metadata": {"a": "\x85"}}]})
+    out = Export(tmp_path).run_alone(("thread_x",), fake, **OPTIONS).paths.out
+    assert '  metadata      {"a":"\\x85"}\n' in threadkeep("show", out, "thread_x").out
+    folder = convert(out, to="markdown", target=tmp_path / "pages").path
+    assert threadkeep("show", folder, "thread_x").out == threadkeep("show", out, "thread_x").out
+
+
 def test_every_form_of_an_export_is_shown(export: Export, threadkeep: Run, tmp_path: Path) -> None:
     """A bare file, a flat one and a folder of pages, each with the texts of the export."""
     out = export.paths.out
@@ -202,6 +212,17 @@ def test_one_thread_as_a_page(export: Export, threadkeep: Run, tmp_path: Path) -
     again = threadkeep(*arguments)
     assert (again.code, "exists already" in again.err) == (5, True)
     assert threadkeep(*arguments, "--force").code == 0
+
+
+@pytest.mark.parametrize("to", _PAGES)
+def test_each_format_makes_a_page(to: str, export: Export, threadkeep: Run, tmp_path: Path) -> None:
+    """Of one thread a file, of all a folder."""
+    assert threadkeep("show", export.paths.out, "thread_b", "--format", to, "-o", tmp_path / "page").code == 0
+    page = (tmp_path / "page").read_text(encoding="utf-8")
+    with read(export.paths.out) as opened:
+        assert all(record.text in page for record in opened["thread_b"].messages)
+    assert threadkeep("show", export.paths.out, "--format", to, "-o", tmp_path / "pages").code == 0
+    assert (tmp_path / "pages").is_dir()
 
 
 def test_all_threads_as_pages(export: Export, threadkeep: Run, tmp_path: Path) -> None:

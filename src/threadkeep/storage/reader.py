@@ -281,7 +281,7 @@ class Export:
 
 
 class _Pages(Export):
-    """A folder of Markdown pages."""
+    """A folder of Markdown pages. It is read anew at each call, and is an `OutputUnusable` where it is damaged."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

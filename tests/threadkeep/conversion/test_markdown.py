@@ -15,14 +15,15 @@ from markdown_it import MarkdownIt
 from converting import losses, put_bare, text_message
 from exporting import Export
 from small_world import IDS, OPTIONS, world
-from strategies import identifiers, odd_messages, raw_text
+from strategies import identifiers, json_values, odd_messages, raw_text
 from threadkeep import Converted, ExportedThread, OutputUnusable, convert, encode, read
 from threadkeep.conversion.formats import markdown
 from threadkeep.conversion.formats.markdown import _Names
 from threadkeep.conversion.job import Conversion, Options
 from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import Thread
-from threadkeep.records.markdown import Page, PageWriter, contents_line, moment_of
+from threadkeep.records.markdown import Page, PageWriter, contents_line, moment_of, read_head
+from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.private_files import create
 
 ODD_TEXTS = st.one_of(
@@ -142,6 +143,49 @@ def test_front_matter_is_yaml(thread_id: str, metadata: dict[str, str]) -> None:
     found = yaml.safe_load(front)
     assert (found["thread_id"], found["assistant_id"], found["metadata"]) == (thread_id, None, metadata)
     assert rest.startswith("\n# ")
+
+
+@given(
+    st.text(min_size=1, max_size=9),
+    st.one_of(st.none(), raw_text),
+    st.one_of(st.none(), st.dictionaries(raw_text, json_values), st.fixed_dictionaries({"metadata": json_values})),
+    st.dictionaries(raw_text, raw_text, max_size=2),
+)
+def test_front_matter_comes_back(
+    thread_id: str, assistant_id: str | None, thread: dict[str, Any] | None, files: dict[str, str]
+) -> None:
+    """With the thread object, whatever the API gave; somebody's own rows are left alone."""
+    page = Page(thread_id=thread_id, assistant_id=assistant_id, thread=thread, files=files)
+    head = PageWriter(page, lambda _: None).head().replace("---\n", "---\ntags: [a]\nplain\n", 1)
+    found = read_head(iter(head.encode().decode().split("\n")))
+    assert found == page
+    assert dumps(found.thread) == dumps(thread)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a string",
+        "",
+        None,
+        5,
+        {},
+        [],
+        [{"type": "text", "text": "bare"}],
+        [{"type": "audio", "text": "spoken"}],
+        [{"type": "refusal", "refusal": "no", "text": "and why"}],
+        [{"type": "image_file", "image_file": {"file_id": "f"}, "text": "caption"}],
+        [{"type": "text", "text": {"annotations": [], "value": "other order"}}],
+        [{"text": {"value": "x", "annotations": []}, "type": "text"}],
+        [{"type": "text", "text": {"value": "", "annotations": []}}] * 3,
+        [{"type": "text"}, {"type": "text", "text": None}, 7, [], "a"],
+    ],
+)
+def test_a_content_of_any_shape_comes_back(content: Any, tmp_path: Path) -> None:
+    """To the byte, with usual fields and with others."""
+    messages = [text_message(1, content=content), text_message(2, content=content, status="completed")]
+    done = pages(tmp_path, messages)
+    assert lines_of(done.path) == (tmp_path / "out.ndjson").read_bytes().split(b"\n")[:-1]
 
 
 def test_a_page_as_people_read_it(tmp_path: Path) -> None:
@@ -352,6 +396,8 @@ def test_a_line_may_have_another_assistant(tmp_path: Path) -> None:
         ('{"id":"msg_1",', '{"id":"msg_1","content":null,', "a content that has none"),
         ('<!-- message {"id":"msg_1"', '<!-- messages {"id":"msg_1"', "comes before the first message"),
         ("<!-- message {", "<!-- message 1 {", "line 9: "),
+        ('<!-- message {"id":"msg_1","created_at":1774963800,"role":"user"} -->', "<!-- message 1 -->", "is no object"),
+        ("\n<!-- end 2 -->\n", "", "it was cut off"),
         ("<!-- message {", "<!-- message-as-it-is {", "a content that has none"),
         ("<!-- message {", "<!-- flat {", "a message is not complete"),
         ("> no\n", "", "the text of a part is missing"),
