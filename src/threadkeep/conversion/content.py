@@ -30,6 +30,7 @@ from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.private_files import open_regular
 
 __all__ = [
+    "UNPLACED",
     "Carried",
     "Carries",
     "Footnotes",
@@ -48,7 +49,7 @@ Carries: TypeAlias = Mapping[str, Set[str]]
 
 _NO_PLACE = "the format has no place for it"
 _AN_ID = "the format takes images as URLs, and this is the id of a file: give --files-url or --inline-images"
-_UNPLACED = "their offsets do not lead to their markers in the text, or their type is not known"
+UNPLACED = "their offsets do not lead to their markers in the text, or their type is not known"
 _IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
 _NAMED_MARKER = re.compile(r"†([^†】]+)】$")
 
@@ -144,7 +145,7 @@ class _Message:
         if self._options.citations == "footnotes":
             value, unplaced = with_footnotes(value, annotations, self._footnotes)
             if unplaced:
-                self._lose("annotations", _UNPLACED)
+                self._lose("annotations", UNPLACED)
             return TextPart(value)
         if "annotations" in self._carried:
             return part
@@ -236,9 +237,17 @@ def data_url(path: Path) -> str:
 
 @attrs.define
 class Footnotes:
-    """The footnotes of a message: the same source has the same number in all its texts."""
+    """The footnotes of a message: the same source has the same number in all its texts.
+
+    Attributes:
+        files: where downloaded files are, by their ids.
+        mark: what is put in the place of a marker, with the number.
+        line: a footnote, with the number and the words.
+    """
 
     files: Mapping[str, Path]
+    mark: str = "[{}]"
+    line: str = "[{}] {}"
     _notes: dict[tuple[str, str | None], tuple[int, str]] = attrs.field(factory=dict)
 
     def note(self, one: FileCitation | FilePath) -> tuple[int, str]:
@@ -282,10 +291,10 @@ def with_footnotes(
     def marks(cited: Sequence[FileCitation | FilePath]) -> str:
         numbers = dict(map(footnotes.note, cited))
         notes.update(numbers)
-        return "".join(f"[{number}]" for number in numbers)
+        return "".join(footnotes.mark.format(number) for number in numbers)
 
     text = _replaced(value, spans, marks)
-    return "\n".join([f"{text}\n", *(f"[{number}] {words}" for number, words in notes.items())]), unplaced
+    return "\n".join([f"{text}\n", *(footnotes.line.format(*note) for note in notes.items())]), unplaced
 
 
 _Spans: TypeAlias = Mapping[tuple[int, int], list[FileCitation | FilePath]]

@@ -16,7 +16,7 @@ A format is a module of `threadkeep.conversion.formats` with three names, and a 
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,12 +30,13 @@ from threadkeep.conversion.target import Target
 from threadkeep.storage.private_files import create
 from threadkeep.storage.reader import read
 
-__all__ = ["FORMATS", "Converted", "Format", "convert", "format_named"]
+__all__ = ["FORMATS", "Converted", "Format", "convert", "convert_thread", "format_named"]
 
 FORMATS: Mapping[str, str] = {
     "chat": "chat",
     "items": "items",
     "finetune": "finetune",
+    "markdown": "markdown",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
@@ -132,13 +133,54 @@ def convert(
     """
     if isinstance(only, str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")
-    chosen, place = format_named(to), Target(Path(target))
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
-    place.refuse(Path(out), force=force)
-    with read(out if isinstance(out, str) else Path(out)) as export, place.written() as draft:
-        source = Source(export, None if only is None else frozenset(only), on_event or (lambda _: None))
+    wanted = None if only is None else frozenset(only)
+    return _convert(Path(out), to, format_named(to).write, Path(target), options, wanted, force, on_event)
+
+
+def convert_thread(
+    out: str | os.PathLike[str],
+    thread_id: str,
+    *,
+    to: str,
+    target: str | os.PathLike[str],
+    citations: Citations = "keep",
+    force: bool = False,
+) -> Converted:
+    """Write one thread as one page, a file. Arguments, result and errors are those of `convert`.
+
+    Args:
+        to: a format whose module has a function ``page(thread, conversion)`` too, which yields the page in pieces.
+    """
+    pages: Any = format_named(to)
+
+    def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None:
+        with create(path) as file:
+            for thread in threads:
+                pieces: Iterator[str] = pages.page(thread, conversion)
+                for piece in pieces:
+                    file.write(piece.encode())
+
+    options = Options(citations=citations)
+    return _convert(Path(out), to, write, Path(target), options, frozenset([thread_id]), force, None)
+
+
+def _convert(
+    out: Path,
+    to: str,
+    write: Callable[[Iterable[Thread], Path, Conversion], None],
+    target: Path,
+    options: Options,
+    only: frozenset[str] | None,
+    force: bool,
+    on_event: Callable[[ThreadConverted], object] | None,
+) -> Converted:
+    place = Target(target)
+    place.refuse(out, force=force)
+    with read(out) as export, place.written() as draft:
+        source = Source(export, only, on_event or (lambda _: None))
         with LossReport(create(draft.losses)) as losses:
-            chosen.write(source, draft.path, Conversion(out=export.path, options=options, losses=losses))
+            write(source, draft.path, Conversion(out=export.path, options=options, losses=losses, target=target))
     return Converted(
         path=place.path,
         losses_path=place.losses,
@@ -146,7 +188,7 @@ def convert(
         threads=source.threads,
         messages=source.messages,
         losses=dict(losses.totals),
-        no_place=chosen.NO_PLACE,
+        no_place=format_named(to).NO_PLACE,
         not_complete=source.not_complete,
         is_flat=source.is_flat,
     )

@@ -51,11 +51,13 @@ class Conversion:
         out: the export that is converted, for names and titles. Read from the threads, not from here.
         options: what was asked for.
         losses: the report that losses are added to.
+        target: what is written, under its final name, for links that begin there. Nothing is there yet.
     """
 
     out: Path
     options: Options
     losses: LossReport
+    target: Path = Path()
 
     def lose(self, losses: Iterable[Loss]) -> None:
         """Report losses."""

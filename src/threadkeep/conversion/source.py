@@ -16,7 +16,7 @@ from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.private_files import on_disk
-from threadkeep.storage.reader import Export, ExportedThread, Records
+from threadkeep.storage.reader import Export, ExportedThread
 
 __all__ = ["PlainMessage", "Source", "Thread", "ThreadConverted", "Turn", "UnknownThread"]
 
@@ -105,7 +105,6 @@ class Thread:
 
     def _read(self, read_line: Callable[[bytes], Any]) -> Iterator[Any]:
         records = self._exported.messages
-        assert isinstance(records, Records)
         count = 0
         with on_disk(records.name):
             for line in records.lines():

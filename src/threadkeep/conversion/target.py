@@ -116,7 +116,10 @@ def _make_private(path: Path) -> None:
 
 
 def _is_of_export(path: Path, export: Paths) -> bool:
-    """Whether a name is one of an export's own: of its files, its downloads, earlier ones, or a folder around it."""
+    """Whether a name is one of an export's own: of its files, its downloads, earlier ones, or a folder around it.
+
+    OUT may be a folder of pages; what is in it is its own.
+    """
     place, out = path.resolve(), export.out.resolve()
     own = {one.resolve() for one in export.all_files()}
     old = re.compile(rf"{re.escape(export.out.stem)}\.old-\d+\b")
@@ -124,5 +127,6 @@ def _is_of_export(path: Path, export: Paths) -> bool:
         place in own
         or export.files.resolve() in (place, *place.parents)
         or place in out.parents
+        or out in place.parents
         or (place.parent == out.parent and old.match(place.name) is not None)
     )

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import attrs
 
@@ -16,17 +16,19 @@ from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
 from threadkeep.storage.lines import blocks, lines_in, refuse_endless
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.pages import PageRecords, files_of_page, pages_in
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.spans import thread_of
 
-__all__ = ["Export", "ExportedThread", "Records", "read"]
+__all__ = ["Export", "ExportedThread", "Records", "ThreadRecords", "read"]
 
 
 def read(path: "str | Path") -> "Export":
     """Open an export to read it. Nothing is held in memory but the message at hand.
 
     A bare NDJSON file, without an index next to it, is read too, by one pass: its threads are runs of lines of one
-    thread. While an export is at work, its last written files are read.
+    thread. So is a folder of Markdown pages, as ``threadkeep convert`` writes it. While an export is at work, its last
+    written files are read.
 
     Args:
         path: of OUT.
@@ -37,7 +39,26 @@ def read(path: "str | Path") -> "Export":
     Raises:
         OutputUnusable: there is no such export, or a file of it is not a regular file.
     """
-    return Export(Path(path))
+    path = Path(path)
+    return _Pages(path) if path.is_dir() else Export(path)
+
+
+class ThreadRecords(Protocol):
+    """The messages of one thread, read each time that they are iterated.
+
+    Attributes:
+        name: of the file that they are in.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the file that they are in."""
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        """Yield them."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield their lines, without newlines, to somebody who needs no records."""
 
 
 @attrs.frozen
@@ -85,7 +106,7 @@ class ExportedThread:
     assistant_id: str | None
     outcome: Outcome | None
     reason: str | None = None
-    messages: Iterable[MessageRecord]
+    messages: ThreadRecords
     thread: Mapping[str, Any] | None = None
     files: Mapping[str, Path] = attrs.field(factory=dict)
     _runs: Callable[[], Iterable[Mapping[str, Any]]] = attrs.field(default=tuple, repr=False, eq=False)
@@ -257,6 +278,46 @@ class Export:
         return ExportedThread(
             thread_id=first.thread_id, assistant_id=first.assistant_id, outcome=None, messages=messages
         )
+
+
+class _Pages(Export):
+    """A folder of Markdown pages. It is read anew at each call, and is an `OutputUnusable` where it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        next(pages_in(path), None)  # refuse another folder now
+
+    def close(self) -> None:
+        """Close nothing: a page is open while it is read."""
+
+    @property
+    def manifest(self) -> None:
+        """There is none."""
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        for messages in pages_in(self.path):
+            yield from messages
+
+    def threads(self) -> Iterator[ExportedThread]:
+        return map(_thread_of_page, pages_in(self.path))
+
+    def __getitem__(self, thread_id: str) -> ExportedThread:
+        for messages in pages_in(self.path):
+            if messages.page.thread_id == thread_id:
+                return _thread_of_page(messages)
+        raise KeyError(thread_id)
+
+
+def _thread_of_page(messages: PageRecords) -> ExportedThread:
+    page = messages.page
+    return ExportedThread(
+        thread_id=page.thread_id,
+        assistant_id=page.assistant_id,
+        outcome=None,
+        messages=messages,
+        thread=page.thread,
+        files=files_of_page(messages),
+    )
 
 
 def _record(line: bytes, where: str) -> MessageRecord:

@@ -14,7 +14,7 @@ from threadkeep.conversion.entrypoints import FORMATS, Converted, format_named
 from threadkeep.conversion.entrypoints import convert as converted
 from threadkeep.conversion.source import UnknownThread
 
-__all__ = ["convert"]
+__all__ = ["convert", "print_converted", "print_not_complete"]
 
 
 class _Convert(click.Command):
@@ -76,9 +76,9 @@ def convert(out: Path, only: tuple[str, ...], strict: bool, is_json: bool, quiet
         if is_json:
             print_json({"out": str(out), "exit": code, **_as_json(done)})
         elif not quiet:
-            _print(done)
-    if done.not_complete and not is_json:
-        print_error(f"{counted(done.not_complete, 'thread')} of {out} not complete, and so not converted")
+            print_converted(done)
+    if not is_json:
+        print_not_complete(done, out)
     return code
 
 
@@ -96,7 +96,14 @@ def _as_json(done: Converted) -> dict[str, Any]:
     }
 
 
-def _print(done: Converted) -> None:
+def print_not_complete(done: Converted, out: Path) -> None:
+    """Name on standard error how many threads are not in OUT, if there are any."""
+    if done.not_complete:
+        print_error(f"{counted(done.not_complete, 'thread')} of {out} not complete, and so not converted")
+
+
+def print_converted(done: Converted) -> None:
+    """Print the summary of a conversion."""
     what = f"{counted(done.threads, 'thread')}, {counted(done.messages, 'message')}"
     click.echo(f"{escape(str(done.path))}: {what}")
     lost = ", ".join(f"{number:,} {escape(word, 40)}" for word, number in sorted(done.losses.items()))
