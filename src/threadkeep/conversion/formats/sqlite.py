@@ -62,7 +62,7 @@ CREATE TABLE step_files(
 );
 CREATE TABLE messages(
     message INTEGER PRIMARY KEY, thread INTEGER NOT NULL REFERENCES threads(thread), position INTEGER NOT NULL,
-    message_id TEXT NOT NULL, role TEXT, created_at INTEGER, assistant_id TEXT, run_id TEXT,
+    message_id TEXT NOT NULL, role TEXT, created_at INTEGER, month TEXT, assistant_id TEXT, run_id TEXT,
     run INTEGER REFERENCES runs(run), status TEXT, metadata TEXT, text TEXT NOT NULL, raw TEXT
 );
 CREATE TABLE parts(
@@ -85,7 +85,7 @@ _INSERTS = {
     "runs": "INSERT INTO runs VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     "steps": "INSERT INTO steps VALUES(?,?,?,?,?,?,?,?,?)",
     "step_files": "INSERT INTO step_files VALUES(?,?)",
-    "messages": "INSERT INTO messages VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    "messages": "INSERT INTO messages VALUES(?,?,?,?,?,?6,strftime('%Y-%m', ?6, 'unixepoch'),?,?,?,?,?,?,?)",
     "parts": "INSERT INTO parts VALUES(?,?,?,?,?,?,?,?,?)",
     "annotations": "INSERT INTO annotations VALUES(?,?,?,?,?,?,?,?,?,?)",
     "attachments": "INSERT INTO attachments VALUES(?,?,?,?,?,?)",
@@ -101,9 +101,10 @@ _INDEXES = (
     "CREATE INDEX steps_by_run ON steps(run, position)",
     "CREATE INDEX step_files_by_step ON step_files(step)",
     "CREATE INDEX step_files_by_file ON step_files(file_id)",
-    "CREATE INDEX messages_by_thread_and_time ON messages(thread, position, created_at)",
+    "CREATE INDEX messages_of_threads ON messages(thread, position, created_at)",
     "CREATE INDEX messages_by_id ON messages(message_id)",
-    "CREATE INDEX messages_by_time ON messages(created_at, role)",
+    "CREATE INDEX messages_of_months ON messages(month, role)",
+    "CREATE INDEX messages_by_time ON messages(created_at)",
     "CREATE INDEX messages_by_assistant ON messages(assistant_id) WHERE assistant_id IS NOT NULL",
     "CREATE INDEX messages_by_run ON messages(run) WHERE run IS NOT NULL",
     "CREATE INDEX parts_by_message ON parts(message, position)",
@@ -140,10 +141,10 @@ SELECT threads.thread_id, threads.assistant_id, count(messages.message) AS messa
     strftime('%Y-%m-%dT%H:%M:%SZ', min(messages.created_at), 'unixepoch') AS first_time,
     strftime('%Y-%m-%dT%H:%M:%SZ', max(messages.created_at), 'unixepoch') AS last_time
 FROM threads LEFT JOIN messages USING (thread)
-GROUP BY threads.thread;
+GROUP BY threads.thread, threads.thread_id;
 
 CREATE VIEW messages_by_month AS
-SELECT strftime('%Y-%m', created_at, 'unixepoch') AS month, count(*) AS messages,
+SELECT month, count(*) AS messages,
     count(CASE role WHEN 'user' THEN 1 END) AS user_messages,
     count(CASE role WHEN 'assistant' THEN 1 END) AS assistant_messages
 FROM messages
@@ -162,22 +163,22 @@ WHERE assistant_id IS NOT NULL
 GROUP BY assistant_id;
 
 CREATE VIEW file_references AS
-SELECT file_id, files.name, reference, thread_id, message_id, coalesce(run_id, named_run) AS run_id, role,
-    strftime('%Y-%m-%dT%H:%M:%SZ', at, 'unixepoch') AS time
-FROM (
-    SELECT parts.file_id, coalesce(parts.type, 'part') AS reference, messages.thread, message_id, run_id,
-        NULL AS named_run, role, messages.created_at AS at
-    FROM parts JOIN messages USING (message) WHERE parts.file_id IS NOT NULL
-    UNION ALL
-    SELECT annotations.file_id, annotations.type, messages.thread, message_id, run_id, NULL, role, messages.created_at
-    FROM annotations JOIN parts USING (part) JOIN messages USING (message) WHERE annotations.file_id IS NOT NULL
-    UNION ALL
-    SELECT attachments.file_id, 'attachment', messages.thread, message_id, run_id, NULL, role, messages.created_at
-    FROM attachments JOIN messages USING (message) WHERE attachments.file_id IS NOT NULL
-    UNION ALL
-    SELECT step_files.file_id, 'step', runs.thread, NULL, NULL, run_id, NULL, steps.created_at
-    FROM step_files JOIN steps USING (step) JOIN runs USING (run)
-) JOIN files USING (file_id) JOIN threads USING (thread);
+SELECT files.file_id, files.name, coalesce(parts.type, 'part') AS reference, threads.thread_id, messages.message_id,
+    messages.role, messages.run_id, strftime('%Y-%m-%dT%H:%M:%SZ', messages.created_at, 'unixepoch') AS time
+FROM parts JOIN files USING (file_id) JOIN messages USING (message) JOIN threads USING (thread)
+UNION ALL
+SELECT files.file_id, files.name, annotations.type, threads.thread_id, messages.message_id,
+    messages.role, messages.run_id, strftime('%Y-%m-%dT%H:%M:%SZ', messages.created_at, 'unixepoch')
+FROM annotations JOIN files USING (file_id) JOIN parts USING (part) JOIN messages USING (message)
+    JOIN threads USING (thread)
+UNION ALL
+SELECT files.file_id, files.name, 'attachment', threads.thread_id, messages.message_id,
+    messages.role, messages.run_id, strftime('%Y-%m-%dT%H:%M:%SZ', messages.created_at, 'unixepoch')
+FROM attachments JOIN files USING (file_id) JOIN messages USING (message) JOIN threads USING (thread)
+UNION ALL
+SELECT files.file_id, files.name, 'step', threads.thread_id, NULL,
+    NULL, runs.run_id, strftime('%Y-%m-%dT%H:%M:%SZ', steps.created_at, 'unixepoch')
+FROM step_files JOIN files USING (file_id) JOIN steps USING (step) JOIN runs USING (run) JOIN threads USING (thread);
 
 CREATE VIEW citations_by_file AS
 SELECT annotations.file_id, files.name, count(*) AS citations, count(DISTINCT messages.message) AS messages,
