@@ -163,7 +163,7 @@ WHERE assistant_id IS NOT NULL
 GROUP BY assistant_id;
 
 CREATE VIEW file_references AS
-SELECT files.file_id, files.name, coalesce(parts.type, 'part') AS reference, threads.thread_id, messages.message_id,
+SELECT files.file_id, files.name, parts.type AS reference, threads.thread_id, messages.message_id,
     messages.role, messages.run_id, strftime('%Y-%m-%dT%H:%M:%SZ', messages.created_at, 'unixepoch') AS time
 FROM parts JOIN files USING (file_id) JOIN messages USING (message) JOIN threads USING (thread)
 UNION ALL
@@ -403,7 +403,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _changed(owner: object, names: Iterable[str]) -> Iterator[Loss]:
+def _changed(owner: Thread | MessageRecord, names: Iterable[str]) -> Iterator[Loss]:
     """Yield a loss for each value that SQLite cannot hold, of what has no raw value."""
     for name in names:
         if _storable(getattr(owner, name)) != getattr(owner, name):
