@@ -37,6 +37,7 @@ FORMATS: Mapping[str, str] = {
     "items": "items",
     "finetune": "finetune",
     "markdown": "markdown",
+    "sqlite": "sqlite",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
