@@ -36,6 +36,8 @@ FORMATS: Mapping[str, str] = {
     "chat": "chat",
     "items": "items",
     "finetune": "finetune",
+    "parquet": "parquet",
+    "csv": "csv",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
