@@ -94,6 +94,7 @@ def _expected(record: MessageRecord, position: int) -> dict[str, Any]:
         "annotations": _annotations(raw.get("content")) or None,
         "attachments": raw.get("attachments") or None,
         "metadata": raw.get("metadata") or None,
+        "thread_metadata": None,
     }
 
 

@@ -32,6 +32,7 @@ class MessageRow(msgspec.Struct, gc=False, omit_defaults=True):
         text: of all its text parts, joined by newlines.
         created_at: seconds since the epoch, of the years 1 to 9999.
         images, refusals, annotations, attachments, metadata: JSON.
+        thread_metadata: JSON, the same in all rows of a thread; None where the thread object was not saved.
         content: JSON, as the API gave it; None where it is one text without annotations, and ``text`` is that.
         raw: the message as JSON, as the API gave it; None of a flat line.
     """
@@ -50,6 +51,7 @@ class MessageRow(msgspec.Struct, gc=False, omit_defaults=True):
     annotations: str | None = None
     attachments: str | None = None
     metadata: str | None = None
+    thread_metadata: str | None = None
     content: str | None = None
     raw: str | None = None
 
@@ -60,14 +62,14 @@ def message_rows(thread: Thread, options: Options) -> Iterator[tuple[MessageRow,
     Raises:
         MalformedLine, OutputUnusable: as reading the thread does.
     """
+    thread_metadata = _json((thread.thread or {}).get("metadata"))
     for position, (line, turn) in enumerate(thread.lines()):
-        if isinstance(turn, PlainMessage):
-            row = _plain_row(line, turn, position)
-            if row is not None:
-                yield row, None
-                continue
-            turn = decode(line)
-        yield _row(turn, position, options, thread.files), turn
+        record, row = None, _plain_row(line, turn, position) if isinstance(turn, PlainMessage) else None
+        if row is None:
+            record = decode(line) if isinstance(turn, PlainMessage) else turn
+            row = _row(record, position, options, thread.files)
+        row.thread_metadata = thread_metadata
+        yield row, record
 
 
 def lost_of_columns(row: MessageRow, record: MessageRecord) -> Iterator[Loss]:

@@ -19,7 +19,7 @@ from threadkeep import convert, from_message_json
 from threadkeep.conversion.formats.csv import COLUMNS
 from threadkeep.records.model import TextPart
 
-JSON = ("images", "refusals", "annotations", "attachments", "metadata")
+JSON = ("images", "refusals", "annotations", "attachments", "metadata", "thread_metadata")
 
 
 def written(folder: Path, messages: Iterable[Mapping[str, Any]], **options: Any) -> tuple[Path, list[dict[str, Any]]]:
@@ -120,7 +120,7 @@ def test_the_bytes_are_those_of_rfc_4180(tmp_path: Path) -> None:
     path, _ = written(tmp_path, [text_message(1, text='=1+"é"\n', created_at=0)])
     names, row = path.read_bytes().split(b"\r\n", 1)
     assert names.decode() == ",".join(COLUMNS)
-    assert row == '"thread_a",0,"msg_1","user",1970-01-01T00:00:00Z,"=1+""é""\n","asst_1",,,,,,,,\r\n'.encode()
+    assert row == '"thread_a",0,"msg_1","user",1970-01-01T00:00:00Z,"=1+""é""\n","asst_1",,,,,,,,,\r\n'.encode()
 
 
 @given(text=raw_text)

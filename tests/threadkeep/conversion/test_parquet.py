@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converting import losses, put_bare, text_message
+from fake_assistants import FakeAssistants
 from full_disk import full_disk
 from strategies import raw_text
 from table_rows import HOSTILE, escaped, expected_rows, odd_threads
-from threadkeep import OutputUnusable, convert
+from threadkeep import OutputUnusable, convert, export
 from threadkeep.conversion.formats import parquet
 from threadkeep.serialization.lossless_json import dumps
 
-JSON = ("images", "refusals", "annotations", "attachments", "metadata")
+JSON = ("images", "refusals", "annotations", "attachments", "metadata", "thread_metadata")
 
 
 def written(folder: Path, messages: Iterable[Mapping[str, Any]], **options: Any) -> tuple[Path, list[dict[str, Any]]]:
@@ -100,6 +101,36 @@ def test_what_no_column_holds_is_named(assistant_id: str, created_at: int, flat:
     assert (row["created_at"] is not None) == has_time
     expected = {"assistant_id"} if row["assistant_id"] != assistant_id else set()
     assert {loss["lost"] for loss in rows} == expected | ({"created_at"} if flat and not has_time else set())
+
+
+@pytest.mark.parametrize("to", ["csv", "parquet"])
+def test_a_thread_has_its_metadata_in_each_row(to: str, tmp_path: Path) -> None:
+    """A thread without messages has no row, and is named."""
+    fake, metadata = FakeAssistants(), {"thread_a": {"user": "7"}, "thread_b": {"user": "8"}, "thread_c": {}}
+    threads = [{"id": thread_id, "metadata": pairs} for thread_id, pairs in metadata.items()]
+    fake.load({"threads": threads})
+    fake.load({"messages": [text_message(1), text_message(2), text_message(3, thread_id="thread_c")]})
+    with fake.serve() as server:
+        export([*metadata], "asst_1", tmp_path / "o", base_url=server.base_url, api_key="sk-test", include=["threads"])
+    done = convert(tmp_path / "o", to=to, target=tmp_path / "t")
+    with duckdb.connect() as connection:
+        query = f"SELECT message_id, thread_metadata FROM read_{to}('{tmp_path / 't'}')"
+        rows = connection.execute(query).fetchall()
+    assert rows == [("msg_1", '{"user":"7"}'), ("msg_2", '{"user":"7"}'), ("msg_3", None)]
+    assert [(row["thread_id"], row["message_id"], row["lost"]) for row in losses(done)] == [
+        ("thread_b", None, "thread")
+    ]
+
+
+def test_json_functions_take_every_row_but_those_with_lone_surrogates(tmp_path: Path) -> None:
+    """DuckDB refuses such a message, which is exact, unless it is asked to try."""
+    path, _ = written(tmp_path, [text_message(1, text="a"), text_message(2, text="\ud800"), text_message(3, text="\0")])
+    with duckdb.connect() as connection:
+        query = "SELECT raw->>'$.id' FROM read_parquet(?)"
+        with pytest.raises(duckdb.InvalidInputException):
+            connection.execute(query, [str(path)]).fetchall()
+        found = connection.execute("SELECT try(raw->>'$.id'), text FROM read_parquet(?)", [str(path)]).fetchall()
+    assert found == [("msg_1", "a"), (None, "\\ud800"), ("msg_3", "\0")]
 
 
 def test_order_is_that_of_out_in_many_row_groups(tmp_path: Path) -> None:

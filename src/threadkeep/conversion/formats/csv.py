@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from threadkeep.conversion.content import thread_losses
 from threadkeep.conversion.job import Conversion
 from threadkeep.conversion.message_rows import MessageRow, loss_without_rows, lost_of_columns, message_rows
 from threadkeep.conversion.source import Thread
@@ -36,7 +35,6 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
     with create(path) as file:
         file.write(",".join(COLUMNS).encode() + b"\r\n")
         for thread in threads:
-            conversion.lose(thread_losses(thread.thread_id, thread.thread))
             for row, record in message_rows(thread, conversion.options):
                 file.write(",".join([_field(name, getattr(row, name)) for name in COLUMNS]).encode() + b"\r\n")
                 if record is not None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from threadkeep.conversion.content import thread_losses
 from threadkeep.conversion.job import Conversion
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.message_rows import (
@@ -99,7 +98,6 @@ def _write_rows(threads: Iterable[Thread], path: Path, conversion: Conversion) -
     with create(path) as file:
         write_line = file.write
         for thread in threads:
-            conversion.lose(thread_losses(thread.thread_id, thread.thread))
             for row, record in message_rows(thread, conversion.options):
                 if record is not None:
                     conversion.lose(_lost(row, record))
