@@ -79,19 +79,26 @@ def image(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "content": [part, *row["content"]]}
 
 
-def export(folder: Path, messages: int, *, flat: bool = False, images: int = 0, length: int = MESSAGES) -> Path:
+def export(
+    folder: Path, messages: int, *, flat: bool = False, images: int = 0, length: int = MESSAGES, words: int = 17
+) -> Path:
     """An export with so many messages, so many in a thread; every so manieth has an image."""
     paths = Paths(folder / "out.ndjson")
     header = IndexHeader(source="http://here/v1", assistant_id="asst_benchmark", flat=flat, include=())
-    put_in_place(paths, write_new_set(paths, header, threads(messages, flat, images, length), FACTS, downloads=None))
+    put_in_place(
+        paths,
+        write_new_set(
+            paths, header, threads(messages, 95 if flat else words, flat, images, length), FACTS, downloads=None
+        ),
+    )
     return paths.out
 
 
-def threads(messages: int, flat: bool, images: int, length: int) -> Iterator[ThreadToWrite]:
+def threads(messages: int, words: int, flat: bool, images: int, length: int) -> Iterator[ThreadToWrite]:
     """The threads of an export."""
     draw = random.Random(0)
     for first in range(0, messages, length):
-        rows = [message(number, 95 if flat else 17, draw, length) for number in range(first, first + length)]
+        rows = [message(number, words, draw, length) for number in range(first, first + length)]
         rows = [image(row) if images and not place % images else row for place, row in enumerate(rows)]
         lines = [encode_message(row, assistant_id="asst_benchmark", flat=flat) + b"\n" for row in rows]
         yield ThreadToWrite(

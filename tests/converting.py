@@ -29,9 +29,11 @@ def text_message(number: int, role: str = "user", text: str | None = None, **mor
     }
 
 
-def put_bare(path: Path, messages: Iterable[Mapping[str, Any]], *, flat: bool = False) -> Path:
+def put_bare(
+    path: Path, messages: Iterable[Mapping[str, Any]], *, flat: bool = False, assistant_id: str | None = None
+) -> Path:
     """Write messages as an NDJSON file without index."""
-    records = [from_message_json(message, assistant_id=None) for message in messages]
+    records = [from_message_json(message, assistant_id=assistant_id) for message in messages]
     path.write_bytes(b"".join(encode(record, flat=flat) + b"\n" for record in records))
     return path
 

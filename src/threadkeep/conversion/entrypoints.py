@@ -38,6 +38,8 @@ FORMATS: Mapping[str, str] = {
     "finetune": "finetune",
     "markdown": "markdown",
     "sqlite": "sqlite",
+    "parquet": "parquet",
+    "csv": "csv",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 

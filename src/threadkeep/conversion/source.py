@@ -103,6 +103,10 @@ class Thread:
         """Read its messages as records. Raises as `turns` does."""
         return self._read(decode)
 
+    def lines(self) -> Iterator[tuple[bytes, Turn]]:
+        """Read its messages as `turns` does, each with its line. Raises as `turns` does."""
+        return self._read(lambda line: (line, _turn(line)))
+
     def _read(self, read_line: Callable[[bytes], Any]) -> Iterator[Any]:
         records = self._exported.messages
         count = 0
@@ -117,7 +121,7 @@ class Thread:
                 count += 1
                 yield turn
         self.messages = count
-        self.is_flat = count > 0 and _is_flat(turn)
+        self.is_flat = count > 0 and _is_flat(_turn(line))
 
 
 def _is_flat(turn: Turn) -> bool:
