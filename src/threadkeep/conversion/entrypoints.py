@@ -36,6 +36,10 @@ FORMATS: Mapping[str, str] = {
     "chat": "chat",
     "items": "items",
     "finetune": "finetune",
+    "engramia": "engramia",
+    "open-webui": "open_webui",
+    "librechat": "librechat",
+    "otlp": "otlp",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
