@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from converting import lines, losses, meant, put_bare, text_message
-from exports import exported
-from fake_assistants import FakeAssistants, demo_world
+from converting import meant, put_bare, text_message
 from odd_threads import by_thread, has_time, odd_threads, part_losses, target_of
 from threadkeep import convert
 from threadkeep.conversion.formats import otlp

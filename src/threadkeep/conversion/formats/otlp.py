@@ -166,7 +166,8 @@ class _Trace:
     def _span(
         self, ids: Mapping[str, str], name: str, kind: int, times: tuple[int, int], attributes: Mapping[str, Any]
     ) -> dict[str, Any]:
-        of_thread = {"gen_ai.conversation.id": self._thread.thread_id, "session.id": self._thread.thread_id}
+        thread_id = self._thread.thread_id
+        values = {"gen_ai.conversation.id": thread_id, "session.id": thread_id, **attributes}
         return {
             "traceId": self._trace_id,
             **ids,
@@ -176,7 +177,7 @@ class _Trace:
             "endTimeUnixNano": f"{times[1] * 10**9}",
             "attributes": [
                 {"key": key, "value": _value(value)}
-                for key, value in (of_thread | attributes).items()
+                for key, value in values.items()
                 if value is not None and value != []
             ],
         }
