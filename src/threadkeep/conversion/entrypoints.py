@@ -40,6 +40,10 @@ FORMATS: Mapping[str, str] = {
     "sqlite": "sqlite",
     "parquet": "parquet",
     "csv": "csv",
+    "engramia": "engramia",
+    "open-webui": "open_webui",
+    "librechat": "librechat",
+    "otlp": "otlp",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
