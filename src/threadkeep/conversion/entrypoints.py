@@ -36,6 +36,7 @@ FORMATS: Mapping[str, str] = {
     "chat": "chat",
     "items": "items",
     "finetune": "finetune",
+    "html": "html",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 

@@ -12,7 +12,7 @@ import re
 
 from markupsafe import Markup
 
-__all__ = ["cut", "marked", "visible"]
+__all__ = ["cut", "marked", "unhidden", "visible"]
 
 # What has no shape of its own is what Unicode calls default ignorable, and its separators of lines and paragraphs.
 _SELECTORS = r"\ufe00-\ufe0f"
@@ -40,6 +40,11 @@ def marked(text: str) -> Markup:
     pieces = _RUN.split(text)
     signs = [_SIGN.format(_signs(run)) for run in pieces[1::2]]
     return Markup("").join(piece for pair in zip(pieces[::2], [*signs, ""], strict=True) for piece in pair)
+
+
+def unhidden(text: str) -> str:
+    """Return a text without what cannot be seen. It can be encoded as UTF-8."""
+    return _RUN.sub("", text)
 
 
 def cut(text: str, most: int) -> str:
