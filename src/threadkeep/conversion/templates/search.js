@@ -64,10 +64,11 @@
 
   const wordsOf = text => Array.from(text.matchAll(/["“„]([^"“”„]+)["“”]?|\S+/g), found => fold(found[1] ?? found[0]).trim().replace(/\s+/g, " ")).filter(Boolean);
 
-  // Yield [run, the message's number, its text] of what is found in a shard.
+  // Yield [run, the message's number, its text] of what is found in a shard, and null now and then for a pause.
   function* found(runs, words) {
     for (const run of runs) {
       const [, , , texts, folded] = run;
+      yield null;
       for (let place = 0; place < folded.length; place++)
         if (words.every(word => folded[place].includes(word))) yield [run, texts[2 * place], texts[2 * place + 1]];
     }
@@ -138,8 +139,10 @@
     return made;
   };
 
+  const threadOf = ([page]) => page.replace(/[-.].*/, "");
+
   const show = (cards, [[page, title, about], number, text], words) => {
-    const thread = page.replace(/[-.].*/, "");
+    const thread = threadOf([page]);
     let card = cards.get(thread);
     if (!card) {
       card = {count: 0, item: element("li", ""), more: element("p", "muted")};
@@ -175,30 +178,25 @@
       const runs = await load(number);
       if (own !== latest) return;
       for (const one of found(runs, words)) {
-        show(cards, one, words);
-        messages++;
-        if (performance.now() - begun > 12) {
+        if (one && cards.size >= most && !cards.has(threadOf(one[0]))) {
+          status.textContent = `The first ${counted(cards.size, "thread")}, ${counted(messages, "message")}`;
+          more.hidden = false;
+          await wish();
+          more.hidden = true;
+          most += AT_ONCE;
+        } else if (performance.now() - begun > 12) {
+          status.textContent = `${counted(cards.size, "thread")}, ${counted(messages, "message")} … ${Math.floor(100 * (number - 1) / shards)} % searched`;
           await pause();
-          if (own !== latest) return;
           begun = performance.now();
         }
-      }
-      const so_far = `${counted(messages, "place")} in ${counted(cards.size, "thread")}`;
-      status.textContent = `${so_far}, ${Math.floor(100 * number / shards)} % searched`;
-      if (cards.size >= most && number < shards) {
-        more.hidden = false;
-        await wish();
         if (own !== latest) return;
-        more.hidden = true;
-        most = cards.size + AT_ONCE;
-      }
-      if (performance.now() - begun > 12) {
-        await pause();
-        if (own !== latest) return;
-        begun = performance.now();
+        if (one) {
+          show(cards, one, words);
+          messages++;
+        }
       }
     }
-    status.textContent = messages ? `${counted(messages, "place")} in ${counted(cards.size, "thread")}.` : "Nothing was found.";
+    status.textContent = messages ? `${counted(cards.size, "thread")}, ${counted(messages, "message")}.` : "Nothing was found.";
   };
 
   const start = () => search().catch(error => { status.textContent = error.message; });
