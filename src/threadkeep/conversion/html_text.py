@@ -1,7 +1,7 @@
 """A text of a message as HTML: citations, code blocks and links are marked, and every character of it stays, in order.
 
-What is foreign is escaped, and made visible as `threadkeep.html_report.visible_text` does it. An attribute holds nothing
-foreign but the address of a link, which begins with ``http://`` or ``https://``.
+What is foreign is escaped, and made visible as `threadkeep.html_report.visible_text` does it. No attribute holds
+anything foreign but the address of a link, which begins with ``http://`` or ``https://``.
 """
 
 import re

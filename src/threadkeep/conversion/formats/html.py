@@ -2,7 +2,7 @@
 
 TARGET is a folder: ``index.html`` (the contents, with the search; more than 500 threads are listed on ``index-2.html``
 and so on), ``threads/1.html``, ``threads/2.html``, ... in the order of OUT, ``files/`` with the images that were
-downloaded, ``search/`` with the texts that the search reads, and ``style.css``. Opening a page makes no network request.
+downloaded, ``search/`` with the texts that the search reads, and ``style.css``. A page makes no network request.
 
 Nothing of an export can run: texts are escaped by the templates or by `threadkeep.conversion.html_text`, and every page
 has a Content-Security-Policy. That of ``index.html`` names the hash of its one script, and lets only that script load
@@ -249,9 +249,7 @@ class _Place:
         return _contents_address(1 + (self.entry.number - 1) // LISTED)
 
 
-def _write_thread(
-    thread: Thread, place: _Place, path: Path, conversion: Conversion, search: SearchShards
-) -> None:
+def _write_thread(thread: Thread, place: _Place, path: Path, conversion: Conversion, search: SearchShards) -> None:
     entry, turns, facts = place.entry, thread.turns(), _facts(thread)
     about = ", ".join(filter(None, [_counted(entry.messages, "message"), entry.dates]))
     message = _Messages(thread, conversion, _Images(path / "files").shown)
@@ -334,14 +332,23 @@ class _Message:
     words: Sequence[str]
 
 
+_NOTHING = Markup("")
+
+
 @attrs.frozen
 class _Image:
-    """An image as a page shows it: from an address that is not one of the network, or None and the reason."""
+    """An image as a page shows it.
+
+    Attributes:
+        address: from which it is shown, never one of the network; None if it is not shown.
+        note: what is shown behind its name.
+        lost: why it is lost, if it is.
+    """
 
     name: str
     address: str | None
-    why: str | None = None
-    is_lost: bool = False
+    note: Markup = _NOTHING
+    lost: str | None = None
 
 
 _Show: TypeAlias = Callable[[Path, str], _Image]
@@ -385,7 +392,7 @@ class _Messages:
 
 
 def _nothing(_marker: str, _cited: object) -> Markup:
-    return Markup("")
+    return _NOTHING
 
 
 def _attachments(attached: Any, files: Mapping[str, Path]) -> Iterator[str]:
@@ -471,10 +478,10 @@ class _Parts:
             address = file_url(self._options.files_url, part.file_id if path is None else path.name)
             return _Image(name, None, link(address))
         if path is None:
-            return _Image(name, None, "not downloaded")
+            return _Image(name, None, marked("not downloaded"))
         image = (_inline_image if self._options.inline_images else self._image)(path, name)
-        if image.is_lost:
-            self._lose("image_file", f"{image.why}; its name is on the page")
+        if image.lost is not None:
+            self._lose("image_file", f"{image.lost}; its name is on the page")
         return image
 
     def _lose(self, lost: str, why: str) -> None:
@@ -513,7 +520,7 @@ class _Images:
             return _unreadable(name, error)
         with opened as file:
             if not (endings := _endings(file)):
-                return _Image(name, None, _NO_IMAGE, is_lost=True)
+                return _lost(name, _NO_IMAGE)
             copied = path.name if path.name.lower().endswith(endings) else path.name + endings[0]
             if not (self.folder / copied).exists():
                 with create(self.folder / copied) as copy:
@@ -521,8 +528,12 @@ class _Images:
         return _Image(name, f"../files/{quote(copied, errors='replace')}")
 
 
+def _lost(name: str, why: str) -> _Image:
+    return _Image(name, None, marked(why), why)
+
+
 def _unreadable(name: str, error: Exception) -> _Image:
-    return _Image(name, None, f"the image cannot be read: {error}", is_lost=True)
+    return _lost(name, f"the image cannot be read: {error}")
 
 
 def _endings(file: BinaryIO) -> tuple[str, ...]:
@@ -537,7 +548,7 @@ def _inline_image(path: Path, name: str) -> _Image:
         with open_regular(path) as file:
             endings = _endings(file)
         if not endings:
-            return _Image(name, None, _NO_IMAGE, is_lost=True)
+            return _lost(name, _NO_IMAGE)
         kind = {".jpg": "jpeg"}.get(endings[0], endings[0][1:])
         return _Image(name, f"data:image/{kind};base64,{data_url(path).partition(',')[2]}")
     except (OSError, OutputUnusable) as error:

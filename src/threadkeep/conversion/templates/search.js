@@ -181,7 +181,9 @@
         if (one && cards.size >= most && !cards.has(threadOf(one[0]))) {
           status.textContent = `The first ${counted(cards.size, "thread")}, ${counted(messages, "message")}`;
           more.hidden = false;
+          results.ariaBusy = "false";
           await wish();
+          results.ariaBusy = "true";
           more.hidden = true;
           most += AT_ONCE;
         } else if (performance.now() - begun > 12) {
@@ -199,12 +201,17 @@
     status.textContent = messages ? `${counted(cards.size, "thread")}, ${counted(messages, "message")}.` : "Nothing was found.";
   };
 
-  const start = () => search().catch(error => { status.textContent = error.message; });
+  const start = () => {
+    const own = latest + 1;
+    search().catch(error => { status.textContent = error.message; })
+      .finally(() => { if (own === latest) results.ariaBusy = "false"; });
+  };
 
   // The search is in the address, so that it is there again when one comes back from a thread.
   let timer;
   query.oninput = () => {
     clearTimeout(timer);
+    results.ariaBusy = "true";
     timer = setTimeout(() => {
       const address = query.value ? `#q=${encodeURIComponent(query.value)}` : "#";
       history.replaceState(null, "", address);
