@@ -20,12 +20,13 @@ from reports import HOSTILE
 from strategies import identifiers, odd_messages, raw_text
 from threadkeep import Converted, MessageRecord, convert, from_message_json, read
 from threadkeep.conversion import search_shards
+from threadkeep.conversion.content import Spans
 from threadkeep.conversion.formats import html
 from threadkeep.conversion.html_text import text_html
 from threadkeep.conversion.job import Conversion, Options
 from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import PlainMessage, Thread
-from threadkeep.html_report.visible_text import visible
+from threadkeep.html_report.visible_text import marked, visible
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, RefusalPart, TextPart
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.reader import ExportedThread
@@ -405,7 +406,7 @@ def test_images_within_the_page_and_on_the_web(tmp_path: Path) -> None:
     assert ([*page.all("img")], [*(site / "files").iterdir()], lost) == ([], [], {})
     assert "https://example.com/f/file-1.png" in [link.attributes["href"] for link in page.all("a")]
     image = {"type": "image_url", "image_url": {"url": source}}
-    _, site = made(folder, [text_message(1, content=[image])])
+    _, site = made(Path(tempfile.mkdtemp(dir=tmp_path)), [text_message(1, content=[image])])
     assert [one.attributes["src"] for one in tree(site / "threads" / "1.html").all("img")] == [source]
 
 
@@ -463,8 +464,8 @@ def test_code_is_a_block(tmp_path: Path) -> None:
 def test_every_character_of_a_text_stays(text: str, cuts: list[int]) -> None:
     """Wherever code begins or ends, and wherever markers are."""
     ends = sorted({min(cut, len(text)) for cut in cuts})
-    marks = {(a, b): [] for a, b in zip(ends[::2], ends[1::2], strict=False)}
-    page = tree(str(text_html(text, marks, lambda marker, _: html.marked(marker))))
+    marks: Spans = {(a, b): [] for a, b in zip(ends[::2], ends[1::2], strict=False)}
+    page = tree(str(text_html(text, marks, lambda marker, _: marked(marker))))
     assert page.text() == visible(text)
 
 

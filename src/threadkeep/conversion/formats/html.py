@@ -564,8 +564,9 @@ _OWN_FILES = "style-src 'self' file:; img-src 'self' file: data:; base-uri 'none
 
 def _write_page(path: Path, template: str, **values: Any) -> None:
     with create(path) as file:
-        for piece in _PAGES.get_template(template).generate(**values):
-            file.write(piece.encode())
+        pieces = _PAGES.get_template(template).stream(**values)
+        pieces.enable_buffering(100)
+        pieces.dump(file, "utf-8")
 
 
 @cache
@@ -597,6 +598,7 @@ def _counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+_BDI, _END_OF_BDI = Markup("<bdi>"), Markup("</bdi>")
 _LOADER = jinja2.PackageLoader("threadkeep.conversion")
 _PAGES = jinja2.Environment(
     loader=_LOADER, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -604,7 +606,7 @@ _PAGES = jinja2.Environment(
 _PAGES.filters |= {
     "foreign": marked,
     "visible": visible,
-    "word": lambda text: Markup("<bdi>{}</bdi>").format(marked(text)),
+    "word": lambda text: Markup("").join((_BDI, marked(text), _END_OF_BDI)),
     "number": "{:,}".format,
     "counted": _counted,
     "when": _when,
