@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from browsing import COLOURS, contrast, started_browser
 from converting import put_bare, text_message
+from html_pages import PNG, pages_alone, with_image, written
 from reports import HOSTILE
 from threadkeep import convert
 from threadkeep.html_report.visible_text import visible
@@ -191,6 +192,18 @@ def test_the_policy_stops_what_is_not_ours(name: str, site: Path, browser: Brows
         assert title == ("out.ndjson" if name == "index.html" else "Question 0")
         assert [one for one in failed if "https:" in one and "csp" not in one] == []
         assert sum("evil.js csp" in one for one in failed) == 1
+
+
+def test_images_are_shown(page: Page, tmp_path: Path) -> None:
+    """From the folder, and from within a page that stands alone."""
+    out, files = with_image(tmp_path, PNG, "file #1?.png")
+    site, _ = written(tmp_path, out, files)
+    (tmp_path / "alone.html").write_text("".join(pages_alone(out, files)))
+    for path in (site / "threads" / "1.html", tmp_path / "alone.html"):
+        page.goto(path.as_uri())
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("Array.from(document.images, one => one.naturalWidth)") == [1, 1]
+        assert page.evaluate("getComputedStyle(document.body).maxWidth") == "800px"
 
 
 @pytest.mark.parametrize("name", ["index.html", "index-2.html", "threads/1.html", "threads/2.html", "threads/3-2.html"])

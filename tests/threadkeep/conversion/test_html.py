@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converting import losses, put_bare, text_message
+from html_pages import PNG, pages_alone, with_image, written
 from reports import HOSTILE
 from strategies import identifiers, odd_messages, raw_text
-from threadkeep import Converted, MessageRecord, convert, from_message_json, read
+from threadkeep import Converted, MessageRecord, convert, from_message_json
 from threadkeep.conversion import search_shards
 from threadkeep.conversion.content import Spans
 from threadkeep.conversion.formats import html
@@ -28,12 +29,7 @@ from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import PlainMessage, Thread
 from threadkeep.html_report.visible_text import marked, visible
 from threadkeep.records.model import ImageFilePart, ImageUrlPart, RefusalPart, TextPart
-from threadkeep.storage.index import Outcome
 from threadkeep.storage.reader import ExportedThread
-
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 
 
 @attrs.define
@@ -173,12 +169,9 @@ def test_everything_is_on_the_pages(messages: list[dict[str, Any]]) -> None:
             assert all(visible(word) in words for word in _other_words(record))
 
 
-def alone(out: Path, files: Mapping[str, Path] | None = None, **options: Any) -> list[Node]:
+def alone(out: Path, files: Mapping[str, Path] | None = None) -> list[Node]:
     """The page of each thread by itself, which needs no other file."""
-    with read(out) as export, LossReport(io.BytesIO()) as report:
-        conversion = Conversion(out=out, options=Options(**options), losses=report)
-        threads = [Thread(attrs.evolve(one, files=files or {})) for one in export.threads()]
-        pages = [tree("".join(html.page(thread, conversion))) for thread in threads]
+    pages = [*map(tree, pages_alone(out, files or {}))]
     for page in pages:
         assert "script" not in page_policy(page)
         assert [*page.all("link"), *page.all("script")] == []
@@ -335,23 +328,6 @@ def test_an_export_without_threads(tmp_path: Path) -> None:
 
 
 # --- images
-
-
-def with_image(folder: Path, content: bytes, name: str = "file-1.png") -> tuple[Path, dict[str, Path]]:
-    """A file with a message that shows a download."""
-    image = {"type": "image_file", "image_file": {"file_id": "file-1"}}
-    (folder / name).write_bytes(content)
-    out = put_bare(folder / "out.ndjson", [text_message(n, content=[image]) for n in range(2)])
-    return out, {"file-1": folder / name}
-
-
-def written(folder: Path, out: Path, files: Mapping[str, Path], **options: Any) -> tuple[Path, dict[str, int]]:
-    """Write the pages of a thread that has downloads, and return the folder and the losses."""
-    with read(out) as export, LossReport(io.BytesIO()) as report:
-        conversion = Conversion(out=out, options=Options(**options), losses=report)
-        threads = [Thread(attrs.evolve(one, files=files, outcome=Outcome.COMPLETE)) for one in export.threads()]
-        html.write(threads, folder / "site", conversion)
-        return folder / "site", dict(report.totals)
 
 
 @pytest.mark.parametrize(

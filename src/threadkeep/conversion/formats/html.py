@@ -558,8 +558,8 @@ def _inline_image(path: Path, name: str) -> _Image:
 # --- the templates, and what they call
 
 
-_OWN_FILES = "style-src 'self' file:; img-src 'self' file: data:; base-uri 'none'; form-action 'none'"
-"""Browsers differ in whether a file on the disk is 'self'."""
+_OWN_FILES = "style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+"""For a page on the disk, 'self' is what is on the disk (measured with Chromium 150 and Firefox 140)."""
 
 
 def _write_page(path: Path, template: str, **values: Any) -> None:
