@@ -87,7 +87,6 @@ def page(thread: Thread, conversion: Conversion) -> Iterator[str]:
         policy=f"default-src 'none'; style-src '{_hash(style)}'; img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(style),  # noqa: S704  our own
         entry=entry,
-        thread=thread,
         facts=_facts(thread),
         place=None,
         messages=map(message, range(1, entry.messages + 1), thread.turns()),
@@ -270,13 +269,10 @@ def _write_thread(thread: Thread, place: _Place, path: Path, conversion: Convers
             policy=f"default-src 'none'; {_OWN_FILES}",
             style=None,
             entry=entry,
-            thread=thread,
             facts=facts,
             place=here,
             messages=map(shown, range(start, end), islice(turns, end - start)),
         )
-    for _ in turns:  # it is read to its end, so that its messages are counted
-        pass
 
 
 def _facts(thread: Thread) -> list[tuple[str, str]]:

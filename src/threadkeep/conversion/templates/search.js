@@ -62,9 +62,11 @@
 
   // --- searching
 
-  const wordsOf = text => Array.from(text.matchAll(/["“„]([^"“”„]+)["“”]?|\S+/g), found => fold(found[1] ?? found[0]).trim().replace(/\s+/g, " ")).filter(Boolean);
+  // Words, and words within quotation marks as one.
+  const wordsOf = text => Array.from(text.matchAll(/["“„]([^"“”„]+)["“”]?|\S+/g), found => found[1] ?? found[0])
+    .map(word => fold(word).trim().replace(/\s+/g, " ")).filter(Boolean);
 
-  // Yield [run, the message's number, its text] of what is found in a shard, and null now and then for a pause.
+  // Yield [run, the message's number, its text] of what is found in a shard, and null before each run.
   function* found(runs, words) {
     for (const run of runs) {
       const [, , , texts, folded] = run;
@@ -117,10 +119,11 @@
   const snippet = (text, words) => {
     const middle = firstPlace(text, words[0]);
     let begin = Math.max(0, middle - BEFORE), end = Math.min(text.length, middle + BEHIND);
-    if (begin > 0) begin = text.lastIndexOf(" ", begin + 20) > begin ? text.lastIndexOf(" ", begin + 20) + 1 : begin;
-    if (begin > middle) begin = middle;
-    if (end < text.length) end = text.lastIndexOf(" ", end) > middle + words[0].length ? text.lastIndexOf(" ", end) : end;
-    const shown = text.slice(begin, end).toWellFormed?.() ?? text.slice(begin, end);
+    // Between words, if there is a blank near enough.
+    const [first, last] = [text.indexOf(" ", begin), text.lastIndexOf(" ", end)];
+    if (begin > 0 && first >= 0 && first < middle) begin = first + 1;
+    if (end < text.length && last > middle + words[0].length) end = last;
+    const shown = text.slice(begin, end);
     const pieces = [begin > 0 ? "…" : ""];
     let reached = 0;
     for (const [from, to] of ranges(shown, words)) {
@@ -139,10 +142,10 @@
     return made;
   };
 
-  const threadOf = ([page]) => page.replace(/[-.].*/, "");
+  const threadOf = page => page.replace(/[-.].*/, "");
 
   const show = (cards, [[page, title, about], number, text], words) => {
-    const thread = threadOf([page]);
+    const thread = threadOf(page);
     let card = cards.get(thread);
     if (!card) {
       card = {count: 0, item: element("li", ""), more: element("p", "muted")};
@@ -178,7 +181,7 @@
       const runs = await load(number);
       if (own !== latest) return;
       for (const one of found(runs, words)) {
-        if (one && cards.size >= most && !cards.has(threadOf(one[0]))) {
+        if (one && cards.size >= most && !cards.has(threadOf(one[0][0]))) {
           status.textContent = `The first ${counted(cards.size, "thread")}, ${counted(messages, "message")}`;
           more.hidden = false;
           results.ariaBusy = "false";
