@@ -34,10 +34,12 @@ __all__ = [
     "Carried",
     "Carries",
     "Footnotes",
+    "Spans",
     "carry",
     "data_url",
     "file_name",
     "file_url",
+    "spans",
     "thread_losses",
     "with_footnotes",
     "without_markers",
@@ -272,7 +274,7 @@ def file_name(annotation: FileCitation | FilePath, files: Mapping[str, Path]) ->
 
 def without_markers(value: str, annotations: Iterable[Annotation]) -> str:
     """Return a text without the markers of its citations, as far as offsets lead to them."""
-    return _replaced(value, _spans(value, annotations)[0], lambda _: "")
+    return _replaced(value, spans(value, annotations)[0], lambda _: "")
 
 
 def with_footnotes(
@@ -283,8 +285,8 @@ def with_footnotes(
     Returns:
         The text, and the annotations that have no footnote: offsets do not lead to their markers.
     """
-    spans, unplaced = _spans(value, annotations)
-    if not spans:
+    placed, unplaced = spans(value, annotations)
+    if not placed:
         return value, unplaced
     notes: dict[int, str] = {}
 
@@ -295,30 +297,32 @@ def with_footnotes(
 
     text = _replaced(value, spans, marks)
     return "\n".join([f"{text}\n", *(footnotes.line.format(*note) for note in notes.items())]), unplaced
+    text = _replaced(value, placed, marks)
+    return "\n".join([f"{text}\n", *(f"[{number}] {words}" for number, words in notes.items())]), unplaced
 
 
-_Spans: TypeAlias = Mapping[tuple[int, int], list[FileCitation | FilePath]]
+Spans: TypeAlias = Mapping[tuple[int, int], list[FileCitation | FilePath]]
 
 
-def _spans(value: str, annotations: Iterable[Annotation]) -> tuple[_Spans, Sequence[Annotation]]:
+def spans(value: str, annotations: Iterable[Annotation]) -> tuple[Spans, Sequence[Annotation]]:
     """Return the annotations by the range of code points of their marker, in its order, and those without one.
 
-    A range that does not hold the marker is of no use: to cut there would harm the text.
+    A range that does not hold the marker is of no use: to cut there would harm the text. No two ranges overlap.
     """
-    spans: dict[tuple[int, int], list[FileCitation | FilePath]] = {}
+    found: dict[tuple[int, int], list[FileCitation | FilePath]] = {}
     unplaced: list[Annotation] = []
     for one in annotations:
         if isinstance(one, UnknownAnnotation) or (span := _span(value, one)) is None:
             unplaced.append(one)
         else:
-            spans.setdefault(span, []).append(one)
+            found.setdefault(span, []).append(one)
     apart: dict[tuple[int, int], list[FileCitation | FilePath]] = {}
     reached = 0
-    for span in sorted(spans):
+    for span in sorted(found):
         if span[0] >= reached:
-            apart[span], reached = spans[span], span[1]
+            apart[span], reached = found[span], span[1]
         else:
-            unplaced += spans[span]
+            unplaced += found[span]
     return apart, unplaced
 
 
@@ -329,7 +333,7 @@ def _span(value: str, one: FileCitation | FilePath) -> tuple[int, int] | None:
     return start, end
 
 
-def _replaced(value: str, spans: _Spans, put: Any) -> str:
+def _replaced(value: str, spans: Spans, put: Any) -> str:
     pieces, reached = [], 0
     for (start, end), cited in spans.items():
         pieces += [value[reached:start], put(cited)]

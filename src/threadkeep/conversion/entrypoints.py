@@ -44,6 +44,7 @@ FORMATS: Mapping[str, str] = {
     "open-webui": "open_webui",
     "librechat": "librechat",
     "otlp": "otlp",
+    "html": "html",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 
