@@ -295,10 +295,8 @@ def with_footnotes(
         notes.update(numbers)
         return "".join(footnotes.mark.format(number) for number in numbers)
 
-    text = _replaced(value, spans, marks)
-    return "\n".join([f"{text}\n", *(footnotes.line.format(*note) for note in notes.items())]), unplaced
     text = _replaced(value, placed, marks)
-    return "\n".join([f"{text}\n", *(f"[{number}] {words}" for number, words in notes.items())]), unplaced
+    return "\n".join([f"{text}\n", *(footnotes.line.format(*note) for note in notes.items())]), unplaced
 
 
 Spans: TypeAlias = Mapping[tuple[int, int], list[FileCitation | FilePath]]

@@ -36,15 +36,15 @@ FORMATS: Mapping[str, str] = {
     "chat": "chat",
     "items": "items",
     "finetune": "finetune",
+    "engramia": "engramia",
     "markdown": "markdown",
+    "html": "html",
     "sqlite": "sqlite",
     "parquet": "parquet",
     "csv": "csv",
-    "engramia": "engramia",
     "open-webui": "open_webui",
     "librechat": "librechat",
     "otlp": "otlp",
-    "html": "html",
 }
 """The module of each format, by its name, in the order in which they are listed."""
 

@@ -466,7 +466,8 @@ def test_messages_are_not_held() -> None:
             for taken in range(1, 1_001):
                 yield PlainMessage("thread_a", None, f"msg_{taken}", "user", f"text {taken}", None)
 
-    thread = Many(ExportedThread(thread_id="thread_a", assistant_id=None, outcome=None, messages=()))
+    none: Any = ()  # they are not read
+    thread = Many(ExportedThread(thread_id="thread_a", assistant_id=None, outcome=None, messages=none))
     with LossReport(io.BytesIO()) as report:
         pieces = html.page(thread, Conversion(out=Path("out"), options=Options(), losses=report))
         shown = 0
