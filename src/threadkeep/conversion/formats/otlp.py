@@ -94,9 +94,9 @@ class _Trace:
             # The tokens of a run are counted once: a second span of it has none.
             run_id = messages[-1].run_id
             run = self._runs.pop(run_id, None) if run_id is not None and messages[-1].is_answer else None
-            yield self._answer(f"{number}", messages, run)
+            yield self._answer(f"answer {number}", messages, run)
         for run_id, run in self._runs.items():
-            yield self._answer(run_id, (), run)
+            yield self._answer(f"run {run_id}", (), run)
         yield self._root()
 
     def _messages(self) -> Iterator[_Message]:
