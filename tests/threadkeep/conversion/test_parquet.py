@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,11 +20,13 @@ from fake_assistants import FakeAssistants
 from full_disk import full_disk
 from strategies import raw_text
 from table_rows import HOSTILE, escaped, expected_rows, odd_threads
-from threadkeep import OutputUnusable, convert, export
+from threadkeep import OutputUnusable, convert, export, from_message_json, read, to_flat
 from threadkeep.conversion.formats import parquet
 from threadkeep.serialization.lossless_json import dumps
 
 JSON = ("images", "refusals", "annotations", "attachments", "metadata", "thread_metadata")
+
+RECORD = from_message_json(text_message(1, run_id="run_1"), assistant_id="asst_1")
 
 
 def written(folder: Path, messages: Iterable[Mapping[str, Any]], **options: Any) -> tuple[Path, list[dict[str, Any]]]:
@@ -205,6 +208,74 @@ def test_images_have_urls_and_citations_footnotes(tmp_path: Path) -> None:
     assert row["text"] == "a[1]b\n\n[1] file-2\nc"
     assert json.loads(row["images"])[0] == {"type": "image_file", "file_id": "file-1", "detail": "low"}
     assert lost == []
+
+
+def test_downloaded_images_are_inline(tmp_path: Path) -> None:
+    """One that was not downloaded, or cannot be read, is there by its id."""
+    fake = FakeAssistants()
+    ids = ("file-1", "file-2", "file-3")
+    content = [{"type": "image_file", "image_file": {"file_id": file_id}} for file_id in ids]
+    files = [{"id": one, "object": "file", "filename": f"{one}.png", "bytes": 1, "created_at": 1} for one in ids[:2]]
+    contents = [{"id": one, "content": "iQ=="} for one in ids[:2]]
+    fake.load({"threads": [{"id": "thread_a"}], "messages": [text_message(1, content=content)]})
+    fake.load({"files": files, "file_contents": contents})
+    with fake.serve() as server:
+        export(["thread_a"], "asst_1", tmp_path / "o", base_url=server.base_url, api_key="sk-test", files=True)
+    with read(tmp_path / "o") as exported:
+        broken = exported["thread_a"].files["file-2"]
+    broken.unlink()
+    broken.symlink_to(tmp_path)
+    done = convert(tmp_path / "o", to="parquet", target=tmp_path / "t", inline_images=True)
+    (row,) = table(done.path)
+    assert json.loads(row["images"]) == [
+        {"type": "image_file", "file_id": "file-1", "url": "data:image/png;base64,iQ=="},
+        {"type": "image_file", "file_id": "file-2"},
+        {"type": "image_file", "file_id": "file-3"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda line: line,
+        lambda line: {"x": {"a": 1, "message": {"run_id": "run_x"}}, **line},
+        lambda line: {**line, "x": {"a": 1, "message": {"run_id": "run_x"}}},
+        lambda line: {**line, "x": [{"a": 1, "message": {}}]},
+        lambda line: {"message": line.pop("message"), **line},
+        lambda line: {**line, "message": {**line["message"], "message": {"run_id": "run_x"}, "status": None}},
+        lambda line: {**line, "message": {**line["message"], "run_id": 5}},
+    ],
+)
+@pytest.mark.parametrize("layout", [{"separators": (",", ":")}, {}])
+def test_the_message_is_that_of_its_line(line: Any, layout: dict[str, Any], tmp_path: Path) -> None:
+    """Whatever else has its name on a line that somebody else has written, and however it is laid out."""
+    written = line({**to_flat(RECORD), "message": dict(RECORD.raw)})
+    (tmp_path / "o").write_text(json.dumps(written, **layout) + "\r\n")
+    (row,) = table(convert(tmp_path / "o", to="parquet", target=tmp_path / "t").path)
+    assert json.loads(row["raw"]) == written["message"]
+    assert row["run_id"] == (None if written["message"]["run_id"] == 5 else "run_1")
+
+
+def test_ctrl_c_ends_a_query_at_once() -> None:
+    """DuckDB is interrupted; it would look for signals at the end only."""
+    called: list[int] = []
+
+    def once(number: int) -> int:
+        called.append(number)
+        if len(called) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return 1
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
+
+    try:
+        with duckdb.connect() as connection:
+            connection.create_function("once", once, ["BIGINT"], "BIGINT")
+            with pytest.raises(KeyboardInterrupt):
+                parquet._run(connection, "SELECT sum(once(range)) FROM range(1_000_000_000_000)")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert called
 
 
 @pytest.mark.parametrize(("messages", "refused"), [(300, "new: File too large"), (1, "new: DuckDB cannot write it")])

@@ -6,6 +6,7 @@ refuse all lines, and has nothing to guess. One thread and small row groups keep
 
 import re
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,20 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
     command = _COPY.format(rows=read, types=_TYPES, longest=longest, path=written)
     try:
         with duckdb.connect(config=settings) as connection:
-            connection.execute(command)
+            _run(connection, command)
     except duckdb.Error as error:
         raise OutputUnusable(f"{path.name}: DuckDB cannot write it: {error}") from None
+
+
+def _run(connection: Any, command: str) -> None:
+    """Run a command of DuckDB that Ctrl-C ends at once. In the main thread it would end when the command does."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(connection.execute, command)
+        try:
+            running.result()
+        except BaseException:
+            connection.interrupt()
+            raise
 
 
 def _duckdb() -> Any:
