@@ -10,7 +10,7 @@ from typing import TypeAlias
 from threadkeep.api.transport import Transport
 from threadkeep.errors import ApiError
 
-__all__ = ["ANSWERS", "OK", "PAGE", "Answer", "HostileServer", "head", "outcome"]
+__all__ = ["ANSWERS", "OK", "PAGE", "THREAD", "Answer", "HostileServer", "full", "outcome"]
 
 Answer: TypeAlias = Sequence[bytes | None]
 """What is sent for a request: bytes, one piece after another; None closes the connection."""

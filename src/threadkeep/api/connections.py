@@ -45,13 +45,12 @@ class AnswerBounds:
 
     Attributes:
         most_bytes: decoded, of a success.
-        turn: taken by a large answer until it is read; None for one that is not held in memory.
-        deadline: extended by the time spent waiting for the turn.
+        turn: taken by a large answer until it is read; None for one that is not held in memory. The wait for it is part
+            of the time for the answer.
     """
 
     most_bytes: int
     turn: asyncio.Lock | None = None
-    deadline: asyncio.Timeout | None = None
 
 
 answer_bounds: ContextVar[AnswerBounds] = ContextVar("answer_bounds")
@@ -76,8 +75,8 @@ async def _bound(response: Any) -> None:
         size = 0
         async with contextlib.AsyncExitStack() as until_read:
             async for chunk in read(*arguments):
-                if size <= _LARGE_BYTES < size + len(chunk):
-                    await until_read.enter_async_context(_in_turn(bounds))
+                if bounds.turn is not None and size <= _LARGE_BYTES < size + len(chunk):
+                    await until_read.enter_async_context(bounds.turn)
                 size += len(chunk)
                 if size > most:
                     raise BadPage(f"the answer has more than {most:,} bytes")
@@ -86,22 +85,6 @@ async def _bound(response: Any) -> None:
     response.aiter_bytes = bounded
     if encoding in ("gzip", "deflate"):
         response.aiter_raw = small_pieces
-
-
-@contextlib.asynccontextmanager
-async def _in_turn(bounds: AnswerBounds) -> AsyncIterator[None]:
-    if bounds.turn is None:
-        yield
-        return
-    clock = asyncio.get_running_loop().time
-    began, deadline = clock(), bounds.deadline
-    when = None if deadline is None else deadline.when()
-    if deadline is not None:
-        deadline.reschedule(None)  # whoever is before it has a deadline of its own
-    async with bounds.turn:
-        if deadline is not None and when is not None:
-            deadline.reschedule(when + clock() - began)
-        yield
 
 
 def http_client(**options: Any) -> Any:
@@ -119,14 +102,20 @@ def _aiohttp_client(on_unreadable: Callable[[], None], **options: Any) -> Any:
         import aiohttp
 
         kind = _like_the_usual(aiohttp, openai.DefaultAioHttpClient, on_unreadable)
-        return kind(event_hooks={"request": [_without_body], "response": [_bound]}, **options)
+        return kind(event_hooks={"request": [_plain], "response": [_bound]}, **options)
     except (ImportError, AttributeError, RuntimeError):
         return None
 
 
-async def _without_body(request: Any) -> None:
-    """Let a redirected request have its body, which is empty, as bytes: else it goes out chunked (openai 3.57)."""
+async def _plain(request: Any) -> None:
+    """Give a request the form in which aiohttp sends it as the usual HTTP library does: a hook of that library.
+
+    A redirected request must have its body, which is empty, as bytes: else it goes out chunked (openai 3.57). The user
+    and password of the address are in its header already, and aiohttp takes no request that has them twice.
+    """
     await request.aread()
+    if request.url.userinfo:
+        request.url = request.url.copy_with(username=None, password=None)
 
 
 def _like_the_usual(aiohttp: Any, client: Any, on_unreadable: Callable[[], None]) -> Any:
@@ -214,6 +203,7 @@ class Connections:
         self._options: dict[str, Any] = {"follow_redirects": follow_redirects}
         self._usual = self._in_flight = {client: 0}
         self._aiohttp = dict[openai.AsyncOpenAI, int]()
+        self._unused: openai.AsyncOpenAI | None = None
 
     def use_aiohttp(self) -> bool:
         """Send further requests over aiohttp, if it is installed and the client is our own; return whether.
@@ -246,7 +236,17 @@ class Connections:
         finally:
             in_flight[client] -= 1
 
+    @contextlib.contextmanager
+    def unused(self) -> Iterator[openai.AsyncOpenAI]:
+        """Yield a client for one request that uses no connection of another, if the client is our own."""
+        if self._is_own and self._unused is None:
+            (client,) = list(self._usual)[:1]
+            limits = HTTP.Limits(max_keepalive_connections=0)
+            self._unused = client.copy(http_client=http_client(limits=limits, **self._options))
+        with contextlib.nullcontext(self._unused) if self._unused is not None else self.least_busy() as unused:
+            yield unused
+
     async def close(self) -> None:
         """Close them all."""
-        for client in (*self._usual, *self._aiohttp):
+        for client in (*self._usual, *self._aiohttp, *filter(None, [self._unused])):
             await client.close()

@@ -11,6 +11,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
@@ -119,11 +120,14 @@ def translate(error: Exception, context: RequestContext) -> ApiError:
 # Azure's services reject an unknown or missing version (quoted). It is the same for every thread.
 _API_VERSION = re.compile(r"\bapi[- ]version\b", re.IGNORECASE)
 
-# Of what a server says so many bytes or letters are read, where its words decide.
-_READ = 10_000
+# Of what a server says so many bytes or letters are read, where its words decide. The time grows with their square.
+_READ = 2_000
 
 # How the API (recorded) and servers like it report a missing thread.
 _NO_SUCH_THREAD = re.compile(r"\bno thread\b|\bthread\b.*\b(not found|does not exist|doesn't exist)", re.IGNORECASE)
+
+# The API names it (recorded). Servers and proxies have mixed answers up.
+_THREAD_ID = re.compile(r"'(thread_\w+)'")
 
 # A 404 about another object below a thread, such as the message of a cursor, says nothing of the thread.
 _OTHER_OBJECT = re.compile(
@@ -175,6 +179,10 @@ def _not_found(message: str | None, body: bytes, context: RequestContext) -> Api
     if words is None and body[:1].strip() not in (b"", b"<", b"{", b"["):
         words = body[:_READ].decode("utf-8", "replace")
     if words is not None and _NO_SUCH_THREAD.search(words):
+        named = _THREAD_ID.search(words)
+        if named is not None and named[1] not in unquote(context.path):
+            what = f"the answer from {context.address} is about another thread"
+            return RequestFailed(what, quoted=words, may_retry=True)
         return ThreadMissing("", quoted=words)
     # What frameworks say of an object and of a route alike: from an address that has the route it is the thread.
     if message is not None and context.answered and _BARE.fullmatch(message) and _MESSAGES.fullmatch(context.path):

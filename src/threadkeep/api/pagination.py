@@ -91,6 +91,7 @@ class Walk:
     Attributes:
         cursor: the id to ask behind; None for the first page.
         is_over: the list is complete.
+        was_last: the last page with rows said that no more follow.
     """
 
     cursor: str | None
@@ -98,6 +99,7 @@ class Walk:
     _known: dict[str, None]  # the ids so far, in order
     _cursors: set[str]
     _empty: int = 0  # pages in a row
+    was_last: bool = False
 
     @classmethod
     def behind(cls, walked: Sequence[str]) -> "Walk":
@@ -126,6 +128,7 @@ class Walk:
         if rows:
             self._empty = 0
             self._move_to(rows[-1]["id"])
+            self.was_last = page.has_more is False
             # A full page may be all that a server gives at a time, whatever it says of more.
             self.is_over = page.has_more is False and len(rows) < limit
         elif not page.has_more:

@@ -33,14 +33,13 @@ from threadkeep.api.keys import Key, header_fault
 from threadkeep.api.secrets import Secrets
 from threadkeep.api.tokens import TokenCommand, TokenSource
 from threadkeep.clock import now
-from threadkeep.errors import AccessRefused, ApiError, BadPage, ServerUnreachable, ThreadMissing
+from threadkeep.errors import AccessRefused, ApiError, BadPage, ServerUnreachable, ThreadkeepError, ThreadMissing
 
 __all__ = ["AsyncClient", "SyncClient", "Transport", "connect_all", "raw_response", "translated", "wrap_client"]
 
 _T = TypeVar("_T")
 _Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
 
-_REQUEST_ERRORS = (openai.OpenAIError, HTTP.HTTPError, HTTP.InvalidURL, OSError, UnicodeError)
 _CHUNK_BYTES = 256 * 1024
 
 # Above the slowest page that was recorded, and far below the SDK's ten minutes, in which a dead connection looks alive.
@@ -109,8 +108,10 @@ class Transport:
         """
         return self._connections.use_aiohttp()
 
-    async def get(self, path: str, params: Mapping[str, Any]) -> bytes:
+    async def get(self, path: str, params: Mapping[str, Any], *, is_again: bool = False) -> bytes:
         """Return the body of a success. The path is below the base URL, and the query in addition to that of the URL.
+
+        If it is asked for again, that is over a new connection, unless the client is a caller's.
 
         Raises:
             ApiError: there is no usable answer.
@@ -121,7 +122,7 @@ class Transport:
             self._secrets.add(*_sent_credentials(answer.request))
             return answer.content
 
-        return await self._send(path, request, most_bytes=_PAGE_BYTES)
+        return await self._send(path, request, most_bytes=_PAGE_BYTES, is_again=is_again)
 
     def finish(self, problem: ApiError) -> ApiError:
         """Put what the server said into the message of an error, without secrets; return the error."""
@@ -156,17 +157,21 @@ class Transport:
 
         return await self._send(f"/files/{file_id}", request, most_bytes=most)
 
-    async def _send(self, path: str, request: _Request[_T], *, most_bytes: int, is_last: bool = False) -> _T:
+    async def _send(
+        self, path: str, request: _Request[_T], *, most_bytes: int, is_again: bool = False, is_last: bool = False
+    ) -> _T:
         """Send a request, and once more with a new token if the server rejects the first and there is a command."""
         token = self._token.current  # other requests may change it
         self._secrets.add(token.secret)
         turn = self._connections.turn if most_bytes == _PAGE_BYTES else None
         try:
-            with self._connections.least_busy() as client:
-                async with asyncio.timeout(_deadline(client.timeout, most_bytes)) as deadline:
-                    answer_bounds.set(AnswerBounds(most_bytes, turn, deadline))
+            with self._connections.unused() if is_again else self._connections.least_busy() as client:
+                async with asyncio.timeout(_deadline(client.timeout, most_bytes)):
+                    answer_bounds.set(AnswerBounds(most_bytes, turn))
                     answer = await request(client, token)
-        except _REQUEST_ERRORS as error:
+        except ThreadkeepError:
+            raise
+        except Exception as error:  # what a server sends makes the SDK and its HTTP library raise anything
             if isinstance(error, openai.APIError):
                 self._secrets.add(*_sent_credentials(error.request))
             context = RequestContext(
@@ -179,7 +184,7 @@ class Transport:
         else:
             self._token.record_accepted(token)
             return answer
-        return await self._send(path, request, most_bytes=most_bytes, is_last=True)
+        return await self._send(path, request, most_bytes=most_bytes, is_again=is_again, is_last=True)
 
     def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
@@ -219,12 +224,12 @@ def translated(client: SyncClient | AsyncClient, path: str) -> Iterator[Callable
     try:
         yield lambda response: secrets.add(*_sent_credentials(response.request))
     except ApiError as problem:
-        raise secrets.finish(problem, address) from problem.__cause__
-    except _REQUEST_ERRORS as error:
+        raise secrets.finish(problem, address) from None
+    except Exception as error:  # noqa: BLE001 - as in `Transport`
         if isinstance(error, openai.APIError):
             secrets.add(*_sent_credentials(error.request))
         context = RequestContext(address=address, path=path, answered=False, now=now())
-        raise secrets.finish(translate(error, context), address) from error
+        raise secrets.finish(translate(error, context), address) from None  # the SDK's own error shows the key
 
 
 def _sent_credentials(request: Any) -> Iterator[str]:

@@ -168,7 +168,7 @@ class _ThreadFetch:
             try:
                 await client.fetch(f"{self._path}/messages/{quote(cursor, safe='')}", object_id=cursor)
             except ApiError as error:
-                if error.status == 404:  # some servers have no such route: the thread itself decides then
+                if error.status in (404, 405, 501):  # or there is no such route: the thread itself decides then
                     return False
                 raise error if problem is None or isinstance(error, RunEnded) else problem from None
         if problem is not None:

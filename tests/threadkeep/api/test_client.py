@@ -288,3 +288,16 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
     assert max(most) <= 16
     assert len(clients) == 3
     assert all(each.is_closed for each in clients)
+
+
+async def test_an_empty_page_counts_when_it_comes_again() -> None:
+    """Nothing in it says whose it is: it may be the answer to another request."""
+    rows = [{"id": f"msg_{number}", "thread_id": "thread_a"} for number in range(3)]
+    page, empty = ({"data": data, "has_more": False, "last_id": None} for data in (rows, []))
+    for answers, found in (([empty, page], rows), ([page], rows), ([empty, empty], [])):
+        served = [HTTP.Response(200, json=answer) for answer in answers]
+        async with Transport(async_client(served)) as transport:
+            client = ApiClient(transport, PacingOptions(max_retries=0))
+            pages = [one async for one in client.walk("/threads/thread_a/messages", thread_id="thread_a")]
+            assert [row for one in pages for row in one.rows] == found
+            assert client.traffic.sent == len(answers)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ssl
 import sys
+import traceback
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import trustme
 
 from canned import HTTP
-from hostile import ANSWERS, OK, PAGE, Answer, HostileServer, full, outcome
+from exporting import no_wait
+from hostile import ANSWERS, OK, PAGE, THREAD, Answer, HostileServer, full, outcome
 from sdkage import HAS_AIOHTTP
 from threadkeep.api import connections, transport
-from threadkeep.api.connections import AnswerBounds, _in_turn, http_client
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.connections import http_client
 from threadkeep.api.endpoints import ApiSource, Auth
 from threadkeep.api.keys import Key
 from threadkeep.api.transport import Transport, connect_all, wrap_client
@@ -217,25 +220,68 @@ async def test_large_answers_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPa
     assert (bodies, most) == ([b"12345678901"] * count, [1] * count)
 
 
-async def test_waiting_for_the_turn_costs_no_time_of_the_answer() -> None:
-    """While others are before it there is no deadline, and afterwards as much is left as before."""
-    turn, is_waiting = asyncio.Lock(), asyncio.Event()
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_a_password_in_the_address(library: str) -> None:
+    """It is sent as basic authentication, and so it is after a redirect to the same host."""
+    server = HostileServer(full(b"", "307 Temporary Redirect", "location: /v1/else"))
+    async with (
+        server.listening() as address,
+        connected(library, address.replace("http://", "http://user:passw0rd@")) as api,
+    ):
+        assert await outcome(api) == (PAGE,)
+    assert [b"authorization: basic dxnlcjpwyxnzdzbyza==" in request.lower() for request in server.requests] == [
+        True
+    ] * 2
 
-    async def answer() -> tuple[float | None, float | None]:
-        async with asyncio.timeout(3600) as deadline:
-            before = deadline.when()
-            bounds.append(deadline)
-            asyncio.get_running_loop().call_soon(is_waiting.set)
-            async with _in_turn(AnswerBounds(1, turn, deadline)):
-                return before, deadline.when()
-        raise AssertionError
 
-    bounds = list[asyncio.Timeout]()
-    async with turn:
-        task = asyncio.create_task(answer())
-        await is_waiting.wait()
-        assert bounds[0].when() is None
-    before, afterwards = await task
-    assert before is not None
-    assert afterwards is not None
-    assert afterwards > before
+ODD_ERRORS = [
+    full(b'{"error":{"message":"no"}}', "500 Oops", f"content-type: application/json; charset={charset}")
+    for charset in ("hex", "base64_codec", "rot13", "idna", "undefined")
+]
+ODD_REDIRECTS = [
+    full(b"", "302 Found", f"location: http://{place}/")
+    for place in ("127.0.0.1:99999", "127.0.0.1:-1", "u:p@127.0.0.1:1")
+]
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("answer", [*ODD_ERRORS, *ODD_REDIRECTS])
+async def test_whatever_the_sdk_raises_is_an_error_of_ours(library: str, answer: Answer) -> None:
+    """It concerns one request: no answer of a server ends a run by a surprise."""
+    server = HostileServer(answer)
+    async with server.listening() as address, connected(library, address) as api:
+        assert (await outcome(api))[0] == "RequestFailed"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_no_traceback_shows_the_key(library: str) -> None:
+    """Not even that of the SDK's own error, which is behind ours."""
+    body = b'{"error":{"message":"Incorrect API key provided: sk-test-of-many-letters"}}'
+    async with HostileServer(full(body, "401 Unauthorized")).listening() as address:
+        (transport_,) = connect_all(ApiSource(base_url=address, keys=(Key("sk-test-of-many-letters"),)))
+        async with transport_ as api:
+            assert library != "aiohttp" or api.use_aiohttp()
+            client = ApiClient(api, PacingOptions(max_retries=0))
+            with pytest.raises(ApiError) as caught:
+                await client.fetch("/threads/thread_x")
+    assert "of-many" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("unasked", [full(), full(THREAD, "404 Not Found")])
+async def test_an_answer_that_nobody_asked_for_is_not_taken_for_another(library: str, unasked: Answer) -> None:
+    """Two answers come to each request. No thread counts as empty or missing by the second one."""
+
+    def answer(number: int) -> Answer:
+        del number
+        thread_id = server.requests[-1].split(b"/threads/")[1].split(b"/")[0]
+        row = b'{"id":"msg_of_%s","thread_id":"%s"}' % (thread_id, thread_id)
+        body = b'{"object":"list","data":[%s],"first_id":null,"last_id":null,"has_more":false}' % row
+        return [*full(body), *unasked]
+
+    server = HostileServer(answer)
+    async with server.listening() as address, connected(library, address) as api:
+        client = ApiClient(api, PacingOptions(sleep=no_wait))
+        for name in ("thread_a", "thread_b", "thread_c", "thread_d"):
+            pages = [one async for one in client.walk(f"/threads/{name}/messages", thread_id=name)]
+            assert [row["id"] for one in pages for row in one.rows] == [f"msg_of_{name}"]

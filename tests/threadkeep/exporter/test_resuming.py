@@ -87,7 +87,7 @@ async def test_an_empty_page_behind_a_message_that_is_there_is_the_end(tmp_path:
     await export.run(THREADS, server)
     assert export.messages() == {"thread_a": ROWS[:100]}
     assert [url.rpartition("/")[2] for url in server.asked] == [
-        f"messages?limit=100&order=asc&after={ROWS[99]['id']}",
+        *[f"messages?limit=100&order=asc&after={ROWS[99]['id']}"] * 2,
         ROWS[99]["id"],
     ]
 
