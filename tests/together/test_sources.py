@@ -41,7 +41,8 @@ def test_the_query_of_the_address_goes_with_every_request(
     assert threadkeep("assistants", "--api-version", "v2").code == 0
     assert threadkeep("assistants", "--base-url", f"{base_url}/?x=1").code == 0
     paging = {"limit": "100", "order": "asc"}
-    assert queries(fake) == [
+    assert queries(fake)[::2] == queries(fake)[1::2]  # the lists are empty, and so asked for twice
+    assert queries(fake)[::2] == [
         {"api-version": "v1", "flavour": "a/b", **paging},
         {"api-version": "v2", "flavour": "a/b", **paging},
         {"x": "1", **paging},

@@ -136,7 +136,7 @@ def test_a_refresh_that_was_cut_off(fake: Watched, arguments: list[object], out:
     ids = out.with_name("more.txt")
     ids.write_text("thread_none\nthread_new\n" + "\n".join(exported(out)))
     arguments[1] = ids
-    signalled(fake, signal.SIGTERM, *arguments, "--refresh", "--concurrency", 1, nth=12)
+    signalled(fake, signal.SIGTERM, *arguments, "--refresh", "--concurrency", 1, nth=16)
     done = threadkeep("status", out)
     assert (done.code, out.read_bytes()) == (1, before)
     assert "1 of them are missing or failed" in done.out
