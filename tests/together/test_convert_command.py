@@ -49,8 +49,9 @@ def test_the_summary_names_every_loss(bare: Path, threadkeep: Run, tmp_path: Pat
     target = tmp_path / "chat.jsonl"
     done = threadkeep("convert", bare, "--to", "chat", "-o", target)
     assert (done.code, done.err) == (0, "")
-    first, lost, report, never = done.out.splitlines()
-    assert first == f"{target}: 1 thread, 2 messages"
+    first, lost, report, empty, never = done.out.splitlines()
+    assert first == f"{target}: made from 1 thread, 2 messages"
+    assert empty == "  left out      1 message without content for this format"
     assert lost == "  lost          1 image_file, 1 metadata"
     assert report == f"  losses in     {target}.losses.ndjson"
     assert never.startswith("  no place for  ids of messages, ")
@@ -77,6 +78,7 @@ def test_the_summary_as_json(bare: Path, threadkeep: Run, tmp_path: Path) -> Non
         "threads": 1,
         "messages": 2,
         "losses": {"metadata": 1},
+        "left_out": 0,
         "not_complete": 0,
         "flat": False,
     }
@@ -211,7 +213,7 @@ def test_a_line_that_is_no_message(bare: Path, threadkeep: Run, tmp_path: Path) 
     """It is named, and nothing is left."""
     bare.write_bytes(bare.read_bytes() + b'{"thread_id":"thread_a"}\n')
     done = threadkeep("convert", bare, "--to", "chat", "-o", tmp_path / "t")
-    assert (done.code, "out.ndjson, message 3 of thread_a: " in done.err) == (1, True)
+    assert (done.code, "out.ndjson, message 3 of thread_a: " in done.err) == (5, True)
     assert names(tmp_path) == {"out.ndjson"}
 
 

@@ -207,7 +207,7 @@ def test_one_thread_as_a_page(export: Export, threadkeep: Run, tmp_path: Path) -
     arguments = ("show", export.paths.out, "thread_a", "--format", "markdown", "-o", page)
     done = threadkeep(*arguments)
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"{page}: 1 thread, 3 messages\n")
+    assert done.out.startswith(f"{page}: made from 1 thread, 3 messages\n")
     assert f"Attached: [file-1]({export.paths.files.name}/file-1.png)" in page.read_text()
     again = threadkeep(*arguments)
     assert (again.code, "exists already" in again.err) == (5, True)

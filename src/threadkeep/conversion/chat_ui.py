@@ -49,6 +49,7 @@ def messages(thread: Thread, conversion: Conversion, carries: Carries) -> Iterat
         carried = carry(record, carries, conversion.options, thread.files)
         conversion.lose(carried.losses)
         if not carried.parts:
+            conversion.leave_out()
             continue
         unique = record.message_id if hash(record.message_id) not in seen else f"{record.message_id}-{number}"
         seen.add(hash(unique))

@@ -102,7 +102,7 @@ class _Message:
         self.losses: list[Loss] = []
         self.role = record.role if record.role is not None and record.role in carries else "user"
         self._record, self._options, self._files = record, options, files
-        self._carried = carries[self.role]
+        self._carries, self._carried = carries, carries[self.role]
         self._footnotes = Footnotes(files)
         if self.role != record.role:
             self._lose("role", f"the role is {record.role!r}, which the format does not have: it became 'user'")
@@ -128,7 +128,7 @@ class _Message:
         rows = attached if isinstance(attached, list) else [attached]
         ids = [row["file_id"] for row in rows if isinstance(row, dict) and isinstance(row.get("file_id"), str)]
         if "attachments" not in self._carried:
-            self._lose("attachments", self._no_place())
+            self._lose("attachments", self._no_place("attachments"))
         elif len(ids) < len(rows):
             self._lose("attachments", "some of them name no file")
         yield from ids if "attachments" in self._carried else ()
@@ -151,7 +151,7 @@ class _Message:
             return TextPart(value)
         if "annotations" in self._carried:
             return part
-        self._lose("annotations", self._no_place())
+        self._lose("annotations", self._no_place("annotations"))
         return TextPart(value)
 
     def _image_file(self, part: ImageFilePart) -> Iterator[Part]:
@@ -187,17 +187,19 @@ class _Message:
         if isinstance(text, str):
             yield TextPart(text)
             if not part.raw.keys() <= {"type", "text"}:
-                self._lose(part.type or "content", "the type of the part is not known: its text is kept, and no more")
+                self._lose(
+                    part.type or "content",
+                    "threadkeep does not know this type of a part: only its text is kept",
+                )
             return
-        yield from self._lost(
-            part.type or "content", "the type of the part is not known, or its shape", dumps(part.raw).decode()
-        )
+        why = "threadkeep does not know this type of a part, or its shape"
+        yield from self._lost(part.type or "content", why, dumps(part.raw).decode())
 
     def _if_carried(self, part: Part, word: str, words: str) -> Iterator[Part]:
         if word in self._carried:
             yield part
         else:
-            yield from self._lost(word, self._no_place(), words)
+            yield from self._lost(word, self._no_place(word), words)
 
     def _lost(self, lost: str, why: str, words: str) -> Iterator[TextPart]:
         is_kept = self._options.unsupported == "text"
@@ -205,8 +207,9 @@ class _Message:
         if is_kept:
             yield TextPart(words)
 
-    def _no_place(self) -> str:
-        return f"the format has no place for it in a message of role {self.role!r}"
+    def _no_place(self, word: str) -> str:
+        has_any = any(word in carried for carried in self._carries.values())
+        return f"{_NO_PLACE} in a message of role {self.role!r}" if has_any else _NO_PLACE
 
     def _lose(self, lost: str, why: str) -> None:
         self.losses.append(Loss(self._record.thread_id, self._record.message_id, lost, why))

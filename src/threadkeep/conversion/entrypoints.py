@@ -68,6 +68,7 @@ class Converted:
         losses_path: the loss report: a row for each lost thing, ``thread_id, message_id, lost, why``.
         threads, messages: how many were read of OUT.
         losses: how many rows the report has, by ``lost``.
+        left_out: how many messages are not in the target, since nothing is left of them, or never was anything.
         no_place: what the format never has a place for; no row is written for it.
         not_complete: how many threads of the export are not complete, and so not converted.
         is_flat: whether the export is flat: it had texts only, and what else the messages held is not known.
@@ -79,6 +80,7 @@ class Converted:
     threads: int
     messages: int
     losses: Mapping[str, int]
+    left_out: int
     no_place: tuple[str, ...]
     not_complete: int
     is_flat: bool
@@ -196,6 +198,7 @@ def _convert(
         threads=source.threads,
         messages=source.messages,
         losses=dict(losses.totals),
+        left_out=losses.left_out,
         no_place=format_named(to).NO_PLACE,
         not_complete=source.not_complete,
         is_flat=source.is_flat,

@@ -62,3 +62,7 @@ class Conversion:
     def lose(self, losses: Iterable[Loss]) -> None:
         """Report losses."""
         self.losses.add(losses)
+
+    def leave_out(self, messages: int = 1) -> None:
+        """Count messages of which nothing is left. What they held is reported by `lose`; many never held anything."""
+        self.losses.left_out += messages

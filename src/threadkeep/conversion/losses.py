@@ -33,11 +33,13 @@ class LossReport:
 
     Attributes:
         totals: how many losses there are, by ``lost``.
+        left_out: how many messages are not in the target, since nothing is left of them.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.totals = Counter[str]()
+        self.left_out = 0
 
     def __enter__(self) -> Self:
         return self

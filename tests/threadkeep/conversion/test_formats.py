@@ -180,8 +180,8 @@ def test_an_example_ends_with_the_assistant(messages: list[dict[str, Any]]) -> N
 @pytest.mark.parametrize(
     ("messages", "why"),
     [
-        ([text_message(1)], "its last message is not the assistant's"),
-        ([text_message(1, content=[])], "it has no message with content"),
+        ([text_message(1)], "its last message with a text or image is not the assistant's"),
+        ([text_message(1, content=[])], "no message of it has a text or image"),
         (
             [
                 text_message(

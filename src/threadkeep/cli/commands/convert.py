@@ -90,6 +90,7 @@ def _as_json(done: Converted) -> dict[str, Any]:
         "threads": done.threads,
         "messages": done.messages,
         "losses": done.losses,
+        "left_out": done.left_out,
         "no_place": done.no_place,
         "not_complete": done.not_complete,
         "flat": done.is_flat,
@@ -105,8 +106,10 @@ def print_not_complete(done: Converted, out: Path) -> None:
 def print_converted(done: Converted) -> None:
     """Print the summary of a conversion."""
     what = f"{counted(done.threads, 'thread')}, {counted(done.messages, 'message')}"
-    click.echo(f"{escape(str(done.path))}: {what}")
+    click.echo(f"{escape(str(done.path))}: made from {what}")
     lost = ", ".join(f"{number:,} {escape(word, 40)}" for word, number in sorted(done.losses.items()))
     flat = [("flat", "OUT has texts only: what else the messages had is not known")] if done.is_flat else []
     report = [("losses in", escape(str(done.losses_path)))] if lost else []
-    print_rows([("lost", lost or "nothing"), *report, ("no place for", ", ".join(done.no_place)), *flat])
+    without = f"{counted(done.left_out, 'message')} without content for this format"
+    empty = [("left out", without)] if done.left_out else []
+    print_rows([("lost", lost or "nothing"), *report, *empty, ("no place for", ", ".join(done.no_place)), *flat])

@@ -70,7 +70,9 @@ def _messages(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]
             continue
         message, losses = _message(turn, conversion.options, thread.files)
         conversion.lose(losses)
-        if message is not None:
+        if message is None:
+            conversion.leave_out()
+        else:
             yield message
 
 

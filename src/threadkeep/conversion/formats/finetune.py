@@ -40,6 +40,7 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
             file.add(thread.thread_id, example.messages())
             if (fault := example.fault()) is None:
                 conversion.lose(example.losses)
+                conversion.leave_out(example.left_out)
             else:
                 file.take_back()
                 conversion.lose([Loss(thread.thread_id, None, "thread", fault)])
@@ -51,6 +52,7 @@ class _Example:
     def __init__(self, thread: Thread, conversion: Conversion) -> None:
         self._thread, self._options = thread, conversion.options
         self.losses = [*thread_losses(thread.thread_id, thread.thread)]
+        self.left_out = 0
         self._last_role: str | None = None
         self._images = 0
 
@@ -63,7 +65,9 @@ class _Example:
                 carried = carry(turn, _CARRIES, self._options, self._thread.files)
                 self.losses += carried.losses
                 role, content = carried.role, self._content(carried.parts)
-            if content:
+            if not content:
+                self.left_out += 1
+            else:
                 self._last_role = role
                 yield {"role": role, "content": content}
 
@@ -77,9 +81,9 @@ class _Example:
 
     def fault(self) -> str | None:
         if self._last_role is None:
-            return "it has no message with content"
+            return "no message of it has a text or image"
         if self._last_role != "assistant":
-            return "its last message is not the assistant's"
+            return "its last message with a text or image is not the assistant's"
         if self._images > _MOST_IMAGES:
             return f"it has {self._images} images, and {_MOST_IMAGES} are accepted"
         return None

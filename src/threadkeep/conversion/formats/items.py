@@ -89,7 +89,9 @@ def _items(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:
             continue
         item, losses = _item(turn, conversion.options, thread.files)
         conversion.lose(losses)
-        if item is not None:
+        if item is None:
+            conversion.leave_out()
+        else:
             yield item
 
 

@@ -108,6 +108,7 @@ class _Trace:
             attached = [{"type": "file", "modality": "document", "file_id": file_id} for file_id in carried.attachments]
             parts = [*map(_part, carried.parts), *attached]
             if not parts and not metadata:
+                self._conversion.leave_out()
                 continue
             created_at = self._times.of(record)
             shown = {"role": carried.role, "parts": parts, "id": record.message_id, "created_at": created_at}
