@@ -24,7 +24,7 @@ from fake_assistants import FakeAssistants, demo_world
 from full_disk import full_disk
 from kills import command_killed_at
 from strategies import messages
-from threadkeep import from_message_json, to_chat_messages, to_response_items
+from threadkeep import OutputUnusable, convert, from_message_json, to_chat_messages, to_response_items
 from threadkeep.cli.progress_display import ThreadsBar
 from threadkeep.conversion.entrypoints import FORMATS, format_named
 
@@ -299,3 +299,49 @@ def test_the_fake_accepts_the_items(drawn: list[dict[str, Any]]) -> None:
     for sent, got in zip(items, given_back, strict=True):
         words = [part.get("text", part.get("refusal")) for part in sent["content"]]
         assert [getattr(part, "text", getattr(part, "refusal", None)) for part in got.content] == words
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("out.ndjson", 5, "the export is damaged, and messages would be left out"),
+        ("out.ndjson.index", 5, "the export is damaged, and messages would be left out"),
+        ("out.ndjson.threads", 0, "out.ndjson.threads has"),
+    ],
+)
+def test_a_damaged_export(
+    name: str, code: int, words: str, fake: FakeAssistants, out: Path, base_url: str, threadkeep: Run
+) -> None:
+    """No message is left out without a word: it is refused, and what only a sidecar had is named."""
+    del base_url
+    fake.load(demo_world(4, 3))
+    ids = write_ids(out.parent, *(thread["id"] for thread in fake.snapshot()["threads"]))
+    assert threadkeep("export", ids, ASSISTANT, out, "--include", "threads").code == 0
+    path = out.with_name(name)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-2]))
+    done = threadkeep("convert", out, "--to", "markdown", "-o", out.with_name("pages"))
+    assert (done.code, words in done.err) == (code, True)
+    assert out.with_name("pages").exists() is (code == 0)
+
+
+def test_what_appears_at_the_target_meanwhile_is_not_replaced(bare: Path, tmp_path: Path) -> None:
+    """Whoever made it, in the time that the conversion took."""
+
+    def make(_event: object) -> None:
+        (tmp_path / "t").mkdir(exist_ok=True)
+        (tmp_path / "t" / "precious").touch()
+
+    with pytest.raises(OutputUnusable, match="exists already"):
+        convert(bare, to="chat", target=tmp_path / "t", on_event=make)
+    assert names(tmp_path) == {"out.ndjson", "t"}
+    assert names(tmp_path / "t") == {"precious"}
+
+
+@pytest.mark.parametrize("to", ["chat", "markdown", "html", "csv", "otlp", "librechat"])
+def test_a_message_that_is_nested_too_deeply(to: str, bare: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """It can be read, and not be written: that is said in words."""
+    (line,) = put_bare(bare, [text_message(1, content=["deep"])]).read_bytes().splitlines(keepends=True)
+    bare.write_bytes(line.replace(b'"deep"', b'{"type":"odd","odd":' + b"[" * 985 + b"]" * 985 + b"}"))
+    done = threadkeep("convert", bare, "--to", to, "-o", tmp_path / "t")
+    assert (done.code, "is nested too deeply for this format" in done.err) == (5, True)
+    assert names(tmp_path) == {"out.ndjson"}

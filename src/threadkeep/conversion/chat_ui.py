@@ -51,7 +51,9 @@ def messages(thread: Thread, conversion: Conversion, carries: Carries) -> Iterat
         if not carried.parts:
             conversion.leave_out()
             continue
-        unique = record.message_id if hash(record.message_id) not in seen else f"{record.message_id}-{number}"
+        unique = record.message_id
+        while hash(unique) in seen:
+            unique = f"{unique}-{number}"
         seen.add(hash(unique))
         yield ShownMessage(
             message_id=unique,

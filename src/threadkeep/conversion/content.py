@@ -40,7 +40,9 @@ __all__ = [
     "file_name",
     "file_url",
     "spans",
+    "text_of_part",
     "thread_losses",
+    "with_captions",
     "with_footnotes",
     "without_markers",
 ]
@@ -95,6 +97,23 @@ def thread_losses(thread_id: str, thread: Mapping[str, Any] | None) -> Iterator[
         yield Loss(thread_id, None, "metadata", _NO_PLACE)
 
 
+def with_captions(record: MessageRecord) -> Iterator[Part]:
+    """Yield the parts of a message, and behind one of another type that has a text, such as a caption, that text."""
+    content = record.raw.get("content")
+    texts = map(text_of_part, content) if isinstance(content, list) else iter(())
+    for part in record.parts:
+        yield part
+        text = next(texts, None)
+        if text is not None and not isinstance(part, TextPart | UnknownPart):
+            yield TextPart(text)
+
+
+def text_of_part(part: object) -> str | None:
+    """Return the text that a part of JSON has as a string, as the text of its message has it; None without one."""
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else None
+
+
 class _Message:
     """A message that is being carried; its losses grow in the order of its parts."""
 
@@ -108,7 +127,7 @@ class _Message:
             self._lose("role", f"the role is {record.role!r}, which the format does not have: it became 'user'")
 
     def parts(self) -> Iterator[Part]:
-        for part in self._record.parts:
+        for part in with_captions(self._record):
             match part:
                 case TextPart():
                     yield self._text(part)
@@ -183,8 +202,7 @@ class _Message:
 
     def _unknown(self, part: UnknownPart) -> Iterator[Part]:
         # Servers like the API's have texts under types of their own, and no text is ever lost.
-        text = part.raw.get("text") if isinstance(part.raw, dict) else None
-        if isinstance(text, str):
+        if (text := text_of_part(part.raw)) is not None:
             yield TextPart(text)
             if not part.raw.keys() <= {"type", "text"}:
                 self._lose(

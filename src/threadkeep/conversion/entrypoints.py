@@ -27,6 +27,8 @@ from threadkeep.conversion.job import Citations, Conversion, Options, Unsupporte
 from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import Source, Thread, ThreadConverted
 from threadkeep.conversion.target import Target
+from threadkeep.errors import OutputUnusable
+from threadkeep.serialization.lossless_json import NestedTooDeeply
 from threadkeep.storage.private_files import create
 from threadkeep.storage.reader import read
 
@@ -72,6 +74,7 @@ class Converted:
         no_place: what the format never has a place for; no row is written for it.
         not_complete: how many threads of the export are not complete, and so not converted.
         is_flat: whether the export is flat: it had texts only, and what else the messages held is not known.
+        faults: sidecar files that are not as the manifest says: what they held is not in the target.
     """
 
     path: Path
@@ -84,6 +87,7 @@ class Converted:
     no_place: tuple[str, ...]
     not_complete: int
     is_flat: bool
+    faults: tuple[str, ...] = ()
 
 
 def format_named(name: str) -> Format:
@@ -187,10 +191,20 @@ def _convert(
 ) -> Converted:
     place = Target(target)
     place.refuse(out, force=force)
-    with read(out) as export, place.written() as draft:
+    with read(out) as export, place.written(force=force) as draft:
+        faults = dict(export.faults)
+        for name in {"out", "index"} & faults.keys():
+            raise OutputUnusable(
+                f"the export is damaged, and messages would be left out: {faults[name]}. `threadkeep validate` says"
+                " what is missing, and the export command repairs it."
+            )
         source = Source(export, only, on_event or (lambda _: None))
         with LossReport(create(draft.losses)) as losses:
-            write(source, draft.path, Conversion(out=export.path, options=options, losses=losses, target=target))
+            try:
+                write(source, draft.path, Conversion(out=export.path, options=options, losses=losses, target=target))
+            except NestedTooDeeply:
+                what = "the JSON of a message is nested too deeply for this format. The format sqlite takes it"
+                raise OutputUnusable(f"{export.path}: {what}.") from None
     return Converted(
         path=place.path,
         losses_path=place.losses,
@@ -202,4 +216,5 @@ def _convert(
         no_place=format_named(to).NO_PLACE,
         not_complete=source.not_complete,
         is_flat=source.is_flat,
+        faults=tuple(faults.values()),
     )

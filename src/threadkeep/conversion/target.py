@@ -56,20 +56,25 @@ class Target:
             for place in (self.path, self.losses):
                 if _is_of_export(place, Paths(out)):
                     raise OutputUnusable(f"{place} is a file of the export itself: give another name.")
-                if not force and os.path.lexists(place):
-                    raise OutputUnusable(f"{place} exists already. Replace it with --force, or give another name.")
-                if place.is_symlink() or (place.exists() and not (place.is_file() or place.is_dir())):
-                    raise OutputUnusable(f"{place} is no regular file, and is not replaced. Give another name.")
-            if self.path.is_dir() and not self.losses.is_file():
-                raise OutputUnusable(
-                    f"{self.path} is a folder that no conversion has written, and is not replaced. Give another name."
-                )
+            self._refuse_existing(force=force)
+
+    def _refuse_existing(self, *, force: bool) -> None:
+        for place in (self.path, self.losses):
+            if not force and os.path.lexists(place):
+                raise OutputUnusable(f"{place} exists already. Replace it with --force, or give another name.")
+            if place.is_symlink() or (place.exists() and not (place.is_file() or place.is_dir())):
+                raise OutputUnusable(f"{place} is no regular file, and is not replaced. Give another name.")
+        if self.path.is_dir() and not self.losses.is_file():
+            raise OutputUnusable(
+                f"{self.path} is a folder that no conversion has written, and is not replaced. Give another name."
+            )
 
     @contextlib.contextmanager
-    def written(self) -> Iterator[Draft]:
+    def written(self, *, force: bool) -> Iterator[Draft]:
         """Yield a draft to be written. It is put in place at the end; after an error, nothing of it stays.
 
-        The loss report comes first, so that a target always has one.
+        The loss report comes first, so that a target always has one. What has appeared at the target in the meantime is
+        not replaced without ``force``.
 
         Raises:
             OutputUnusable: the disk refuses.
@@ -79,6 +84,7 @@ class Target:
             yield draft
             for path in (draft.losses, draft.path):
                 _make_private(path)
+            self._refuse_existing(force=force)
             os.replace(draft.losses, self.losses)
             if draft.path.is_dir() or self.path.is_dir():
                 with contextlib.suppress(FileNotFoundError):

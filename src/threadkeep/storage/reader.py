@@ -12,7 +12,7 @@ from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
-from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.file_set import FileSet, faults_of, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
 from threadkeep.storage.lines import blocks, lines_in, refuse_endless
 from threadkeep.storage.manifest import Manifest
@@ -161,6 +161,11 @@ class Export:
         """Its manifest; None when there is none, or it cannot be read."""
         return self._set.manifest
 
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """The files of it that are not there, or have not the size that its manifest says, each with words."""
+        return {name: fault for name, fault in faults_of(self._set) if name is not None}
+
     def __iter__(self) -> Iterator[MessageRecord]:
         """Yield every record of OUT.
 
@@ -293,6 +298,11 @@ class _Pages(Export):
     @property
     def manifest(self) -> None:
         """There is none."""
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Each page proves itself when it is read."""
+        return {}
 
     def __iter__(self) -> Iterator[MessageRecord]:
         for messages in pages_in(self.path):

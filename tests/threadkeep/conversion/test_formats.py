@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from converting import converted, lost_words, meant, text_message
+from converting import converted, lost_words, meant, put_bare, text_message
 from strategies import identifiers, odd_messages
-from threadkeep import MessageRecord, from_message_json, to_chat_messages, to_response_items
+from threadkeep import MessageRecord, convert, from_message_json, to_chat_messages, to_response_items
 
 IDS = st.lists(identifiers("msg_"), min_size=1, max_size=6, unique=True)
 
@@ -201,3 +201,29 @@ def test_a_thread_that_is_not_accepted(messages: list[dict[str, Any]], why: str,
     assert targets == [
         {"messages": [{"role": "user", "content": "text 8"}, {"role": "assistant", "content": "text 9"}]}
     ]
+
+
+@pytest.mark.parametrize("to", ["chat", "items", "otlp", "html"])
+def test_a_caption_is_a_text(to: str, tmp_path: Path) -> None:
+    """Servers like the API's have texts beside images and refusals, and they are in the text of the message too."""
+    image = {"type": "image_file", "image_file": {"file_id": "file-1"}, "text": "the caption"}
+    refusal = {"type": "refusal", "refusal": "no", "text": "the reason"}
+    messages = [text_message(1, content=[image]), text_message(2, "assistant", content=[refusal])]
+    done = convert(put_bare(tmp_path / "out.ndjson", messages), to=to, target=tmp_path / "t")
+    pages = done.path.rglob("*.html") if done.path.is_dir() else [done.path]
+    written = "".join(page.read_text() for page in pages)
+    assert "the caption" in written
+    assert "the reason" in written
+
+
+def test_a_citation_outside_of_its_text_is_lost(tmp_path: Path) -> None:
+    """An index that is no place of the text would be refused."""
+    cited = {"type": "file_citation", "text": "x", "file_citation": {"file_id": "file-1"}}
+    for start, is_kept in ((0, True), (4, True), (5, False), (-1, False), (10**30, False)):
+        annotation = {**cited, "start_index": start, "end_index": start}
+        content = [{"type": "text", "text": {"value": "text", "annotations": [annotation]}}]
+        folder = tmp_path / str(start)
+        folder.mkdir()
+        _, (line,), rows = converted(folder, "items", [text_message(1, "assistant", content=content)])
+        assert bool(line["items"][0]["content"][0]["annotations"]) is is_kept
+        assert [row["lost"] for row in rows] == ([] if is_kept else ["annotations"])

@@ -112,3 +112,10 @@ def test_a_title_is_the_first_words_on_one_line() -> None:
     """It must not break a list of chats, nor a database."""
     chats, _ = converted([text_message(1, text=" \n"), text_message(2, text="a\x00\n\tb \ud800" + "c" * 99)])
     assert chats[0]["chat"]["title"] == "a b ?" + "c" * 75
+
+
+def test_a_repeated_id_gets_one_that_nobody_has() -> None:
+    """Even where the next number is somebody's own: no message takes the place of another."""
+    messages = [text_message(n, id=name, text=f"text {n}") for n, name in enumerate(("x-3", "x", "x", "x-3-4", "x-3"))]
+    (chat,), _ = converted(messages)
+    assert [message["content"] for message in branch(chat)] == [f"text {n}" for n in range(5)]

@@ -181,3 +181,10 @@ def test_the_same_export_is_the_same_bytes(tmp_path: Path) -> None:
     out = put_bare(tmp_path / "out.ndjson", [text_message(1), text_message(2, "assistant")])
     first, second = (convert(out, to="otlp", target=tmp_path / name).path.read_bytes() for name in "ab")
     assert first == second
+
+
+@pytest.mark.parametrize("status", [{"type": "failed"}, ["failed"], 7, None])
+def test_a_run_of_an_odd_status(status: Any) -> None:
+    """It is one without a status."""
+    assert otlp._status({"status": status}) == {}
+    assert otlp._error({"status": status}) == {}

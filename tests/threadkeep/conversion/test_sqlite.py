@@ -465,7 +465,8 @@ def test_images_as_urls(export: Export, tmp_path: Path) -> None:
     done = convert(export.paths.out, to="sqlite", target=tmp_path / "gone.db", inline_images=True)
     assert rows(done.path, query) == [("file-img1", None, "low")]
     image = {"type": "image_file", "image_file": {"file_id": "file-x"}}
-    bare = converted(tmp_path, [text_message(1, content=[image])], files_url="http://x/")
+    (tmp_path / "bare").mkdir()
+    bare = converted(tmp_path / "bare", [text_message(1, content=[image])], files_url="http://x/")
     assert rows(bare.path, query) == [("file-x", "http://x/file-x", None)]
 
 

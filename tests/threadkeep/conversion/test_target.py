@@ -31,7 +31,7 @@ def content_of(path: Path) -> str | None:
 
 def write(target: Target, content: str, write_one: Callable[[Path, str], None]) -> None:
     """Write a target with its report."""
-    with target.written() as draft:
+    with target.written(force=True) as draft:
         draft.losses.write_text(content)
         write_one(draft.path, content)
 

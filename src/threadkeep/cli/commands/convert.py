@@ -98,7 +98,9 @@ def _as_json(done: Converted) -> dict[str, Any]:
 
 
 def print_not_complete(done: Converted, out: Path) -> None:
-    """Name on standard error how many threads are not in OUT, if there are any."""
+    """Name on standard error what of the export is not in the target: threads, and sidecar files that are damaged."""
+    for fault in done.faults:
+        print_error(f"{fault}: what it held is not converted", "`threadkeep validate` says more.")
     if done.not_complete:
         print_error(f"{counted(done.not_complete, 'thread')} of {out} not complete, and so not converted")
 

@@ -26,7 +26,7 @@ import attrs
 import jinja2
 from markupsafe import Markup
 
-from threadkeep.conversion.content import Footnotes, data_url, file_url, spans
+from threadkeep.conversion.content import Footnotes, data_url, file_url, spans, with_captions
 from threadkeep.conversion.html_text import link, text_html
 from threadkeep.conversion.job import Conversion, Options
 from threadkeep.conversion.losses import Loss
@@ -368,7 +368,7 @@ class _Messages:
                 words=[turn.text],
             )
         shown = _Parts(number, turn, self._files, self._conversion.options, self._image)
-        parts = [*map(shown.part, turn.parts)]
+        parts = [*map(shown.part, with_captions(turn))]
         attachments = [*_attachments(turn.raw.get("attachments"), self._files)]
         metadata = _pairs(turn.raw.get("metadata"))
         self._conversion.lose(shown.losses)

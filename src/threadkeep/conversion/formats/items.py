@@ -111,7 +111,9 @@ def _message(role: str, content: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _part(part: Part, role: str, files: Mapping[str, Path]) -> dict[str, Any]:
     if isinstance(part, TextPart):
-        return _text(role, part.value, [_annotation(one, files) for one in part.annotations if _is_placed(one)])
+        return _text(
+            role, part.value, [_annotation(one, files) for one in part.annotations if _is_placed(one, part.value)]
+        )
     if isinstance(part, RefusalPart):
         return {"type": "refusal", "refusal": part.refusal}
     if isinstance(part, ImageUrlPart):
@@ -126,8 +128,10 @@ def _text(role: str, value: str, annotations: list[dict[str, Any]]) -> dict[str,
     return {"type": "input_text", "text": value}
 
 
-def _is_placed(one: Annotation) -> bool:
-    return isinstance(one, FileCitation | FilePath) and one.start_index is not None
+def _is_placed(one: Annotation, text: str) -> bool:
+    return (
+        isinstance(one, FileCitation | FilePath) and one.start_index is not None and 0 <= one.start_index <= len(text)
+    )
 
 
 def _annotation(one: Any, files: Mapping[str, Path]) -> dict[str, Any]:
@@ -141,7 +145,7 @@ def _lost_of_annotations(record: MessageRecord, carried: Carried) -> Iterator[Lo
     """Yield what items have no place for, of the annotations that they carry."""
     for part in carried.parts:
         annotations = part.annotations if isinstance(part, TextPart) else ()
-        if not all(map(_is_placed, annotations)):
+        if isinstance(part, TextPart) and not all(_is_placed(one, part.value) for one in annotations):
             why = "some are of an unknown type, or have no place in the text"
             yield Loss(record.thread_id, record.message_id, "annotations", why)
         if any(isinstance(one, FileCitation) and one.quote for one in annotations):

@@ -224,18 +224,18 @@ def _usage(run: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _error(run: Mapping[str, Any]) -> dict[str, str]:
-    status, error = run.get("status"), run.get("last_error")
-    if status not in _FAILED:
+    status, error = _string(run.get("status")), run.get("last_error")
+    if status is None or status not in _FAILED:
         return {}
     code = _string(error.get("code")) if isinstance(error, dict) else None
     return {"error.type": code or status}
 
 
 def _status(run: Mapping[str, Any]) -> dict[str, Any]:
-    status, error = run.get("status"), run.get("last_error")
+    status, error = _string(run.get("status")), run.get("last_error")
     if status == "completed":
         return {"status": {"code": _OK}}
-    if status not in _FAILED:
+    if status is None or status not in _FAILED:
         return {}
     message = _string(error.get("message")) if isinstance(error, dict) else None
     return {"status": {"code": _ERROR, "message": well_formed(message or status)}}
