@@ -56,7 +56,7 @@ assert validate(sys.argv[1]).is_complete
 # --- exports
 
 
-def message(number: int, words: int, draw: random.Random) -> dict[str, Any]:
+def message(number: int, words: int, draw: random.Random, length: int) -> dict[str, Any]:
     """A message as the API gives it; every hundredth second has a few of them."""
     text = " ".join(draw.choices(WORDS, k=words))
     return {
@@ -64,7 +64,7 @@ def message(number: int, words: int, draw: random.Random) -> dict[str, Any]:
         "object": "thread.message",
         "created_at": 1_774_963_800 + number // 3,
         "assistant_id": None if number % 2 else "asst_benchmark",
-        "thread_id": f"thread_{number // MESSAGES:024}",
+        "thread_id": f"thread_{number // length:024}",
         "run_id": None if number % 2 else f"run_{number:024}",
         "role": "user" if number % 2 else "assistant",
         "content": [{"type": "text", "text": {"value": text, "annotations": []}}],
@@ -79,19 +79,26 @@ def image(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "content": [part, *row["content"]]}
 
 
-def export(folder: Path, messages: int, *, flat: bool = False, images: int = 0) -> Path:
-    """An export with so many messages; every so manieth has an image."""
+def export(
+    folder: Path, messages: int, *, flat: bool = False, images: int = 0, length: int = MESSAGES, words: int = 17
+) -> Path:
+    """An export with so many messages, so many in a thread; every so manieth has an image."""
     paths = Paths(folder / "out.ndjson")
     header = IndexHeader(source="http://here/v1", assistant_id="asst_benchmark", flat=flat, include=())
-    put_in_place(paths, write_new_set(paths, header, threads(messages, flat, images), FACTS, downloads=None))
+    put_in_place(
+        paths,
+        write_new_set(
+            paths, header, threads(messages, 95 if flat else words, flat, images, length), FACTS, downloads=None
+        ),
+    )
     return paths.out
 
 
-def threads(messages: int, flat: bool, images: int) -> Iterator[ThreadToWrite]:
+def threads(messages: int, words: int, flat: bool, images: int, length: int) -> Iterator[ThreadToWrite]:
     """The threads of an export."""
     draw = random.Random(0)
-    for first in range(0, messages, MESSAGES):
-        rows = [message(number, 95 if flat else 17, draw) for number in range(first, first + MESSAGES)]
+    for first in range(0, messages, length):
+        rows = [message(number, words, draw, length) for number in range(first, first + length)]
         rows = [image(row) if images and not place % images else row for place, row in enumerate(rows)]
         lines = [encode_message(row, assistant_id="asst_benchmark", flat=flat) + b"\n" for row in rows]
         yield ThreadToWrite(

@@ -51,6 +51,11 @@ from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
     from threadkeep.api.messages import aiter_messages, iter_messages
+    from threadkeep.conversion.entrypoints import Converted, convert
+    from threadkeep.conversion.formats.chat import to_chat_messages
+    from threadkeep.conversion.formats.items import to_response_items
+    from threadkeep.conversion.losses import Loss
+    from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.storage.index import DownloadRow, Outcome
@@ -69,6 +74,7 @@ __all__ = [
     "ApiError",
     "ApiGone",
     "BadPage",
+    "Converted",
     "DownloadRow",
     "Event",
     "Export",
@@ -86,6 +92,7 @@ __all__ = [
     "ImageUrlPart",
     "Interrupted",
     "ListingRefused",
+    "Loss",
     "MalformedAddress",
     "MalformedLine",
     "MalformedMessage",
@@ -102,6 +109,7 @@ __all__ = [
     "ServerUnreachable",
     "Severity",
     "TextPart",
+    "ThreadConverted",
     "ThreadEnded",
     "ThreadMissing",
     "ThreadkeepError",
@@ -115,6 +123,7 @@ __all__ = [
     "__version__",
     "aexport",
     "aiter_messages",
+    "convert",
     "decode",
     "encode",
     "export",
@@ -123,14 +132,21 @@ __all__ = [
     "iter_messages",
     "read",
     "status",
+    "to_chat_messages",
     "to_flat",
     "to_message_json",
+    "to_response_items",
     "validate",
     "write",
 ]
 
 _LATER = {
     "api.messages": ("aiter_messages", "iter_messages"),
+    "conversion.entrypoints": ("Converted", "convert"),
+    "conversion.formats.chat": ("to_chat_messages",),
+    "conversion.formats.items": ("to_response_items",),
+    "conversion.losses": ("Loss",),
+    "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),

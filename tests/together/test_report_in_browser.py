@@ -1,40 +1,25 @@
 """The page of a report in a real browser: laid out, legible, and text of an export is text."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from browsing import COLOURS, contrast, luminance, started_browser
 from reports import HOSTILE, REPORTS, page
 from threadkeep.html_report.visible_text import visible
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-ALONE = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WIDTHS = (320, 360, 900, 1600)
 SCHEMES = ("light", "dark")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The browser of this machine, without a window. It ends with this file: its event loop would disturb others."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.fail("there is no browser to look at the page with: install Debian's package chromium")
-    with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found, args=ALONE)
+    """It ends with this file: its event loop would disturb others."""
+    with started_browser() as started:
         yield started
-        started.close()
 
 
 @attrs.frozen
@@ -104,47 +89,18 @@ Array.from(document.querySelectorAll('dd, td, th, p, li, h1, h2, h3, summary, .t
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_text_can_be_read(scheme: str, sight: Sight) -> None:
     """Each has the contrast that WCAG asks for at level AA, also where a link has led."""
-    texts = sight.look(scheme=scheme).evaluate(_COLOURS, "body *")
+    texts = sight.look(scheme=scheme).evaluate(COLOURS, "body *")
     for at in ("#finding-1", "#thread-1", "#thread-1-line-5", "#charts"):
-        texts += sight.look(scheme=scheme, at=at).evaluate(_COLOURS, ":target, :target *")
+        texts += sight.look(scheme=scheme, at=at).evaluate(COLOURS, ":target, :target *")
     assert len(texts) > 20
     assert [row for row in texts if contrast(row[1], row[2]) < 4.5] == []
 
 
 def test_light_and_dark_differ(sight: Sight) -> None:
     """Dark letters on a light ground, and the other way round."""
-    (_, *day), (_, *night) = (sight.look(scheme=scheme).evaluate(_COLOURS, "h2")[0] for scheme in SCHEMES)
+    (_, *day), (_, *night) = (sight.look(scheme=scheme).evaluate(COLOURS, "h2")[0] for scheme in SCHEMES)
     assert luminance(day[0]) < 0.2 < 0.8 < luminance(day[1])
     assert luminance(night[1]) < 0.2 < luminance(night[0])
-
-
-_COLOURS = """
-selector => Array.from(document.querySelectorAll(selector))
-    .filter(one => Array.from(one.childNodes).some(node => node.nodeType === 3 && node.data.trim()))
-    .filter(one => one.checkVisibility())
-    .map(one => {
-        let ground = one;
-        while (getComputedStyle(ground).backgroundColor === 'rgba(0, 0, 0, 0)') ground = ground.parentElement;
-        const numbers = colour => colour.match(/[0-9.]+/g).map(Number);
-        const [letters, below] = [getComputedStyle(one).color, getComputedStyle(ground).backgroundColor];
-        return [one.tagName + ' ' + one.className, numbers(letters), numbers(below)];
-    })
-"""
-
-
-def luminance(colour: list[float]) -> float:
-    """How light a colour is, as WCAG 2 reckons it. It must be opaque."""
-    assert len(colour) == 3
-    linear = [
-        one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in (part / 255 for part in colour)
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: list[float], other: list[float]) -> float:
-    """The contrast of two colours, from 1 to 21."""
-    dark, light = sorted((luminance(one), luminance(other)))
-    return (light + 0.05) / (dark + 0.05)
 
 
 def test_links_lead_somewhere(sight: Sight) -> None:

@@ -16,7 +16,7 @@ from threadkeep.cli.console import escape, problem_line, span
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import DownloadOutcome, Outcome
 
-__all__ = ["Screen", "time_left", "wrapped"]
+__all__ = ["Screen", "ThreadsBar", "time_left", "wrapped"]
 
 # Seconds between two plain lines; and so many seconds back the rate of requests is taken.
 _SELDOM, _WINDOW = 10.0, 10.0
@@ -202,4 +202,57 @@ class Screen:
                 self._console.print(line, markup=False, highlight=False, soft_wrap=True)
                 return
             self._console.file.write(f"{line}\n")
+            self._console.file.flush()
+
+
+class ThreadsBar:
+    """The progress of work on the threads of an export, where no API is asked.
+
+    Args:
+        shown: whether it is shown at all.
+        clock: the time in seconds.
+        console: as of a `Screen`.
+    """
+
+    _OFTEN = 0.1  # seconds between two pictures
+
+    def __init__(self, *, shown: bool, clock: Callable[[], float], console: Console | None = None) -> None:
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._console = console or Console(stderr=True, force_terminal=is_terminal)
+        self._shown, self._clock = shown, clock
+        self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=None), TextColumn("{task.fields[counts]}")
+        self._bars = Progress(*columns, console=self._console, auto_refresh=False, expand=True, get_time=clock)
+        self._task = self._bars.add_task("threads", total=None, counts="")
+        self._threads = self._messages = 0
+        self._total: int | None = None
+        self._shown_at = clock()
+
+    def __enter__(self) -> Self:
+        if self._lively:
+            self._bars.start()
+        return self
+
+    def __exit__(self, *_ended_by: object) -> None:
+        if self._lively:
+            with contextlib.suppress(OSError):
+                self._show()
+                self._bars.stop()
+
+    def take(self, messages: int, total: int | None) -> None:
+        """Count a thread with its messages; ``total`` threads are expected."""
+        self._threads, self._messages, self._total = self._threads + 1, self._messages + messages, total
+        if self._shown and self._clock() - self._shown_at >= (self._OFTEN if self._lively else _SELDOM):
+            self._shown_at = self._clock()
+            with contextlib.suppress(OSError):
+                self._show()
+
+    def _show(self) -> None:
+        counts = f"{self._threads:,}" if self._total is None else f"{self._threads:,} of {self._total:,}"
+        counts += f", {self._messages:,} messages"
+        if self._lively:
+            self._bars.update(self._task, completed=self._threads, total=self._total, counts=counts)
+            self._bars.refresh()
+        else:
+            self._console.file.write(f"threadkeep: threads {counts}\n")
             self._console.file.flush()

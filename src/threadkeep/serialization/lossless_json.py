@@ -11,9 +11,13 @@ from typing import Any, NoReturn
 
 import orjson
 
-__all__ = ["dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan", "text_or_none"]
+__all__ = ["NestedTooDeeply", "dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan", "text_or_none"]
 
 _EQUAL_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+class NestedTooDeeply(ValueError):
+    """A value cannot be written: JSON of so many levels is beyond the library, and the stack."""
 
 
 def loads(text: bytes) -> Any:
@@ -72,7 +76,7 @@ def _dumps_slowly(value: object, **layout: Any) -> bytes:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, **layout)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise NestedTooDeeply("nested too deeply") from None
     except TypeError as error:
         raise ValueError(str(error)) from None
     # Only a lone surrogate cannot be encoded, and Python's backslash form of one is its JSON escape.

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import attrs
 
 from threadkeep.errors import OutputUnusable
+from threadkeep.storage.lines import size_of
 from threadkeep.storage.manifest import Manifest, decode_manifest
 from threadkeep.storage.paths import Paths, new
 from threadkeep.storage.private_files import on_disk, open_regular
@@ -99,3 +100,19 @@ def _decoded(paths: Paths, found: _ManifestBytes | None) -> tuple[Manifest | Non
         return decode_manifest(found.content), None
     except ValueError as error:
         return None, f"{paths.manifest.name} cannot be read: {error}"
+
+
+def faults_of(files: FileSet) -> Iterator[tuple[str | None, str]]:
+    """Yield the files that are not there, or have not the size that the manifest says: their names in it, and words.
+
+    Of a manifest that cannot be read, the name is None.
+    """
+    if files.manifest is None:
+        yield from [(None, files.manifest_fault)] if files.manifest_fault else []
+        return
+    for name, claim in files.manifest.files.items():
+        path = files.paths.written.get(name, name)
+        if name not in files.files:
+            yield name, f"{path} does not exist, and the manifest says that it does"
+        elif (size := size_of(files.files[name])) != claim.bytes:
+            yield name, f"{path} has {size:,} bytes, and the manifest says {claim.bytes:,}"

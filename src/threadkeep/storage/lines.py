@@ -7,7 +7,17 @@ from typing import BinaryIO
 
 from threadkeep.errors import OutputUnusable
 
-__all__ = ["CHUNK", "LINE_LIMIT", "chunks", "digest_of", "lines_from", "lines_in", "refuse_endless", "size_of"]
+__all__ = [
+    "CHUNK",
+    "LINE_LIMIT",
+    "blocks",
+    "chunks",
+    "digest_of",
+    "lines_from",
+    "lines_in",
+    "refuse_endless",
+    "size_of",
+]
 
 CHUNK = 1024 * 1024
 
@@ -54,6 +64,28 @@ def lines_in(file: BinaryIO, name: str, start: int = 0, end: int | None = None) 
             raise OutputUnusable(f"{name} is no NDJSON: it has {LINE_LIMIT:,} bytes without a newline.")
         start += len(line)
         yield line
+
+
+def blocks(file: BinaryIO, name: str, start: int, end: int) -> Iterator[bytes]:
+    """Yield a range of bytes in blocks of complete lines; the last line may have no newline.
+
+    The place of the file is neither used nor changed: anybody may read elsewhere between two blocks.
+
+    Raises:
+        OutputUnusable: a line is longer than `LINE_LIMIT`.
+    """
+    held: list[bytes] = []  # the beginning of a line
+    while start < end and (chunk := os.pread(file.fileno(), min(CHUNK, end - start), start)):
+        start += len(chunk)
+        lines, newline, rest = chunk.rpartition(b"\n")
+        if newline:
+            yield b"".join([*held, lines, newline])
+            held = []
+        held.append(rest)
+        if len(held) * CHUNK > LINE_LIMIT + CHUNK:
+            raise OutputUnusable(f"{name} is no NDJSON: it has {LINE_LIMIT:,} bytes without a newline.")
+    if any(held):
+        yield b"".join(held)
 
 
 def refuse_endless(file: BinaryIO, name: str) -> None:

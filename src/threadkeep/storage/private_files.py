@@ -86,6 +86,8 @@ def refuse_irregular(path: Path, *, folder: bool = False, rewritten: bool = Fals
 
 def _irregular(path: Path) -> OutputUnusable:
     what = "a symbolic link" if path.is_symlink() else "a folder" if path.is_dir() else "not a regular file"
+    if path.is_dir() and not path.is_symlink():
+        return OutputUnusable(f"{path} is {what}, and no file of an export. Move it away, or choose another OUT.")
     return OutputUnusable(f"{path} is {what}. Remove it, or choose another OUT.")
 
 

@@ -6,13 +6,11 @@ Nothing here changes a file, and nothing waits for a run that is at work but for
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 
-from threadkeep.storage.file_set import FileSet, open_file_set
-from threadkeep.storage.lines import size_of
+from threadkeep.storage.file_set import faults_of, open_file_set
 from threadkeep.storage.lock import LockHolder, held_by
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
@@ -68,20 +66,8 @@ def status(out: str | os.PathLike[str]) -> ExportState:
             store=store,
             has_index=files.has_index,
             manifest=files.manifest,
-            faults=tuple(_faults(files)),
+            faults=tuple(fault for _, fault in faults_of(files)),
         )
-
-
-def _faults(files: FileSet) -> Iterator[str]:
-    if files.manifest is None:
-        yield from filter(None, [files.manifest_fault])
-        return
-    for name, claim in files.manifest.files.items():
-        path = files.paths.written.get(name, name)
-        if name not in files.files:
-            yield f"{path} does not exist, and the manifest says that it does"
-        elif (size := size_of(files.files[name])) != claim.bytes:
-            yield f"{path} has {size:,} bytes, and the manifest says {claim.bytes:,}"
 
 
 def read_progress(paths: Paths) -> StoreFacts | None:

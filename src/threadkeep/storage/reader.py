@@ -1,10 +1,10 @@
 """Read an export: its records, its threads, what is next to them. The one reader; it needs no network and no SDK."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 import attrs
 
@@ -12,19 +12,23 @@ from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
-from threadkeep.storage.file_set import FileSet, open_file_set
+from threadkeep.storage.file_set import FileSet, faults_of, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
-from threadkeep.storage.lines import lines_in, refuse_endless
+from threadkeep.storage.lines import blocks, lines_in, refuse_endless
+from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.pages import PageRecords, files_of_page, pages_in
 from threadkeep.storage.paths import Paths
+from threadkeep.storage.spans import thread_of
 
-__all__ = ["Export", "ExportedThread", "Records", "read"]
+__all__ = ["Export", "ExportedThread", "Records", "ThreadRecords", "read"]
 
 
 def read(path: "str | Path") -> "Export":
     """Open an export to read it. Nothing is held in memory but the message at hand.
 
     A bare NDJSON file, without an index next to it, is read too, by one pass: its threads are runs of lines of one
-    thread. While an export is at work, its last written files are read.
+    thread. So is a folder of Markdown pages, as ``threadkeep convert`` writes it. While an export is at work, its last
+    written files are read.
 
     Args:
         path: of OUT.
@@ -35,7 +39,26 @@ def read(path: "str | Path") -> "Export":
     Raises:
         OutputUnusable: there is no such export, or a file of it is not a regular file.
     """
-    return Export(Path(path))
+    path = Path(path)
+    return _Pages(path) if path.is_dir() else Export(path)
+
+
+class ThreadRecords(Protocol):
+    """The messages of one thread, read each time that they are iterated.
+
+    Attributes:
+        name: of the file that they are in.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of the file that they are in."""
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        """Yield them."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield their lines, without newlines, to somebody who needs no records."""
 
 
 @attrs.frozen
@@ -43,15 +66,27 @@ class Records:
     """The messages of one thread, read each time that they are iterated."""
 
     _file: BinaryIO | None
-    _name: str
+    name: str  # of that file
     _span: Span | None
     _export: "Export"  # its files are open as long as anybody may read them
 
     def __iter__(self) -> Iterator[MessageRecord]:
         if self._file is not None and self._span is not None:
-            for line in lines_in(self._file, self._name, self._span.offset, self._span.end):
+            for line in lines_in(self._file, self.name, self._span.offset, self._span.end):
                 if line.strip():
-                    yield _record(line, self._name)
+                    yield _record(line, self.name)
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield their lines, without newlines, to somebody who needs no records. Blank lines are left out.
+
+        Raises:
+            OutputUnusable: a line is longer than `threadkeep.storage.lines.LINE_LIMIT`.
+        """
+        if self._file is not None and self._span is not None:
+            for block in blocks(self._file, self.name, self._span.offset, self._span.end):
+                for line in block.split(b"\n"):
+                    if line and not line.isspace():
+                        yield line
 
 
 @attrs.frozen(kw_only=True)
@@ -64,7 +99,6 @@ class ExportedThread:
         reason: why it is not complete.
         messages: its messages in the server's order; of a thread that is not complete, those that came.
         thread: the thread object as the API gave it, with its metadata; None where it was not saved.
-        runs: its runs, each ``{"thread_id", "run_id", "run", "steps"}``; none where they were not saved.
         files: where the files are that it refers to, by their ids, as far as they were downloaded.
     """
 
@@ -72,10 +106,19 @@ class ExportedThread:
     assistant_id: str | None
     outcome: Outcome | None
     reason: str | None = None
-    messages: Iterable[MessageRecord]
+    messages: ThreadRecords
     thread: Mapping[str, Any] | None = None
-    runs: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, Path] = attrs.field(factory=dict)
+    _runs: Callable[[], Iterable[Mapping[str, Any]]] = attrs.field(default=tuple, repr=False, eq=False)
+
+    @property
+    def runs(self) -> tuple[Mapping[str, Any], ...]:
+        """Its runs, each ``{"thread_id", "run_id", "run", "steps"}``, read from the disk; none where none were saved.
+
+        Raises:
+            MalformedLine, OutputUnusable: as reading the messages does.
+        """
+        return tuple(self._runs())
 
 
 class Export:
@@ -113,6 +156,16 @@ class Export:
         """Close its files."""
         self._opened.close()
 
+    @property
+    def manifest(self) -> Manifest | None:
+        """Its manifest; None when there is none, or it cannot be read."""
+        return self._set.manifest
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """The files of it that are not there, or have not the size that its manifest says, each with words."""
+        return {name: fault for name, fault in faults_of(self._set) if name is not None}
+
     def __iter__(self) -> Iterator[MessageRecord]:
         """Yield every record of OUT.
 
@@ -120,8 +173,10 @@ class Export:
             MalformedLine: a line is no record; the message names its number.
             OutputUnusable: the file is no NDJSON, or cannot be read.
         """
-        for record, _ in self._records():
-            yield record
+        file = self._set.files.get("out")
+        for number, line in enumerate(lines_in(file, self.path.name) if file is not None else (), 1):
+            if line.strip():
+                yield _record(line, f"line {number} of {self.path.name}")
 
     def threads(self) -> Iterator[ExportedThread]:
         """Yield its threads in the order of the index, those that are not complete too.
@@ -153,14 +208,6 @@ class Export:
         line = next(lines_in(index, self._set.paths.index.name, self._places[thread_id]))
         return self._thread(decode_row(line))
 
-    def _records(self) -> Iterator[tuple[MessageRecord, int]]:
-        """The records of OUT, each with the byte behind its line."""
-        file, place = self._set.files.get("out"), 0
-        for number, line in enumerate(lines_in(file, self.path.name) if file is not None else (), 1):
-            place += len(line)
-            if line.strip():
-                yield _record(line, f"line {number} of {self.path.name}"), place
-
     def _rows(self) -> Iterator[tuple[IndexRow, int]]:
         """The rows of the index, each with the byte at which its line begins; none without an index."""
         index, start = self._set.files.get("index"), 0
@@ -183,7 +230,7 @@ class Export:
             reason=row.reason,
             messages=messages,
             thread=thread,
-            runs=tuple(self._sidecar(row, "runs")),
+            runs=lambda: self._sidecar(row, "runs"),
             files={file_id: path for file_id in row.files if (path := self._saved.get(file_id)) is not None},
         )
 
@@ -213,24 +260,74 @@ class Export:
         return self._downloads
 
     def _threads_of_lines(self) -> Iterator[ExportedThread]:
-        """The threads of a file without an index: runs of lines of one thread."""
+        """The threads of a file without an index: runs of lines of one thread.
+
+        Of each only the first line is decoded, since to decode all of them twice takes twice the time.
+        """
         file = self._set.files["out"]
         start = place = 0
-        current: MessageRecord | None = None
-        for record, end in self._records():
-            if current is None or record.thread_id != current.thread_id:
-                if current is not None:
-                    yield self._bare(file, current, start, place)
-                current, start = record, place
-            place = end
-        if current is not None:
-            yield self._bare(file, current, start, place)
+        first: MessageRecord | None = None
+        for number, line in enumerate(lines_in(file, self.path.name), 1):
+            if line.strip() and (first is None or thread_of(line) != first.thread_id):
+                record = _record(line, f"line {number} of {self.path.name}")
+                if first is not None and record.thread_id != first.thread_id:
+                    yield self._bare(file, first, start, place)
+                    first, start = record, place
+                first = first or record
+            place += len(line)
+        if first is not None:
+            yield self._bare(file, first, start, place)
 
     def _bare(self, file: BinaryIO, first: MessageRecord, start: int, end: int) -> ExportedThread:
         messages = Records(file, self.path.name, Span(start, end - start, ""), self)
         return ExportedThread(
             thread_id=first.thread_id, assistant_id=first.assistant_id, outcome=None, messages=messages
         )
+
+
+class _Pages(Export):
+    """A folder of Markdown pages. It is read anew at each call, and is an `OutputUnusable` where it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        next(pages_in(path), None)  # refuse another folder now
+
+    def close(self) -> None:
+        """Close nothing: a page is open while it is read."""
+
+    @property
+    def manifest(self) -> None:
+        """There is none."""
+
+    @property
+    def faults(self) -> Mapping[str, str]:
+        """Each page proves itself when it is read."""
+        return {}
+
+    def __iter__(self) -> Iterator[MessageRecord]:
+        for messages in pages_in(self.path):
+            yield from messages
+
+    def threads(self) -> Iterator[ExportedThread]:
+        return map(_thread_of_page, pages_in(self.path))
+
+    def __getitem__(self, thread_id: str) -> ExportedThread:
+        for messages in pages_in(self.path):
+            if messages.page.thread_id == thread_id:
+                return _thread_of_page(messages)
+        raise KeyError(thread_id)
+
+
+def _thread_of_page(messages: PageRecords) -> ExportedThread:
+    page = messages.page
+    return ExportedThread(
+        thread_id=page.thread_id,
+        assistant_id=page.assistant_id,
+        outcome=None,
+        messages=messages,
+        thread=page.thread,
+        files=files_of_page(messages),
+    )
 
 
 def _record(line: bytes, where: str) -> MessageRecord:

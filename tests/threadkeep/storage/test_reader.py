@@ -178,7 +178,7 @@ def test_lines_that_cannot_be_read_are_passed_over_or_named(export: Export) -> N
     with threadkeep.read(export.paths.out) as read:
         assert len(list(read["thread_a"].files)) == 1
         with pytest.raises(MalformedLine, match="a line of runs is not JSON"):
-            list(read.threads())
+            _ = [thread.runs for thread in read.threads()]
     runs.write_bytes(b"[]".ljust(len(runs.read_bytes()) - 1) + b"\n")
     with threadkeep.read(export.paths.out) as read:
         assert read["thread_b"].runs == ()
