@@ -58,7 +58,7 @@ CARRIES, REASONS = table("| format | texts"), table("| format | take it when")
 
 def test_every_format_has_its_rows() -> None:
     """In the order in which they are listed, with a reason to take it."""
-    assert [name for name in CARRIES if name in FORMATS] == [*FORMATS]
+    assert [*CARRIES] == [*FORMATS]
     assert [*REASONS] == [*CARRIES]
     assert all(row["take it when"] for row in REASONS.values())
 

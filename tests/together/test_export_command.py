@@ -319,7 +319,9 @@ def test_the_help_names_every_command(threadkeep: Run) -> None:
     """In the order in which they are needed, each with one line that is not cut."""
     done = threadkeep("--help")
     listed = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
-    assert listed == ["export", "write", "validate", "status", "split", "threads", "assistants", "demo"]
+    assert listed == [
+        *("export", "write", "validate", "status", "show", "convert", "split", "threads", "assistants", "demo")
+    ]
     assert "..." not in done.out.partition("Commands:")[2]
 
 

@@ -17,7 +17,7 @@ from threadkeep.storage.manifest import Manifest, decode_manifest
 from threadkeep.storage.paths import Paths, new
 from threadkeep.storage.private_files import on_disk, open_regular
 
-__all__ = ["FileSet", "open_file_set"]
+__all__ = ["FileSet", "faults_of", "open_file_set"]
 
 # Each exchange lasts milliseconds, and a reader that meets so many in a row is not reading an export.
 _TRIES = 100

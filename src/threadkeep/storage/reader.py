@@ -40,7 +40,7 @@ def read(path: "str | Path") -> "Export":
         OutputUnusable: there is no such export, or a file of it is not a regular file.
     """
     path = Path(path)
-    return _Pages(path) if path.is_dir() else Export(path)
+    return _Pages(path) if path.name and path.is_dir() else Export(path)
 
 
 class ThreadRecords(Protocol):
