@@ -4,9 +4,10 @@ DuckDB reads rows that are made here, from a file next to the target. So it sees
 refuse all lines, and has nothing to guess. One thread and small row groups keep the order of OUT and the memory low.
 """
 
+import contextlib
 import re
+import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,29 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
 
 def _run(connection: Any, command: str) -> None:
     """Run a command of DuckDB that Ctrl-C ends at once. In the main thread it would end when the command does."""
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(connection.execute, command)
+    problems: list[BaseException] = []
+    ended = threading.Event()  # an interrupted join takes the thread for ended
+
+    def work() -> None:
         try:
-            running.result()
-        except BaseException:
-            connection.interrupt()
-            raise
+            connection.execute(command)
+        except BaseException as error:  # noqa: BLE001 - raised below
+            problems.append(error)
+        finally:
+            ended.set()
+
+    thread = threading.Thread(target=work)
+    try:
+        thread.start()
+        ended.wait()
+    except BaseException:
+        while thread.ident is not None and not ended.is_set():  # only a command that has begun can be interrupted
+            with contextlib.suppress(Exception):
+                connection.interrupt()
+            ended.wait(0.05)
+        raise
+    if problems:
+        raise problems[0]
 
 
 def _duckdb() -> Any:
