@@ -21,6 +21,9 @@ _SHORTEST = 4
 # So many characters of a secret in a row are a part of it: servers show the beginning or the end of a key.
 _PART = 8
 
+# How servers show a key of which they hide the middle (recorded): its two ends are parts of it, too.
+_HALF_HIDDEN = re.compile(r"[\w-]*\*{3,}[\w*-]*")
+
 # Of what a server says so many characters are shown: of the message of an error, and of a body that is none.
 _MESSAGE, _BODY = 500, 120
 
@@ -65,6 +68,8 @@ class Secrets:
             if len(form) < _PART:
                 for found in re.finditer(re.escape(form), text):
                     is_secret[found.start() : found.end()] = b"\x01" * len(form)
+        for found in _HALF_HIDDEN.finditer(text):
+            is_secret[found.start() : found.end()] = b"\x01" * len(found[0])
         shown, start = [], 0
         for run in re.finditer(rb"\x01+", bytes(is_secret)):
             shown += [text[start : run.start()], "[key]"]

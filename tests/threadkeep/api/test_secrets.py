@@ -106,3 +106,13 @@ async def test_a_password_of_the_address_is_sent_in_base64() -> None:
     with pytest.raises(ApiError) as caught:
         await transport.get("/threads/thread_x/messages", {})
     assert str(transport.finish(caught.value)) == "500 from https://api.test/v1: [key]"
+
+
+@pytest.mark.parametrize("shown", ["sk-mine*******cret", "sk-*****", "****cret", "sk-mine-very***"])
+def test_a_key_that_the_server_has_half_hidden_is_hidden_whole(shown: str) -> None:
+    """Its beginning and its end are shorter than what counts as a part, and are parts of it all the same."""
+    secrets = Secrets()
+    secrets.add("sk-mine-very-secret")
+    assert secrets.clean(f"Incorrect API key provided: {shown}. See 'https://x/y'.") == (
+        "Incorrect API key provided: [key]. See 'https://x/y'."
+    )
