@@ -21,7 +21,7 @@ _SHORTEST = 4
 # So many characters of a secret in a row are a part of it: servers show the beginning or the end of a key.
 _PART = 8
 
-# How servers show a key of which they hide the middle (recorded): its two ends are parts of it, too.
+# How servers show a key of which they hide the middle: its two ends are parts of it, too.
 _HALF_HIDDEN = re.compile(r"[\w-]*\*{3,}[\w*-]*")
 
 # Of what a server says so many characters are shown: of the message of an error, and of a body that is none.

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 
 import attrs
 
 from threadkeep.serialization.lossless_json import dumps
 
-__all__ = ["Loss", "LossReport"]
+__all__ = ["Loss", "LossReport", "together"]
+
+_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -26,6 +28,16 @@ class Loss:
     message_id: str | None
     lost: str
     why: str
+
+
+def together(turned: Iterable[tuple[_T | None, Iterable[Loss]]]) -> tuple[list[_T], list[Loss]]:
+    """Return what became of all messages, without those of which nothing is left, and all their losses."""
+    found: list[_T] = []
+    losses: list[Loss] = []
+    for one, lost in turned:
+        found += [] if one is None else [one]
+        losses += lost
+    return found, losses
 
 
 class LossReport:

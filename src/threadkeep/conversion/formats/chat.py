@@ -6,7 +6,7 @@ from typing import Any
 
 from threadkeep.conversion.content import carry, thread_losses
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
-from threadkeep.conversion.losses import Loss
+from threadkeep.conversion.losses import Loss, together
 from threadkeep.conversion.source import PlainMessage, Thread
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import ImageUrlPart, MessageRecord, Part, RefusalPart, TextPart
@@ -54,13 +54,7 @@ def to_chat_messages(
         ValueError: options that contradict each other, or that there are not.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
-    messages: list[dict[str, Any]] = []
-    losses: list[Loss] = []
-    for record in records:
-        message, lost = _message(record, options, files or {})
-        messages += [] if message is None else [message]
-        losses += lost
-    return messages, losses
+    return together(_message(record, options, files or {}) for record in records)
 
 
 def _messages(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from threadkeep.conversion.content import Carried, carry, file_name, thread_losses
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
-from threadkeep.conversion.losses import Loss
+from threadkeep.conversion.losses import Loss, together
 from threadkeep.conversion.source import PlainMessage, Thread
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import (
@@ -73,13 +73,7 @@ def to_response_items(
         ValueError: options that contradict each other, or that there are not.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
-    items: list[dict[str, Any]] = []
-    losses: list[Loss] = []
-    for record in records:
-        item, lost = _item(record, options, files or {})
-        items += [] if item is None else [item]
-        losses += lost
-    return items, losses
+    return together(_item(record, options, files or {}) for record in records)
 
 
 def _items(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:
