@@ -14,6 +14,8 @@ from threadkeep.errors import (
     ApiGone,
     BadPage,
     FlatRecord,
+    HistoryDamaged,
+    HistoryUnusable,
     IdRefused,
     Interrupted,
     ListingRefused,
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+    from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
+    from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.storage.index import DownloadRow, Outcome
     from threadkeep.storage.progress import ExportState, status
     from threadkeep.storage.reader import Export, ExportedThread, read
@@ -86,6 +90,9 @@ __all__ = [
     "FilesBegun",
     "Finding",
     "FlatRecord",
+    "History",
+    "HistoryDamaged",
+    "HistoryUnusable",
     "IdRefused",
     "ImageFilePart",
     "ImagePart",
@@ -107,6 +114,8 @@ __all__ = [
     "RequestFailed",
     "RunEnded",
     "ServerUnreachable",
+    "Session",
+    "SessionInfo",
     "Severity",
     "TextPart",
     "ThreadConverted",
@@ -124,13 +133,18 @@ __all__ = [
     "aexport",
     "aiter_messages",
     "convert",
+    "copy_history",
     "decode",
+    "delete_session",
     "encode",
     "export",
     "from_message",
     "from_message_json",
     "iter_messages",
+    "list_sessions",
+    "open_history",
     "read",
+    "recover",
     "status",
     "to_chat_messages",
     "to_flat",
@@ -148,6 +162,8 @@ _LATER = {
     "conversion.losses": ("Loss",),
     "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+    "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+    "history.session": ("History", "Session", "SessionInfo"),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),
     "storage.progress": ("ExportState", "status"),

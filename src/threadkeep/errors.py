@@ -8,6 +8,8 @@
   - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
   - MalformedAddress      a base URL that is not an HTTP address
   - OutputUnusable        the export or one of its files cannot be opened or written
+  + HistoryUnusable       a chat history cannot be opened, read or written
+    - HistoryDamaged      a chat history is damaged; nothing of it was deleted
   - Interrupted           Ctrl-C or SIGTERM
   + ApiError              a request without a usable answer
     - ThreadMissing       the API knows no such thread; others may be fine
@@ -32,6 +34,8 @@ __all__ = [
     "ApiGone",
     "BadPage",
     "FlatRecord",
+    "HistoryDamaged",
+    "HistoryUnusable",
     "IdRefused",
     "Interrupted",
     "ListingRefused",
@@ -98,6 +102,25 @@ class MalformedAddress(ThreadkeepError):
 
 class OutputUnusable(ThreadkeepError):
     """The export or one of its files cannot be used: it exists already, or the disk refuses."""
+
+
+class HistoryUnusable(ThreadkeepError):
+    """A chat history cannot be opened, read or written: the disk or the server refuses, or it is something else."""
+
+
+class HistoryDamaged(HistoryUnusable):
+    """A chat history is damaged. Nothing of it was deleted.
+
+    Attributes:
+        place: where the damaged history is now: the file that it was moved to, or the URL of the database, for
+            `threadkeep.history.recover`.
+        recoverable: how many items `threadkeep.history.recover` returns for it.
+    """
+
+    def __init__(self, what: str, *, place: str, recoverable: int) -> None:
+        super().__init__(what)
+        self.place = place
+        self.recoverable = recoverable
 
 
 class Interrupted(ThreadkeepError):

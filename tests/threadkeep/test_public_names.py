@@ -9,6 +9,7 @@ import pytest
 
 import threadkeep
 
+HISTORY = "threadkeep.history"  # the one package whose names are documented as its own
 FOUND = [*pkgutil.walk_packages(threadkeep.__path__, "threadkeep.")]
 MODULES = [importlib.import_module(module.name) for module in FOUND if not module.ispkg]
 
@@ -32,12 +33,21 @@ def test_all_names_what_the_module_defines(module: ModuleType) -> None:
     )
 
 
-def test_the_package_names_its_public_names() -> None:
-    """What is imported at the top is what is promised."""
-    assert all(hasattr(threadkeep, name) for name in threadkeep.__all__)
+@pytest.mark.parametrize("name", ["threadkeep", HISTORY])
+def test_a_package_has_the_public_names_that_it_promises(name: str) -> None:
+    """What can be imported from the root, and from the package of histories."""
+    package = importlib.import_module(name)
+    assert all(hasattr(package, public) for public in package.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'open_histori'"):
+        package.open_histori  # noqa: B018
 
 
-@pytest.mark.parametrize("name", [module.name for module in FOUND if module.ispkg])
+def test_the_names_of_histories_are_at_the_root_too() -> None:
+    """`threadkeep.history` is documented as a package; the root has all public names."""
+    assert set(importlib.import_module(HISTORY).__all__) <= set(threadkeep.__all__)
+
+
+@pytest.mark.parametrize("name", [module.name for module in FOUND if module.ispkg and module.name != HISTORY])
 def test_a_package_is_empty(name: str) -> None:
     """What is public stands at the root, so that importing a package imports nothing else."""
     spec = importlib.import_module(name).__spec__

@@ -1,0 +1,150 @@
+"""Open a chat history by its URL, and what concerns all sessions of a store."""
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from threadkeep.history.items import Item, checked
+from threadkeep.history.session import History, SessionInfo
+
+__all__ = ["copy_history", "delete_session", "list_sessions", "open_history", "recover"]
+
+
+def open_history(
+    url: str | os.PathLike[str],
+    session_id: str = "default",
+    *,
+    session_settings: Any = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> History:
+    """Open one session of a chat history. Nothing is created before the first item is added.
+
+    Args:
+        url: a path that ends in ``.json`` (a JSON array, one session) or ``.jsonl`` (many sessions);
+            ``sqlite:///path`` (an absolute path has four slashes); ``redis://``, ``rediss://``, or an async URL of
+            SQLAlchemy such as ``postgresql+asyncpg://``, which need the extra ``agents``; ``memory://`` for tests,
+            shared by all of the process.
+        session_id: which session of the store. A ``.json`` file shows the same list for every id.
+        session_settings: of the Agents SDK; the ``limit`` of it is used by ``get_items()``.
+        metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
+
+    Raises:
+        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep.
+        HistoryUnusable: the extra that the kind needs is not installed.
+    """
+    if not isinstance(session_id, str) or not session_id:
+        raise ValueError("the session id is a string of at least one character")
+    if metadata is not None:
+        metadata = checked([dict(metadata)])[0]
+    store = _kind(url).open_store(os.fspath(url), session_id, metadata)
+    return History(store, session_id, session_settings)
+
+
+def list_sessions(url: str | os.PathLike[str]) -> list[SessionInfo]:
+    """Return the sessions of a store that have items, in the order of their first items.
+
+    Raises:
+        ValueError: the URL names no kind of history.
+        HistoryDamaged, HistoryUnusable: as for `History.get_items`.
+    """
+    found: list[SessionInfo] = _kind(url).list_sessions(os.fspath(url))
+    return found
+
+
+def delete_session(url: str | os.PathLike[str], session_id: str = "default") -> None:
+    """Remove a session from its store, also from the disk. A session that is not there is no error.
+
+    Of a ``.json`` file, which has one session, the file is removed.
+
+    Raises:
+        ValueError: the URL names no kind of history.
+        HistoryDamaged, HistoryUnusable: as for `History.get_items`.
+    """
+    _kind(url).delete_session(os.fspath(url), session_id)
+
+
+def copy_history(
+    source: str | os.PathLike[str] | History, target: str | os.PathLike[str] | History, session_id: str | None = None
+) -> int:
+    """Copy sessions from one store to another, of the same or of another kind.
+
+    Args:
+        source: the URL of a store, or an open history for that session alone.
+        target: the URL of a store, in which the sessions have the same ids, or an open history for one session.
+        session_id: of the source; None for all of its sessions.
+
+    Returns:
+        How many items were copied.
+
+    Raises:
+        ValueError: a session of the target has items already, or many sessions meet a target of one. Nothing is
+            copied then.
+        HistoryDamaged, HistoryUnusable: as for `History.get_items`.
+    """
+    sources = _sessions_of(source, session_id)
+    pairs = [(one, target if isinstance(target, History) else open_history(target, one.session_id)) for one in sources]
+    if len(pairs) > 1 and (isinstance(target, History) or not _kind(target).MANY_SESSIONS):
+        raise ValueError(f"the source has {len(pairs)} sessions, the target holds one. Name one by session_id.")
+    for _, to in pairs:
+        if to.sync.get_items(1):
+            raise ValueError(f"the session {to.session_id!r} of the target has items already. Delete it first.")
+    copied = 0
+    for one, to in pairs:
+        items = one.sync.get_items()
+        to.sync.add_items(items)
+        copied += len(items)
+    return copied
+
+
+def recover(url: str | os.PathLike[str], session_id: str | None = None) -> list[Item]:
+    """Return every undamaged item of a damaged history, oldest first. Nothing is changed.
+
+    Args:
+        url: the file that was set aside (the error names it), or the URL of a history.
+        session_id: only the items of this session; None for those of all sessions, in the order of the store.
+
+    Raises:
+        HistoryUnusable: there is no such file, or it cannot be read.
+    """
+    found: list[Item] = _kind(url, damaged=True).recover(os.fspath(url), session_id)
+    return found
+
+
+def _sessions_of(source: str | os.PathLike[str] | History, session_id: str | None) -> list[History]:
+    if isinstance(source, History):
+        return [source]
+    if session_id is not None:
+        return [open_history(source, session_id)]
+    return [open_history(source, info.session_id or "default") for info in list_sessions(source)]
+
+
+# Each is a module of `kinds` with MANY_SESSIONS, open_store, list_sessions, delete_session and recover.
+_KINDS = {
+    ".json": "json_file",
+    ".jsonl": "jsonl_file",
+    "sqlite": "sqlite_file",
+    "redis": "redis_server",
+    "rediss": "redis_server",
+    "memory": "memory",
+}
+
+
+def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
+    name = os.fspath(url)
+    if not isinstance(name, str):
+        raise ValueError("the URL of a history is a string or a path")
+    scheme, is_url, _ = name.partition("://")
+    if is_url:
+        kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())
+    else:
+        # What was set aside has the name of the history with an ending; a database may have any name.
+        kind = _KINDS.get(Path(name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None)
+    if kind is None:
+        raise ValueError(
+            f"{name!r} names no kind of history. It is a path that ends in .json or .jsonl, or a URL that begins with"
+            " sqlite:///, redis://, memory://, or with an async driver of SQLAlchemy, such as postgresql+asyncpg://."
+        )
+    return import_module(f"threadkeep.history.kinds.{kind}")

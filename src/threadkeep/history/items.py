@@ -1,0 +1,82 @@
+"""The items of a chat history: JSON objects of any shape, kept exactly as they are."""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from threadkeep.serialization.lossless_json import dumps, loads
+
+__all__ = ["Item", "checked", "decode_item", "encode_item"]
+
+Item = dict[str, Any]
+
+_PLAIN = {bool, int, float, type(None)}
+# JSON would read the two as one character.
+_SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+
+def checked(items: Iterable[Any]) -> list[Item]:
+    """Return the items as a list if JSON can keep every one of them exactly.
+
+    Raises:
+        TypeError: an item is no dict, or holds something that is not JSON. The message says where.
+        ValueError: a number or a string that JSON cannot hold, or too many levels.
+    """
+    if isinstance(items, dict | str | bytes):
+        raise TypeError(f"a list of items is needed, not a {type(items).__name__}")
+    found = list(items)
+    for number, item in enumerate(found):
+        place = f"item {number}"
+        if not isinstance(item, dict):
+            raise TypeError(f"{place} is a {type(item).__name__}, not a dict.{_dump_hint(item)}")
+        try:
+            _check(item, place)
+        except RecursionError:
+            raise ValueError(f"{place} is nested too deeply") from None
+    return found
+
+
+def encode_item(item: Item) -> bytes:
+    """Write a `checked` item as compact JSON in UTF-8, on one line."""
+    return dumps(item)
+
+
+def decode_item(text: bytes) -> Item:
+    """Read an item.
+
+    Raises:
+        ValueError: the text is not a JSON object.
+    """
+    item = loads(text)
+    if not isinstance(item, dict):
+        raise ValueError(f"not an object, but {_json_type(item)}")
+    return item
+
+
+def _check(value: Any, place: str) -> None:
+    kind = type(value)
+    if kind is str:
+        if _SURROGATE_PAIR.search(value):
+            raise ValueError(f"{place} holds two surrogates in a row, which JSON reads as one character")
+    elif kind is dict:
+        for key, inner in value.items():
+            if type(key) is not str:
+                raise TypeError(f"{place} has the key {key!r}; keys are strings in JSON")
+            _check(key, place)
+            _check(inner, f"{place}.{key}")
+    elif kind is list or kind is tuple:
+        for number, inner in enumerate(value):
+            _check(inner, f"{place}[{number}]")
+    elif kind is float and not math.isfinite(value):
+        raise ValueError(f"{place} is {value}, which is not JSON")
+    elif kind not in _PLAIN:
+        raise TypeError(f"{place} is a {kind.__name__}, which is not JSON.{_dump_hint(value)}")
+
+
+def _dump_hint(value: object) -> str:
+    return " Use its model_dump(exclude_none=True)." if hasattr(value, "model_dump") else ""
+
+
+def _json_type(value: object) -> str:
+    return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
