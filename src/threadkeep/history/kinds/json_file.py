@@ -49,6 +49,8 @@ class _JsonFile:
 
     def pop(self) -> Item | None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():  # not even a lock is created then
+            return None
         with locked(self.path):
             content = self._content()
             items = _items(content)
@@ -59,6 +61,8 @@ class _JsonFile:
 
     def clear(self) -> None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():
+            return
         with locked(self.path):
             if self._content() is not None:
                 replace_file(self.path, b"[]")
