@@ -37,7 +37,7 @@ def killed_child(url: str, begin: int, moments: random.Random) -> int:
     spoken = 0
     for _ in range(moments.randrange(4)):
         spoken += len(os.read(reader, 1))
-    for _ in range(moments.randrange(60_000)):  # somewhere in the next call
+    for _ in range(moments.randrange(10 ** moments.randrange(2, 7))):  # somewhere in the next calls
         pass
     os.kill(child, signal.SIGKILL)
     while dots := os.read(reader, 100):
