@@ -61,7 +61,11 @@ if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
+    from threadkeep.history.repair import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
+    from threadkeep.history.tokens import count_tokens
+    from threadkeep.history.trim import trim
+    from threadkeep.history.trimmed import Trimmed
     from threadkeep.storage.index import DownloadRow, Outcome
     from threadkeep.storage.progress import ExportState, status
     from threadkeep.storage.reader import Export, ExportedThread, read
@@ -111,6 +115,7 @@ __all__ = [
     "QuotaSpent",
     "RateLimited",
     "RefusalPart",
+    "Repaired",
     "RequestFailed",
     "RunEnded",
     "ServerUnreachable",
@@ -123,6 +128,7 @@ __all__ = [
     "ThreadMissing",
     "ThreadkeepError",
     "ThreadsBegun",
+    "Trimmed",
     "UnknownAnnotation",
     "UnknownPart",
     "UnreadableIds",
@@ -134,6 +140,7 @@ __all__ = [
     "aiter_messages",
     "convert",
     "copy_history",
+    "count_tokens",
     "decode",
     "delete_session",
     "encode",
@@ -145,11 +152,13 @@ __all__ = [
     "open_history",
     "read",
     "recover",
+    "repair",
     "status",
     "to_chat_messages",
     "to_flat",
     "to_message_json",
     "to_response_items",
+    "trim",
     "validate",
     "write",
 ]
@@ -163,7 +172,11 @@ _LATER = {
     "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+    "history.repair": ("Repaired", "repair"),
     "history.session": ("History", "Session", "SessionInfo"),
+    "history.tokens": ("count_tokens",),
+    "history.trim": ("trim",),
+    "history.trimmed": ("Trimmed",),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),
     "storage.progress": ("ExportState", "status"),

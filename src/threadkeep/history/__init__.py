@@ -10,26 +10,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
+    from threadkeep.history.repair import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
+    from threadkeep.history.tokens import count_tokens
+    from threadkeep.history.trim import trim
+    from threadkeep.history.trimmed import Trimmed
 
 __all__ = [
     "History",
     "HistoryDamaged",
     "HistoryUnusable",
+    "Repaired",
     "Session",
     "SessionInfo",
+    "Trimmed",
     "copy_history",
+    "count_tokens",
     "delete_session",
     "list_sessions",
     "open_history",
     "recover",
+    "repair",
+    "trim",
 ]
 
 if not TYPE_CHECKING:
     _LATER = {
         "errors": ("HistoryDamaged", "HistoryUnusable"),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+        "history.repair": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),
+        "history.tokens": ("count_tokens",),
+        "history.trim": ("trim",),
+        "history.trimmed": ("Trimmed",),
     }
 
     def __getattr__(name: str) -> Any:

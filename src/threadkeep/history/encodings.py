@@ -1,0 +1,89 @@
+"""Count the tokens of a text as a model sees it: with bpe-openai if it is installed, else by an estimate."""
+
+import functools
+import re
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol
+
+from threadkeep.history.estimate import estimate
+
+__all__ = ["base_model", "encoding_of", "text_counter"]
+
+
+class _Encoding(Protocol):
+    def encode_ordinary(self, text: str) -> list[int]: ...
+
+
+_MODELS = {
+    "o200k_base": re.compile(
+        r"(gpt-5|gpt-4\.1|gpt-4\.5|(chat)?gpt-4o|gpt-oss|gpt-realtime|gpt-audio|o[134]|codex|computer-use)(?!\w)"
+    ),
+    "cl100k_base": re.compile(r"(gpt-4|gpt-3\.5|gpt-35)(?![\w.])"),
+}
+_PROVIDER = re.compile(r"(.*/)?(openai\.)?(ft:)?")
+_LONGEST_TEXT = 900_000  # bpe-openai takes less than a million characters
+# Between a letter and a space or a full stop that a letter follows, both encodings begin a new piece of text.
+_CUT = re.compile(r"(?<=[a-z])(?= [a-z])|(?<=[^\W\d_])(?=[ 、。，][^\W\d_])")
+
+
+def base_model(model: str) -> str:
+    """Return the name of a model in lower case, without a provider before it, and without what a fine-tuning adds."""
+    name = model.strip().lower()
+    return name[_PROVIDER.match(name).end() :].partition(":")[0]  # type: ignore[union-attr] # it matches ""
+
+
+def encoding_of(model: str | None) -> str | None:
+    """Return the encoding of a model of OpenAI's; None if it is not known.
+
+    Dated names, fine-tuned models (``ft:gpt-4o-...:org::id``) and names with a provider (``openai/gpt-4o``) are known.
+    """
+    name = base_model(model or "")
+    return next((encoding for encoding, pattern in _MODELS.items() if pattern.match(name)), None)
+
+
+def text_counter(model: str | None) -> Callable[[str], int]:
+    """Return a function that counts the tokens of a text. For an unknown model, the encoding counts that needs more."""
+    try:
+        counters = {encoding: functools.partial(_count, _loaded(encoding)) for encoding in _MODELS}
+    except ImportError:
+        counters = {encoding: functools.partial(_estimate, encoding) for encoding in _MODELS}
+    known = encoding_of(model)
+    if known is not None:
+        return counters[known]
+    return lambda text: max(count(text) for count in counters.values())
+
+
+def _loaded(encoding: str) -> _Encoding:
+    import_module("bpe_openai")
+    return _built(encoding)
+
+
+@functools.cache
+def _built(encoding: str) -> _Encoding:
+    built: _Encoding = import_module("bpe_openai").get_encoding(encoding)
+    return built
+
+
+def _count(encoding: _Encoding, text: str) -> int:
+    return sum(len(encoding.encode_ordinary(part)) for part in _parts(_without_surrogates(text)))
+
+
+def _estimate(encoding: str, text: str) -> int:
+    return estimate(_without_surrogates(text), encoding)
+
+
+def _without_surrogates(text: str) -> str:
+    """Return the text as UTF-8 can hold it, with U+FFFD for each lone surrogate."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _parts(text: str) -> list[str]:
+    """Cut a very long text where its tokens are the same as those of its parts, if there is such a place."""
+    parts = []
+    while len(text) > _LONGEST_TEXT:
+        found = [cut.start() for cut in _CUT.finditer(text, _LONGEST_TEXT - 10_000, _LONGEST_TEXT)]
+        at = found[-1] if found else _LONGEST_TEXT
+        parts.append(text[:at])
+        text = text[at:]
+    return [*parts, text]
