@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+    from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.storage.index import DownloadRow, Outcome
@@ -77,7 +78,9 @@ __all__ = [
     "Annotation",
     "ApiError",
     "ApiGone",
+    "AsyncReplyStream",
     "BadPage",
+    "Conversation",
     "Converted",
     "DownloadRow",
     "Event",
@@ -111,6 +114,8 @@ __all__ = [
     "QuotaSpent",
     "RateLimited",
     "RefusalPart",
+    "Reply",
+    "ReplyStream",
     "RequestFailed",
     "RunEnded",
     "ServerUnreachable",
@@ -162,6 +167,7 @@ _LATER = {
     "conversion.losses": ("Loss",),
     "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+    "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
     "history.session": ("History", "Session", "SessionInfo"),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
+    from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.session import History, Session, SessionInfo
 
 __all__ = [
+    "AsyncReplyStream",
+    "Conversation",
     "History",
     "HistoryDamaged",
     "HistoryUnusable",
+    "Reply",
+    "ReplyStream",
     "Session",
     "SessionInfo",
     "copy_history",
@@ -28,6 +33,7 @@ __all__ = [
 if not TYPE_CHECKING:
     _LATER = {
         "errors": ("HistoryDamaged", "HistoryUnusable"),
+        "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
         "history.session": ("History", "Session", "SessionInfo"),
     }
