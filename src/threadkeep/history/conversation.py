@@ -7,11 +7,11 @@ without.
 
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
 
 import attrs
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from threadkeep.conversion.losses import Loss
 
 __all__ = ["AsyncReplyStream", "Conversation", "Reply", "ReplyStream", "Settings"]
+
+_Pieces: TypeAlias = Generator[str, None, None]
+_AsyncPieces: TypeAlias = AsyncGenerator[str, None]
 
 _APIS = {"chat": "completions", "responses": "responses"}
 
@@ -68,10 +71,10 @@ class ReplyStream:
     Whoever leaves the loop before its end closes the connection, and nothing is stored.
     """
 
-    def __init__(self, pieces: Callable[[], Iterator[str]], turn: "_Turn") -> None:
+    def __init__(self, pieces: Callable[[], _Pieces], turn: "_Turn") -> None:
         self._pieces, self._turn = pieces, turn
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> _Pieces:
         # The loop alone holds what is iterated, so that this is closed when the loop is left.
         self._turn.begin()
         return self._pieces()
@@ -89,10 +92,10 @@ class ReplyStream:
 class AsyncReplyStream:
     """A reply that is iterated once with ``async for``, as a `ReplyStream` is without."""
 
-    def __init__(self, pieces: Callable[[], AsyncIterator[str]], turn: "_Turn") -> None:
+    def __init__(self, pieces: Callable[[], _AsyncPieces], turn: "_Turn") -> None:
         self._pieces, self._turn = pieces, turn
 
-    def __aiter__(self) -> AsyncIterator[str]:
+    def __aiter__(self) -> _AsyncPieces:
         self._turn.begin()
         return self._pieces()
 
@@ -268,7 +271,7 @@ class Conversation:
             pass
         return turn.reply()
 
-    def _pieces(self, turn: "_Turn", *, stream: bool) -> Iterator[str]:
+    def _pieces(self, turn: "_Turn", *, stream: bool) -> _Pieces:
         while not turn.is_over:
             request = turn.request()
             if stream:
@@ -321,7 +324,7 @@ class Conversation:
             pass
         return turn.reply()
 
-    async def _apieces(self, turn: "_Turn", *, stream: bool) -> AsyncIterator[str]:
+    async def _apieces(self, turn: "_Turn", *, stream: bool) -> _AsyncPieces:
         while not turn.is_over:
             request = turn.request()
             if stream:
