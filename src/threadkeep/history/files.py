@@ -1,0 +1,207 @@
+"""The file of a history on the disk: locked while it is written, replaced whole, and set aside when it is damaged."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from threadkeep.clock import now
+from threadkeep.errors import HistoryDamaged, HistoryUnusable
+
+__all__ = [
+    "create_private",
+    "locked",
+    "named",
+    "read_file",
+    "replace_file",
+    "resolved",
+    "set_aside",
+    "sync_folder",
+    "take_aside",
+]
+
+
+def resolved(path: str | Path) -> Path:
+    """Return where a file truly is: a link is followed, so that what is replaced is the file and not the link.
+
+    Raises:
+        HistoryUnusable: links that lead in a circle, or a name that the system refuses.
+    """
+    with named(path):
+        try:
+            return Path(os.path.realpath(path))
+        except ValueError as error:
+            raise HistoryUnusable(f"{str(path)!r} is no file name: {error}") from None
+
+
+@contextlib.contextmanager
+def named(path: Path | str) -> Iterator[None]:
+    """Name the file in an error of the operating system.
+
+    Raises:
+        HistoryUnusable: in the place of OSError.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        folder = Path(path).parent
+        if folder.is_dir():
+            raise HistoryUnusable(f"{path} does not exist.") from None
+        raise HistoryUnusable(f"The folder {folder} does not exist. Create it, or choose another place.") from None
+    except OSError as error:
+        raise HistoryUnusable(f"{path}: {error.strerror or error}. Nothing was changed.") from error
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a history file against other threads and processes; wait for it as long as it takes.
+
+    It is an flock on ``NAME.lock``, which stays there: the file itself is replaced, and with it a lock on it. The
+    system releases the lock of a process that ends. It is released by name, since a forked child holds it too.
+
+    Raises:
+        HistoryUnusable: the lock file cannot be created.
+    """
+    lock = path.with_name(f"{path.name}.lock")
+    with named(lock):
+        number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(number, fcntl.LOCK_UN)
+    finally:
+        os.close(number)
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return the content of a file; None if there is none.
+
+    Raises:
+        HistoryUnusable: it cannot be read, or is no regular file.
+    """
+    with named(path):
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with os.fdopen(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                raise HistoryUnusable(f"{path} is not a regular file. Choose another name.")
+            return file.read()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put a new content in the place of a file, as a whole: a reader sees the old one or the new one, and a kill, too.
+
+    To be called with the lock held. The permissions stay; a new file is private.
+
+    Raises:
+        HistoryUnusable: the disk refuses. The old content is there as before.
+    """
+    new = path.with_name(f"{path.name}.new")
+    with named(path):
+        try:
+            with os.fdopen(create_private(new), "wb") as file:
+                file.write(content)
+                file.flush()
+                with contextlib.suppress(FileNotFoundError):
+                    before = os.stat(path)
+                    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
+                os.fsync(file.fileno())
+            os.replace(new, path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def create_private(path: Path) -> int:
+    """Create a file that only its owner may read, in the place of what has the name; return its descriptor.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    path.unlink(missing_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def set_aside(
+    path: Path, reason: str, recoverable: Callable[[Path], int], companions: tuple[str, ...] = ()
+) -> HistoryDamaged:
+    """Move a damaged file to another name, byte for byte. To be called with the lock held.
+
+    Args:
+        path: of the file.
+        reason: what is wrong with it.
+        recoverable: counts the items that can be recovered from the file of a name.
+        companions: endings of files that belong to it, and are moved with it.
+
+    Returns:
+        The error that names the new place, to be raised.
+    """
+    try:
+        aside = take_aside(path)
+        for ending in companions:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{path}{ending}", f"{aside}{ending}")
+    except OSError as error:
+        count = recoverable(path)
+        what = f"It could not be moved away ({error.strerror or error})."
+        return HistoryDamaged(_message(path, reason, what, path, count), place=str(path), recoverable=count)
+    count = recoverable(aside)
+    what = f"It was moved to {aside}, and the history is empty now."
+    return HistoryDamaged(_message(path, reason, what, aside, count), place=str(aside), recoverable=count)
+
+
+def take_aside(path: Path, name: str | None = None) -> Path:
+    """Move a file to ``NAME.corrupt-TIME``, never over another one; return its new path.
+
+    Args:
+        path: of the file.
+        name: of the history, if the file has another one.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    first = f"{name or path.name}.corrupt-{now():%Y%m%dT%H%M%SZ}"
+    number = 1
+    while True:
+        aside = path.with_name(first if number == 1 else f"{first}-{number}")
+        number += 1
+        try:
+            os.link(path, aside, follow_symlinks=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK):
+                raise
+            if aside.exists():  # a file system without links
+                continue
+            os.rename(path, aside)
+        else:
+            os.unlink(path)
+        sync_folder(path.parent)
+        return aside
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Some file systems refuse the call; nothing can be done then."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _message(path: Path, reason: str, what: str, place: Path, count: int) -> str:
+    items = "1 item" if count == 1 else f"{count} items"
+    return (
+        f"{path} is damaged: {reason}. {what} Nothing was deleted:"
+        f" threadkeep.history.recover({str(place)!r}) returns {items}."
+    )
