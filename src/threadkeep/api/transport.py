@@ -295,14 +295,19 @@ class ModelsClient:
         client: knows the address and the token.
         token: what it sends.
         endpoint: the secrets that no message may show.
+        auth: the header of the token.
 
     Attributes:
         client: as given.
+        options: what each request must be given.
         address: the base URL without user, password and query, so that it can be shown.
     """
 
-    def __init__(self, client: SyncClient, token: TokenSource, endpoint: Endpoint) -> None:
+    def __init__(self, client: SyncClient, token: TokenSource, endpoint: Endpoint, auth: Auth) -> None:
         self.client = client
+        # Not among the headers of the client: there the younger SDKs do not find that the bearer is left out.
+        headers = {"Authorization": Omit(), "api-key": token.current.secret}
+        self.options = {"extra_headers": headers} if auth is Auth.API_KEY else {}
         self.address = without_secrets(endpoint.base_url)
         self._token, self._answered = token, False
         self._proxy = proxy_of(self.address)
@@ -353,13 +358,10 @@ def connect_to_models(source: ApiSource) -> ModelsClient:
     else:
         auth, (key, *_) = auth_and_keys(source, endpoint.provider, os.environ)
         token = TokenSource(key.secret)
-    # As in `_client`, and in the place of the options of each request.
-    headers: dict[str, Any] = {} if auth is Auth.BEARER else {"Authorization": Omit(), "api-key": key.secret}
-    options = {**_options_of(endpoint, key), "default_query": dict(endpoint.query)}
-    options["default_headers"] |= headers
     with _connecting():
-        http = openai.DefaultHttpxClient(follow_redirects=auth is not Auth.API_KEY)
-        return ModelsClient(openai.OpenAI(http_client=http, **options), token, endpoint)
+        http = openai.DefaultHttpxClient(follow_redirects=auth is not Auth.API_KEY)  # as in `_client`
+        client = openai.OpenAI(http_client=http, default_query=dict(endpoint.query), **_options_of(endpoint, key))
+    return ModelsClient(client, token, endpoint, auth)
 
 
 def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:

@@ -45,7 +45,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
     errors.HistoryUnusable: (Exit.OUTPUT, ""),
-    errors.HistoryDamaged: (Exit.OUTPUT, "`threadkeep.history.recover` returns every item that is not damaged."),
+    errors.HistoryDamaged: (Exit.OUTPUT, ""),
     errors.MalformedLine: (Exit.OUTPUT, "`threadkeep validate` finds every line that is no message of an export."),
     errors.Interrupted: (Exit.INTERRUPTED, ""),
 }

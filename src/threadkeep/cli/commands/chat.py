@@ -17,7 +17,7 @@ from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_er
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.message_input import MessageInput, from_pipe, from_terminal
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
-from threadkeep.errors import AccessRefused, ApiError, ApiGone, HistoryDamaged, RunEnded, ThreadkeepError, WrongAddress
+from threadkeep.errors import AccessRefused, ApiError, ApiGone, RunEnded, ThreadkeepError, WrongAddress
 from threadkeep.history.answers import texts_of
 from threadkeep.history.conversation import Conversation, Reply
 from threadkeep.history.entrypoints import open_history
@@ -77,16 +77,21 @@ def chat(
         raise click.UsageError("Give THREAD_ID and --from together: one names a thread, the other its export.")
     if thread_id is not None and session_id is not None:
         raise click.UsageError("The session of a thread is named by THREAD_ID: leave out --session.")
-    settings: dict[str, Any] = {"api": api, "instructions": instructions, "max_tokens": max_tokens}
     name = thread_id or session_id or "default"
     with _usage_named():
         history = open_history(url, name)
     asked = source.source(of_threads=False)
-    with _damage_named(), _Signals() as signals:
+    with _Signals() as signals:
         # Only here, since importing the SDK takes most of a second that no other command needs.
         from threadkeep.api.transport import connect_to_models
 
         models = connect_to_models(asked)
+        settings: dict[str, Any] = {
+            "api": api,
+            "instructions": instructions,
+            "max_tokens": max_tokens,
+            "options": models.options,
+        }
         stored: Any = _UninterruptedHistory(history, signals)
         is_new = not history.sync.get_items(1)
         with _usage_named():
@@ -174,7 +179,7 @@ class _Chat:
             ApiError: there is none.
         """
         stream = self._conversation.say(message, stream=True)
-        with contextlib.closing(iter(stream)) as pieces, contextlib.closing(_Shown()) as shown:
+        with contextlib.closing(iter(stream)) as pieces, _Shown() as shown:
             while (piece := self._next(pieces)) is not None:
                 shown.add(piece)
         self._models.record_answered()
@@ -225,10 +230,13 @@ class _Shown:
         text, self._waiting = text[:cut_at], text[cut_at:]
         self._print(text)
 
-    def close(self) -> None:
-        """Print what is left, and end the line."""
+    def __enter__(self) -> "_Shown":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        """Print what is left, and end the line; what Ctrl-C has stopped is ended by who knows of the terminal."""
         self._print(self._waiting)
-        if self._is_begun:
+        if self._is_begun and kind is not KeyboardInterrupt:
             click.echo()
 
     def _print(self, text: str) -> None:
@@ -298,17 +306,6 @@ def _usage_named() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise click.UsageError(str(error)) from None
-
-
-@contextlib.contextmanager
-def _damage_named() -> Iterator[None]:
-    """Say where a damaged history is now."""
-    try:
-        yield
-    except HistoryDamaged as error:
-        if error.place not in str(error):
-            print_error(f"the damaged history is {error.place}")
-        raise
 
 
 def _is_terminal(stream: Any) -> bool:
