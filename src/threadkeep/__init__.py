@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+    from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.repair import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
@@ -81,7 +82,9 @@ __all__ = [
     "Annotation",
     "ApiError",
     "ApiGone",
+    "AsyncReplyStream",
     "BadPage",
+    "Conversation",
     "Converted",
     "DownloadRow",
     "Event",
@@ -116,6 +119,8 @@ __all__ = [
     "RateLimited",
     "RefusalPart",
     "Repaired",
+    "Reply",
+    "ReplyStream",
     "RequestFailed",
     "RunEnded",
     "ServerUnreachable",
@@ -171,6 +176,7 @@ _LATER = {
     "conversion.losses": ("Loss",),
     "conversion.source": ("ThreadConverted",),
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+    "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
     "history.repair": ("Repaired", "repair"),
     "history.session": ("History", "Session", "SessionInfo"),

@@ -29,6 +29,7 @@ __all__ = [
     "credentials_of",
     "endpoint_of",
     "is_well_known",
+    "models_endpoint_of",
     "proxy_of",
     "without_secrets",
 ]
@@ -152,6 +153,28 @@ def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
     query |= parse_qsl(parts.query, keep_blank_values=True)
     query |= {_VERSION: source.api_version} if source.api_version is not None else {}
     return Endpoint(provider=provider, base_url=urlunsplit((parts.scheme, parts.netloc, path, "", "")), query=query)
+
+
+def models_endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
+    """Resolve a source for Chat Completions and Responses.
+
+    Azure OpenAI and Foundry have them in their v1 API, for all deployments and without dated versions: an
+    ``api-version`` is sent only if it is typed.
+
+    Raises:
+        MalformedAddress: as `endpoint_of`.
+    """
+    endpoint = endpoint_of(source, environ)
+    if endpoint.provider not in (AZURE, FOUNDRY):
+        return endpoint
+    parts = urlsplit(endpoint.base_url)
+    project = "/".join(parts.path.split("/")[:4]) if endpoint.provider is FOUNDRY else ""
+    typed = source.api_version is not None
+    return attrs.evolve(
+        endpoint,
+        base_url=urlunsplit((parts.scheme, parts.netloc, f"{project}/openai/v1", "", "")),
+        query={name: value for name, value in endpoint.query.items() if typed or name != _VERSION},
+    )
 
 
 def is_well_known(address: str) -> bool:

@@ -25,6 +25,7 @@ from threadkeep.api.endpoints import (
     auth_and_keys,
     credentials_of,
     endpoint_of,
+    models_endpoint_of,
     proxy_of,
     without_secrets,
 )
@@ -35,7 +36,17 @@ from threadkeep.api.tokens import TokenCommand, TokenSource
 from threadkeep.clock import now
 from threadkeep.errors import AccessRefused, ApiError, BadPage, ServerUnreachable, ThreadkeepError, ThreadMissing
 
-__all__ = ["AsyncClient", "SyncClient", "Transport", "connect_all", "raw_response", "translated", "wrap_client"]
+__all__ = [
+    "AsyncClient",
+    "ModelsClient",
+    "SyncClient",
+    "Transport",
+    "connect_all",
+    "connect_to_models",
+    "raw_response",
+    "translated",
+    "wrap_client",
+]
 
 _T = TypeVar("_T")
 _Request = Callable[[openai.AsyncOpenAI, Key], Awaitable[_T]]
@@ -277,23 +288,109 @@ def wrap_client(client: openai.AsyncOpenAI) -> Transport:
     return Transport(client, endpoint=Endpoint(provider=OTHER, base_url=str(client.base_url), query=query))
 
 
+class ModelsClient:
+    """A blocking client of the SDK for Chat Completions and Responses, with the SDK's own retries and timeouts.
+
+    Args:
+        client: knows the address and the token.
+        token: what it sends.
+        endpoint: the secrets that no message may show.
+        auth: the header of the token.
+
+    Attributes:
+        client: as given.
+        options: what each request must be given.
+        address: the base URL without user, password and query, so that it can be shown.
+    """
+
+    def __init__(self, client: SyncClient, token: TokenSource, endpoint: Endpoint, auth: Auth) -> None:
+        self.client = client
+        # Not among the headers of the client: there the younger SDKs do not find that the bearer is left out.
+        headers = {"Authorization": Omit(), "api-key": token.current.secret}
+        self.options = {"extra_headers": headers} if auth is Auth.API_KEY else {}
+        self.address = without_secrets(endpoint.base_url)
+        self._token, self._answered = token, False
+        self._proxy = proxy_of(self.address)
+        self._secrets = Secrets()
+        self._secrets.add(*endpoint.secrets, *(credentials_of(self._proxy) if self._proxy is not None else ()))
+
+    def record_answered(self) -> None:
+        """Record that the server accepted the token, and gave an answer."""
+        self._answered = True
+        self._token.record_accepted(self._token.current)
+
+    def renew(self) -> bool:
+        """Replace a rejected token, if there is a command, and return whether a retry may succeed.
+
+        Raises:
+            AccessRefused: the command prints no token.
+        """
+        if not asyncio.run(self._token.renew(self._token.current)):
+            return False
+        self.client.api_key = self._token.current.secret
+        return True
+
+    def problem(self, error: Exception) -> ApiError:
+        """Return our error for one that the client raised, without secrets."""
+        self._secrets.add(self._token.current.secret)
+        if isinstance(error, openai.APIError):
+            self._secrets.add(*_sent_credentials(error.request))
+        proxy = without_secrets(self._proxy) if self._proxy is not None else None
+        context = RequestContext(address=self.address, path="", answered=self._answered, now=now(), proxy=proxy)
+        return self.finish(translate(error, context))
+
+    def finish(self, problem: ApiError) -> ApiError:
+        """Put what the server said into the message of an error, without secrets; return the error."""
+        return self._secrets.finish(problem, self.address)
+
+
+def connect_to_models(source: ApiSource) -> ModelsClient:
+    """Make a client for the models of a source. No request is sent.
+
+    Raises:
+        AccessRefused, MalformedAddress, ServerUnreachable: as `connect_all`.
+    """
+    endpoint = models_endpoint_of(source, os.environ)
+    if source.token_command is not None:
+        command = TokenCommand(source.token_command)
+        token, auth = TokenSource(command.run(), command), Auth.BEARER
+        key = token.current
+    else:
+        auth, (key, *_) = auth_and_keys(source, endpoint.provider, os.environ)
+        token = TokenSource(key.secret)
+    with _connecting():
+        http = openai.DefaultHttpxClient(follow_redirects=auth is not Auth.API_KEY)  # as in `_client`
+        client = openai.OpenAI(http_client=http, default_query=dict(endpoint.query), **_options_of(endpoint, key))
+    return ModelsClient(client, token, endpoint, auth)
+
+
 def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
+    # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
+    options = _options_of(endpoint, key)
+    with _connecting():
+        http = http_client(follow_redirects=auth is not Auth.API_KEY)
+        return openai.AsyncOpenAI(timeout=_TIMEOUT_SECONDS, http_client=http, **options)
+
+
+def _options_of(endpoint: Endpoint, key: Key) -> dict[str, Any]:
     if (fault := header_fault(key.secret)) is not None:
         raise AccessRefused(f"the key {fault}")
-    # An empty variable counts as unset, and the SDK would send it.
-    unset = {header: Omit() for name, header in _SCOPES.items() if os.environ.get(name) == ""}
+    return {
+        "base_url": endpoint.base_url,
+        "api_key": key.secret,
+        "organization": key.organization,
+        "project": key.project,
+        # An empty variable counts as unset, and the SDK would send it.
+        "default_headers": {header: Omit() for name, header in _SCOPES.items() if os.environ.get(name) == ""},
+    }
+
+
+@contextlib.contextmanager
+def _connecting() -> Iterator[None]:
+    """Turn whatever a client's making raises into our error: the HTTP library fails in many ways on its environment."""
     try:
-        return openai.AsyncOpenAI(
-            base_url=endpoint.base_url,
-            timeout=_TIMEOUT_SECONDS,
-            # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
-            http_client=http_client(follow_redirects=auth is not Auth.API_KEY),
-            api_key=key.secret,
-            organization=key.organization,
-            project=key.project,
-            default_headers=unset,  # type: ignore[arg-type]  # the SDK takes it, and its type does not say so
-        )
-    except Exception as error:  # noqa: BLE001 - the HTTP library fails in many ways on its environment
+        yield
+    except Exception as error:  # noqa: BLE001
         # The text of other exceptions may show the address of a proxy, which may hold a password.
         words = f": {error}" if isinstance(error, ImportError | OSError) else ""
         raise ServerUnreachable(

@@ -44,6 +44,8 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     ),
     errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
+    errors.HistoryUnusable: (Exit.OUTPUT, ""),
+    errors.HistoryDamaged: (Exit.OUTPUT, ""),
     errors.MalformedLine: (Exit.OUTPUT, "`threadkeep validate` finds every line that is no message of an export."),
     errors.Interrupted: (Exit.INTERRUPTED, ""),
 }

@@ -6,6 +6,7 @@ from io import TextIOWrapper
 import click
 
 from threadkeep import __version__
+from threadkeep.cli.commands.chat import chat
 from threadkeep.cli.commands.convert import convert
 from threadkeep.cli.commands.demo import demo
 from threadkeep.cli.commands.export import export
@@ -32,7 +33,7 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-_COMMANDS = (export, write, validate, status, show, convert, split, threads, assistants, demo)
+_COMMANDS = (export, write, validate, status, show, convert, chat, split, threads, assistants, demo)
 
 
 @click.group(cls=_Group, commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

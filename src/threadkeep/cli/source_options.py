@@ -48,12 +48,12 @@ class OptionalSource:
             if value is not None:
                 raise click.UsageError(f"{_typed_as(name)} says where to ask, which only {option} does.")
 
-    def source(self, exported_from: str | None = None) -> ApiSource:
+    def source(self, exported_from: str | None = None, *, of_threads: bool = True) -> ApiSource:
         """Return the source: as typed, else by the environment, else where the export came from.
 
-        The file of keys is read, and what is known of the address goes to standard error. A key goes to no address
-        that only a file names, unless it is one of the hosts that everybody knows: whoever hands an export on could
-        have written any other into it.
+        The file of keys is read, and what is known of the threads there goes to standard error, unless something else
+        is asked for. A key goes to no address that only a file names, unless it is one of the hosts that everybody
+        knows: whoever hands an export on could have written any other into it.
         """
         given = {name: value for name, value in self._typed.items() if value is not None}
         if exported_from is not None and "base_url" not in given and "OPENAI_BASE_URL" not in os.environ:
@@ -66,7 +66,7 @@ class OptionalSource:
             given["base_url"] = exported_from
         keys_file = given.pop("keys_file", None)
         source = ApiSource(**given, keys=() if keys_file is None else _load_keys(keys_file))
-        if notice := endpoint_of(source, os.environ).provider.notice:
+        if of_threads and (notice := endpoint_of(source, os.environ).provider.notice):
             print_error(notice, _WHAT_CAN_BE_DONE)
         return source
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
+    from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.repair import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from threadkeep.history.trimmed import Trimmed
 
 __all__ = [
+    "AsyncReplyStream",
+    "Conversation",
     "History",
     "HistoryDamaged",
     "HistoryUnusable",
     "Repaired",
+    "Reply",
+    "ReplyStream",
     "Session",
     "SessionInfo",
     "Trimmed",
@@ -37,6 +42,7 @@ __all__ = [
 if not TYPE_CHECKING:
     _LATER = {
         "errors": ("HistoryDamaged", "HistoryUnusable"),
+        "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
         "history.repair": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),

@@ -1,0 +1,90 @@
+"""A command in a terminal of its own, a real pseudo-terminal, which a test types into and reads from."""
+
+import contextlib
+import fcntl
+import os
+import select
+import subprocess
+import termios
+from collections.abc import Iterator
+from typing import Any
+
+from processes import THREADKEEP
+
+__all__ = ["Terminal", "in_terminal"]
+
+# Seconds after which a process is thought to hang. No test waits for them.
+_PATIENCE = 120
+
+INTERRUPT, END = "\x03", "\x04"
+"""What Ctrl-C and Ctrl-D send."""
+
+
+class Terminal:
+    """A terminal in which a command runs.
+
+    Attributes:
+        shown: all that it has shown so far, with LF as the end of a line.
+    """
+
+    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
+        self._master, self._process = master, process
+        self._bytes = b""
+        self._seen = 0
+
+    @property
+    def shown(self) -> str:
+        return self._bytes.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def type(self, text: str) -> None:
+        """Type some keys."""
+        os.write(self._master, text.encode())
+
+    def wait_for(self, text: str) -> str:
+        """Read until this is shown behind what was waited for before, and return what is between the two."""
+        while (at := self.shown.find(text, self._seen)) < 0:
+            if not self._read():
+                raise AssertionError(f"the command has ended, and {text!r} was not shown:\n{self.shown}")
+        between = self.shown[self._seen : at]
+        self._seen = at + len(text)
+        return between
+
+    def ended(self) -> int:
+        """Read to the end, and return the exit code."""
+        while self._read():
+            pass
+        return self._process.wait(_PATIENCE)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._master], [], [], _PATIENCE)
+        if not ready:
+            raise AssertionError(f"nothing came for {_PATIENCE} s after:\n{self.shown}")
+        try:
+            read = os.read(self._master, 65536)
+        except OSError:  # Linux: nobody has the other side open any more
+            read = b""
+        self._bytes += read
+        return bool(read)
+
+
+@contextlib.contextmanager
+def in_terminal(*arguments: object, **environment: str) -> Iterator[Terminal]:
+    """The command, running in a terminal; killed at the end if it still is."""
+    master, slave = os.openpty()
+    command = [*THREADKEEP, *map(str, arguments)]
+    # A terminal that has no control sequences: readline sends none of its own.
+    settings: dict[str, Any] = {"env": {**os.environ, "TERM": "dumb", **environment}, "start_new_session": True}
+    with subprocess.Popen(
+        command,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
+        **settings,
+    ) as process:
+        os.close(slave)
+        try:
+            yield Terminal(master, process)
+        finally:
+            process.kill()
+            os.close(master)
