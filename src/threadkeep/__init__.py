@@ -62,11 +62,11 @@ if TYPE_CHECKING:
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
-    from threadkeep.history.repair import Repaired, repair
+    from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.history.tokens import count_tokens
-    from threadkeep.history.trim import trim
     from threadkeep.history.trimmed import Trimmed
+    from threadkeep.history.trimming import trim
     from threadkeep.storage.index import DownloadRow, Outcome
     from threadkeep.storage.progress import ExportState, status
     from threadkeep.storage.reader import Export, ExportedThread, read
@@ -178,10 +178,10 @@ _LATER = {
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
     "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
-    "history.repair": ("Repaired", "repair"),
+    "history.repairing": ("Repaired", "repair"),
     "history.session": ("History", "Session", "SessionInfo"),
     "history.tokens": ("count_tokens",),
-    "history.trim": ("trim",),
+    "history.trimming": ("trim",),
     "history.trimmed": ("Trimmed",),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
-    from threadkeep.history.repair import Repaired, repair
+    from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.history.tokens import count_tokens
-    from threadkeep.history.trim import trim
     from threadkeep.history.trimmed import Trimmed
+    from threadkeep.history.trimming import trim
 
 __all__ = [
     "AsyncReplyStream",
@@ -44,10 +44,10 @@ if not TYPE_CHECKING:
         "errors": ("HistoryDamaged", "HistoryUnusable"),
         "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
-        "history.repair": ("Repaired", "repair"),
+        "history.repairing": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),
         "history.tokens": ("count_tokens",),
-        "history.trim": ("trim",),
+        "history.trimming": ("trim",),
         "history.trimmed": ("Trimmed",),
     }
 

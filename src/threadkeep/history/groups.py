@@ -65,7 +65,7 @@ def pairs(items: Sequence[Mapping[str, Any]]) -> Pairs:
 def groups(items: Sequence[Mapping[str, Any]]) -> Iterator[range]:
     """Split a history at every place where it can be cut, into ranges of indexes, oldest first.
 
-    The history is one that `threadkeep.history.repair.repair` returns.
+    The history is one that `threadkeep.history.repair` returns.
     """
     last_needed = [index + is_reasoning(item) for index, item in enumerate(items)]
     for (call, _), output in pairs(items).outputs.items():

@@ -21,7 +21,7 @@ from threadkeep.history.encodings import text_counter
 from threadkeep.history.groups import role_of
 from threadkeep.history.images import image_tokens
 from threadkeep.history.items import Item
-from threadkeep.history.repair import dicts
+from threadkeep.history.repairing import dicts
 from threadkeep.serialization.lossless_json import dumps
 
 __all__ = ["REPLY_TOKENS", "count_tokens", "item_counter"]

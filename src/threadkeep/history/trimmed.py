@@ -10,7 +10,7 @@ import attrs
 from threadkeep.history.background_loop import run_in_background
 from threadkeep.history.items import Item
 from threadkeep.history.session import Session, settings_limit, sync_session
-from threadkeep.history.trim import checked_budget, newest
+from threadkeep.history.trimming import checked_budget, newest
 
 __all__ = ["SyncTrimmed", "Trimmed"]
 

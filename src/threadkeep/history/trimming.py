@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from threadkeep.history.groups import groups, leading_instructions
 from threadkeep.history.items import Item
-from threadkeep.history.repair import repair
+from threadkeep.history.repairing import repair
 from threadkeep.history.tokens import REPLY_TOKENS, item_counter
 
 __all__ = ["checked_budget", "newest", "trim"]
