@@ -1,24 +1,31 @@
 """Real servers of histories for tests: Redis and PostgreSQL of this machine, on free ports, with passwords."""
 
+import asyncio
+import itertools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from glob import glob
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
+import asyncpg
 import attrs
+from agents import SessionABC
+from agents.extensions.memory import RedisSession, SQLAlchemySession
+from redis import Redis
 
 from ports import kept_port
 
-__all__ = ["PASSWORD", "Served", "postgresql", "redis"]
+__all__ = ["PASSWORD", "PostgresqlServed", "RedisServed", "Served", "postgresql", "redis"]
 
 PASSWORD = "s3cret/@:%&?# é"
 """Of both servers; every character that is special in a URL is in it."""
@@ -28,20 +35,18 @@ _PATIENCE = 120
 
 
 @attrs.frozen
-class Served:
+class Served(ABC):
     """A server that runs.
 
     Attributes:
-        scheme: of its URLs.
-        user: whose password it takes.
         port: where it listens on loopback.
-        database: the one that is there from the beginning.
     """
 
-    scheme: str
-    user: str
+    scheme: ClassVar[str]
+    user: ClassVar[str]
+    database: ClassVar[str]
+
     port: int
-    database: str
 
     def url(self, *, password: str = PASSWORD, database: str | None = None, port: int | None = None) -> str:
         """The URL of a history there."""
@@ -49,20 +54,158 @@ class Served:
         name = self.database if database is None else database
         return f"{self.scheme}://{self.user}:{quote(password, safe='')}@{place}/{quote(name, safe='')}"
 
+    @abstractmethod
+    def emptied(self) -> str:
+        """The URL of a database there that is empty."""
+
+    @abstractmethod
+    def spoil(self, url: str, session_id: str, index: int, text: str | bytes) -> int:
+        """Put another text in the place of an item, and return the number of its row."""
+
+    @abstractmethod
+    def texts(self, url: str, session_id: str) -> list[str]:
+        """What is kept of a session's items."""
+
+    @abstractmethod
+    def names(self, url: str) -> set[str]:
+        """The keys or tables that are there."""
+
+    @abstractmethod
+    def connections(self) -> int:
+        """How many clients are connected, this one aside."""
+
+    @abstractmethod
+    def disconnect_all(self) -> None:
+        """End the connection of every client but this one."""
+
+    @abstractmethod
+    def sdk_session(self, url: str, session_id: str) -> AbstractAsyncContextManager[SessionABC]:
+        """The Agents SDK's own session, in the running event loop."""
+
+
+class RedisServed(Served):
+    """A Redis. It has one database for all tests, which is emptied."""
+
+    scheme = "redis"
+    user = "default"
+    database = "0"
+
+    @contextmanager
+    def client(self) -> Iterator[Redis]:
+        """A client of its own."""
+        with Redis(port=self.port, password=PASSWORD) as client:
+            yield client
+
+    def emptied(self) -> str:
+        with self.client() as client:
+            client.flushall()
+        return self.url()
+
+    def spoil(self, url: str, session_id: str, index: int, text: str | bytes) -> int:
+        with self.client() as client:
+            client.lset(f"agents:session:{session_id}:messages", index, cast(str, text))
+        return index
+
+    def texts(self, url: str, session_id: str) -> list[str]:
+        with self.client() as client:
+            found: list[bytes] = cast(Any, client.lrange(f"agents:session:{session_id}:messages", 0, -1))
+        return [text.decode() for text in found]
+
+    def names(self, url: str) -> set[str]:
+        with self.client() as client:
+            return {key.decode() for key in cast(Any, client.keys())}
+
+    def connections(self) -> int:
+        with self.client() as client:
+            return len(cast(Any, client.client_list())) - 1
+
+    def disconnect_all(self) -> None:
+        with self.client() as client:
+            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    @asynccontextmanager
+    async def sdk_session(self, url: str, session_id: str) -> AsyncIterator[SessionABC]:
+        session = RedisSession.from_url(session_id, url=url)
+        try:
+            yield session
+        finally:
+            await session.close()
+
+
+class PostgresqlServed(Served):
+    """A PostgreSQL. Every test has a database of its own there."""
+
+    scheme = "postgresql+asyncpg"
+    user = "somebody"
+    database = "postgres"
+
+    def ask(self, query: str, *values: object, url: str | None = None) -> list[Any]:
+        """The rows of a query."""
+
+        async def ask() -> list[Any]:
+            database = self.database if url is None else url.rpartition("/")[2]
+            connection = await asyncpg.connect(
+                host="127.0.0.1", port=self.port, user=self.user, password=PASSWORD, database=database
+            )
+            try:
+                return list(await connection.fetch(query, *values))
+            finally:
+                await connection.close()
+
+        with ThreadPoolExecutor(1) as threads:  # there may be an event loop in this one
+            return threads.submit(asyncio.run, ask()).result()
+
+    def emptied(self) -> str:
+        name = f"test_{next(_numbers)}"
+        self.ask(f"CREATE DATABASE {name}")
+        return self.url(database=name)
+
+    def spoil(self, url: str, session_id: str, index: int, text: str | bytes) -> int:
+        own = self.ask("SELECT id FROM agent_messages WHERE session_id = $1 ORDER BY id", session_id, url=url)
+        number: int = own[index]["id"]
+        self.ask("UPDATE agent_messages SET message_data = $1 WHERE id = $2", text, number, url=url)
+        return number
+
+    def texts(self, url: str, session_id: str) -> list[str]:
+        query = "SELECT message_data FROM agent_messages WHERE session_id = $1 ORDER BY created_at, id"
+        return [row["message_data"] for row in self.ask(query, session_id, url=url)]
+
+    def names(self, url: str) -> set[str]:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        return {row["tablename"] for row in self.ask(query, url=url)}
+
+    def connections(self) -> int:
+        return len(self.ask(f"SELECT pid FROM pg_stat_activity WHERE {_OTHERS}"))
+
+    def disconnect_all(self) -> None:
+        self.ask(f"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE {_OTHERS}")
+
+    @asynccontextmanager
+    async def sdk_session(self, url: str, session_id: str) -> AsyncIterator[SessionABC]:
+        session = SQLAlchemySession.from_url(session_id, url=url, create_tables=True)
+        try:
+            yield session
+        finally:
+            await session.engine.dispose()
+
+
+_OTHERS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+_numbers = itertools.count()
+
 
 @contextmanager
-def redis() -> Iterator[Served]:
+def redis() -> Iterator[RedisServed]:
     """A Redis without files."""
     program = _program("redis-server", "redis-server")
     with tempfile.TemporaryDirectory() as folder, kept_port() as port:
         options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "requirepass": PASSWORD}
         command = [program, *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
         with _running(command, "Ready to accept connections", signal.SIGTERM):
-            yield Served("redis", "default", port, "0")
+            yield RedisServed(port)
 
 
 @contextmanager
-def postgresql() -> Iterator[Served]:
+def postgresql() -> Iterator[PostgresqlServed]:
     """A PostgreSQL with a new cluster. It refuses to run as root: then it runs as Debian's user for it."""
     initdb, postgres = _program("initdb", "postgresql"), _program("postgres", "postgresql")
     owner: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
@@ -72,7 +215,7 @@ def postgresql() -> Iterator[Served]:
         for path in (folder, secret) if owner else ():
             shutil.chown(path, "postgres", "postgres")
         data = str(Path(folder, "data"))
-        options = ["--auth=scram-sha-256", f"--pwfile={secret}", "--username=somebody", "--encoding=UTF8", "--no-sync"]
+        options = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={PostgresqlServed.user}", "--encoding=UTF8", "--no-sync"]
         made = subprocess.run(
             [initdb, data, "--locale=C", *options], capture_output=True, text=True, check=False, cwd=folder, **owner
         )
@@ -80,7 +223,7 @@ def postgresql() -> Iterator[Served]:
         # Without fsync. The time zone is not UTC, so that a local time is not mistaken for one of UTC.
         words = ["-D", data, "-F", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "timezone=Asia/Kathmandu"]
         with _running([postgres, *words], "database system is ready to accept connections", signal.SIGINT, **owner):
-            yield Served("postgresql+asyncpg", "somebody", port, "postgres")
+            yield PostgresqlServed(port)
 
 
 @contextmanager

@@ -198,7 +198,8 @@ def _server(url: str) -> _Server:
 
 def _client(url: str) -> Redis:
     """Return a client that tries once: a change that is repeated after a lost answer may be made twice."""
-    pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0))
+    # With protocol 3, redis-py does not notice that an idle connection was closed.
+    pool = ConnectionPool.from_url(url, retry=Retry(NoBackoff(), 0), protocol=2)
     pool.connection_kwargs["decode_responses"] = False  # whatever the URL says: a row need not be UTF-8
     return Redis.from_pool(pool)
 
