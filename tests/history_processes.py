@@ -6,6 +6,7 @@ They are forked before anything is connected, or on purpose afterwards, in an in
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from threadkeep.history import History, open_history
 from threadkeep.history.kinds import redis_server, sqlalchemy_database
@@ -46,14 +47,8 @@ def _forked(work: Callable[[], None]) -> None:
 def _fork(work: Callable[[], None]) -> int:
     child = os.fork()
     if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException as error:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        finally:
-            os._exit(code)
+        work()  # what it raises ends the child with a traceback
+        os._exit(0)
     return child
 
 
@@ -67,7 +62,7 @@ def main(work: str, url: str, count: int) -> None:
         inherit(open_history(url), 0, count)
         return
     task = {"write": write, "pop": pop}[work]
-    for child in [_fork(lambda one=one: task(open_history(url), one, count)) for one in range(WRITERS)]:
+    for child in [_fork(partial(task, open_history(url), one, count)) for one in range(WRITERS)]:
         _ended(child)
 
 

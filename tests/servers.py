@@ -1,7 +1,6 @@
 """Real servers of histories for tests: Redis and PostgreSQL of this machine, on free ports, with passwords."""
 
 import asyncio
-import itertools
 import os
 import shutil
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 from urllib.parse import quote
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 import attrs
 from agents import SessionABC
 from agents.extensions.memory import RedisSession, SQLAlchemySession
@@ -91,9 +90,9 @@ class RedisServed(Served):
     database = "0"
 
     @contextmanager
-    def client(self) -> Iterator[Redis]:
+    def client(self, url: str | None = None) -> Iterator[Redis]:
         """A client of its own."""
-        with Redis(port=self.port, password=PASSWORD) as client:
+        with Redis.from_url(url or self.url()) as client:
             yield client
 
     def emptied(self) -> str:
@@ -102,17 +101,17 @@ class RedisServed(Served):
         return self.url()
 
     def spoil(self, url: str, session_id: str, index: int, text: str | bytes) -> int:
-        with self.client() as client:
+        with self.client(url) as client:
             client.lset(f"agents:session:{session_id}:messages", index, cast(str, text))
         return index
 
     def texts(self, url: str, session_id: str) -> list[str]:
-        with self.client() as client:
+        with self.client(url) as client:
             found: list[bytes] = cast(Any, client.lrange(f"agents:session:{session_id}:messages", 0, -1))
         return [text.decode() for text in found]
 
     def names(self, url: str) -> set[str]:
-        with self.client() as client:
+        with self.client(url) as client:
             return {key.decode() for key in cast(Any, client.keys())}
 
     def connections(self) -> int:
@@ -121,7 +120,7 @@ class RedisServed(Served):
 
     def disconnect_all(self) -> None:
         with self.client() as client:
-            client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            client.client_kill_filter(_type="normal", skipme=True)
 
     @asynccontextmanager
     async def sdk_session(self, url: str, session_id: str) -> AsyncIterator[SessionABC]:
@@ -133,7 +132,7 @@ class RedisServed(Served):
 
 
 class PostgresqlServed(Served):
-    """A PostgreSQL. Every test has a database of its own there."""
+    """A PostgreSQL. It has one database for all tests, which is emptied."""
 
     scheme = "postgresql+asyncpg"
     user = "somebody"
@@ -156,9 +155,9 @@ class PostgresqlServed(Served):
             return threads.submit(asyncio.run, ask()).result()
 
     def emptied(self) -> str:
-        name = f"test_{next(_numbers)}"
-        self.ask(f"CREATE DATABASE {name}")
-        return self.url(database=name)
+        self.ask("DROP SCHEMA IF EXISTS public CASCADE")
+        self.ask("CREATE SCHEMA public")
+        return self.url()
 
     def spoil(self, url: str, session_id: str, index: int, text: str | bytes) -> int:
         own = self.ask("SELECT id FROM agent_messages WHERE session_id = $1 ORDER BY id", session_id, url=url)
@@ -190,7 +189,6 @@ class PostgresqlServed(Served):
 
 
 _OTHERS = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
-_numbers = itertools.count()
 
 
 @contextmanager
@@ -215,14 +213,20 @@ def postgresql() -> Iterator[PostgresqlServed]:
         for path in (folder, secret) if owner else ():
             shutil.chown(path, "postgres", "postgres")
         data = str(Path(folder, "data"))
-        options = ["--auth=scram-sha-256", f"--pwfile={secret}", f"--username={PostgresqlServed.user}", "--encoding=UTF8", "--no-sync"]
+        options = [
+            "--auth=scram-sha-256",
+            f"--pwfile={secret}",
+            f"--username={PostgresqlServed.user}",
+            "--encoding=UTF8",
+            "--no-sync",
+        ]
         made = subprocess.run(
             [initdb, data, "--locale=C", *options], capture_output=True, text=True, check=False, cwd=folder, **owner
         )
         assert made.returncode == 0, made.stderr
         # Without fsync. The time zone is not UTC, so that a local time is not mistaken for one of UTC.
         words = ["-D", data, "-F", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-c", "timezone=Asia/Kathmandu"]
-        with _running([postgres, *words], "database system is ready to accept connections", signal.SIGINT, **owner):
+        with _running([postgres, *words], "database system is ready to accept connections", signal.SIGQUIT, **owner):
             yield PostgresqlServed(port)
 
 
