@@ -80,8 +80,8 @@ def checked_session_id(session_id: str) -> str:
 def _damaged(place: RowPlace, number: int, reason: ValueError, recoverable: int) -> HistoryDamaged:
     return HistoryDamaged(
         f"{place.word} {number} of the session {place.session_id!r} in {place.address} is damaged: {reason}. Nothing"
-        f" was deleted. threadkeep.history.recover(URL, session_id={place.session_id!r}) returns the"
-        f" {recoverable} items that are undamaged.",
+        f" was deleted. Items that can be recovered: {recoverable}. Call threadkeep.history.recover(URL,"
+        f" session_id={place.session_id!r}).",
         place=place.url,
         recoverable=recoverable,
     )

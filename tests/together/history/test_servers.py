@@ -4,17 +4,20 @@ import asyncio
 import gc
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from agents import SQLiteSession
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -449,6 +452,37 @@ def test_a_lost_connection_is_replaced(server: Served, url: str) -> None:
     lose()
     assert history.sync.pop_item() == THREE[2]
     assert len(history.sync.get_items()) == 5
+    history.sync.close()
+
+
+def test_sqlite_through_sqlalchemy_creates_nothing_and_is_loud(tmp_path: Path) -> None:
+    """Any other database of SQLAlchemy works too. SQLite may hold anything in a column of texts."""
+    path = tmp_path / "a@b.db"
+    url = f"sqlite+aiosqlite:///{path}"
+    history = open_history(url, "s")
+    assert (history.sync.get_items(), history.sync.pop_item(), list_sessions(url), recover(url)) == ([], None, [], [])
+    history.sync.clear_session()
+    assert list(tmp_path.iterdir()) == []
+
+    history.sync.add_items(THREE)
+    with closing(SQLiteSession("s", path)) as session:
+        assert asyncio.run(session.get_items()) == THREE
+        asyncio.run(session.add_items([{"role": "user", "content": "hello"}]))
+    assert history.sync.pop_item() == {"role": "user", "content": "hello"}
+    (info,) = list_sessions(url)
+    with closing(sqlite3.connect(path)) as database, database:
+        ((first, last),) = database.execute("SELECT min(created_at), max(created_at) FROM agent_messages")
+        database.execute("UPDATE agent_messages SET message_data = x'ff' WHERE id = 2")
+        database.execute("UPDATE agent_messages SET message_data = 5 WHERE id = 3")
+    assert (info.items, info.first_at, info.last_at) == (
+        3,
+        *(datetime.fromisoformat(moment).replace(tzinfo=UTC) for moment in (first, last)),
+    )
+    with pytest.raises(HistoryDamaged, match=r"id 2 .*: 'utf-8'"):
+        history.sync.get_items()
+    with pytest.raises(HistoryDamaged, match=r"id 3 .*: not an object"):
+        history.sync.pop_item()
+    assert recover(url) == [{"n": 0}]
     history.sync.close()
 
 

@@ -7,6 +7,7 @@ deletes them when it pops.
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -62,10 +63,18 @@ class _Database:
 
 @attrs.frozen
 class _Server:
-    """A database, by its URL."""
+    """A database, by its URL.
+
+    Attributes:
+        url: with everything.
+        address: without secrets, for messages.
+        file: of SQLite, which would create it when it connects; None for other databases.
+        connection: to it.
+    """
 
     url: str
     address: str
+    file: Path | None
     connection: ServerConnection[_Database]
 
     def ask(self, work: Callable[[_Database], Coroutine[Any, Any, _T]]) -> _T:
@@ -84,6 +93,8 @@ class _Server:
 
     def ask_tables(self, work: Callable[[_Database], Coroutine[Any, Any, _T]], missing: _T) -> _T:
         """Do work as `ask` does; where there are no tables, return what is the result then."""
+        if self.file is not None and not self.file.exists():
+            return missing
 
         async def unless_missing(database: _Database) -> _T:
             try:
@@ -256,8 +267,14 @@ async def _has_tables(database: _Database) -> bool:
 
 
 def _server(url: str) -> _Server:
-    _engine(url)
-    return _Server(url, _address(url), ServerConnection(lambda: _Database(_engine(url)), _Database.disconnect))
+    parts = _engine(url).url
+    named = parts.get_backend_name() == "sqlite" and parts.database not in (None, "", ":memory:")
+    return _Server(
+        url=url,
+        address=_address(parts),
+        file=Path(str(parts.database)) if named else None,
+        connection=ServerConnection(lambda: _Database(_engine(url)), _Database.disconnect),
+    )
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -281,14 +298,13 @@ def _engine(url: str) -> AsyncEngine:
     raise refusal
 
 
-def _address(url: str) -> str:
+def _address(parts: sql.URL) -> str:
     """Return a URL without user name, password and options.
 
     Raises:
         ValueError: the URL is malformed. It is not quoted, since what is a password in it is not known.
     """
-    parts = sql.make_url(url)
-    if "@" in f"{parts.host}{parts.database}{list(parts.query)}":
+    if "@" in (parts.host or ""):
         raise ValueError(_MALFORMED)
     shown = sql.URL.create(parts.drivername, host=parts.host, port=parts.port, database=parts.database)
     return shown.render_as_string()
