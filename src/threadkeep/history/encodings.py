@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
@@ -44,25 +45,23 @@ def encoding_of(model: str | None) -> str | None:
 
 def text_counter(model: str | None) -> Callable[[str], int]:
     """Return a function that counts the tokens of a text. For an unknown model, the encoding counts that needs more."""
-    try:
-        counters = {encoding: functools.partial(_count, _loaded(encoding)) for encoding in _MODELS}
-    except ImportError:
-        counters = {encoding: functools.partial(_estimate, encoding) for encoding in _MODELS}
     known = encoding_of(model)
-    if known is not None:
-        return counters[known]
-    return lambda text: max(count(text) for count in counters.values())
-
-
-def _loaded(encoding: str) -> _Encoding:
-    import_module("bpe_openai")
-    return _built(encoding)
+    encodings = list(_MODELS) if known is None else [known]
+    try:
+        counters = [functools.partial(_count, _loaded(encoding)) for encoding in encodings]
+    except ImportError:
+        counters = [functools.partial(_estimate, encoding) for encoding in encodings]
+    return counters[0] if len(counters) == 1 else lambda text: max(count(text) for count in counters)
 
 
 @functools.cache
-def _built(encoding: str) -> _Encoding:
-    built: _Encoding = import_module("bpe_openai").get_encoding(encoding)
-    return built
+def _loaded(encoding: str) -> _Encoding:
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "open_binary is deprecated", DeprecationWarning
+        )  # its own reading of its tables
+        loaded: _Encoding = import_module("bpe_openai").get_encoding(encoding)
+    return loaded
 
 
 def _count(encoding: _Encoding, text: str) -> int:
