@@ -15,6 +15,8 @@ __all__ = ["base_model", "encoding_of", "text_counter"]
 class _Encoding(Protocol):
     def encode_ordinary(self, text: str) -> list[int]: ...
 
+    def encode_ordinary_batch(self, text: list[str], *, num_threads: int) -> list[list[int]]: ...
+
 
 _MODELS = {
     "o200k_base": re.compile(
@@ -23,7 +25,8 @@ _MODELS = {
     "cl100k_base": re.compile(r"(gpt-4|gpt-3\.5|gpt-35)(?![\w.])"),
 }
 _PROVIDER = re.compile(r"(.*/)?(openai\.)?(ft:)?")
-_LONGEST_TEXT = 900_000  # bpe-openai takes less than a million characters
+# bpe-openai takes less than a million characters, and encode_ordinary no more than 200,000 tokens
+_LONGEST_TEXT, _SHORT_TEXT = 900_000, 50_000
 # Between a letter and a space or a full stop that a letter follows, both encodings begin a new piece of text.
 _CUT = re.compile(r"(?<=[a-z])(?= [a-z])|(?<=[^\W\d_])(?=[ 、。，][^\W\d_])")
 
@@ -65,7 +68,10 @@ def _loaded(encoding: str) -> _Encoding:
 
 
 def _count(encoding: _Encoding, text: str) -> int:
-    return sum(len(encoding.encode_ordinary(part)) for part in _parts(_without_surrogates(text)))
+    text = _without_surrogates(text)
+    if len(text) <= _SHORT_TEXT:
+        return len(encoding.encode_ordinary(text))
+    return sum(map(len, encoding.encode_ordinary_batch(_parts(text), num_threads=1)))
 
 
 def _estimate(encoding: str, text: str) -> int:

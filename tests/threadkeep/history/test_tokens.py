@@ -63,8 +63,8 @@ def test_without_bpe_openai_nothing_counts_less(text: str, model: str | None) ->
         (
             "o200k_base",
             "gpt-4o gpt-4o-mini gpt-4o-2024-08-06 chatgpt-4o-latest gpt-4.1 gpt-4.1-nano gpt-4.5-preview gpt-5"
-            " gpt-5-mini gpt-5.1 gpt-5-2025-08-07 o1 o1-pro o3 o3-mini-2025-01-31 o4-mini gpt-oss-120b openai/gpt-4o azure/gpt-4o"
-            " openrouter/openai/gpt-5 ft:gpt-4o-mini-2024-07-18:org:name:id openai.gpt-oss-20b-1:0 GPT-4o",
+            " gpt-5-mini gpt-5.1 gpt-5-2025-08-07 o1 o1-pro o3 o3-mini-2025-01-31 o4-mini gpt-oss-120b openai/gpt-4o"
+            " azure/gpt-4o openrouter/openai/gpt-5 ft:gpt-4o-mini-2024-07-18:org:name:id openai.gpt-oss-20b-1:0 GPT-4o",
         ),
         (
             "cl100k_base",
