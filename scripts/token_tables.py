@@ -4,8 +4,8 @@ A table is four planes of bytes, compressed: for each token, in the order of the
 first of the two tokens that it is joined from, then those of the second. Tokens below 256 are the single bytes.
 """
 
-import lzma
 import sys
+import zlib
 from pathlib import Path
 
 import bpe_openai
@@ -24,8 +24,8 @@ def table(encoding: str, size: int) -> bytes:
         pairs.append(min(((places[a], places[b]) for a, b in halves if a in places and b in places), key=max))
         places[token] = place
     planes = [bytes(pair[half] >> shift & 255 for pair in pairs) for half in (0, 1) for shift in (8, 0)]
-    return lzma.compress(b"".join(planes), preset=9 | lzma.PRESET_EXTREME)
+    return zlib.compress(b"".join(planes), 9)
 
 
 for name, size in SIZES.items():
-    Path(sys.argv[1], f"{name}.xz").write_bytes(table(name, size))
+    Path(sys.argv[1], f"{name}.zlib").write_bytes(table(name, size))

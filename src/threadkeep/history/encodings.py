@@ -2,6 +2,7 @@
 
 import functools
 import re
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Protocol
@@ -14,6 +15,8 @@ __all__ = ["base_model", "encoding_of", "text_counter"]
 class _Encoding(Protocol):
     def encode_ordinary(self, text: str) -> list[int]: ...
 
+    def encode_ordinary_batch(self, text: list[str], *, num_threads: int) -> list[list[int]]: ...
+
 
 _MODELS = {
     "o200k_base": re.compile(
@@ -22,7 +25,8 @@ _MODELS = {
     "cl100k_base": re.compile(r"(gpt-4|gpt-3\.5|gpt-35)(?![\w.])"),
 }
 _PROVIDER = re.compile(r"(.*/)?(openai\.)?(ft:)?")
-_LONGEST_TEXT = 900_000  # bpe-openai takes less than a million characters
+# bpe-openai takes less than a million characters, and encode_ordinary no more than 200,000 tokens
+_LONGEST_TEXT, _SHORT_TEXT = 900_000, 50_000
 # Between a letter and a space or a full stop that a letter follows, both encodings begin a new piece of text.
 _CUT = re.compile(r"(?<=[a-z])(?= [a-z])|(?<=[^\W\d_])(?=[ 、。，][^\W\d_])")
 
@@ -44,29 +48,30 @@ def encoding_of(model: str | None) -> str | None:
 
 def text_counter(model: str | None) -> Callable[[str], int]:
     """Return a function that counts the tokens of a text. For an unknown model, the encoding counts that needs more."""
-    try:
-        counters = {encoding: functools.partial(_count, _loaded(encoding)) for encoding in _MODELS}
-    except ImportError:
-        counters = {encoding: functools.partial(_estimate, encoding) for encoding in _MODELS}
     known = encoding_of(model)
-    if known is not None:
-        return counters[known]
-    return lambda text: max(count(text) for count in counters.values())
-
-
-def _loaded(encoding: str) -> _Encoding:
-    import_module("bpe_openai")
-    return _built(encoding)
+    encodings = list(_MODELS) if known is None else [known]
+    try:
+        counters = [functools.partial(_count, _loaded(encoding)) for encoding in encodings]
+    except ImportError:
+        counters = [functools.partial(_estimate, encoding) for encoding in encodings]
+    return counters[0] if len(counters) == 1 else lambda text: max(count(text) for count in counters)
 
 
 @functools.cache
-def _built(encoding: str) -> _Encoding:
-    built: _Encoding = import_module("bpe_openai").get_encoding(encoding)
-    return built
+def _loaded(encoding: str) -> _Encoding:
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "open_binary is deprecated", DeprecationWarning
+        )  # its own reading of its tables
+        loaded: _Encoding = import_module("bpe_openai").get_encoding(encoding)
+    return loaded
 
 
 def _count(encoding: _Encoding, text: str) -> int:
-    return sum(len(encoding.encode_ordinary(part)) for part in _parts(_without_surrogates(text)))
+    text = _without_surrogates(text)
+    if len(text) <= _SHORT_TEXT:
+        return len(encoding.encode_ordinary(text))
+    return sum(map(len, encoding.encode_ordinary_batch(_parts(text), num_threads=1)))
 
 
 def _estimate(encoding: str, text: str) -> int:

@@ -7,13 +7,11 @@ pairs it does the same and stops earlier, so it never gives fewer tokens. The ta
 
 import functools
 import heapq
-import lzma
-import re
-import unicodedata
+import zlib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 
-import attrs
+from threadkeep.history.pieces import split, unknown_characters
 
 __all__ = ["estimate", "read_table"]
 
@@ -24,7 +22,8 @@ _CACHED_PIECES = 20_000
 def estimate(text: str, encoding: str) -> int:
     """Return at least as many tokens as a text has.
 
-    A row of more than 1,000 letters, which prose does not have, is counted in parts, with one token more for each.
+    A row of more than 1,000 letters, which prose does not have, is counted in parts, with one token more for each. A
+    character that this Python does not know counts one token more too, since it may be a letter.
 
     Args:
         text: any text that UTF-8 can hold.
@@ -35,7 +34,7 @@ def estimate(text: str, encoding: str) -> int:
 
 def read_table(encoding: str) -> Mapping[bytes, int]:
     """Return the tokens of an encoding that are known here, with their ranks. Single bytes come first."""
-    table = lzma.decompress(files("threadkeep.history").joinpath(f"{encoding}.xz").read_bytes())
+    table = zlib.decompress(files("threadkeep.history").joinpath(f"{encoding}.zlib").read_bytes())
     size = len(table) // 4
     high_left, low_left, high_right, low_right = (table[part * size : (part + 1) * size] for part in range(4))
     tokens = [bytes([byte]) for byte in range(256)]
@@ -46,7 +45,6 @@ def read_table(encoding: str) -> Mapping[bytes, int]:
 
 @functools.cache
 def _estimator(encoding: str) -> Callable[[str], int]:
-    split = re.compile(_PATTERNS[encoding](_Classes.of_this_python())).findall
     tokens = read_table(encoding)
 
     @functools.lru_cache(_CACHED_PIECES)
@@ -55,7 +53,10 @@ def _estimator(encoding: str) -> Callable[[str], int]:
         return 1 if coded in tokens else _joined(coded, tokens)
 
     def count_text(text: str) -> int:
-        return sum(count(piece) if len(piece) <= _LONGEST_PIECE else in_parts(piece) for piece in split(text))
+        pieces = split(text, encoding)
+        return unknown_characters(text) + sum(
+            count(piece) if len(piece) <= _LONGEST_PIECE else in_parts(piece) for piece in pieces
+        )
 
     def in_parts(piece: str) -> int:
         starts = range(0, len(piece), _LONGEST_PIECE)
@@ -85,71 +86,3 @@ def _joined(piece: bytes, ranks: Mapping[bytes, int]) -> int:
         if end < size and (rank := ranks.get(piece[start : ends[end]])) is not None:
             heapq.heappush(pairs, (rank, start, ends[end]))
     return left
-
-
-@attrs.frozen
-class _Classes:
-    """The character classes of the encodings' patterns, as the inside of ``[...]``."""
-
-    letters: str
-    upper: str
-    lower: str
-    numbers: str
-    # str.isspace knows four control characters more
-    spaces: str = r"\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
-
-    @classmethod
-    def of_this_python(cls) -> "_Classes":
-        uncased = {"Lt", "Lm", "Lo", "Mn", "Mc", "Me"}
-        categories = _categories()
-        return cls(
-            letters=_inside(categories, {"Lu", "Ll", "Lt", "Lm", "Lo"}),
-            upper=_inside(categories, uncased | {"Lu"}),
-            lower=_inside(categories, uncased - {"Lt"} | {"Ll"}),
-            numbers=_inside(categories, {"Nd", "Nl", "No"}),
-        )
-
-
-_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-
-
-def _o200k_pattern(of: _Classes) -> str:
-    lead = rf"[^\r\n{of.letters}{of.numbers}]?"
-    return (
-        rf"{lead}[{of.upper}]*[{of.lower}]+{_CONTRACTIONS}?"
-        rf"|{lead}[{of.upper}]+[{of.lower}]*{_CONTRACTIONS}?"
-        rf"|[{of.numbers}]{{1,3}}"
-        rf"| ?[^{of.spaces}{of.letters}{of.numbers}]+[\r\n/]*"
-        rf"|[{of.spaces}]*[\r\n]+|[{of.spaces}]+(?![^{of.spaces}])|[{of.spaces}]+"
-    )
-
-
-def _cl100k_pattern(of: _Classes) -> str:
-    return (
-        rf"{_CONTRACTIONS}|[^\r\n{of.letters}{of.numbers}]?[{of.letters}]+"
-        rf"|[{of.numbers}]{{1,3}}"
-        rf"| ?[^{of.spaces}{of.letters}{of.numbers}]+[\r\n]*"
-        rf"|[{of.spaces}]*[\r\n]+|[{of.spaces}]+(?![^{of.spaces}])|[{of.spaces}]+"
-    )
-
-
-_PATTERNS: Mapping[str, Callable[[_Classes], str]] = {"o200k_base": _o200k_pattern, "cl100k_base": _cl100k_pattern}
-
-
-@functools.cache
-def _categories() -> list[tuple[int, int, str]]:
-    """Return ranges of code points of one category, without those behind the last letter and mark."""
-    found: list[tuple[int, int, str]] = []
-    start, current = 0, "Cc"
-    for point in (*range(0x33480), *range(0xE0000, 0xE01F1)):
-        category = unicodedata.category(chr(point))
-        if category == "Cn" and 0x2A700 <= point < 0x33480:
-            category = "Lo"  # rare Han that this Python is too old to know
-        if category != current:
-            found.append((start, point - 1, current))
-            start, current = point, category
-    return found
-
-
-def _inside(categories: list[tuple[int, int, str]], wanted: set[str]) -> str:
-    return "".join(rf"\U{first:08x}-\U{last:08x}" for first, last, category in categories if category in wanted)
