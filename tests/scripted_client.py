@@ -1,6 +1,7 @@
 """A client of Chat Completions that answers what a test gives it, and a turn in each of the four ways."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import SimpleNamespace
@@ -121,10 +122,16 @@ def chunks(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"choices": [], "usage": _USAGE}
 
 
-def turn(conversation: Conversation, content: Any, *, is_async: bool, stream: bool) -> tuple[list[str], Reply]:
-    """A turn to its end: the pieces of a stream, and the reply."""
+def turn(
+    conversation: Conversation, content: Any, *, is_async: bool, stream: bool, closing: Any = None
+) -> tuple[list[str], Reply]:
+    """A turn to its end: the pieces of a stream, and the reply. An async client of the SDK is closed in its loop."""
 
     async def awaited() -> tuple[list[str], Reply]:
+        async with closing or contextlib.nullcontext():
+            return await spoken()
+
+    async def spoken() -> tuple[list[str], Reply]:
         if not stream:
             return [], await conversation.asay(content)
         found = await conversation.asay(content, stream=True)

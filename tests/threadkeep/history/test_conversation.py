@@ -482,14 +482,15 @@ def test_what_makes_no_conversation_is_refused() -> None:
     """An API that there is not, no rounds, a history that is none, content that is none, an SDK without Responses."""
     client: Any = ScriptedClient.of().client()
     unknown: Any = "assistants"
+    raw: Any = [{"type": b""}]
     with pytest.raises(ValueError, match="'assistants' is not known"):
         Conversation(client, empty(), model="m", api=unknown)
     with pytest.raises(ValueError, match="at least 1"):
         Conversation(client, empty(), model="m", max_rounds=0)
     with pytest.raises(ValueError, match="names no kind of history"):
         Conversation(client, "history.txt", model="m")
-    with pytest.raises(TypeError, match="is not JSON"):
-        Conversation(client, empty(), model="m").say([{"type": object()}])
+    with pytest.raises(TypeError, match="is a bytes, which is not JSON"):
+        Conversation(client, empty(), model="m").say(raw)
     with pytest.raises(TypeError, match="api='chat'"):
         Conversation(client, empty(), model="m", api="responses").say("x")
 
@@ -505,7 +506,10 @@ def test_an_answer_of_no_known_kind_is_an_error() -> None:
 def test_a_history_may_be_a_path_and_parts_are_sent_as_they_are(tmp_path: Path) -> None:
     """Parts are sent and stored as the caller has them."""
     scripted = ScriptedClient.of(says("a cat"))
-    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": "https://x"}}]
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": "https://x"}},
+    ]
     Conversation(scripted.client(), tmp_path / "chat.json", model="m").say(parts)
     assert scripted.requests[0]["messages"] == [{"role": "user", "content": parts}]
     assert json.loads((tmp_path / "chat.json").read_text())[0] == {"role": "user", "content": parts}
