@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from full_disk import full_disk
@@ -38,6 +38,7 @@ def exactly(value: Any) -> str:
     return json.dumps(value)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.lists(items, max_size=3), max_size=4), st.integers(0, 12))
 def test_items_are_kept_exactly(batches: list[list[dict[str, Any]]], limit: int) -> None:
     """Key order, types of numbers, unknown shapes, U+2028 and lone surrogates; the newest ones in their order."""
@@ -140,6 +141,7 @@ STYLES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("style", STYLES, ids=str)
+@settings(max_examples=40)
 @given(st.data())
 def test_the_file_stays_as_the_script_writes_it(style: dict[str, Any], data: st.DataObject) -> None:
     """Whatever arguments ``json.dump`` has, what is added looks as if the script had added it."""

@@ -144,7 +144,7 @@ def test_a_long_history_is_counted_from_its_end(monkeypatch: pytest.MonkeyPatch)
         counted.append(item)
         return 10
 
-    monkeypatch.setattr("threadkeep.history.trim.item_counter", lambda _: ten)
+    monkeypatch.setattr("threadkeep.history.trimming.item_counter", lambda _: ten)
     assert len(trim([USER] * 100_000, 1_003)) == 100
     assert len(counted) == 101
 
