@@ -5,10 +5,12 @@ Tables that name all that the SDK has are held against its types. What a younger
 """
 
 from collections.abc import Set
+from importlib.util import find_spec
+from typing import Any
 
 import openai
 
-__all__ = ["HAS_AIOHTTP", "SEEN", "gained"]
+__all__ = ["HAS_AIOHTTP", "HAS_RESPONSES", "MODEL_APIS", "SEEN", "gained"]
 
 SEEN = (3, 54)
 """The newest release, its major and minor number, that the tables were held against; CI installs none beyond it."""
@@ -22,3 +24,9 @@ def gained(listed: Set[str], known: Set[str]) -> Set[str]:
 
 HAS_AIOHTTP = tuple(int(part) for part in openai.__version__.split(".")[:2]) >= (1, 90)
 """Whether the installed SDK has an extra for aiohttp. Where it does, the tests need it."""
+
+HAS_RESPONSES = find_spec("openai.resources.responses") is not None
+"""Whether the installed SDK has the Responses API."""
+
+MODEL_APIS: list[Any] = ["chat", "responses"] if HAS_RESPONSES else ["chat"]
+"""The APIs that a conversation can be held over with it."""

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import subprocess
 import termios
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 
 from processes import THREADKEEP
 
-__all__ = ["Terminal", "in_terminal"]
+__all__ = ["END", "INTERRUPT", "Terminal", "in_terminal"]
 
 # Seconds after which a process is thought to hang. No test waits for them.
 _PATIENCE = 120
@@ -31,6 +32,7 @@ class Terminal:
         self._master, self._process = master, process
         self._bytes = b""
         self._seen = 0
+        self._signal: signal.Signals | None = None
 
     @property
     def shown(self) -> str:
@@ -49,6 +51,19 @@ class Terminal:
         self._seen = at + len(text)
         return between
 
+    def interrupt(self, text: str) -> None:
+        """Press Ctrl-C, until this is shown."""
+        self._signal = signal.SIGINT
+        self.type(INTERRUPT)
+        self.wait_for(text)
+        self._signal = None
+
+    def terminate(self) -> int:
+        """Send SIGTERM until the command has ended, and return the exit code."""
+        self._signal = signal.SIGTERM
+        self._process.send_signal(signal.SIGTERM)
+        return self.ended()
+
     def ended(self) -> int:
         """Read to the end, and return the exit code."""
         while self._read():
@@ -56,8 +71,13 @@ class Terminal:
         return self._process.wait(_PATIENCE)
 
     def _read(self) -> bool:
-        ready, _, _ = select.select([self._master], [], [], _PATIENCE)
-        if not ready:
+        for _ in range(_PATIENCE):
+            ready, _, _ = select.select([self._master], [], [], 1)
+            if ready:
+                break
+            if self._signal is not None:  # readline misses one that comes between the prompt and its wait for keys
+                self._process.send_signal(self._signal)
+        else:
             raise AssertionError(f"nothing came for {_PATIENCE} s after:\n{self.shown}")
         try:
             read = os.read(self._master, 65536)

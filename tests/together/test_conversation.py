@@ -6,7 +6,6 @@ import itertools
 import json
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,12 @@ from exporting import PATIENCE
 from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants, Reply, Request
 from scripted_client import WAYS, turn
+from sdkage import HAS_RESPONSES
+from sdkage import MODEL_APIS as APIS
 from small_world import world
 from threadkeep import Conversation, History, RequestFailed, open_history
 from watched import Watched
 
-HAS_RESPONSES = find_spec("openai.resources.responses") is not None
-APIS: list[Any] = ["chat", "responses"] if HAS_RESPONSES else ["chat"]
 ALL = [(api, is_async, stream) for api in APIS for is_async, stream in WAYS]
 NUMBERS = itertools.count()
 

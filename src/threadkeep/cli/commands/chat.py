@@ -1,7 +1,6 @@
 """``threadkeep chat``: a conversation with a model in the terminal, which may begin with an exported thread."""
 
 import contextlib
-import re
 import signal
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_er
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.message_input import MessageInput, from_pipe, from_terminal
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
+from threadkeep.cli.streamed_text import StreamedText
 from threadkeep.errors import AccessRefused, ApiError, ApiGone, RunEnded, ThreadkeepError, WrongAddress
 from threadkeep.history.answers import texts_of
 from threadkeep.history.conversation import Conversation, Reply
@@ -37,7 +37,7 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
 
 @click.command(short_help="Continue an exported thread, or begin a conversation, in the terminal.")
 @click.argument("thread_id", required=False)
-@click.option("--from", "out", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
+@click.option("--from", "export", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
 @click.option(
     "--history",
     "url",
@@ -60,7 +60,7 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
 def chat(
     thread_id: str | None,
     source: OptionalSource,
-    out: Path | None,
+    export: Path | None,
     url: str,
     session_id: str | None,
     model: str,
@@ -73,7 +73,7 @@ def chat(
     With THREAD_ID and --from, an empty history begins with the messages of that thread. Lines from a pipe are turns.
     Ctrl-C stops a reply, of which nothing is stored, and Ctrl-D or /exit ends.
     """
-    if (thread_id is None) != (out is None):
+    if (thread_id is None) != (export is None):
         raise click.UsageError("Give THREAD_ID and --from together: one names a thread, the other its export.")
     if thread_id is not None and session_id is not None:
         raise click.UsageError("The session of a thread is named by THREAD_ID: leave out --session.")
@@ -95,15 +95,17 @@ def chat(
         stored: Any = _UninterruptedHistory(history, signals)
         is_new = not history.sync.get_items(1)
         with _usage_named():
-            if thread_id is None or out is None:
+            if thread_id is None or export is None:
                 conversation = Conversation(models.client, stored, model=model, **settings)
             else:
-                conversation = Conversation.from_export(out, thread_id, models.client, stored, model=model, **settings)
+                conversation = Conversation.from_export(
+                    export, thread_id, models.client, stored, model=model, **settings
+                )
         is_shown = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
         _print_losses(conversation)
         if is_shown:
             _print_begin(history, name, url, added=is_new)
-        with ignore_broken_pipe():
+        with models.client, ignore_broken_pipe():
             messages = from_terminal() if is_shown else from_pipe()
             return _Chat(conversation, models, signals, is_shown=is_shown).run(messages)
         return Exit.COMPLETE
@@ -179,7 +181,7 @@ class _Chat:
             ApiError: there is none.
         """
         stream = self._conversation.say(message, stream=True)
-        with contextlib.closing(iter(stream)) as pieces, _Shown() as shown:
+        with contextlib.closing(iter(stream)) as pieces, StreamedText() as shown:
             while (piece := self._next(pieces)) is not None:
                 shown.add(piece)
         self._models.record_answered()
@@ -211,39 +213,6 @@ class _Chat:
         """Print why a turn failed, and return the exit code unless somebody can type the next."""
         print_error(what, next_step, _AGAIN if self._is_shown else "")
         return None if self._is_shown else code
-
-
-class _Shown:
-    """A reply on standard output, piece by piece, with what a terminal must not get made visible."""
-
-    # What is shown of these depends on the character behind them.
-    _OPEN = re.compile("[\u200c\u200d\r]+$")
-
-    def __init__(self) -> None:
-        self._before = self._waiting = ""
-        self._is_begun = False
-
-    def add(self, piece: str) -> None:
-        """Print a piece."""
-        text = self._waiting + piece
-        cut_at = len(self._OPEN.sub("", text))
-        text, self._waiting = text[:cut_at], text[cut_at:]
-        self._print(text)
-
-    def __enter__(self) -> "_Shown":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        """Print what is left, and end the line; what Ctrl-C has stopped is ended by who knows of the terminal."""
-        self._print(self._waiting)
-        if self._is_begun and kind is not KeyboardInterrupt:
-            click.echo()
-
-    def _print(self, text: str) -> None:
-        if text:
-            text = text.replace("\r\n", "\n")
-            click.echo(visible(self._before + text)[len(visible(self._before)) :], nl=False)
-            self._before, self._is_begun = text[-1], True
 
 
 class _Signals:
@@ -336,7 +305,7 @@ def _print_begin(history: History, name: str, url: str, *, added: bool) -> None:
         words = f"{place} has {counted(len(items), 'item')}."
     click.echo(f"{words}\n{_HOW}")
     for role, text in _last(items):
-        click.echo(f"{click.style(f'{escape(role)}:', bold=True)} {cut(text, _LONGEST)}")
+        click.echo(f"{role}: {cut(text, _LONGEST)}")
 
 
 def _last(items: Sequence[Any]) -> list[tuple[str, str]]:
