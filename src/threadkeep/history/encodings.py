@@ -87,8 +87,10 @@ def _parts(text: str, encoding: str) -> Iterator[str]:
     start = 0
     while len(text) - start > _LONGEST_TEXT:
         part = text[start : start + _LONGEST_TEXT]
-        complete = split(part, encoding)[:-3]  # what comes behind a piece decides where it ends: at most two of them
-        part = part[: sum(map(len, complete)) or _LONGEST_TEXT]
+        pieces = split(part, encoding)[:-3]  # at most the last two would end elsewhere if the text went on
+        while pieces and pieces[-1][-1].isspace():
+            pieces.pop()  # spaces are split by the character behind them
+        part = part[: sum(map(len, pieces)) or _LONGEST_TEXT]
         yield part
         start += len(part)
     yield text[start:]
