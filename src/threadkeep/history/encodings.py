@@ -25,15 +25,14 @@ _MODELS = {
     ),
     "cl100k_base": re.compile(r"(gpt-4|gpt-3\.5|gpt-35)(?![\w.])"),
 }
-_PROVIDER = re.compile(r"(.*/)?(openai\.)?(ft:)?")
+_PROVIDER = re.compile(r"^(.*/)?(openai\.)?(ft:)?")
 # bpe-openai takes no text that gives more than 200,000 tokens. A token has at least a byte, a character at most four.
 _LONGEST_TEXT = 50_000
 
 
 def base_model(model: str) -> str:
     """Return the name of a model in lower case, without a provider before it, and without what a fine-tuning adds."""
-    name = model.strip().lower()
-    return name[_PROVIDER.match(name).end() :].partition(":")[0]  # type: ignore[union-attr] # it matches ""
+    return _PROVIDER.sub("", model.strip().lower()).partition(":")[0]
 
 
 def encoding_of(model: str | None) -> str | None:
@@ -58,10 +57,8 @@ def text_counter(model: str | None) -> Callable[[str], int]:
 
 @functools.cache
 def _loaded(encoding: str) -> _Encoding:
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "open_binary is deprecated", DeprecationWarning
-        )  # its own reading of its tables
+    with warnings.catch_warnings():  # it reads its tables by a function that is deprecated
+        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
         loaded: _Encoding = import_module("bpe_openai").get_encoding(encoding)
     return loaded
 

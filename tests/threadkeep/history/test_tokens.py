@@ -209,6 +209,8 @@ def test_the_size_of_an_image_in_a_url(image: bytes) -> None:
         "data:image/png;base64,",
         "data:image/png;base64,????",
         "data:image/png;base64,a",
+        "data:image/png;base64,a???",
+        "data:image/png;base64,é???",
         url(b"\x89PNG\r\n\x1a\n"),
         url(b"\xff\xd8\xff\xd9" + bytes(20)),
         url(b"\xff\xd8" + bytes(20)),
