@@ -3,19 +3,20 @@
 import functools
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Protocol
 
 from threadkeep.history.estimate import estimate
+from threadkeep.history.pieces import split
 
 __all__ = ["base_model", "encoding_of", "text_counter"]
 
 
 class _Encoding(Protocol):
-    def encode_ordinary(self, text: str) -> list[int]: ...
+    name: str
 
-    def encode_ordinary_batch(self, text: list[str], *, num_threads: int) -> list[list[int]]: ...
+    def encode_ordinary(self, text: str) -> list[int]: ...
 
 
 _MODELS = {
@@ -24,17 +25,14 @@ _MODELS = {
     ),
     "cl100k_base": re.compile(r"(gpt-4|gpt-3\.5|gpt-35)(?![\w.])"),
 }
-_PROVIDER = re.compile(r"(.*/)?(openai\.)?(ft:)?")
-# bpe-openai takes less than a million characters, and encode_ordinary no more than 200,000 tokens
-_LONGEST_TEXT, _SHORT_TEXT = 900_000, 50_000
-# Between a letter and a space or a full stop that a letter follows, both encodings begin a new piece of text.
-_CUT = re.compile(r"(?<=[a-z])(?= [a-z])|(?<=[^\W\d_])(?=[ 、。，][^\W\d_])")
+_PROVIDER = re.compile(r"^(.*/)?(openai\.)?(ft:)?")
+# bpe-openai takes no text that gives more than 200,000 tokens. A token has at least a byte, a character at most four.
+_LONGEST_TEXT = 50_000
 
 
 def base_model(model: str) -> str:
     """Return the name of a model in lower case, without a provider before it, and without what a fine-tuning adds."""
-    name = model.strip().lower()
-    return name[_PROVIDER.match(name).end() :].partition(":")[0]  # type: ignore[union-attr] # it matches ""
+    return _PROVIDER.sub("", model.strip().lower()).partition(":")[0]
 
 
 def encoding_of(model: str | None) -> str | None:
@@ -59,19 +57,14 @@ def text_counter(model: str | None) -> Callable[[str], int]:
 
 @functools.cache
 def _loaded(encoding: str) -> _Encoding:
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "open_binary is deprecated", DeprecationWarning
-        )  # its own reading of its tables
+    with warnings.catch_warnings():  # it reads its tables by a function that is deprecated
+        warnings.filterwarnings("ignore", "open_binary is deprecated", DeprecationWarning)
         loaded: _Encoding = import_module("bpe_openai").get_encoding(encoding)
     return loaded
 
 
 def _count(encoding: _Encoding, text: str) -> int:
-    text = _without_surrogates(text)
-    if len(text) <= _SHORT_TEXT:
-        return len(encoding.encode_ordinary(text))
-    return sum(map(len, encoding.encode_ordinary_batch(_parts(text), num_threads=1)))
+    return sum(len(encoding.encode_ordinary(part)) for part in _parts(_without_surrogates(text), encoding.name))
 
 
 def _estimate(encoding: str, text: str) -> int:
@@ -83,12 +76,18 @@ def _without_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _parts(text: str) -> list[str]:
-    """Cut a very long text where its tokens are the same as those of its parts, if there is such a place."""
-    parts = []
-    while len(text) > _LONGEST_TEXT:
-        found = [cut.start() for cut in _CUT.finditer(text, _LONGEST_TEXT - 10_000, _LONGEST_TEXT)]
-        at = found[-1] if found else _LONGEST_TEXT
-        parts.append(text[:at])
-        text = text[at:]
-    return [*parts, text]
+def _parts(text: str, encoding: str) -> Iterator[str]:
+    """Cut a long text between the pieces that are coded one by one, so that its tokens are those of the parts.
+
+    A single piece of more than 50,000 characters is cut anywhere.
+    """
+    start = 0
+    while len(text) - start > _LONGEST_TEXT:
+        part = text[start : start + _LONGEST_TEXT]
+        pieces = split(part, encoding)[:-3]  # at most the last two would end elsewhere if the text went on
+        while pieces and pieces[-1][-1].isspace():
+            pieces.pop()  # spaces are split by the character behind them
+        part = part[: sum(map(len, pieces)) or _LONGEST_TEXT]
+        yield part
+        start += len(part)
+    yield text[start:]

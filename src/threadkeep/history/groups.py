@@ -86,7 +86,7 @@ def leading_instructions(items: Sequence[Mapping[str, Any]]) -> int:
 def role_of(item: Mapping[str, Any]) -> str | None:
     """Return the role of a message; None for an item that is no message."""
     role = item.get("role")
-    return role if isinstance(role, str) and item.get("type", "message") == "message" else None
+    return role if isinstance(role, str) and item.get("type") in (None, "message") else None
 
 
 def is_reasoning(item: Mapping[str, Any]) -> bool:

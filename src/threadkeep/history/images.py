@@ -1,7 +1,6 @@
 """Count the tokens of an image by the rules that OpenAI publishes for its models."""
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import Callable
@@ -93,7 +92,7 @@ def _size(url: str) -> Size | None:
     coded = url[found.end() : found.end() + _HEADER]
     try:
         content = base64.b64decode(coded[: len(coded) // 4 * 4])
-    except binascii.Error:
+    except ValueError:
         return None
     sizes = (read(content) for read in _READERS)
     return next((size for size in sizes if size is not None and min(size) > 0), None)

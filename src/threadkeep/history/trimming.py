@@ -19,7 +19,7 @@ def trim(items: Iterable[Item], max_tokens: int, model: str | None = None) -> li
 
     Args:
         items: in the shape of Chat Completions or of Responses, oldest first. They are not changed; those returned are
-            the same objects.
+            the same objects, except a message that `repair` had to copy.
         max_tokens: for the items and the start of the reply, as `count_tokens` counts them.
         model: whose tokens are counted; for None or an unknown model, those of the encoding that needs more.
 

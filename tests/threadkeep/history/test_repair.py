@@ -113,6 +113,7 @@ def test_what_is_taken_out(history: list[Item], left: list[Item]) -> None:
         [REASONING, {"type": "of_tomorrow"}],
         [{"role": "assistant", "function_call": {"name": "f"}}, {"role": "function", "name": "f", "content": "1"}],
         [{"role": "assistant", "content": "x", "tool_calls": None}],
+        [{**tools("a"), "type": None, "function_call": None}, tool("a")],
         [{"role": "assistant", "content": "x", "tool_calls": []}],
         [{"type": "function_call", "call_id": 5}],
         [{"role": 5}, {"type": 5}, {}],

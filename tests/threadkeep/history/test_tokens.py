@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep import count_tokens, trim
+from threadkeep.history import encodings
 from threadkeep.history.encodings import encoding_of, text_counter
 from threadkeep.history.images import image_tokens
 from tokenizer import remove_tokenizer
@@ -134,13 +135,20 @@ def test_an_item_is_a_dict() -> None:
         count_tokens([FIRST, "hello"])  # type: ignore[list-item]
 
 
+@given(st.lists(st.sampled_from(["it", "'s", "a   b", "a \n\nb", "a  1", "123", "漢", "É", "-", "/"]), min_size=20))
+def test_a_long_text_counts_as_one(words: list[str]) -> None:
+    """It is cut where its tokens are the same."""
+    text = " ".join(words)
+    for encoding in map(encodings._loaded, ("o200k_base", "cl100k_base")):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(encodings, "_LONGEST_TEXT", 25)
+            assert encodings._count(encoding, text) == len(encoding.encode_ordinary(text))
+
+
 def test_a_text_of_more_than_a_million_characters() -> None:
-    """It is cut where its tokens are the same, or, where there is no such place, at any."""
-    words = "some words " * 150_000
-    assert text_counter("gpt-4o")(words) == 300_001
-    assert text_counter("gpt-4")("漢" * 1_800_001) == 2 * text_counter("gpt-4")("漢" * 900_000) + text_counter("gpt-4")(
-        "漢"
-    )
+    """No length is refused, also of one word."""
+    assert text_counter("gpt-4o")("some words " * 150_000) == 300_001
+    assert text_counter("gpt-4")("漢" * 1_800_000) == 1_800_000 * text_counter("gpt-4")("漢")
 
 
 def test_special_tokens_are_text() -> None:
@@ -201,6 +209,8 @@ def test_the_size_of_an_image_in_a_url(image: bytes) -> None:
         "data:image/png;base64,",
         "data:image/png;base64,????",
         "data:image/png;base64,a",
+        "data:image/png;base64,a???",
+        "data:image/png;base64,é???",
         url(b"\x89PNG\r\n\x1a\n"),
         url(b"\xff\xd8\xff\xd9" + bytes(20)),
         url(b"\xff\xd8" + bytes(20)),
