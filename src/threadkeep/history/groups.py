@@ -13,6 +13,7 @@ import attrs
 __all__ = ["Pairs", "groups", "is_reasoning", "leading_instructions", "made_by_model", "pairs", "role_of"]
 
 _INSTRUCTIONS = ("system", "developer")
+_ANSWERING = ("tool", "function")
 _CallKey = tuple[int, int]
 
 
@@ -36,7 +37,7 @@ def pairs(items: Sequence[Mapping[str, Any]]) -> Pairs:
     """Match each output with the newest open call of its id.
 
     The Chat Completions API takes a tool message only directly behind the message that made the call, or behind another
-    tool message: any other message closes the calls before it.
+    tool message: any other item closes the calls before it.
     """
     outputs: dict[_CallKey, int] = {}
     calls: dict[int, int] = {}
@@ -45,6 +46,8 @@ def pairs(items: Sequence[Mapping[str, Any]]) -> Pairs:
     responses: dict[str | None, list[_CallKey]] = {}
     for index, item in enumerate(items):
         role = role_of(item)
+        if role not in _ANSWERING:
+            chat.clear()
         waiting = responses if role is None else chat
         answers, call_id = _answered_call(item, role)
         if answers:
@@ -53,8 +56,6 @@ def pairs(items: Sequence[Mapping[str, Any]]) -> Pairs:
             else:
                 orphans.add(index)
             continue
-        if role is not None:
-            chat.clear()
         if made := _calls_made(item, role):
             calls[index] = len(made)
             for place, name in enumerate(made):

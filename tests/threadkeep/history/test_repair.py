@@ -58,6 +58,17 @@ def test_a_damaged_history_is_valid_again(chance: random.Random) -> None:
     assert all(message.get("tool_calls") for message in messages)
 
 
+few = [call("a"), output("a"), tools("a"), tools("a", "b", content="x"), tool("a"), tool("b"), USER, REASONING, REPLY]
+
+
+@given(st.lists(st.sampled_from(few), max_size=12))
+def test_repairing_twice_takes_out_nothing_more(history: list[Item]) -> None:
+    """Also where ids come twice, and both shapes are mixed."""
+    left = repair(history).items
+    assert is_valid(left)
+    assert repair(left) == Repaired(left, [])
+
+
 def test_ten_thousand_damaged_histories() -> None:
     """No orphan is left in any."""
     chance = random.Random(7)
