@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from threadkeep.history import encodings
+from threadkeep.history.counting import encodings
 
 __all__ = ["remove_tokenizer"]
 

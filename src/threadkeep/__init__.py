@@ -61,10 +61,10 @@ if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
+    from threadkeep.history.counting.tokens import count_tokens
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
-    from threadkeep.history.tokens import count_tokens
     from threadkeep.history.trimmed import Trimmed
     from threadkeep.history.trimming import trim
     from threadkeep.storage.index import DownloadRow, Outcome
@@ -180,7 +180,7 @@ _LATER = {
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
     "history.repairing": ("Repaired", "repair"),
     "history.session": ("History", "Session", "SessionInfo"),
-    "history.tokens": ("count_tokens",),
+    "history.counting.tokens": ("count_tokens",),
     "history.trimming": ("trim",),
     "history.trimmed": ("Trimmed",),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
+    from threadkeep.history.counting.tokens import count_tokens
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
     from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
-    from threadkeep.history.tokens import count_tokens
     from threadkeep.history.trimmed import Trimmed
     from threadkeep.history.trimming import trim
 
@@ -46,7 +46,7 @@ if not TYPE_CHECKING:
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
         "history.repairing": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),
-        "history.tokens": ("count_tokens",),
+        "history.counting.tokens": ("count_tokens",),
         "history.trimming": ("trim",),
         "history.trimmed": ("Trimmed",),
     }

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from threadkeep.history.counting.tokens import REPLY_TOKENS, item_counter
 from threadkeep.history.groups import groups, leading_instructions
 from threadkeep.history.items import Item
 from threadkeep.history.repairing import repair
-from threadkeep.history.tokens import REPLY_TOKENS, item_counter
 
 __all__ = ["checked_budget", "newest", "trim"]
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prose import PROSE
-from threadkeep.history.encodings import text_counter
-from threadkeep.history.estimate import estimate, read_table
+from threadkeep.history.counting.encodings import text_counter
+from threadkeep.history.counting.estimate import estimate, read_table
 
 ENCODINGS = {"o200k_base": "gpt-4o", "cl100k_base": "gpt-4"}
 EXACT = {encoding: text_counter(model) for encoding, model in ENCODINGS.items()}

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep import count_tokens, trim
-from threadkeep.history import encodings
-from threadkeep.history.encodings import encoding_of, text_counter
-from threadkeep.history.images import image_tokens
+from threadkeep.history.counting import encodings
+from threadkeep.history.counting.encodings import encoding_of, text_counter
+from threadkeep.history.counting.images import image_tokens
 from tokenizer import remove_tokenizer
 
 Item = dict[str, Any]

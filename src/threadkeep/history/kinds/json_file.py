@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import HistoryUnusable
-from threadkeep.history.files import locked, named, read_file, replace_file, resolved, set_aside, sync_folder
 from threadkeep.history.items import Item
-from threadkeep.history.salvage import decoded, salvage
+from threadkeep.history.kinds.files import locked, named, read_file, replace_file, resolved, set_aside, sync_folder
+from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import loads
 

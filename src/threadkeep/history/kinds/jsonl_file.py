@@ -25,7 +25,8 @@ import attrs
 
 from threadkeep.clock import now
 from threadkeep.errors import HistoryUnusable
-from threadkeep.history.files import (
+from threadkeep.history.items import Item, decode_item
+from threadkeep.history.kinds.files import (
     create_private,
     locked,
     named,
@@ -37,8 +38,7 @@ from threadkeep.history.files import (
     sync_folder,
     take_aside,
 )
-from threadkeep.history.items import Item, decode_item
-from threadkeep.history.salvage import decoded, salvage
+from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import dumps, loads
 

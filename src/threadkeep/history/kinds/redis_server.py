@@ -14,8 +14,8 @@ import attrs
 
 from threadkeep.errors import HistoryUnusable
 from threadkeep.history.items import Item, encode_item
-from threadkeep.history.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
-from threadkeep.history.server_connection import ServerConnection
+from threadkeep.history.kinds.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
+from threadkeep.history.kinds.server_connection import ServerConnection
 from threadkeep.history.session import SessionInfo
 
 try:

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import attrs
 
 from threadkeep.errors import HistoryDamaged, HistoryUnusable
-from threadkeep.history.files import create_private, locked, named, resolved, set_aside, sync_folder, take_aside
 from threadkeep.history.items import Item, decode_item, encode_item
+from threadkeep.history.kinds.files import create_private, locked, named, resolved, set_aside, sync_folder, take_aside
+from threadkeep.history.kinds.sqlite_pages import Row, rows_of_pages
 from threadkeep.history.session import SessionInfo
-from threadkeep.history.sqlite_pages import Row, rows_of_pages
 
 __all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 

@@ -17,9 +17,9 @@ the prices of images. What is not published is an estimate, and stated here.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from threadkeep.history.encodings import text_counter
+from threadkeep.history.counting.encodings import text_counter
+from threadkeep.history.counting.images import image_tokens
 from threadkeep.history.groups import role_of
-from threadkeep.history.images import image_tokens
 from threadkeep.history.items import Item
 from threadkeep.history.repairing import dicts
 from threadkeep.serialization.lossless_json import dumps

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from threadkeep.history.encodings import base_model
+from threadkeep.history.counting.encodings import base_model
 
 __all__ = ["image_tokens"]
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 
-from threadkeep.history.pieces import split, unknown_characters
+from threadkeep.history.counting.pieces import split, unknown_characters
 
 __all__ = ["estimate", "read_table"]
 
@@ -34,7 +34,7 @@ def estimate(text: str, encoding: str) -> int:
 
 def read_table(encoding: str) -> Mapping[bytes, int]:
     """Return the tokens of an encoding that are known here, with their ranks. Single bytes come first."""
-    table = zlib.decompress(files("threadkeep.history").joinpath(f"{encoding}.zlib").read_bytes())
+    table = zlib.decompress(files("threadkeep.history.counting").joinpath(f"{encoding}.zlib").read_bytes())
     size = len(table) // 4
     high_left, low_left, high_right, low_right = (table[part * size : (part + 1) * size] for part in range(4))
     tokens = [bytes([byte]) for byte in range(256)]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Protocol
 
-from threadkeep.history.estimate import estimate
-from threadkeep.history.pieces import split
+from threadkeep.history.counting.estimate import estimate
+from threadkeep.history.counting.pieces import split
 
 __all__ = ["base_model", "encoding_of", "text_counter"]
 
