@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 import openai
 
 from fake_assistants import FakeAssistants, Request, demo_world
-from fake_assistants.bulk import uncollected
+from fake_assistants.store.import_file import uncollected
 from listening import FAKE, listening
 from table import Line, best_of, interleaved, print_table
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fake_assistants import FakeAssistants, Reply, Request
-from fake_assistants.exchange import Chunk
+from fake_assistants.http.message import Chunk
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
 AT_REST = {"requires_action", "completed", "incomplete", "failed", "cancelled", "expired"}

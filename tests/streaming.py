@@ -10,11 +10,11 @@ import httpx2
 from anyio.from_thread import start_blocking_portal
 
 from fake_assistants import Reply, Request
-from fake_assistants.exchange import Chunk, Pause
-from fake_assistants.skins.asgi import app
-from fake_assistants.skins.mount import mounted
-from fake_assistants.skins.server import serving
-from fake_assistants.skins.transport import AsyncTransport, Transport
+from fake_assistants.adapters.asgi import app
+from fake_assistants.adapters.httpx_transport import AsyncTransport, Transport
+from fake_assistants.adapters.respx_mount import mounted
+from fake_assistants.adapters.server import serving
+from fake_assistants.http.message import Chunk, Pause
 
 # What arrived, and the error that ended it ("" when it ended well).
 Taken = tuple[bytes, str]

@@ -1,4 +1,4 @@
-"""docs/fidelity.md is held by the code: what it names is there, and what is there it names."""
+"""docs/dev/fidelity.md is held by the code: what it names is there, and what is there it names."""
 
 import ast
 import importlib
@@ -13,13 +13,13 @@ from typing import Any, get_type_hints
 import attrs
 import pytest
 
-import fake_assistants.refusals as refusals
-from fake_assistants.control import CONTROLS
-from fake_assistants.envelope import Problem, Refused
-from fake_assistants.routes import ROUTES
+import fake_assistants.errors as refusals
+from fake_assistants.dispatch.control import CONTROLS
+from fake_assistants.dispatch.routes import ROUTES
+from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "dev" / "fidelity.md").read_text(encoding="utf-8")
 
 HEAD = ["behaviour", "evidence", "test"]
 EVIDENCE = {"recorded", "quoted", "spec", "SDK", "inferred", "own"}
@@ -131,7 +131,7 @@ def test_every_route_and_control_call_is_named() -> None:
 def test_only_refusals_stand_among_the_refusals() -> None:
     """Whatever else they need stands elsewhere; and no name stands for two of them."""
     assert len(AREAS) > 1
-    assert [one.__name__ for one in REFUSALS if get_type_hints(one)["return"] not in (Refused, Problem)] == []
+    assert [one.__name__ for one in REFUSALS if get_type_hints(one)["return"] not in (ApiProblem, ErrorBody)] == []
     assert len({one.__name__ for one in REFUSALS}) == len(REFUSALS)
 
 
@@ -145,5 +145,5 @@ def test_a_refusal_and_its_rows_know_the_same_evidence(function: Callable[..., A
     """Its docstring says recorded, quoted, documented, SDK, inferred or the fake's own: its rows say as much."""
     said = {SPELLED.get(word.lower(), word.lower()) for word in IN_DOCSTRINGS.findall(inspect.getdoc(function) or "")}
     rows = [row for row in ROWS if function.__name__ in row.refusals]
-    assert rows, f"{function.__name__} has no row in docs/fidelity.md"
+    assert rows, f"{function.__name__} has no row in docs/dev/fidelity.md"
     assert {word for row in rows for word in row.evidence} == said

@@ -12,7 +12,7 @@ import fake_assistants
 from fake_assistants import FakeAssistants, demo_world
 from fake_assistants.cli import serve
 from fake_assistants.conformance.command import conformance
-from fake_assistants.control import CONTROLS
+from fake_assistants.dispatch.control import CONTROLS
 
 HEAVY = ["openai", "respx", "httpx", "httpx2", "starlette", "uvicorn", "threadkeep"]
 

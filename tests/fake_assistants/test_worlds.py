@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_assistants import Clock, FakeAssistants, IdSource, Reply, Request, SunsetPlan, demo_world
-from fake_assistants.core import Core
+from fake_assistants.engine.backend import Backend
 
 WORLD = demo_world(2, 5)
 THREAD = WORLD["threads"][0]["id"]
@@ -66,30 +66,30 @@ def test_a_world_cannot_tell_that_there_are_others(asked: list[tuple[str, tuple[
         assert shared.world(key).snapshot() == fake.snapshot()
 
 
-def test_every_part_of_a_core_is_a_worlds_own_or_cannot_change() -> None:
-    """Whoever adds a part to the core says here whether worlds share it, and in `twin` what a world is born with."""
+def test_every_part_of_a_backend_is_its_own_or_cannot_change() -> None:
+    """Whoever adds a part says here whether fakes share it, and in `copy` what a copy begins with."""
     shared = {"api_keys", "messages_per_thread", "profile"}
     own = {
         "clock",
         "ids",
         "sunset",
-        "ledger",
+        "request_log",
         "script",
         "runs",
         "plans",
-        "world",
+        "database",
         "loaded",
         "faults",
         "limit",
-        "worlds",
+        "fakes_by_key",
     }
-    assert {field.name for field in attrs.fields(Core)} == shared | own | {"settled_at"}
-    core = FakeAssistants(rpm=1, worlds_by_key=True)._core
-    twin = core.twin()
+    assert {field.name for field in attrs.fields(Backend)} == shared | own | {"settled_at"}
+    backend = FakeAssistants(rpm=1, worlds_by_key=True)._backend
+    copied = backend.copy()
     for name in shared:
-        assert getattr(twin, name) == getattr(core, name)
+        assert getattr(copied, name) == getattr(backend, name)
     for name in own:
-        assert getattr(twin, name) is not getattr(core, name), name
+        assert getattr(copied, name) is not getattr(backend, name), name
 
 
 def test_a_world_is_born_from_the_common_one() -> None:

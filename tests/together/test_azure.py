@@ -17,8 +17,8 @@ import pytest
 from command import Run
 from exports import ASSISTANT, manifest, write_ids
 from fake_assistants import FakeAssistants, Reply, Request, demo_world
-from fake_assistants.skins.asgi import app
-from fake_assistants.skins.server import serving
+from fake_assistants.adapters.asgi import app
+from fake_assistants.adapters.server import serving
 
 WORLD = demo_world(3, 130)
 NAMES = [thread["id"] for thread in WORLD["threads"]]

@@ -1,17 +1,17 @@
 """A faithful fake of OpenAI's Assistants API, for tests without the API.
 
-`FakeAssistants` is one fake with a world of its own. It answers requests in process (`handle`), through a
+`FakeAssistants` is one fake with a database of its own. It answers requests in process (`handle`), through a
 transport, mounted under every client of the process, as an ASGI app, or as a real server.
 """
 
-from fake_assistants.badinput import BadInput
-from fake_assistants.clock import Clock
 from fake_assistants.demo import demo_world
-from fake_assistants.exchange import Reply, Request
 from fake_assistants.fake import FakeAssistants
-from fake_assistants.ids import IdSource
-from fake_assistants.ledger import Entry
-from fake_assistants.sunset import SunsetPlan
+from fake_assistants.http.message import Reply, Request
+from fake_assistants.simulation.clock import Clock
+from fake_assistants.simulation.request_log import Entry
+from fake_assistants.simulation.sunset import SunsetPlan
+from fake_assistants.store.ids import IdSource
+from fake_assistants.user_input import BadInput
 
 __all__ = [
     "BadInput",

@@ -9,17 +9,17 @@ from typing import Any
 
 import click
 
-import fake_assistants.faultplan as faultplan
+import fake_assistants.simulation.fault_plan as faultplan
 from fake_assistants import __version__
-from fake_assistants.badinput import BadInput
-from fake_assistants.clock import LIMIT, Clock
+from fake_assistants.adapters.serve_command import now as wall_clock
 from fake_assistants.demo import demo_world
+from fake_assistants.engine.run_plan import WAYS, By
 from fake_assistants.fake import FakeAssistants
-from fake_assistants.jsontext import MalformedJson, loads
-from fake_assistants.plans import WAYS, By
-from fake_assistants.profiles import PROFILES
-from fake_assistants.skins.wallclock import now as wall_clock
-from fake_assistants.sunset import STYLES, SunsetPlan
+from fake_assistants.http.lossless_json import MalformedJson, loads
+from fake_assistants.simulation.clock import LIMIT, Clock
+from fake_assistants.simulation.profiles import PROFILES
+from fake_assistants.simulation.sunset import STYLES, SunsetPlan
+from fake_assistants.user_input import BadInput
 
 _NAME = "fake-assistants"
 
@@ -192,7 +192,7 @@ def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
 
 
 def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int) -> None:
-    from fake_assistants.skins.foreground import serve_until_told  # uvicorn is slow to import
+    from fake_assistants.adapters.serve_command import serve_until_told  # uvicorn is slow to import
 
     def warn() -> None:
         click.echo(f"{_NAME}: warning: {host} can be reached from other machines", err=True)

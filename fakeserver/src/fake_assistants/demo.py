@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import attrs
 
-from fake_assistants.bulk import uncollected
-from fake_assistants.clock import EPOCH
-from fake_assistants.ids import IdSource
-from fake_assistants.shelf import Obj
-from fake_assistants.state import State, empty
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.simulation.clock import EPOCH
+from fake_assistants.store.ids import IdSource
+from fake_assistants.store.import_file import uncollected
+from fake_assistants.store.snapshot import State, empty
 
 _DAY = 24 * 60 * 60
 

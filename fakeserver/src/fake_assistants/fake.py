@@ -9,29 +9,29 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-import fake_assistants.control as control
-import fake_assistants.gate as gate
-import fake_assistants.loading as loading
-import fake_assistants.progress as progress
-from fake_assistants.bulk import uncollected
-from fake_assistants.clock import Clock
-from fake_assistants.core import Core
-from fake_assistants.exchange import Reply, Request
-from fake_assistants.faults import Faults
-from fake_assistants.ids import IdSource
-from fake_assistants.ledger import Ledger
-from fake_assistants.plans import WAYS, By, Progress
-from fake_assistants.profiles import PROFILES, Profile, anyones_key
-from fake_assistants.ratelimit import RateLimit
-from fake_assistants.script import Script
-from fake_assistants.skins.lock import LockedChunks, new_lock
-from fake_assistants.state import Staged, State, checked, copied
-from fake_assistants.sunset import Sunset, SunsetPlan
-from fake_assistants.worlds import Worlds
+import fake_assistants.dispatch.api as gate
+import fake_assistants.dispatch.control as control
+import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.store.import_file as loading
+from fake_assistants.adapters.streams import LockedChunks, new_lock
+from fake_assistants.engine.backend import Backend
+from fake_assistants.engine.fakes_by_key import FakesByKey
+from fake_assistants.engine.run_plan import WAYS, By, Progress
+from fake_assistants.http.message import Reply, Request
+from fake_assistants.simulation.clock import Clock
+from fake_assistants.simulation.fault_injector import Faults
+from fake_assistants.simulation.profiles import PROFILES, Profile, anyones_key
+from fake_assistants.simulation.rate_limit import RateLimit
+from fake_assistants.simulation.request_log import RequestLog
+from fake_assistants.simulation.script import Script
+from fake_assistants.simulation.sunset import Sunset, SunsetPlan
+from fake_assistants.store.ids import IdSource
+from fake_assistants.store.import_file import uncollected
+from fake_assistants.store.snapshot import Staged, State, checked, copied
 
 if TYPE_CHECKING:
-    from fake_assistants.skins.asgi import AsgiApp
-    from fake_assistants.skins.server import Server
+    from fake_assistants.adapters.asgi import AsgiApp
+    from fake_assistants.adapters.server import Server
 
 # The skins are imported inside the methods that need them, so that `import fake_assistants` loads neither
 # an HTTP library nor a server, and respx is only asked for by those who mount.
@@ -65,7 +65,7 @@ class FakeAssistants:
         runs: By = "read",
     ) -> None:
         time = clock or Clock()
-        self._core = Core(
+        self._backend = Backend(
             clock=time,
             ids=ids or IdSource(seed),
             sunset=Sunset(time, sunset),
@@ -74,7 +74,7 @@ class FakeAssistants:
             faults=Faults(seed, list(faults)),
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
-            worlds=Worlds(self._born) if worlds_by_key else None,
+            fakes_by_key=FakesByKey(self._born) if worlds_by_key else None,
             runs=_progress(runs),
         )
         self._lock = new_lock()
@@ -82,54 +82,54 @@ class FakeAssistants:
     @property
     def clock(self) -> Clock:
         """The fake's clock: `set`, `advance`, `now`."""
-        return self._core.clock
+        return self._backend.clock
 
     @property
     def sunset(self) -> Sunset:
         """The sunset: `now`, `at`, `after_requests`, `lift`."""
-        return self._core.sunset
+        return self._backend.sunset
 
     @property
     def script(self) -> Script:
         """What the model answers: `set`, `when`, `clear`; a script may also be assigned."""
-        return self._core.script
+        return self._backend.script
 
     @script.setter
     def script(self, given: Mapping[str, Any]) -> None:
         with self._lock:
-            self._core.script.set(given)
+            self._backend.script.set(given)
 
     @property
     def faults(self) -> Faults:
         """Injected faults: `set`, `clear`, `json`; a plan may also be assigned (raises BadInput)."""
-        return self._core.faults
+        return self._backend.faults
 
     @faults.setter
     def faults(self, plan: Iterable[Mapping[str, Any]]) -> None:
         given = list(plan)
         with self._lock:
-            self._core.faults.set(given)
+            self._backend.faults.set(given)
 
     @property
     def profile(self) -> Profile:
         """Whose API the fake speaks; `profile.base_path` is where clients find it."""
-        return self._core.profile
+        return self._backend.profile
 
     @property
     def runs(self) -> Progress:
         """How runs move on: `progress`, `reads`, `seconds`; any of them may be assigned as an object too."""
-        return self._core.runs
+        return self._backend.runs
 
     @runs.setter
     def runs(self, given: Mapping[str, Any]) -> None:
         with self._lock:
-            progress.settle(self._core)
-            self._core.runs.set(given)
+            progress.settle(self._backend)
+            self._backend.runs.set(given)
 
     @property
-    def requests(self) -> Ledger:
+    def requests(self) -> RequestLog:
         """The ledger of API requests, oldest first."""
-        return self._core.ledger
+        return self._backend.request_log
 
     def handle(self, request: Request) -> Reply:
         """Answer one request, API or control. Nothing is raised; threads may call at the same time.
@@ -141,7 +141,7 @@ class FakeAssistants:
             return own.handle(request)
         answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
         with self._lock:
-            reply = answer(self._core, request)
+            reply = answer(self._backend, request)
         return reply if reply.chunks is None else attrs.evolve(reply, chunks=LockedChunks(reply.chunks, self._lock))
 
     @property
@@ -157,13 +157,13 @@ class FakeAssistants:
     def state(self, given: Mapping[str, list[dict[str, Any]]]) -> None:
         state = checked(given, copied)
         with self._lock:
-            self._core.replace(state)
+            self._backend.replace(state)
 
     def snapshot(self) -> State:
         """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
         with self._lock:
-            progress.settle(self._core)
-            return self._core.world.snapshot()
+            progress.settle(self._backend)
+            return self._backend.database.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
         """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
@@ -174,12 +174,12 @@ class FakeAssistants:
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
             with self._lock:
-                self._core.load(state)
+                self._backend.load(state)
 
     def reset(self) -> None:
         """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
         with self._lock:
-            self._core.reset()
+            self._backend.reset()
 
     def world(self, key: str) -> "FakeAssistants":
         """The world of an API key, with `worlds_by_key`: a fake with the same settings and with its own state, clock,
@@ -187,10 +187,10 @@ class FakeAssistants:
         holds then; later changes here do not reach it, and `reset()` here makes all keys begin anew. Raises ValueError
         without `worlds_by_key`, and for a key that is refused.
         """
-        worlds = self._core.worlds
+        worlds = self._backend.fakes_by_key
         if worlds is None:
             raise ValueError("all keys share one world: make the fake with worlds_by_key=True")
-        if not self._core.admits(key):
+        if not self._backend.accepts_key(key):
             raise ValueError("a key that is refused has no world")
         with self._lock:
             world: FakeAssistants = worlds.of(key)
@@ -198,22 +198,22 @@ class FakeAssistants:
 
     def worlds(self) -> "list[FakeAssistants]":
         """This fake, and with `worlds_by_key` the worlds of all keys that were born so far."""
-        born = self._core.worlds
+        born = self._backend.fakes_by_key
         with self._lock:
             return [self, *(born or ())]
 
     def _world_of(self, request: Request) -> "FakeAssistants":
         """Who answers: with worlds by key the world of a good key, else this fake."""
-        if self._core.worlds is None:
+        if self._backend.fakes_by_key is None:
             return self
-        find = anyones_key if request.path.startswith(control.PREFIX) else self._core.profile.key
+        find = anyones_key if request.path.startswith(control.PREFIX) else self._backend.profile.key
         key = find(request)
-        return self.world(key) if key and self._core.admits(key) else self
+        return self.world(key) if key and self._backend.accepts_key(key) else self
 
     def _born(self) -> "FakeAssistants":
-        """A fake like this one, around a core of its own. The lock is held."""
+        """A fake like this one, around a backend of its own. The lock is held."""
         born = copy.copy(self)
-        born._core, born._lock = self._core.twin(), new_lock()  # noqa: SLF001 - its own kind
+        born._backend, born._lock = self._backend.copy(), new_lock()  # noqa: SLF001 - its own kind
         return born
 
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
@@ -223,7 +223,7 @@ class FakeAssistants:
         your own answers clients of httpx first, and what it passes through comes to the fake. Such contexts must
         end in the reverse order. Raises ImportError without `fake-assistants[respx]`.
         """
-        from fake_assistants.skins.mount import mounted
+        from fake_assistants.adapters.respx_mount import mounted
 
         return mounted(self)
 
@@ -232,13 +232,13 @@ class FakeAssistants:
 
         Where a reply makes the client wait, it waits; beyond its read timeout that timeout is raised at once.
         """
-        from fake_assistants.skins.transport import Transport
+        from fake_assistants.adapters.httpx_transport import Transport
 
         return Transport(self)
 
     def async_transport(self) -> Any:
         """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
-        from fake_assistants.skins.transport import AsyncTransport
+        from fake_assistants.adapters.httpx_transport import AsyncTransport
 
         return AsyncTransport(self)
 
@@ -248,13 +248,13 @@ class FakeAssistants:
         Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
         as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.
         """
-        from fake_assistants.skins.asgi import app
+        from fake_assistants.adapters.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
         """A real HTTP server on a thread; port 0 picks a free one. Raises OSError when it cannot bind."""
-        from fake_assistants.skins.server import serving
+        from fake_assistants.adapters.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
 

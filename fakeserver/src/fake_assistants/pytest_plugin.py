@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
-import fake_assistants.unrouted as unrouted
+import fake_assistants.dispatch.unrouted as unrouted
 from fake_assistants.fake import FakeAssistants
 
 _MARK = "fake_assistants"

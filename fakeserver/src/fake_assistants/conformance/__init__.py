@@ -5,14 +5,14 @@
 From Python, over anything that takes a Request and gives a Reply:
 
     results = run(fake.handle)
-    results = run(HttpPort("http://127.0.0.1:8000/v1"))  # fake_assistants.skins.client
+    results = run(HttpPort("http://127.0.0.1:8000/v1"))  # fake_assistants.conformance.http_client
 """
 
 from fake_assistants.conformance.api import Api, Port, Setting
 from fake_assistants.conformance.case import Case, Result
-from fake_assistants.conformance.found import Deviation, Found, NotApplicable, Unreachable
+from fake_assistants.conformance.cases.all_cases import CASES
+from fake_assistants.conformance.expectations import Deviation, Found, NotApplicable, Unreachable
 from fake_assistants.conformance.suite import NoSuchCase, NotTheApi, run
-from fake_assistants.conformance.table import CASES
 
 __all__ = [
     "CASES",

@@ -7,11 +7,10 @@ from typing import Any
 
 import attrs
 
-from fake_assistants.conformance.answer import Answer
-from fake_assistants.conformance.events import Event, events
-from fake_assistants.conformance.found import Deviation, Found, Unreachable
-from fake_assistants.exchange import Reply, Request
-from fake_assistants.jsontext import MalformedJson, loads
+from fake_assistants.conformance.expectations import Deviation, Found, Unreachable
+from fake_assistants.conformance.response import Answer, Event, events
+from fake_assistants.http.lossless_json import MalformedJson, loads
+from fake_assistants.http.message import Reply, Request
 
 Port = Callable[[Request], Reply]
 

@@ -10,9 +10,9 @@ import click
 
 from fake_assistants.conformance.api import KEY, Setting
 from fake_assistants.conformance.case import Case, Result
-from fake_assistants.conformance.found import Unreachable
+from fake_assistants.conformance.expectations import Unreachable
+from fake_assistants.conformance.http_client import HttpPort, pause
 from fake_assistants.conformance.suite import NoSuchCase, NotTheApi, run, selected
-from fake_assistants.skins.client import HttpPort, pause
 
 _NAME = "python -m fake_assistants.conformance"
 

@@ -5,11 +5,11 @@ from fnmatch import fnmatchcase
 
 import attrs
 
-from fake_assistants.conformance.answer import Answer
 from fake_assistants.conformance.api import Api, Port, Setting, has_control
 from fake_assistants.conformance.case import Case, Need, Result
-from fake_assistants.conformance.found import Deviation, NotApplicable, Unreachable
-from fake_assistants.conformance.table import CASES
+from fake_assistants.conformance.cases.all_cases import CASES
+from fake_assistants.conformance.expectations import Deviation, NotApplicable, Unreachable
+from fake_assistants.conformance.response import Answer
 
 # So many cases in a row without any answer, and the server is taken to be gone.
 _SILENT = 3

@@ -1,0 +1,105 @@
+"""The ASGI app: one door to the backend. Nothing else answers, whatever the target looks like."""
+
+import asyncio
+from urllib.parse import quote, unquote
+
+import attrs
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from fake_assistants.adapters.asgi_delivery import Line, deliver
+from fake_assistants.adapters.streams import Handler
+from fake_assistants.errors.requests import stopping, too_large
+from fake_assistants.http.error_envelope import ErrorBody
+from fake_assistants.http.message import Reply, Request
+
+MAX_BODY = 512 * 1024 * 1024  # bytes: the documented limit of an uploaded file
+
+
+class AsgiApp:
+    """Answers every path and method from a speaker. `latency` is in seconds, `max_body` in bytes."""
+
+    def __init__(self, speaker: Handler, *, latency: float, max_body: int) -> None:
+        self._speaker = speaker
+        self._latency = latency
+        self._max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        doors = {"http": self._http, "lifespan": _lifespan, "websocket": _no_websocket}
+        if scope["type"] not in doors:
+            raise ValueError(f"not an ASGI scope that the fake speaks: {scope['type']!r}")
+        await doors[scope["type"]](scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        line = Line(scope, receive, send)
+        try:
+            await deliver(await self._reply(scope, receive), line)
+        except ClientDisconnect:
+            return
+        except asyncio.CancelledError:
+            if not await _stopped(line):
+                raise
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        body = await self._body(receive)
+        reply = _own(too_large(self._max_body)) if body is None else self._speaker.handle(_request(scope, body))
+        return attrs.evolve(reply, delay=reply.delay + self._latency) if self._latency else reply
+
+    async def _body(self, receive: Receive) -> bytes | None:
+        """The whole body, or None when it is larger than it may be. Raises ClientDisconnect."""
+        chunks, size, goes_on = list[bytes](), 0, True
+        while goes_on:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunks.append(message.get("body", b""))
+            size, goes_on = size + len(chunks[-1]), message.get("more_body", False)
+            if size > self._max_body:
+                return None
+        return b"".join(chunks)
+
+
+def app(speaker: Handler, *, latency_ms: int = 0, max_body: int | None = None) -> AsgiApp:
+    """An app that answers from `speaker`."""
+    return AsgiApp(speaker, latency=latency_ms / 1000, max_body=MAX_BODY if max_body is None else max_body)
+
+
+async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
+    """Nothing to start and nothing to stop, which a server wants to be told."""
+    for event in ("startup", "shutdown"):
+        await receive()
+        await send({"type": f"lifespan.{event}.complete"})
+
+
+async def _no_websocket(_: Scope, receive: Receive, send: Send) -> None:
+    """Closed before it is open, which servers answer with 403."""
+    await receive()
+    await send({"type": "websocket.close", "code": 1000})
+
+
+async def _stopped(line: Line) -> bool:
+    """End a request in a server that stops; raised on, it would print a traceback. False where it cannot be ended."""
+    if line.has_begun:
+        return await line.aborts()
+    await deliver(_own(stopping()), line)
+    return True
+
+
+def _own(problem: ErrorBody) -> Reply:
+    return Reply(problem.status, (("content-type", "application/json"),), problem.body())
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    target = f"{_path(scope)}?{scope.get('query_string', b'').decode('latin-1')}"
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+    return Request.of(scope["method"], target, headers, body)
+
+
+def _path(scope: Scope) -> str:
+    """The path as on the wire, below the prefix at which the app is mounted."""
+    raw: bytes | None = scope.get("raw_path")  # optional in ASGI
+    path = quote(scope["path"], errors="replace") if raw is None else raw.decode("latin-1")
+    root: str = scope.get("root_path", "")
+    parts, depth = path.split("/"), root.count("/") + 1
+    is_below = root and unquote("/".join(parts[:depth])) == root
+    return "/" + "/".join(parts[depth:]) if is_below else path

@@ -1,0 +1,124 @@
+"""A real HTTP server, on a thread: uvicorn on a socket that is bound before anything else."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from threading import Event, Thread
+from typing import Any
+
+import attrs
+import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from fake_assistants.adapters.asgi import AsgiApp
+from fake_assistants.adapters.asgi_delivery import TRANSPORT
+
+# Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
+_GRACE = 1
+
+
+@attrs.frozen
+class Server:
+    """Where a running server is reached."""
+
+    host: str
+    port: int
+    base_path: str = "/v1"
+    is_private: bool = True  # no other machine can reach it
+
+    @property
+    def url(self) -> str:
+        """Such as `http://127.0.0.1:8000`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client takes: such as `http://127.0.0.1:8000/v1`."""
+        return f"{self.url}{self.base_path}"
+
+
+class _Breakable(asyncio.Protocol):
+    """Laid over either of uvicorn's HTTP protocols: the app is given what it takes to break the connection off."""
+
+    app_state: dict[str, Any]  # what uvicorn puts into each request's scope, as its state
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, TRANSPORT: transport}
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that says when it accepts connections."""
+
+    def __init__(self, app: AsgiApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {}),
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                log_level="error",  # what clients send is no matter for stderr
+                server_header=False,
+                proxy_headers=False,  # nobody asks where a request came from
+                timeout_graceful_shutdown=_GRACE,
+            )
+        )
+        self.settled = Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Cut off the requests that are still open: they wait for the rest of a body, out a latency, or stream.
+
+        Answers that nobody reads are given half of the grace: at its end uvicorn would complain of them.
+        """
+        for request in self.server_state.tasks:
+            request.cancel()
+        asyncio.get_running_loop().call_later(_GRACE / 2, self._abandon)
+        await super().shutdown(sockets)
+
+    def _abandon(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
+
+@contextmanager
+def serving(
+    app: AsgiApp, *, host: str, port: int, patience: float | None = None, base_path: str = "/v1"
+) -> Iterator[Server]:
+    """Serve while the context lasts. Raises OSError when the address cannot be bound.
+
+    `patience` is how many seconds to wait for the end of open requests; None waits until all is closed.
+    """
+    listener = _listen(host, port)
+    server = _Uvicorn(app)
+    thread = Thread(target=server.run, args=([listener],), name="fake-assistants", daemon=True)
+    thread.start()
+    server.settled.wait()
+    try:
+        address, bound_to = listener.getsockname()[:2]
+        yield Server(host, bound_to, base_path, ip_address(address).is_loopback)
+    finally:
+        server.should_exit = True
+        thread.join(patience)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound and listening, so that no connection is refused while the server starts."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,107 @@
+"""Cases: what a fake must do to be staged, as every case that needs it leans on that."""
+
+import fake_assistants.conformance.fixtures as staging
+from fake_assistants.conformance.api import Api
+from fake_assistants.conformance.case import Case
+
+_NOW = 1767225600
+
+
+def health(api: Api) -> None:
+    """The health is told, without a key."""
+    api.control("GET", "health").ok().same({"status": "ok"})
+
+
+def clock(api: Api) -> None:
+    """A frozen clock is what new objects are dated with."""
+    with api.staged("clock", {"now": _NOW, "frozen": True}):
+        api.post("/threads", {}).ok()["created_at"].same(_NOW)
+        api.control("PUT", "clock", {"advance": 60}).ok()
+        api.post("/threads", {}).ok()["created_at"].same(_NOW + 60)
+
+
+def state(api: Api) -> None:
+    """A state that is put back changes nothing."""
+    path = staging.thread(api, "one", "two")
+    staging.finished(api, path)
+    before = api.control("GET", "state").ok()
+    api.control("PUT", "state", before.value).ok()
+    api.control("GET", "state").ok().same(before.value)
+    api.get(f"{path}/messages").ok()["data"].rows(3)
+
+
+def ledger(api: Api) -> None:
+    """API requests are noted with method, path, query and status, control requests are not; a key never is."""
+    target = f"/threads/thread_{'0' * 24}"
+    api.get(f"{target}?limit=1").refused(404)
+    answer = api.control("GET", "requests")
+    row = answer.ok().rows(1)[-1]
+    row.has(method="GET", path=api.wire_path(target), status=404)
+    if api.setting.key.encode() in answer.body:
+        raise answer.deviates("a ledger without keys")
+
+
+def mistakes(api: Api) -> None:
+    """What is not well formed is answered 400, and changes nothing."""
+    before = api.control("GET", "clock").ok()["frozen"].value
+    for name, body in (("clock", {"soon": 1}), ("sunset", {"at": "soon"}), ("script", {"default": 5}), ("state", [])):
+        answer = api.control("PUT", name, body)
+        if answer.status != 400:
+            raise answer.deviates("status 400")
+        answer.json()["error"]["message"].text()
+    api.control("GET", "clock").ok()["frozen"].same(before)
+
+
+def echo(api: Api) -> None:
+    """Without a script the model says the user's last words."""
+    with api.staged("script", {}):
+        path = staging.thread(api, "one", "Łódź 🌮")
+        staging.finished(api, path)
+    part = api.get(f"{path}/messages?limit=1").ok()["data"].only()["content"].only()
+    part["text"]["value"].same("Łódź 🌮")
+
+
+# --- faults ----------------------------------------------------------------------------------------------
+
+
+def rate_limit(api: Api) -> None:
+    """A 429 has the real text, and its own type and code."""
+    with api.staged("faults", [{"match": {"path": "/threads"}, "do": {"status": 429}}]):
+        answer = api.post("/threads", {})
+        answer.refused(429, type="requests", code="rate_limit_exceeded")
+        answer.json()["error"]["message"].like(r"Rate limit reached .*", "Rate limit reached ...")
+
+
+def server_error(api: Api) -> None:
+    """A 500 has the real text."""
+    with api.staged("faults", [{"match": {"path": "/threads"}, "do": {"status": 500}}]):
+        answer = api.post("/threads", {})
+        answer.refused(500, type="server_error")
+        text = r"The server had an error processing your request\. Sorry about that! .*"
+        answer.json()["error"]["message"].like(text, "The server had an error processing your request. ...")
+
+
+def repeated_page(api: Api) -> None:
+    """A page can come twice, once, and then the walk goes on."""
+    path = f"{staging.thread(api, 'one', 'two', 'three')}/messages?order=asc&limit=1"
+    rule = {"match": {"method": "GET", "nth": 2}, "do": {"rewrite": "repeat-page"}}
+    with api.staged("faults", [rule]):
+        first = api.get(path).ok()
+        cursor = first["last_id"].text()
+        api.get(f"{path}&after={cursor}").ok().same(first.value)
+        again = api.get(f"{path}&after={cursor}").ok()["last_id"]
+    if again.value == cursor:
+        raise again.deviates("the next page")
+
+
+CASES = (
+    Case("control", "health", "own", health, needs=("control",)),
+    Case("control", "clock", "own", clock, needs=("control",)),
+    Case("control", "state", "own", state, needs=("control",)),
+    Case("control", "ledger", "own", ledger, needs=("control",)),
+    Case("control", "mistakes", "own", mistakes, needs=("control",)),
+    Case("control", "echo", "own", echo, needs=("control",)),
+    Case("faults", "rate-limit", "quoted", rate_limit, needs=("control",)),
+    Case("faults", "server-error", "recorded", server_error, needs=("control",)),
+    Case("faults", "repeated-page", "own", repeated_page, needs=("control",)),
+)

@@ -1,0 +1,220 @@
+"""Cases: conversations, which threads are carried over to. They want no beta header."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fake_assistants.conformance.api import Api
+from fake_assistants.conformance.case import Case
+from fake_assistants.conformance.expectations import Found
+from fake_assistants.conformance.fixtures import served
+from fake_assistants.conformance.response import Answer
+
+_PAGE = ("object", "data", "first_id", "has_more", "last_id")
+
+
+def _new(api: Api, **body: Any) -> Found:
+    return served(api.post("/conversations", body)).ok()
+
+
+def _told(api: Api, *texts: str) -> str:
+    """The path of a new conversation's items, with a user's message for each text."""
+    return f"/conversations/{_new(api, items=[_said(text) for text in texts])['id'].text()}/items"
+
+
+def _said(text: str, role: str = "user") -> dict[str, Any]:
+    return {"type": "message", "role": role, "content": text}
+
+
+def create(api: Api) -> None:
+    """A new conversation has the recorded keys in order; its items are not shown."""
+    made = _new(api, metadata={"topic": "test"}, items=[_said("Hello")])
+    made.keys(("id", "object", "created_at", "metadata"))
+    made.has(object="conversation", metadata={"topic": "test"})
+    made["id"].like("conv_[0-9a-f]{48}", "conv_ and 48 hexadecimal digits")
+    made["created_at"].number()
+    _new(api)["metadata"].same({})
+
+
+def no_beta(api: Api) -> None:
+    """No beta header is wanted."""
+    answer = served(api.ask("POST", "/conversations", b"{}", headers={"openai-beta": None}))
+    made = answer.ok()
+    api.owns(f"/conversations/{made['id'].text()}")
+    made["object"].same("conversation")
+
+
+def items_create(api: Api) -> None:
+    """Adding items answers those only, as a page; an item has no created_at."""
+    path = _told(api, "first")
+    page = api.post(path, {"items": [_said("second")]}).ok()
+    page.keys(_PAGE)
+    item = page["data"].only()
+    page.has(object="list", first_id=item["id"].value, last_id=item["id"].value, has_more=False)
+    item.has(type="message", role="user", status="completed")
+    item["content"].same([{"type": "input_text", "text": "second"}])
+    item["id"].like("msg_[0-9a-f]{48,50}", "msg_ and 48 or 50 hexadecimal digits")
+    if "created_at" in item.value:
+        raise item.deviates("no created_at")
+
+
+def items_list(api: Api) -> None:
+    """Items are listed newest first in the order of insertion, with `after`."""
+    path = _told(api, "one", "two", "three")
+    rows = api.get(f"{path}?order=asc").ok()["data"].rows(3)
+    for row, text in zip(rows, ("one", "two", "three"), strict=False):
+        row["content"].same([{"type": "input_text", "text": text}])
+    ids = [row["id"].text() for row in rows]
+    page = api.get(path).ok()
+    page.keys(_PAGE)
+    page.ids(ids[::-1])
+    api.get(f"{path}?limit=2").ok().has(has_more=True, last_id=ids[1])
+    api.get(f"{path}?limit=2&after={ids[1]}").ok().ids(ids[:1])
+
+
+def output_text(api: Api) -> None:
+    """An assistant's words are kept as output_text, with empty annotations and logprobs."""
+    item = _said("", "assistant") | {"content": [{"type": "output_text", "text": "Hi"}]}
+    path = f"/conversations/{_new(api, items=[item])['id'].text()}/items"
+    part = api.get(path).ok()["data"].only()["content"].only()
+    part.same({"type": "output_text", "annotations": [], "logprobs": [], "text": "Hi"})
+
+
+def many_items(api: Api) -> None:
+    """400 for more than 20 items at once."""
+    text = (
+        "Invalid 'items': array too long. Expected an array with maximum length 20, "
+        "but got an array with length 21 instead."
+    )
+    answer = served(api.post("/conversations", {"items": [_said("x")] * 21}))
+    answer.refused(400, text, param="items", code="array_above_max_length")
+
+
+def unknown(api: Api) -> None:
+    """404 with its own words."""
+    _new(api)
+    nobody = f"conv_{'0' * 48}"
+    api.get(f"/conversations/{nobody}").refused(404, f"Conversation with id '{nobody}' not found.")
+
+
+def delete(api: Api) -> None:
+    """Delete says so in the recorded shape; a second time the conversation is unknown."""
+    made = _new(api)["id"].text()
+    gone = api.delete(f"/conversations/{made}").ok()
+    gone.same({"id": made, "object": "conversation.deleted", "deleted": True})
+    api.delete(f"/conversations/{made}").refused(404, f"Conversation with id '{made}' not found.")
+
+
+def after_the_sunset(api: Api) -> None:
+    """Conversations go on when the Assistants API has fallen silent."""
+    path = _told(api, "Hello")
+    with api.staged("sunset", {"now": True, "style": "not-found"}):
+        api.get(path).ok()["data"].only()
+
+
+# --- responses -------------------------------------------------------------------------------------------
+
+
+def _response(api: Api, **body: Any) -> Answer:
+    return served(api.post("/responses", {"model": api.model, **body}))
+
+
+def response(api: Api) -> None:
+    """A response is completed, with a message of output_text, and is retrieved the same."""
+    made = _response(api, input="Say hello.").ok()
+    made.has(object="response", status="completed", error=None, incomplete_details=None)
+    made["id"].like("resp_[0-9a-f]{48,50}", "resp_ and 48 or 50 hexadecimal digits")
+    message = made["output"].rows(1)[-1]
+    message.has(type="message", role="assistant", status="completed")
+    message["content"].rows(1)[0].has(type="output_text", annotations=[])
+    api.get(f"/responses/{made['id'].text()}").ok().has(id=made["id"].value, output=made["output"].value)
+
+
+def response_in_conversation(api: Api) -> None:
+    """With a conversation, what came in and what was answered stand in it afterwards."""
+    path = _told(api, "My name is Ada.")
+    conversation = path.split("/")[2]
+    made = _response(api, input="Say hello.", conversation=conversation).ok()
+    rows = api.get(f"{path}?order=asc").ok()["data"].rows(3)
+    rows[1]["content"].same([{"type": "input_text", "text": "Say hello."}])
+    rows[-1]["id"].same(made["output"].rows(1)[-1]["id"].value)
+
+
+def both_pasts(api: Api) -> None:
+    """400 for a conversation together with a previous response."""
+    conversation = _new(api)["id"].text()
+    previous = _response(api, input="Hello").ok()["id"].text()
+    answer = _response(api, input="x", conversation=conversation, previous_response_id=previous)
+    if answer.status != 400:
+        raise answer.deviates("status 400")
+    answer.json()["error"]["message"].text()
+
+
+def assistants_input(api: Api) -> None:
+    """400 for input_text in the assistant's mouth."""
+    item: Mapping[str, Any] = {"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}
+    answer = _response(api, input=[_said("Hello"), item])
+    text = "Invalid value: 'input_text'. Supported values are: 'output_text' and 'refusal'."
+    answer.refused(400, text, param="input[1].content[0]", code="invalid_value")
+
+
+def response_stream(api: Api) -> None:
+    """Streamed, the events are numbered, and begin and end as documented."""
+    _response(api, input="Hello").ok()
+    read = api.stream("/responses", {"model": api.model, "input": "Say hello."})
+    names = [event.name for event in read]
+    for at, event in enumerate(read):
+        event.data.has(type=event.name, sequence_number=at)
+    Found(names[:2], "POST /responses", "the first events").same(["response.created", "response.in_progress"])
+    last = read[-1].data
+    last["type"].same("response.completed")
+    api.owns(f"/responses/{last['response']['id'].text()}")
+    text = "".join(event.data["delta"].text() for event in read if event.name == "response.output_text.delta")
+    last["response"]["output"].rows(1)[-1]["content"].rows(1)[0]["text"].same(text)
+
+
+# --- chat completions ------------------------------------------------------------------------------------
+
+
+def chat(api: Api) -> None:
+    """A chat completion has one choice, an assistant's message, and usage that adds up."""
+    body = {"model": api.model, "messages": [{"role": "user", "content": "Say hello."}]}
+    made = served(api.post("/chat/completions", body)).ok()
+    made["object"].same("chat.completion")
+    choice = made["choices"].only()
+    choice.has(index=0, finish_reason="stop")
+    choice["message"]["role"].same("assistant")
+    choice["message"]["content"].text()
+    usage = made["usage"]
+    usage["total_tokens"].same(usage["prompt_tokens"].number() + usage["completion_tokens"].number())
+
+
+def chat_stream(api: Api) -> None:
+    """Streamed, the chunks have no event names, and [DONE] ends them."""
+    body = {"model": api.model, "messages": [{"role": "user", "content": "Say hello."}]}
+    served(api.post("/chat/completions", body)).ok()
+    read = api.stream("/chat/completions", body)
+    ends = Found([[event.name, event.text] for event in read[1:][-1:]], "POST /chat/completions", "the last event")
+    ends.same([["", "[DONE]"]])
+    for event in read[:-1]:
+        event.data["object"].same("chat.completion.chunk")
+    read[0].data["choices"].rows(1)[0]["delta"]["role"].same("assistant")
+
+
+CASES = (
+    Case("conversations", "create", "recorded", create),
+    Case("conversations", "no-beta", "recorded", no_beta),
+    Case("conversations", "items-create", "recorded", items_create),
+    Case("conversations", "items-list", "recorded", items_list),
+    Case("conversations", "output-text", "recorded", output_text),
+    Case("conversations", "many-items", "inferred", many_items),
+    Case("conversations", "unknown", "recorded", unknown),
+    Case("conversations", "delete", "recorded", delete),
+    Case("conversations", "after-the-sunset", "recorded", after_the_sunset, needs=("control",)),
+    Case("responses", "create", "recorded", response),
+    Case("responses", "in-conversation", "recorded", response_in_conversation),
+    Case("responses", "both-pasts", "SDK", both_pasts),
+    Case("responses", "assistants-input", "quoted", assistants_input),
+    Case("responses", "stream", "SDK", response_stream),
+    Case("chat", "create", "spec", chat),
+    Case("chat", "stream", "spec", chat_stream),
+)

@@ -1,0 +1,56 @@
+"""Cases: the end of the API, staged on a fake."""
+
+import fake_assistants.conformance.fixtures as staging
+from fake_assistants.conformance.api import Api
+from fake_assistants.conformance.case import Case
+
+
+def not_found(api: Api) -> None:
+    """After the sunset every route of the Assistants API answers 404 with an empty body, for every method."""
+    path = staging.thread(api, "Hello")
+    with api.staged("sunset", {"now": True, "style": "not-found"}):
+        for answer in (api.get(path), api.get(f"{path}/messages"), api.post("/threads", {}), api.get("/assistants")):
+            if (answer.status, answer.body) != (404, b""):
+                raise answer.deviates("status 404 and an empty body")
+
+
+def gone(api: Api) -> None:
+    """In the style `gone` it is 410, in the envelope."""
+    with api.staged("sunset", {"now": True, "style": "gone"}):
+        answer = api.post("/threads", {})
+        answer.refused(410)
+        answer.json()["error"]["message"].like(r".*no longer available.*", "a text that says so")
+
+
+def keys_first(api: Api) -> None:
+    """A wrong key is still told, before the silence."""
+    with api.staged("sunset", {"now": True, "style": "not-found"}):
+        api.ask("GET", "/assistants", headers={"authorization": None}).refused(401)
+
+
+def after_requests(api: Api) -> None:
+    """It can fall in the middle of a walk: so many requests are served, and no more."""
+    path = staging.thread(api, "one", "two", "three")
+    with api.staged("sunset", {"after_requests": 2, "style": "not-found"}):
+        first = api.get(f"{path}/messages?limit=1").ok()["last_id"].text()
+        second = api.get(f"{path}/messages?limit=1&after={first}").ok()["last_id"].text()
+        third = api.get(f"{path}/messages?limit=1&after={second}")
+        if (third.status, third.body) != (404, b""):
+            raise third.deviates("silence after two requests")
+
+
+def lifted(api: Api) -> None:
+    """When it is lifted, everything is still there."""
+    path = staging.thread(api, "Hello")
+    with api.staged("sunset", {"now": True, "style": "gone"}):
+        api.get(path).refused(410)
+    api.get(f"{path}/messages").ok()["data"].only()
+
+
+CASES = (
+    Case("sunset", "not-found", "recorded", not_found, needs=("control",)),
+    Case("sunset", "gone", "inferred", gone, needs=("control",)),
+    Case("sunset", "keys-first", "inferred", keys_first, needs=("control",)),
+    Case("sunset", "after-requests", "own", after_requests, needs=("control",)),
+    Case("sunset", "lifted", "own", lifted, needs=("control",)),
+)

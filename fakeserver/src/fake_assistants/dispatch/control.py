@@ -1,0 +1,244 @@
+"""The control API under `/_fake/`: stage a world, a clock and a sunset over HTTP.
+
+No key is asked for; with worlds by key, one says which world is meant. Nothing here is in the request log. What is not
+well formed is answered 400 with what is wrong and where, and changes nothing.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import attrs
+
+import fake_assistants.engine.run_scheduler as progress
+from fake_assistants.engine.backend import Backend
+from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
+from fake_assistants.http.lossless_json import MalformedJson, Obj, dumps, loads
+from fake_assistants.http.message import Reply, Request
+from fake_assistants.http.redaction import Mask
+from fake_assistants.simulation.clock import LIMIT
+from fake_assistants.simulation.profiles import anyones_key
+from fake_assistants.simulation.sunset import STYLES, SunsetPlan
+from fake_assistants.user_input import BadInput
+
+PREFIX = "/_fake/"
+
+
+@attrs.frozen
+class _Order:
+    """A control request, as those who carry it out see it."""
+
+    backend: Backend
+    body: bytes
+
+
+def answer(backend: Backend, request: Request) -> Reply:
+    """Answer a control request. Nothing is raised."""
+    try:
+        return _reply(200, _answer(backend, request))
+    except ApiProblem as refusal:
+        problem = Mask(request).shown(refusal.problem)
+        return _reply(problem.status, problem.body())
+
+
+def _answer(backend: Backend, request: Request) -> object:
+    if backend.fakes_by_key is not None and anyones_key(request):
+        raise _refused(401, "This key is refused, so it has no world. Without a key the common world is meant.")
+    routes = CONTROLS.get(request.path)
+    if routes is None:
+        raise _refused(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
+    if request.method not in routes:
+        allowed = ", ".join(routes)
+        raise _refused(405, f"{request.path} takes {allowed}, not {request.method}")
+    try:
+        return routes[request.method](_Order(backend, request.body))
+    except BadInput as error:
+        raise _refused(400, str(error), error.where) from None
+
+
+def _refused(status: int, message: str, param: str | None = None) -> ApiProblem:
+    return ApiProblem(ErrorBody(status, message, param))
+
+
+def _reply(status: int, value: object) -> Reply:
+    body = value if isinstance(value, bytes) else dumps(value)
+    return Reply(status, (("content-type", "application/json"),), body)
+
+
+# --- what each call does ----------------------------------------------------------------------------
+
+
+def _health(_: _Order) -> object:
+    return {"status": "ok"}
+
+
+def _reset(order: _Order) -> object:
+    order.backend.reset()
+    return {"status": "ok"}
+
+
+def _snapshot(order: _Order) -> object:
+    progress.settle(order.backend)
+    return order.backend.database.json()
+
+
+def _replace(order: _Order) -> object:
+    """A state has only what stands there: the places of deleted ids, at which a cursor could go on, are forgotten."""
+    order.backend.replace(_json(order.body))
+    return {"status": "ok"}
+
+
+def _merge(order: _Order) -> object:
+    order.backend.merge(_json(order.body))
+    return {"status": "ok"}
+
+
+def _clock(order: _Order) -> object:
+    return {"now": order.backend.clock.now(), "frozen": order.backend.clock.frozen}
+
+
+def _set_clock(order: _Order) -> object:
+    given = _object(order.body, {"now", "frozen", "advance"})
+    if set(given) == {"advance"}:
+        order.backend.clock.advance(_seconds(given, "advance", since=order.backend.clock.now()))
+    elif given and "advance" not in given:
+        now = _seconds(given, "now") if "now" in given else None
+        order.backend.clock.set(now=now, frozen=_frozen(given))
+    else:
+        raise BadInput('expected {"now": seconds, "frozen": true or false} or {"advance": seconds}')
+    return _clock(order)
+
+
+def _sunset(order: _Order) -> object:
+    """In the form that PUT takes, and counted from here: putting it back changes nothing."""
+    plan = order.backend.sunset.left
+    if plan is None:
+        return None
+    trigger: Obj = {"after_requests": plan.after_requests} if plan.at is None else {"at": plan.at}
+    return {**trigger, "style": plan.style}
+
+
+def _set_sunset(order: _Order) -> object:
+    order.backend.sunset.follow(None if _json(order.body) is None else _plan(order.body))
+    return _sunset(order)
+
+
+def _lift_sunset(order: _Order) -> object:
+    order.backend.sunset.lift()
+    return None
+
+
+def _script(order: _Order) -> object:
+    """In the form that PUT takes, without what is used up."""
+    return order.backend.script.json()
+
+
+def _set_script(order: _Order) -> object:
+    order.backend.script.set(_json(order.body))
+    return _script(order)
+
+
+def _clear_script(order: _Order) -> object:
+    order.backend.script.clear()
+    return _script(order)
+
+
+def _faults(order: _Order) -> object:
+    """As they were given."""
+    return order.backend.faults.json()
+
+
+def _set_faults(order: _Order) -> object:
+    order.backend.faults.set(_json(order.body))
+    return _faults(order)
+
+
+def _clear_faults(order: _Order) -> object:
+    order.backend.faults.clear()
+    return _faults(order)
+
+
+def _runs(order: _Order) -> object:
+    """In the form that PUT takes."""
+    return order.backend.runs.json()
+
+
+def _set_runs(order: _Order) -> object:
+    progress.settle(order.backend)
+    order.backend.runs.set(_json(order.body))
+    return _runs(order)
+
+
+def _requests(order: _Order) -> object:
+    return [entry.json() for entry in order.backend.request_log]
+
+
+CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
+    "/_fake/health": {"GET": _health},
+    "/_fake/reset": {"POST": _reset},
+    "/_fake/state": {"GET": _snapshot, "PUT": _replace, "PATCH": _merge},
+    "/_fake/clock": {"GET": _clock, "PUT": _set_clock},
+    "/_fake/sunset": {"GET": _sunset, "PUT": _set_sunset, "DELETE": _lift_sunset},
+    "/_fake/faults": {"GET": _faults, "PUT": _set_faults, "DELETE": _clear_faults},
+    "/_fake/script": {"GET": _script, "PUT": _set_script, "DELETE": _clear_script},
+    "/_fake/runs": {"GET": _runs, "PUT": _set_runs},
+    "/_fake/requests": {"GET": _requests},
+}
+
+# --- reading bodies -----------------------------------------------------------------------------------
+
+
+def _json(body: bytes) -> object:
+    try:
+        value: object = loads(body)
+    except MalformedJson as error:
+        raise BadInput(f"not JSON: {error}") from None
+    return value
+
+
+def _object(body: bytes, known: set[str]) -> Obj:
+    value = _json(body)
+    if not isinstance(value, dict):
+        raise BadInput("expected an object")
+    for key in value:
+        if key not in known:
+            raise BadInput(f"unknown key; known are {', '.join(sorted(known))}", f"$.{key}")
+    return value
+
+
+def _plan(body: bytes) -> SunsetPlan:
+    given = _object(body, {"at", "after_requests", "now", "style"})
+    style = given.pop("style", "gone")
+    if style not in STYLES:
+        raise BadInput(f"expected one of {', '.join(STYLES)}", "$.style")
+    if len(given) != 1:
+        raise BadInput('expected one of "at", "after_requests" and "now"')
+    if "at" in given:
+        return SunsetPlan(at=_seconds(given, "at"), style=style)
+    if "now" in given and given["now"] is not True:
+        raise BadInput("expected true; null in place of the whole body lifts the sunset", "$.now")
+    return SunsetPlan(after_requests=_count(given, "after_requests"), style=style)
+
+
+def _seconds(given: Obj, key: str, *, since: int = 0) -> int:
+    """Whole seconds; fractions are dropped, downwards. Counted from `since` they stay within the clock's limit."""
+    value = given[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput("expected a number of seconds", f"$.{key}")
+    seconds = math.floor(value)
+    if abs(since + seconds) > LIMIT:
+        raise BadInput(f"expected a number of seconds that ends between {-LIMIT} and {LIMIT}", f"$.{key}")
+    return seconds
+
+
+def _frozen(given: Obj) -> bool | None:
+    value = given.get("frozen")
+    if "frozen" in given and not isinstance(value, bool):
+        raise BadInput("expected true or false", "$.frozen")
+    return value
+
+
+def _count(given: Obj, key: str) -> int:
+    value = given.get(key, 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadInput("expected a whole number, 0 or more", f"$.{key}")
+    return value

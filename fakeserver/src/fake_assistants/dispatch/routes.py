@@ -1,0 +1,196 @@
+"""The API's routes, as a literal table, and the match of a request against it."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+from urllib.parse import unquote
+
+import attrs
+
+import fake_assistants.resources.assistants as assistants
+import fake_assistants.resources.messages as messages
+import fake_assistants.resources.run_steps as runsteps
+import fake_assistants.resources.runs as runs
+import fake_assistants.resources.threads as threads
+from fake_assistants.engine.backend import Backend, Call
+from fake_assistants.errors.requests import invalid_url, wrong_method
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.http.message import Reply, Request
+from fake_assistants.store.kinds import (
+    ASSISTANTS,
+    CONVERSATION_ITEMS,
+    CONVERSATIONS,
+    FILES,
+    MESSAGES,
+    RESPONSES,
+    RUN_STEPS,
+    RUNS,
+    THREADS,
+    VECTOR_STORES,
+)
+
+
+class Later:
+    """A room by the name of its module; its handlers are looked up when they are called."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def handler(*given: Any) -> Any:
+            return getattr(import_module(self._module), name)(*given)
+
+        return handler
+
+
+# An object goes out as JSON, bytes are JSON already, and a reply is sent as it is.
+Answer = Obj | bytes | Reply
+Handler = Callable[[Backend, Call], Answer]
+
+# Ids in a path, each with the kind it names.
+PATH_IDS = {
+    "assistant_id": ASSISTANTS,
+    "thread_id": THREADS,
+    "message_id": MESSAGES,
+    "run_id": RUNS,
+    "step_id": RUN_STEPS,
+    "file_id": FILES,
+    "vector_store_id": VECTOR_STORES,
+    "conversation_id": CONVERSATIONS,
+    "item_id": CONVERSATION_ITEMS,
+    "response_id": RESPONSES,
+}
+
+Table = Mapping[str, Mapping[str, Handler]]
+
+# The Assistants API: these routes want the beta header and fall silent at the sunset. The first that fits answers.
+ASSISTANTS_ROUTES: Table = {
+    "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
+    "/v1/assistants/{assistant_id}": {
+        "GET": assistants.retrieve,
+        "POST": assistants.modify,
+        "DELETE": assistants.delete,
+    },
+    "/v1/threads": {"GET": threads.listing, "POST": threads.create},
+    "/v1/threads/runs": {"POST": runs.create_with_thread},
+    "/v1/threads/{thread_id}": {"GET": threads.retrieve, "POST": threads.modify, "DELETE": threads.delete},
+    "/v1/threads/{thread_id}/messages": {"GET": messages.listing, "POST": messages.create},
+    "/v1/threads/{thread_id}/messages/{message_id}": {
+        "GET": messages.retrieve,
+        "POST": messages.modify,
+        "DELETE": messages.delete,
+    },
+    "/v1/threads/{thread_id}/runs": {"GET": runs.listing, "POST": runs.create},
+    "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
+    "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
+    "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
+}
+
+files = Later("fake_assistants.resources.files")
+vector_stores = Later("fake_assistants.resources.vector_stores")
+conversations = Later("fake_assistants.resources.conversations")
+responses = Later("fake_assistants.resources.responses")
+chat = Later("fake_assistants.resources.chat_completions")
+
+# What goes on after the sunset.
+OTHER_ROUTES: Table = {
+    "/v1/files": {"GET": files.listing, "POST": files.upload},
+    "/v1/files/{file_id}": {"GET": files.retrieve, "DELETE": files.delete},
+    "/v1/files/{file_id}/content": {"GET": files.content},
+    "/v1/vector_stores": {"GET": vector_stores.listing, "POST": vector_stores.create},
+    "/v1/vector_stores/{vector_store_id}": {
+        "GET": vector_stores.retrieve,
+        "POST": vector_stores.modify,
+        "DELETE": vector_stores.delete,
+    },
+    "/v1/vector_stores/{vector_store_id}/files": {
+        "GET": vector_stores.file_listing,
+        "POST": vector_stores.attach_file,
+    },
+    "/v1/vector_stores/{vector_store_id}/files/{file_id}": {
+        "GET": vector_stores.retrieve_file,
+        "POST": vector_stores.modify_file,
+        "DELETE": vector_stores.detach_file,
+    },
+    "/v1/conversations": {"POST": conversations.create},
+    "/v1/conversations/{conversation_id}": {
+        "GET": conversations.retrieve,
+        "POST": conversations.modify,
+        "DELETE": conversations.delete,
+    },
+    "/v1/conversations/{conversation_id}/items": {
+        "GET": conversations.list_items,
+        "POST": conversations.create_items,
+    },
+    "/v1/conversations/{conversation_id}/items/{item_id}": {
+        "GET": conversations.retrieve_item,
+        "DELETE": conversations.delete_item,
+    },
+    "/v1/responses": {"POST": responses.create},
+    "/v1/responses/{response_id}": {"GET": responses.retrieve, "DELETE": responses.delete},
+    "/v1/responses/{response_id}/input_items": {"GET": responses.input_items},
+    "/v1/chat/completions": {"POST": chat.create},
+}
+
+ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
+
+_ROOTS = frozenset(pattern for pattern in ASSISTANTS_ROUTES if pattern.count("/") == 2)
+
+
+def is_assistants(path: str) -> bool:
+    """Whether the path is one of the Assistants API or would be below one, known route or not."""
+    return "/".join(path.split("/")[:3]) in _ROOTS
+
+
+@attrs.frozen
+class Match:
+    """The handler of a request and the ids in its path, percent-decoded."""
+
+    handler: Handler
+    ids: Mapping[str, str]
+    is_assistants: bool
+
+
+def match(request: Request, path: str | None = None) -> Match:
+    """The route of a request. Raises ApiProblem: 404 for an unknown path, 405 for another method.
+
+    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    """
+    path = request.path if path is None else path
+    parts = path.split("/")
+    known = False
+    for pattern, methods in _BY_LENGTH.get(len(parts), ()):
+        ids = _ids(pattern, parts)
+        known = known or ids is not None
+        if ids is not None and request.method in methods:
+            return Match(methods[request.method], ids, is_assistants(path))
+    raise (wrong_method if known else invalid_url)(request.method, request.path)
+
+
+def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
+    """The ids that make the parts fit the pattern; None when they do not fit."""
+    ids: dict[str, str] = {}
+    for wanted, part in zip(pattern, parts, strict=True):
+        if wanted.startswith("{") and part:
+            ids[wanted.strip("{}")] = unquote(part)
+        elif wanted != part:
+            return None
+    return ids
+
+
+def _parameters(route: tuple[str, object]) -> int:
+    """How many ids stand in a route's pattern: literal paths are tried first."""
+    return route[0].count("{")
+
+
+def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
+    table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
+    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
+        parts = pattern.split("/")
+        table.setdefault(len(parts), []).append((parts, methods))
+    return table
+
+
+_BY_LENGTH = _by_length()

@@ -1,0 +1,55 @@
+"""The limit of requests, and what a server says that cannot go on."""
+
+import math
+
+from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
+
+
+def rate_limited(limit: int, wait: float) -> ApiProblem:
+    """More than `limit` requests a minute; `wait` is in seconds.
+
+    Recorded where a model was asked, whose name stood in it. What routes without a model said is inferred.
+    """
+    text = (
+        f"Rate limit reached in organization fake-assistants on requests per min (RPM): Limit {limit}, Used {limit}, "
+        f"Requested 1. Please try again in {_go_duration(wait)}. "
+        "Visit https://platform.openai.com/account/rate-limits to learn more."
+    )
+    return ApiProblem(ErrorBody(429, text, code="rate_limit_exceeded", type="requests"))
+
+
+def server_error(request_id: str) -> ErrorBody:
+    """What a 500 says, and the error event of a stream. Recorded in a stream; that a 500 says the same is inferred."""
+    text = (
+        "The server had an error processing your request. Sorry about that! You can retry your request, or contact us "
+        "through our help center at help.openai.com if you keep seeing this error. (Please include the request ID "
+        f"{request_id} in your email.)"
+    )
+    return ErrorBody(500, text, type="server_error")
+
+
+def overloaded() -> ErrorBody:
+    """The server has too much to do. Inferred."""
+    text = (
+        "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or "
+        "contact us through our help center at help.openai.com if the error persists."
+    )
+    return ErrorBody(503, text, type="server_error")
+
+
+def told_to(status: int, phrase: str) -> ErrorBody:
+    """A fault plan asked for a status of which no real text is known. The fake's own."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    return ErrorBody(status, f"The fake was told to answer {status} {phrase}.", type=kind)
+
+
+def _go_duration(seconds: float) -> str:
+    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
+    milliseconds = math.ceil(round(seconds * 1000, 3))
+    if milliseconds < 1000:
+        return f"{milliseconds}ms" if milliseconds else "0s"
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, thousandths = divmod(rest, 1000)
+    fraction = f".{thousandths:03}".rstrip("0") if thousandths else ""
+    return f"{f'{hours}h' if hours else ''}{f'{minutes}m' if hours or minutes else ''}{whole}{fraction}s"

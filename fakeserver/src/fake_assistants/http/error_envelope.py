@@ -1,0 +1,38 @@
+"""The API's error envelope."""
+
+import attrs
+
+from fake_assistants.http.lossless_json import dumps
+
+
+@attrs.frozen
+class ErrorBody:
+    """What an error answer says. The body has the real key order: message, type, param, code."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    type: str = "invalid_request_error"
+    is_detailed: bool = False  # the files' routes say it twice (recorded)
+
+    def error(self) -> dict[str, str | None]:
+        """What stands under `error`."""
+        return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+
+    def body(self) -> bytes:
+        """The envelope as it goes over the wire (recorded shape)."""
+        detail = {"detail": {"message": self.message, "code": self.code}} if self.is_detailed else {}
+        return dumps({"error": self.error(), **detail})
+
+
+class ApiProblem(Exception):
+    """A request is answered with a problem. Raised below the gate or the control calls, and caught there."""
+
+    def __init__(self, problem: ErrorBody) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+class Unrouted(ApiProblem):
+    """No route takes the request: the path is unknown, or has other methods."""

@@ -1,0 +1,102 @@
+"""Masking: no key of a request is told on, wherever it stands and however it is spelled."""
+
+import re
+from functools import lru_cache
+
+import attrs
+
+from fake_assistants.http.error_envelope import ErrorBody
+from fake_assistants.http.message import Pairs, Request
+
+_MASK = "***"
+
+_SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
+
+# Where a word begins: behind no letter or digit, or behind a percent-encoded character.
+_EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
+
+
+def _spelled(text: str) -> str:
+    """A pattern for a text in whichever spelling, each character plain or percent-encoded."""
+    return "".join(f"(?:{re.escape(one)}|(?i:{_percent(one)}))" for one in text)
+
+
+def _percent(character: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
+
+
+# What looks like a key; and what may be one, after a letter or digit only when it is long, so that "task-list" stays.
+_SK, _REST = _spelled("sk-"), r"(?:[\w-]|%[0-9a-fA-F]{2})"
+_LOOKS = rf"{_EDGE}{_SK}{_REST}+"
+_MAY_BE = rf"{_SK}{_REST}{{16,}}"
+
+# A shorter key than this is masked only where it stands alone: "a" must not tear "assistants" apart.
+_LONG = 8
+
+
+def bearer(request: Request) -> str | None:
+    """The key of a bearer token, "" when it is empty; None when the request has no bearer token."""
+    scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else None
+
+
+def api_key(request: Request) -> str | None:
+    """The key in the `api-key` header, as Azure's services take it; None when there is none."""
+    key = request.headers.get("api-key")
+    return None if key is None else key.strip()
+
+
+def masked(key: str) -> str:
+    """A key as the API showed it to whoever sent it: the first 8 and last 4 characters, asterisks between.
+
+    Short keys are shown whole, '' for an empty one (recorded; how long a short one may be is inferred).
+    """
+    if len(key) <= 12:
+        return key or "''"
+    return key[:8] + "*" * (len(key) - 12) + key[-4:]
+
+
+class Mask:
+    """What hides the secrets of one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._looks, self._may_be = _patterns(*_own(request))
+
+    def text(self, text: str) -> str:
+        """A text without secrets."""
+        return self._may_be.sub(_MASK, text)
+
+    def shown(self, problem: ErrorBody) -> ErrorBody:
+        """A problem that shows keys as the real API did. What only may be one stays: an answer tells what was asked."""
+        param = None if problem.param is None else self._shown(problem.param)
+        return attrs.evolve(problem, message=self._shown(problem.message), param=param)
+
+    def query(self, query: Pairs) -> Pairs:
+        """Names and values without secrets; a name that promises one has its value hidden whole."""
+        return tuple((self.text(name), self._value(name, value)) for name, value in query)
+
+    def _shown(self, text: str) -> str:
+        return self._looks.sub(lambda key: masked(key[0]), text)
+
+    def _value(self, name: str, value: str) -> str:
+        return _MASK if name.lower() in _SECRET_NAMES else self.text(value)
+
+
+def _own(request: Request) -> list[str]:
+    """What the Authorization header holds, of whichever scheme, and the api-key header."""
+    header = request.headers.get("authorization", "").strip()
+    key = header.partition(" ")[2].strip() or header
+    keys = (None if key.lower() == "bearer" else key, api_key(request))
+    return [key for key in keys if key]
+
+
+@lru_cache(maxsize=256)  # few keys send many requests
+def _patterns(*keys: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """These keys and what looks like one; and with them what may be one."""
+    looks = "|".join([*map(_pattern, keys), _LOOKS])
+    return re.compile(looks), re.compile(f"{looks}|{_MAY_BE}")
+
+
+def _pattern(key: str) -> str:
+    pattern = _spelled(key)
+    return pattern if len(key) >= _LONG else rf"{_EDGE}{pattern}(?![^\W_])"

@@ -1,0 +1,88 @@
+"""The conversations' room. An item carries no time, and no word of the conversation that it stands in."""
+
+import fake_assistants.resources.items as items
+import fake_assistants.schemas.items as bodies
+from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.store.kinds import CONVERSATION_ITEMS, CONVERSATIONS
+
+
+def create(backend: Backend, call: Call) -> Obj:
+    """POST /conversations, with up to 20 items. Recorded: the answer does not show them."""
+    body = call.body(bodies.NEW_CONVERSATION)
+    given = [items.kept(backend, item) for item in body.get("items") or []]
+    items.refuse_twins((), given)
+    conversation: Obj = {
+        "id": backend.new_id("conv_"),
+        "object": "conversation",
+        "created_at": backend.clock.now(),
+        "metadata": body.get("metadata") or {},
+    }
+    backend.database.put(CONVERSATIONS, conversation)
+    extend(backend, conversation["id"], given)
+    return conversation
+
+
+def retrieve(backend: Backend, call: Call) -> Obj:
+    """GET /conversations/{conversation_id}."""
+    return _conversation(backend, call)
+
+
+def modify(backend: Backend, call: Call) -> Obj:
+    """POST /conversations/{conversation_id}: its metadata."""
+    new = _conversation(backend, call) | {"metadata": call.body(bodies.CHANGED_CONVERSATION)["metadata"] or {}}
+    backend.database.put(CONVERSATIONS, new)
+    return new
+
+
+def delete(backend: Backend, call: Call) -> Obj:
+    """DELETE /conversations/{conversation_id}: its items go with it."""
+    conversation_id = _conversation(backend, call)["id"]
+    backend.database.delete(CONVERSATIONS, conversation_id)
+    return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
+
+
+def create_items(backend: Backend, call: Call) -> Obj:
+    """POST /conversations/{conversation_id}/items. Recorded: the answer lists the new ones."""
+    conversation_id = _conversation(backend, call)["id"]
+    given = [items.kept(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
+    items.refuse_twins(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
+    extend(backend, conversation_id, given)
+    return items.listed(given)
+
+
+def list_items(backend: Backend, call: Call) -> Obj:
+    """GET /conversations/{conversation_id}/items. `include` is taken and changes nothing."""
+    collection = backend.database.collection(CONVERSATION_ITEMS, _conversation(backend, call)["id"])
+    return items.page(call.request, collection, CONVERSATION_ITEMS)
+
+
+def retrieve_item(backend: Backend, call: Call) -> Obj:
+    """GET /conversations/{conversation_id}/items/{item_id}."""
+    return items.shown(CONVERSATION_ITEMS, _item(backend, call))
+
+
+def delete_item(backend: Backend, call: Call) -> Obj:
+    """DELETE /conversations/{conversation_id}/items/{item_id}: the answer is the conversation."""
+    conversation = _conversation(backend, call)
+    backend.database.delete(CONVERSATION_ITEMS, _item(backend, call)["id"], conversation["id"])
+    return conversation
+
+
+def standing(backend: Backend, conversation_id: str) -> list[Obj]:
+    """All items of a conversation, oldest first, as the API shows them."""
+    return items.standing(backend, CONVERSATION_ITEMS, conversation_id)
+
+
+def extend(backend: Backend, conversation_id: str, given: list[Obj]) -> None:
+    """Put items at the end of a conversation."""
+    for item in given:
+        backend.database.put(CONVERSATION_ITEMS, items.within(CONVERSATION_ITEMS, conversation_id, item))
+
+
+def _conversation(backend: Backend, call: Call) -> Obj:
+    return found(backend, CONVERSATIONS, call.ids["conversation_id"])
+
+
+def _item(backend: Backend, call: Call) -> Obj:
+    return found(backend, CONVERSATION_ITEMS, call.ids["item_id"], _conversation(backend, call)["id"])

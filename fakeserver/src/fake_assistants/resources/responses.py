@@ -1,0 +1,171 @@
+"""The responses' room: the model answers what it is given, at once or as a stream."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import attrs
+
+import fake_assistants.errors.ids as unknown
+import fake_assistants.errors.responses as refusals
+import fake_assistants.http.sse as sse
+import fake_assistants.resources.conversations as conversations
+import fake_assistants.resources.items as items
+import fake_assistants.resources.response_output as outputs
+import fake_assistants.resources.response_rendering as response_events
+import fake_assistants.resources.response_rendering as response_shape
+import fake_assistants.schemas.responses as bodies
+from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.http.message import Chunk, Reply
+from fake_assistants.simulation.script import Turn
+from fake_assistants.store.database import Database
+from fake_assistants.store.kinds import CONVERSATIONS, RESPONSE_INPUT_ITEMS, RESPONSES, Kind
+
+
+@attrs.frozen(kw_only=True)
+class _Exchange:
+    """One request and its answer: what is new in it, and all that the model has read."""
+
+    conversation_id: str | None
+    given: list[Obj]
+    context: list[Obj]
+    answer: Obj
+    is_stored: bool
+
+
+def create(backend: Backend, call: Call) -> Obj | Reply:
+    """POST /responses. What is answered is kept when it has been told to the end, or the telling has broken off."""
+    body = call.body(bodies.NEW_RESPONSE)
+    conversation_id, past = _past(backend, body)
+    given = [_kept(backend, item) for item in _input(body)]
+    items.refuse_twins({item["id"] for item in past}, given)
+    context = [*past, *given]
+    items.refuse_open_calls(context)
+    output = _output(backend, body, context)
+    opened = response_shape.opened(backend, body, conversation_id)
+    closed = response_shape.closed(backend, opened, context, output)
+    exchange = _Exchange(
+        conversation_id=conversation_id,
+        given=given,
+        context=context,
+        answer=closed,
+        is_stored=body.get("store") is not False,
+    )
+    settle = partial(_settle, backend, backend.database, exchange)
+    if body.get("stream"):
+        return _stream(backend, response_events.chunks(opened, output, closed), settle)
+    settle()
+    return closed
+
+
+def retrieve(backend: Backend, call: Call) -> Obj:
+    """GET /responses/{response_id}."""
+    return found(backend, RESPONSES, call.ids["response_id"])
+
+
+def delete(backend: Backend, call: Call) -> Obj:
+    """DELETE /responses/{response_id}."""
+    response_id = found(backend, RESPONSES, call.ids["response_id"])["id"]
+    backend.database.delete(RESPONSES, response_id)
+    return {"id": response_id, "object": "response.deleted", "deleted": True}
+
+
+def input_items(backend: Backend, call: Call) -> Obj:
+    """GET /responses/{response_id}/input_items: all that the model has read, the past included (inferred)."""
+    response_id = found(backend, RESPONSES, call.ids["response_id"])["id"]
+    collection = backend.database.collection(RESPONSE_INPUT_ITEMS, response_id)
+    return items.page(call.request, collection, RESPONSE_INPUT_ITEMS)
+
+
+# --- what the model reads -----------------------------------------------------------------------------
+
+
+def _past(backend: Backend, body: Obj) -> tuple[str | None, list[Obj]]:
+    """The id of the conversation, if there is one, and what was said before."""
+    conversation, previous_id = body.get("conversation"), body.get("previous_response_id")
+    if conversation is not None and previous_id is not None:
+        raise refusals.two_pasts()
+    if conversation is not None:
+        conversation_id = conversation if isinstance(conversation, str) else conversation["id"]
+        _check_id(backend, "conversation", conversation_id, CONVERSATIONS)
+        return conversation_id, conversations.standing(backend, found(backend, CONVERSATIONS, conversation_id)["id"])
+    if previous_id is not None:
+        return None, _before(backend, previous_id)
+    if body.get("input") is None and body.get("prompt") is None:
+        raise refusals.nothing_to_answer()
+    return None, []
+
+
+def _before(backend: Backend, previous_id: str) -> list[Obj]:
+    """What a previous response had read, and what it said."""
+    _check_id(backend, "previous_response_id", previous_id, RESPONSES)
+    previous = backend.database.find(RESPONSES, previous_id)
+    if previous is None:
+        raise unknown.no_such_previous_response(previous_id)
+    return [*items.standing(backend, RESPONSE_INPUT_ITEMS, previous_id), *_said(previous)]
+
+
+def _said(response: Obj) -> Iterator[Obj]:
+    """The output of a response; a state may have brought in any JSON for it."""
+    output = response.get("output")
+    for item in output if isinstance(output, list) else ():
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            yield item
+
+
+def _check_id(backend: Backend, param: str, value: str, kind: Kind) -> None:
+    if not value.startswith(kind.prefix) and backend.database.find(kind, value) is None:
+        raise unknown.malformed_id(param, value, kind)
+
+
+def _input(body: Obj) -> list[Obj]:
+    given: str | list[Obj] = body.get("input") or []
+    return [{"role": "user", "content": given}] if isinstance(given, str) else given
+
+
+def _kept(backend: Backend, given: Obj) -> Obj:
+    """An item as it is kept; a reference stands for what an earlier response said."""
+    if given.get("type") != "item_reference":
+        return items.kept(backend, given)
+    for _, response in backend.database.collection(RESPONSES).rows():
+        for item in _said(response):
+            if item["id"] == given.get("id"):
+                return item
+    raise unknown.no_such_item(str(given.get("id")))
+
+
+def _output(backend: Backend, body: Obj, context: list[Obj]) -> outputs.Output:
+    words = items.last_words(context)
+    steps = backend.script.steps(Turn(kind="response", request=body, text=words, messages=tuple(context)))
+    return outputs.of(backend, steps, body, words)
+
+
+# --- what is kept -------------------------------------------------------------------------------------
+
+
+def _stream(backend: Backend, chunks: Iterator[Chunk], settle: Callable[[], None]) -> Reply:
+    telling = _telling(chunks, settle)
+    next(telling)
+    return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=telling)
+
+
+def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
+    """The stream. Whether it is heard to its end or not, the model has answered."""
+    try:
+        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
+        yield from chunks
+    finally:
+        settle()
+
+
+def _settle(backend: Backend, database: Database, exchange: _Exchange) -> None:
+    """Keep the response, and put what was said into the conversation. A database that is gone stays as it was left."""
+    if backend.database is not database:
+        return
+    if exchange.is_stored:
+        database.put(RESPONSES, exchange.answer)
+        for item in exchange.context:
+            database.put(RESPONSE_INPUT_ITEMS, items.within(RESPONSE_INPUT_ITEMS, exchange.answer["id"], item))
+    place = exchange.conversation_id
+    if place is not None and exchange.answer["status"] != "failed" and database.find(CONVERSATIONS, place):
+        conversations.extend(backend, place, [*exchange.given, *exchange.answer["output"]])

@@ -1,0 +1,234 @@
+"""The runs' room."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fake_assistants.engine.pagination as paging
+import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.errors.runs as refusals
+import fake_assistants.http.sse as sse
+import fake_assistants.resources.threads as threads
+import fake_assistants.schemas.runs as bodies
+from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.engine.run_plan import Event, RunPlan
+from fake_assistants.engine.run_scheduler import asked_with, turn_of
+from fake_assistants.engine.run_shapes import streamed
+from fake_assistants.engine.run_status import LIFETIME, is_active, knows
+from fake_assistants.errors.ids import malformed_id
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.http.message import Reply
+from fake_assistants.resources.messages import active_run, add_all, has_user_message, refuse_overflow
+from fake_assistants.resources.run_steps import includes_contents
+from fake_assistants.resources.vector_stores import kept, tool
+from fake_assistants.schemas.checks import Shape
+from fake_assistants.store.kinds import ASSISTANTS, RUNS, THREADS
+
+# What a run has that nobody said anything about, in the recorded order of keys.
+_UNSET: Obj = {
+    "status": "queued",
+    "started_at": None,
+    "expires_at": None,
+    "cancelled_at": None,
+    "failed_at": None,
+    "completed_at": None,
+    "required_action": None,
+    "last_error": None,
+    "model": None,
+    "instructions": None,
+    "tools": [],
+    "tool_resources": {},
+    "metadata": {},
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "reasoning_effort": None,
+    "max_completion_tokens": None,
+    "max_prompt_tokens": None,
+    "truncation_strategy": {"type": "auto", "last_messages": None},
+    "incomplete_details": None,
+    "usage": None,
+    "response_format": "auto",
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+}
+
+# What a run takes over from its assistant, and which of its own keys are kept as they are given.
+_INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "reasoning_effort", "response_format")
+_OWN = ("metadata", "max_completion_tokens", "max_prompt_tokens", "tool_choice", "parallel_tool_calls")
+
+# --- creating -----------------------------------------------------------------------------------------
+
+
+def create(backend: Backend, call: Call) -> Obj | Reply:
+    """POST /threads/{thread_id}/runs."""
+    thread = found(backend, THREADS, call.ids["thread_id"])
+    body, with_contents = _body(call, bodies.NEW_RUN)
+    assistant = _assistant(backend, body["assistant_id"])
+    active = active_run(backend, thread["id"])
+    if active is not None:
+        raise refusals.run_active(thread["id"], active["id"])
+    added = body.get("additional_messages") or []
+    refuse_overflow(backend, thread["id"], len(added))
+    fields = _fields(body, assistant)
+    if not _can_speak(fields, added) and not has_user_message(backend, thread["id"]):
+        raise refusals.nothing_to_say()
+    add_all(backend, thread["id"], added)
+    plan = _begun(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    plan.with_contents = with_contents
+    return _answer(backend, plan, body)
+
+
+def create_with_thread(backend: Backend, call: Call) -> Obj | Reply:
+    """POST /threads/runs: a thread and a run of it. When the run is refused there is no thread."""
+    body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
+    assistant = _assistant(backend, body["assistant_id"])
+    wanted = body.get("thread") or {}
+    fields = _fields(body, assistant)
+    if not _can_speak(fields, wanted.get("messages") or []):
+        raise refusals.nothing_to_say()
+    thread = threads.made(backend, wanted)
+    fields["tool_resources"] = kept(backend, body.get("tool_resources"))
+    plan = _begun(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    plan.with_contents = with_contents
+    return _answer(backend, plan, body, Event("thread.created", streamed(thread)))
+
+
+def _body(call: Call, shape: Shape) -> tuple[Obj, bool]:
+    body = call.body(shape)
+    return body, includes_contents(call.request)
+
+
+def _assistant(backend: Backend, assistant_id: str) -> Obj:
+    """Recorded: an id without its prefix is refused; one that a loaded state brought in is not."""
+    if not assistant_id.startswith(ASSISTANTS.prefix) and backend.database.text(ASSISTANTS, assistant_id) is None:
+        raise malformed_id("assistant_id", assistant_id, ASSISTANTS)
+    return found(backend, ASSISTANTS, assistant_id)
+
+
+def _can_speak(fields: Obj, messages: list[Obj]) -> bool:
+    """Recorded: a run needs instructions, or a thread with a user's message."""
+    return bool(fields["instructions"]) or any(message["role"] == "user" for message in messages)
+
+
+def _fields(body: Obj, assistant: Obj) -> Obj:
+    """What the run says of itself, in the recorded order of keys."""
+    fields = {**_UNSET, **{key: assistant[key] for key in _INHERITED if assistant.get(key) is not None}}
+    given = {key: value for key, value in body.items() if value is not None}
+    fields |= {key: given[key] for key in (*_INHERITED, *_OWN) if key in given}
+    fields["instructions"] = _instructions(fields["instructions"], given.get("additional_instructions"))
+    if "truncation_strategy" in given:
+        fields["truncation_strategy"] = {**_UNSET["truncation_strategy"], **given["truncation_strategy"]}
+    for key in ("temperature", "top_p"):
+        fields[key] = float(given[key]) if key in given else fields[key]
+    if "tools" in given:
+        fields["tools"] = [tool(one) for one in given["tools"]]
+    return fields
+
+
+def _instructions(own: Any, additional: str | None) -> Any:
+    """Documented: additional instructions stand at the end. What joins them is inferred."""
+    return own if not additional else f"{own}\n{additional}" if own else additional
+
+
+def _begun(backend: Backend, owners: Obj, fields: Obj) -> RunPlan:
+    now = backend.clock.now()
+    head = {"id": backend.new_id("run_"), "object": "thread.run", "created_at": now}
+    run = {**head, **owners, **fields, "expires_at": now + LIFETIME}
+    turn = turn_of(backend, run)
+    steps = backend.script.steps(turn)  # a predicate that raises leaves no run behind that nothing would move
+    backend.database.put(RUNS, run)
+    return progress.begin(backend, run, steps, asked=asked_with(turn))
+
+
+def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = None) -> Obj | Reply:
+    """The run as it is now, or a stream of what becomes of it."""
+    if body.get("stream"):
+        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=progress.stream(backend, plan, first))
+    shown = plan.run
+    progress.answered(backend, plan)
+    return shown
+
+
+# --- reading ------------------------------------------------------------------------------------------
+
+
+def retrieve(backend: Backend, call: Call) -> Obj:
+    """GET /threads/{thread_id}/runs/{run_id}."""
+    run = _run(backend, call)
+    plan = progress.planned(backend, run)
+    if plan is None:
+        return run
+    progress.seen(backend, plan)
+    return plan.run
+
+
+def listing(backend: Backend, call: Call) -> Obj | bytes:
+    """GET /threads/{thread_id}/runs."""
+    thread = found(backend, THREADS, call.ids["thread_id"])
+    collection = backend.database.collection(RUNS, thread["id"])
+    ask = paging.asked(call.request, collection, RUNS)
+    active = active_run(backend, thread["id"])
+    plan = progress.planned(backend, active) if active else None
+    if plan is not None:
+        progress.seen(backend, plan)
+    return paging.page(collection, ask)
+
+
+def _run(backend: Backend, call: Call) -> Obj:
+    thread = found(backend, THREADS, call.ids["thread_id"])
+    return found(backend, RUNS, call.ids["run_id"], thread["id"])
+
+
+# --- turns --------------------------------------------------------------------------------------------
+
+
+def modify(backend: Backend, call: Call) -> Obj:
+    """POST /threads/{thread_id}/runs/{run_id}. Recorded: an active run is refused."""
+    old = _run(backend, call)
+    body = call.body(bodies.CHANGED_RUN)
+    if is_active(old):
+        raise refusals.cannot_update(old["status"])
+    new = old | {key: value or {} for key, value in body.items()}
+    backend.database.put(RUNS, new)
+    return new
+
+
+def cancel(backend: Backend, call: Call) -> Obj:
+    """POST /threads/{thread_id}/runs/{run_id}/cancel. Recorded: it is cancelling at first."""
+    run = _run(backend, call)  # a body is not read: none is wanted (recorded)
+    if not knows(run, "cancel"):
+        raise refusals.cannot_cancel(run.get("status"))
+    plan = progress.cancel(backend, run)
+    shown = plan.run
+    progress.answered(backend, plan)
+    return shown
+
+
+def submit(backend: Backend, call: Call) -> Obj | Reply:
+    """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once, or none (recorded)."""
+    run = _run(backend, call)
+    body = call.body(bodies.OUTPUTS)
+    if not knows(run, "submit"):
+        raise refusals.no_outputs_wanted(run.get("status"))
+    given = [one["tool_call_id"] for one in body["tool_outputs"]]
+    wanted = _wanted(run)
+    if sorted(given) != sorted(wanted):
+        raise refusals.wrong_outputs(wanted, given)
+    outputs = {one["tool_call_id"]: one.get("output") or "" for one in body["tool_outputs"]}
+    return _submitted(backend, run, outputs, body)
+
+
+def _wanted(run: Obj) -> list[str]:
+    """The ids of the calls that a run waits for. A state may have brought in any JSON."""
+    found: Any = run.get("required_action")
+    for key in ("submit_tool_outputs", "tool_calls"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    calls = found if isinstance(found, list) else []
+    return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
+
+
+def _submitted(backend: Backend, run: Obj, outputs: Mapping[str, str], body: Obj) -> Obj | Reply:
+    steps = () if progress.planned(backend, run) else backend.script.steps(turn_of(backend, run))
+    plan = progress.submit(backend, run, outputs, steps)
+    stream = _answer(backend, plan, body) if body.get("stream") else None
+    progress.answer_with(backend, plan)  # what happens now is the first that the stream tells
+    return stream or _answer(backend, plan, body)

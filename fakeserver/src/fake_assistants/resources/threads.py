@@ -1,0 +1,74 @@
+"""The threads' room."""
+
+import fake_assistants.engine.pagination as paging
+import fake_assistants.resources.messages as messages
+import fake_assistants.schemas.assistants as bodies
+from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.errors.requests import session_key_needed
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.vector_stores import kept
+from fake_assistants.store.kinds import THREADS
+
+
+def create(backend: Backend, call: Call) -> Obj:
+    """POST /threads, with messages and vector stores on the way."""
+    return made(backend, call.body(bodies.NEW_THREAD))
+
+
+def made(backend: Backend, body: Obj) -> Obj:
+    """A new thread from a checked body, put into the database."""
+    given = body.get("messages") or []
+    thread_id = backend.new_id("thread_")
+    messages.refuse_overflow(backend, thread_id, len(given))
+    thread: Obj = {
+        "id": thread_id,
+        "object": "thread",
+        "created_at": backend.clock.now(),
+        "metadata": _metadata(backend, body.get("metadata")),
+        "tool_resources": kept(backend, body.get("tool_resources")),
+    }
+    backend.database.put(THREADS, thread)
+    messages.add_all(backend, thread_id, given)
+    return thread
+
+
+def retrieve(backend: Backend, call: Call) -> Obj:
+    """GET /threads/{thread_id}. Recorded: empty tool resources are shown in their long form here only."""
+    thread = found(backend, THREADS, call.ids["thread_id"])
+    if thread.get("tool_resources") == {}:
+        return thread | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
+    return thread
+
+
+def modify(backend: Backend, call: Call) -> Obj:
+    """POST /threads/{thread_id}."""
+    old = found(backend, THREADS, call.ids["thread_id"])
+    body = call.body(bodies.CHANGED_THREAD)
+    new = old | {key: _KEPT[key](backend, value) for key, value in body.items()}
+    backend.database.put(THREADS, new)
+    return new
+
+
+def delete(backend: Backend, call: Call) -> Obj:
+    """DELETE /threads/{thread_id}: its messages go with it, and its runs with what is still to happen in them."""
+    old = found(backend, THREADS, call.ids["thread_id"])
+    backend.database.delete(THREADS, old["id"])
+    for key in [key for key in backend.plans if key[0] == old["id"]]:
+        del backend.plans[key]
+    return {"id": old["id"], "object": "thread.deleted", "deleted": True}
+
+
+def _metadata(_: Backend, given: Obj | None) -> Obj:
+    return given or {}
+
+
+# The fields that can be changed, each with how it is kept.
+_KEPT = {"metadata": _metadata, "tool_resources": kept}
+
+
+def listing(backend: Backend, call: Call) -> bytes:
+    """GET /threads was never open to API keys at OpenAI; other profiles list threads."""
+    if not backend.profile.lists_threads:
+        raise session_key_needed(call.request.method, call.request.path)
+    collection = backend.database.collection(THREADS)
+    return paging.page(collection, paging.asked(call.request, collection, THREADS))

@@ -1,0 +1,219 @@
+"""The vector stores' room, and the maker that threads and assistants share.
+
+Recorded: a store with files is `in_progress` in the answer that creates it. Here it is `completed` in every
+answer after that: nothing is ever read or cut into chunks.
+"""
+
+from collections import Counter
+from typing import Any
+
+import fake_assistants.engine.pagination as paging
+import fake_assistants.resources.vector_stores as vector_stores
+import fake_assistants.schemas.vector_stores as bodies
+from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.errors.ids import no_such_file_in_store
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.store.collection import Field
+from fake_assistants.store.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
+
+_DAY = 24 * 60 * 60
+_STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
+
+# Recorded: how a file is cut when nobody says otherwise.
+_CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
+
+
+def make(backend: Backend, wanted: Obj) -> Obj:
+    """Put a new store with its files into the database, and give it back as it is kept. Key order as recorded."""
+    now = backend.clock.now()
+    store: Obj = {
+        "id": backend.new_id("vs_"),
+        "object": "vector_store",
+        "created_at": now,
+        "name": wanted.get("name"),
+        "description": wanted.get("description"),
+        "usage_bytes": 0,
+        "file_counts": dict.fromkeys((*_STATUSES, "total"), 0),
+        "status": "completed",
+        "expires_after": wanted.get("expires_after"),
+        "expires_at": _expiry(now, wanted.get("expires_after")),
+        "last_active_at": now,
+        "metadata": wanted.get("metadata") or {},
+    }
+    backend.database.put(VECTOR_STORES, store)
+    for file_id in wanted.get("file_ids", []):
+        _attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
+    return _counted(backend, store)
+
+
+def create(backend: Backend, call: Call) -> Obj:
+    """POST /vector_stores."""
+    store = make(backend, call.body(bodies.NEW_STORE))
+    total = store["file_counts"]["total"]
+    if not total:
+        return store
+    counts = dict.fromkeys(store["file_counts"], 0) | {"in_progress": total, "total": total}
+    return store | {"usage_bytes": 0, "file_counts": counts, "status": "in_progress"}
+
+
+def retrieve(backend: Backend, call: Call) -> Obj:
+    """GET /vector_stores/{vector_store_id}."""
+    return _store(backend, call)
+
+
+def modify(backend: Backend, call: Call) -> Obj:
+    """POST /vector_stores/{vector_store_id}: what is given replaces, what is not stays."""
+    body = call.body(bodies.CHANGED_STORE)
+    new = _store(backend, call) | body | ({"metadata": body["metadata"] or {}} if "metadata" in body else {})
+    if "expires_after" in body:
+        new["expires_at"] = _expiry(backend.clock.now(), body["expires_after"])
+    backend.database.put(VECTOR_STORES, new)
+    return new
+
+
+def listing(backend: Backend, call: Call) -> bytes:
+    """GET /vector_stores."""
+    collection = backend.database.collection(VECTOR_STORES)
+    return paging.page(collection, paging.asked(call.request, collection, VECTOR_STORES))
+
+
+def delete(backend: Backend, call: Call) -> Obj:
+    """DELETE /vector_stores/{vector_store_id}: what stood in it goes with it, the files themselves stay."""
+    store_id = _store(backend, call)["id"]
+    backend.database.delete(VECTOR_STORES, store_id)
+    return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
+
+
+# --- the files of a store -----------------------------------------------------------------------------
+
+
+def attach_file(backend: Backend, call: Call) -> Obj:
+    """POST /vector_stores/{vector_store_id}/files. A file that nobody uploaded is accepted (inferred)."""
+    store = _store(backend, call)
+    kept = _attach(backend, store["id"], call.body(bodies.NEW_STORE_FILE))
+    _counted(backend, store)
+    return kept | {"usage_bytes": 0, "status": "in_progress"}
+
+
+def file_listing(backend: Backend, call: Call) -> bytes:
+    """GET /vector_stores/{vector_store_id}/files."""
+    collection = backend.database.collection(VECTOR_STORE_FILES, _store(backend, call)["id"])
+    ask = paging.asked(call.request, collection, VECTOR_STORE_FILES)
+    status = call.request.asked("filter")
+    if status is None:
+        return paging.page(collection, ask)
+    bodies.FILTER(status, "filter")
+    return paging.page(collection, ask, keep=Field("status", status))
+
+
+def retrieve_file(backend: Backend, call: Call) -> Obj:
+    """GET /vector_stores/{vector_store_id}/files/{file_id}."""
+    return _file(backend, call)
+
+
+def modify_file(backend: Backend, call: Call) -> Obj:
+    """POST /vector_stores/{vector_store_id}/files/{file_id}: its attributes."""
+    new = _file(backend, call) | {"attributes": call.body(bodies.CHANGED_STORE_FILE)["attributes"] or {}}
+    backend.database.put(VECTOR_STORE_FILES, new)
+    return new
+
+
+def detach_file(backend: Backend, call: Call) -> Obj:
+    """DELETE /vector_stores/{vector_store_id}/files/{file_id}: the file itself stays."""
+    store, file_id = _store(backend, call), _file(backend, call)["id"]
+    backend.database.delete(VECTOR_STORE_FILES, file_id, store["id"])
+    _counted(backend, store)
+    return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
+
+
+def _attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
+    """Put a file into a store. Key order as recorded."""
+    file: Obj = {
+        "id": wanted["file_id"],
+        "object": "vector_store.file",
+        "usage_bytes": (backend.database.find(FILES, wanted["file_id"]) or {}).get("bytes", 0),
+        "created_at": backend.clock.now(),
+        "vector_store_id": store_id,
+        "status": "completed",
+        "last_error": None,
+        "chunking_strategy": _chunking(wanted.get("chunking_strategy")),
+        "attributes": wanted.get("attributes") or {},
+    }
+    backend.database.put(VECTOR_STORE_FILES, file)
+    return file
+
+
+def _chunking(wanted: Any) -> Obj:
+    return dict(wanted) if isinstance(wanted, dict) and wanted.get("type") == "static" else _CHUNKS
+
+
+def _counted(backend: Backend, store: Obj) -> Obj:
+    """The store with its files counted anew, as it is then kept. A state may have brought in odd files."""
+    files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
+    statuses = Counter(file["status"] for file in files if file.get("status") in _STATUSES)
+    sizes = [file.get("usage_bytes") for file in files]
+    new = store | {
+        "usage_bytes": sum(size for size in sizes if type(size) is int),
+        "file_counts": {**{status: statuses[status] for status in _STATUSES}, "total": len(files)},
+    }
+    backend.database.put(VECTOR_STORES, new)
+    return new
+
+
+def _expiry(now: int, after: Obj | None) -> int | None:
+    return None if after is None else now + after["days"] * _DAY
+
+
+def _store(backend: Backend, call: Call) -> Obj:
+    return found(backend, VECTOR_STORES, call.ids["vector_store_id"])
+
+
+def _file(backend: Backend, call: Call) -> Obj:
+    store, file_id = _store(backend, call), call.ids["file_id"]
+    file = backend.database.find(VECTOR_STORE_FILES, file_id, store["id"])
+    if file is None:
+        raise no_such_file_in_store(file_id, store["id"])
+    return file
+
+
+_WEEK: Obj = {"anchor": "last_active_at", "days": 7}
+
+# Recorded defaults in the echo of a file_search tool.
+_RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
+
+# Recorded order of keys in the echo of a function tool.
+_FUNCTION_KEYS = ("name", "description", "parameters", "strict")
+
+
+def kept(backend: Backend, given: Obj | None) -> Obj:
+    """The tool resources that an object keeps. Vector stores asked for on the way are created."""
+    resources: Obj = {}
+    for name, wanted in (given or {}).items():
+        resources[name] = _search(backend, wanted) if name == "file_search" else wanted
+    return resources
+
+
+def _search(backend: Backend, wanted: Obj) -> Obj:
+    made = [_vector_store(backend, store) for store in wanted.get("vector_stores", [])]
+    return {"vector_store_ids": [*wanted.get("vector_store_ids", []), *made]}
+
+
+def _vector_store(backend: Backend, wanted: Obj) -> str:
+    """Create a store as the thread and assistant routes do: it expires 7 days after its last use."""
+    return str(vector_stores.make(backend, {**wanted, "expires_after": _WEEK})["id"])
+
+
+def tool(given: Obj) -> Obj:
+    """A tool as it is echoed (recorded: functions get `strict`, searches get ranking options)."""
+    if given["type"] == "function":
+        return {"type": "function", "function": _function(given["function"])}
+    if given["type"] == "file_search":
+        search = given.get("file_search", {})
+        ranking = _RANKING | search.get("ranking_options", {})
+        return {"type": "file_search", "file_search": search | {"ranking_options": ranking}}
+    return given
+
+
+def _function(given: Obj) -> Obj:
+    full = {**given, "strict": bool(given.get("strict"))}
+    return {key: full[key] for key in _FUNCTION_KEYS if key in full}

@@ -1,0 +1,215 @@
+"""The vocabulary of body checks. A check takes a value and its path, and raises ApiProblem.
+
+Limits are the documented ones; texts and codes are in `refusals`. Tables of checks, one per route, are
+in `bodies`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, cast
+
+import attrs
+
+import fake_assistants.errors.values as refusals
+
+
+class Check(Protocol):
+    """Refuses a value that does not fit. `path` names it in the refusal: `content[0].text`."""
+
+    def __call__(self, value: object, path: str) -> None: ...
+
+
+def _inside(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key
+
+
+def anything(value: object, path: str) -> None:
+    """No rule."""
+
+
+@attrs.frozen
+class Text:
+    """A string within bounds, in characters."""
+
+    at_most: int | None = None
+    filled: bool = False
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, str):
+            raise refusals.invalid_type(path, "a string", value)
+        if self.filled and not value:
+            raise refusals.empty_string(path)
+        if self.at_most is not None and len(value) > self.at_most:
+            raise refusals.too_long(path, self.at_most, len(value))
+
+
+_ARTICLES = {"decimal": "a decimal", "integer": "an integer"}
+
+
+@attrs.frozen
+class Number:
+    """A number within bounds, both included; whole numbers only where it is an "integer"."""
+
+    at_least: int
+    at_most: int
+    noun: Literal["decimal", "integer"] = "decimal"
+
+    def __call__(self, value: object, path: str) -> None:
+        fits = isinstance(value, int) or (self.noun == "decimal" and isinstance(value, float))
+        if isinstance(value, bool) or not fits:
+            raise refusals.invalid_type(path, _ARTICLES[self.noun], value)
+        self._bounded(cast(float, value), path)
+
+    def _bounded(self, value: float, path: str) -> None:
+        if value < self.at_least:
+            raise refusals.out_of_bounds(path, "below", self.noun, self.at_least, value)
+        if value > self.at_most:
+            raise refusals.out_of_bounds(path, "above", self.noun, self.at_most, value)
+
+
+def boolean(value: object, path: str) -> None:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise refusals.invalid_type(path, "a boolean", value)
+
+
+@attrs.frozen
+class Choice:
+    """One of a few strings."""
+
+    values: Sequence[str]
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, str):
+            raise refusals.invalid_type(path, f"one of {_either(self.values)}", value)
+        if value not in self.values:
+            raise refusals.invalid_value(path, value, self.values)
+
+
+def _either(values: Sequence[str]) -> str:
+    return " or ".join(f"'{value}'" for value in values)
+
+
+@attrs.frozen
+class ListOf:
+    """An array whose items pass one check."""
+
+    item: Check
+    at_most: int | None = None
+    filled: bool = False
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, list):
+            raise refusals.invalid_type(path, "an array", value)
+        if self.filled and not value:
+            raise refusals.empty_array(path)
+        if self.at_most is not None and len(value) > self.at_most:
+            raise refusals.too_many_items(path, self.at_most, len(value))
+        for index, item in enumerate(value):
+            self.item(item, f"{path}[{index}]")
+
+
+@attrs.frozen
+class Shape:
+    """An object with known keys. Keys of `needed` must be there."""
+
+    keys: Mapping[str, Check]
+    needed: Sequence[str] = ()
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise refusals.invalid_type(path, "an object", value)
+        for key in value:
+            if key not in self.keys:
+                raise refusals.unknown_parameter(_inside(path, key))
+        for key in self.needed:
+            if key not in value:
+                raise refusals.missing_parameter(_inside(path, key))
+        for key, item in value.items():
+            self.keys[key](item, _inside(path, key))
+
+
+@attrs.frozen
+class Together:
+    """A shape of arrays that share one limit; the last one given is refused (the text is inferred)."""
+
+    shape: Shape
+    at_most: int
+
+    def __call__(self, value: object, path: str) -> None:
+        self.shape(value, path)
+        arrays = cast(dict[str, list[object]], value)
+        total = sum(map(len, arrays.values()))
+        if total > self.at_most:
+            raise refusals.too_many_items(_inside(path, list(arrays)[-1]), self.at_most, total)
+
+
+def typed(value: object, path: str) -> None:
+    """An object that says its type, whichever that is."""
+    if not isinstance(value, dict):
+        raise refusals.invalid_type(path, "an object", value)
+    if "type" not in value:
+        raise refusals.missing_parameter(_inside(path, "type"))
+    Text()(value["type"], _inside(path, "type"))
+
+
+@attrs.frozen
+class Tagged:
+    """An object whose `type` says which shape it has; the shapes do not list `type` themselves."""
+
+    shapes: Mapping[str, Shape]
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise refusals.invalid_type(path, "an object", value)
+        if "type" not in value:
+            raise refusals.missing_parameter(_inside(path, "type"))
+        Choice(tuple(self.shapes))(value["type"], _inside(path, "type"))
+        self.shapes[value["type"]]({key: value[key] for key in value if key != "type"}, path)
+
+
+@attrs.frozen
+class TextOr:
+    """A string, or what the other check takes."""
+
+    text: Check
+    other: Check
+    takes: type
+    expected: str
+
+    def __call__(self, value: object, path: str) -> None:
+        if isinstance(value, str):
+            self.text(value, path)
+        elif isinstance(value, self.takes):
+            self.other(value, path)
+        else:
+            raise refusals.invalid_type(path, self.expected, value)
+
+
+@attrs.frozen
+class OrNull:
+    """Null, or what the check takes."""
+
+    check: Check
+
+    def __call__(self, value: object, path: str) -> None:
+        if value is not None:
+            self.check(value, path)
+
+
+@attrs.frozen
+class Metadata:
+    """Up to 16 pairs of strings: keys of 64 characters, values of 512 (documented)."""
+
+    pairs: int = 16
+    key: int = 64
+    value: int = 512
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise refusals.invalid_type(path, "a metadata object", value)
+        if len(value) > self.pairs:
+            raise refusals.too_many_properties(path, self.pairs, len(value))
+        for key, item in value.items():
+            if len(key) > self.key:
+                raise refusals.long_property_name(path, self.key, len(key))
+            Text(self.value)(item, _inside(path, key))

@@ -1,4 +1,0 @@
-"""The skins: each converts between the core's exchange and one way of being reached, and does nothing else.
-
-Only here are HTTP libraries, sockets, threads and the wall clock imported.
-"""

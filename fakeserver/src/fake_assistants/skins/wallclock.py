@@ -1,8 +1,0 @@
-"""The wall clock."""
-
-import time
-
-
-def now() -> float:
-    """Epoch seconds."""
-    return time.time()

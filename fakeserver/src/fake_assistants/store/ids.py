@@ -1,0 +1,64 @@
+"""Ids in the real shapes, the same on every run with the same seed."""
+
+import copy
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from string import ascii_letters, digits
+
+
+def _table(alphabet: str) -> bytes:
+    """Which character stands for each of the 256 bytes."""
+    return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
+
+
+_BASE62 = _table(digits + ascii_letters)
+_HEX = _table(digits + "abcdef")
+
+# Prefix -> characters and length, counted over recordings; every other prefix has 24 of [A-Za-z0-9].
+_SHAPES = {
+    "vs_": (_HEX, 32),
+    "req_": (_HEX, 32),
+    "file-": (_BASE62, 22),
+    "conv_": (_HEX, 48),
+    "chatcmpl-": (_BASE62, 29),
+    # Of a response and its items: 50 hex digits, the first of them 0. Messages of threads begin `msg_` too.
+    **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "rs_0", "cntr_0"), (_HEX, 49)),
+}
+_USUAL = (_BASE62, 24)
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+class IdSource:
+    """Draws ids from a seed. Each prefix has its own row, so request ids never shift thread ids."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._drawn: Counter[str] = Counter()
+
+    def draw(self, prefix: str, taken: Callable[[str], bool] = _never) -> str:
+        """The next id with this prefix (`thread_`, `msg_`, ...) that is not `taken`."""
+        while True:
+            self._drawn[prefix] += 1
+            drawn = prefix + self._tail(prefix, self._drawn[prefix])
+            if not taken(drawn):
+                return drawn
+
+    def copy(self) -> "IdSource":
+        """A source of its own that draws the same ids from the beginning."""
+        twin = copy.deepcopy(self)
+        twin.restart()
+        return twin
+
+    def restart(self) -> None:
+        """Draw from the beginning again."""
+        self._drawn.clear()
+
+    def _tail(self, prefix: str, count: int) -> str:
+        table, length = _SHAPES.get(prefix, _USUAL)
+        wide = hashlib.sha256 if length <= 32 else hashlib.sha512
+        digest = wide(f"{self._seed}:{prefix}:{count}".encode()).digest()
+        return digest[:length].translate(table).decode("ascii")

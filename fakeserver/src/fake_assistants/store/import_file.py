@@ -1,0 +1,112 @@
+"""From a file to a staged state: a state file (JSON), or a full export (NDJSON), one line a message."""
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import Any, BinaryIO
+
+from fake_assistants.http.lossless_json import OBJECT_LEVELS, MalformedJson, Obj, dumps_to_keep, loads
+from fake_assistants.store.kinds import MESSAGES, THREADS
+from fake_assistants.store.snapshot import Staged, checked
+from fake_assistants.user_input import BadInput
+
+
+def read(file: BinaryIO) -> Staged:
+    """The state that a binary file holds. Raises BadInput with the path or the line.
+
+    An export's first line is a JSON object with a `thread_id`; anything else is read as one JSON state. An
+    export is read line by line, and of a message only its JSON text is kept.
+    """
+    head = list(_head(file))  # lines are broken on b"\n" only: U+2028 and U+0085 stand in messages raw
+    if _is_export(head[-1] if head else b""):
+        return _from_export(chain(head, file))
+    head.append(file.read())
+    return checked(_state(b"".join(head)))
+
+
+def _head(file: BinaryIO) -> Iterator[bytes]:
+    """The first line that is not blank, and the blank ones before it."""
+    for line in file:
+        yield line
+        if line.strip():
+            return
+
+
+def _is_export(first: bytes) -> bool:
+    if not first.strip():
+        return True  # the export of no thread has no lines
+    try:
+        line = loads(first)
+    except MalformedJson:
+        return False
+    return isinstance(line, dict) and "thread_id" in line
+
+
+def _state(text: bytes) -> Any:
+    try:
+        return loads(text)
+    except MalformedJson as error:
+        raise BadInput(f"neither a state (JSON) nor an export (NDJSON): {error}") from None
+
+
+def _from_export(lines: Iterable[bytes]) -> Staged:
+    staged = Staged()
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            _take(staged, line, f"line {number}")
+    return staged
+
+
+def _take(staged: Staged, line: bytes, where: str) -> None:
+    message = _message(line, where)
+    if message["thread_id"] not in staged.made_up:
+        staged.made_up.add(message["thread_id"])
+        thread = _thread(message)
+        staged.add(THREADS, thread, dumps_to_keep(thread))
+    try:
+        staged.add(MESSAGES, message, dumps_to_keep(message))
+    except BadInput as error:
+        raise BadInput(error.reason, where) from None
+
+
+def _message(line: bytes, where: str) -> Obj:
+    try:
+        row = loads(line, levels=OBJECT_LEVELS + 1)  # the message stands in its line
+    except MalformedJson as error:
+        reason = str(error).replace("line 1 column", "column")  # it knows this line alone
+        raise BadInput(f"not JSON: {reason}", where) from None
+    if not isinstance(row, dict):
+        raise BadInput("expected an object", where)
+    if "message" not in row:
+        raise BadInput("no raw message: flat lines cannot be served again, a full export is needed", where)
+    message = row["message"]
+    if not isinstance(message, dict) or not isinstance(message.get("id"), str):
+        raise BadInput("expected a message with a string id", where)
+    thread_id = row.get("thread_id")
+    if not isinstance(thread_id, str) or message.get("thread_id") != thread_id:
+        raise BadInput("the line and its message must name the same thread_id", where)
+    return message
+
+
+def _thread(first: Obj) -> Obj:
+    """An export has no threads, so one is made up for each: as old as its first message."""
+    return {
+        "id": first["thread_id"],
+        "object": "thread",
+        "created_at": first.get("created_at", 0),
+        "metadata": {},
+        "tool_resources": {},
+    }
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause the cyclic collector. JSON has no cycles, and a database of 300,000 messages loads twice as fast."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
