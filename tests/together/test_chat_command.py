@@ -2,8 +2,11 @@
 
 import io
 import json
+import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +18,17 @@ from hypothesis import strategies as st
 from command import Done, Run
 from converting import put_bare, text_message
 from exporting import PATIENCE
+from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from ports import kept_port
+from processes import started
 from sdkage import MODEL_APIS
+from small_world import world
 from terminal import END, Terminal, in_terminal
 from threadkeep import open_history
+from threadkeep.cli.commands.chat import _print_begin as print_begin
 from threadkeep.cli.streamed_text import StreamedText
+from threadkeep.history.session import SyncHistory
 from threadkeep.html_report.visible_text import visible
 from watched import Watched
 
@@ -293,6 +301,80 @@ def test_input_that_is_no_text_is_refused(piped: Any) -> None:
     assert (done.code, done.err) == (2, "threadkeep: the input is not UTF-8\n")
 
 
+def test_a_history_that_cannot_be_written_ends_with_5(piped: Any, tmp_path: Path) -> None:
+    """After the reply: it is shown, and not stored."""
+    (tmp_path / "file").touch()
+    done = piped("x\n", url=tmp_path / "file" / "chat.json")
+    assert done.code == 5
+    assert "file" in done.err
+
+
+def interrupt_main_thread(number: int) -> Callable[[], None]:
+    """What sends this process a signal, as the terminal does."""
+    main = threading.main_thread().ident
+    assert main is not None
+    return lambda: signal.pthread_kill(main, number)
+
+
+def test_ctrl_c_ends_a_pipe(fake: Watched, piped: Any, history: Path) -> None:
+    """With 130; nothing of the turn is stored."""
+    fake.script = {"default": [SLOWLY]}
+    fake.before(interrupt_main_thread(signal.SIGINT))
+    done = piped("x\n")
+    assert (done.code, done.err.strip()) == (130, "threadkeep: interrupted")
+    assert not history.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_turn_is_stored_waits_for_its_end(
+    piped: Any, history: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Then Ctrl-C has come too late to stop it, and SIGTERM ends the program."""
+    add = SyncHistory.add_items
+
+    def interrupted(self: SyncHistory, items: Any) -> None:
+        signal.raise_signal(number)
+        add(self, items)
+
+    monkeypatch.setattr(SyncHistory, "add_items", interrupted)
+    done = piped("one\n")
+    assert done.code == (0 if number == signal.SIGINT else 130)
+    assert texts(history) == ["one", "one"]
+
+
+def test_nobody_reads_the_replies(history: Path) -> None:
+    """As with ``| head``: no error, and the turn that nobody read is not stored."""
+    with started("chat", "--history", history, "--model", "m", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(b"x\n")
+        process.stdin.close()
+        assert (process.wait(PATIENCE), process.stderr.read()) == (0, b"")
+    assert not history.exists()
+
+
+def test_a_thread_that_is_not_complete_is_named(
+    fake: Watched, base_url: str, piped: Any, threadkeep: Run, tmp_path: Path
+) -> None:
+    """With what is missing of it."""
+    fake.load(world().snapshot())
+    fake.faults = [{"match": {"thread": "thread_b", "nth": [2], "times": 100}, "do": {"status": 400, "body": {}}}]
+    ids, out = write_ids(tmp_path, "thread_b"), tmp_path / "out.ndjson"
+    threadkeep("export", ids, ASSISTANT, out, "--base-url", base_url, "--quiet")
+    done = piped("x\n", "thread_b", "--from", out)
+    assert done.code == 0
+    assert done.err.startswith("threadkeep: the thread is partial in the export: ")
+
+
+def test_a_password_of_a_database_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the first line that a terminal shows."""
+    history = open_history("memory://passwords")
+    print_begin(history, "default", "postgresql+asyncpg://me:s3cret@host/db", added=True)
+    assert capsys.readouterr().out.startswith("default in postgresql+asyncpg://host/db is empty.")
+
+
 def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, history: Path) -> None:
     """A closed standard input is an empty one."""
     monkeypatch.setattr(sys, "stdin", None)
@@ -350,6 +432,17 @@ def test_a_file_of_keys_gives_its_first(piped: Any, tmp_path: Path) -> None:
         done = piped("x\n", "--base-url", server.base_url, "--keys-file", keys)
     assert (done.code, done.err) == (0, "")
     assert {name.lower(): value for name, value in fake.asked[-1].headers.items()}["openai-project"] == "proj_1"
+
+
+def test_no_message_shows_a_secret(fake: Watched, base_url: str, piped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a key, an address with a password, or its query, whatever the server sends back."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecret")
+    words = "You sent sk-verysecret, pass-word-1 and code-in-query."
+    fake.faults = [{"match": {}, "do": {"status": 401, "body": {"error": {"message": words}}}}]
+    address = base_url.replace("http://", "http://me:pass-word-1@")
+    done = piped("x\n", "--base-url", f"{address}?code=code-in-query")
+    assert done.code == 4
+    assert "You sent [key], [key] and [key]." in done.err
 
 
 def test_without_a_key_nothing_begins(piped: Any, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:

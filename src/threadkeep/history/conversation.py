@@ -267,8 +267,7 @@ class Conversation:
         turn.load(sync_session(self.history).get_items())
         if stream:
             return ReplyStream(lambda: self._pieces(turn, stream=True), turn)
-        for _ in self._pieces(turn, stream=False):
-            pass
+        list(self._pieces(turn, stream=False))  # there are none
         return turn.reply()
 
     def _pieces(self, turn: "_Turn", *, stream: bool) -> _Pieces:
@@ -320,8 +319,7 @@ class Conversation:
         turn.load(await self.history.get_items())
         if stream:
             return AsyncReplyStream(lambda: self._apieces(turn, stream=True), turn)
-        async for _ in self._apieces(turn, stream=False):
-            pass
+        _ = [piece async for piece in self._apieces(turn, stream=False)]  # there are none
         return turn.reply()
 
     async def _apieces(self, turn: "_Turn", *, stream: bool) -> _AsyncPieces:

@@ -301,17 +301,27 @@ def test_a_refusal_of_chat_completions_is_a_part_of_an_item() -> None:
     ]
 
 
+@pytest.mark.parametrize("api", [completions, responses])
+def test_parts_of_an_unknown_type_are_sent_as_they_are(api: Any) -> None:
+    """The server decides about them."""
+    history = [{"role": "user", "content": [{"type": "hologram"}, "x"]}]
+    assert api.sendable(history) == history
+
+
 # --- calls of functions
 
 
-def test_arguments_that_are_not_an_object_are_answered_and_not_passed_on() -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_arguments_that_are_not_an_object_are_answered_and_not_passed_on(is_async: bool) -> None:
     """The model learns what is wrong with them, and can call again. No arguments are an empty object."""
     scripted = ScriptedClient.of(
         calls("a", arguments="{oops"), calls("b", arguments="[1]"), calls("c", arguments=""), says("k")
     )
     heard: list[Any] = []
     history = empty()
-    Conversation(scripted.client(), history, model="m", on_call=lambda *call: heard.append(call)).say("x")
+    client = scripted.client(is_async=is_async)
+    conversation = Conversation(client, history, model="m", on_call=lambda *call: heard.append(call))
+    turn(conversation, "x", is_async=is_async, stream=False)
     outputs = [item["content"] for item in history.sync.get_items() if item["role"] == "tool"]
     assert heard == [("c", {})]
     assert "the arguments are not JSON" in outputs[0]
@@ -421,7 +431,7 @@ def test_deltas_of_any_shape_are_merged() -> None:
     assembly = completions.Assembly()
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     for delta in (
-        {"reasoning_content": "a", "list": [1], "flag": None},
+        {"reasoning_content": "a", "list": [1], "flag": None, "role": "assistant"},
         {"reasoning_content": "b", "list": [2], "flag": True, "tool_calls": [call]},
         {"tool_calls": [{**call, "id": "d"}], "role": ""},
     ):
@@ -430,6 +440,7 @@ def test_deltas_of_any_shape_are_merged() -> None:
     message = assembly.finish()["choices"][0]["message"]
     assert message["tool_calls"] == [call, {**call, "id": "d"}]
     assert (message["reasoning_content"], message["list"], message["flag"]) == ("ab", [1, 2], True)
+    assert message["role"] == "assistant"
 
 
 # --- streams

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from threadkeep.api.endpoints import without_secrets
 from threadkeep.cli.arguments import OUT, number_option
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
@@ -296,11 +297,12 @@ def _print_losses(conversation: Conversation) -> None:
 
 def _print_begin(history: History, name: str, url: str, *, added: bool) -> None:
     items = history.sync.get_items()
-    place = f"{escape(name)} in {escape(url)}"
+    url = escape(without_secrets(url) if "@" in url else url)  # a database may be named with its password
+    place = f"{escape(name)} in {url}"
     if not items:
         words = f"{place} is empty."
     elif added:
-        words = f"{counted(len(items), 'message')} of {escape(name)} added to {escape(url)}."
+        words = f"{counted(len(items), 'message')} of {escape(name)} added to {url}."
     else:
         words = f"{place} has {counted(len(items), 'item')}."
     click.echo(f"{words}\n{_HOW}")
