@@ -61,8 +61,12 @@ if TYPE_CHECKING:
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
     from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
+    from threadkeep.history.counting.tokens import count_tokens
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
+    from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
+    from threadkeep.history.trimmed import Trimmed
+    from threadkeep.history.trimming import trim
     from threadkeep.storage.index import DownloadRow, Outcome
     from threadkeep.storage.progress import ExportState, status
     from threadkeep.storage.reader import Export, ExportedThread, read
@@ -114,6 +118,7 @@ __all__ = [
     "QuotaSpent",
     "RateLimited",
     "RefusalPart",
+    "Repaired",
     "Reply",
     "ReplyStream",
     "RequestFailed",
@@ -128,6 +133,7 @@ __all__ = [
     "ThreadMissing",
     "ThreadkeepError",
     "ThreadsBegun",
+    "Trimmed",
     "UnknownAnnotation",
     "UnknownPart",
     "UnreadableIds",
@@ -139,6 +145,7 @@ __all__ = [
     "aiter_messages",
     "convert",
     "copy_history",
+    "count_tokens",
     "decode",
     "delete_session",
     "encode",
@@ -150,11 +157,13 @@ __all__ = [
     "open_history",
     "read",
     "recover",
+    "repair",
     "status",
     "to_chat_messages",
     "to_flat",
     "to_message_json",
     "to_response_items",
+    "trim",
     "validate",
     "write",
 ]
@@ -169,7 +178,11 @@ _LATER = {
     "exporter.entrypoints": ("ExportResult", "aexport", "export"),
     "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
     "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+    "history.repairing": ("Repaired", "repair"),
     "history.session": ("History", "Session", "SessionInfo"),
+    "history.counting.tokens": ("count_tokens",),
+    "history.trimming": ("trim",),
+    "history.trimmed": ("Trimmed",),
     "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
     "storage.index": ("DownloadRow", "Outcome"),
     "storage.progress": ("ExportState", "status"),

@@ -385,7 +385,7 @@ def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, histo
 def test_a_message_beyond_the_budget_is_refused(piped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit 2."""
     none_fits = SimpleNamespace(trim=lambda *_, **__: [])
-    monkeypatch.setitem(sys.modules, "threadkeep.history.trim", none_fits)
+    monkeypatch.setitem(sys.modules, "threadkeep.history.trimming", none_fits)
     done = piped("x\n", "--max-tokens", "5")
     assert (done.code, "does not fit into 5 tokens" in done.err) == (2, True)
 

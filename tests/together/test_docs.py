@@ -21,8 +21,9 @@ BLOCKS = [
 
 @pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_block_runs(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it stands, in a namespace of its own, with the tests that it defines."""
+def test_the_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As it stands, in a namespace and a folder of its own, with the tests that it defines."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     exec(compile(block, "<documentation>", "exec"), {"__name__": "documentation"})
 

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from threadkeep.errors import HistoryDamaged, HistoryUnusable
     from threadkeep.history.conversation import AsyncReplyStream, Conversation, Reply, ReplyStream
+    from threadkeep.history.counting.tokens import count_tokens
     from threadkeep.history.entrypoints import copy_history, delete_session, list_sessions, open_history, recover
+    from threadkeep.history.repairing import Repaired, repair
     from threadkeep.history.session import History, Session, SessionInfo
+    from threadkeep.history.trimmed import Trimmed
+    from threadkeep.history.trimming import trim
 
 __all__ = [
     "AsyncReplyStream",
@@ -19,15 +23,20 @@ __all__ = [
     "History",
     "HistoryDamaged",
     "HistoryUnusable",
+    "Repaired",
     "Reply",
     "ReplyStream",
     "Session",
     "SessionInfo",
+    "Trimmed",
     "copy_history",
+    "count_tokens",
     "delete_session",
     "list_sessions",
     "open_history",
     "recover",
+    "repair",
+    "trim",
 ]
 
 if not TYPE_CHECKING:
@@ -35,7 +44,11 @@ if not TYPE_CHECKING:
         "errors": ("HistoryDamaged", "HistoryUnusable"),
         "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+        "history.repairing": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),
+        "history.counting.tokens": ("count_tokens",),
+        "history.trimming": ("trim",),
+        "history.trimmed": ("Trimmed",),
     }
 
     def __getattr__(name: str) -> Any:

@@ -434,7 +434,7 @@ class _Turn:
         if plan.max_tokens is None:
             return self._past
         system = [] if plan.instructions is None else [{"role": "system", "content": plan.instructions}]
-        trim = import_module("threadkeep.history.trim").trim
+        trim = import_module("threadkeep.history.trimming").trim
         fits: list[Item] = trim([*system, *self._past, *self.items], plan.max_tokens, model=plan.model)
         if fits[-len(self.items) :] != self.items or len(fits) < len(system) + len(self.items):
             raise ValueError(f"the message does not fit into {plan.max_tokens:,} tokens. Raise max_tokens.")

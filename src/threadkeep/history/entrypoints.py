@@ -143,8 +143,9 @@ def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
         # What was set aside has the name of the history with an ending; a database may have any name.
         kind = _KINDS.get(Path(name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None)
     if kind is None:
+        shown = f"{scheme}://" if is_url else name  # the rest of a URL may hold a password
         raise ValueError(
-            f"{name!r} names no kind of history. It is a path that ends in .json or .jsonl, or a URL that begins with"
+            f"{shown!r} names no kind of history. It is a path that ends in .json or .jsonl, or a URL that begins with"
             " sqlite:///, redis://, memory://, or with an async driver of SQLAlchemy, such as postgresql+asyncpg://."
         )
     return import_module(f"threadkeep.history.kinds.{kind}")

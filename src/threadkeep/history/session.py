@@ -13,7 +13,16 @@ import attrs
 from threadkeep.history.background_loop import run_in_background
 from threadkeep.history.items import Item, checked
 
-__all__ = ["History", "Session", "SessionInfo", "Store", "SyncHistory", "SyncSession", "sync_session"]
+__all__ = [
+    "History",
+    "Session",
+    "SessionInfo",
+    "Store",
+    "SyncHistory",
+    "SyncSession",
+    "settings_limit",
+    "sync_session",
+]
 
 _T = TypeVar("_T")
 
@@ -187,7 +196,7 @@ class SyncHistory:
     def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Item]:
         """Return items as `History.get_items` does."""
         if limit is None:
-            limit = _limit_of(self._history.session_settings)
+            limit = settings_limit(self._history.session_settings)
         if limit is not None and limit < 0:
             raise ValueError(f"the limit {limit} is negative")
         return [] if limit == 0 else self._store.read(limit)
@@ -235,7 +244,8 @@ def sync_session(session: Session) -> SyncSession:
     return sync if sync is not None else _Waiting(session)
 
 
-def _limit_of(settings: Any) -> int | None:
+def settings_limit(settings: Any) -> int | None:
+    """Return the limit of a session's settings, which are the Agents SDK's or a dict."""
     limit: int | None = settings.get("limit") if isinstance(settings, dict) else getattr(settings, "limit", None)
     return limit
 

@@ -199,7 +199,7 @@ def test_a_history_is_trimmed_to_the_budget_of_what_is_sent() -> None:
         return [*system, *items[len(system) :][-room:]] if room else system
 
     old = [{"role": "user", "content": str(number)} for number in range(5)]
-    with mock.patch.dict("sys.modules", {"threadkeep.history.trim": SimpleNamespace(trim=trim)}):
+    with mock.patch.dict("sys.modules", {"threadkeep.history.trimming": SimpleNamespace(trim=trim)}):
         sent = asked(old, instructions="s", max_tokens=4)["messages"]
         assert [message["content"] for message in sent] == ["s", "3", "4", "hi"]
         assert [message["content"] for message in asked(old, max_tokens=2)["messages"]] == ["4", "hi"]

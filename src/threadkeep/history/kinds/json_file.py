@@ -13,9 +13,9 @@ from typing import Any
 import attrs
 
 from threadkeep.errors import HistoryUnusable
-from threadkeep.history.files import locked, named, read_file, replace_file, resolved, set_aside, sync_folder
 from threadkeep.history.items import Item
-from threadkeep.history.salvage import decoded, salvage
+from threadkeep.history.kinds.files import locked, named, read_file, replace_file, resolved, set_aside, sync_folder
+from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import loads
 
@@ -49,6 +49,8 @@ class _JsonFile:
 
     def pop(self) -> Item | None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():  # not even a lock is created then
+            return None
         with locked(self.path):
             content = self._content()
             items = _items(content)
@@ -59,6 +61,8 @@ class _JsonFile:
 
     def clear(self) -> None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():
+            return
         with locked(self.path):
             if self._content() is not None:
                 replace_file(self.path, b"[]")

@@ -12,6 +12,7 @@ A last line without its end is what a kill leaves: it was never acknowledged, an
 """
 
 import contextlib
+import json
 import os
 import re
 import warnings
@@ -24,10 +25,12 @@ import attrs
 
 from threadkeep.clock import now
 from threadkeep.errors import HistoryUnusable
-from threadkeep.history.files import (
+from threadkeep.history.items import Item, decode_item
+from threadkeep.history.kinds.files import (
     create_private,
     locked,
     named,
+    open_file,
     read_file,
     replace_file,
     resolved,
@@ -35,8 +38,7 @@ from threadkeep.history.files import (
     sync_folder,
     take_aside,
 )
-from threadkeep.history.items import Item, decode_item
-from threadkeep.history.salvage import decoded, salvage
+from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import dumps, loads
 
@@ -47,6 +49,7 @@ MANY_SESSIONS = True
 _LAST_NUMBER = re.compile(rb',"line":([1-9][0-9]*)\}\n\Z')
 _LONGEST_NUMBER = 40
 _NUMBER = re.compile(r',"line":[0-9]+\}\s*\Z')
+_GLUED = re.compile(rb'(,"line":[0-9]+\})(?=\{"session_id":)')
 _SESSION = re.compile(r'"session_id":("(?:[^"\\]|\\.)*")')
 
 
@@ -97,6 +100,8 @@ class _JsonlFile:
 
     def pop(self) -> Item | None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():  # not even a lock is created then
+            return None
         with locked(self.path), _opened(self.path) as file:
             log = _log_of_writer(self.path, file)
             rows = log.rows(self.session_id)
@@ -110,6 +115,8 @@ class _JsonlFile:
 
     def clear(self) -> None:
         """See `threadkeep.history.session.Store`."""
+        if not self.path.exists():
+            return
         with locked(self.path), _opened(self.path) as file:
             log = _log_of_writer(self.path, file)
             if self.session_id in log.sessions:
@@ -165,12 +172,12 @@ def recover(url: str, session_id: str | None) -> list[Item]:
     content = read_file(resolved(url))
     if content is None:
         raise HistoryUnusable(f"{url} does not exist.")
+    if not json.detect_encoding(content).startswith("utf-8"):
+        content = decoded(content).encode("utf-8", "replace")
     found: list[tuple[str | None, int | None, Item]] = []
-    for line in content.split(b"\n"):
-        try:
-            row = _row(line)
-        except ValueError:
-            found += _salvaged(line)
+    for row in _in_order(content):
+        if isinstance(row, bytes):
+            found += _salvaged(row)
             continue
         session, number = row["session_id"], row["line"]
         if "add" in row:
@@ -225,6 +232,8 @@ def _replayed(content: bytes | None) -> _Log:
         try:
             _carry_out(log, _row(last), len(lines) + 1)
         except ValueError:
+            if not lines:  # a file begins with a complete line, since it is put in place whole
+                raise ValueError("it has no complete line") from None
             log.torn = last
     return log
 
@@ -269,6 +278,22 @@ def _carry_out(log: _Log, row: dict[str, Any], number: int) -> None:
     log.lines.append(row)
 
 
+def _in_order(content: bytes) -> Iterator[dict[str, Any] | bytes]:
+    """Yield the lines of a damaged file by their numbers, each once; damaged ones as bytes, behind the one before."""
+    placed: list[tuple[int, dict[str, Any] | bytes]] = []
+    number = 0
+    for line in dict.fromkeys(_GLUED.sub(rb"\1\n", content).split(b"\n")):
+        try:
+            row = _row(line)
+        except ValueError:
+            placed.append((number, line))
+        else:
+            number = row["line"]
+            placed.append((number, row))
+    placed.sort(key=lambda entry: entry[0])
+    return (row for _, row in placed)
+
+
 def _salvaged(line: bytes) -> Iterator[tuple[str | None, int | None, Item]]:
     """Return the items of a damaged line. One that is an object of another shape is an item itself."""
     with contextlib.suppress(ValueError):
@@ -291,11 +316,7 @@ def _salvaged(line: bytes) -> Iterator[tuple[str | None, int | None, Item]]:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[int | None]:
     """Open a file to be added to; None if there is none."""
-    with named(path):
-        try:
-            file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
-        except FileNotFoundError:
-            file = None
+    file = open_file(path, os.O_RDWR)
     try:
         yield file
     finally:

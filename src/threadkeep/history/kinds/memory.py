@@ -35,7 +35,8 @@ class _Memory:
     metadata: Mapping[str, Any] | None
 
     def _rows(self) -> list[tuple[datetime, bytes]]:
-        return _sessions.setdefault((self.url, self.session_id), _Rows(self.metadata)).rows
+        session = _sessions.get((self.url, self.session_id))
+        return session.rows if session else []
 
     def read(self, limit: int | None) -> list[Item]:
         with _lock:
@@ -45,12 +46,15 @@ class _Memory:
     def append(self, items: Sequence[Item]) -> None:
         added = [(now(), encode_item(item)) for item in items]
         with _lock:
-            self._rows().extend(added)
+            _sessions.setdefault((self.url, self.session_id), _Rows(self.metadata)).rows.extend(added)
 
     def pop(self) -> Item | None:
         with _lock:
             rows = self._rows()
-            return decode_item(rows.pop()[1]) if rows else None
+            item = decode_item(rows.pop()[1]) if rows else None
+            if not rows:  # when it has items again, it is listed as a new session
+                _sessions.pop((self.url, self.session_id), None)
+            return item
 
     def clear(self) -> None:
         delete_session(self.url, self.session_id)

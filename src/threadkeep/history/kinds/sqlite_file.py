@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import attrs
 
 from threadkeep.errors import HistoryDamaged, HistoryUnusable
-from threadkeep.history.files import create_private, locked, named, resolved, set_aside, sync_folder, take_aside
 from threadkeep.history.items import Item, decode_item, encode_item
+from threadkeep.history.kinds.files import create_private, locked, named, resolved, set_aside, sync_folder, take_aside
+from threadkeep.history.kinds.sqlite_pages import Row, rows_of_pages
 from threadkeep.history.session import SessionInfo
-from threadkeep.history.sqlite_pages import Row, rows_of_pages
 
 __all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
@@ -30,6 +30,7 @@ MANY_SESSIONS = True
 
 # A transaction takes milliseconds; another program may hold one for longer.
 _SECONDS = 600
+_LEAST_BYTES = 512  # the smallest page; SQLite takes a smaller file for an empty database
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # The tables as the Agents SDK creates them (SQLiteSession of openai-agents 0.24).
@@ -242,14 +243,14 @@ def _on_database(
             except (FileNotFoundError, NotADirectoryError):
                 return missing
         try:
-            if not before.st_size:
-                raise sqlite3.DatabaseError("it is empty")
+            if before.st_size < _LEAST_BYTES:
+                raise sqlite3.DatabaseError(f"it has {before.st_size} bytes")
             with contextlib.closing(_connect(path)) as database:
                 if creates_tables:
                     _create_tables(database)
                 return work(database) if _has_tables(database) else missing
         except sqlite3.Error as error:
-            if before.st_size and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            if before.st_size >= _LEAST_BYTES and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
                 raise HistoryUnusable(f"{path}: {error}.{_hint(error)} Nothing was changed.") from None
             reason = str(error)
         with locked(path), contextlib.suppress(FileNotFoundError):

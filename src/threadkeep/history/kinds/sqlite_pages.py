@@ -13,7 +13,6 @@ import attrs
 
 __all__ = ["Row", "rows_of_pages"]
 
-_LEAF_OF_A_TABLE = 13
 _SIZES = [4096, 8192, 16384, 32768, 65536, 1024, 2048, 512]
 _WAL_MAGIC = (0x377F0682, 0x377F0683)
 _NULL, _FIRST_BLOB = 0, 12
@@ -75,8 +74,8 @@ def _pages(content: bytes, log: bytes, size: int) -> dict[int, bytes]:
 
 def _rows(pages: dict[int, bytes], size: int) -> Iterator[Row]:
     for number, page in pages.items():
-        start = 100 if number == 1 else 0
-        if len(page) < start + 8 or page[start] != _LEAF_OF_A_TABLE:
+        start = 100 if number == 1 else 0  # the byte of the page's kind may be damaged, and is not asked
+        if len(page) < start + 8:
             continue
         count = struct.unpack_from(">H", page, start + 3)[0]
         for at in range(start + 8, min(start + 8 + 2 * count, len(page) - 1), 2):

@@ -15,6 +15,7 @@ __all__ = [
     "create_private",
     "locked",
     "named",
+    "open_file",
     "read_file",
     "replace_file",
     "resolved",
@@ -78,21 +79,38 @@ def locked(path: Path) -> Iterator[None]:
         os.close(number)
 
 
+def open_file(path: Path, flags: int) -> int | None:
+    """Open a file and return its descriptor; None if there is none. A pipe is not waited for.
+
+    Args:
+        path: of the file.
+        flags: of `os.open`, how it is opened.
+
+    Raises:
+        HistoryUnusable: it cannot be opened, or is no regular file.
+    """
+    with named(path):
+        try:
+            number = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISREG(os.fstat(number).st_mode):
+            return number
+        os.close(number)
+        raise HistoryUnusable(f"{path} is not a regular file. Choose another name.")
+
+
 def read_file(path: Path) -> bytes | None:
     """Return the content of a file; None if there is none.
 
     Raises:
         HistoryUnusable: it cannot be read, or is no regular file.
     """
-    with named(path):
-        try:
-            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        with os.fdopen(number, "rb") as file:
-            if not stat.S_ISREG(os.fstat(number).st_mode):
-                raise HistoryUnusable(f"{path} is not a regular file. Choose another name.")
-            return file.read()
+    number = open_file(path, os.O_RDONLY)
+    if number is None:
+        return None
+    with named(path), os.fdopen(number, "rb") as file:
+        return file.read()
 
 
 def replace_file(path: Path, content: bytes) -> None:

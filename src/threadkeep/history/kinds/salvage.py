@@ -2,7 +2,7 @@
 
 Objects that follow each other are a run. An object in which JSON breaks ends the run, and the search goes on where it
 broke, or at an object that begins in one of its strings: a lost quote shifts what is a string. Behind something
-damaged, a run is part of a damaged item, and not taken, if what follows it is the end of an object or its next key.
+damaged, a run is part of a damaged item, and not taken, if it is the value of a key, or if an object ends behind it.
 """
 
 import json
@@ -14,7 +14,7 @@ __all__ = ["decoded", "salvage"]
 
 _BETWEEN = " \t\r\n,"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
-_FOLLOWS_A_PART = re.compile(r'\s*(?:\}|,\s*"|\]\s*[},])')
+_FOLLOWS_A_PART = re.compile(r"\s*(?:\}|\]\s*[},])")
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 
 _decoder = json.JSONDecoder()
@@ -36,7 +36,8 @@ def salvage(text: str) -> list[Item]:
         is_sure = is_sure and not text[at:start].strip(_BETWEEN)
         spans, broken_at = _run(text, start)
         at = spans[-1][1] if spans else start
-        is_sure = is_sure or _FOLLOWS_A_PART.match(text, at) is None
+        is_value = text[max(0, start - 100) : start].rstrip().endswith(":")
+        is_sure = is_sure or not (is_value or _FOLLOWS_A_PART.match(text, at))
         if is_sure:
             items += [item for start, end in spans if (item := _item(text[start:end])) is not None]
         if broken_at is not None:

@@ -1,0 +1,63 @@
+"""Cut a history to what a model can take: its instructions and the newest items, as many as fit."""
+
+from collections.abc import Iterable
+
+from threadkeep.history.counting.tokens import REPLY_TOKENS, item_counter
+from threadkeep.history.groups import groups, leading_instructions
+from threadkeep.history.items import Item
+from threadkeep.history.repairing import repair
+
+__all__ = ["checked_budget", "newest", "trim"]
+
+
+def trim(items: Iterable[Item], max_tokens: int, model: str | None = None) -> list[Item]:
+    """Return the leading system and developer messages, and an unbroken run of the newest items, as many as fit.
+
+    The history is repaired first, as `repair` does. Then it is cut only where a call stays with its output and with
+    everything between the two, and reasoning with the item that it led to. If the newest of these groups does not fit,
+    only the leading messages are returned.
+
+    Args:
+        items: in the shape of Chat Completions or of Responses, oldest first. They are not changed; those returned are
+            the same objects, except a message that `repair` had to copy.
+        max_tokens: for the items and the start of the reply, as `count_tokens` counts them.
+        model: whose tokens are counted; for None or an unknown model, those of the encoding that needs more.
+
+    Raises:
+        ValueError: max_tokens is not a positive integer, or too small for the leading messages.
+        TypeError: an item is no dict.
+    """
+    return newest(items, checked_budget(max_tokens), model, None)
+
+
+def newest(items: Iterable[Item], max_tokens: int, model: str | None, limit: int | None) -> list[Item]:
+    """Trim a history, also to at most ``limit`` items behind the leading messages."""
+    left = repair(items).items
+    count = item_counter(model)
+    head = leading_instructions(left)
+    room = max_tokens - REPLY_TOKENS - sum(map(count, left[:head]))
+    if head and room < 0:
+        needed = max_tokens - room
+        raise ValueError(f"max_tokens is {max_tokens}, and the system message alone needs {needed}. Allow more.")
+    places = len(left) - head if limit is None else limit
+    start = len(left)
+    for group in reversed(list(groups(left[head:]))):
+        places -= len(group)
+        if places < 0:
+            break
+        room -= sum(count(left[head + index]) for index in group)
+        if room < 0:
+            break
+        start = head + group.start
+    return left[:head] + left[start:]
+
+
+def checked_budget(max_tokens: int) -> int:
+    """Return a number of tokens.
+
+    Raises:
+        ValueError: it is not a positive integer.
+    """
+    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens <= 0:
+        raise ValueError(f"max_tokens is {max_tokens!r}, not a positive number of tokens")
+    return max_tokens
