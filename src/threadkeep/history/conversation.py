@@ -19,7 +19,9 @@ from threadkeep.errors import RequestFailed
 from threadkeep.history.answers import BETWEEN, Answer, Call
 from threadkeep.history.entrypoints import open_history
 from threadkeep.history.items import Item, checked
+from threadkeep.history.repairing import repair
 from threadkeep.history.session import Session, sync_session
+from threadkeep.history.trimming import trim
 from threadkeep.serialization.lossless_json import dumps, loads
 
 if TYPE_CHECKING:
@@ -121,7 +123,8 @@ class Conversation:
     """A conversation with a model, over Chat Completions or Responses.
 
     Each turn loads the history, sends it with the new message, and adds the message and everything of the reply in one
-    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added.
+    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. A history that
+    a cancelled run left is sent as `threadkeep.history.repair` makes it.
 
     Attributes:
         history: of the conversation.
@@ -401,7 +404,7 @@ class _Turn:
         Raises:
             ValueError: as `request` does.
         """
-        self._past = past
+        self._past = repair(past).items
         self._next = self._request()
 
     def begin(self) -> None:
@@ -434,8 +437,7 @@ class _Turn:
         if plan.max_tokens is None:
             return self._past
         system = [] if plan.instructions is None else [{"role": "system", "content": plan.instructions}]
-        trim = import_module("threadkeep.history.trimming").trim
-        fits: list[Item] = trim([*system, *self._past, *self.items], plan.max_tokens, model=plan.model)
+        fits = trim([*system, *self._past, *self.items], plan.max_tokens, model=plan.model)
         if fits[-len(self.items) :] != self.items or len(fits) < len(system) + len(self.items):
             raise ValueError(f"the message does not fit into {plan.max_tokens:,} tokens. Raise max_tokens.")
         return fits[len(system) : -len(self.items)]

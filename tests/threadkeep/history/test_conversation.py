@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -19,6 +18,7 @@ from scripted_client import WAYS, ScriptedClient, calls, chunk, chunks, says, tu
 from threadkeep.errors import RequestFailed
 from threadkeep.history import completions, responses
 from threadkeep.history.conversation import Conversation
+from threadkeep.history.counting.tokens import count_tokens
 from threadkeep.history.entrypoints import open_history
 from threadkeep.history.session import History
 
@@ -188,23 +188,40 @@ def test_fields_that_a_server_sends_and_refuses_to_take_are_not_sent() -> None:
     assert asked([odd, {"role": "tool", "tool_call_id": "call_f", "content": "x"}])["messages"][0] == calls("f")
 
 
-def test_a_history_is_trimmed_to_the_budget_of_what_is_sent() -> None:
-    """Instructions and the new message are part of the budget; a message that does not fit is refused."""
+@given(history=chats(), max_tokens=st.integers(1, 300), instructions=st.none() | words)
+def test_a_request_stays_within_the_budget(
+    history: list[dict[str, Any]], max_tokens: int, instructions: str | None
+) -> None:
+    """With instructions and message: what is sent of the history is its end. Without room for these it is refused."""
+    system = [] if instructions is None else [{"role": "system", "content": instructions}]
+    message = {"role": "user", "content": "hi"}
+    if count_tokens([*system, message], model="m") > max_tokens:
+        with pytest.raises(ValueError, match="max_tokens"):
+            asked(history, instructions=instructions, max_tokens=max_tokens)
+        return
+    messages = asked(history, instructions=instructions, max_tokens=max_tokens)["messages"]
+    assert count_tokens(messages, model="m") <= max_tokens
+    assert messages[: len(system)] == system
+    sent = messages[len(system) :]
+    assert sent == [*history, message][-len(sent) :]
 
-    def trim(items: list[Any], max_tokens: int, *, model: str) -> list[Any]:
-        """A token an item; the system message stays."""
-        assert model == "m"
-        system = [item for item in items[:1] if item["role"] == "system"]
-        room = max_tokens - len(system)
-        return [*system, *items[len(system) :][-room:]] if room else system
 
-    old = [{"role": "user", "content": str(number)} for number in range(5)]
-    with mock.patch.dict("sys.modules", {"threadkeep.history.trimming": SimpleNamespace(trim=trim)}):
-        sent = asked(old, instructions="s", max_tokens=4)["messages"]
-        assert [message["content"] for message in sent] == ["s", "3", "4", "hi"]
-        assert [message["content"] for message in asked(old, max_tokens=2)["messages"]] == ["4", "hi"]
-        with pytest.raises(ValueError, match="does not fit into 1 tokens"):
-            asked(old, instructions="s", max_tokens=1)
+def test_calls_belong_to_the_turn_that_must_fit() -> None:
+    """Nothing is left out of a turn: it fails if its outputs grow beyond the budget, and nothing is stored."""
+    scripted, history = ScriptedClient.of(calls("f"), says("never")), empty()
+    conversation = Conversation(scripted.client(), history, model="m", max_tokens=60, on_call=lambda *_: "long " * 100)
+    with pytest.raises(ValueError, match="does not fit into 60 tokens"):
+        conversation.say("hi")
+    assert len(scripted.requests) == 1
+    assert history.sync.get_items() == []
+
+
+def test_what_a_run_that_was_cut_off_left_is_not_sent() -> None:
+    """A call without its output; it stays in the history."""
+    assert asked([{"role": "user", "content": "x"}, calls("f")])["messages"] == [
+        {"role": "user", "content": "x"},
+        {"role": "user", "content": "hi"},
+    ]
 
 
 UNSENDABLE: list[tuple[Any, dict[str, Any]]] = [
