@@ -123,8 +123,8 @@ class Conversation:
     """A conversation with a model, over Chat Completions or Responses.
 
     Each turn loads the history, sends it with the new message, and adds the message and everything of the reply in one
-    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. A history that
-    a cancelled run left is sent as `threadkeep.history.repair` makes it.
+    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. A history
+    that a cancelled run left is sent as `threadkeep.history.repair` makes it.
 
     Attributes:
         history: of the conversation.

@@ -82,7 +82,7 @@ def chat(
     with _usage_named():
         history = open_history(url, name)
     asked = source.source(of_threads=False)
-    with _Signals() as signals:
+    with _Signals() as signals, contextlib.closing(history.sync):
         # Only here, since importing the SDK takes most of a second that no other command needs.
         from threadkeep.api.transport import connect_to_models
 
