@@ -21,7 +21,7 @@ from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from ports import kept_port
 from processes import started
-from sdkage import MODEL_APIS
+from sdkage import HAS_RESPONSES, MODEL_APIS
 from small_world import world
 from terminal import END, Terminal, in_terminal
 from threadkeep import open_history
@@ -276,6 +276,12 @@ def test_what_cannot_be_meant_is_refused(fake: Watched, piped: Any, arguments: t
     assert done.code == 2
     assert words in done.err
     assert not fake.asked
+
+
+def test_responses_need_an_sdk_that_has_them(piped: Any) -> None:
+    """Exit 2 with one that has not."""
+    done = piped("x\n", "--api", "responses")
+    assert (done.code, "Install openai" in done.err) == ((0, False) if HAS_RESPONSES else (2, True))
 
 
 def test_a_thread_that_the_export_does_not_have_is_named(piped: Any, tmp_path: Path) -> None:

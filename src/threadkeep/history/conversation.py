@@ -168,6 +168,7 @@ class Conversation:
 
         Raises:
             ValueError: an unknown API, fewer than one round, or a URL that names no history.
+            TypeError: the SDK of the client has no Responses API.
         """
         if api not in _APIS:
             raise ValueError(f"the API {api!r} is not known. Give 'chat' or 'responses'.")
@@ -175,9 +176,11 @@ class Conversation:
             raise ValueError(f"max_rounds is {max_rounds}, and a turn needs at least 1")
         self.history: Session = open_history(history) if isinstance(history, str | os.PathLike) else history
         self._client, self._on_call, self._api = client, on_call, api
+        module = import_module(f"threadkeep.history.{_APIS[api]}")
+        self._create: Callable[..., Any] = module.create_of(client)
         more = {**({"tools": [*tools]} if tools else {}), **(options or {})}
         self._plan = _Plan(
-            api=import_module(f"threadkeep.history.{_APIS[api]}"),
+            api=module,
             model=model,
             instructions=instructions,
             max_tokens=max_tokens,
@@ -260,13 +263,13 @@ class Conversation:
         Raises:
             TypeError, ValueError: the content is not JSON, the history cannot be sent over this API, or the message
                 does not fit into ``max_tokens``. Nothing has been sent.
-            TypeError: the client is async, ``on_call`` is, or the SDK has no Responses API.
+            TypeError: the client is async, or ``on_call`` is.
             RequestFailed: the answer is broken off, has failed, or the model calls functions without an end.
             HistoryDamaged, HistoryUnusable: as for `History.get_items`.
         """
         if hasattr(self._client, "__aenter__"):
             raise TypeError("the client is async. Use asay.")
-        turn = self._turn(content)
+        turn = _Turn(self._plan, content)
         turn.load(sync_session(self.history).get_items())
         if stream:
             return ReplyStream(lambda: self._pieces(turn, stream=True), turn)
@@ -313,12 +316,12 @@ class Conversation:
         """Do what `say` does with an async client. A stream is ``async for piece in await asay(..., stream=True)``.
 
         Raises:
-            TypeError: the client is not async, or the SDK has no Responses API.
+            TypeError: the client is not async.
             ValueError, RequestFailed, HistoryDamaged, HistoryUnusable: as for `say`.
         """
         if not hasattr(self._client, "__aenter__"):
             raise TypeError("the client is not async. Use say.")
-        turn = self._turn(content)
+        turn = _Turn(self._plan, content)
         turn.load(await self.history.get_items())
         if stream:
             return AsyncReplyStream(lambda: self._apieces(turn, stream=True), turn)
@@ -350,15 +353,6 @@ class Conversation:
         return _output(await result if inspect.isawaitable(result) else result)
 
     # --- what both share
-
-    @property
-    def _create(self) -> Callable[..., Any]:
-        create: Callable[..., Any] = self._plan.api.create_of(self._client)
-        return create
-
-    def _turn(self, content: str | Sequence[Mapping[str, Any]]) -> "_Turn":
-        _ = self._create  # an SDK without the API is refused before the history is read
-        return _Turn(self._plan, content)
 
     def _handler(self, call: Call) -> Callable[[str, dict[str, Any]], Any]:
         if self._on_call is None:

@@ -520,7 +520,7 @@ def test_what_makes_no_conversation_is_refused() -> None:
     with pytest.raises(TypeError, match="is a bytes, which is not JSON"):
         Conversation(client, empty(), model="m").say(raw)
     with pytest.raises(TypeError, match="api='chat'"):
-        Conversation(client, empty(), model="m", api="responses").say("x")
+        Conversation(client, empty(), model="m", api="responses")
 
 
 def test_an_answer_of_no_known_kind_is_an_error() -> None:
