@@ -182,33 +182,33 @@ class Assembly:
 _COMPLETE = ("role", "id", "type", "name")
 
 
-def _merge(whole: dict[str, Any], delta: Mapping[str, Any]) -> None:
+def _merge(complete: dict[str, Any], delta: Mapping[str, Any]) -> None:
     """Add a delta to what has come before it."""
     for name, value in delta.items():
-        before = whole.get(name)
+        before = complete.get(name)
         if value is None:
-            whole.setdefault(name, None)
+            complete.setdefault(name, None)
         elif isinstance(value, str) and isinstance(before, str) and name not in _COMPLETE:
-            whole[name] = before + value
+            complete[name] = before + value
         elif isinstance(value, dict):
-            whole[name] = before if isinstance(before, dict) else {}
-            _merge(whole[name], value)
+            complete[name] = before if isinstance(before, dict) else {}
+            _merge(complete[name], value)
         elif isinstance(value, list):
-            whole[name] = _merged_list(before if isinstance(before, list) else [], value)
+            complete[name] = _merged_list(before if isinstance(before, list) else [], value)
         elif before is None or value != "":
-            whole[name] = value
+            complete[name] = value
 
 
-def _merged_list(whole: list[Any], delta: list[Any]) -> list[Any]:
+def _merged_list(complete: list[Any], delta: list[Any]) -> list[Any]:
     """Add elements to a list. One with an ``index`` continues the element that began with it."""
     for part in delta:
         if not isinstance(part, dict):
-            whole.append(part)
+            complete.append(part)
             continue
         index = part.get("index")
-        begun = [one for one in whole if index is not None and isinstance(one, dict) and one.get("index") == index]
+        begun = [one for one in complete if index is not None and isinstance(one, dict) and one.get("index") == index]
         if not begun:
             begun = [{}]
-            whole += begun
+            complete += begun
         _merge(begun[0], part)
-    return whole
+    return complete

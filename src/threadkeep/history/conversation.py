@@ -200,7 +200,7 @@ class Conversation:
         inline_images: bool = False,
         **settings: "Unpack[Settings]",
     ) -> "Conversation":
-        """Go on with a thread of an export: if the history is empty, the messages of the thread are added to it.
+        """Continue a thread of an export: if the history is empty, the messages of the thread are added to it.
 
         Of a thread that is not complete in the export, those that it has are added, and ``losses`` says so.
 
