@@ -179,36 +179,36 @@ class Assembly:
 
 
 # Strings of a delta that come once, or again as they were; all others come in pieces.
-_COMPLETE = ("role", "id", "type", "name")
+_AT_ONCE = ("role", "id", "type", "name")
 
 
-def _merge(complete: dict[str, Any], delta: Mapping[str, Any]) -> None:
+def _merge(merged: dict[str, Any], delta: Mapping[str, Any]) -> None:
     """Add a delta to what has come before it."""
     for name, value in delta.items():
-        before = complete.get(name)
+        before = merged.get(name)
         if value is None:
-            complete.setdefault(name, None)
-        elif isinstance(value, str) and isinstance(before, str) and name not in _COMPLETE:
-            complete[name] = before + value
+            merged.setdefault(name, None)
+        elif isinstance(value, str) and isinstance(before, str) and name not in _AT_ONCE:
+            merged[name] = before + value
         elif isinstance(value, dict):
-            complete[name] = before if isinstance(before, dict) else {}
-            _merge(complete[name], value)
+            merged[name] = before if isinstance(before, dict) else {}
+            _merge(merged[name], value)
         elif isinstance(value, list):
-            complete[name] = _merged_list(before if isinstance(before, list) else [], value)
+            merged[name] = _merged_list(before if isinstance(before, list) else [], value)
         elif before is None or value != "":
-            complete[name] = value
+            merged[name] = value
 
 
-def _merged_list(complete: list[Any], delta: list[Any]) -> list[Any]:
+def _merged_list(merged: list[Any], delta: list[Any]) -> list[Any]:
     """Add elements to a list. One with an ``index`` continues the element that began with it."""
     for part in delta:
         if not isinstance(part, dict):
-            complete.append(part)
+            merged.append(part)
             continue
         index = part.get("index")
-        begun = [one for one in complete if index is not None and isinstance(one, dict) and one.get("index") == index]
+        begun = [one for one in merged if index is not None and isinstance(one, dict) and one.get("index") == index]
         if not begun:
             begun = [{}]
-            complete += begun
+            merged += begun
         _merge(begun[0], part)
-    return complete
+    return merged
