@@ -385,11 +385,11 @@ def test_no_item_is_popped_twice(url: str, by_itself: Callable[..., str]) -> Non
 
 
 def test_a_history_works_on_both_sides_of_a_fork(url: str, by_itself: Callable[..., str]) -> None:
-    """The child opens a connection of its own and leaves that of the parent alone."""
+    """The child opens a connection of its own and leaves that of the parent alone, also when it ends."""
     by_itself("inherit", url, 3)
     history = open_history(url)
     assert [(item["writer"], item["number"]) for item in history.sync.get_items()] == [
-        (writer, number) for writer in range(3) for number in range(3)
+        (writer, number) for writer in range(4) for number in range(3)
     ]
     history.sync.close()
 
