@@ -290,11 +290,11 @@ def _engine(url: str) -> AsyncEngine:
         refusal: Exception = HistoryUnusable(
             f"the driver {error.name} is not installed. Install it: pip install {error.name}"
         )
-    except (ArgumentError, ValueError):
-        refusal = ValueError(_MALFORMED)
     except (NoSuchModuleError, InvalidRequestError):
         scheme = url.partition("://")[0]
         refusal = ValueError(f"{scheme!r} names no async driver of SQLAlchemy, such as postgresql+asyncpg")
+    except (ArgumentError, ValueError):
+        refusal = ValueError(_MALFORMED)
     raise refusal
 
 
