@@ -34,6 +34,8 @@ from threadkeep.history import (
     recover,
 )
 from threadkeep.history.background_loop import run_in_background
+from threadkeep.history.kinds import redis_server as redis_kind
+from threadkeep.history.numbered_rows import read_items
 
 ITEMS = st.lists(st.dictionaries(raw_text, json_values, max_size=4), max_size=4)
 ODD_IDS = [
@@ -309,7 +311,6 @@ MALFORMED = [
     "postgresql+asyncpg://user:pw@secret@host/db",
     "postgresql+asyncpg://user:x@host:secret/db",
     "postgresql+unknown://user:secret@host/db",
-    "sqlite+pysqlite://user:secret@host/db",
     "postgresql://user:secret@host/db",
 ]
 
@@ -322,6 +323,13 @@ def test_a_malformed_url_is_refused_and_not_quoted(url: str) -> None:
             call(url)
         assert "secret" not in str(found.value)
         assert found.value.__cause__ is None
+
+
+@pytest.mark.parametrize("url", ["sqlite+pysqlite:///h.db", "postgresql+unknown://user:secret@host/db"])
+def test_a_driver_that_is_not_async_is_refused(url: str) -> None:
+    """The scheme is named."""
+    with pytest.raises(ValueError, match=re.escape(f"'{url.partition(':')[0]}' names no async driver")):
+        open_history(url)
 
 
 @given(password=st.text(st.characters(codec="utf-8"), min_size=1))
@@ -348,18 +356,21 @@ def test_metadata_is_refused(url: str) -> None:
 def test_an_item_of_many_levels_is_kept_or_refused(url: str) -> None:
     """Whatever is added can be read."""
     history = open_history(url)
-    count = 0
-    for levels in (100, 400, 800, 900, *range(920, 1000, 4), 2000):
+
+    def add(levels: int) -> int:
         item: Any = {}
         for _ in range(levels):
             item = {"a": item}
         try:
             history.sync.add_items([item])
-            count += 1
         except ValueError:
-            pass
-        assert len(history.sync.get_items()) == count
-    assert count > 3
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(1) as thread:  # in which the stack is not deep yet
+        kept = sum(thread.map(add, (100, 400, 800, *range(970, 1000), 2000)))
+    assert kept >= 3
+    assert len(history.sync.get_items()) == kept
     history.sync.close()
 
 
@@ -385,11 +396,11 @@ def test_no_item_is_popped_twice(url: str, by_itself: Callable[..., str]) -> Non
 
 
 def test_a_history_works_on_both_sides_of_a_fork(url: str, by_itself: Callable[..., str]) -> None:
-    """The child opens a connection of its own and leaves that of the parent alone."""
+    """The child opens a connection of its own and leaves that of the parent alone, also when it ends."""
     by_itself("inherit", url, 3)
     history = open_history(url)
     assert [(item["writer"], item["number"]) for item in history.sync.get_items()] == [
-        (writer, number) for writer in range(3) for number in range(3)
+        (writer, number) for writer in range(4) for number in range(3)
     ]
     history.sync.close()
 
@@ -483,6 +494,50 @@ def test_sqlite_through_sqlalchemy_creates_nothing_and_is_loud(tmp_path: Path) -
     with pytest.raises(HistoryDamaged, match=r"id 3 .*: not an object"):
         history.sync.pop_item()
     assert recover(url) == [{"n": 0}]
+    history.sync.close()
+
+
+def test_an_answer_that_was_lost_is_not_taken_for_a_failure(postgresql_server: PostgresqlServed) -> None:
+    """Whether a change was made is not known when its connection ends."""
+    history = open_history(postgresql_server.emptied())
+    history.sync.add_items(THREE)
+    blocked = "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE NOT granted"
+
+    async def lose() -> None:
+        other = await postgresql_server.connect()
+        async with other.transaction():
+            await other.fetch("SELECT * FROM agent_sessions FOR UPDATE")
+            adding = asyncio.ensure_future(history.add_items(THREE))
+            while not await asyncio.to_thread(postgresql_server.ask, blocked):
+                pass
+            with pytest.raises(HistoryUnusable, match=r"closed .* may have been made: read the history before"):
+                await adding
+        await other.close()
+
+    asyncio.run(lose())
+    assert history.sync.get_items() == THREE
+    history.sync.close()
+
+
+def test_the_item_that_another_popped_meanwhile_is_not_returned(
+    redis_server: RedisServed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item is looked at first; it is returned only if it is still the newest when it is removed."""
+    history = open_history(redis_server.emptied())
+    history.sync.add_items(THREE)
+    taken: list[Any] = []
+
+    async def read_slowly(*arguments: Any) -> list[Any]:
+        items = await read_items(*arguments)
+        if not taken:
+            with redis_server.client() as client:
+                taken.append(client.rpop("agents:session:default:messages"))
+        return items
+
+    monkeypatch.setattr(redis_kind, "read_items", read_slowly)
+    assert history.sync.pop_item() == THREE[1]
+    assert taken == [b'{"n":2}']
+    assert history.sync.get_items() == [THREE[0]]
     history.sync.close()
 
 

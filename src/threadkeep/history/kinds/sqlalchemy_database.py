@@ -50,11 +50,11 @@ class _Database:
 
     Attributes:
         engine: of SQLAlchemy.
-        has_tables: whether the tables are known to be there.
+        session: the SDK's session that adds items; None before the tables are known to be there.
     """
 
     engine: AsyncEngine
-    has_tables: bool = False
+    session: SQLAlchemySession | None = None
 
     async def disconnect(self) -> None:
         """Close the connections."""
@@ -131,11 +131,11 @@ class _DatabaseStore:
             encode_item(item)  # raises what the SDK would raise later, in other words
 
         async def append(database: _Database) -> None:
-            session = SQLAlchemySession(self.session_id, engine=database.engine, create_tables=not database.has_tables)
-            if not database.has_tables:
+            if database.session is None:
+                session = SQLAlchemySession(self.session_id, engine=database.engine, create_tables=True)
                 await _create_tables(session)
-                database.has_tables = True
-            await session.add_items(cast(Any, list(items)))
+                database.session = session
+            await database.session.add_items(cast(Any, list(items)))
 
         try:
             self.server.ask(append)
@@ -290,11 +290,11 @@ def _engine(url: str) -> AsyncEngine:
         refusal: Exception = HistoryUnusable(
             f"the driver {error.name} is not installed. Install it: pip install {error.name}"
         )
-    except (ArgumentError, ValueError):
-        refusal = ValueError(_MALFORMED)
     except (NoSuchModuleError, InvalidRequestError):
         scheme = url.partition("://")[0]
         refusal = ValueError(f"{scheme!r} names no async driver of SQLAlchemy, such as postgresql+asyncpg")
+    except (ArgumentError, ValueError):
+        refusal = ValueError(_MALFORMED)
     raise refusal
 
 
