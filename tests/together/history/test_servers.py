@@ -35,7 +35,7 @@ from threadkeep.history import (
 )
 from threadkeep.history.background_loop import run_in_background
 from threadkeep.history.kinds import redis_server as redis_kind
-from threadkeep.history.numbered_rows import read_items
+from threadkeep.history.kinds.numbered_rows import read_items
 
 ITEMS = st.lists(st.dictionaries(raw_text, json_values, max_size=4), max_size=4)
 ODD_IDS = [
