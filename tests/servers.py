@@ -63,7 +63,7 @@ class Served(ABC):
 
     @abstractmethod
     def texts(self, url: str, session_id: str) -> list[str]:
-        """What is kept of a session's items."""
+        """The stored texts of the items of a session."""
 
     @abstractmethod
     def names(self, url: str) -> set[str]:

@@ -53,7 +53,7 @@ async def _ask(base_url: str, session: Session, question: str, *, streamed: bool
 
 
 def _converse(session: Session, *, streamed: bool) -> tuple[list[str], list[Any], list[Any]]:
-    """Two runs in two event loops: what came of them, what the server was sent, and what is kept."""
+    """Two runs in two event loops: what came of them, what the server was sent, and what is stored."""
     fake = Watched()
     fake.script = SCRIPT
     with fake.serve() as server:

@@ -61,7 +61,7 @@ class ServerConnection(Generic[_C]):
     def close_at_exit(self) -> None:
         """Close the connections unless work is being done, which may never end."""
         if self._opened is not None and not self._opened.lock.locked():
-            with suppress(Exception):  # there is nobody left to be told
+            with suppress(Exception):  # nobody is left to handle it
                 self.close()
 
     def leave_to_parent(self) -> None:

@@ -215,10 +215,10 @@ def delete_session(url: str, session_id: str) -> None:
 
 def recover(url: str, session_id: str | None) -> list[Item]:
     """Return the undamaged items of one session, or of all in the order of `list_sessions`."""
-    wanted = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
+    names = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
     server = _server(url)
     with closing(server.connection):
-        return [item for name in wanted for item in _DatabaseStore(server, name).recover()]
+        return [item for name in names for item in _DatabaseStore(server, name).recover()]
 
 
 async def _listed(database: _Database) -> list[SessionInfo]:
