@@ -62,11 +62,14 @@ def _converse(session: Session, *, streamed: bool) -> tuple[list[str], list[Any]
     return answers, sent, asyncio.run(session.get_items())
 
 
-@pytest.fixture(params=["memory", "redis", "postgresql"])
-def fresh(request: pytest.FixtureRequest) -> Callable[[], str]:
+_LOCAL = ["memory://agents", "{}/chat.json", "{}/chat.jsonl", "sqlite:///{}/chat.db"]
+
+
+@pytest.fixture(params=[*_LOCAL, "redis", "postgresql"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Returns the URL of an empty store of each kind."""
-    if request.param == "memory":
-        return lambda: "memory://agents"
+    if request.param in _LOCAL:
+        return lambda: request.param.format(tmp_path)
     served: RedisServed | PostgresqlServed = request.getfixturevalue(f"{request.param}_server")
     return served.emptied
 

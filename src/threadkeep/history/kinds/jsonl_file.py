@@ -133,6 +133,8 @@ def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) ->
 
 def list_sessions(url: str) -> list[SessionInfo]:
     """Return the sessions that have items."""
+    sessions = [(session_id, session) for session_id, session in _read(resolved(url)).sessions.items() if session.rows]
+    sessions.sort(key=lambda entry: entry[1].rows[0][0])  # by the lines of their first items
     return [
         SessionInfo(
             session_id=session_id,
@@ -141,8 +143,7 @@ def list_sessions(url: str) -> list[SessionInfo]:
             last_at=session.rows[-1][1],
             metadata=session.metadata,
         )
-        for session_id, session in _read(resolved(url)).sessions.items()
-        if session.rows
+        for session_id, session in sessions
     ]
 
 

@@ -31,6 +31,7 @@ MANY_SESSIONS = True
 # A transaction takes milliseconds; another program may hold one for longer.
 _SECONDS = 600
 _LEAST_BYTES = 512  # the smallest page; SQLite takes a smaller file for an empty database
+_MOST_ROWS = 2**63 - 1
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # The tables as the Agents SDK creates them (SQLiteSession of openai-agents 0.24).
@@ -110,7 +111,7 @@ class _SqliteFile:
     def _newest(self, database: sqlite3.Connection, limit: int | None) -> list[tuple[int, Any]]:
         rows = database.execute(
             "SELECT id, message_data FROM agent_messages WHERE session_id = ? ORDER BY id DESC LIMIT ?",
-            (self.session_id, -1 if limit is None else limit),
+            (self.session_id, -1 if limit is None else min(limit, _MOST_ROWS)),
         ).fetchall()
         rows.reverse()
         return rows
