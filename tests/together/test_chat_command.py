@@ -176,6 +176,17 @@ def test_what_a_model_or_a_history_says_cannot_command_the_terminal(fake: Watche
         assert "\x1b" not in terminal.shown
 
 
+@pytest.mark.usefixtures("fake")
+def test_the_texts_of_a_message_are_shown_on_lines_of_their_own(history: Path) -> None:
+    """As an exported thread has them, which may have several texts in a message."""
+    parts = [{"type": "text", "text": "Let me look."}, {"type": "text", "text": "Here it is."}]
+    open_history(history).sync.add_items([{"role": "user", "content": parts}])
+    with chat(history) as terminal:
+        terminal.wait_for("user: Let me look.\nHere it is.\n> ")
+        terminal.type(END)
+        terminal.ended()
+
+
 def test_a_refusal_and_a_cut_are_said(fake: Watched, history: Path) -> None:
     """Both turns are stored."""
     fake.script = {"responses": [[{"refuse": "I cannot."}], [{"reply": "so"}, {"incomplete": "max_tokens"}]]}
@@ -252,7 +263,7 @@ def test_a_damaged_history_is_set_aside_and_named(piped: Any, history: Path) -> 
     done = piped("x\n")
     (aside,) = history.parent.glob("chat.json.corrupt-*")
     assert done.code == 5
-    assert str(aside) in done.err
+    assert f"threadkeep.recover('{aside}') returns 0 items." in done.err
     assert aside.read_bytes() == b'[{"role"'
     assert piped("x\n").code == 0
 

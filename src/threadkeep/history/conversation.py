@@ -20,7 +20,7 @@ from threadkeep.history.answers import BETWEEN, Answer, Call
 from threadkeep.history.entrypoints import open_history
 from threadkeep.history.items import Item, checked
 from threadkeep.history.repairing import repair
-from threadkeep.history.session import Session, sync_session
+from threadkeep.history.session import Session, checked_session, sync_session
 from threadkeep.history.trimming import trim
 from threadkeep.serialization.lossless_json import dumps, loads
 
@@ -128,7 +128,7 @@ class Conversation:
 
     Attributes:
         history: of the conversation.
-        losses: what an exported thread had that its messages here have not; see `from_export`.
+        losses: what could not be carried over from an exported thread; see `from_export`.
     """
 
     losses: "tuple[Loss, ...]" = ()
@@ -174,7 +174,9 @@ class Conversation:
             raise ValueError(f"the API {api!r} is not known. Give 'chat' or 'responses'.")
         if max_rounds < 1:
             raise ValueError(f"max_rounds is {max_rounds}, and a turn needs at least 1")
-        self.history: Session = open_history(history) if isinstance(history, str | os.PathLike) else history
+        self.history: Session = (
+            open_history(history) if isinstance(history, str | os.PathLike) else checked_session(history)
+        )
         self._client, self._on_call, self._api = client, on_call, api
         module = import_module(f"threadkeep.history.{_APIS[api]}")
         self._create: Callable[..., Any] = module.create_of(client)

@@ -7,7 +7,7 @@ from typing import Any
 
 from threadkeep.serialization.lossless_json import dumps, loads
 
-__all__ = ["Item", "checked", "decode_item", "encode_item"]
+__all__ = ["Item", "checked", "decode_item", "encode_item", "named_type", "not_a_dict"]
 
 Item = dict[str, Any]
 
@@ -23,18 +23,23 @@ def checked(items: Iterable[Any]) -> list[Item]:
         TypeError: an item is no dict, or holds something that is not JSON. The message says where.
         ValueError: a number or a string that JSON cannot hold, or too many levels.
     """
-    if isinstance(items, dict | str | bytes):
-        raise TypeError(f"a list of items is needed, not a {type(items).__name__}")
+    if items is None or isinstance(items, dict | str | bytes):
+        raise TypeError(f"a list of items is needed, not {named_type(items)}")
     found = list(items)
     for number, item in enumerate(found):
         place = f"item {number}"
         if not isinstance(item, dict):
-            raise TypeError(f"{place} is a {type(item).__name__}, not a dict.{_dump_hint(item)}")
+            raise not_a_dict(number, item)
         try:
             _check(item, place)
         except RecursionError:
             raise ValueError(f"{place} is nested too deeply") from None
     return found
+
+
+def not_a_dict(number: int, item: object) -> TypeError:
+    """Return the error about an item that is no dict, as an object of the SDK."""
+    return TypeError(f"item {number} is {named_type(item)}, not a dict.{_dump_hint(item)}")
 
 
 def encode_item(item: Item) -> bytes:
@@ -71,7 +76,13 @@ def _check(value: Any, place: str) -> None:
     elif kind is float and not math.isfinite(value):
         raise ValueError(f"{place} is {value}, which is not JSON")
     elif kind not in _PLAIN:
-        raise TypeError(f"{place} is a {kind.__name__}, which is not JSON.{_dump_hint(value)}")
+        raise TypeError(f"{place} is {named_type(value)}, which is not JSON.{_dump_hint(value)}")
+
+
+def named_type(value: object) -> str:
+    """Return the name of the type of a value with its article."""
+    name = type(value).__name__
+    return f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
 
 
 def _dump_hint(value: object) -> str:

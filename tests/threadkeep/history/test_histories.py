@@ -1,8 +1,10 @@
 """A history keeps every item exactly, in the file that people have, and nothing is created by reading."""
 
 import asyncio
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,18 @@ from hypothesis import strategies as st
 from full_disk import full_disk
 from strategies import json_values, raw_text
 from threadkeep import (
+    Conversation,
+    History,
+    HistoryDamaged,
     HistoryUnusable,
+    Trimmed,
     copy_history,
     delete_session,
     list_sessions,
     open_history,
     recover,
 )
+from threadkeep.history import entrypoints
 
 items = st.dictionaries(raw_text, json_values, max_size=4)
 URLS = ["{}/chat.json", "{}/chat.jsonl", "sqlite:///{}/chat.db", "memory://{}"]
@@ -82,6 +89,8 @@ def test_a_limit_is_not_negative(url: str) -> None:
 REFUSED: list[tuple[Any, type[Exception], str]] = [
     ("text", TypeError, "a list of items is needed, not a str"),
     ({"a": 1}, TypeError, "a list of items is needed, not a dict"),
+    (None, TypeError, "a list of items is needed, not a NoneType"),
+    ([{"a": 1}, 1], TypeError, "item 1 is an int, not a dict"),
     ([{"a": 1}, ["b"]], TypeError, "item 1 is a list, not a dict"),
     ([{"a": {1, 2}}], TypeError, "item 0.a is a set, which is not JSON"),
     ([{"a": b"x"}], TypeError, "item 0.a is a bytes, which is not JSON"),
@@ -342,6 +351,70 @@ def test_a_history_is_copied_to_another_kind(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "one.json").read_bytes()) == [{"of": "y"}, {"1": 1.0}]
     assert copy_history(tmp_path / "one.json", open_history(target, "z")) == 2
     assert open_history(target, "z").sync.get_items() == [{"of": "y"}, {"1": 1.0}]
+
+
+def test_a_copy_keeps_the_metadata_where_the_target_can(tmp_path: Path) -> None:
+    """A file of lines to another; SQLite has no place for it."""
+    source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    open_history(source, "x", metadata={"user": "ada"}).sync.add_items([{"1": 1}])
+    open_history(source, "y").sync.add_items([{"2": 2}])
+    assert copy_history(source, target) == 2
+    assert [info.metadata for info in list_sessions(target)] == [{"user": "ada"}, None]
+    assert copy_history(source, f"memory://{tmp_path}", "x") == 1
+    assert [info.metadata for info in list_sessions(f"memory://{tmp_path}")] == [{"user": "ada"}]
+    assert copy_history(source, f"sqlite:///{tmp_path}/c.db") == 2
+    assert [info.metadata for info in list_sessions(f"sqlite:///{tmp_path}/c.db")] == [None, None]
+
+
+def test_nothing_is_copied_when_a_session_is_damaged(tmp_path: Path) -> None:
+    """So that the copy can be repeated when the damage is dealt with."""
+    source, target = f"sqlite:///{tmp_path}/a.db", tmp_path / "b.jsonl"
+    for name in ("x", "y"):
+        open_history(source, name).sync.add_items([{"of": name}])
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+        database.execute("UPDATE agent_messages SET message_data = '{' WHERE session_id = 'y'")
+    with pytest.raises(HistoryDamaged):
+        copy_history(source, target)
+    assert not target.exists()
+    delete_session(source, "y")
+    assert copy_history(source, target) == 1
+
+
+@pytest.mark.parametrize("url", ["memory://many-{}", "{}/b.jsonl"])
+def test_a_copy_has_one_session_open_at_a_time(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server takes a limited number of connections. A history that was open stays open."""
+    opened: list[str] = []
+
+    def open_counted(*arguments: Any, **options: Any) -> History:
+        history = open_history(*arguments, **options)
+        opened.append(history.session_id)
+        assert len(opened) == 1
+        monkeypatch.setattr(history.sync, "close", opened.clear)
+        return history
+
+    source = tmp_path / "a.jsonl"
+    for name in ("x", "y", "z"):
+        open_history(source, name).sync.add_items([{"of": name}])
+    monkeypatch.setattr(entrypoints, "open_history", open_counted)
+    assert copy_history(source, url.format(tmp_path)) == 3
+    assert opened == []
+    mine = open_history(tmp_path / "c.jsonl")
+    monkeypatch.setattr(mine.sync, "close", pytest.fail)
+    assert copy_history(source, mine, "x") == 1
+
+
+def test_the_blocking_methods_are_no_session() -> None:
+    """Nor is a path: the error says what to give."""
+    history = open_history("memory://blocking")
+    wrong: Any
+    for wrong, words in ((history.sync, "leave out .sync"), (5, "a session is needed, not an int")):
+        with pytest.raises(TypeError, match=words):
+            Trimmed(wrong, 100)
+        with pytest.raises(TypeError, match=words):
+            Conversation(None, wrong, model="m")
+    wrong = "chat.json"
+    with pytest.raises(TypeError, match="a session is needed, not a str"):
+        Trimmed(wrong, 100)
 
 
 def test_the_methods_can_be_awaited(url: str) -> None:

@@ -10,9 +10,10 @@ import pytest
 from agents import Agent, FunctionTool, OpenAIResponsesModel, RunConfig, Runner, SQLiteSession
 from agents.memory import Session
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from servers import PostgresqlServed, RedisServed
-from threadkeep.history import open_history
+from threadkeep.history import Trimmed, open_history, repair, trim
 from watched import Watched
 
 CALL = {"name": "weather", "arguments": {"city": "Rome"}, "id": "call_1"}
@@ -60,6 +61,17 @@ def _converse(session: Session, *, streamed: bool) -> tuple[list[str], list[Any]
         answers = [asyncio.run(_ask(server.base_url, session, question, streamed=streamed)) for question in QUESTIONS]
     sent = [json.loads(request.body)["input"] for request in fake.asked]
     return answers, sent, asyncio.run(session.get_items())
+
+
+def test_a_history_has_the_types_that_both_libraries_take() -> None:
+    """A type checker accepts it as a session, its items as messages, and messages as its items."""
+    history = open_history("memory://types")
+    sessions: tuple[Session, ...] = (history, Trimmed(history, 100))
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
+    asyncio.run(sessions[1].add_items([{"role": "user", "content": "Hi"}]))
+    history.sync.add_items(messages)
+    messages = [*history.sync.get_items(1), *trim(messages, 100), *repair(messages).items]
+    assert messages == [{"role": "user", "content": "Hello"}] * 3
 
 
 _LOCAL = ["memory://agents", "{}/chat.json", "{}/chat.jsonl", "sqlite:///{}/chat.db"]

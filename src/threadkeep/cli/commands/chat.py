@@ -44,9 +44,11 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
     "url",
     metavar="URL",
     required=True,
-    help="Store the conversation in this file (.json, .jsonl) or database (sqlite:///...).",
+    help="Store the conversation in this file (.json, .jsonl), database (sqlite:///...) or server (redis://...).",
 )
-@click.option("--session", "session_id", metavar="ID", help='Use this session of the history; "default" without it.')
+@click.option(
+    "--session", "session_id", metavar="ID", help='Use this session of the history; without it, THREAD_ID or "default".'
+)
 @click.option("--model", required=True, metavar="M", help="Ask this model; on Azure, this deployment.")
 @click.option(
     "--api",
@@ -314,7 +316,13 @@ def _last(items: Sequence[Any]) -> list[tuple[str, str]]:
     """Return the last messages that have a text, each with its role."""
     found: list[tuple[str, str]] = []
     for item in reversed(items):
-        text = texts_of(item.get("content")) if item.get("role") in ("user", "assistant") else ""
+        text = _text(item.get("content")) if item.get("role") in ("user", "assistant") else ""
         if text and len(found) < _SHOWN:
             found.append((item["role"], visible(text.replace("\r\n", "\n"))))
     return found[::-1]
+
+
+def _text(content: Any) -> str:
+    """Return the texts of a message, each on lines of its own."""
+    parts = [[part] for part in content] if isinstance(content, list) else [content]
+    return "\n".join(filter(None, map(texts_of, parts)))

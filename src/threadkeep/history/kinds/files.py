@@ -149,7 +149,12 @@ def create_private(path: Path) -> int:
 
 
 def set_aside(
-    path: Path, reason: str, recoverable: Callable[[Path], int], companions: tuple[str, ...] = ()
+    path: Path,
+    reason: str,
+    recoverable: Callable[[Path], int],
+    companions: tuple[str, ...] = (),
+    *,
+    many_sessions: bool,
 ) -> HistoryDamaged:
     """Move a damaged file to another name, byte for byte. To be called with the lock held.
 
@@ -158,22 +163,29 @@ def set_aside(
         reason: what is wrong with it.
         recoverable: counts the items that can be recovered from the file of a name.
         companions: endings of files that belong to it, and are moved with it.
+        many_sessions: it holds those of several sessions, which the error says.
 
     Returns:
         The error that names the new place, to be raised.
     """
+
+    def error(what: str, place: Path) -> HistoryDamaged:
+        count = recoverable(place)
+        found = ("1 item" if count == 1 else f"{count} items") + (
+            ", those of all sessions; add a session id to get those of one" if many_sessions else ""
+        )
+        call = f"threadkeep.recover({str(place)!r})"
+        words = f"{path} is damaged: {reason}. {what} Nothing was deleted: {call} returns {found}."
+        return HistoryDamaged(words, place=str(place), recoverable=count)
+
     try:
         aside = take_aside(path)
         for ending in companions:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{path}{ending}", f"{aside}{ending}")
-    except OSError as error:
-        count = recoverable(path)
-        what = f"It could not be moved away ({error.strerror or error})."
-        return HistoryDamaged(_message(path, reason, what, path, count), place=str(path), recoverable=count)
-    count = recoverable(aside)
-    what = f"It was moved to {aside}, and the history is empty now."
-    return HistoryDamaged(_message(path, reason, what, aside, count), place=str(aside), recoverable=count)
+    except OSError as refused:
+        return error(f"It could not be moved away ({refused.strerror or refused}).", path)
+    return error(f"It was moved to {aside}, and the history is empty now.", aside)
 
 
 def take_aside(path: Path, name: str | None = None) -> Path:
@@ -215,11 +227,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
-
-
-def _message(path: Path, reason: str, what: str, place: Path, count: int) -> str:
-    items = "1 item" if count == 1 else f"{count} items"
-    return (
-        f"{path} is damaged: {reason}. {what} Nothing was deleted:"
-        f" threadkeep.history.recover({str(place)!r}) returns {items}."
-    )

@@ -19,9 +19,10 @@ from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = False
+KEEPS_METADATA = False
 
 _BLANK = b" \t\r\n"
 # The blanks before the first item, and whether it has several lines.
@@ -76,7 +77,9 @@ class _JsonFile:
         try:
             _items(content)
         except ValueError as error:
-            raise set_aside(self.path, str(error), lambda aside: len(recover(str(aside), None))) from None
+            raise set_aside(
+                self.path, str(error), lambda aside: len(recover(str(aside), None)), many_sessions=False
+            ) from None
         return content
 
 
@@ -115,7 +118,7 @@ def _items(content: bytes | None) -> list[Item]:
     if content is None:
         return []
     if not content.strip(_BLANK):
-        raise ValueError(f"it has {len(content)} bytes and no JSON" if content else "it is empty")
+        raise ValueError("it has no JSON, only white space" if content else "it is empty")
     try:
         items = loads(content)
     except UnicodeDecodeError:
@@ -123,7 +126,7 @@ def _items(content: bytes | None) -> list[Item]:
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(items, list):
-        raise ValueError("it is no array of items")
+        raise ValueError("it is not an array of items")
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise ValueError(f"item {number} is not an object")

@@ -42,9 +42,10 @@ from threadkeep.history.kinds.salvage import decoded, salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import dumps, loads
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = True
 
 _LAST_NUMBER = re.compile(rb',"line":([1-9][0-9]*)\}\n\Z')
 _LONGEST_NUMBER = 40
@@ -209,7 +210,7 @@ def _replayed_or_set_aside(path: Path) -> _Log:
     try:
         return _replayed(read_file(path))
     except ValueError as error:
-        raise set_aside(path, str(error), lambda aside: len(recover(str(aside), None))) from None
+        raise set_aside(path, str(error), lambda aside: len(recover(str(aside), None)), many_sessions=True) from None
 
 
 def _replayed(content: bytes | None) -> _Log:
@@ -256,7 +257,7 @@ def _row(line: bytes) -> dict[str, Any]:
         case _:
             is_known = False
     if not is_known:
-        raise ValueError("it is no line of a history")
+        raise ValueError("it is not a line of a history")
     return row
 
 

@@ -29,9 +29,10 @@ except ImportError as error:
         f"A history in Redis needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
     ) from None
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = False
 
 _T = TypeVar("_T")
 

@@ -22,11 +22,12 @@ from threadkeep.history.kinds.files import create_private, locked, named, resolv
 from threadkeep.history.kinds.sqlite_pages import Row, rows_of_pages
 from threadkeep.history.session import SessionInfo
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 _T = TypeVar("_T")
 
 MANY_SESSIONS = True
+KEEPS_METADATA = False
 
 # A transaction takes milliseconds; another program may hold one for longer.
 _SECONDS = 600
@@ -123,7 +124,7 @@ class _SqliteFile:
             count = sum(1 for _ in _good(self._newest(database, None)))
             raise HistoryDamaged(
                 f"{self.path}: row {number} of agent_messages, of the session {self.session_id!r}, is damaged: {error}."
-                f" Nothing was changed. threadkeep.history.recover({self.url!r}, {self.session_id!r}) returns the other"
+                f" Nothing was changed. threadkeep.recover({self.url!r}, {self.session_id!r}) returns the other"
                 f" items ({count}); delete the row, or the session, to use it again.",
                 place=self.url,
                 recoverable=count,
@@ -257,7 +258,9 @@ def _on_database(
         with locked(path), contextlib.suppress(FileNotFoundError):
             # Meanwhile another process may have set it aside, and begun a new one.
             if os.path.samestat(os.stat(path), before):
-                raise set_aside(path, reason, lambda aside: len(recover(str(aside), None)), ("-wal", "-shm"))
+                raise set_aside(
+                    path, reason, lambda aside: len(recover(str(aside), None)), ("-wal", "-shm"), many_sessions=True
+                )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
