@@ -1,6 +1,8 @@
 """Open a chat history by its URL, and what concerns all sessions of a store."""
 
 import os
+import re
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -32,11 +34,14 @@ def open_history(
         metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
 
     Raises:
-        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep.
+        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
+            session id is empty or holds a surrogate.
         HistoryUnusable: the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("the session id is a string of at least one character")
+    if _SURROGATE.search(session_id):
+        raise ValueError(f"the session id {session_id!r} holds a surrogate, which is no character")
     if metadata is not None:
         metadata = checked([dict(metadata)])[0]
     store = _kind(url).open_store(os.fspath(url), session_id, metadata)
@@ -93,7 +98,7 @@ def copy_history(
             raise ValueError(f"the session {to.session_id!r} of the target has items already. Delete it first.")
     copied = 0
     for one, to in pairs:
-        items = one.sync.get_items()
+        items = one.sync.get_items(sys.maxsize)  # without a limit, that of its settings would be used
         to.sync.add_items(items)
         copied += len(items)
     return copied
@@ -118,8 +123,13 @@ def _sessions_of(source: str | os.PathLike[str] | History, session_id: str | Non
         return [source]
     if session_id is not None:
         return [open_history(source, session_id)]
-    return [open_history(source, info.session_id or "default") for info in list_sessions(source)]
+    return [
+        open_history(source, "default" if info.session_id is None else info.session_id)
+        for info in list_sessions(source)
+    ]
 
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Each is a module of `kinds` with MANY_SESSIONS, open_store, list_sessions, delete_session and recover.
 _KINDS = {
@@ -141,7 +151,9 @@ def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
         kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())
     else:
         # What was set aside has the name of the history with an ending; a database may have any name.
-        kind = _KINDS.get(Path(name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None)
+        kind = _KINDS.get(
+            Path(Path(name).name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None
+        )
     if kind is None:
         shown = f"{scheme}://" if is_url else name  # the rest of a URL may hold a password
         raise ValueError(
