@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -33,11 +35,14 @@ def open_history(
         metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
 
     Raises:
-        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep.
+        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
+            session id is empty or holds a surrogate.
         HistoryUnusable: the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("the session id is a string of at least one character")
+    if _SURROGATE.search(session_id):
+        raise ValueError(f"the session id {session_id!r} holds a surrogate, which is no character")
     if metadata is not None:
         metadata = checked([dict(metadata)])[0]
     store = _kind(url).open_store(os.fspath(url), session_id, metadata)
@@ -97,7 +102,8 @@ def copy_history(
             if to.sync.get_items(1):
                 raise ValueError(f"the session {to.session_id!r} of the target has items already. Delete it first.")
         with _opened(source, name) as one:
-            copies.append((name, metadata, one.sync.get_items()))
+            # Without a limit, that of its settings would be used.
+            copies.append((name, metadata, one.sync.get_items(sys.maxsize)))
     for name, metadata, items in copies:
         with _opened(target, name, metadata) as to:
             to.sync.add_items(items)
@@ -126,7 +132,7 @@ def _sessions_of(
         return [(source.session_id, None)]
     if session_id is not None and not _kind(source).KEEPS_METADATA:
         return [(session_id, None)]
-    found = {info.session_id or "default": info.metadata for info in list_sessions(source)}
+    found = {"default" if info.session_id is None else info.session_id: info.metadata for info in list_sessions(source)}
     return [*found.items()] if session_id is None else [(session_id, found.get(session_id))]
 
 
@@ -144,6 +150,8 @@ def _opened(
     finally:
         history.sync.close()
 
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 # Each is a module of `kinds` with MANY_SESSIONS, KEEPS_METADATA, open_store, list_sessions, delete_session and recover.
 _KINDS = {
@@ -165,7 +173,9 @@ def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
         kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())
     else:
         # What was set aside has the name of the history with an ending; a database may have any name.
-        kind = _KINDS.get(Path(name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None)
+        kind = _KINDS.get(
+            Path(Path(name).name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None
+        )
     if kind is None:
         shown = f"{scheme}://" if is_url else name  # the rest of a URL may hold a password
         raise ValueError(

@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.own_stack import NestedTooDeeply, with_room
 
 __all__ = ["Item", "checked", "decode_item", "encode_item", "named_type", "not_a_dict"]
 
 Item = dict[str, Any]
 
+_NESTED = {dict, list, tuple}
 _PLAIN = {bool, int, float, type(None)}
+# Every reader and writer of JSON that is used here can do more, on a stack of its own.
+_MOST_LEVELS = 500
 # JSON would read the two as one character.
 _SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
@@ -21,19 +25,15 @@ def checked(items: Iterable[Any]) -> list[Item]:
 
     Raises:
         TypeError: an item is no dict, or holds something that is not JSON. The message says where.
-        ValueError: a number or a string that JSON cannot hold, or too many levels.
+        ValueError: a number or a string that JSON cannot hold, or more than 500 levels.
     """
     if items is None or isinstance(items, dict | str | bytes):
         raise TypeError(f"a list of items is needed, not {named_type(items)}")
     found = list(items)
     for number, item in enumerate(found):
-        place = f"item {number}"
         if not isinstance(item, dict):
             raise not_a_dict(number, item)
-        try:
-            _check(item, place)
-        except RecursionError:
-            raise ValueError(f"{place} is nested too deeply") from None
+    with_room(lambda: _check_all(found))
     return found
 
 
@@ -59,20 +59,29 @@ def decode_item(text: bytes) -> Item:
     return item
 
 
-def _check(value: Any, place: str) -> None:
+def _check_all(items: list[Item]) -> None:
+    for number, item in enumerate(items):
+        try:
+            _check(item, f"item {number}", _MOST_LEVELS)
+        except NestedTooDeeply:
+            raise ValueError(f"item {number} is nested too deeply: it has more than {_MOST_LEVELS} levels") from None
+
+
+def _check(value: Any, place: str, levels: int) -> None:
     kind = type(value)
+    if kind in _NESTED and not levels:
+        raise NestedTooDeeply
     if kind is str:
-        if _SURROGATE_PAIR.search(value):
-            raise ValueError(f"{place} holds two surrogates in a row, which JSON reads as one character")
+        _check_text(value, place)
     elif kind is dict:
         for key, inner in value.items():
             if type(key) is not str:
                 raise TypeError(f"{place} has the key {key!r}; keys are strings in JSON")
-            _check(key, place)
-            _check(inner, f"{place}.{key}")
+            _check_text(key, place)
+            _check(inner, f"{place}.{key}", levels - 1)
     elif kind is list or kind is tuple:
         for number, inner in enumerate(value):
-            _check(inner, f"{place}[{number}]")
+            _check(inner, f"{place}[{number}]", levels - 1)
     elif kind is float and not math.isfinite(value):
         raise ValueError(f"{place} is {value}, which is not JSON")
     elif kind not in _PLAIN:
@@ -83,6 +92,11 @@ def named_type(value: object) -> str:
     """Return the name of the type of a value with its article."""
     name = type(value).__name__
     return f"an {name}" if name[0] in "aeiouAEIO" else f"a {name}"
+
+
+def _check_text(text: str, place: str) -> None:
+    if _SURROGATE_PAIR.search(text):
+        raise ValueError(f"{place} holds two surrogates in a row, which JSON reads as one character")
 
 
 def _dump_hint(value: object) -> str:

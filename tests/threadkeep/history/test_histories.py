@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import sqlite3
 import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +130,81 @@ def test_an_item_that_goes_too_deep_is_refused(url: str) -> None:
     assert open_history(url).sync.get_items() == []
     while item:  # a value so deep is not freed in one go
         item = item.pop("a")
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An item of so many levels, in which a lone surrogate makes the standard library read it."""
+    item: dict[str, Any] = {"s": "\ud800"}
+    for _ in range(levels - 1):
+        item = {"a": item}
+    return item
+
+
+def called_by(functions: int, work: Callable[[], Any]) -> Any:
+    """Call a function when so many others are on the stack."""
+    return called_by(functions - 1, work) if functions else work()
+
+
+@pytest.mark.parametrize("levels", [100, 255, 500])
+def test_what_can_be_added_can_be_read_by_everyone(levels: int, url: str) -> None:
+    """How many functions have called the reader does not make a file a damaged one."""
+    history = open_history(url).sync
+    item = nested(levels)
+    free = sys.getrecursionlimit() - len(inspect.stack()) - 100
+    for functions in (0, free // 2, free):
+        called_by(functions, lambda: history.add_items([{"a": 1}, item]))
+        assert called_by(functions, history.get_items) == [{"a": 1}, item]
+        assert called_by(functions, lambda: recover(url)) == [{"a": 1}, item]
+        assert called_by(functions, history.pop_item) == item
+        assert called_by(functions, history.pop_item) == {"a": 1}
+    with pytest.raises(ValueError, match="item 1 is nested too deeply: it has more than 500 levels"):
+        history.add_items([{}, nested(501)])
+
+
+def test_an_item_of_another_program_that_goes_too_deep_is_not_popped(tmp_path: Path) -> None:
+    """It is read, and the file stays as it is."""
+    path = tmp_path / "chat.json"
+    content = b"[" + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"]"
+    path.write_bytes(content)
+    assert len(open_history(path).sync.get_items()) == 1
+    with pytest.raises(HistoryUnusable, match="nested too deeply to be removed"):
+        open_history(path).sync.pop_item()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("session_id", ["", "\ud800", "\ud83d\ude00"])
+def test_a_session_id_that_cannot_be_kept_is_refused(session_id: str, url: str) -> None:
+    """Two surrogates would be read back as another id, under which nothing is found."""
+    with pytest.raises(ValueError, match="the session id"):
+        open_history(url, session_id)
+
+
+@pytest.mark.parametrize("template", URLS[1:])
+def test_a_session_that_begins_again(template: str, tmp_path: Path) -> None:
+    """It is listed behind those that have begun meanwhile, with the metadata of its history."""
+    url = template.format(tmp_path)
+    keeps_metadata = not url.startswith("sqlite")
+    history = open_history(url, "a", metadata={"user": "ada"} if keeps_metadata else None).sync
+    for empty in (history.pop_item, history.clear_session, lambda: delete_session(url, "a")):
+        history.add_items([{"a": 1}])
+        delete_session(url, "b")
+        open_history(url, "b").sync.add_items([{"b": 1}])
+        empty()
+        history.add_items([{"a": 2}])
+        assert [info.session_id for info in list_sessions(url)] == ["b", "a"]
+        assert list_sessions(url)[1].metadata == ({"user": "ada"} if keeps_metadata else None)
+        history.clear_session()
+
+
+@pytest.mark.parametrize("template", ["{}.json", "{}.jsonl", "sqlite:///{}.db"])
+@pytest.mark.parametrize("method", ["get_items", "pop_item", "clear_session"])
+def test_a_name_that_the_system_refuses_is_no_empty_history(method: str, template: str, tmp_path: Path) -> None:
+    """Links in a circle, or too long a name."""
+    path = Path(template.format(tmp_path / "circle").removeprefix("sqlite:///"))
+    path.symlink_to(path)
+    for name in ("circle", "x" * 300):
+        with pytest.raises(HistoryUnusable):
+            getattr(open_history(template.format(tmp_path / name)).sync, method)()
 
 
 def test_an_object_of_the_sdk_is_refused_with_what_to_do(url: str) -> None:
@@ -342,6 +420,8 @@ def test_a_history_is_copied_to_another_kind(tmp_path: Path) -> None:
         open_history(source, name).sync.add_items([{"of": name}, {"1": 1.0}])
     assert copy_history(source, target) == 4
     assert [(info.session_id, info.items) for info in list_sessions(target)] == [("x", 2), ("y", 2)]
+    limited = open_history(source, "x", session_settings={"limit": 1})
+    assert copy_history(limited, tmp_path / "all.json") == 2
     with pytest.raises(ValueError, match="the session 'x' of the target has items already"):
         copy_history(source, target)
     with pytest.raises(ValueError, match="the source has 2 sessions, the target holds one"):

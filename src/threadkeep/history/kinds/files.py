@@ -13,6 +13,7 @@ from threadkeep.errors import HistoryDamaged, HistoryUnusable
 
 __all__ = [
     "create_private",
+    "is_there",
     "locked",
     "named",
     "open_file",
@@ -56,19 +57,45 @@ def named(path: Path | str) -> Iterator[None]:
         raise HistoryUnusable(f"{path}: {error.strerror or error}. Nothing was changed.") from error
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is something of a name.
+
+    Raises:
+        HistoryUnusable: the system does not say.
+    """
+    with named(path):
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, for_reading: bool = False) -> Iterator[None]:
     """Hold the lock of a history file against other threads and processes; wait for it as long as it takes.
 
     It is an flock on ``NAME.lock``, which stays there: the file itself is replaced, and with it a lock on it. The
     system releases the lock of a process that ends. It is released by name, since a forked child holds it too.
+
+    Args:
+        path: of the history.
+        for_reading: if the user may not have the lock, go on without it.
 
     Raises:
         HistoryUnusable: the lock file cannot be created.
     """
     lock = path.with_name(f"{path.name}.lock")
     with named(lock):
-        number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if not for_reading or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            number = None
+    if number is None:
+        yield
+        return
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
         try:

@@ -14,6 +14,7 @@ import attrs
 
 from threadkeep.errors import HistoryUnusable, ThreadkeepError
 from threadkeep.history.items import Item, encode_item
+from threadkeep.history.kinds.files import is_there
 from threadkeep.history.kinds.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
 from threadkeep.history.kinds.server_connection import ServerConnection
 from threadkeep.history.session import SessionInfo
@@ -94,7 +95,7 @@ class _Server:
 
     def ask_tables(self, work: Callable[[_Database], Coroutine[Any, Any, _T]], missing: _T) -> _T:
         """Do work as `ask` does; where there are no tables, return what is the result then."""
-        if self.file is not None and not self.file.exists():
+        if self.file is not None and not is_there(self.file):
             return missing
 
         async def unless_missing(database: _Database) -> _T:
