@@ -42,9 +42,9 @@ class Terminal:
     def shown(self) -> str:
         return self._bytes.decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def type(self, text: str) -> None:
+    def type(self, keys: str | bytes) -> None:
         """Type some keys."""
-        os.write(self._master, text.encode())
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
 
     def wait_for(self, text: str) -> str:
         """Read until this is shown behind what was waited for before, and return what is between the two."""

@@ -136,6 +136,19 @@ def test_a_turn_that_fails_is_told_and_its_text_comes_back(fake: Watched, histor
     assert texts(history) == ["a long question"] * 2
 
 
+def test_what_is_typed_and_is_no_text_is_named(history: Path) -> None:
+    """The program waits for the next message."""
+    with chat(history) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type(b"ab\xff\n")
+        terminal.wait_for("threadkeep: the input is not UTF-8\n> ")
+        terminal.type("hello\n")
+        terminal.wait_for("hello\nhello\n> ")
+        terminal.type(END)
+        assert terminal.ended() == 0
+    assert texts(history) == ["hello"] * 2
+
+
 def test_a_refused_key_ends_the_session(history: Path) -> None:
     """With 4, and with what to do."""
     with FakeAssistants(api_keys=["sk-right"]).serve() as server, chat(history, "--base-url", server.base_url) as shown:
@@ -206,9 +219,16 @@ def test_a_refusal_and_a_cut_are_said(fake: Watched, history: Path) -> None:
 def piped(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, history: Path) -> Any:
     """The command in this process, with lines from a pipe."""
 
-    def command(lines: str | bytes, *arguments: object, url: object = history, model: Sequence[str] = ("m",)) -> Done:
+    def command(
+        lines: str | bytes,
+        *arguments: object,
+        url: object = history,
+        model: Sequence[str] = ("m",),
+        errors: str = "strict",
+        newline: str | None = None,
+    ) -> Done:
         content = lines.encode() if isinstance(lines, str) else lines
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8", errors, newline))
         return threadkeep("chat", "--history", url, "--model", *model, *arguments)
 
     return command
@@ -311,18 +331,22 @@ def test_losses_of_a_thread_are_counted(piped: Any, tmp_path: Path) -> None:
     assert done.err == "threadkeep: not carried over from the thread: 2 image_file, 1 metadata\n"
 
 
-def test_input_that_is_no_text_is_refused(piped: Any) -> None:
-    """Exit 2."""
-    done = piped(b"\xff\n")
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize("content", [b"\xff\n", b'"""a\n\xff"""\n'])
+def test_input_that_is_no_text_is_refused(piped: Any, content: bytes, errors: str) -> None:
+    """Exit 2, also where Python reads such bytes as lone surrogates, as it does without a locale."""
+    done = piped(content, errors=errors)
     assert (done.code, done.err) == (2, "threadkeep: the input is not UTF-8\n")
 
 
-def test_a_history_that_cannot_be_written_ends_with_5(piped: Any, tmp_path: Path) -> None:
-    """After the reply: it is shown, and not stored."""
+def test_a_history_that_cannot_be_there_ends_with_5(fake: Watched, piped: Any, tmp_path: Path) -> None:
+    """Before anything is asked: a reply that cannot be stored would be lost."""
     (tmp_path / "file").touch()
-    done = piped("x\n", url=tmp_path / "file" / "chat.json")
-    assert done.code == 5
-    assert "file" in done.err
+    for folder in ("file", "missing"):
+        done = piped("x\n", url=tmp_path / folder / "chat.json")
+        assert done.code == 5
+        assert f"{folder} does not exist" in done.err or f"{folder} is not a folder" in done.err
+    assert not fake.requests
 
 
 def interrupt_main_thread(number: int) -> Callable[[], None]:
@@ -389,6 +413,20 @@ def test_a_password_of_a_database_is_not_shown(capsys: pytest.CaptureFixture[str
     history = open_history("memory://passwords")
     print_begin(history, "default", "postgresql+asyncpg://me:s3cret@host/db", added=True)
     assert capsys.readouterr().out.startswith("default in postgresql+asyncpg://host/db is empty.")
+
+
+def test_lines_of_windows_are_lines(piped: Any, history: Path) -> None:
+    """The carriage return is no part of a message."""
+    assert piped(b'one\r\n"""two\r\nlines"""\r\n', newline="\n").out == "one\ntwo\nlines\n"
+    assert texts(history) == ["one", "one", "two\nlines", "two\nlines"]
+
+
+def test_a_model_that_calls_a_function_nobody_gave_it(fake: Watched, piped: Any, history: Path) -> None:
+    """Exit 1; it is not taken for a broken connection."""
+    fake.script = {"default": [{"call": [{"name": "f", "arguments": {}}]}]}
+    done = piped("x\n")
+    assert (done.code, done.err) == (1, "threadkeep: the model calls 'f', and there is no on_call to answer it\n")
+    assert not history.exists()
 
 
 def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, history: Path) -> None:

@@ -1,5 +1,6 @@
 """Chat Completions, for a `Conversation`. `responses` has the same names for the other API. Nothing is sent here."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def sendable(items: Iterable[Item]) -> list[Item]:
     """Return the items of a history as messages of this API: items of Responses are converted.
 
     Reasoning is left out, since no message can hold it. A call of a function becomes a part of the assistant's message
-    before it.
+    before it, and its output comes behind that message, even if others were between the two.
 
     Raises:
         ValueError: an item of Responses that no message can hold.
@@ -53,7 +54,8 @@ def sendable(items: Iterable[Item]) -> list[Item]:
         elif kind == "function_call_output":
             output = item.get("output")
             content = output if isinstance(output, str) else _content(output, number)
-            found.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+            answer = {"role": "tool", "tool_call_id": item.get("call_id"), "content": content}
+            found.insert(_behind_call(found, item.get("call_id")), answer)
         elif kind != "reasoning":
             raise _no_place(number, str(kind))
     return found
@@ -76,6 +78,15 @@ def _calling(found: list[Item]) -> Item:
         found.append({"role": "assistant", "content": None})
     found[-1]["tool_calls"] = [*found[-1].get("tool_calls", ())]
     return found[-1]
+
+
+def _behind_call(found: list[Item], call_id: Any) -> int:
+    """Return the place of an output: behind the message that made the call, and behind outputs that it has already."""
+    for index in range(len(found) - 1, -1, -1):
+        if any(isinstance(call, dict) and call.get("id") == call_id for call in found[index].get("tool_calls") or ()):
+            answers = itertools.takewhile(lambda message: message.get("role") == "tool", found[index + 1 :])
+            return index + 1 + sum(1 for _ in answers)
+    return len(found)
 
 
 def _tool_call(item: Item) -> Item:
@@ -189,7 +200,9 @@ def _merge(merged: dict[str, Any], delta: Mapping[str, Any]) -> None:
         if value is None:
             merged.setdefault(name, None)
         elif isinstance(value, str) and isinstance(before, str) and name not in _AT_ONCE:
-            merged[name] = before + value
+            merged[name] = None  # what only `before` holds, CPython extends in place
+            before += value
+            merged[name] = before
         elif isinstance(value, dict):
             merged[name] = before if isinstance(before, dict) else {}
             _merge(merged[name], value)

@@ -18,7 +18,7 @@ import attrs
 from threadkeep.errors import RequestFailed
 from threadkeep.history.answers import BETWEEN, Answer, Call
 from threadkeep.history.entrypoints import open_history
-from threadkeep.history.items import Item, checked
+from threadkeep.history.items import Item, checked, encodable
 from threadkeep.history.repairing import repair
 from threadkeep.history.session import Session, checked_session, sync_session
 from threadkeep.history.trimming import trim
@@ -123,8 +123,8 @@ class Conversation:
     """A conversation with a model, over Chat Completions or Responses.
 
     Each turn loads the history, sends it with the new message, and adds the message and everything of the reply in one
-    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. A history
-    that a cancelled run left is sent as `threadkeep.history.repair` makes it.
+    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. What is sent
+    is repaired as `threadkeep.history.repair` does, with U+FFFD for lone surrogates; the history is not changed.
 
     Attributes:
         history: of the conversation.
@@ -266,7 +266,8 @@ class Conversation:
             TypeError, ValueError: the content is not JSON, the history cannot be sent over this API, or the message
                 does not fit into ``max_tokens``. Nothing has been sent.
             TypeError: the client is async, or ``on_call`` is.
-            RequestFailed: the answer is broken off, has failed, or the model calls functions without an end.
+            RequestFailed: the answer is broken off, has failed, or the model calls functions without an end, or without
+                an ``on_call``.
             HistoryDamaged, HistoryUnusable: as for `History.get_items`.
         """
         if hasattr(self._client, "__aenter__"):
@@ -304,7 +305,7 @@ class Conversation:
             if inspect.iscoroutine(result):
                 result.close()
             raise TypeError("on_call is async. Use asay.")
-        return _output(result)
+        return _called_output(call, result)
 
     # --- a turn, with await
 
@@ -352,13 +353,13 @@ class Conversation:
         if isinstance(arguments, str):
             return arguments
         result = self._handler(call)(call.name, arguments)
-        return _output(await result if inspect.isawaitable(result) else result)
+        return _called_output(call, await result if inspect.isawaitable(result) else result)
 
     # --- what both share
 
     def _handler(self, call: Call) -> Callable[[str, dict[str, Any]], Any]:
         if self._on_call is None:
-            raise ValueError(f"the model calls {call.name!r}, and there is no on_call to answer it")
+            raise RequestFailed(f"the model calls {call.name!r}, and there is no on_call to answer it")
         return self._on_call
 
 
@@ -425,7 +426,8 @@ class _Turn:
     def _request(self) -> dict[str, Any]:
         plan = self._plan
         sent = plan.api.sendable([*self._trimmed(), *self.items])
-        return {**plan.api.request(plan.model, plan.instructions, sent), **plan.options}
+        # A lone surrogate, which histories keep, cannot be sent: the SDK encodes the request as UTF-8.
+        return {**encodable(plan.api.request(plan.model, plan.instructions, sent)), **plan.options}
 
     def _trimmed(self) -> list[Item]:
         """Return the items of the history that fit into the budget next to this turn."""
@@ -510,6 +512,13 @@ def _arguments(call: Call) -> dict[str, Any] | str:
     if not isinstance(arguments, dict):
         return _output({"error": "not called: the arguments are not a JSON object"})
     return arguments
+
+
+def _called_output(call: Call, result: Any) -> str:
+    try:
+        return _output(result)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"on_call returned neither a str nor JSON for {call.name!r}: {error}") from None
 
 
 def _output(result: Any) -> str:

@@ -37,7 +37,7 @@ def open_history(
     Raises:
         ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
             session id is empty or holds a surrogate.
-        HistoryUnusable: the extra that the kind needs is not installed.
+        HistoryUnusable: there is no such folder, or the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("the session id is a string of at least one character")

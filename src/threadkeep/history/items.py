@@ -8,7 +8,16 @@ from typing import Any
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.serialization.own_stack import NestedTooDeeply, with_room
 
-__all__ = ["Item", "checked", "decode_item", "encode_item", "named_type", "not_a_dict"]
+__all__ = [
+    "Item",
+    "checked",
+    "decode_item",
+    "encodable",
+    "encode_item",
+    "named_type",
+    "not_a_dict",
+    "without_surrogates",
+]
 
 Item = dict[str, Any]
 
@@ -57,6 +66,20 @@ def decode_item(text: bytes) -> Item:
     if not isinstance(item, dict):
         raise ValueError(f"not an object, but {_json_type(item)}")
     return item
+
+
+def encodable(value: Any) -> Any:
+    """Return what JSON can hold with U+FFFD for each lone surrogate, so that UTF-8 can carry it."""
+    if isinstance(value, str):
+        return without_surrogates(value)
+    if isinstance(value, dict):
+        return {encodable(key): encodable(inner) for key, inner in value.items()}
+    return [encodable(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text as UTF-8 can hold it, with U+FFFD for each lone surrogate."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _check_all(items: list[Item]) -> None:

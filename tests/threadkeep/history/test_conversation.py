@@ -20,6 +20,7 @@ from threadkeep.history import completions, responses
 from threadkeep.history.conversation import Conversation
 from threadkeep.history.counting.tokens import count_tokens
 from threadkeep.history.entrypoints import open_history
+from threadkeep.history.repairing import Repaired, repair
 from threadkeep.history.session import History
 
 NUMBERS = itertools.count()
@@ -307,6 +308,56 @@ def test_items_of_responses_become_messages() -> None:
     ]
 
 
+def function_call(name: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": name, "name": "f", "arguments": "{}"}
+
+
+def function_output(name: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": name, "output": name}
+
+
+@given(st.permutations("abc"), st.permutations("abc"), st.data())
+def test_outputs_follow_their_calls_in_chat_completions(
+    called: list[str], answered: list[str], data: st.DataObject
+) -> None:
+    """Responses take any item between a call and its output, and Chat Completions none: no output is left behind."""
+    history = [*map(function_call, called), *map(function_output, answered)]
+    for role in ("assistant", "user", "assistant"):
+        message = {"type": "message", "role": role, "content": "x"}
+        history.insert(data.draw(st.integers(0, len(history))), message)
+    sent = completions.sendable(history)
+    assert repair(sent) == Repaired(sent, [])
+    assert sorted(message["content"] for message in sent if message["role"] == "tool") == sorted(called)
+
+
+def test_a_history_that_a_failed_run_left_is_sent_repaired() -> None:
+    """With and without a budget; the history is as before."""
+    left: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "e"},
+        function_call("c"),
+    ]
+    for max_tokens in (None, 1000):
+        scripted, history = ScriptedClient.of(says("ok")), empty()
+        history.sync.add_items(left)
+        Conversation(scripted.client(), history, model="m", max_tokens=max_tokens).say("x")
+        assert [item["content"] for item in scripted.requests[-1]["messages"]] == ["hi", "x"]
+        assert history.sync.get_items()[:3] == left
+
+
+def test_a_lone_surrogate_is_sent_as_a_replacement_character() -> None:
+    """The history keeps it, and the SDK cannot send it: without this, every later turn would fail."""
+    scripted, history = ScriptedClient.of(says("b\udc00"), says("c")), empty()
+    history.sync.add_items([{"role": "user", "content": "a\ud83d"}])
+    conversation = Conversation(scripted.client(), history, model="m", instructions="\ud800")
+    conversation.say("x\udcff😀")
+    conversation.say("y")
+    sent = [item["content"] for item in scripted.requests[-1]["messages"]]
+    assert sent == ["\ufffd", "a\ufffd", "x\ufffd😀", "b\ufffd", "y"]
+    stored = [item["content"] for item in history.sync.get_items()]
+    assert stored == ["a\ud83d", "x\udcff😀", "b\udc00", "y", "c"]
+
+
 def test_a_refusal_of_chat_completions_is_a_part_of_an_item() -> None:
     """Behind the text, where there is one."""
     refusal = {"type": "refusal", "refusal": "no"}
@@ -359,8 +410,18 @@ def test_a_turn_takes_no_more_rounds_than_it_may() -> None:
 def test_a_call_without_anybody_to_answer_it_ends_the_turn() -> None:
     """Nothing is stored."""
     history = empty()
-    with pytest.raises(ValueError, match="calls 'f', and there is no on_call"):
+    with pytest.raises(RequestFailed, match="calls 'f', and there is no on_call"):
         Conversation(ScriptedClient.of(calls("f")).client(), history, model="m").say("hi")
+    assert history.sync.get_items() == []
+
+
+@pytest.mark.parametrize(("is_async", "stream"), WAYS)
+def test_what_a_function_returns_has_to_be_json(is_async: bool, stream: bool) -> None:
+    """The error names the function; nothing is stored."""
+    scripted, history = ScriptedClient.of(calls("f")), empty()
+    conversation = Conversation(scripted.client(is_async=is_async), history, model="m", on_call=lambda *_: {1})
+    with pytest.raises(TypeError, match="on_call returned neither a str nor JSON for 'f'"):
+        turn(conversation, "hi", is_async=is_async, stream=stream)
     assert history.sync.get_items() == []
 
 

@@ -314,11 +314,12 @@ def test_a_full_disk_leaves_the_history_as_it_was(url: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("template", URLS[:3])
 def test_a_place_that_cannot_be_used_is_named(template: str, tmp_path: Path) -> None:
-    """A folder that is missing, a folder in the place of the file."""
-    missing = open_history(template.format(tmp_path / "missing")).sync
-    assert missing.get_items() == []
-    with pytest.raises(HistoryUnusable, match=r"The folder .*/missing does not exist. Create it"):
-        missing.add_items([{"a": 1}])
+    """A folder that is missing, when the history is opened; a folder in the place of the file."""
+    with pytest.raises(HistoryUnusable, match=r"/missing does not exist. Create the folder"):
+        open_history(template.format(tmp_path / "missing"))
+    (tmp_path / "file").touch()
+    with pytest.raises(HistoryUnusable, match=r"/file is not a folder"):
+        open_history(template.format(tmp_path / "file"))
     for name in ("chat.json", "chat.jsonl", "chat.db"):
         (tmp_path / name).mkdir()
     folder = open_history(template.format(tmp_path)).sync

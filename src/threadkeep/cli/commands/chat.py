@@ -128,9 +128,11 @@ class _Chat:
         while True:
             try:
                 message = messages.next()
-            except UnicodeDecodeError:
+            except UnicodeError:
                 print_error("the input is not UTF-8")
-                return Exit.USAGE
+                if not self._is_shown:
+                    return Exit.USAGE
+                continue
             except KeyboardInterrupt:
                 self._stop_or_raise()
                 continue

@@ -21,6 +21,7 @@ __all__ = [
     "replace_file",
     "resolved",
     "set_aside",
+    "store_path",
     "sync_folder",
     "take_aside",
 ]
@@ -37,6 +38,19 @@ def resolved(path: str | Path) -> Path:
             return Path(os.path.realpath(path))
         except ValueError as error:
             raise HistoryUnusable(f"{str(path)!r} is no file name: {error}") from None
+
+
+def store_path(path: str | Path) -> Path:
+    """Return where the file of a history is, or will be: a history that cannot be written is refused when it is opened.
+
+    Raises:
+        HistoryUnusable: there is no such folder; or as `resolved` does.
+    """
+    found = resolved(path)
+    if not found.parent.is_dir():
+        what = "is not a folder" if os.path.lexists(found.parent) else "does not exist"
+        raise HistoryUnusable(f"{found.parent} {what}. Create the folder, or choose another place.")
+    return found
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from threadkeep.history.kinds.files import (
     replace_file,
     resolved,
     set_aside,
+    store_path,
     sync_folder,
 )
 from threadkeep.history.kinds.salvage import salvage_bytes
@@ -101,7 +102,7 @@ def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) ->
     """Open a file of one session. Which one does not matter."""
     if metadata is not None:
         raise ValueError("a .json file keeps no metadata. Use a .jsonl file for it.")
-    return _JsonFile(resolved(url))
+    return _JsonFile(store_path(url))
 
 
 def list_sessions(url: str) -> list[SessionInfo]:

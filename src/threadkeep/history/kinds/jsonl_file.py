@@ -36,6 +36,7 @@ from threadkeep.history.kinds.files import (
     replace_file,
     resolved,
     set_aside,
+    store_path,
     sync_folder,
     take_aside,
 )
@@ -132,7 +133,7 @@ class _JsonlFile:
 
 def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) -> _JsonlFile:
     """Open one session of a file."""
-    return _JsonlFile(resolved(url), session_id, metadata)
+    return _JsonlFile(store_path(url), session_id, metadata)
 
 
 def list_sessions(url: str) -> list[SessionInfo]:

@@ -25,6 +25,7 @@ from threadkeep.history.kinds.files import (
     named,
     resolved,
     set_aside,
+    store_path,
     sync_folder,
     take_aside,
 )
@@ -144,7 +145,7 @@ def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) ->
     """Open one session of a database."""
     if metadata is not None:
         raise ValueError("the tables of the Agents SDK keep no metadata. Use a .jsonl file for it.")
-    return _SqliteFile(url, _path(url), session_id)
+    return _SqliteFile(url, store_path(_path(url)), session_id)
 
 
 def list_sessions(url: str) -> list[SessionInfo]:
