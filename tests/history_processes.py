@@ -3,10 +3,12 @@
 They are forked before anything is connected, or on purpose afterwards, in an interpreter of their own.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from typing import NoReturn
 
 from threadkeep.history import History, open_history
 from threadkeep.history.kinds import redis_server, sqlalchemy_database
@@ -35,20 +37,19 @@ def pop(history: History, _writer: int, _count: int) -> None:
 def inherit(history: History, _writer: int, count: int) -> None:
     """Use a history before and after a fork, in the parent and in the child in turn."""
     write(history, 0, count)
-    _forked(lambda: write(history, 1, count))
+    _ended(_fork(partial(write, history, 1, count), end=sys.exit))
     write(history, 2, count)
+    _ended(_fork(gc.collect, end=sys.exit))
+    write(history, 3, count)
     history.sync.close()
 
 
-def _forked(work: Callable[[], None]) -> None:
-    _ended(_fork(work))
-
-
-def _fork(work: Callable[[], None]) -> int:
+def _fork(work: Callable[[], object], *, end: Callable[[int], NoReturn] = os._exit) -> int:
+    """A child; by sys.exit it ends as one does that does not know of its parent's connections, but slowly."""
     child = os.fork()
     if child == 0:
-        work()  # what it raises ends the child with a traceback
-        os._exit(0)
+        work()
+        end(0)
     return child
 
 

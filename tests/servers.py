@@ -63,7 +63,7 @@ class Served(ABC):
 
     @abstractmethod
     def texts(self, url: str, session_id: str) -> list[str]:
-        """What is kept of a session's items."""
+        """The stored texts of the items of a session."""
 
     @abstractmethod
     def names(self, url: str) -> set[str]:
@@ -138,14 +138,17 @@ class PostgresqlServed(Served):
     user = "somebody"
     database = "postgres"
 
+    async def connect(self, database: str = database) -> Any:
+        """A connection of asyncpg."""
+        return await asyncpg.connect(
+            host="127.0.0.1", port=self.port, user=self.user, password=PASSWORD, database=database
+        )
+
     def ask(self, query: str, *values: object, url: str | None = None) -> list[Any]:
         """The rows of a query."""
 
         async def ask() -> list[Any]:
-            database = self.database if url is None else url.rpartition("/")[2]
-            connection = await asyncpg.connect(
-                host="127.0.0.1", port=self.port, user=self.user, password=PASSWORD, database=database
-            )
+            connection = await self.connect(self.database if url is None else url.rpartition("/")[2])
             try:
                 return list(await connection.fetch(query, *values))
             finally:

@@ -1,12 +1,11 @@
 """A command in a terminal of its own, a real pseudo-terminal, which a test types into and reads from."""
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
 import subprocess
-import termios
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,11 @@ __all__ = ["END", "INTERRUPT", "Terminal", "in_terminal"]
 
 # Seconds after which a process is thought to hang. No test waits for them.
 _PATIENCE = 120
+
+# Makes the terminal that of the process, so that Ctrl-C is a signal, and becomes the command.
+_IN_CONTROL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 INTERRUPT, END = "\x03", "\x04"
 """What Ctrl-C and Ctrl-D send."""
@@ -38,9 +42,9 @@ class Terminal:
     def shown(self) -> str:
         return self._bytes.decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def type(self, text: str) -> None:
+    def type(self, keys: str | bytes) -> None:
         """Type some keys."""
-        os.write(self._master, text.encode())
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
 
     def wait_for(self, text: str) -> str:
         """Read until this is shown behind what was waited for before, and return what is between the two."""
@@ -91,7 +95,7 @@ class Terminal:
 def in_terminal(*arguments: object, **environment: str) -> Iterator[Terminal]:
     """The command, running in a terminal; killed at the end if it still is."""
     master, slave = os.openpty()
-    command = [*THREADKEEP, *map(str, arguments)]
+    command = [sys.executable, "-S", "-c", _IN_CONTROL, *THREADKEEP, *map(str, arguments)]
     # A terminal that has no control sequences: readline sends none of its own.
     settings: dict[str, Any] = {"env": {**os.environ, "TERM": "dumb", **environment}, "start_new_session": True}
     with subprocess.Popen(
@@ -99,7 +103,6 @@ def in_terminal(*arguments: object, **environment: str) -> Iterator[Terminal]:
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is a signal
         **settings,
     ) as process:
         os.close(slave)

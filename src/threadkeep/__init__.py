@@ -168,37 +168,37 @@ __all__ = [
     "write",
 ]
 
-_LATER = {
-    "api.messages": ("aiter_messages", "iter_messages"),
-    "conversion.entrypoints": ("Converted", "convert"),
-    "conversion.formats.chat": ("to_chat_messages",),
-    "conversion.formats.items": ("to_response_items",),
-    "conversion.losses": ("Loss",),
-    "conversion.source": ("ThreadConverted",),
-    "exporter.entrypoints": ("ExportResult", "aexport", "export"),
-    "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
-    "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
-    "history.repairing": ("Repaired", "repair"),
-    "history.session": ("History", "Session", "SessionInfo"),
-    "history.counting.tokens": ("count_tokens",),
-    "history.trimming": ("trim",),
-    "history.trimmed": ("Trimmed",),
-    "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
-    "storage.index": ("DownloadRow", "Outcome"),
-    "storage.progress": ("ExportState", "status"),
-    "storage.reader": ("Export", "ExportedThread", "read"),
-    "storage.session": ("write",),
-    "validation.entrypoints": ("validate",),
-    "validation.findings": ("Finding", "Severity"),
-    "validation.report": ("ValidationReport",),
-}
+if not TYPE_CHECKING:  # a checker that sees __getattr__ takes any misspelt name
+    _LATER = {
+        "api.messages": ("aiter_messages", "iter_messages"),
+        "conversion.entrypoints": ("Converted", "convert"),
+        "conversion.formats.chat": ("to_chat_messages",),
+        "conversion.formats.items": ("to_response_items",),
+        "conversion.losses": ("Loss",),
+        "conversion.source": ("ThreadConverted",),
+        "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+        "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
+        "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
+        "history.repairing": ("Repaired", "repair"),
+        "history.session": ("History", "Session", "SessionInfo"),
+        "history.counting.tokens": ("count_tokens",),
+        "history.trimming": ("trim",),
+        "history.trimmed": ("Trimmed",),
+        "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
+        "storage.index": ("DownloadRow", "Outcome"),
+        "storage.progress": ("ExportState", "status"),
+        "storage.reader": ("Export", "ExportedThread", "read"),
+        "storage.session": ("write",),
+        "validation.entrypoints": ("validate",),
+        "validation.findings": ("Finding", "Severity"),
+        "validation.report": ("ValidationReport",),
+    }
 
-
-def __getattr__(name: str) -> Any:
-    """Import the export and the validation when a name of theirs is used: records need none of their libraries."""
-    if name == "__version__":  # reading what is installed takes longer than all else here
-        return import_module("importlib.metadata").version("threadkeep")
-    for module, names in _LATER.items():
-        if name in names:
-            return getattr(import_module(f"threadkeep.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import the export and the validation when a name of theirs is used: records need none of their libraries."""
+        if name == "__version__":  # reading what is installed takes longer than all else here
+            return import_module("importlib.metadata").version("threadkeep")
+        for module, names in _LATER.items():
+            if name in names:
+                return getattr(import_module(f"threadkeep.{module}"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -113,8 +113,8 @@ class HistoryDamaged(HistoryUnusable):
 
     Attributes:
         place: where the damaged history is now: the file that it was moved to, or the URL of the database, for
-            `threadkeep.history.recover`.
-        recoverable: how many items `threadkeep.history.recover` returns for it.
+            `threadkeep.recover`.
+        recoverable: how many items `threadkeep.recover` returns for it.
     """
 
     def __init__(self, what: str, *, place: str, recoverable: int) -> None:

@@ -42,6 +42,16 @@ def test_a_package_has_the_public_names_that_it_promises(name: str) -> None:
         package.open_histori  # noqa: B018
 
 
+def test_a_misspelt_name_is_an_error_of_types_too() -> None:
+    """A type checker reports it: without its error, mypy would report the comments here as not used."""
+    import threadkeep.history
+
+    with pytest.raises(AttributeError, match="no attribute 'open_histori'"):
+        threadkeep.open_histori("chat.json")  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match="no attribute 'open_histori'"):
+        threadkeep.history.open_histori("chat.json")  # type: ignore[attr-defined]
+
+
 def test_the_names_of_histories_are_at_the_root_too() -> None:
     """`threadkeep.history` is documented as a package; the root has all public names."""
     assert set(importlib.import_module(HISTORY).__all__) <= set(threadkeep.__all__)

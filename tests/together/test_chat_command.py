@@ -2,10 +2,12 @@
 
 import io
 import json
+import signal
+import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,12 +17,17 @@ from hypothesis import strategies as st
 from command import Done, Run
 from converting import put_bare, text_message
 from exporting import PATIENCE
+from exports import ASSISTANT, write_ids
 from fake_assistants import FakeAssistants
 from ports import kept_port
-from sdkage import MODEL_APIS
+from processes import started
+from sdkage import HAS_RESPONSES, MODEL_APIS
+from small_world import world
 from terminal import END, Terminal, in_terminal
 from threadkeep import open_history
+from threadkeep.cli.commands.chat import _print_begin as print_begin
 from threadkeep.cli.streamed_text import StreamedText
+from threadkeep.history.session import SyncHistory
 from threadkeep.html_report.visible_text import visible
 from watched import Watched
 
@@ -129,6 +136,19 @@ def test_a_turn_that_fails_is_told_and_its_text_comes_back(fake: Watched, histor
     assert texts(history) == ["a long question"] * 2
 
 
+def test_what_is_typed_and_is_no_text_is_named(history: Path) -> None:
+    """The program waits for the next message."""
+    with chat(history) as terminal:
+        terminal.wait_for(PROMPT)
+        terminal.type(b"ab\xff\n")
+        terminal.wait_for("threadkeep: the input is not UTF-8\n> ")
+        terminal.type("hello\n")
+        terminal.wait_for("hello\nhello\n> ")
+        terminal.type(END)
+        assert terminal.ended() == 0
+    assert texts(history) == ["hello"] * 2
+
+
 def test_a_refused_key_ends_the_session(history: Path) -> None:
     """With 4, and with what to do."""
     with FakeAssistants(api_keys=["sk-right"]).serve() as server, chat(history, "--base-url", server.base_url) as shown:
@@ -169,6 +189,17 @@ def test_what_a_model_or_a_history_says_cannot_command_the_terminal(fake: Watche
         assert "\x1b" not in terminal.shown
 
 
+@pytest.mark.usefixtures("fake")
+def test_the_texts_of_a_message_are_shown_on_lines_of_their_own(history: Path) -> None:
+    """As an exported thread has them, which may have several texts in a message."""
+    parts = [{"type": "text", "text": "Let me look."}, {"type": "text", "text": "Here it is."}]
+    open_history(history).sync.add_items([{"role": "user", "content": parts}])
+    with chat(history) as terminal:
+        terminal.wait_for("user: Let me look.\nHere it is.\n> ")
+        terminal.type(END)
+        terminal.ended()
+
+
 def test_a_refusal_and_a_cut_are_said(fake: Watched, history: Path) -> None:
     """Both turns are stored."""
     fake.script = {"responses": [[{"refuse": "I cannot."}], [{"reply": "so"}, {"incomplete": "max_tokens"}]]}
@@ -188,9 +219,16 @@ def test_a_refusal_and_a_cut_are_said(fake: Watched, history: Path) -> None:
 def piped(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, history: Path) -> Any:
     """The command in this process, with lines from a pipe."""
 
-    def command(lines: str | bytes, *arguments: object, url: object = history, model: Sequence[str] = ("m",)) -> Done:
+    def command(
+        lines: str | bytes,
+        *arguments: object,
+        url: object = history,
+        model: Sequence[str] = ("m",),
+        errors: str = "strict",
+        newline: str | None = None,
+    ) -> Done:
         content = lines.encode() if isinstance(lines, str) else lines
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8"))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8", errors, newline))
         return threadkeep("chat", "--history", url, "--model", *model, *arguments)
 
     return command
@@ -245,7 +283,7 @@ def test_a_damaged_history_is_set_aside_and_named(piped: Any, history: Path) -> 
     done = piped("x\n")
     (aside,) = history.parent.glob("chat.json.corrupt-*")
     assert done.code == 5
-    assert str(aside) in done.err
+    assert f"threadkeep.recover('{aside}') returns 0 items." in done.err
     assert aside.read_bytes() == b'[{"role"'
     assert piped("x\n").code == 0
 
@@ -271,6 +309,12 @@ def test_what_cannot_be_meant_is_refused(fake: Watched, piped: Any, arguments: t
     assert not fake.asked
 
 
+def test_responses_need_an_sdk_that_has_them(piped: Any) -> None:
+    """Exit 2 with one that has not."""
+    done = piped("x\n", "--api", "responses")
+    assert (done.code, "Install openai" in done.err) == ((0, False) if HAS_RESPONSES else (2, True))
+
+
 def test_a_thread_that_the_export_does_not_have_is_named(piped: Any, tmp_path: Path) -> None:
     """Exit 2."""
     out = put_bare(tmp_path / "out.ndjson", [text_message(1)])
@@ -287,10 +331,102 @@ def test_losses_of_a_thread_are_counted(piped: Any, tmp_path: Path) -> None:
     assert done.err == "threadkeep: not carried over from the thread: 2 image_file, 1 metadata\n"
 
 
-def test_input_that_is_no_text_is_refused(piped: Any) -> None:
-    """Exit 2."""
-    done = piped(b"\xff\n")
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+@pytest.mark.parametrize("content", [b"\xff\n", b'"""a\n\xff"""\n'])
+def test_input_that_is_no_text_is_refused(piped: Any, content: bytes, errors: str) -> None:
+    """Exit 2, also where Python reads such bytes as lone surrogates, as it does without a locale."""
+    done = piped(content, errors=errors)
     assert (done.code, done.err) == (2, "threadkeep: the input is not UTF-8\n")
+
+
+def test_a_history_that_cannot_be_there_ends_with_5(fake: Watched, piped: Any, tmp_path: Path) -> None:
+    """Before anything is asked: a reply that cannot be stored would be lost."""
+    (tmp_path / "file").touch()
+    for folder in ("file", "missing"):
+        done = piped("x\n", url=tmp_path / folder / "chat.json")
+        assert done.code == 5
+        assert f"{folder} does not exist" in done.err or f"{folder} is not a folder" in done.err
+    assert not fake.requests
+
+
+def interrupt_main_thread(number: int) -> Callable[[], None]:
+    """What sends this process a signal, as the terminal does."""
+    main = threading.main_thread().ident
+    assert main is not None
+    return lambda: signal.pthread_kill(main, number)
+
+
+def test_ctrl_c_ends_a_pipe(fake: Watched, piped: Any, history: Path) -> None:
+    """With 130; nothing of the turn is stored."""
+    fake.script = {"default": [SLOWLY]}
+    fake.before(interrupt_main_thread(signal.SIGINT))
+    done = piped("x\n")
+    assert (done.code, done.err.strip()) == (130, "threadkeep: interrupted")
+    assert not history.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_turn_is_stored_waits_for_its_end(
+    piped: Any, history: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Then Ctrl-C has come too late to stop it, and SIGTERM ends the program."""
+    add = SyncHistory.add_items
+
+    def interrupted(self: SyncHistory, items: Any) -> None:
+        signal.raise_signal(number)
+        add(self, items)
+
+    monkeypatch.setattr(SyncHistory, "add_items", interrupted)
+    done = piped("one\n")
+    assert done.code == (0 if number == signal.SIGINT else 130)
+    assert texts(history) == ["one", "one"]
+
+
+def test_nobody_reads_the_replies(history: Path) -> None:
+    """As with ``| head``: no error, and the turn that nobody read is not stored."""
+    with started("chat", "--history", history, "--model", "m", stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(b"x\n")
+        process.stdin.close()
+        assert (process.wait(PATIENCE), process.stderr.read()) == (0, b"")
+    assert not history.exists()
+
+
+def test_a_thread_that_is_not_complete_is_named(
+    fake: Watched, base_url: str, piped: Any, threadkeep: Run, tmp_path: Path
+) -> None:
+    """With what is missing of it."""
+    fake.load(world().snapshot())
+    fake.faults = [{"match": {"thread": "thread_b", "nth": [2], "times": 100}, "do": {"status": 400, "body": {}}}]
+    ids, out = write_ids(tmp_path, "thread_b"), tmp_path / "out.ndjson"
+    threadkeep("export", ids, ASSISTANT, out, "--base-url", base_url, "--quiet")
+    done = piped("x\n", "thread_b", "--from", out)
+    assert done.code == 0
+    assert done.err.startswith("threadkeep: the thread is partial in the export: ")
+
+
+def test_a_password_of_a_database_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the first line that a terminal shows."""
+    history = open_history("memory://passwords")
+    print_begin(history, "default", "postgresql+asyncpg://me:s3cret@host/db", added=True)
+    assert capsys.readouterr().out.startswith("default in postgresql+asyncpg://host/db is empty.")
+
+
+def test_lines_of_windows_are_lines(piped: Any, history: Path) -> None:
+    """The carriage return is no part of a message."""
+    assert piped(b'one\r\n"""two\r\nlines"""\r\n', newline="\n").out == "one\ntwo\nlines\n"
+    assert texts(history) == ["one", "one", "two\nlines", "two\nlines"]
+
+
+def test_a_model_that_calls_a_function_nobody_gave_it(fake: Watched, piped: Any, history: Path) -> None:
+    """Exit 1; it is not taken for a broken connection."""
+    fake.script = {"default": [{"call": [{"name": "f", "arguments": {}}]}]}
+    done = piped("x\n")
+    assert (done.code, done.err) == (1, "threadkeep: the model calls 'f', and there is no on_call to answer it\n")
+    assert not history.exists()
 
 
 def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, history: Path) -> None:
@@ -300,10 +436,8 @@ def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, histo
     assert (done.code, done.out, done.err) == (0, "", "")
 
 
-def test_a_message_beyond_the_budget_is_refused(piped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_beyond_the_budget_is_refused(piped: Any) -> None:
     """Exit 2."""
-    none_fits = SimpleNamespace(trim=lambda *_, **__: [])
-    monkeypatch.setitem(sys.modules, "threadkeep.history.trim", none_fits)
     done = piped("x\n", "--max-tokens", "5")
     assert (done.code, "does not fit into 5 tokens" in done.err) == (2, True)
 
@@ -350,6 +484,17 @@ def test_a_file_of_keys_gives_its_first(piped: Any, tmp_path: Path) -> None:
         done = piped("x\n", "--base-url", server.base_url, "--keys-file", keys)
     assert (done.code, done.err) == (0, "")
     assert {name.lower(): value for name, value in fake.asked[-1].headers.items()}["openai-project"] == "proj_1"
+
+
+def test_no_message_shows_a_secret(fake: Watched, base_url: str, piped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a key, an address with a password, or its query, whatever the server sends back."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-verysecret")
+    words = "You sent sk-verysecret, pass-word-1 and code-in-query."
+    fake.faults = [{"match": {}, "do": {"status": 401, "body": {"error": {"message": words}}}}]
+    address = base_url.replace("http://", "http://me:pass-word-1@")
+    done = piped("x\n", "--base-url", f"{address}?code=code-in-query")
+    assert done.code == 4
+    assert "You sent [key], [key] and [key]." in done.err
 
 
 def test_without_a_key_nothing_begins(piped: Any, history: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,23 +21,32 @@ class MessageInput:
         self._read_line = read_line
 
     def next(self) -> str | None:
-        """Return the next message that is not blank; None at the end. Lines that are not closed end there too."""
+        """Return the next message that is not blank; None at the end. Lines that are not closed end there too.
+
+        Raises:
+            UnicodeError: a line is not UTF-8.
+        """
         try:
-            line = self._read_line("> ")
+            line = self._line("> ")
             while not line.strip():
-                line = self._read_line("> ")
+                line = self._line("> ")
         except EOFError:
             return None
         if not line.lstrip().startswith(_FENCE):
             return line
         return self._to_fence(line.lstrip().removeprefix(_FENCE))
 
+    def _line(self, prompt: str) -> str:
+        line = self._read_line(prompt)
+        line.encode()  # in some locales, Python reads what is not UTF-8 as lone surrogates
+        return line
+
     def _to_fence(self, line: str) -> str:
         lines = []
         while not line.rstrip().endswith(_FENCE):
             lines.append(line)
             try:
-                line = self._read_line("... ")
+                line = self._line("... ")
             except EOFError:
                 return "\n".join(lines)
         return "\n".join([*lines, line.rstrip().removesuffix(_FENCE)]).strip("\n")
@@ -57,6 +66,6 @@ def from_pipe() -> MessageInput:
         line = sys.stdin.readline() if sys.stdin is not None else ""
         if not line:
             raise EOFError
-        return line.removesuffix("\n")
+        return line.removesuffix("\n").removesuffix("\r")
 
     return MessageInput(read_line)

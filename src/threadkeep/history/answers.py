@@ -33,7 +33,7 @@ class Answer:
 
     Attributes:
         items: to be added to the history.
-        calls: to be answered, each with an output, before the model goes on.
+        calls: to be answered, each with an output, before the model can continue.
         text: of the message; empty without one.
         refusal: what the model says instead of an answer, if it refuses.
         incomplete: why the answer is cut off, in the API's word; None if it is not.

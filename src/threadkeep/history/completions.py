@@ -1,5 +1,6 @@
 """Chat Completions, for a `Conversation`. `responses` has the same names for the other API. Nothing is sent here."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def sendable(items: Iterable[Item]) -> list[Item]:
     """Return the items of a history as messages of this API: items of Responses are converted.
 
     Reasoning is left out, since no message can hold it. A call of a function becomes a part of the assistant's message
-    before it.
+    before it, and its output comes behind that message, even if others were between the two.
 
     Raises:
         ValueError: an item of Responses that no message can hold.
@@ -53,7 +54,8 @@ def sendable(items: Iterable[Item]) -> list[Item]:
         elif kind == "function_call_output":
             output = item.get("output")
             content = output if isinstance(output, str) else _content(output, number)
-            found.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+            answer = {"role": "tool", "tool_call_id": item.get("call_id"), "content": content}
+            found.insert(_behind_call(found, item.get("call_id")), answer)
         elif kind != "reasoning":
             raise _no_place(number, str(kind))
     return found
@@ -76,6 +78,15 @@ def _calling(found: list[Item]) -> Item:
         found.append({"role": "assistant", "content": None})
     found[-1]["tool_calls"] = [*found[-1].get("tool_calls", ())]
     return found[-1]
+
+
+def _behind_call(found: list[Item], call_id: Any) -> int:
+    """Return the place of an output: behind the message that made the call, and behind outputs that it has already."""
+    for index in range(len(found) - 1, -1, -1):
+        if any(isinstance(call, dict) and call.get("id") == call_id for call in found[index].get("tool_calls") or ()):
+            answers = itertools.takewhile(lambda message: message.get("role") == "tool", found[index + 1 :])
+            return index + 1 + sum(1 for _ in answers)
+    return len(found)
 
 
 def _tool_call(item: Item) -> Item:
@@ -179,36 +190,38 @@ class Assembly:
 
 
 # Strings of a delta that come once, or again as they were; all others come in pieces.
-_COMPLETE = ("role", "id", "type", "name")
+_AT_ONCE = ("role", "id", "type", "name")
 
 
-def _merge(whole: dict[str, Any], delta: Mapping[str, Any]) -> None:
+def _merge(merged: dict[str, Any], delta: Mapping[str, Any]) -> None:
     """Add a delta to what has come before it."""
     for name, value in delta.items():
-        before = whole.get(name)
+        before = merged.get(name)
         if value is None:
-            whole.setdefault(name, None)
-        elif isinstance(value, str) and isinstance(before, str) and name not in _COMPLETE:
-            whole[name] = before + value
+            merged.setdefault(name, None)
+        elif isinstance(value, str) and isinstance(before, str) and name not in _AT_ONCE:
+            merged[name] = None  # what only `before` holds, CPython extends in place
+            before += value
+            merged[name] = before
         elif isinstance(value, dict):
-            whole[name] = before if isinstance(before, dict) else {}
-            _merge(whole[name], value)
+            merged[name] = before if isinstance(before, dict) else {}
+            _merge(merged[name], value)
         elif isinstance(value, list):
-            whole[name] = _merged_list(before if isinstance(before, list) else [], value)
+            merged[name] = _merged_list(before if isinstance(before, list) else [], value)
         elif before is None or value != "":
-            whole[name] = value
+            merged[name] = value
 
 
-def _merged_list(whole: list[Any], delta: list[Any]) -> list[Any]:
+def _merged_list(merged: list[Any], delta: list[Any]) -> list[Any]:
     """Add elements to a list. One with an ``index`` continues the element that began with it."""
     for part in delta:
         if not isinstance(part, dict):
-            whole.append(part)
+            merged.append(part)
             continue
         index = part.get("index")
-        begun = [one for one in whole if index is not None and isinstance(one, dict) and one.get("index") == index]
+        begun = [one for one in merged if index is not None and isinstance(one, dict) and one.get("index") == index]
         if not begun:
             begun = [{}]
-            whole += begun
+            merged += begun
         _merge(begun[0], part)
-    return whole
+    return merged

@@ -18,8 +18,10 @@ import attrs
 from threadkeep.errors import RequestFailed
 from threadkeep.history.answers import BETWEEN, Answer, Call
 from threadkeep.history.entrypoints import open_history
-from threadkeep.history.items import Item, checked
-from threadkeep.history.session import Session, sync_session
+from threadkeep.history.items import Item, checked, encodable
+from threadkeep.history.repairing import repair
+from threadkeep.history.session import Session, checked_session, sync_session
+from threadkeep.history.trimming import trim
 from threadkeep.serialization.lossless_json import dumps, loads
 
 if TYPE_CHECKING:
@@ -121,11 +123,12 @@ class Conversation:
     """A conversation with a model, over Chat Completions or Responses.
 
     Each turn loads the history, sends it with the new message, and adds the message and everything of the reply in one
-    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added.
+    call of ``add_items``. If anything fails before, or the reply is not read to its end, nothing is added. What is sent
+    is repaired as `threadkeep.history.repair` does, with U+FFFD for lone surrogates; the history is not changed.
 
     Attributes:
         history: of the conversation.
-        losses: what an exported thread had that its messages here have not; see `from_export`.
+        losses: what could not be carried over from an exported thread; see `from_export`.
     """
 
     losses: "tuple[Loss, ...]" = ()
@@ -165,16 +168,21 @@ class Conversation:
 
         Raises:
             ValueError: an unknown API, fewer than one round, or a URL that names no history.
+            TypeError: the SDK of the client has no Responses API.
         """
         if api not in _APIS:
             raise ValueError(f"the API {api!r} is not known. Give 'chat' or 'responses'.")
         if max_rounds < 1:
             raise ValueError(f"max_rounds is {max_rounds}, and a turn needs at least 1")
-        self.history: Session = open_history(history) if isinstance(history, str | os.PathLike) else history
+        self.history: Session = (
+            open_history(history) if isinstance(history, str | os.PathLike) else checked_session(history)
+        )
         self._client, self._on_call, self._api = client, on_call, api
+        module = import_module(f"threadkeep.history.{_APIS[api]}")
+        self._create: Callable[..., Any] = module.create_of(client)
         more = {**({"tools": [*tools]} if tools else {}), **(options or {})}
         self._plan = _Plan(
-            api=import_module(f"threadkeep.history.{_APIS[api]}"),
+            api=module,
             model=model,
             instructions=instructions,
             max_tokens=max_tokens,
@@ -194,7 +202,7 @@ class Conversation:
         inline_images: bool = False,
         **settings: "Unpack[Settings]",
     ) -> "Conversation":
-        """Go on with a thread of an export: if the history is empty, the messages of the thread are added to it.
+        """Continue a thread of an export: if the history is empty, the messages of the thread are added to it.
 
         Of a thread that is not complete in the export, those that it has are added, and ``losses`` says so.
 
@@ -257,18 +265,18 @@ class Conversation:
         Raises:
             TypeError, ValueError: the content is not JSON, the history cannot be sent over this API, or the message
                 does not fit into ``max_tokens``. Nothing has been sent.
-            TypeError: the client is async, ``on_call`` is, or the SDK has no Responses API.
-            RequestFailed: the answer is broken off, has failed, or the model calls functions without an end.
+            TypeError: the client is async, or ``on_call`` is.
+            RequestFailed: the answer is broken off, has failed, or the model calls functions without an end, or without
+                an ``on_call``.
             HistoryDamaged, HistoryUnusable: as for `History.get_items`.
         """
         if hasattr(self._client, "__aenter__"):
             raise TypeError("the client is async. Use asay.")
-        turn = self._turn(content)
+        turn = _Turn(self._plan, content)
         turn.load(sync_session(self.history).get_items())
         if stream:
             return ReplyStream(lambda: self._pieces(turn, stream=True), turn)
-        for _ in self._pieces(turn, stream=False):
-            pass
+        list(self._pieces(turn, stream=False))  # there are none
         return turn.reply()
 
     def _pieces(self, turn: "_Turn", *, stream: bool) -> _Pieces:
@@ -297,7 +305,7 @@ class Conversation:
             if inspect.iscoroutine(result):
                 result.close()
             raise TypeError("on_call is async. Use asay.")
-        return _output(result)
+        return _called_output(call, result)
 
     # --- a turn, with await
 
@@ -311,17 +319,16 @@ class Conversation:
         """Do what `say` does with an async client. A stream is ``async for piece in await asay(..., stream=True)``.
 
         Raises:
-            TypeError: the client is not async, or the SDK has no Responses API.
+            TypeError: the client is not async.
             ValueError, RequestFailed, HistoryDamaged, HistoryUnusable: as for `say`.
         """
         if not hasattr(self._client, "__aenter__"):
             raise TypeError("the client is not async. Use say.")
-        turn = self._turn(content)
+        turn = _Turn(self._plan, content)
         turn.load(await self.history.get_items())
         if stream:
             return AsyncReplyStream(lambda: self._apieces(turn, stream=True), turn)
-        async for _ in self._apieces(turn, stream=False):
-            pass
+        _ = [piece async for piece in self._apieces(turn, stream=False)]  # there are none
         return turn.reply()
 
     async def _apieces(self, turn: "_Turn", *, stream: bool) -> _AsyncPieces:
@@ -346,22 +353,13 @@ class Conversation:
         if isinstance(arguments, str):
             return arguments
         result = self._handler(call)(call.name, arguments)
-        return _output(await result if inspect.isawaitable(result) else result)
+        return _called_output(call, await result if inspect.isawaitable(result) else result)
 
     # --- what both share
 
-    @property
-    def _create(self) -> Callable[..., Any]:
-        create: Callable[..., Any] = self._plan.api.create_of(self._client)
-        return create
-
-    def _turn(self, content: str | Sequence[Mapping[str, Any]]) -> "_Turn":
-        _ = self._create  # an SDK without the API is refused before the history is read
-        return _Turn(self._plan, content)
-
     def _handler(self, call: Call) -> Callable[[str, dict[str, Any]], Any]:
         if self._on_call is None:
-            raise ValueError(f"the model calls {call.name!r}, and there is no on_call to answer it")
+            raise RequestFailed(f"the model calls {call.name!r}, and there is no on_call to answer it")
         return self._on_call
 
 
@@ -403,7 +401,7 @@ class _Turn:
         Raises:
             ValueError: as `request` does.
         """
-        self._past = past
+        self._past = repair(past).items
         self._next = self._request()
 
     def begin(self) -> None:
@@ -428,7 +426,8 @@ class _Turn:
     def _request(self) -> dict[str, Any]:
         plan = self._plan
         sent = plan.api.sendable([*self._trimmed(), *self.items])
-        return {**plan.api.request(plan.model, plan.instructions, sent), **plan.options}
+        # A lone surrogate, which histories keep, cannot be sent: the SDK encodes the request as UTF-8.
+        return {**encodable(plan.api.request(plan.model, plan.instructions, sent)), **plan.options}
 
     def _trimmed(self) -> list[Item]:
         """Return the items of the history that fit into the budget next to this turn."""
@@ -436,8 +435,7 @@ class _Turn:
         if plan.max_tokens is None:
             return self._past
         system = [] if plan.instructions is None else [{"role": "system", "content": plan.instructions}]
-        trim = import_module("threadkeep.history.trimming").trim
-        fits: list[Item] = trim([*system, *self._past, *self.items], plan.max_tokens, model=plan.model)
+        fits = trim([*system, *self._past, *self.items], plan.max_tokens, model=plan.model)
         if fits[-len(self.items) :] != self.items or len(fits) < len(system) + len(self.items):
             raise ValueError(f"the message does not fit into {plan.max_tokens:,} tokens. Raise max_tokens.")
         return fits[len(system) : -len(self.items)]
@@ -514,6 +512,13 @@ def _arguments(call: Call) -> dict[str, Any] | str:
     if not isinstance(arguments, dict):
         return _output({"error": "not called: the arguments are not a JSON object"})
     return arguments
+
+
+def _called_output(call: Call, result: Any) -> str:
+    try:
+        return _output(result)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"on_call returned neither a str nor JSON for {call.name!r}: {error}") from None
 
 
 def _output(result: Any) -> str:

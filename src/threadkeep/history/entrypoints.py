@@ -1,7 +1,10 @@
 """Open a chat history by its URL, and what concerns all sessions of a store."""
 
+import contextlib
 import os
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -32,11 +35,14 @@ def open_history(
         metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
 
     Raises:
-        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep.
-        HistoryUnusable: the extra that the kind needs is not installed.
+        ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
+            session id is empty or holds a surrogate.
+        HistoryUnusable: there is no such folder, or the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("the session id is a string of at least one character")
+    if _SURROGATE.search(session_id):
+        raise ValueError(f"the session id {session_id!r} holds a surrogate, which is no character")
     if metadata is not None:
         metadata = checked([dict(metadata)])[0]
     store = _kind(url).open_store(os.fspath(url), session_id, metadata)
@@ -71,6 +77,8 @@ def copy_history(
 ) -> int:
     """Copy sessions from one store to another, of the same or of another kind.
 
+    Metadata is copied where the target keeps it. The times of the items are those of the copy.
+
     Args:
         source: the URL of a store, or an open history for that session alone.
         target: the URL of a store, in which the sessions have the same ids, or an open history for one session.
@@ -82,24 +90,27 @@ def copy_history(
     Raises:
         ValueError: a session of the target has items already, or many sessions meet a target of one. Nothing is
             copied then.
-        HistoryDamaged, HistoryUnusable: as for `History.get_items`.
+        HistoryDamaged: a session is damaged. Nothing is copied then.
+        HistoryUnusable: as for `History.get_items`.
     """
-    sources = _sessions_of(source, session_id)
-    pairs = [(one, target if isinstance(target, History) else open_history(target, one.session_id)) for one in sources]
-    if len(pairs) > 1 and (isinstance(target, History) or not _kind(target).MANY_SESSIONS):
-        raise ValueError(f"the source has {len(pairs)} sessions, the target holds one. Name one by session_id.")
-    for _, to in pairs:
-        if to.sync.get_items(1):
-            raise ValueError(f"the session {to.session_id!r} of the target has items already. Delete it first.")
-    copied = 0
-    for one, to in pairs:
-        items = one.sync.get_items()
-        to.sync.add_items(items)
-        copied += len(items)
-    return copied
+    found = _sessions_of(source, session_id)
+    if len(found) > 1 and (isinstance(target, History) or not _kind(target).MANY_SESSIONS):
+        raise ValueError(f"the source has {len(found)} sessions, the target holds one. Name one by session_id.")
+    copies: list[tuple[str, Mapping[str, Any] | None, list[Item]]] = []
+    for name, metadata in found:
+        with _opened(target, name) as to:
+            if to.sync.get_items(1):
+                raise ValueError(f"the session {to.session_id!r} of the target has items already. Delete it first.")
+        with _opened(source, name) as one:
+            # Without a limit, that of its settings would be used.
+            copies.append((name, metadata, one.sync.get_items(sys.maxsize)))
+    for name, metadata, items in copies:
+        with _opened(target, name, metadata) as to:
+            to.sync.add_items(items)
+    return sum(len(items) for _, _, items in copies)
 
 
-def recover(url: str | os.PathLike[str], session_id: str | None = None) -> list[Item]:
+def recover(url: str | os.PathLike[str], session_id: str | None = None) -> list[Any]:
     """Return every undamaged item of a damaged history, oldest first. Nothing is changed.
 
     Args:
@@ -113,15 +124,36 @@ def recover(url: str | os.PathLike[str], session_id: str | None = None) -> list[
     return found
 
 
-def _sessions_of(source: str | os.PathLike[str] | History, session_id: str | None) -> list[History]:
+def _sessions_of(
+    source: str | os.PathLike[str] | History, session_id: str | None
+) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """Return the ids of the sessions, and their metadata."""
     if isinstance(source, History):
-        return [source]
-    if session_id is not None:
-        return [open_history(source, session_id)]
-    return [open_history(source, info.session_id or "default") for info in list_sessions(source)]
+        return [(source.session_id, None)]
+    if session_id is not None and not _kind(source).KEEPS_METADATA:
+        return [(session_id, None)]
+    found = {"default" if info.session_id is None else info.session_id: info.metadata for info in list_sessions(source)}
+    return [*found.items()] if session_id is None else [(session_id, found.get(session_id))]
 
 
-# Each is a module of `kinds` with MANY_SESSIONS, open_store, list_sessions, delete_session and recover.
+@contextlib.contextmanager
+def _opened(
+    place: str | os.PathLike[str] | History, session_id: str, metadata: Mapping[str, Any] | None = None
+) -> Iterator[History]:
+    """Open a session and close it, since a server takes a limited number of connections; leave an open one open."""
+    if isinstance(place, History):
+        yield place
+        return
+    history = open_history(place, session_id, metadata=metadata if _kind(place).KEEPS_METADATA else None)
+    try:
+        yield history
+    finally:
+        history.sync.close()
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+# Each is a module of `kinds` with MANY_SESSIONS, KEEPS_METADATA, open_store, list_sessions, delete_session and recover.
 _KINDS = {
     ".json": "json_file",
     ".jsonl": "jsonl_file",
@@ -141,7 +173,9 @@ def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
         kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())
     else:
         # What was set aside has the name of the history with an ending; a database may have any name.
-        kind = _KINDS.get(Path(name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None)
+        kind = _KINDS.get(
+            Path(Path(name).name.partition(".corrupt-")[0]).suffix.lower(), "sqlite_file" if damaged else None
+        )
     if kind is None:
         shown = f"{scheme}://" if is_url else name  # the rest of a URL may hold a password
         raise ValueError(

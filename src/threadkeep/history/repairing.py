@@ -1,10 +1,10 @@
 """Make a history valid that a cancelled or failed run left: no call without its output, no reasoning alone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadkeep.history.groups import Pairs, is_reasoning, made_by_model, pairs, role_of
-from threadkeep.history.items import Item
+from threadkeep.history.items import Item, not_a_dict
 
 __all__ = ["Repaired", "dicts", "repair"]
 
@@ -18,11 +18,11 @@ class Repaired(NamedTuple):
         removed: what was taken out, oldest first: items, and single calls of an assistant message.
     """
 
-    items: list[Item]
-    removed: list[Item]
+    items: list[Any]
+    removed: list[Any]
 
 
-def repair(items: Iterable[Item]) -> Repaired:
+def repair(items: Iterable[Mapping[str, Any]]) -> Repaired:
     """Take out what an API refuses of a history that was cut off. The input is not changed.
 
     A call without an output goes, an output without a call before it, and reasoning without the item behind it that it
@@ -55,8 +55,7 @@ def dicts(items: Iterable[Any]) -> list[Item]:
     found = list(items)
     for number, item in enumerate(found):
         if not isinstance(item, dict):
-            hint = " Use its model_dump(exclude_none=True)." if hasattr(item, "model_dump") else ""
-            raise TypeError(f"item {number} is a {type(item).__name__}, not a dict.{hint}")
+            raise not_a_dict(number, item)
     return found
 
 

@@ -1,6 +1,7 @@
 """A chat history as the Agents SDK's ``Session`` protocol has it, over a store with plain, blocking methods.
 
-The SDK's protocol is met by shape: nothing of it is imported.
+The SDK's protocol is met by shape: nothing of it is imported. Items that are returned are dicts, and typed Any: a type
+checker takes a list of dicts neither for the SDK's items nor for the messages of the openai SDK.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import attrs
 
 from threadkeep.history.background_loop import run_in_background
-from threadkeep.history.items import Item, checked
+from threadkeep.history.items import Item, checked, named_type
 
 __all__ = [
     "History",
@@ -20,6 +21,7 @@ __all__ = [
     "Store",
     "SyncHistory",
     "SyncSession",
+    "checked_session",
     "settings_limit",
     "sync_session",
 ]
@@ -130,7 +132,7 @@ class History:
         self.session_settings = session_settings
         self.sync = SyncHistory(store, self)
 
-    async def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Item]:
+    async def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return items, oldest first. A store that does not exist yet has none, and is not created.
 
         Args:
@@ -144,7 +146,7 @@ class History:
         """
         return await asyncio.to_thread(self.sync.get_items, limit)
 
-    async def add_items(self, items: Iterable[Item], *, wrapper: Any = None) -> None:
+    async def add_items(self, items: Iterable[Mapping[str, Any]], *, wrapper: Any = None) -> None:
         """Add items at the end: all of them, or none.
 
         When this returns, they are on the disk (or with the server). A caller that is cancelled waits for the outcome
@@ -160,7 +162,7 @@ class History:
         """
         await _completed(lambda: self.sync.add_items(items))
 
-    async def pop_item(self, *, wrapper: Any = None) -> Item | None:
+    async def pop_item(self, *, wrapper: Any = None) -> Any | None:
         """Remove the newest item and return it; None if there is none.
 
         Raises:
@@ -193,7 +195,7 @@ class SyncHistory:
         """Of the history."""
         return self._history.session_id
 
-    def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Item]:
+    def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return items as `History.get_items` does."""
         if limit is None:
             limit = settings_limit(self._history.session_settings)
@@ -201,12 +203,12 @@ class SyncHistory:
             raise ValueError(f"the limit {limit} is negative")
         return [] if limit == 0 else self._store.read(limit)
 
-    def add_items(self, items: Iterable[Item], *, wrapper: Any = None) -> None:
+    def add_items(self, items: Iterable[Mapping[str, Any]], *, wrapper: Any = None) -> None:
         """Add items as `History.add_items` does."""
         if found := checked(items):
             self._store.append(found)
 
-    def pop_item(self, *, wrapper: Any = None) -> Item | None:
+    def pop_item(self, *, wrapper: Any = None) -> Any | None:
         """Remove the newest item as `History.pop_item` does."""
         return self._store.pop()
 
@@ -236,6 +238,19 @@ class _Waiting:
 
     def clear_session(self) -> None:
         run_in_background(self._session.clear_session())
+
+
+def checked_session(session: Session) -> Session:
+    """Return a session.
+
+    Raises:
+        TypeError: it is none, or the blocking methods of one.
+    """
+    if isinstance(session, SyncHistory):
+        raise TypeError("the history itself is needed, not its sync: leave out .sync")
+    if not hasattr(session, "get_items"):
+        raise TypeError(f"a session is needed, not {named_type(session)}. open_history opens one.")
+    return session
 
 
 def sync_session(session: Session) -> SyncSession:

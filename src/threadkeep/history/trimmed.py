@@ -9,7 +9,7 @@ import attrs
 
 from threadkeep.history.background_loop import run_in_background
 from threadkeep.history.items import Item
-from threadkeep.history.session import Session, settings_limit, sync_session
+from threadkeep.history.session import Session, checked_session, settings_limit, sync_session
 from threadkeep.history.trimming import checked_budget, newest
 
 __all__ = ["SyncTrimmed", "Trimmed"]
@@ -48,13 +48,13 @@ class Trimmed:
     """
 
     def __init__(self, history: Session, max_tokens: int, *, model: str | None = None) -> None:
-        self.session_id = history.session_id
+        self.session_id = checked_session(history).session_id
         self.session_settings = history.session_settings
         self._history = history
         self._window = _Window(checked_budget(max_tokens), model, history.session_settings)
         self.sync = SyncTrimmed(history, self._window)
 
-    async def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Item]:
+    async def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return what `trim` leaves of the session's items.
 
         Args:
@@ -68,14 +68,13 @@ class Trimmed:
         items = await self._history.get_items(self._window.read_limit)
         return await asyncio.to_thread(self._window.select, items, limit)
 
-    async def add_items(self, items: list[Item], *, wrapper: Any = None) -> None:
+    async def add_items(self, items: list[Any], *, wrapper: Any = None) -> None:
         """Add items to the session."""
         await self._history.add_items(items)
 
-    async def pop_item(self, *, wrapper: Any = None) -> Item | None:
+    async def pop_item(self, *, wrapper: Any = None) -> Any | None:
         """Remove the session's newest item and return it."""
-        popped: Item | None = await self._history.pop_item()
-        return popped
+        return await self._history.pop_item()
 
     async def clear_session(self, *, wrapper: Any = None) -> None:
         """Remove all items of the session."""
@@ -95,18 +94,17 @@ class SyncTrimmed:
         self._sync = sync_session(history)
         self._window = window
 
-    def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Item]:
+    def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return items as `Trimmed.get_items` does."""
         return self._window.select(self._sync.get_items(self._window.read_limit), limit)
 
-    def add_items(self, items: list[Item], *, wrapper: Any = None) -> None:
+    def add_items(self, items: list[Any], *, wrapper: Any = None) -> None:
         """Add items to the session."""
         self._sync.add_items(items)
 
-    def pop_item(self, *, wrapper: Any = None) -> Item | None:
+    def pop_item(self, *, wrapper: Any = None) -> Any | None:
         """Remove the session's newest item and return it."""
-        popped: Item | None = self._sync.pop_item()
-        return popped
+        return self._sync.pop_item()
 
     def clear_session(self, *, wrapper: Any = None) -> None:
         """Remove all items of the session."""

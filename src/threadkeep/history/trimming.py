@@ -1,6 +1,7 @@
 """Cut a history to what a model can take: its instructions and the newest items, as many as fit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from threadkeep.history.counting.tokens import REPLY_TOKENS, item_counter
 from threadkeep.history.groups import groups, leading_instructions
@@ -10,7 +11,7 @@ from threadkeep.history.repairing import repair
 __all__ = ["checked_budget", "newest", "trim"]
 
 
-def trim(items: Iterable[Item], max_tokens: int, model: str | None = None) -> list[Item]:
+def trim(items: Iterable[Mapping[str, Any]], max_tokens: int, model: str | None = None) -> list[Any]:
     """Return the leading system and developer messages, and an unbroken run of the newest items, as many as fit.
 
     The history is repaired first, as `repair` does. Then it is cut only where a call stays with its output and with
@@ -30,7 +31,7 @@ def trim(items: Iterable[Item], max_tokens: int, model: str | None = None) -> li
     return newest(items, checked_budget(max_tokens), model, None)
 
 
-def newest(items: Iterable[Item], max_tokens: int, model: str | None, limit: int | None) -> list[Item]:
+def newest(items: Iterable[Mapping[str, Any]], max_tokens: int, model: str | None, limit: int | None) -> list[Item]:
     """Trim a history, also to at most ``limit`` items behind the leading messages."""
     left = repair(items).items
     count = item_counter(model)

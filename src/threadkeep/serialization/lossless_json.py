@@ -11,13 +11,11 @@ from typing import Any, NoReturn
 
 import orjson
 
+from threadkeep.serialization.own_stack import NestedTooDeeply, with_room
+
 __all__ = ["NestedTooDeeply", "dumps", "dumps_pretty", "loads", "may_hold_beyond_64_bits", "refuse_nan", "text_or_none"]
 
 _EQUAL_DIGITS = bytes.maketrans(b"123456789", b"000000000")
-
-
-class NestedTooDeeply(ValueError):
-    """A value cannot be written: JSON of so many levels is beyond the library, and the stack."""
 
 
 def loads(text: bytes) -> Any:
@@ -34,10 +32,8 @@ def loads(text: bytes) -> Any:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
             pass  # perhaps only because of a lone surrogate: the standard library decides
-    try:
-        return json.loads(text.decode("utf-8"), parse_float=_finite, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    decoded = text.decode("utf-8")
+    return with_room(lambda: json.loads(decoded, parse_float=_finite, parse_constant=_refuse_constant))
 
 
 def may_hold_beyond_64_bits(text: bytes) -> bool:
@@ -74,9 +70,7 @@ def dumps_pretty(value: object) -> bytes:
 
 def _dumps_slowly(value: object, **layout: Any) -> bytes:
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, **layout)
-    except RecursionError:
-        raise NestedTooDeeply("nested too deeply") from None
+        text = with_room(lambda: json.dumps(value, ensure_ascii=False, allow_nan=False, **layout))
     except TypeError as error:
         raise ValueError(str(error)) from None
     # Only a lone surrogate cannot be encoded, and Python's backslash form of one is its JSON escape.

@@ -19,6 +19,7 @@ from threadkeep.api.endpoints import (
     Provider,
     auth_and_keys,
     endpoint_of,
+    models_endpoint_of,
     without_secrets,
 )
 from threadkeep.api.keys import Key
@@ -187,3 +188,23 @@ def test_the_secrets_of_an_address() -> None:
     """Users and passwords, together too, and the values of the query; not the version."""
     endpoint = endpoint_of(ApiSource(base_url="https://user:p%40ss@h/v1?api-version=2024-05-01&code=a/b=c&x=1"), {})
     assert endpoint.secrets == ("user", "p@ss", "user:p@ss", "a/b=c", "1")
+
+
+@pytest.mark.parametrize(
+    ("typed", "version", "address", "query"),
+    [
+        (None, None, "https://api.openai.com/v1", {}),
+        ("http://127.0.0.1:8000/v1?code=s3cret", None, "http://127.0.0.1:8000/v1", {"code": "s3cret"}),
+        (AT_AZURE, None, f"{AT_AZURE}/openai/v1", {}),
+        (f"{AT_AZURE}/openai/deployments/mine", "preview", f"{AT_AZURE}/openai/v1", {"api-version": "preview"}),
+        (f"{AT_AZURE}/openai/v1/", None, f"{AT_AZURE}/openai/v1", {}),
+        (AT_FOUNDRY, None, f"{AT_FOUNDRY}/openai/v1", {}),
+        (f"{AT_FOUNDRY}/openai/v1", None, f"{AT_FOUNDRY}/openai/v1", {}),
+    ],
+)
+def test_models_are_asked_by_the_v1_api(typed: str | None, version: str | None, address: str, query: Any) -> None:
+    """Of Azure and Foundry, whose dated versions are those of other routes; the keys are those of the provider."""
+    source = ApiSource(base_url=typed, api_version=version)
+    endpoint = models_endpoint_of(source, {"OPENAI_API_VERSION": "2024-06-01"})
+    assert (endpoint.base_url, endpoint.query) == (address, query)
+    assert endpoint.provider.keys == endpoint_of(source, {}).provider.keys

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,9 @@ from scripted_client import WAYS, ScriptedClient, calls, chunk, chunks, says, tu
 from threadkeep.errors import RequestFailed
 from threadkeep.history import completions, responses
 from threadkeep.history.conversation import Conversation
+from threadkeep.history.counting.tokens import count_tokens
 from threadkeep.history.entrypoints import open_history
+from threadkeep.history.repairing import Repaired, repair
 from threadkeep.history.session import History
 
 NUMBERS = itertools.count()
@@ -188,23 +189,40 @@ def test_fields_that_a_server_sends_and_refuses_to_take_are_not_sent() -> None:
     assert asked([odd, {"role": "tool", "tool_call_id": "call_f", "content": "x"}])["messages"][0] == calls("f")
 
 
-def test_a_history_is_trimmed_to_the_budget_of_what_is_sent() -> None:
-    """Instructions and the new message are part of the budget; a message that does not fit is refused."""
+@given(history=chats(), max_tokens=st.integers(1, 300), instructions=st.none() | words)
+def test_a_request_stays_within_the_budget(
+    history: list[dict[str, Any]], max_tokens: int, instructions: str | None
+) -> None:
+    """With instructions and message: what is sent of the history is its end. Without room for these it is refused."""
+    system = [] if instructions is None else [{"role": "system", "content": instructions}]
+    message = {"role": "user", "content": "hi"}
+    if count_tokens([*system, message], model="m") > max_tokens:
+        with pytest.raises(ValueError, match="max_tokens"):
+            asked(history, instructions=instructions, max_tokens=max_tokens)
+        return
+    messages = asked(history, instructions=instructions, max_tokens=max_tokens)["messages"]
+    assert count_tokens(messages, model="m") <= max_tokens
+    assert messages[: len(system)] == system
+    sent = messages[len(system) :]
+    assert sent == [*history, message][-len(sent) :]
 
-    def trim(items: list[Any], max_tokens: int, *, model: str) -> list[Any]:
-        """A token an item; the system message stays."""
-        assert model == "m"
-        system = [item for item in items[:1] if item["role"] == "system"]
-        room = max_tokens - len(system)
-        return [*system, *items[len(system) :][-room:]] if room else system
 
-    old = [{"role": "user", "content": str(number)} for number in range(5)]
-    with mock.patch.dict("sys.modules", {"threadkeep.history.trimming": SimpleNamespace(trim=trim)}):
-        sent = asked(old, instructions="s", max_tokens=4)["messages"]
-        assert [message["content"] for message in sent] == ["s", "3", "4", "hi"]
-        assert [message["content"] for message in asked(old, max_tokens=2)["messages"]] == ["4", "hi"]
-        with pytest.raises(ValueError, match="does not fit into 1 tokens"):
-            asked(old, instructions="s", max_tokens=1)
+def test_calls_belong_to_the_turn_that_must_fit() -> None:
+    """Nothing is left out of a turn: it fails if its outputs grow beyond the budget, and nothing is stored."""
+    scripted, history = ScriptedClient.of(calls("f"), says("never")), empty()
+    conversation = Conversation(scripted.client(), history, model="m", max_tokens=60, on_call=lambda *_: "long " * 100)
+    with pytest.raises(ValueError, match="does not fit into 60 tokens"):
+        conversation.say("hi")
+    assert len(scripted.requests) == 1
+    assert history.sync.get_items() == []
+
+
+def test_what_a_run_that_was_cut_off_left_is_not_sent() -> None:
+    """A call without its output; it stays in the history."""
+    assert asked([{"role": "user", "content": "x"}, calls("f")])["messages"] == [
+        {"role": "user", "content": "x"},
+        {"role": "user", "content": "hi"},
+    ]
 
 
 UNSENDABLE: list[tuple[Any, dict[str, Any]]] = [
@@ -290,6 +308,56 @@ def test_items_of_responses_become_messages() -> None:
     ]
 
 
+def function_call(name: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": name, "name": "f", "arguments": "{}"}
+
+
+def function_output(name: str) -> dict[str, Any]:
+    return {"type": "function_call_output", "call_id": name, "output": name}
+
+
+@given(st.permutations("abc"), st.permutations("abc"), st.data())
+def test_outputs_follow_their_calls_in_chat_completions(
+    called: list[str], answered: list[str], data: st.DataObject
+) -> None:
+    """Responses take any item between a call and its output, and Chat Completions none: no output is left behind."""
+    history = [*map(function_call, called), *map(function_output, answered)]
+    for role in ("assistant", "user", "assistant"):
+        message = {"type": "message", "role": role, "content": "x"}
+        history.insert(data.draw(st.integers(0, len(history))), message)
+    sent = completions.sendable(history)
+    assert repair(sent) == Repaired(sent, [])
+    assert sorted(message["content"] for message in sent if message["role"] == "tool") == sorted(called)
+
+
+def test_a_history_that_a_failed_run_left_is_sent_repaired() -> None:
+    """With and without a budget; the history is as before."""
+    left: list[dict[str, Any]] = [
+        {"role": "user", "content": "hi"},
+        {"type": "reasoning", "summary": [], "encrypted_content": "e"},
+        function_call("c"),
+    ]
+    for max_tokens in (None, 1000):
+        scripted, history = ScriptedClient.of(says("ok")), empty()
+        history.sync.add_items(left)
+        Conversation(scripted.client(), history, model="m", max_tokens=max_tokens).say("x")
+        assert [item["content"] for item in scripted.requests[-1]["messages"]] == ["hi", "x"]
+        assert history.sync.get_items()[:3] == left
+
+
+def test_a_lone_surrogate_is_sent_as_a_replacement_character() -> None:
+    """The history keeps it, and the SDK cannot send it: without this, every later turn would fail."""
+    scripted, history = ScriptedClient.of(says("b\udc00"), says("c")), empty()
+    history.sync.add_items([{"role": "user", "content": "a\ud83d"}])
+    conversation = Conversation(scripted.client(), history, model="m", instructions="\ud800")
+    conversation.say("x\udcff😀")
+    conversation.say("y")
+    sent = [item["content"] for item in scripted.requests[-1]["messages"]]
+    assert sent == ["\ufffd", "a\ufffd", "x\ufffd😀", "b\ufffd", "y"]
+    stored = [item["content"] for item in history.sync.get_items()]
+    assert stored == ["a\ud83d", "x\udcff😀", "b\udc00", "y", "c"]
+
+
 def test_a_refusal_of_chat_completions_is_a_part_of_an_item() -> None:
     """Behind the text, where there is one."""
     refusal = {"type": "refusal", "refusal": "no"}
@@ -301,17 +369,27 @@ def test_a_refusal_of_chat_completions_is_a_part_of_an_item() -> None:
     ]
 
 
+@pytest.mark.parametrize("api", [completions, responses])
+def test_parts_of_an_unknown_type_are_sent_as_they_are(api: Any) -> None:
+    """The server decides about them."""
+    history = [{"role": "user", "content": [{"type": "hologram"}, "x"]}]
+    assert api.sendable(history) == history
+
+
 # --- calls of functions
 
 
-def test_arguments_that_are_not_an_object_are_answered_and_not_passed_on() -> None:
+@pytest.mark.parametrize("is_async", [False, True])
+def test_arguments_that_are_not_an_object_are_answered_and_not_passed_on(is_async: bool) -> None:
     """The model learns what is wrong with them, and can call again. No arguments are an empty object."""
     scripted = ScriptedClient.of(
         calls("a", arguments="{oops"), calls("b", arguments="[1]"), calls("c", arguments=""), says("k")
     )
     heard: list[Any] = []
     history = empty()
-    Conversation(scripted.client(), history, model="m", on_call=lambda *call: heard.append(call)).say("x")
+    client = scripted.client(is_async=is_async)
+    conversation = Conversation(client, history, model="m", on_call=lambda *call: heard.append(call))
+    turn(conversation, "x", is_async=is_async, stream=False)
     outputs = [item["content"] for item in history.sync.get_items() if item["role"] == "tool"]
     assert heard == [("c", {})]
     assert "the arguments are not JSON" in outputs[0]
@@ -332,8 +410,18 @@ def test_a_turn_takes_no_more_rounds_than_it_may() -> None:
 def test_a_call_without_anybody_to_answer_it_ends_the_turn() -> None:
     """Nothing is stored."""
     history = empty()
-    with pytest.raises(ValueError, match="calls 'f', and there is no on_call"):
+    with pytest.raises(RequestFailed, match="calls 'f', and there is no on_call"):
         Conversation(ScriptedClient.of(calls("f")).client(), history, model="m").say("hi")
+    assert history.sync.get_items() == []
+
+
+@pytest.mark.parametrize(("is_async", "stream"), WAYS)
+def test_what_a_function_returns_has_to_be_json(is_async: bool, stream: bool) -> None:
+    """The error names the function; nothing is stored."""
+    scripted, history = ScriptedClient.of(calls("f")), empty()
+    conversation = Conversation(scripted.client(is_async=is_async), history, model="m", on_call=lambda *_: {1})
+    with pytest.raises(TypeError, match="on_call returned neither a str nor JSON for 'f'"):
+        turn(conversation, "hi", is_async=is_async, stream=stream)
     assert history.sync.get_items() == []
 
 
@@ -421,7 +509,7 @@ def test_deltas_of_any_shape_are_merged() -> None:
     assembly = completions.Assembly()
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     for delta in (
-        {"reasoning_content": "a", "list": [1], "flag": None},
+        {"reasoning_content": "a", "list": [1], "flag": None, "role": "assistant"},
         {"reasoning_content": "b", "list": [2], "flag": True, "tool_calls": [call]},
         {"tool_calls": [{**call, "id": "d"}], "role": ""},
     ):
@@ -430,6 +518,7 @@ def test_deltas_of_any_shape_are_merged() -> None:
     message = assembly.finish()["choices"][0]["message"]
     assert message["tool_calls"] == [call, {**call, "id": "d"}]
     assert (message["reasoning_content"], message["list"], message["flag"]) == ("ab", [1, 2], True)
+    assert message["role"] == "assistant"
 
 
 # --- streams
@@ -492,7 +581,7 @@ def test_what_makes_no_conversation_is_refused() -> None:
     with pytest.raises(TypeError, match="is a bytes, which is not JSON"):
         Conversation(client, empty(), model="m").say(raw)
     with pytest.raises(TypeError, match="api='chat'"):
-        Conversation(client, empty(), model="m", api="responses").say("x")
+        Conversation(client, empty(), model="m", api="responses")
 
 
 def test_an_answer_of_no_known_kind_is_an_error() -> None:

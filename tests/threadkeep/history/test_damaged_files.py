@@ -1,16 +1,21 @@
 """A damaged history is an error that names where it is now, and every undamaged item can be recovered."""
 
+import errno
 import json
+import os
 import sqlite3
+import tempfile
 import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from history_damage import ARRAYS, DATABASES, ITEMS, LOGS, Damage, DatabaseDamage
-from threadkeep import HistoryDamaged, open_history, recover
+from threadkeep import HistoryDamaged, HistoryUnusable, open_history, recover
 
 LAYOUTS: dict[str, dict[str, Any]] = {"compact": {}, "indented": {"indent": 2}}
 
@@ -73,6 +78,164 @@ def test_a_damaged_log(damage: Damage, tmp_path: Path) -> None:
         assert content.endswith(aside.read_bytes())
     else:
         check_set_aside(path, content, expected)
+
+
+MIXED: list[dict[str, Any]] = [
+    {"number": 0, "of": {"key": {"deep": [{"a": 1}]}}, "behind": 2},
+    {"content": [{"type": "text", "text": "a {} b"}, {"type": "text", "text": '{}, [] " \\'}], "number": 1},
+    {"number": 2},
+    {"type": "call", "arguments": '{"a": {"b": [{}]}}', "é": "ü{}", "number": 3},
+]
+
+
+@given(st.sampled_from([None, 2]), st.integers(0, 2000), st.integers(0, 255), st.sampled_from(["changed", "added"]))
+def test_one_byte_of_an_array_costs_its_item_only(indent: int | None, place: int, byte: int, how: str) -> None:
+    """Every item whose text is as it was is recovered, and nothing else is: no part of the damaged one."""
+    pieces = [json.dumps(item, ensure_ascii=False, indent=indent).replace("\n", "\n  ").encode() for item in MIXED]
+    before = json.dumps(MIXED, ensure_ascii=False, indent=indent).encode()
+    place %= len(before)
+    content = before[:place] + bytes([byte]) + before[place + (how == "changed") :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "chat.json")
+        path.write_bytes(content)
+        try:
+            found = open_history(path).sync.get_items()
+        except HistoryDamaged as error:
+            found = recover(error.place)
+        numbers = [item["number"] for item in found if item in MIXED]
+        assert numbers == sorted(set(numbers))
+        assert set(numbers) >= {number for number, piece in enumerate(pieces) if piece in content}
+        assert len(MIXED) - 1 <= len(found) <= len(MIXED)
+        assert all("type" not in item or "number" in item for item in found if len(item) == 2)
+
+
+@pytest.mark.parametrize("content", [b': {"a": 1}, {"a": 2}]', b'[: {"a": 1}, {"a": 2}]', b'[{"a": 1}: {"a": 2}]'])
+def test_a_colon_between_items_is_not_behind_a_key(content: bytes, tmp_path: Path) -> None:
+    """What follows it is no part of a damaged item."""
+    path = tmp_path / "chat.json"
+    path.write_bytes(content)
+    assert recover(path) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("zeros", [1, 8, 100, 512])
+@pytest.mark.parametrize("name", ["chat.json", "chat.jsonl"])
+def test_zeros_at_the_head_are_not_taken_for_another_encoding(name: str, zeros: int, tmp_path: Path) -> None:
+    """A block that was never written: what is behind it is recovered."""
+    path = tmp_path / name
+    history = open_history(path).sync
+    for item in ITEMS:
+        history.add_items([item])
+    content = bytes(zeros) + path.read_bytes()[zeros:]
+    path.write_bytes(content)
+    recovered = recover(read_damaged(path).place)
+    assert recovered == ITEMS[-len(recovered) :]
+    assert len(recovered) >= 8
+
+
+@pytest.mark.parametrize("key", ["session_id", "time", "add", "line"])
+def test_a_damaged_key_of_a_line_costs_nothing(key: str, tmp_path: Path) -> None:
+    """The items of the line are recovered, and not the line as an item; what was popped or cleared stays away."""
+    path = tmp_path / "chat.jsonl"
+    history, other = open_history(path, "a").sync, open_history(path, "b").sync
+    other.add_items([{"b": 1}, {"b": 2}])
+    history.add_items([{"a": 1}])
+    history.clear_session()
+    history.add_items([{"a": 2, "content": [{"type": "text"}]}, {"a": 3}])
+    assert other.pop_item() == {"b": 2}
+    lines = path.read_bytes().splitlines(keepends=True)
+    expected = [{"b": 1}, {"a": 2, "content": [{"type": "text"}]}, {"a": 3}]
+    for number, line in enumerate(lines):
+        damaged = line.replace(f'"{key}":'.encode(), f'"{key[:-1]}X":'.encode(), 1)
+        path.write_bytes(b"".join([*lines[:number], damaged, *lines[number + 1 :]]))
+        assert recover(path) == expected
+
+
+def test_what_was_popped_of_a_damaged_line_stays_away(tmp_path: Path) -> None:
+    """Whether the line is damaged that added it, or the one that took it back."""
+    path = tmp_path / "chat.jsonl"
+    history = open_history(path).sync
+    history.add_items([{"a": 1}])
+    history.add_items([{"a": 2}])
+    history.pop_item()
+    content = path.read_bytes()
+    for old, new in [
+        (b'"keep":0', b'"keep":x'),
+        (b'"pop":{"line":2', b'"pop":{"line:2'),
+        (b'"add":[{"a":2', b'x"add":[{"a":2'),
+    ]:
+        path.write_bytes(content.replace(old, new))
+        assert recover(read_damaged(path).place) == [{"a": 1}]
+
+
+def test_a_database_whose_last_page_is_cut_is_damaged(tmp_path: Path) -> None:
+    """SQLite reads zeros for the rest of it: of an index, rows would be missing without a word."""
+    path, url = tmp_path / "chat.db", f"sqlite:///{tmp_path}/chat.db"
+    items = [{"number": number, "text": "x" * 300} for number in range(10)]
+    database_of(path, items[:1])
+    for item in items[1:]:
+        open_history(url, "s").sync.add_items([item])
+    content = path.read_bytes()
+    for cut in (1, 100, 4000):
+        path.write_bytes(content[:-cut])
+        with pytest.raises(HistoryDamaged, match="no number of pages"):
+            open_history(url, "s").sync.get_items()
+
+
+def test_bytes_that_were_lost_or_added_move_the_pages_of_a_database(tmp_path: Path) -> None:
+    """What is behind them is recovered, and a wrong size of the pages is not believed."""
+    path = tmp_path / "chat.db"
+    items = [{"number": number, "text": f"{number} " * 200} for number in range(100)]
+    database_of(path, items)
+    content = path.read_bytes()
+    for damaged in (
+        content[:5000] + b"five." + content[5000:],
+        content[:5000] + content[5007:],
+        content[:16] + b"\x20\x00" + content[18:],
+    ):
+        path.write_bytes(damaged)
+        assert recover(path) == items
+
+
+def test_a_schema_that_is_not_utf_8_is_damage(tmp_path: Path) -> None:
+    """Python decodes the names of columns before a query has a result."""
+    path, url = tmp_path / "chat.db", f"sqlite:///{tmp_path}/chat.db"
+    database_of(path, ITEMS)
+    path.write_bytes(path.read_bytes().replace(b"message_data TEXT NOT NULL", b"message_data TEXT NOT NUL\xcc"))
+    with pytest.raises(HistoryDamaged) as raised:
+        open_history(url, "s").sync.get_items()
+    assert recover(raised.value.place) == ITEMS
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.json", b"[{}, {"), ("a.jsonl", b'{"a'), ("b.json", b"[{}]")])
+def test_a_reader_that_may_not_have_the_lock(
+    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged file in a folder that may only be read is reported as damaged, and not as unusable."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    system_open = os.open
+
+    def refusing(file: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if str(file).endswith(".lock"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return system_open(file, flags, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    if name == "b.json":
+        assert open_history(path).sync.get_items() == [{}]
+    else:
+        assert Path(read_damaged(path).place).read_bytes() == content
+    with pytest.raises(HistoryUnusable, match="Permission denied"):
+        open_history(path).sync.add_items([{"a": 1}])
+
+
+def test_the_folder_of_a_history_may_have_any_name(tmp_path: Path) -> None:
+    """Also that of a file which was set aside."""
+    folder = tmp_path / "chat.corrupt-1"
+    folder.mkdir()
+    path = folder / "chat.json"
+    path.write_bytes(b'[{"a": 1}, {')
+    assert recover(path) == recover(read_damaged(path).place) == [{"a": 1}]
 
 
 def database_of(path: Path, items: list[dict[str, Any]]) -> None:

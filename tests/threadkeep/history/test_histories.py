@@ -1,9 +1,14 @@
 """A history keeps every item exactly, in the file that people have, and nothing is created by reading."""
 
 import asyncio
+import contextlib
+import inspect
 import json
 import os
+import sqlite3
 import stat
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +19,18 @@ from hypothesis import strategies as st
 from full_disk import full_disk
 from strategies import json_values, raw_text
 from threadkeep import (
+    Conversation,
+    History,
+    HistoryDamaged,
     HistoryUnusable,
+    Trimmed,
     copy_history,
     delete_session,
     list_sessions,
     open_history,
     recover,
 )
+from threadkeep.history import entrypoints
 
 items = st.dictionaries(raw_text, json_values, max_size=4)
 URLS = ["{}/chat.json", "{}/chat.jsonl", "sqlite:///{}/chat.db", "memory://{}"]
@@ -82,6 +92,8 @@ def test_a_limit_is_not_negative(url: str) -> None:
 REFUSED: list[tuple[Any, type[Exception], str]] = [
     ("text", TypeError, "a list of items is needed, not a str"),
     ({"a": 1}, TypeError, "a list of items is needed, not a dict"),
+    (None, TypeError, "a list of items is needed, not a NoneType"),
+    ([{"a": 1}, 1], TypeError, "item 1 is an int, not a dict"),
     ([{"a": 1}, ["b"]], TypeError, "item 1 is a list, not a dict"),
     ([{"a": {1, 2}}], TypeError, "item 0.a is a set, which is not JSON"),
     ([{"a": b"x"}], TypeError, "item 0.a is a bytes, which is not JSON"),
@@ -118,6 +130,81 @@ def test_an_item_that_goes_too_deep_is_refused(url: str) -> None:
     assert open_history(url).sync.get_items() == []
     while item:  # a value so deep is not freed in one go
         item = item.pop("a")
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """An item of so many levels, in which a lone surrogate makes the standard library read it."""
+    item: dict[str, Any] = {"s": "\ud800"}
+    for _ in range(levels - 1):
+        item = {"a": item}
+    return item
+
+
+def called_by(functions: int, work: Callable[[], Any]) -> Any:
+    """Call a function when so many others are on the stack."""
+    return called_by(functions - 1, work) if functions else work()
+
+
+@pytest.mark.parametrize("levels", [100, 255, 500])
+def test_what_can_be_added_can_be_read_by_everyone(levels: int, url: str) -> None:
+    """How many functions have called the reader does not make a file a damaged one."""
+    history = open_history(url).sync
+    item = nested(levels)
+    free = sys.getrecursionlimit() - len(inspect.stack()) - 100
+    for functions in (0, free // 2, free):
+        called_by(functions, lambda: history.add_items([{"a": 1}, item]))
+        assert called_by(functions, history.get_items) == [{"a": 1}, item]
+        assert called_by(functions, lambda: recover(url)) == [{"a": 1}, item]
+        assert called_by(functions, history.pop_item) == item
+        assert called_by(functions, history.pop_item) == {"a": 1}
+    with pytest.raises(ValueError, match="item 1 is nested too deeply: it has more than 500 levels"):
+        history.add_items([{}, nested(501)])
+
+
+def test_an_item_of_another_program_that_goes_too_deep_is_not_popped(tmp_path: Path) -> None:
+    """It is read, and the file stays as it is."""
+    path = tmp_path / "chat.json"
+    content = b"[" + b'{"a":' * 1000 + b"1" + b"}" * 1000 + b"]"
+    path.write_bytes(content)
+    assert len(open_history(path).sync.get_items()) == 1
+    with pytest.raises(HistoryUnusable, match="nested too deeply to be removed"):
+        open_history(path).sync.pop_item()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("session_id", ["", "\ud800", "\ud83d\ude00"])
+def test_a_session_id_that_cannot_be_kept_is_refused(session_id: str, url: str) -> None:
+    """Two surrogates would be read back as another id, under which nothing is found."""
+    with pytest.raises(ValueError, match="the session id"):
+        open_history(url, session_id)
+
+
+@pytest.mark.parametrize("template", URLS[1:])
+def test_a_session_that_begins_again(template: str, tmp_path: Path) -> None:
+    """It is listed behind those that have begun meanwhile, with the metadata of its history."""
+    url = template.format(tmp_path)
+    keeps_metadata = not url.startswith("sqlite")
+    history = open_history(url, "a", metadata={"user": "ada"} if keeps_metadata else None).sync
+    for empty in (history.pop_item, history.clear_session, lambda: delete_session(url, "a")):
+        history.add_items([{"a": 1}])
+        delete_session(url, "b")
+        open_history(url, "b").sync.add_items([{"b": 1}])
+        empty()
+        history.add_items([{"a": 2}])
+        assert [info.session_id for info in list_sessions(url)] == ["b", "a"]
+        assert list_sessions(url)[1].metadata == ({"user": "ada"} if keeps_metadata else None)
+        history.clear_session()
+
+
+@pytest.mark.parametrize("template", ["{}.json", "{}.jsonl", "sqlite:///{}.db"])
+@pytest.mark.parametrize("method", ["get_items", "pop_item", "clear_session"])
+def test_a_name_that_the_system_refuses_is_no_empty_history(method: str, template: str, tmp_path: Path) -> None:
+    """Links in a circle, or too long a name."""
+    path = Path(template.format(tmp_path / "circle").removeprefix("sqlite:///"))
+    path.symlink_to(path)
+    for name in ("circle", "x" * 300):
+        with pytest.raises(HistoryUnusable):
+            getattr(open_history(template.format(tmp_path / name)).sync, method)()
 
 
 def test_an_object_of_the_sdk_is_refused_with_what_to_do(url: str) -> None:
@@ -227,11 +314,12 @@ def test_a_full_disk_leaves_the_history_as_it_was(url: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("template", URLS[:3])
 def test_a_place_that_cannot_be_used_is_named(template: str, tmp_path: Path) -> None:
-    """A folder that is missing, a folder in the place of the file."""
-    missing = open_history(template.format(tmp_path / "missing")).sync
-    assert missing.get_items() == []
-    with pytest.raises(HistoryUnusable, match=r"The folder .*/missing does not exist. Create it"):
-        missing.add_items([{"a": 1}])
+    """A folder that is missing, when the history is opened; a folder in the place of the file."""
+    with pytest.raises(HistoryUnusable, match=r"/missing does not exist. Create the folder"):
+        open_history(template.format(tmp_path / "missing"))
+    (tmp_path / "file").touch()
+    with pytest.raises(HistoryUnusable, match=r"/file is not a folder"):
+        open_history(template.format(tmp_path / "file"))
     for name in ("chat.json", "chat.jsonl", "chat.db"):
         (tmp_path / name).mkdir()
     folder = open_history(template.format(tmp_path)).sync
@@ -333,6 +421,8 @@ def test_a_history_is_copied_to_another_kind(tmp_path: Path) -> None:
         open_history(source, name).sync.add_items([{"of": name}, {"1": 1.0}])
     assert copy_history(source, target) == 4
     assert [(info.session_id, info.items) for info in list_sessions(target)] == [("x", 2), ("y", 2)]
+    limited = open_history(source, "x", session_settings={"limit": 1})
+    assert copy_history(limited, tmp_path / "all.json") == 2
     with pytest.raises(ValueError, match="the session 'x' of the target has items already"):
         copy_history(source, target)
     with pytest.raises(ValueError, match="the source has 2 sessions, the target holds one"):
@@ -342,6 +432,70 @@ def test_a_history_is_copied_to_another_kind(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "one.json").read_bytes()) == [{"of": "y"}, {"1": 1.0}]
     assert copy_history(tmp_path / "one.json", open_history(target, "z")) == 2
     assert open_history(target, "z").sync.get_items() == [{"of": "y"}, {"1": 1.0}]
+
+
+def test_a_copy_keeps_the_metadata_where_the_target_can(tmp_path: Path) -> None:
+    """A file of lines to another; SQLite has no place for it."""
+    source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    open_history(source, "x", metadata={"user": "ada"}).sync.add_items([{"1": 1}])
+    open_history(source, "y").sync.add_items([{"2": 2}])
+    assert copy_history(source, target) == 2
+    assert [info.metadata for info in list_sessions(target)] == [{"user": "ada"}, None]
+    assert copy_history(source, f"memory://{tmp_path}", "x") == 1
+    assert [info.metadata for info in list_sessions(f"memory://{tmp_path}")] == [{"user": "ada"}]
+    assert copy_history(source, f"sqlite:///{tmp_path}/c.db") == 2
+    assert [info.metadata for info in list_sessions(f"sqlite:///{tmp_path}/c.db")] == [None, None]
+
+
+def test_nothing_is_copied_when_a_session_is_damaged(tmp_path: Path) -> None:
+    """So that the copy can be repeated when the damage is dealt with."""
+    source, target = f"sqlite:///{tmp_path}/a.db", tmp_path / "b.jsonl"
+    for name in ("x", "y"):
+        open_history(source, name).sync.add_items([{"of": name}])
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
+        database.execute("UPDATE agent_messages SET message_data = '{' WHERE session_id = 'y'")
+    with pytest.raises(HistoryDamaged):
+        copy_history(source, target)
+    assert not target.exists()
+    delete_session(source, "y")
+    assert copy_history(source, target) == 1
+
+
+@pytest.mark.parametrize("url", ["memory://many-{}", "{}/b.jsonl"])
+def test_a_copy_has_one_session_open_at_a_time(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server takes a limited number of connections. A history that was open stays open."""
+    opened: list[str] = []
+
+    def open_counted(*arguments: Any, **options: Any) -> History:
+        history = open_history(*arguments, **options)
+        opened.append(history.session_id)
+        assert len(opened) == 1
+        monkeypatch.setattr(history.sync, "close", opened.clear)
+        return history
+
+    source = tmp_path / "a.jsonl"
+    for name in ("x", "y", "z"):
+        open_history(source, name).sync.add_items([{"of": name}])
+    monkeypatch.setattr(entrypoints, "open_history", open_counted)
+    assert copy_history(source, url.format(tmp_path)) == 3
+    assert opened == []
+    mine = open_history(tmp_path / "c.jsonl")
+    monkeypatch.setattr(mine.sync, "close", pytest.fail)
+    assert copy_history(source, mine, "x") == 1
+
+
+def test_the_blocking_methods_are_no_session() -> None:
+    """Nor is a path: the error says what to give."""
+    history = open_history("memory://blocking")
+    wrong: Any
+    for wrong, words in ((history.sync, "leave out .sync"), (5, "a session is needed, not an int")):
+        with pytest.raises(TypeError, match=words):
+            Trimmed(wrong, 100)
+        with pytest.raises(TypeError, match=words):
+            Conversation(None, wrong, model="m")
+    wrong = "chat.json"
+    with pytest.raises(TypeError, match="a session is needed, not a str"):
+        Trimmed(wrong, 100)
 
 
 def test_the_methods_can_be_awaited(url: str) -> None:

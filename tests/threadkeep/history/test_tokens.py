@@ -240,8 +240,11 @@ def test_an_image_of_unknown_size_counts_the_most(image: object) -> None:
         ("o3", (1024, 1024), 75 + 4 * 150),
         ("computer-use-preview", (1024, 1024), 65 + 4 * 129),
         ("gpt-4.1-mini", (1024, 1024), 1659),
+        ("gpt-4.1-mini", (1800, 2400), 2353),  # 33 x 44 patches, as in the published example
+        ("gpt-4.1-mini", (2400, 1800), 2353),
+        ("gpt-4.1-mini", (100_000, 10), 2489),
         ("gpt-5-nano", (1024, 1024), 2520),
-        ("gpt-5-mini", (4096, 4096), 2489),
+        ("gpt-5-mini", (4096, 4096), 2465),  # 39 x 39 patches
         (None, (32, 32), 3),
     ],
 )

@@ -10,9 +10,10 @@ import pytest
 from agents import Agent, FunctionTool, OpenAIResponsesModel, RunConfig, Runner, SQLiteSession
 from agents.memory import Session
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from servers import PostgresqlServed, RedisServed
-from threadkeep.history import open_history
+from threadkeep.history import Trimmed, open_history, repair, trim
 from watched import Watched
 
 CALL = {"name": "weather", "arguments": {"city": "Rome"}, "id": "call_1"}
@@ -53,7 +54,7 @@ async def _ask(base_url: str, session: Session, question: str, *, streamed: bool
 
 
 def _converse(session: Session, *, streamed: bool) -> tuple[list[str], list[Any], list[Any]]:
-    """Two runs in two event loops: what came of them, what the server was sent, and what is kept."""
+    """Two runs in two event loops: what came of them, what the server was sent, and what is stored."""
     fake = Watched()
     fake.script = SCRIPT
     with fake.serve() as server:
@@ -62,11 +63,25 @@ def _converse(session: Session, *, streamed: bool) -> tuple[list[str], list[Any]
     return answers, sent, asyncio.run(session.get_items())
 
 
-@pytest.fixture(params=["memory", "redis", "postgresql"])
-def fresh(request: pytest.FixtureRequest) -> Callable[[], str]:
+def test_a_history_has_the_types_that_both_libraries_take() -> None:
+    """A type checker accepts it as a session, its items as messages, and messages as its items."""
+    history = open_history("memory://types")
+    sessions: tuple[Session, ...] = (history, Trimmed(history, 100))
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
+    asyncio.run(sessions[1].add_items([{"role": "user", "content": "Hi"}]))
+    history.sync.add_items(messages)
+    messages = [*history.sync.get_items(1), *trim(messages, 100), *repair(messages).items]
+    assert messages == [{"role": "user", "content": "Hello"}] * 3
+
+
+_LOCAL = ["memory://agents", "{}/chat.json", "{}/chat.jsonl", "sqlite:///{}/chat.db"]
+
+
+@pytest.fixture(params=[*_LOCAL, "redis", "postgresql"])
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Returns the URL of an empty store of each kind."""
-    if request.param == "memory":
-        return lambda: "memory://agents"
+    if request.param in _LOCAL:
+        return lambda: request.param.format(tmp_path)
     served: RedisServed | PostgresqlServed = request.getfixturevalue(f"{request.param}_server")
     return served.emptied
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import attrs
@@ -174,9 +175,12 @@ class Agreement(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def kinds(redis_server: RedisServed, postgresql_server: PostgresqlServed) -> list[Kind]:
+def kinds(redis_server: RedisServed, postgresql_server: PostgresqlServed, tmp_path: Path) -> list[Kind]:
     """All kinds of histories."""
     return [
+        Kind(lambda: f"{tmp_path}/{next(_numbers)}.json", many=False),
+        Kind(lambda: f"{tmp_path}/{next(_numbers)}.jsonl"),
+        Kind(lambda: f"sqlite:///{tmp_path}/{next(_numbers)}.db"),
         Kind(lambda: f"memory://{next(_numbers)}"),
         Kind(redis_server.emptied, in_order=False),
         Kind(postgresql_server.emptied),

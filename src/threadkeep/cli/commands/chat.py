@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from threadkeep.api.endpoints import without_secrets
 from threadkeep.cli.arguments import OUT, number_option
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
@@ -43,9 +44,11 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
     "url",
     metavar="URL",
     required=True,
-    help="Store the conversation in this file (.json, .jsonl) or database (sqlite:///...).",
+    help="Store the conversation in this file (.json, .jsonl), database (sqlite:///...) or server (redis://...).",
 )
-@click.option("--session", "session_id", metavar="ID", help='Use this session of the history; "default" without it.')
+@click.option(
+    "--session", "session_id", metavar="ID", help='Use this session of the history; without it, THREAD_ID or "default".'
+)
 @click.option("--model", required=True, metavar="M", help="Ask this model; on Azure, this deployment.")
 @click.option(
     "--api",
@@ -81,7 +84,7 @@ def chat(
     with _usage_named():
         history = open_history(url, name)
     asked = source.source(of_threads=False)
-    with _Signals() as signals:
+    with _Signals() as signals, contextlib.closing(history.sync):
         # Only here, since importing the SDK takes most of a second that no other command needs.
         from threadkeep.api.transport import connect_to_models
 
@@ -125,9 +128,11 @@ class _Chat:
         while True:
             try:
                 message = messages.next()
-            except UnicodeDecodeError:
+            except UnicodeError:
                 print_error("the input is not UTF-8")
-                return Exit.USAGE
+                if not self._is_shown:
+                    return Exit.USAGE
+                continue
             except KeyboardInterrupt:
                 self._stop_or_raise()
                 continue
@@ -296,11 +301,12 @@ def _print_losses(conversation: Conversation) -> None:
 
 def _print_begin(history: History, name: str, url: str, *, added: bool) -> None:
     items = history.sync.get_items()
-    place = f"{escape(name)} in {escape(url)}"
+    url = escape(without_secrets(url) if "@" in url else url)  # a database may be named with its password
+    place = f"{escape(name)} in {url}"
     if not items:
         words = f"{place} is empty."
     elif added:
-        words = f"{counted(len(items), 'message')} of {escape(name)} added to {escape(url)}."
+        words = f"{counted(len(items), 'message')} of {escape(name)} added to {url}."
     else:
         words = f"{place} has {counted(len(items), 'item')}."
     click.echo(f"{words}\n{_HOW}")
@@ -312,7 +318,13 @@ def _last(items: Sequence[Any]) -> list[tuple[str, str]]:
     """Return the last messages that have a text, each with its role."""
     found: list[tuple[str, str]] = []
     for item in reversed(items):
-        text = texts_of(item.get("content")) if item.get("role") in ("user", "assistant") else ""
+        text = _text(item.get("content")) if item.get("role") in ("user", "assistant") else ""
         if text and len(found) < _SHOWN:
             found.append((item["role"], visible(text.replace("\r\n", "\n"))))
     return found[::-1]
+
+
+def _text(content: Any) -> str:
+    """Return the texts of a message, each on lines of its own."""
+    parts = [[part] for part in content] if isinstance(content, list) else [content]
+    return "\n".join(filter(None, map(texts_of, parts)))

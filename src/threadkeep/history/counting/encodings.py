@@ -9,6 +9,7 @@ from typing import Protocol
 
 from threadkeep.history.counting.estimate import estimate
 from threadkeep.history.counting.pieces import split
+from threadkeep.history.items import without_surrogates
 
 __all__ = ["base_model", "encoding_of", "text_counter"]
 
@@ -64,16 +65,11 @@ def _loaded(encoding: str) -> _Encoding:
 
 
 def _count(encoding: _Encoding, text: str) -> int:
-    return sum(len(encoding.encode_ordinary(part)) for part in _parts(_without_surrogates(text), encoding.name))
+    return sum(len(encoding.encode_ordinary(part)) for part in _parts(without_surrogates(text), encoding.name))
 
 
 def _estimate(encoding: str, text: str) -> int:
-    return estimate(_without_surrogates(text), encoding)
-
-
-def _without_surrogates(text: str) -> str:
-    """Return the text as UTF-8 can hold it, with U+FFFD for each lone surrogate."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return estimate(without_surrogates(text), encoding)
 
 
 def _parts(text: str, encoding: str) -> Iterator[str]:

@@ -34,13 +34,12 @@ class _Tiles:
 
 @attrs.frozen
 class _Patches:
-    """A price for each patch of 32 x 32, of which there are at most 1,536."""
+    """A price for each patch of 32 x 32, of which there are at most 1,536: a larger image is scaled down."""
 
     factor: float
 
     def tokens(self, size: Size | None) -> int:
-        wide, high = size or (_PATCH * _MOST_PATCHES, 1)
-        return math.ceil(min(_MOST_PATCHES, -(-wide // _PATCH) * -(-high // _PATCH)) * self.factor)
+        return math.ceil((_MOST_PATCHES if size is None else _patches(*size)) * self.factor)
 
 
 _RULES: tuple[tuple[re.Pattern[str], _Tiles | _Patches], ...] = (
@@ -82,6 +81,19 @@ def _tiles(wide: int, high: int) -> int:
         new, old = _SHORT_SIDE, short
     across, down = (-(-side * new // (old * _TILE)) for side in (wide, high))
     return across * down
+
+
+def _patches(wide: int, high: int) -> int:
+    """Return the patches of an image. One that has too many is scaled so that they fill its width or its height."""
+    patches = -(-wide // _PATCH) * -(-high // _PATCH)
+    if patches <= _MOST_PATCHES:
+        return patches
+    across, down = (max(1, math.isqrt(_MOST_PATCHES * side // other)) for side, other in ((wide, high), (high, wide)))
+    if across * high <= down * wide:  # the width is filled
+        down = -(-across * high // wide)
+    else:
+        across = -(-down * wide // high)
+    return min(_MOST_PATCHES, across * down)
 
 
 def _size(url: str) -> Size | None:

@@ -46,7 +46,7 @@ _SEEN: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def count_tokens(items: Iterable[Item], model: str | None = None) -> int:
+def count_tokens(items: Iterable[Mapping[str, Any]], model: str | None = None) -> int:
     """Return the tokens of a history and of the start of the reply.
 
     They are exact for texts if the extra ``tokens`` is installed. Without it they are an estimate that is never lower,

@@ -13,6 +13,7 @@ from threadkeep.errors import HistoryDamaged, HistoryUnusable
 
 __all__ = [
     "create_private",
+    "is_there",
     "locked",
     "named",
     "open_file",
@@ -20,6 +21,7 @@ __all__ = [
     "replace_file",
     "resolved",
     "set_aside",
+    "store_path",
     "sync_folder",
     "take_aside",
 ]
@@ -36,6 +38,19 @@ def resolved(path: str | Path) -> Path:
             return Path(os.path.realpath(path))
         except ValueError as error:
             raise HistoryUnusable(f"{str(path)!r} is no file name: {error}") from None
+
+
+def store_path(path: str | Path) -> Path:
+    """Return where the file of a history is, or will be: a history that cannot be written is refused when it is opened.
+
+    Raises:
+        HistoryUnusable: there is no such folder; or as `resolved` does.
+    """
+    found = resolved(path)
+    if not found.parent.is_dir():
+        what = "is not a folder" if os.path.lexists(found.parent) else "does not exist"
+        raise HistoryUnusable(f"{found.parent} {what}. Create the folder, or choose another place.")
+    return found
 
 
 @contextlib.contextmanager
@@ -56,19 +71,45 @@ def named(path: Path | str) -> Iterator[None]:
         raise HistoryUnusable(f"{path}: {error.strerror or error}. Nothing was changed.") from error
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is something of a name.
+
+    Raises:
+        HistoryUnusable: the system does not say.
+    """
+    with named(path):
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, for_reading: bool = False) -> Iterator[None]:
     """Hold the lock of a history file against other threads and processes; wait for it as long as it takes.
 
     It is an flock on ``NAME.lock``, which stays there: the file itself is replaced, and with it a lock on it. The
     system releases the lock of a process that ends. It is released by name, since a forked child holds it too.
+
+    Args:
+        path: of the history.
+        for_reading: if the user may not have the lock, go on without it.
 
     Raises:
         HistoryUnusable: the lock file cannot be created.
     """
     lock = path.with_name(f"{path.name}.lock")
     with named(lock):
-        number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            number = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            if not for_reading or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            number = None
+    if number is None:
+        yield
+        return
     try:
         fcntl.flock(number, fcntl.LOCK_EX)
         try:
@@ -149,7 +190,12 @@ def create_private(path: Path) -> int:
 
 
 def set_aside(
-    path: Path, reason: str, recoverable: Callable[[Path], int], companions: tuple[str, ...] = ()
+    path: Path,
+    reason: str,
+    recoverable: Callable[[Path], int],
+    companions: tuple[str, ...] = (),
+    *,
+    many_sessions: bool,
 ) -> HistoryDamaged:
     """Move a damaged file to another name, byte for byte. To be called with the lock held.
 
@@ -158,22 +204,29 @@ def set_aside(
         reason: what is wrong with it.
         recoverable: counts the items that can be recovered from the file of a name.
         companions: endings of files that belong to it, and are moved with it.
+        many_sessions: it holds those of several sessions, which the error says.
 
     Returns:
         The error that names the new place, to be raised.
     """
+
+    def error(what: str, place: Path) -> HistoryDamaged:
+        count = recoverable(place)
+        found = ("1 item" if count == 1 else f"{count} items") + (
+            ", those of all sessions; add a session id to get those of one" if many_sessions else ""
+        )
+        call = f"threadkeep.recover({str(place)!r})"
+        words = f"{path} is damaged: {reason}. {what} Nothing was deleted: {call} returns {found}."
+        return HistoryDamaged(words, place=str(place), recoverable=count)
+
     try:
         aside = take_aside(path)
         for ending in companions:
             with contextlib.suppress(FileNotFoundError):
                 os.rename(f"{path}{ending}", f"{aside}{ending}")
-    except OSError as error:
-        count = recoverable(path)
-        what = f"It could not be moved away ({error.strerror or error})."
-        return HistoryDamaged(_message(path, reason, what, path, count), place=str(path), recoverable=count)
-    count = recoverable(aside)
-    what = f"It was moved to {aside}, and the history is empty now."
-    return HistoryDamaged(_message(path, reason, what, aside, count), place=str(aside), recoverable=count)
+    except OSError as refused:
+        return error(f"It could not be moved away ({refused.strerror or refused}).", path)
+    return error(f"It was moved to {aside}, and the history is empty now.", aside)
 
 
 def take_aside(path: Path, name: str | None = None) -> Path:
@@ -215,11 +268,3 @@ def sync_folder(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
-
-
-def _message(path: Path, reason: str, what: str, place: Path, count: int) -> str:
-    items = "1 item" if count == 1 else f"{count} items"
-    return (
-        f"{path} is damaged: {reason}. {what} Nothing was deleted:"
-        f" threadkeep.history.recover({str(place)!r}) returns {items}."
-    )

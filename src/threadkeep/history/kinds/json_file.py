@@ -14,14 +14,26 @@ import attrs
 
 from threadkeep.errors import HistoryUnusable
 from threadkeep.history.items import Item
-from threadkeep.history.kinds.files import locked, named, read_file, replace_file, resolved, set_aside, sync_folder
-from threadkeep.history.kinds.salvage import decoded, salvage
+from threadkeep.history.kinds.files import (
+    is_there,
+    locked,
+    named,
+    read_file,
+    replace_file,
+    resolved,
+    set_aside,
+    store_path,
+    sync_folder,
+)
+from threadkeep.history.kinds.salvage import salvage_bytes
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.own_stack import NestedTooDeeply, with_room
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = False
+KEEPS_METADATA = False
 
 _BLANK = b" \t\r\n"
 # The blanks before the first item, and whether it has several lines.
@@ -37,7 +49,7 @@ class _JsonFile:
         try:
             items = _items(read_file(self.path))
         except ValueError:
-            with locked(self.path):
+            with locked(self.path, for_reading=True):
                 items = _items(self._content())
         return items if limit is None else items[-limit:]
 
@@ -49,19 +61,23 @@ class _JsonFile:
 
     def pop(self) -> Item | None:
         """See `threadkeep.history.session.Store`."""
-        if not self.path.exists():  # not even a lock is created then
+        if not is_there(self.path):  # not even a lock is created then
             return None
         with locked(self.path):
             content = self._content()
             items = _items(content)
             if content is None or not items:
                 return None
-            replace_file(self.path, _without_last(content))
+            try:
+                rest = with_room(lambda: _without_last(content))
+            except NestedTooDeeply:  # another program wrote it
+                raise HistoryUnusable(f"The last item of {self.path} is nested too deeply to be removed.") from None
+            replace_file(self.path, rest)
             return items[-1]
 
     def clear(self) -> None:
         """See `threadkeep.history.session.Store`."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return
         with locked(self.path):
             if self._content() is not None:
@@ -76,7 +92,9 @@ class _JsonFile:
         try:
             _items(content)
         except ValueError as error:
-            raise set_aside(self.path, str(error), lambda aside: len(recover(str(aside), None))) from None
+            raise set_aside(
+                self.path, str(error), lambda aside: len(recover(str(aside), None)), many_sessions=False
+            ) from None
         return content
 
 
@@ -84,7 +102,7 @@ def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) ->
     """Open a file of one session. Which one does not matter."""
     if metadata is not None:
         raise ValueError("a .json file keeps no metadata. Use a .jsonl file for it.")
-    return _JsonFile(resolved(url))
+    return _JsonFile(store_path(url))
 
 
 def list_sessions(url: str) -> list[SessionInfo]:
@@ -108,14 +126,14 @@ def recover(url: str, session_id: str | None) -> list[Item]:  # noqa: ARG001
     content = read_file(resolved(url))
     if content is None:
         raise HistoryUnusable(f"{url} does not exist.")
-    return salvage(decoded(content))
+    return salvage_bytes(content)
 
 
 def _items(content: bytes | None) -> list[Item]:
     if content is None:
         return []
     if not content.strip(_BLANK):
-        raise ValueError(f"it has {len(content)} bytes and no JSON" if content else "it is empty")
+        raise ValueError("it has no JSON, only white space" if content else "it is empty")
     try:
         items = loads(content)
     except UnicodeDecodeError:
@@ -123,7 +141,7 @@ def _items(content: bytes | None) -> list[Item]:
     except ValueError as error:
         raise ValueError(f"it is not JSON ({error})") from None
     if not isinstance(items, list):
-        raise ValueError("it is no array of items")
+        raise ValueError("it is not an array of items")
     for number, item in enumerate(items):
         if not isinstance(item, dict):
             raise ValueError(f"item {number} is not an object")
@@ -150,7 +168,8 @@ def _with_items(content: bytes | None, items: Sequence[Item]) -> bytes:
 
 def _encoded(value: object, **style: Any) -> bytes:
     # Only a lone surrogate cannot be encoded, and Python's backslash form of one is its JSON escape.
-    return json.dumps(value, **{"ensure_ascii": False} | style).encode("utf-8", "backslashreplace")
+    text = with_room(lambda: json.dumps(value, **{"ensure_ascii": False} | style))
+    return text.encode("utf-8", "backslashreplace")
 
 
 def _without_last(content: bytes) -> bytes:

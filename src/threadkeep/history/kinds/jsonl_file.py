@@ -28,6 +28,7 @@ from threadkeep.errors import HistoryUnusable
 from threadkeep.history.items import Item, decode_item
 from threadkeep.history.kinds.files import (
     create_private,
+    is_there,
     locked,
     named,
     open_file,
@@ -35,22 +36,29 @@ from threadkeep.history.kinds.files import (
     replace_file,
     resolved,
     set_aside,
+    store_path,
     sync_folder,
     take_aside,
 )
-from threadkeep.history.kinds.salvage import decoded, salvage
+from threadkeep.history.kinds.salvage import salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import dumps, loads
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = True
 
 _LAST_NUMBER = re.compile(rb',"line":([1-9][0-9]*)\}\n\Z')
 _LONGEST_NUMBER = 40
-_NUMBER = re.compile(r',"line":[0-9]+\}\s*\Z')
+_KEYS = {"session_id", "time", "line", "add", "pop", "clear"}
 _GLUED = re.compile(rb'(,"line":[0-9]+\})(?=\{"session_id":)')
-_SESSION = re.compile(r'"session_id":("(?:[^"\\]|\\.)*")')
+# What can be found in a damaged line. Its items are behind the key "add", or behind the time if the key is damaged.
+_NUMBER = re.compile(r',"line":([0-9]{1,18})\}\s*\Z')
+_SESSION = re.compile(r'\A\{[^:]{0,30}:("(?:[^"\\]|\\.)*")')
+_ADD = re.compile(r'"add":(?=\[)|"time":"[^{]{24,36}?(?=\[\{)')
+_POP = re.compile(r'"pop":\{"line":([0-9]{1,18}),"keep":([0-9]{1,18})\}')
+_CLEAR = '"clear":true'
 
 
 @attrs.define
@@ -74,7 +82,7 @@ class _Log:
         return session.rows if session else []
 
 
-@attrs.define
+@attrs.frozen
 class _JsonlFile:
     path: Path
     session_id: str
@@ -88,19 +96,16 @@ class _JsonlFile:
     def append(self, items: Sequence[Item]) -> None:
         """See `threadkeep.history.session.Store`."""
         with locked(self.path), _opened(self.path) as file:
-            number = _last_number(file) if self.metadata is None else None
+            number = _last_number(file)
             if number is None:
-                log = _log_of_writer(self.path, file)
-                number = len(log.lines)
-                if self.session_id in log.sessions:
-                    self.metadata = None
+                number = len(_log_of_writer(self.path, file).lines)
+            # In each line: that of a session's first one counts, and which is the first is not known here.
             metadata = {} if self.metadata is None else {"metadata": self.metadata}
             _write(self.path, file, number + 1, self.session_id, metadata | {"add": list(items)})
-            self.metadata = None  # it is in the file
 
     def pop(self) -> Item | None:
         """See `threadkeep.history.session.Store`."""
-        if not self.path.exists():  # not even a lock is created then
+        if not is_there(self.path):  # not even a lock is created then
             return None
         with locked(self.path), _opened(self.path) as file:
             log = _log_of_writer(self.path, file)
@@ -115,7 +120,7 @@ class _JsonlFile:
 
     def clear(self) -> None:
         """See `threadkeep.history.session.Store`."""
-        if not self.path.exists():
+        if not is_there(self.path):
             return
         with locked(self.path), _opened(self.path) as file:
             log = _log_of_writer(self.path, file)
@@ -128,11 +133,13 @@ class _JsonlFile:
 
 def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) -> _JsonlFile:
     """Open one session of a file."""
-    return _JsonlFile(resolved(url), session_id, metadata)
+    return _JsonlFile(store_path(url), session_id, metadata)
 
 
 def list_sessions(url: str) -> list[SessionInfo]:
     """Return the sessions that have items."""
+    sessions = [(session_id, session) for session_id, session in _read(resolved(url)).sessions.items() if session.rows]
+    sessions.sort(key=lambda entry: entry[1].rows[0][0])  # by the lines of their first items
     return [
         SessionInfo(
             session_id=session_id,
@@ -141,8 +148,7 @@ def list_sessions(url: str) -> list[SessionInfo]:
             last_at=session.rows[-1][1],
             metadata=session.metadata,
         )
-        for session_id, session in _read(resolved(url)).sessions.items()
-        if session.rows
+        for session_id, session in sessions
     ]
 
 
@@ -172,23 +178,27 @@ def recover(url: str, session_id: str | None) -> list[Item]:
     content = read_file(resolved(url))
     if content is None:
         raise HistoryUnusable(f"{url} does not exist.")
-    if not json.detect_encoding(content).startswith("utf-8"):
-        content = decoded(content).encode("utf-8", "replace")
+    found = _recovered(content)
+    if not found and not (encoding := json.detect_encoding(content)).startswith("utf-8"):
+        found = _recovered(content.decode(encoding, "replace").encode("utf-8", "replace"))
+    return [item for session, _, item in found if session_id is None or session == session_id]
+
+
+def _recovered(content: bytes) -> list[tuple[str | None, int | None, Item]]:
+    """Carry out what can be read of a damaged file. Returns the items with their sessions and lines."""
     found: list[tuple[str | None, int | None, Item]] = []
     for row in _in_order(content):
-        if isinstance(row, bytes):
-            found += _salvaged(row)
-            continue
         session, number = row["session_id"], row["line"]
         if "add" in row:
             found += [(session, number, item) for item in row["add"]]
         elif "pop" in row:
-            of_line = [at for at, (name, line, _) in enumerate(found) if (name, line) == (session, row["pop"]["line"])]
-            for at in reversed(of_line[row["pop"]["keep"] :]):
-                del found[at]
-        else:
+            line, keep = (row["pop"]["line"], row["pop"]["keep"]) if row["pop"] else (None, 0)
+            places = [at for at, entry in enumerate(found) if (entry[1] == line if line else entry[0] == session)]
+            if len(places) > keep:  # else the item that was popped is one that was damaged
+                del found[places[-1]]
+        elif session is not None:
             found = [entry for entry in found if entry[0] != session]
-    return [item for session, _, item in found if session_id is None or session == session_id]
+    return found
 
 
 def _read(path: Path) -> _Log:
@@ -197,7 +207,7 @@ def _read(path: Path) -> _Log:
         log = _replayed(read_file(path))
         if not log.torn:
             return log
-    with locked(path):
+    with locked(path, for_reading=True):
         log = _replayed_or_set_aside(path)
     if log.torn:
         _warn(path, log.torn, "It is left out.")
@@ -208,7 +218,7 @@ def _replayed_or_set_aside(path: Path) -> _Log:
     try:
         return _replayed(read_file(path))
     except ValueError as error:
-        raise set_aside(path, str(error), lambda aside: len(recover(str(aside), None))) from None
+        raise set_aside(path, str(error), lambda aside: len(recover(str(aside), None)), many_sessions=True) from None
 
 
 def _replayed(content: bytes | None) -> _Log:
@@ -255,7 +265,7 @@ def _row(line: bytes) -> dict[str, Any]:
         case _:
             is_known = False
     if not is_known:
-        raise ValueError("it is no line of a history")
+        raise ValueError("it is not a line of a history")
     return row
 
 
@@ -273,44 +283,59 @@ def _carry_out(log: _Log, row: dict[str, Any], number: int) -> None:
         if len(of_line) != row["pop"]["keep"] + 1 or of_line[-1] != len(rows) - 1:
             raise ValueError("it takes back an item that is not the last one")
         rows.pop()
+        if not rows:  # when it has items again, it is listed as a new session
+            log.sessions.pop(session_id)
     else:
         log.sessions.pop(session_id, None)
     log.lines.append(row)
 
 
-def _in_order(content: bytes) -> Iterator[dict[str, Any] | bytes]:
-    """Yield the lines of a damaged file by their numbers, each once; damaged ones as bytes, behind the one before."""
-    placed: list[tuple[int, dict[str, Any] | bytes]] = []
-    number = 0
+def _in_order(content: bytes) -> list[dict[str, Any]]:
+    """Return the lines of a damaged file by their numbers, each once; one without a number behind the one before."""
+    rows: list[dict[str, Any]] = []
     for line in dict.fromkeys(_GLUED.sub(rb"\1\n", content).split(b"\n")):
         try:
-            row = _row(line)
+            rows.append(_row(line))
         except ValueError:
-            placed.append((number, line))
-        else:
-            number = row["line"]
-            placed.append((number, row))
+            rows.append(_row_of_damaged(line))
+    numbers = {row["line"] for row in rows}
+    placed: list[tuple[int, dict[str, Any]]] = []
+    number = 0
+    for row in rows:
+        if row["line"] is None and number + 1 not in numbers:  # only its own number is missing there
+            row["line"] = number + 1
+            numbers.add(number + 1)
+        number = number if row["line"] is None else row["line"]
+        placed.append((number, row))
     placed.sort(key=lambda entry: entry[0])
-    return (row for _, row in placed)
+    return [row for _, row in placed]
 
 
-def _salvaged(line: bytes) -> Iterator[tuple[str | None, int | None, Item]]:
-    """Return the items of a damaged line. One that is an object of another shape is an item itself."""
+def _row_of_damaged(line: bytes) -> dict[str, Any]:
+    """Return what can be read of a damaged line; its session and its number are None if they cannot.
+
+    An object that has little of a line is an item itself.
+    """
     with contextlib.suppress(ValueError):
         item = decode_item(line)
-        if not {"session_id", "line"} <= item.keys():
-            yield None, None, item
-            return
-    text = decoded(line)
-    head, is_add, items = text.partition('"add":')
-    if not is_add:
-        return
-    named_in = _SESSION.search(head)
-    session = None
-    if named_in:
+        if len(item.keys() & _KEYS) < 3:
+            return {"session_id": None, "line": None, "add": [item]}
+    text = line.decode("utf-8", "surrogateescape")
+    head, items = text, "[]"
+    if found := _ADD.search(text):
+        head, items = text[: found.end()], text[found.end() :]
+    row: dict[str, Any] = {"session_id": None, "line": None}
+    if named_in := _SESSION.search(head):
         with contextlib.suppress(ValueError):
-            session = loads(named_in[1].encode())
-    yield from ((session, None, item) for item in salvage(_NUMBER.sub("", items)))
+            row["session_id"] = loads(named_in[1].encode("utf-8", "surrogateescape"))
+    if number := _NUMBER.search(text):
+        row["line"] = int(number[1])
+    if not found and '"pop":' in text:  # without its numbers, it is the last item of the session
+        popped = _POP.search(text)
+        return row | {"pop": {"line": int(popped[1]), "keep": int(popped[2])} if popped else None}
+    if not found and _CLEAR in text:
+        return row | {"clear": True}
+    return row | {"add": salvage(_NUMBER.sub("", items))}
 
 
 @contextlib.contextmanager

@@ -11,9 +11,10 @@ from threadkeep.clock import now
 from threadkeep.history.items import Item, decode_item, encode_item
 from threadkeep.history.session import SessionInfo
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = True
 
 
 @attrs.define

@@ -20,7 +20,7 @@ class RowPlace:
     """Where the rows of a session are.
 
     Attributes:
-        url: of the store, as `threadkeep.history.recover` takes it.
+        url: of the store, as `threadkeep.recover` takes it.
         address: of the store without secrets, for messages.
         session_id: the session that has the rows.
         word: the name of a row in messages.
@@ -80,7 +80,7 @@ def checked_session_id(session_id: str) -> str:
 def _damaged(place: RowPlace, number: int, reason: ValueError, recoverable: int) -> HistoryDamaged:
     return HistoryDamaged(
         f"{place.word} {number} of the session {place.session_id!r} in {place.address} is damaged: {reason}. Nothing"
-        f" was deleted. Items that can be recovered: {recoverable}. Call threadkeep.history.recover(URL,"
+        f" was deleted. Items that can be recovered: {recoverable}. Call threadkeep.recover(URL,"
         f" session_id={place.session_id!r}).",
         place=place.url,
         recoverable=recoverable,

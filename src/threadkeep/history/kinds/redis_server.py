@@ -29,9 +29,10 @@ except ImportError as error:
         f"A history in Redis needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
     ) from None
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = False
 
 _T = TypeVar("_T")
 
@@ -155,10 +156,10 @@ def delete_session(url: str, session_id: str) -> None:
 
 def recover(url: str, session_id: str | None) -> list[Item]:
     """Return the undamaged items of one session, or of all in the order of `list_sessions`."""
-    wanted = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
+    names = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
     server = _server(url)
     with closing(server.connection):
-        return [item for name in wanted for item in _RedisStore(server, name).recover()]
+        return [item for name in names for item in _RedisStore(server, name).recover()]
 
 
 async def _listed(client: Redis) -> list[SessionInfo]:

@@ -2,32 +2,45 @@
 
 Objects that follow each other are a run. An object in which JSON breaks ends the run, and the search goes on where it
 broke, or at an object that begins in one of its strings: a lost quote shifts what is a string. Behind something
-damaged, a run is part of a damaged item, and not taken, if it is the value of a key, or if an object ends behind it.
+damaged, a run is part of a damaged item, and not taken, if it is the value of a key, if an object ends behind it, or if
+keys follow it as they follow a value. Nor is a run of ``{}``, which may be a part of a string.
 """
 
 import json
 import re
 
 from threadkeep.history.items import Item, decode_item
+from threadkeep.serialization.own_stack import on_own_stack
 
-__all__ = ["decoded", "salvage"]
+__all__ = ["salvage", "salvage_bytes"]
 
 _BETWEEN = " \t\r\n,"
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.S)
 _FOLLOWS_A_PART = re.compile(r"\s*(?:\}|\]\s*[},])")
+# A colon behind something that is no key.
+_NO_KEY = re.compile(r"(?:\A|[\[}])[\s,]*:\Z")
+# A key whose colon is damaged, and the key behind its value.
+_ENDS_A_KEY = re.compile(r'"\s*[^\s{}\[\]]{0,8}\Z')
+_FOLLOWS_A_VALUE = re.compile(r'\s*,\s*"')
 _NOT_UTF_8 = re.compile("[\udc80-\udcff]")
 
 _decoder = json.JSONDecoder()
 
 
-def decoded(content: bytes) -> str:
-    """Return the text of a damaged file. A byte that is not UTF-8 becomes a lone surrogate."""
-    encoding = json.detect_encoding(content)
-    return content.decode(encoding, "surrogateescape" if encoding.startswith("utf-8") else "replace")
+def salvage_bytes(content: bytes) -> list[Item]:
+    """Return the undamaged items of a file. A byte that is not UTF-8 is damage, unless all is in another encoding."""
+    found = salvage(content.decode("utf-8", "surrogateescape"))
+    if not found and not (encoding := json.detect_encoding(content)).startswith("utf-8"):
+        found = salvage(content.decode(encoding, "replace"))
+    return found
 
 
 def salvage(text: str) -> list[Item]:
     """Return the undamaged items of a damaged array, in their order."""
+    return on_own_stack(lambda: _salvaged(text))
+
+
+def _salvaged(text: str) -> list[Item]:
     items: list[Item] = []
     at = len(text) - len(text.lstrip("\ufeff \t\r\n"))
     at += text.startswith("[", at)
@@ -36,14 +49,24 @@ def salvage(text: str) -> list[Item]:
         is_sure = is_sure and not text[at:start].strip(_BETWEEN)
         spans, broken_at = _run(text, start)
         at = spans[-1][1] if spans else start
-        is_value = text[max(0, start - 100) : start].rstrip().endswith(":")
-        is_sure = is_sure or not (is_value or _FOLLOWS_A_PART.match(text, at))
+        is_sure = is_sure or not _is_part(text, start, at)
         if is_sure:
             items += [item for start, end in spans if (item := _item(text[start:end])) is not None]
         if broken_at is not None:
             broken = text.index("{", at)
             at, is_sure = _first_in_strings(text, broken, broken_at), False
     return items
+
+
+def _is_part(text: str, start: int, end: int) -> bool:
+    """Return whether a run behind something damaged may be a part of it."""
+    before = text[max(0, start - 100) : start].rstrip()
+    return (
+        (before.endswith(":") and _NO_KEY.search(before) is None)
+        or _FOLLOWS_A_PART.match(text, end) is not None
+        or (_ENDS_A_KEY.search(before) is not None and _FOLLOWS_A_VALUE.match(text, end) is not None)
+        or not text[start:end].strip("{} \t\r\n,")
+    )
 
 
 def _run(text: str, start: int) -> tuple[list[tuple[int, int]], int | None]:

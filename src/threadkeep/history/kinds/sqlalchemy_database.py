@@ -14,6 +14,7 @@ import attrs
 
 from threadkeep.errors import HistoryUnusable, ThreadkeepError
 from threadkeep.history.items import Item, encode_item
+from threadkeep.history.kinds.files import is_there
 from threadkeep.history.kinds.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
 from threadkeep.history.kinds.server_connection import ServerConnection
 from threadkeep.history.session import SessionInfo
@@ -28,9 +29,10 @@ except ImportError as error:
         f"A history in a database needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
     ) from None
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 MANY_SESSIONS = True
+KEEPS_METADATA = False
 
 _T = TypeVar("_T")
 
@@ -50,11 +52,11 @@ class _Database:
 
     Attributes:
         engine: of SQLAlchemy.
-        has_tables: whether the tables are known to be there.
+        session: the SDK's session that adds items; None before the tables are known to be there.
     """
 
     engine: AsyncEngine
-    has_tables: bool = False
+    session: SQLAlchemySession | None = None
 
     async def disconnect(self) -> None:
         """Close the connections."""
@@ -93,7 +95,7 @@ class _Server:
 
     def ask_tables(self, work: Callable[[_Database], Coroutine[Any, Any, _T]], missing: _T) -> _T:
         """Do work as `ask` does; where there are no tables, return what is the result then."""
-        if self.file is not None and not self.file.exists():
+        if self.file is not None and not is_there(self.file):
             return missing
 
         async def unless_missing(database: _Database) -> _T:
@@ -131,11 +133,11 @@ class _DatabaseStore:
             encode_item(item)  # raises what the SDK would raise later, in other words
 
         async def append(database: _Database) -> None:
-            session = SQLAlchemySession(self.session_id, engine=database.engine, create_tables=not database.has_tables)
-            if not database.has_tables:
+            if database.session is None:
+                session = SQLAlchemySession(self.session_id, engine=database.engine, create_tables=True)
                 await _create_tables(session)
-                database.has_tables = True
-            await session.add_items(cast(Any, list(items)))
+                database.session = session
+            await database.session.add_items(cast(Any, list(items)))
 
         try:
             self.server.ask(append)
@@ -215,10 +217,10 @@ def delete_session(url: str, session_id: str) -> None:
 
 def recover(url: str, session_id: str | None) -> list[Item]:
     """Return the undamaged items of one session, or of all in the order of `list_sessions`."""
-    wanted = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
+    names = [session_id] if session_id is not None else [info.session_id or "" for info in list_sessions(url)]
     server = _server(url)
     with closing(server.connection):
-        return [item for name in wanted for item in _DatabaseStore(server, name).recover()]
+        return [item for name in names for item in _DatabaseStore(server, name).recover()]
 
 
 async def _listed(database: _Database) -> list[SessionInfo]:
@@ -290,11 +292,11 @@ def _engine(url: str) -> AsyncEngine:
         refusal: Exception = HistoryUnusable(
             f"the driver {error.name} is not installed. Install it: pip install {error.name}"
         )
-    except (ArgumentError, ValueError):
-        refusal = ValueError(_MALFORMED)
     except (NoSuchModuleError, InvalidRequestError):
         scheme = url.partition("://")[0]
         refusal = ValueError(f"{scheme!r} names no async driver of SQLAlchemy, such as postgresql+asyncpg")
+    except (ArgumentError, ValueError):
+        refusal = ValueError(_MALFORMED)
     raise refusal
 
 

@@ -18,19 +18,31 @@ import attrs
 
 from threadkeep.errors import HistoryDamaged, HistoryUnusable
 from threadkeep.history.items import Item, decode_item, encode_item
-from threadkeep.history.kinds.files import create_private, locked, named, resolved, set_aside, sync_folder, take_aside
+from threadkeep.history.kinds.files import (
+    create_private,
+    is_there,
+    locked,
+    named,
+    resolved,
+    set_aside,
+    store_path,
+    sync_folder,
+    take_aside,
+)
 from threadkeep.history.kinds.sqlite_pages import Row, rows_of_pages
 from threadkeep.history.session import SessionInfo
 
-__all__ = ["MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
+__all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
 _T = TypeVar("_T")
 
 MANY_SESSIONS = True
+KEEPS_METADATA = False
 
 # A transaction takes milliseconds; another program may hold one for longer.
 _SECONDS = 600
 _LEAST_BYTES = 512  # the smallest page; SQLite takes a smaller file for an empty database
+_MOST_ROWS = 2**63 - 1
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 # The tables as the Agents SDK creates them (SQLiteSession of openai-agents 0.24).
@@ -110,7 +122,7 @@ class _SqliteFile:
     def _newest(self, database: sqlite3.Connection, limit: int | None) -> list[tuple[int, Any]]:
         rows = database.execute(
             "SELECT id, message_data FROM agent_messages WHERE session_id = ? ORDER BY id DESC LIMIT ?",
-            (self.session_id, -1 if limit is None else limit),
+            (self.session_id, -1 if limit is None else min(limit, _MOST_ROWS)),
         ).fetchall()
         rows.reverse()
         return rows
@@ -122,7 +134,7 @@ class _SqliteFile:
             count = sum(1 for _ in _good(self._newest(database, None)))
             raise HistoryDamaged(
                 f"{self.path}: row {number} of agent_messages, of the session {self.session_id!r}, is damaged: {error}."
-                f" Nothing was changed. threadkeep.history.recover({self.url!r}, {self.session_id!r}) returns the other"
+                f" Nothing was changed. threadkeep.recover({self.url!r}, {self.session_id!r}) returns the other"
                 f" items ({count}); delete the row, or the session, to use it again.",
                 place=self.url,
                 recoverable=count,
@@ -133,7 +145,7 @@ def open_store(url: str, session_id: str, metadata: Mapping[str, Any] | None) ->
     """Open one session of a database."""
     if metadata is not None:
         raise ValueError("the tables of the Agents SDK keep no metadata. Use a .jsonl file for it.")
-    return _SqliteFile(url, _path(url), session_id)
+    return _SqliteFile(url, store_path(_path(url)), session_id)
 
 
 def list_sessions(url: str) -> list[SessionInfo]:
@@ -192,10 +204,10 @@ def _create(path: Path) -> None:
 
     SQLite itself creates an empty file first, and a kill would leave that.
     """
-    if path.exists():
+    if is_there(path):
         return
     with locked(path):
-        if path.exists():
+        if is_there(path):
             return
         new = path.with_name(f"{path.name}.new")
         with named(path):
@@ -246,17 +258,46 @@ def _on_database(
             if before.st_size < _LEAST_BYTES:
                 raise sqlite3.DatabaseError(f"it has {before.st_size} bytes")
             with contextlib.closing(_connect(path)) as database:
+                _check_size(database, path)
                 if creates_tables:
                     _create_tables(database)
                 return work(database) if _has_tables(database) else missing
+        except UnicodeDecodeError:
+            reason = "the names of its columns are not UTF-8"
         except sqlite3.Error as error:
-            if before.st_size >= _LEAST_BYTES and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            # An error without a code is our own, about the size of the file.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _DAMAGED:
                 raise HistoryUnusable(f"{path}: {error}.{_hint(error)} Nothing was changed.") from None
             reason = str(error)
         with locked(path), contextlib.suppress(FileNotFoundError):
             # Meanwhile another process may have set it aside, and begun a new one.
             if os.path.samestat(os.stat(path), before):
-                raise set_aside(path, reason, lambda aside: len(recover(str(aside), None)), ("-wal", "-shm"))
+                raise set_aside(
+                    path, reason, lambda aside: len(recover(str(aside), None)), ("-wal", "-shm"), many_sessions=True
+                )
+
+
+def _check_size(database: sqlite3.Connection, path: Path) -> None:
+    """Notice a file that was cut off, or in which bytes were added: SQLite reads zeros for the rest of a page.
+
+    While there is a log, the last page may be one that was just being written. The file is not opened here: when it is
+    closed again, the system takes away the locks that SQLite has on it in this process.
+
+    Raises:
+        sqlite3.DatabaseError: the file is not a number of pages.
+    """
+    page = database.execute("PRAGMA page_size").fetchone()[0]
+    size = os.stat(path).st_size
+    if size % page and not _has_log(path):
+        raise sqlite3.DatabaseError(f"it has {size} bytes, which are no number of pages")
+
+
+def _has_log(path: Path) -> bool:
+    for ending in ("-wal", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(f"{path}{ending}").st_size:
+                return True
+    return False
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -301,7 +342,7 @@ def _read_all(path: Path, rows: dict[int, Row]) -> bool:
                 "SELECT id, session_id, message_data FROM agent_messages NOT INDEXED ORDER BY id"
             ):
                 rows[number] = Row(number, _text(session_id), data)
-    except (sqlite3.Error, OSError):
+    except (sqlite3.Error, UnicodeDecodeError, OSError):
         return False
     return True
 

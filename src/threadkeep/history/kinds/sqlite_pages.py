@@ -14,7 +14,6 @@ import attrs
 __all__ = ["Row", "rows_of_pages"]
 
 _SIZES = [4096, 8192, 16384, 32768, 65536, 1024, 2048, 512]
-_WAL_MAGIC = (0x377F0682, 0x377F0683)
 _NULL, _FIRST_BLOB = 0, 12
 _BYTES_OF_NUMBER = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 7: 8}
 
@@ -41,30 +40,28 @@ def rows_of_pages(path: Path) -> Iterator[Row]:
     log = b""
     with contextlib.suppress(FileNotFoundError):
         log = path.with_name(f"{path.name}-wal").read_bytes()
-    best: list[Row] = []
-    for size in _likely_sizes(content, log):
-        rows = list(_rows(_pages(content, log, size), size))
-        if len(rows) > len(best):
-            best = rows
-    yield from best
+    size = max(
+        _SIZES, key=lambda size: sum(_is_leaf(page) for pages in _read(content, log, size) for page in pages.values())
+    )
+    for pages in _read(content, log, size):
+        yield from _rows(pages, size)
 
 
-def _likely_sizes(content: bytes, log: bytes) -> list[int]:
-    """Return the page size that the database or its log names; all of them if neither does."""
-    if content.startswith(b"SQLite format 3\0") and len(content) >= 18:
-        named = struct.unpack_from(">H", content, 16)[0]
-        named = 65536 if named == 1 else named
-        if named in _SIZES:
-            return [named]
-    if len(log) >= 32 and struct.unpack_from(">I", log)[0] in _WAL_MAGIC:
-        named = struct.unpack_from(">I", log, 8)[0]
-        if named in _SIZES:
-            return [named]
-    return _SIZES
+def _read(content: bytes, log: bytes, size: int) -> list[dict[int, bytes]]:
+    """Return the pages if they have a size. Behind bytes that were lost or added, they are counted from the end."""
+    return [_pages(content, log, size, shift) for shift in dict.fromkeys((0, len(content) % size))]
 
 
-def _pages(content: bytes, log: bytes, size: int) -> dict[int, bytes]:
-    pages = {number + 1: content[at : at + size] for number, at in enumerate(range(0, len(content), size))}
+def _is_leaf(page: bytes) -> bool:
+    """Return whether a page begins as one that holds rows: its kind, and how many they are and where."""
+    if len(page) < 8 or page[0] != 13:
+        return False
+    count, start = int.from_bytes(page[3:5], "big"), int.from_bytes(page[5:7], "big")
+    return count > 0 and 8 + 2 * count <= (start or 65536) <= len(page)
+
+
+def _pages(content: bytes, log: bytes, size: int, shift: int) -> dict[int, bytes]:
+    pages = {number + 1: content[at : at + size] for number, at in enumerate(range(shift, len(content), size))}
     salts = log[16:24]
     for at in range(32, len(log) - 24 - size + 1, 24 + size):
         if log[at + 8 : at + 16] == salts:  # a frame of this log, and not of an earlier one
