@@ -46,7 +46,7 @@ def test_a_thread_with_stores_creates_them(fake: FakeAssistants, ask: Ask) -> No
     made = ask("POST", "/v1/threads", {"tool_resources": wanted}).json()
     (store,) = fake.state["vector_stores"]
     assert made["tool_resources"] == {"file_search": {"vector_store_ids": [store["id"]]}}
-    files = {"code_interpreter": {"file_ids": []}}
+    files: dict[str, Any] = {"code_interpreter": {"file_ids": []}}
     shown = made | {"tool_resources": made["tool_resources"] | files}
     assert ask("GET", f"/v1/threads/{made['id']}").json() == shown
     assert store["file_counts"]["total"] == 2
