@@ -153,9 +153,22 @@ def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> 
             assert ask(connection, "GET", "/_fake/faults") == (200, plan)
 
 
+def test_models_and_files_are_refused_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Every `--model` counts."""
+    state = {"files": [{"id": "file-1", "filename": "a.csv"}]}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    options = ["--model", "gpt-4o", "--model", "o3", "--check-files", "--load", str(tmp_path / "state.json")]
+    with serving(*options) as (_, connection):
+        answers = [ask(connection, "POST", "/v1/assistants", {"model": model})[0] for model in ("o3", "gpt-4o", "o1")]
+        assert answers == [200, 200, 400]
+        status, body = ask(connection, "POST", "/v1/vector_stores", {"file_ids": ["file-1"]})
+        assert (status, body["error"]["code"]) == (400, "unsupported_file")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--model", ""], "--model"),
         (["--port", "seventy"], "--port"),
         (["--colour", "red"], "--colour"),
         (["--sunset", "soon"], "neither epoch seconds nor an ISO date"),

@@ -227,13 +227,13 @@ def test_it_is_shown_with_its_options(run: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("sede=3", "has no option 'sede'; it has: allow_unknown_routes, api_keys, clock,*seed, sunset*"),
+        ("sede=3", "has no option 'sede'; it has: allow_unknown_routes, api_keys, check_files, clock,*seed, sunset*"),
         ("7", "takes options by name only, such as load=...; not 7"),
-        ("api_keys='sk-right'", "api_keys is a list of keys, not one string"),
+        ("api_keys='sk-right'", "api_keys is a list of strings, not one string"),
         ("runs='sometimes'", "unknown runs 'sometimes'; known are read, immediate, clock"),
         ("sunset='2026-08-26'", "expected a SunsetPlan, such as SunsetPlan(after_requests=40), not '2026-08-26'"),
         ("rpm='ten'", "*'str'*'int'*"),
-        ("api_keys=['']", "an empty string in api_keys is no key: leave it out"),
+        ("api_keys=['']", "api_keys has an empty string: leave it out"),
         ("load={'threads': [{}]}", "expected a string @ $.threads[[]0[]].id"),
         ("load='no-such-file'", "*No such file or directory: *no-such-file'"),
     ],

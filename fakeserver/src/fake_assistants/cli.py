@@ -75,9 +75,9 @@ def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int
     return int(threads), int(messages)
 
 
-def _keys(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _named(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if "" in given:
-        raise click.BadParameter("an empty key is no key")
+        raise click.BadParameter("must not be empty")
     return given
 
 
@@ -117,8 +117,17 @@ class _NotServed(click.ClickException):
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
 @click.option(
-    "--api-key", "keys", multiple=True, callback=_keys, metavar="K", help="Refuse other keys. May be repeated."
+    "--api-key", "keys", multiple=True, callback=_named, metavar="K", help="Refuse other keys. May be repeated."
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    callback=_named,
+    metavar="NAME",
+    help="Refuse other models for assistants and runs. May be repeated.",
+)
+@click.option("--check-files", is_flag=True, help="Refuse files that a file search or a message cannot read.")
 @click.option("--demo", callback=_size, metavar="THREADSxMESSAGES", help="Serve made-up conversations.")
 def serve(
     host: str,
@@ -135,6 +144,8 @@ def serve(
     runs: By,
     seed: int,
     keys: tuple[str, ...],
+    models: tuple[str, ...],
+    check_files: bool,
     demo: tuple[int, int] | None,
 ) -> None:
     """Serve the fake over HTTP until SIGTERM or SIGINT."""
@@ -148,6 +159,8 @@ def serve(
         profile=profile,
         worlds_by_key=worlds_by_key,
         runs=runs,
+        models=models,
+        check_files=check_files,
     )
     if demo:
         fake.load(demo_world(*demo, seed=seed))

@@ -45,8 +45,9 @@ class FakeAssistants:
     without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
     `rpm` limits the requests of each key a minute. `profile` is whose API is spoken: "openai" or "foundry". With
     `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
-    "immediate" or "clock". Raises ValueError for what is none of these, such as an empty string in `api_keys` or an
-    `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
+    "immediate" or "clock". With `models` assistants and runs refuse every other model; with `check_files` messages
+    and vector stores refuse files of a kind that they cannot read. Raises ValueError for what is none of these, such
+    as an empty string in `api_keys` or an `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
     """
 
     def __init__(
@@ -63,13 +64,17 @@ class FakeAssistants:
         profile: str = "openai",
         worlds_by_key: bool = False,
         runs: By = "read",
+        models: Iterable[str] = (),
+        check_files: bool = False,
     ) -> None:
         time = clock or Clock()
         self._backend = Backend(
             clock=time,
             ids=ids or IdSource(seed),
             sunset=Sunset(time, sunset),
-            api_keys=_keys(api_keys),
+            api_keys=_strings("api_keys", api_keys),
+            models=_strings("models", models),
+            check_files=check_files,
             messages_per_thread=messages_per_thread,
             faults=Faults(seed, list(faults)),
             limit=None if rpm is None else RateLimit(time, rpm),
@@ -259,13 +264,13 @@ class FakeAssistants:
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
 
 
-def _keys(given: Iterable[str]) -> frozenset[str]:
+def _strings(name: str, given: Iterable[str]) -> frozenset[str]:
     if isinstance(given, str):
-        raise ValueError("api_keys is a list of keys, not one string")
-    keys = frozenset(given)
-    if "" in keys:
-        raise ValueError("an empty string in api_keys is no key: leave it out")
-    return keys
+        raise ValueError(f"{name} is a list of strings, not one string")
+    strings = frozenset(given)
+    if "" in strings:
+        raise ValueError(f"{name} has an empty string: leave it out")
+    return strings
 
 
 def _progress(way: By) -> Progress:

@@ -72,7 +72,7 @@ def test_a_line_for_each_case_and_totals(call: Call, server: Server) -> None:
     assert (code, err, blank) == (0, "", "")
     assert lines[0] == "ok              threads/create  (recorded)"
     assert lines[-1] == "ok              errors/no-key  (quoted)"
-    assert totals == f"{server.base_url}: 8 cases: 8 ok, 0 deviates, 0 not applicable"
+    assert totals == f"{server.base_url}: 9 cases: 9 ok, 0 deviates, 0 not applicable"
 
 
 def test_a_deviation_is_told_with_what_was_wanted_and_what_came(call: Call, bad_server: Server) -> None:

@@ -121,6 +121,14 @@ def header(name: str, value: str | None) -> Lie:
     return lie
 
 
+def without_parameters(assistant: Any) -> Any:
+    """Functions are echoed as they came, without an empty set of parameters."""
+    for tool in assistant["tools"]:
+        if tool.get("function", {}).get("parameters") == {"type": "object", "properties": {}}:
+            del tool["function"]["parameters"]
+    return assistant
+
+
 def cut_to_20(_: Request, body: Any) -> Any:
     rows = body["data"][:20]
     return body | {"data": rows, "last_id": rows[-1]["id"] if rows else None, "has_more": False}
@@ -264,6 +272,27 @@ MUTANTS: dict[str, tuple[Lie, str]] = {
         "messages/modify",
     ),
     "line ends are changed": (line_ends, "messages/every-character"),
+    "functions without parameters": (of_object("assistant", without_parameters), "assistants/bare-function"),
+    "a cancelled run that still expires": (
+        of_object("thread.run", lambda row: row | {"expires_at": row["expires_at"] or row["created_at"] + 600}),
+        "runs/cancel",
+    ),
+    "deltas without padding": (
+        of_stream(lambda told: [re.sub(rb'"obfuscation":"[^"]*",', b"", event) for event in told]),
+        "responses/padding",
+    ),
+    "any name of a function": (
+        status(200, when=lambda _, reply: b"does not match pattern" in reply.body),
+        "validation/function-name-assistants",
+    ),
+    "threads that begin with any number of messages": (
+        status(200, when=lambda _, reply: b"maximum length 32" in reply.body),
+        "validation/many-messages",
+    ),
+    "tool messages that nobody asked for": (
+        status(200, when=lambda _, reply: b"role 'tool'" in reply.body),
+        "chat/tool-without-call",
+    ),
     "no long form of a thread": (of_object("thread", lambda row: row | {"tool_resources": {}}), "threads/long-form"),
     "creates answer 201": (
         status(201, when=lambda request, reply: request.method == "POST" and reply.status == 200),

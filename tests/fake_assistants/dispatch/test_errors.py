@@ -254,7 +254,7 @@ BODIES: list[tuple[str, Any, str, str | None, str]] = [
     ),
     (
         "/v1/threads",
-        {"tool_resources": {"file_search": {"vector_store_ids": ["vs_1"], "vector_stores": [{}]}}},
+        {"tool_resources": {"file_search": {"vector_store_ids": ["vs_1"], "vector_stores": [{}, {}]}}},
         "Invalid 'tool_resources.file_search.vector_stores': array too long. Expected an array with maximum length 1, "
         "but got an array with length 2 instead.",
         "tool_resources.file_search.vector_stores",
@@ -331,9 +331,9 @@ PATHS = [
     ),
     (
         "GET",
-        f"{MESSAGES}?limit=0",
+        f"{MESSAGES}?limit=-1",
         400,
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+        "Invalid 'limit': integer below minimum value. Expected a value >= 0, but got -1 instead.",
         "limit",
         "integer_below_min_value",
     ),

@@ -164,11 +164,66 @@ def test_chunks_come_in_the_recorded_order(fake: FakeAssistants) -> None:
     assert [chunk["choices"][0]["finish_reason"] for chunk in told[:-1]] == [None, None, None, "stop"]
     assert list(told[0]) == [
         *("id", "object", "created", "model", "service_tier", "system_fingerprint", "choices", "usage"),
+        "obfuscation",
     ]
     assert list(told[0]["choices"][0]) == ["index", "delta", "logprobs", "finish_reason"]
     assert [chunk["usage"] for chunk in told] == [None] * 4 + [complete(fake)["usage"]]
     assert told[-1]["choices"] == []
     assert "usage" not in chunks(fake)[0]
+
+
+def test_chunks_are_padded_unless_the_request_says_no(fake: FakeAssistants) -> None:
+    """All but the usage; with their padding, texts come in blocks of 16 characters."""
+    told = chunks(fake, stream_options={"include_usage": True})
+    sizes = [len(chunk["choices"][0]["delta"].get("content") or "") + len(chunk["obfuscation"]) for chunk in told[:-1]]
+    assert sizes == [16] * 4
+    assert "obfuscation" not in told[-1]
+    assert not [
+        chunk for chunk in chunks(fake, stream_options={"include_obfuscation": False}) if "obfuscation" in chunk
+    ]
+
+
+USER = {"role": "user", "content": "x"}
+TOLD = {"role": "tool", "tool_call_id": "c", "content": "sunny"}
+
+
+def calling(*ids: str) -> dict[str, Any]:
+    calls = [{"id": name, "type": "function", "function": {"name": "f", "arguments": "{}"}} for name in ids]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+UNCALLED = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+UNANSWERED = (
+    "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+    "The following tool_call_ids did not have response messages: "
+)
+
+
+@pytest.mark.parametrize(
+    ("messages", "param", "text"),
+    [
+        ([USER, TOLD], "messages.[1].role", UNCALLED),
+        ([calling("d"), TOLD], "messages.[1].role", UNCALLED),
+        ([calling("c"), TOLD, USER, TOLD], "messages.[3].role", UNCALLED),
+        ([USER, calling("c"), USER], "messages.[2].role", f"{UNANSWERED}c"),
+        ([calling("c", "d", "e"), TOLD], "messages.[2].role", f"{UNANSWERED}d, e"),
+        ([calling("c"), USER, TOLD], "messages.[1].role", f"{UNANSWERED}c"),
+    ],
+)
+def test_calls_and_their_outputs_belong_together(fake: FakeAssistants, messages: Any, param: str, text: str) -> None:
+    """The outputs come right after the message that calls, in any order, and all of them."""
+    reply = sent(fake, messages=messages)
+    error = reply.json()["error"]
+    assert (reply.status, error["param"], error["message"]) == (400, param, text)
+
+
+@given(st.lists(st.permutations(["a", "b", "c"]), max_size=3))
+def test_calls_that_are_all_answered_are_taken(rounds: list[list[str]]) -> None:
+    """In whatever order."""
+    messages: list[dict[str, Any]] = [USER]
+    for ids in rounds:
+        messages += [calling("a", "b", "c"), *({**TOLD, "tool_call_id": name} for name in ids)]
+    assert sent(FakeAssistants(), messages=messages).status == 200
 
 
 def test_calls_come_in_pieces(fake: FakeAssistants) -> None:

@@ -159,11 +159,11 @@ def test_an_item_is_kept_in_its_full_shape(ask: Ask, given_item: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("kind", "prefix"), [("reasoning", "rs_0"), ("code_interpreter_call", "ci_0"), ("mcp_call", "msg_0")]
+    ("kind", "prefix"), [("reasoning", "rs_0"), ("shell_call", "msg_0"), ("function_call_output", "fc_0")]
 )
 def test_an_item_gets_an_id_of_its_type(ask: Ask, kind: str, prefix: str) -> None:
     """Where the prefix is known."""
-    [item] = ask("GET", f"{conversation(ask, {'type': kind})}/items").json()["data"]
+    [item] = ask("GET", f"{conversation(ask, {'type': kind, 'call_id': 'c', 'output': ''})}/items").json()["data"]
     assert (item["id"][:4], len(item["id"].partition("_")[2])) == (prefix[:4], 50)
 
 
@@ -191,6 +191,13 @@ BAD_ITEMS: list[tuple[Any, str, str]] = [
     ({"type": 5}, "items[0].type", "Invalid type for 'items[0].type'"),
     ({"type": "message"}, "items[0]", f"Invalid value: ''. {SPEAKERS}"),
     ({"type": "function_call", "call_id": "c"}, "items[0].name", "Missing required parameter: 'items[0].name'."),
+    ({"type": "file_search_call"}, "items[0].id", "Missing required parameter: 'items[0].id'."),
+    ({"type": "mcp_call", "id": None}, "items[0].id", "Missing required parameter: 'items[0].id'."),
+    (
+        {"type": "function_call", "call_id": "c", "name": "Google Search", "arguments": "{}"},
+        "items[0].name",
+        "Invalid 'items[0].name': string does not match pattern.",
+    ),
     ({"type": "reasoning", "id": 5}, "items[0].id", "Invalid type for 'items[0].id'"),
 ]
 

@@ -1,5 +1,6 @@
 """Assistants, threads and messages: the recorded shapes, key orders and quirks."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,9 @@ def test_a_thread_with_stores_creates_them(fake: FakeAssistants, ask: Ask) -> No
     made = ask("POST", "/v1/threads", {"tool_resources": wanted}).json()
     (store,) = fake.state["vector_stores"]
     assert made["tool_resources"] == {"file_search": {"vector_store_ids": [store["id"]]}}
-    assert ask("GET", f"/v1/threads/{made['id']}").json() == made
+    files: dict[str, Any] = {"code_interpreter": {"file_ids": []}}
+    shown = made | {"tool_resources": made["tool_resources"] | files}
+    assert ask("GET", f"/v1/threads/{made['id']}").json() == shown
     assert store["file_counts"]["total"] == 2
     assert (store["id"][:3], len(store["id"])) == ("vs_", 35)
 
@@ -184,11 +187,12 @@ def test_an_assistant_is_modified_field_by_field(ask: Ask) -> None:
 
 
 def test_tools_are_echoed_with_their_defaults(ask: Ask) -> None:
-    """Functions get `strict`, searches their ranking options."""
-    function = {"parameters": {"type": "object", "properties": {}}, "name": "weather"}
+    """Functions get `parameters` and `strict`, searches their ranking options."""
+    none: dict[str, Any] = {"type": "object", "properties": {}}
+    function = {"parameters": {"type": "object", "properties": {"city": {}}}, "name": "weather"}
     tools = [
         {"type": "function", "function": function},
-        {"type": "function", "function": {"name": "exact", "strict": True}},
+        {"type": "function", "function": {"strict": True, "description": "d", "name": "exact"}},
         {"type": "file_search"},
         {
             "type": "file_search",
@@ -203,11 +207,69 @@ def test_tools_are_echoed_with_their_defaults(ask: Ask) -> None:
         ("strict", False),
     ]
     assert made["tools"][2]["file_search"] == {"ranking_options": ranking}
-    assert made["tools"][1]["function"] == {"name": "exact", "strict": True}
+    assert list(made["tools"][1]["function"].items()) == [
+        ("name", "exact"),
+        ("description", "d"),
+        ("parameters", none),
+        ("strict", True),
+    ]
     assert made["tools"][3]["file_search"] == {
         "max_num_results": 5,
         "ranking_options": ranking | {"score_threshold": 0.5},
     }
+
+
+def test_a_function_is_echoed_alike_by_every_route(ask: Ask) -> None:
+    """By assistants, created and changed, and by runs, with a thread or without, streamed or not."""
+    given = {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    wanted = {"name": "f", "parameters": {"type": "object", "properties": {}}, "strict": False}
+    made = ask("POST", "/v1/assistants", {"model": "m", "instructions": "x"}).json()
+    thread = ask("POST", "/v1/threads").json()["id"]
+    run = {"assistant_id": made["id"], **given}
+    stream = ask("POST", "/v1/threads/runs", {**run, "stream": True}).chunks
+    events = [chunk for chunk in stream or () if isinstance(chunk, bytes)]
+    told = [json.loads(event.split(b"data: ")[1]) for event in events if event.startswith(b"event: thread.run.c")]
+    answers = [
+        ask("POST", "/v1/assistants", {"model": "m", **given}).json(),
+        ask("POST", f"/v1/assistants/{made['id']}", given).json(),
+        ask("POST", f"/v1/threads/{thread}/runs", run).json(),
+        ask("POST", "/v1/threads/runs", run).json(),
+        told[0],
+        told[-1],
+    ]
+    assert [answer["tools"][0]["function"] for answer in answers] == [wanted] * 6
+
+
+@pytest.mark.parametrize("search", [{}, {"vector_store_ids": ["vs_1"]}], ids=repr)
+def test_a_thread_is_retrieved_with_its_code_files(fake: FakeAssistants, ask: Ask, search: Any) -> None:
+    """An empty list of them stands after other resources; create and modify leave it out."""
+    wanted = {"file_search": {"vector_store_ids": [], **search}}
+    made = ask("POST", "/v1/threads", {"tool_resources": {"file_search": search}}).json()
+    path = f"/v1/threads/{made['id']}"
+    shown = ask("GET", path).json()["tool_resources"]
+    assert list(shown.items()) == [*wanted.items(), ("code_interpreter", {"file_ids": []})]
+    assert made["tool_resources"] == ask("POST", path, {}).json()["tool_resources"] == wanted
+    own = {"code_interpreter": {"file_ids": ["file-1"]}}
+    ask("POST", path, {"tool_resources": own})
+    assert ask("GET", path).json()["tool_resources"] == own
+    fake.load({"threads": [{"id": "thread_odd", "tool_resources": None}]})
+    assert ask("GET", "/v1/threads/thread_odd").json()["tool_resources"] is None
+
+
+@pytest.mark.parametrize("path", ["/v1/threads", "/v1/assistants"])
+def test_a_store_may_be_named_and_another_made(ask: Ask, path: str) -> None:
+    """Both at once, as the SDKs' own tests send it."""
+    search = {"vector_store_ids": ["vs_1"], "vector_stores": [{"chunking_strategy": {"type": "auto"}}]}
+    body = {"tool_resources": {"file_search": search}} | ({"model": "m"} if path.endswith("assistants") else {})
+    first, second = ask("POST", path, body).json()["tool_resources"]["file_search"]["vector_store_ids"]
+    assert (first, ask("GET", f"/v1/vector_stores/{second}").status) == ("vs_1", 200)
+
+
+def test_a_page_of_no_rows(ask: Ask) -> None:
+    """`limit=0`, as the SDKs' own tests send it, gives none, and says that there are more."""
+    ask("POST", "/v1/assistants", {"model": "m"})
+    page = ask("GET", "/v1/assistants?limit=0").json()
+    assert (page["data"], page["first_id"], page["last_id"], page["has_more"]) == ([], None, None, True)
 
 
 @pytest.mark.parametrize("resources", [None, {}, {"file_search": {}}, {"code_interpreter": {"file_ids": ["file-1"]}}])

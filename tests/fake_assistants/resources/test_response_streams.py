@@ -135,9 +135,23 @@ def test_a_text_comes_in_the_recorded_order(fake: FakeAssistants) -> None:
         "delta": "Hello,",
         "item_id": item["id"],
         "logprobs": [],
+        "obfuscation": told[4]["obfuscation"],
         "output_index": 0,
         "sequence_number": 4,
     }
+
+
+@given(st.lists(steps, max_size=4))
+def test_every_delta_is_padded_unless_the_request_says_no(script: list[Any]) -> None:
+    """And nothing else is; with its padding a delta comes in blocks of 16 characters."""
+    fake = FakeAssistants()
+    fake.script = {"default": script}
+    for options in ({}, {"stream_options": {"include_obfuscation": True}}, {"stream_options": None}):
+        for event in events(stream(fake, **options)):
+            assert ("obfuscation" in event) == event["type"].endswith(".delta")
+            assert not (len(event.get("delta", "")) + len(event.get("obfuscation", ""))) % 16
+    told = events(stream(fake, stream_options={"include_obfuscation": False}))
+    assert not [event for event in told if "obfuscation" in event]
 
 
 def test_a_call_comes_in_the_recorded_order(fake: FakeAssistants) -> None:

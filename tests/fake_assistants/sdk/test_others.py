@@ -4,7 +4,7 @@ responses, mounted, by transport and over HTTP, at once and as streams."""
 import io
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any, get_args, get_type_hints
+from typing import Any, Required, get_args, get_origin, get_type_hints
 
 import httpx
 import httpx2
@@ -13,8 +13,9 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from fake_assistants import FakeAssistants
+from fake_assistants.resources.items import PAIRS
 from fake_assistants.schemas.chat import NEW_COMPLETION
-from fake_assistants.schemas.items import ITEMS
+from fake_assistants.schemas.items import ITEMS, NEEDS_ID
 from fake_assistants.schemas.responses import NEW_RESPONSE
 from sdkage import gained
 
@@ -148,6 +149,27 @@ if MAJOR >= 2:
         union = get_args(response_input_param.ResponseInputItemParam)
         kinds = {literal for one in union for literal in literals(get_type_hints(one)["type"])}
         assert gained(kinds, set(ITEMS)) == set()
+
+    def requiring(key: str) -> set[str]:
+        """The types of input items that require a key."""
+        from openai.types.responses import response_input_param
+
+        hints = [
+            get_type_hints(one, include_extras=True) for one in get_args(response_input_param.ResponseInputItemParam)
+        ]
+        return {name for one in hints if get_origin(one.get(key)) is Required for name in literals(one["type"])}
+
+    def test_an_item_needs_its_id_where_the_sdk_requires_it() -> None:
+        """But for messages, which have other forms too, and for reasoning, which the Agents SDK sends without."""
+        assert gained(requiring("id"), {*NEEDS_ID, "message", "reasoning"}) == set()
+        assert set(ITEMS) >= NEEDS_ID
+
+    def test_a_call_and_its_output_are_a_pair_where_both_have_a_call_id() -> None:
+        """The output of a local shell has none."""
+        calls = {kind for kind in requiring("call_id") if f"{kind}_output" in ITEMS} - {"local_shell_call"}
+        assert gained(calls, set(PAIRS)) == set()
+        assert {call: f"{call}_output" for call in PAIRS} == PAIRS
+        assert {*PAIRS, *PAIRS.values()} <= set(ITEMS)
 
     def test_the_life_of_a_conversation(client: Any) -> None:
         """With more items than one page, walked by the SDK's own pager."""

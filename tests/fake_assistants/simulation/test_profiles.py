@@ -119,7 +119,7 @@ def test_threads_are_listed_with_cursors(foundry: FakeAssistants) -> None:
     assert ([thread["id"] for thread in rest["data"]], rest["has_more"]) == (ids[:1], False)
     end = ask(foundry, "GET", f"/api/projects/p/threads?after={ids[0]}").json()
     assert (end["data"], end["last_id"]) == ([], None)
-    assert ask(foundry, "GET", "/api/projects/p/threads?limit=0").status == 400
+    assert ask(foundry, "GET", "/api/projects/p/threads?limit=-1").status == 400
 
 
 def test_sunset_faults_and_ledger_work_the_same(foundry: FakeAssistants) -> None:

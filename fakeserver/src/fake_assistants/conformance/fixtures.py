@@ -97,6 +97,13 @@ def submit(api: Api, made: Found, output: str = "sunny") -> Found:
     return api.post(f"{run_path(made)}/submit_tool_outputs", {"tool_outputs": outputs}).ok()
 
 
+def worded(answer: Answer, pattern: str, words: str) -> None:
+    """Want status 400 and a message of which only a part is known. Raises Deviation."""
+    if answer.status != 400:
+        raise answer.deviates(f"status 400 and a message like {words!r}")
+    answer.json()["error"]["message"].like(pattern, words)
+
+
 def served(answer: Answer) -> Answer:
     """The answer of a route beside the Assistants API. Raises NotApplicable where the server does not have it."""
     if answer.status in {404, 405, 501}:

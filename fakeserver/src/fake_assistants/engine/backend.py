@@ -34,6 +34,8 @@ class Backend:
     sunset: Sunset
     api_keys: frozenset[str] = frozenset()
     messages_per_thread: int = 100_000
+    models: frozenset[str] = frozenset()  # those of the Assistants API; none: every model
+    check_files: bool = False
     request_log: RequestLog = attrs.field(factory=RequestLog)
     script: Script = attrs.field(factory=Script)
     runs: Progress = attrs.field(factory=Progress)
@@ -123,6 +125,8 @@ class Backend:
             sunset=self.sunset.copy(clock),
             api_keys=self.api_keys,
             messages_per_thread=self.messages_per_thread,
+            models=self.models,
+            check_files=self.check_files,
             script=self.script.copy(),
             runs=self.runs.copy(),
             loaded=self.database.fork(),

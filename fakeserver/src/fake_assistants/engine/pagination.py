@@ -19,7 +19,7 @@ from fake_assistants.http.message import Request
 from fake_assistants.store.collection import Field, ObjectCollection
 from fake_assistants.store.kinds import Kind
 
-_LIMITS = (1, 100)
+_LIMITS = (0, 100)
 _DEFAULT_LIMIT = 20
 _ORDERS = ("asc", "desc")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")

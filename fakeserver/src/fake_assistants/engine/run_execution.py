@@ -26,8 +26,8 @@ from fake_assistants.store.kinds import MESSAGES, RUN_STEPS, RUNS
 
 def of_new(backend: Backend, plan: RunPlan, steps: Steps) -> Iterator[RunEvent]:
     """A run from its creation to its end."""
-    yield Event("thread.run.created", shapes.streamed(plan.run))
-    yield Event("thread.run.queued", shapes.streamed(plan.run))
+    yield Event("thread.run.created", shapes.in_long_form(plan.run))
+    yield Event("thread.run.queued", shapes.in_long_form(plan.run))
     yield _moved(backend, plan, "start")
     yield from _work(backend, plan, steps)
 
@@ -39,10 +39,11 @@ def of_resumed(backend: Backend, plan: RunPlan, steps: Steps) -> Iterator[RunEve
 
 
 def of_cancelled(backend: Backend, plan: RunPlan) -> Iterator[RunEvent]:
-    """The end of a run that somebody cancels."""
+    """Cancel a run. Recorded: its usage is zero, and one that was queued has started when it was created."""
     yield _moved(backend, plan, "cancel")
     yield from _abandoned(backend, plan, "cancelled")
-    yield _moved(backend, plan, "stop", _usage(plan))
+    started = plan.run.get("started_at") or plan.run.get("created_at")
+    yield _moved(backend, plan, "stop", {"started_at": started, "usage": shapes.usage(0, 0)})
 
 
 def of_expired(backend: Backend, plan: RunPlan) -> Iterator[RunEvent]:
@@ -62,7 +63,7 @@ def _moved(backend: Backend, plan: RunPlan, move: lifecycle.Move, about: object 
     plan.run = lifecycle.moved(plan.run, move, plan.moment, about)
     plan.since, plan.shown = plan.moment, 0
     backend.database.put(RUNS, plan.run)
-    return Event(f"thread.run.{plan.status}", shapes.streamed(plan.run))
+    return Event(f"thread.run.{plan.status}", shapes.in_long_form(plan.run))
 
 
 def _usage(plan: RunPlan) -> Obj:

@@ -4,7 +4,7 @@ from typing import Any
 
 from fake_assistants.http.lossless_json import Obj
 
-_LONG: Obj = {"code_interpreter": {"file_ids": []}}
+_CODE_FILES: Obj = {"code_interpreter": {"file_ids": []}}
 
 
 def usage(prompt: int, completion: int) -> Obj:
@@ -67,9 +67,16 @@ def message(head: Obj, run: Obj) -> Obj:
     }
 
 
-def streamed(value: Obj) -> Obj:
-    """A run or a thread as streams show it: empty tool resources in their long form (recorded)."""
-    return {**value, "tool_resources": _LONG} if value.get("tool_resources") == {} else value
+def in_long_form(value: Obj) -> Obj:
+    """Return a run or a thread with the list of code files in its tool resources, empty where it has none.
+
+    Recorded for retrieved threads, also beside other resources, and for streams without resources; inferred for
+    streams with some. A state may have brought in any JSON; what is not an object stays as it is.
+    """
+    resources = value.get("tool_resources")
+    if not isinstance(resources, dict) or "code_interpreter" in resources:
+        return value
+    return {**value, "tool_resources": {**resources, **_CODE_FILES}}
 
 
 def message_delta(message_id: str, part: Obj) -> Obj:

@@ -67,7 +67,7 @@ _TRACES: Mapping[Move, Callable[[int, Any], Obj]] = {
     "cut": lambda _, ending: {"expires_at": None, **ending},
     "fail": lambda now, ending: {"failed_at": now, **ending},
     "cancel": lambda _, __: {"required_action": None},
-    "stop": lambda now, usage: {"cancelled_at": now, "usage": usage},
+    "stop": lambda now, ending: {"expires_at": None, "cancelled_at": now, **ending},
     "expire": lambda _, usage: {"required_action": None, "usage": usage},
 }
 

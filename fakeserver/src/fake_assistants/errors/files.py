@@ -1,4 +1,4 @@
-"""Files, in the words of another validator."""
+"""Errors of files, worded by another validator, and of the objects that name files."""
 
 from collections.abc import Sequence
 
@@ -23,3 +23,24 @@ def malformed_form() -> ApiProblem:
 def not_downloadable(purpose: str) -> ApiProblem:
     """What users uploaded cannot be had back. Quoted."""
     return ApiProblem(ErrorBody(400, f"Not allowed to download files of purpose: {purpose}"))
+
+
+def unsupported_extensions(extensions: Sequence[str]) -> ApiProblem:
+    """Report a file that a file search cannot read. Recorded for vector stores, quoted for messages."""
+    text = (
+        f"Files with extensions [{', '.join(extensions)}] are not supported for retrieval. "
+        "See https://platform.openai.com/docs/assistants/tools/file-search/supported-files"
+    )
+    return ApiProblem(ErrorBody(400, text, "file_ids", "unsupported_file"))
+
+
+def unsupported_image_file() -> ApiProblem:
+    """Report an image file of another kind. The text is quoted in part; its param and code are inferred."""
+    text = "Invalid message content: Expected file type to be a supported format."
+    return ApiProblem(ErrorBody(400, text, "content", "invalid_value"))
+
+
+def image_files_not_found(file_ids: Sequence[str]) -> ApiProblem:
+    """Report image files that do not exist. The end of the text is quoted, its beginning inferred."""
+    text = f"Invalid message content: Files {list(file_ids)} were not found."
+    return ApiProblem(ErrorBody(400, text, "content", "invalid_value"))

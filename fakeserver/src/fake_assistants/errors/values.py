@@ -61,6 +61,23 @@ def too_long(param: str, limit: int, length: int) -> ApiProblem:
     return _bad(param, text, "string_above_max_length")
 
 
+def pattern_mismatch(param: str, pattern: str) -> ApiProblem:
+    """Report a name with other characters. Quoted for functions, inferred for JSON schemas and for calls."""
+    text = f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '{pattern}'."
+    return _bad(param, text, "invalid_value")
+
+
+def unsupported_image_url(param: str) -> ApiProblem:
+    """Report an image address with another ending. The end of the text is quoted, its beginning inferred."""
+    return _bad(param, f"Invalid '{param}'. Expected url to end in a supported format.", "invalid_value")
+
+
+def unsupported_model(model: str) -> ApiProblem:
+    """Report a model that is not allowed. Recorded in the first version of the API, quoted in the second."""
+    text = f"The requested model '{model}' cannot be used with the Assistants API."
+    return _bad("model", text, "unsupported_model")
+
+
 def empty_string(param: str) -> ApiProblem:
     """Inferred."""
     text = f"Invalid '{param}': empty string. Expected a string with minimum length 1, but got an empty string instead."
@@ -74,7 +91,7 @@ def empty_array(param: str) -> ApiProblem:
 
 
 def too_many_items(param: str, limit: int, length: int) -> ApiProblem:
-    """Items beyond a documented limit. Inferred."""
+    """Items beyond a limit. That of a thread's first messages is quoted, the others documented, the text inferred."""
     text = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
         f"but got an array with length {length} instead."

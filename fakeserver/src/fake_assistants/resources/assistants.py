@@ -1,9 +1,11 @@
-"""The assistants' room."""
+"""Handlers for /assistants."""
 
 import fake_assistants.engine.pagination as paging
 import fake_assistants.schemas.assistants as bodies
 from fake_assistants.engine.backend import Backend, Call, found, found_text
+from fake_assistants.errors.values import unsupported_model
 from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.resources.vector_stores import kept, tool
 from fake_assistants.store.kinds import ASSISTANTS
 
@@ -58,8 +60,16 @@ def delete(backend: Backend, call: Call) -> Obj:
     return {"id": old["id"], "object": "assistant.deleted", "deleted": True}
 
 
+def refuse_model(backend: Backend, model: str | None) -> None:
+    """Raise ApiProblem for a model that is not among the fake's `models`. Without any every model is accepted."""
+    if model is not None and backend.models and model not in backend.models:
+        raise unsupported_model(model)
+
+
 def _settled(backend: Backend, body: Obj) -> Obj:
-    """The given fields as they are kept: null means unset, and sampling numbers are decimals."""
+    """Return the given fields as they are kept: null means unset, and sampling numbers are decimals."""
+    refuse_model(backend, body.get("model"))
+    refuse_bodies(backend, tool_resources=[body.get("tool_resources")])
     given: Obj = {key: _UNSET[key] if value is None else value for key, value in body.items()}
     for key in ("top_p", "temperature"):
         if key in given:

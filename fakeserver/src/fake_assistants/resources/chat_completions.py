@@ -1,14 +1,15 @@
-"""The room of chat completions. Nothing is kept: each request brings all that was said.
+"""Handlers for /chat/completions. Nothing is stored: each request brings all messages.
 
 Left out of an answer, though a script may have them: code, searches, and images.
 """
 
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import attrs
 
+import fake_assistants.errors.responses as refusals
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.items as items
 import fake_assistants.schemas.chat as bodies
@@ -26,6 +27,7 @@ _STATUSES: Mapping[str, tuple[int, str]] = {
     "rate_limit_exceeded": (429, "requests"),
     "invalid_prompt": (400, "invalid_request_error"),
 }
+_END: Obj = {"role": "end"}  # comes after the last message, and needs its calls answered as any message does
 
 
 @attrs.define(kw_only=True)
@@ -51,6 +53,7 @@ class _Said:
 def create(backend: Backend, call: Call) -> Obj | Reply:
     """POST /chat/completions."""
     body = call.body(bodies.NEW_COMPLETION)
+    _refuse_open_calls(body["messages"])
     words = items.last_words(body["messages"])
     steps = backend.script.steps(Turn(kind="chat", request=body, text=words, messages=tuple(body["messages"])))
     said = _said(backend, steps, body)
@@ -60,6 +63,22 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     if said.problem is not None:
         raise ApiProblem(said.problem)
     return _completion(head, body, said)
+
+
+def _refuse_open_calls(messages: list[Obj]) -> None:
+    """Refuse tool messages without their call, and calls that the tool messages right after them do not all answer."""
+    called: list[str] = []
+    answered: set[str] = set()
+    for index, message in enumerate([*messages, _END]):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in called:
+                raise refusals.tool_message_without_call(index)
+            answered.add(message["tool_call_id"])
+            continue
+        missing = [call_id for call_id in called if call_id not in answered]
+        if missing:
+            raise refusals.calls_without_tool_messages(index, missing)
+        called, answered = [call["id"] for call in message.get("tool_calls") or []], set()
 
 
 def _completion(head: Obj, body: Obj, said: _Said) -> Obj:
@@ -164,9 +183,9 @@ def _capped(said: _Said, limit: int | None) -> _Said:
 
 
 def _stream(head: Obj, body: Obj, said: _Said) -> Iterator[Chunk]:
-    """Recorded: unnamed events; first the role, then the pieces, then the reason, then the usage if it is wanted."""
+    """Recorded: unnamed events; the role, the pieces, the reason, and the usage on request."""
     options = body.get("stream_options") or {}
-    counts = bool(options.get("include_usage"))
+    counts, pads = bool(options.get("include_usage")), options.get("include_obfuscation") is not False
     shared = {
         "id": head["id"],
         "object": "chat.completion.chunk",
@@ -176,6 +195,7 @@ def _stream(head: Obj, body: Obj, said: _Said) -> Iterator[Chunk]:
         "system_fingerprint": None,
     }
     unknown = {"usage": None} if counts else {}
+    numbers = count()
     for index in range(body.get("n") or 1):
         for beat in _beats(said):
             if not isinstance(beat, dict):
@@ -183,13 +203,20 @@ def _stream(head: Obj, body: Obj, said: _Said) -> Iterator[Chunk]:
                 if isinstance(beat, Cut):
                     return
                 continue
-            yield sse.data({**shared, "choices": [{"index": index, **beat}], **unknown})
+            padding = {"obfuscation": _padding(beat, f"{head['id']} {next(numbers)}")} if pads else {}
+            yield sse.data({**shared, "choices": [{"index": index, **beat}], **unknown, **padding})
     if said.problem is not None:
         yield sse.data({"error": said.problem.error()})
         return
     if counts:
         yield sse.data({**shared, "choices": [], "usage": _usage(body, said)})
     yield b"data: [DONE]\n\n"
+
+
+def _padding(choice: Obj, seed: str) -> str:
+    """Documented: a random string that hides the length of a delta."""
+    delta = choice["delta"]
+    return tokens.padding(str(delta.get("content") or delta.get("refusal") or ""), seed)
 
 
 def _beats(said: _Said) -> Iterator[Obj | Pause | Cut]:

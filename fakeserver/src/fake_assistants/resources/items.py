@@ -1,9 +1,10 @@
-"""Items: what conversations and the inputs of responses are made of, as they are kept and read.
+"""Items of conversations and of the inputs of responses: how they are stored, listed and checked.
 
 A state may have brought in any JSON as an item, so whatever is read here is looked at first.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from itertools import pairwise
 
 import fake_assistants.engine.pagination as paging
 import fake_assistants.errors.responses as refusals
@@ -17,8 +18,6 @@ from fake_assistants.store.kinds import Kind
 _PREFIXES = {
     "function_call": "fc_0",
     "function_call_output": "fc_0",
-    "file_search_call": "fs_0",
-    "code_interpreter_call": "ci_0",
     "reasoning": "rs_0",
 }
 
@@ -146,16 +145,50 @@ def last_words(messages: Iterable[Obj]) -> str:
     return "\n".join(texts(said[-1])) if said else ""
 
 
+# Calls that the client answers with an output of the same `call_id`, which the SDK's types require of both.
+PAIRS = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "computer_call": "computer_call_output",
+    "shell_call": "shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+    "program": "program_output",
+}
+
+# What the model reads and did not say itself.
+_NOT_THE_MODELS = frozenset(
+    (
+        *("additional_tools", "compaction_trigger", "configuration_update", "local_shell_call_output"),
+        *("mcp_approval_response", "tool_search_output", *PAIRS.values()),
+    )
+)
+
+
 def refuse_open_calls(past: Iterable[Obj]) -> None:
-    """Refuse outputs of functions that nobody called, then calls that have no output."""
+    """Refuse outputs without their calls, then calls without their outputs, of each kind of tool."""
     items = list(past)
-    called, answered = _call_ids(items, "function_call"), _call_ids(items, "function_call_output")
-    for call_id in answered:
-        if call_id not in called:
-            raise refusals.output_without_call(call_id)
-    for call_id in called:
-        if call_id not in answered:
-            raise refusals.call_without_output(call_id)
+    ids = {kind: _call_ids(items, kind) for pair in PAIRS.items() for kind in pair}
+    for call, output in PAIRS.items():
+        for call_id in ids[output]:
+            if call_id not in ids[call]:
+                raise refusals.output_without_call(output, call_id)
+    for call, output in PAIRS.items():
+        for call_id in ids[call]:
+            if call_id not in ids[output]:
+                raise refusals.call_without_output(call, call_id)
+
+
+def refuse_lone_reasoning(given: Iterable[Obj]) -> None:
+    """Refuse a reasoning item that is not followed by an item of the model."""
+    for item, follower in pairwise((*given, {})):
+        if item.get("type") == "reasoning" and not _is_the_models(follower):
+            raise refusals.reasoning_without_follower(item["id"])
+
+
+def _is_the_models(item: Obj) -> bool:
+    if item.get("type") == "message":
+        return item.get("role") == "assistant"
+    return "type" in item and item["type"] not in _NOT_THE_MODELS
 
 
 def _call_ids(items: Iterable[Obj], kind: str) -> dict[str, None]:

@@ -1,4 +1,4 @@
-"""The messages' room."""
+"""Handlers for /threads/{thread_id}/messages."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,7 @@ from fake_assistants.engine.run_status import ACTIVE
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.errors.runs import thread_full, thread_locked
 from fake_assistants.http.lossless_json import Obj, loads
+from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.store.collection import Field, OneOf
 from fake_assistants.store.kinds import MESSAGES, RUNS, THREADS
 
@@ -22,6 +23,7 @@ def create(backend: Backend, call: Call) -> Obj:
     active = active_run(backend, thread["id"])
     if active is not None:
         raise thread_locked(thread["id"], active["id"])
+    refuse_bodies(backend, messages=[body])
     refuse_overflow(backend, thread["id"], 1)
     return add(backend, thread["id"], body)
 

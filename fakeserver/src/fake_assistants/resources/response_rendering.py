@@ -146,11 +146,21 @@ class Event:
 RunEvent = Event | Pause | Cut
 
 
-def chunks(opened: Obj, output: Output, closed: Obj) -> Iterator[Chunk]:
-    """The whole stream as bytes, pauses and perhaps a cut, after which nothing comes."""
+def chunks(opened: Obj, output: Output, closed: Obj, *, pads: bool) -> Iterator[Chunk]:
+    """Yield the complete stream: bytes, pauses and perhaps a cut, after which nothing comes.
+
+    With `pads` every delta has a random string that hides its length. Recorded for texts, documented for all.
+    """
     numbers = count()
     for beat in _beats(opened, output, closed):
-        yield _framed(beat, next(numbers)) if isinstance(beat, Event) else beat
+        if not isinstance(beat, Event):
+            yield beat
+        elif pads and beat.is_delta:
+            number = next(numbers)
+            secret = tokens.padding(beat.fields["delta"], f"{beat.fields['item_id']} {number}")
+            yield _framed(Event(beat.name, {**beat.fields, "obfuscation": secret}), number)
+        else:
+            yield _framed(beat, next(numbers))
         if isinstance(beat, Cut):
             return
 

@@ -1,4 +1,4 @@
-"""The responses' room: the model answers what it is given, at once or as a stream."""
+"""Handlers for /responses: the model answers what it is given, at once or as a stream."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -39,6 +39,7 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     conversation_id, past = _past(backend, body)
     given = [_kept(backend, item) for item in _input(body)]
     items.refuse_twins({item["id"] for item in past}, given)
+    items.refuse_lone_reasoning(given)
     context = [*past, *given]
     items.refuse_open_calls(context)
     output = _output(backend, body, context)
@@ -53,9 +54,15 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     )
     settle = partial(_settle, backend, backend.database, exchange)
     if body.get("stream"):
-        return _stream(backend, response_events.chunks(opened, output, closed), settle)
+        return _stream(backend, response_events.chunks(opened, output, closed, pads=_pads(body)), settle)
     settle()
     return closed
+
+
+def _pads(body: Obj) -> bool:
+    """Whether the deltas of a stream are padded. Documented: unless the request says no."""
+    options = body.get("stream_options")
+    return not isinstance(options, dict) or options.get("include_obfuscation") is not False
 
 
 def retrieve(backend: Backend, call: Call) -> Obj:

@@ -1,4 +1,4 @@
-"""The runs' room."""
+"""Handlers for /threads/runs and /threads/{thread_id}/runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,13 @@ import fake_assistants.schemas.runs as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.engine.run_plan import Event, RunPlan
 from fake_assistants.engine.run_scheduler import asked_with, turn_of
-from fake_assistants.engine.run_shapes import streamed
+from fake_assistants.engine.run_shapes import in_long_form
 from fake_assistants.engine.run_status import LIFETIME, is_active, knows
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.http.message import Reply
+from fake_assistants.resources.assistants import refuse_model
+from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.resources.messages import active_run, add_all, has_user_message, refuse_overflow
 from fake_assistants.resources.run_steps import includes_contents
 from fake_assistants.resources.vector_stores import kept, tool
@@ -66,7 +68,9 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     active = active_run(backend, thread["id"])
     if active is not None:
         raise refusals.run_active(thread["id"], active["id"])
+    refuse_model(backend, body.get("model"))
     added = body.get("additional_messages") or []
+    refuse_bodies(backend, messages=added)
     refuse_overflow(backend, thread["id"], len(added))
     fields = _fields(body, assistant)
     if not _can_speak(fields, added) and not has_user_message(backend, thread["id"]):
@@ -81,7 +85,10 @@ def create_with_thread(backend: Backend, call: Call) -> Obj | Reply:
     """POST /threads/runs: a thread and a run of it. When the run is refused there is no thread."""
     body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
     assistant = _assistant(backend, body["assistant_id"])
+    refuse_model(backend, body.get("model"))
     wanted = body.get("thread") or {}
+    resources = [wanted.get("tool_resources"), body.get("tool_resources")]
+    refuse_bodies(backend, messages=wanted.get("messages") or [], tool_resources=resources)
     fields = _fields(body, assistant)
     if not _can_speak(fields, wanted.get("messages") or []):
         raise refusals.nothing_to_say()
@@ -89,7 +96,7 @@ def create_with_thread(backend: Backend, call: Call) -> Obj | Reply:
     fields["tool_resources"] = kept(backend, body.get("tool_resources"))
     plan = _begun(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
     plan.with_contents = with_contents
-    return _answer(backend, plan, body, Event("thread.created", streamed(thread)))
+    return _answer(backend, plan, body, Event("thread.created", in_long_form(thread)))
 
 
 def _body(call: Call, shape: Shape) -> tuple[Obj, bool]:
@@ -209,12 +216,22 @@ def submit(backend: Backend, call: Call) -> Obj | Reply:
     body = call.body(bodies.OUTPUTS)
     if not knows(run, "submit"):
         raise refusals.no_outputs_wanted(run.get("status"))
-    given = [one["tool_call_id"] for one in body["tool_outputs"]]
     wanted = _wanted(run)
+    given = _named(body["tool_outputs"], wanted)
     if sorted(given) != sorted(wanted):
         raise refusals.wrong_outputs(wanted, given)
-    outputs = {one["tool_call_id"]: one.get("output") or "" for one in body["tool_outputs"]}
+    outputs = {call_id: one.get("output") or "" for call_id, one in zip(given, body["tool_outputs"], strict=True)}
     return _submitted(backend, run, outputs, body)
+
+
+def _named(outputs: list[Obj], wanted: list[str]) -> list[str]:
+    """The call id of each output. One without an id is for the next call that no other output names (inferred).
+
+    The SDKs' types make the id optional, and their own tests leave it out.
+    """
+    named = [one.get("tool_call_id") for one in outputs]
+    others = (call_id for call_id in wanted if call_id not in named)
+    return [next(others, "") if call_id is None else call_id for call_id in named]
 
 
 def _wanted(run: Obj) -> list[str]:

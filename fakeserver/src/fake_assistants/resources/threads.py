@@ -1,18 +1,22 @@
-"""The threads' room."""
+"""Handlers for /threads."""
 
 import fake_assistants.engine.pagination as paging
 import fake_assistants.resources.messages as messages
 import fake_assistants.schemas.assistants as bodies
 from fake_assistants.engine.backend import Backend, Call, found
+from fake_assistants.engine.run_shapes import in_long_form
 from fake_assistants.errors.requests import session_key_needed
 from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.resources.vector_stores import kept
 from fake_assistants.store.kinds import THREADS
 
 
 def create(backend: Backend, call: Call) -> Obj:
     """POST /threads, with messages and vector stores on the way."""
-    return made(backend, call.body(bodies.NEW_THREAD))
+    body = call.body(bodies.NEW_THREAD)
+    refuse_bodies(backend, messages=body.get("messages") or [], tool_resources=[body.get("tool_resources")])
+    return made(backend, body)
 
 
 def made(backend: Backend, body: Obj) -> Obj:
@@ -33,11 +37,8 @@ def made(backend: Backend, body: Obj) -> Obj:
 
 
 def retrieve(backend: Backend, call: Call) -> Obj:
-    """GET /threads/{thread_id}. Recorded: empty tool resources are shown in their long form here only."""
-    thread = found(backend, THREADS, call.ids["thread_id"])
-    if thread.get("tool_resources") == {}:
-        return thread | {"tool_resources": {"code_interpreter": {"file_ids": []}}}
-    return thread
+    """GET /threads/{thread_id}. Recorded: the empty list of code files is shown here and in streams only."""
+    return in_long_form(found(backend, THREADS, call.ids["thread_id"]))
 
 
 def modify(backend: Backend, call: Call) -> Obj:

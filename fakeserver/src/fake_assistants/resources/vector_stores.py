@@ -1,4 +1,4 @@
-"""The vector stores' room, and the maker that threads and assistants share.
+"""Handlers for /vector_stores, and the tools and tool resources of threads, assistants and runs.
 
 Recorded: a store with files is `in_progress` in the answer that creates it. Here it is `completed` in every
 answer after that: nothing is ever read or cut into chunks.
@@ -13,6 +13,7 @@ import fake_assistants.schemas.vector_stores as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.errors.ids import no_such_file_in_store
 from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.file_checks import refuse_unsearchable
 from fake_assistants.store.collection import Field
 from fake_assistants.store.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 
@@ -48,7 +49,9 @@ def make(backend: Backend, wanted: Obj) -> Obj:
 
 def create(backend: Backend, call: Call) -> Obj:
     """POST /vector_stores."""
-    store = make(backend, call.body(bodies.NEW_STORE))
+    body = call.body(bodies.NEW_STORE)
+    refuse_unsearchable(backend, body.get("file_ids", []))
+    store = make(backend, body)
     total = store["file_counts"]["total"]
     if not total:
         return store
@@ -90,7 +93,9 @@ def delete(backend: Backend, call: Call) -> Obj:
 def attach_file(backend: Backend, call: Call) -> Obj:
     """POST /vector_stores/{vector_store_id}/files. A file that nobody uploaded is accepted (inferred)."""
     store = _store(backend, call)
-    kept = _attach(backend, store["id"], call.body(bodies.NEW_STORE_FILE))
+    body = call.body(bodies.NEW_STORE_FILE)
+    refuse_unsearchable(backend, [body["file_id"]])
+    kept = _attach(backend, store["id"], body)
     _counted(backend, store)
     return kept | {"usage_bytes": 0, "status": "in_progress"}
 
@@ -181,12 +186,13 @@ _WEEK: Obj = {"anchor": "last_active_at", "days": 7}
 # Recorded defaults in the echo of a file_search tool.
 _RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
 
-# Recorded order of keys in the echo of a function tool.
+# Recorded order of keys in the echo of a function tool, and what it says where no parameters were given.
 _FUNCTION_KEYS = ("name", "description", "parameters", "strict")
+_NO_PARAMETERS: Obj = {"type": "object", "properties": {}}
 
 
 def kept(backend: Backend, given: Obj | None) -> Obj:
-    """The tool resources that an object keeps. Vector stores asked for on the way are created."""
+    """Return the tool resources that an object keeps, and create the vector stores that they ask for."""
     resources: Obj = {}
     for name, wanted in (given or {}).items():
         resources[name] = _search(backend, wanted) if name == "file_search" else wanted
@@ -204,7 +210,7 @@ def _vector_store(backend: Backend, wanted: Obj) -> str:
 
 
 def tool(given: Obj) -> Obj:
-    """A tool as it is echoed (recorded: functions get `strict`, searches get ranking options)."""
+    """Return a tool as it is echoed. Recorded: functions get `parameters` and `strict`, searches ranking options."""
     if given["type"] == "function":
         return {"type": "function", "function": _function(given["function"])}
     if given["type"] == "file_search":
@@ -215,5 +221,6 @@ def tool(given: Obj) -> Obj:
 
 
 def _function(given: Obj) -> Obj:
-    full = {**given, "strict": bool(given.get("strict"))}
+    parameters = _NO_PARAMETERS if given.get("parameters") is None else given["parameters"]
+    full = {**given, "parameters": parameters, "strict": bool(given.get("strict"))}
     return {key: full[key] for key in _FUNCTION_KEYS if key in full}

@@ -1,22 +1,27 @@
-"""What each route takes in its body: one literal table per object, and the reading of a body.
+"""Check the bodies of assistants, threads and messages: one literal table per object. Read a body.
 
 Keys and limits are those of the published documentation; the recordings show what is echoed.
 """
 
+import re
+from typing import cast
+
 import fake_assistants.errors.requests as refusals
+import fake_assistants.errors.values as values
 from fake_assistants.http.lossless_json import MalformedJson, Obj, loads
 from fake_assistants.schemas.checks import (
+    NAME,
     Check,
     Choice,
     ListOf,
     Metadata,
     Number,
+    Open,
     OrNull,
     Shape,
     Tagged,
     Text,
     TextOr,
-    Together,
     anything,
     boolean,
 )
@@ -29,6 +34,16 @@ _DETAIL = Choice(("auto", "low", "high"))
 
 # --- messages
 
+_IMAGES = (".gif", ".jpeg", ".jpg", ".png", ".webp")  # documented
+
+
+def _image_url(value: object, path: str) -> None:
+    """The address of an image; its path has the ending of a supported format."""
+    Text()(value, path)
+    if not re.split(r"[?#]", cast(str, value), maxsplit=1)[0].lower().endswith(_IMAGES):
+        raise values.unsupported_image_url(path)
+
+
 _PARTS = Tagged(
     {
         "image_file": Shape(
@@ -36,7 +51,7 @@ _PARTS = Tagged(
             needed=("image_file",),
         ),
         "image_url": Shape(
-            {"image_url": Shape({"url": Text(), "detail": _DETAIL}, needed=("url",))},
+            {"image_url": Shape({"url": _image_url, "detail": _DETAIL}, needed=("url",))},
             needed=("image_url",),
         ),
         "text": Shape({"text": Text(256_000, filled=True)}, needed=("text",)),
@@ -80,9 +95,7 @@ NEW_RESOURCES = OrNull(
     Shape(
         {
             "code_interpreter": _CODE_FILES,
-            "file_search": Together(
-                Shape({"vector_store_ids": _STORE_IDS, "vector_stores": ListOf(_NEW_STORE, at_most=1)}), at_most=1
-            ),
+            "file_search": Shape({"vector_store_ids": _STORE_IDS, "vector_stores": ListOf(_NEW_STORE, at_most=1)}),
         }
     )
 )
@@ -92,7 +105,11 @@ _CHANGED_RESOURCES = OrNull(
 
 # --- threads
 
-NEW_THREAD = Shape({"messages": ListOf(NEW_MESSAGE), "tool_resources": NEW_RESOURCES, "metadata": METADATA})
+_FIRST_MESSAGES = 32  # quoted from 2023 and 2024; the specification has no limit
+
+NEW_THREAD = Shape(
+    {"messages": ListOf(NEW_MESSAGE, at_most=_FIRST_MESSAGES), "tool_resources": NEW_RESOURCES, "metadata": METADATA}
+)
 CHANGED_THREAD = Shape({"tool_resources": _CHANGED_RESOURCES, "metadata": METADATA})
 
 # --- assistants
@@ -101,7 +118,7 @@ _RANKING = Shape({"ranker": Text(), "score_threshold": Number(0, 1), "hybrid_sea
 _SEARCH = Shape({"max_num_results": Number(1, 50, "integer"), "ranking_options": _RANKING})
 _FUNCTION = Shape(
     {
-        "name": Text(64, filled=True),
+        "name": NAME,
         "description": Text(),
         "parameters": anything,
         "strict": OrNull(boolean),
@@ -127,7 +144,7 @@ FORMAT = TextOr(
     Tagged(
         {
             "json_object": Shape({}),
-            "json_schema": Shape({"json_schema": anything}, needed=("json_schema",)),
+            "json_schema": Shape({"json_schema": Open({"name": NAME})}, needed=("json_schema",)),
             "text": Shape({}),
         }
     ),

@@ -1,14 +1,16 @@
-"""What `POST /chat/completions` takes in its body: the keys that the SDK's own types list."""
+"""Check the body of `POST /chat/completions`: the keys that the SDK's types list."""
 
 from typing import cast
 
 import fake_assistants.errors.values as refusals
 from fake_assistants.schemas.checks import (
+    NAME,
     Check,
     Choice,
     ListOf,
     Metadata,
     Number,
+    Open,
     OrNull,
     Shape,
     Tagged,
@@ -24,7 +26,7 @@ _MOST_TOKENS = 10**9  # no limit of the API's, which has one for each model
 
 
 _CONTENT = OrNull(TextOr(Text(), ListOf(typed), takes=list, expected="one of a string or array of objects"))
-_CALLED = Shape({"name": Text(), "arguments": Text()}, needed=("name", "arguments"))
+_CALLED = Shape({"name": NAME, "arguments": Text()}, needed=("name", "arguments"))
 _CALL = Tagged(
     {
         "custom": Shape({"id": Text(), "custom": anything}, needed=("id", "custom")),
@@ -57,7 +59,7 @@ def _message(value: object, path: str) -> None:
 
 
 _FUNCTION = Shape(
-    {"name": Text(64, filled=True), "description": OrNull(Text()), "parameters": anything, "strict": OrNull(boolean)},
+    {"name": NAME, "description": OrNull(Text()), "parameters": anything, "strict": OrNull(boolean)},
     needed=("name",),
 )
 _TOOLS = ListOf(
@@ -73,8 +75,15 @@ _TOOLS = ListOf(
 # Taken and without effect.
 _TAKEN = (
     *("audio", "function_call", "functions", "logit_bias", "modalities", "moderation", "prediction"),
-    *("prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "service_tier", "stop"),
-    *("tool_choice", "verbosity", "web_search_options"),
+    *(
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "service_tier",
+        "stop",
+        "verbosity",
+        "web_search_options",
+    ),
 )
 _STREAM_OPTIONS = Shape({"include_usage": OrNull(boolean), "include_obfuscation": OrNull(boolean)})
 
@@ -91,12 +100,14 @@ NEW_COMPLETION = Shape(
         "parallel_tool_calls": OrNull(boolean),
         "presence_penalty": OrNull(Number(-2, 2)),
         "prompt_cache_key": OrNull(Text()),
+        "response_format": Open({"json_schema": Open({"name": NAME})}),
         "safety_identifier": OrNull(Text()),
         "seed": OrNull(Number(-(2**63), 2**63 - 1, "integer")),
         "store": OrNull(boolean),
         "stream": OrNull(boolean),
         "stream_options": OrNull(_STREAM_OPTIONS),
         "temperature": OrNull(Number(0, 2)),
+        "tool_choice": Open({"function": Open({"name": NAME})}),
         "tools": OrNull(_TOOLS),
         "top_logprobs": OrNull(Number(0, 20, "integer")),
         "top_p": OrNull(Number(0, 1)),

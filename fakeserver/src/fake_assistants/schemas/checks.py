@@ -1,9 +1,10 @@
 """The vocabulary of body checks. A check takes a value and its path, and raises ApiProblem.
 
-Limits are the documented ones; texts and codes are in `refusals`. Tables of checks, one per route, are
-in `bodies`.
+Limits are the documented ones. Texts and codes are in `errors.values`, and the tables of checks, one per route, in
+the other modules of this package.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol, cast
 
@@ -28,10 +29,11 @@ def anything(value: object, path: str) -> None:
 
 @attrs.frozen
 class Text:
-    """A string within bounds, in characters."""
+    """A string within bounds, in characters, in which every character matches `characters` if that is given."""
 
     at_most: int | None = None
     filled: bool = False
+    characters: str | None = None
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, str):
@@ -40,7 +42,12 @@ class Text:
             raise refusals.empty_string(path)
         if self.at_most is not None and len(value) > self.at_most:
             raise refusals.too_long(path, self.at_most, len(value))
+        if self.characters is not None and not re.fullmatch(f"{self.characters}*", value):
+            raise refusals.pattern_mismatch(path, f"^{self.characters}+$")
 
+
+# The name of a function or of a JSON schema. The limit is documented.
+NAME = Text(64, filled=True, characters="[a-zA-Z0-9_-]")
 
 _ARTICLES = {"decimal": "a decimal", "integer": "an integer"}
 
@@ -129,18 +136,17 @@ class Shape:
 
 
 @attrs.frozen
-class Together:
-    """A shape of arrays that share one limit; the last one given is refused (the text is inferred)."""
+class Open:
+    """Check the listed keys of an object. Accept all other keys, and everything that is not an object."""
 
-    shape: Shape
-    at_most: int
+    keys: Mapping[str, Check]
 
     def __call__(self, value: object, path: str) -> None:
-        self.shape(value, path)
-        arrays = cast(dict[str, list[object]], value)
-        total = sum(map(len, arrays.values()))
-        if total > self.at_most:
-            raise refusals.too_many_items(_inside(path, list(arrays)[-1]), self.at_most, total)
+        if not isinstance(value, dict):
+            return
+        for key, check in self.keys.items():
+            if key in value:
+                check(value[key], _inside(path, key))
 
 
 def typed(value: object, path: str) -> None:

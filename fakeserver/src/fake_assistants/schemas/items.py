@@ -1,12 +1,13 @@
-"""What an item of a conversation, or of a response's input, may be.
+"""Check the items of a conversation, or of a response's input.
 
-Messages and function calls are checked; the items of other tools are taken as they come.
+Messages and function calls are checked in full. Of the items of other tools only the id is checked.
 """
 
 from collections.abc import Mapping
 
 import fake_assistants.errors.values as refusals
 from fake_assistants.schemas.checks import (
+    NAME,
     Check,
     Choice,
     ListOf,
@@ -107,7 +108,7 @@ _CALL_KEYS: dict[str, Check] = {
 }
 _OUTPUT = TextOr(Text(), ListOf(_Parts(_INPUT_PARTS)), takes=list, expected="one of a string or array of objects")
 _CALL = Shape(
-    {**_CALL_KEYS, "name": Text(), "arguments": Text(), "async": anything}, needed=("call_id", "name", "arguments")
+    {**_CALL_KEYS, "name": NAME, "arguments": Text(), "async": anything}, needed=("call_id", "name", "arguments")
 )
 _CALL_OUTPUT = Shape({**_CALL_KEYS, "name": anything, "output": _OUTPUT}, needed=("call_id", "output"))
 
@@ -130,6 +131,17 @@ ITEMS: Mapping[str, Check] = {
 }
 
 
+# Quoted for a file search; for the others the SDK's types say so. A reasoning item needs its id there too, but the
+# Agents SDK sends it without one on request.
+NEEDS_ID = frozenset(
+    (
+        *("code_interpreter_call", "computer_call", "file_search_call", "image_generation_call", "item_reference"),
+        *("local_shell_call", "local_shell_call_output", "mcp_approval_request", "mcp_call", "mcp_list_tools"),
+        *("program", "program_output", "web_search_call"),
+    )
+)
+
+
 def item(value: object, path: str) -> None:
     """One item; without a type it is a message."""
     kind = value.get("type") if isinstance(value, dict) else None
@@ -138,6 +150,8 @@ def item(value: object, path: str) -> None:
         return
     Choice(tuple(ITEMS))(kind, f"{path}.type")
     ITEMS[kind](value, path)
+    if kind in NEEDS_ID and value.get("id") is None:
+        raise refusals.missing_parameter(f"{path}.id")
     OrNull(Text())(value.get("id"), f"{path}.id")
 
 

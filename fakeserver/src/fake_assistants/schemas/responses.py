@@ -1,13 +1,15 @@
-"""What `POST /responses` takes in its body: the keys that the SDK's own types list."""
+"""Check the body of `POST /responses`: the keys that the SDK's types list."""
 
 from typing import cast
 
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.schemas.checks import (
+    NAME,
     Choice,
     ListOf,
     Metadata,
     Number,
+    Open,
     OrNull,
     Shape,
     Text,
@@ -32,7 +34,7 @@ def tool(value: object, path: str) -> None:
 _FUNCTION = Shape(
     {
         "type": anything,
-        "name": Text(64, filled=True),
+        "name": NAME,
         "description": OrNull(Text()),
         "parameters": anything,
         "strict": OrNull(boolean),
@@ -48,8 +50,7 @@ _INPUT = TextOr(Text(), ListOf(item), takes=list, expected="one of a string or a
 # Kept and shown, or taken and without effect; either way nothing is looked at.
 _TAKEN = (
     *("access_programs", "background_options", "context_management", "image", "include", "moderation", "prompt"),
-    *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "stream_options", "text"),
-    "tool_choice",
+    *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "tool_choice"),
 )
 
 NEW_RESPONSE = Shape(
@@ -68,7 +69,9 @@ NEW_RESPONSE = Shape(
         "safety_identifier": OrNull(Text()),
         "store": OrNull(boolean),
         "stream": OrNull(boolean),
+        "stream_options": Open({"include_obfuscation": OrNull(boolean)}),
         "temperature": OrNull(Number(0, 2)),
+        "text": Open({"format": Open({"name": NAME})}),
         "tools": OrNull(ListOf(tool)),
         "top_logprobs": OrNull(Number(0, 20, "integer")),
         "top_p": OrNull(Number(0, 1)),

@@ -1,7 +1,19 @@
-"""What the runs' routes take in their bodies."""
+"""Check the bodies of runs."""
 
 from fake_assistants.schemas.assistants import FORMAT, LONG, METADATA, NEW_MESSAGE, NEW_RESOURCES, NEW_THREAD, tools
-from fake_assistants.schemas.checks import Check, Choice, ListOf, Number, OrNull, Shape, Tagged, Text, TextOr, boolean
+from fake_assistants.schemas.checks import (
+    NAME,
+    Check,
+    Choice,
+    ListOf,
+    Number,
+    OrNull,
+    Shape,
+    Tagged,
+    Text,
+    TextOr,
+    boolean,
+)
 
 _TOKENS = OrNull(Number(1, 10**9, "integer"))
 _TRUNCATION = Shape(
@@ -11,7 +23,7 @@ _CHOICE = TextOr(
     Choice(("none", "auto", "required")),
     Tagged(
         {
-            "function": Shape({"function": Shape({"name": Text()}, needed=("name",))}, needed=("function",)),
+            "function": Shape({"function": Shape({"name": NAME}, needed=("name",))}, needed=("function",)),
             "code_interpreter": Shape({}),
             "file_search": Shape({}),
         }
@@ -46,7 +58,7 @@ NEW_THREAD_AND_RUN = Shape(
 CHANGED_RUN = Shape({"metadata": METADATA})
 OUTPUTS = Shape(
     {
-        "tool_outputs": ListOf(Shape({"tool_call_id": Text(), "output": OrNull(Text())}, needed=("tool_call_id",))),
+        "tool_outputs": ListOf(Shape({"tool_call_id": OrNull(Text()), "output": OrNull(Text())})),
         "stream": OrNull(boolean),
     },
     needed=("tool_outputs",),

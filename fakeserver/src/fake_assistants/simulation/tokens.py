@@ -1,9 +1,10 @@
-"""Tokens, as far as a fake needs them: a count that is always the same, and the pieces a stream brings.
+"""Count tokens, cut texts into the pieces of a stream, and pad those pieces.
 
-No tokenizer's tables: four characters count as one token, about what English text has.
+There is no tokenizer: four characters count as one token, about what English text has.
 """
 
 import re
+from hashlib import sha256
 
 _CHARACTERS = 4
 
@@ -19,6 +20,14 @@ def count(text: str) -> int:
 def within(text: str, tokens: int) -> str:
     """As much of a text as so many tokens hold."""
     return text[: tokens * _CHARACTERS]
+
+
+_BLOCK = 16
+
+
+def padding(piece: str, seed: str) -> str:
+    """Return a random string that fills a piece of a stream up to a multiple of 16 characters; the same for a seed."""
+    return sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()[: _BLOCK - len(piece) % _BLOCK]
 
 
 def pieces(text: str, chunk: int | None = None) -> list[str]:

@@ -52,6 +52,27 @@ def function_echo(api: Api) -> None:
     function.keys(("name", "description", "parameters", "strict"))
 
 
+def bare_function(api: Api) -> None:
+    """A function tool without parameters is echoed with those of an object without properties, before `strict`."""
+    tools = [{"type": "function", "function": {"name": "f", "description": "d"}}]
+    made = api.post("/assistants", {"model": api.model, "tools": tools}).ok()
+    changed = api.post(f"/assistants/{made['id'].text()}", {"tools": tools}).ok()
+    for answer in (made, changed):
+        function = answer["tools"].only()["function"]
+        function.keys(("name", "description", "parameters", "strict"))
+        function["parameters"].same({"type": "object", "properties": {}})
+
+
+def stores(api: Api) -> None:
+    """One vector store may be named and another one asked for, both at once."""
+    first = api.post("/vector_stores", {"name": "notes"}).ok()["id"].text()
+    search = {"vector_store_ids": [first], "vector_stores": [{}]}
+    made = api.post("/assistants", {"model": api.model, "tool_resources": {"file_search": search}}).ok()
+    named = made["tool_resources"]["file_search"]["vector_store_ids"].rows(2)
+    named[0].same(first)
+    api.owns(f"/vector_stores/{named[1].text()}")
+
+
 def search_echo(api: Api) -> None:
     """A file_search tool is echoed with its ranking options."""
     made = api.post("/assistants", {"model": api.model, "tools": [{"type": "file_search"}]}).ok()
@@ -106,6 +127,8 @@ CASES = (
     Case("assistants", "decimals", "recorded", decimals),
     Case("assistants", "code-files", "recorded", code_files),
     Case("assistants", "function-echo", "recorded", function_echo),
+    Case("assistants", "bare-function", "recorded", bare_function),
+    Case("assistants", "stores", "SDK", stores),
     Case("assistants", "search-echo", "recorded", search_echo),
     Case("assistants", "retrieve", "recorded", retrieve),
     Case("assistants", "modify", "recorded", modify),

@@ -6,7 +6,7 @@ from typing import Any
 from fake_assistants.conformance.api import Api
 from fake_assistants.conformance.case import Case
 from fake_assistants.conformance.expectations import Found
-from fake_assistants.conformance.fixtures import served
+from fake_assistants.conformance.fixtures import served, worded
 from fake_assistants.conformance.response import Answer
 
 _PAGE = ("object", "data", "first_id", "has_more", "last_id")
@@ -89,6 +89,15 @@ def many_items(api: Api) -> None:
     answer.refused(400, text, param="items", code="array_above_max_length")
 
 
+def searches_need_ids(api: Api) -> None:
+    """400 for a file search without its id."""
+    search = {"type": "file_search_call", "queries": ["q"], "status": "completed"}
+    answer = served(api.post("/conversations", {"items": [search]}))
+    answer.refused(
+        400, "Missing required parameter: 'items[0].id'.", param="items[0].id", code="missing_required_parameter"
+    )
+
+
 def unknown(api: Api) -> None:
     """404 with its own words."""
     _new(api)
@@ -157,6 +166,26 @@ def assistants_input(api: Api) -> None:
     answer.refused(400, text, param="input[1].content[0]", code="invalid_value")
 
 
+def lone_reasoning(api: Api) -> None:
+    """400 for reasoning without the item that followed it."""
+    reasoning: Mapping[str, Any] = {"type": "reasoning", "id": "rs_1", "summary": []}
+    answer = _response(api, input=[reasoning, _said("Hello")])
+    text = "Item 'rs_1' of type 'reasoning' was provided without its required following item."
+    answer.refused(400, text, param="input")
+
+
+def padding(api: Api) -> None:
+    """Every delta of a text has a random string, unless the request says no."""
+    body = {"model": api.model, "input": "Say hello."}
+    served(api.post("/responses", body)).ok()
+    for options, wanted in ({}, True), ({"stream_options": {"include_obfuscation": False}}, False):
+        read = api.stream("/responses", {**body, **options})
+        api.owns(f"/responses/{read[-1].data['response']['id'].text()}")
+        for event in read:
+            if event.name == "response.output_text.delta" and ("obfuscation" in event.data.value) is not wanted:
+                raise event.data.deviates("an obfuscation" if wanted else "no obfuscation")
+
+
 def response_stream(api: Api) -> None:
     """Streamed, the events are numbered, and begin and end as documented."""
     _response(api, input="Hello").ok()
@@ -200,6 +229,28 @@ def chat_stream(api: Api) -> None:
     read[0].data["choices"].rows(1)[0]["delta"]["role"].same("assistant")
 
 
+_CALLS = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+
+
+def tool_without_call(api: Api) -> None:
+    """400 for a tool message without its call, which is named by its place."""
+    messages = [_HELLO, {"role": "tool", "tool_call_id": "call_1", "content": "x"}]
+    answer = served(api.post("/chat/completions", {"model": api.model, "messages": messages}))
+    answer.refused(400, param="messages.[1].role")
+
+
+def calls_without_outputs(api: Api) -> None:
+    """400 for calls that no tool message answers."""
+    answer = served(api.post("/chat/completions", {"model": api.model, "messages": [_HELLO, _CALLS, _HELLO]}))
+    worded(answer, ".*did not have response messages: call_1", "... did not have response messages: call_1")
+
+
+_HELLO = {"role": "user", "content": "Say hello."}
+
 CASES = (
     Case("conversations", "create", "recorded", create),
     Case("conversations", "no-beta", "recorded", no_beta),
@@ -207,6 +258,7 @@ CASES = (
     Case("conversations", "items-list", "recorded", items_list),
     Case("conversations", "output-text", "recorded", output_text),
     Case("conversations", "many-items", "inferred", many_items),
+    Case("conversations", "searches-need-ids", "quoted", searches_need_ids),
     Case("conversations", "unknown", "recorded", unknown),
     Case("conversations", "delete", "recorded", delete),
     Case("conversations", "after-the-sunset", "recorded", after_the_sunset, needs=("control",)),
@@ -214,7 +266,11 @@ CASES = (
     Case("responses", "in-conversation", "recorded", response_in_conversation),
     Case("responses", "both-pasts", "SDK", both_pasts),
     Case("responses", "assistants-input", "quoted", assistants_input),
+    Case("responses", "lone-reasoning", "quoted", lone_reasoning),
     Case("responses", "stream", "SDK", response_stream),
+    Case("responses", "padding", "recorded", padding),
     Case("chat", "create", "spec", chat),
+    Case("chat", "tool-without-call", "quoted", tool_without_call),
+    Case("chat", "calls-without-outputs", "quoted", calls_without_outputs),
     Case("chat", "stream", "spec", chat_stream),
 )

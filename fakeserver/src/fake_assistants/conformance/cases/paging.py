@@ -48,6 +48,12 @@ def default_limit(api: Api) -> None:
     page.has(has_more=True, first_id=ids[20], last_id=ids[1])
 
 
+def no_rows(api: Api) -> None:
+    """A limit of 0 gives a page without rows."""
+    path, _ = _told(api, 1)
+    api.get(f"{path}?limit=0").ok().has(data=[], first_id=None, last_id=None)
+
+
 def default_order(api: Api) -> None:
     """Newest first when nobody says otherwise."""
     path, ids = _told(api, 3)
@@ -164,6 +170,7 @@ def of_a_run(api: Api) -> None:
 CASES = (
     Case("paging", "walk", "recorded", walk),
     Case("paging", "default-limit", "spec", default_limit),
+    Case("paging", "no-rows", "SDK", no_rows),
     Case("paging", "default-order", "recorded", default_order),
     Case("paging", "ties", "recorded", ties),
     Case("paging", "empty", "recorded", empty),

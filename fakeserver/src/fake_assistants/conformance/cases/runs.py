@@ -203,16 +203,35 @@ def unlocked(api: Api) -> None:
 
 
 def cancel(api: Api) -> None:
-    """Cancelling an active run answers `cancelling`; it ends cancelled."""
+    """Cancelling an active run answers `cancelling`, still with its expiry; it ends cancelled, without one."""
     with staging.calling(api) as made:
         staging.calls_of(made)
         path = staging.run_path(made)
         told = api.post(f"{path}/cancel").ok()
         told.keys(KEYS)
-        told.has(status="cancelling", cancelled_at=None)
+        told.has(status="cancelling", cancelled_at=None, expires_at=made["expires_at"].value)
         ended = api.until(path, staging.TERMINAL)
-        ended["status"].same("cancelled")
+        ended.has(status="cancelled", completed_at=None, expires_at=None)
         ended["cancelled_at"].number()
+        ended["started_at"].number()
+        ended["usage"].has(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+
+
+def cancel_queued(api: Api) -> None:
+    """A run that is cancelled while it is queued has started when it was created."""
+    made = staging.run(api, staging.thread(api, "Hello"))
+    made["status"].same("queued")
+    path = staging.run_path(made)
+    api.post(f"{path}/cancel").ok()["status"].same("cancelling")
+    api.until(path, staging.TERMINAL).has(status="cancelled", started_at=made["created_at"].value)
+
+
+def open_output(api: Api) -> None:
+    """An output without a call id is for the only call."""
+    with staging.calling(api) as made:
+        path = staging.run_path(made)
+        api.post(f"{path}/submit_tool_outputs", {"tool_outputs": [{"output": "sunny"}]}).ok()["status"].same("queued")
+        api.until(path, staging.TERMINAL)["status"].same("completed")
 
 
 def cancel_ended(api: Api) -> None:
@@ -298,6 +317,8 @@ CASES = (
     Case("runs", "locked-for-runs", "recorded", locked_for_runs),
     Case("runs", "unlocked", "spec", unlocked),
     Case("runs", "cancel", "recorded", cancel),
+    Case("runs", "cancel-queued", "recorded", cancel_queued, needs=("control",)),
+    Case("runs", "open-output", "SDK", open_output),
     Case("runs", "cancel-ended", "recorded", cancel_ended),
     Case("runs", "submit-ended", "recorded", submit_ended),
     Case("runs", "fails", "spec", fails, needs=("control",)),

@@ -67,6 +67,18 @@ def vector_stores(api: Api) -> None:
     made["tool_resources"].same({"file_search": {"vector_store_ids": [store.value]}})
 
 
+def code_files_beside(api: Api) -> None:
+    """Retrieve shows the empty list of code files after other tool resources; create and modify leave it out."""
+    search: dict[str, Any] = {"file_search": {"vector_store_ids": []}}
+    made = api.post("/threads", {"tool_resources": search}).ok()
+    path = f"/threads/{made['id'].text()}"
+    shown = api.get(path).ok()["tool_resources"]
+    shown.keys(("file_search", "code_interpreter"))
+    shown["code_interpreter"].same({"file_ids": []})
+    for answer in (made, api.post(path, {"metadata": {"a": "1"}}).ok()):
+        answer["tool_resources"].keys(("file_search",))
+
+
 def delete(api: Api) -> None:
     """Delete says so in the recorded shape; after it the thread and its messages are unknown."""
     path = staging.thread(api, "Hello")
@@ -86,5 +98,6 @@ CASES = (
     Case("threads", "with-messages", "recorded", with_messages),
     Case("threads", "code-files", "spec", code_files),
     Case("threads", "vector-stores", "recorded", vector_stores),
+    Case("threads", "code-files-beside", "recorded", code_files_beside),
     Case("threads", "delete", "quoted", delete),
 )

@@ -1,5 +1,6 @@
 """Cases: bodies and queries that are refused, in the words of the validator."""
 
+from collections.abc import Callable
 from typing import Any
 
 import fake_assistants.conformance.fixtures as staging
@@ -68,6 +69,50 @@ def _query(name: str, query: str, text: str, param: str, code: str) -> Case:
     return Case("validation", name, "inferred", check)
 
 
+def _name(route: str, param: str, body: Callable[[dict[str, Any]], dict[str, Any]]) -> Case:
+    """A case that gives a function a name with a blank."""
+    text = (
+        f"Invalid '{param}': string does not match pattern. "
+        "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+    )
+
+    def check(api: Api) -> None:
+        answer = api.post(f"/{route}", {"model": api.model, **body({"name": "Google Search"})})
+        (answer if route == "assistants" else staging.served(answer)).refused(
+            400, text, param=param, code="invalid_value"
+        )
+
+    check.__doc__ = f"400, invalid_value at {param}."
+    return Case("validation", f"function-name-{route.partition('/')[0]}", "quoted", check)
+
+
+_FUNCTION = {"type": "function"}
+_USER = {"role": "user", "content": "x"}
+
+
+def function_name_in_run(api: Api) -> None:
+    """400, invalid_value at tools[0].function.name, also for a run's own tools."""
+    path, chosen = staging.thread(api, "one"), staging.assistant(api)
+    tools = [{**_FUNCTION, "function": {"name": "Google Search"}}]
+    answer = api.post(f"{path}/runs", {"assistant_id": chosen, "tools": tools})
+    answer.refused(400, param="tools[0].function.name", code="invalid_value")
+
+
+def many_messages_in_run(api: Api) -> None:
+    """400, array_above_max_length at thread.messages: a thread begins with at most 32."""
+    chosen = staging.assistant(api)
+    answer = api.post("/threads/runs", {"assistant_id": chosen, "thread": {"messages": [_USER] * 33}})
+    text = _long("thread.messages", "array", 32, 33)
+    answer.refused(400, text, param="thread.messages", code="array_above_max_length")
+
+
+def image_url(api: Api) -> None:
+    """400 for the address of an image without the ending of one."""
+    content = [{"type": "image_url", "image_url": {"url": "https://example.com/image"}}]
+    answer = api.post(f"{staging.thread(api)}/messages", {"role": "user", "content": content})
+    staging.worded(answer, r".*image_url\.url'\. Expected url to end in a supported format.*", "... a supported format")
+
+
 def unknown_cursor(api: Api) -> None:
     """404 for a cursor that is well formed and nobody's."""
     path, nobody = staging.thread(api, "one"), f"msg_{'0' * 24}"
@@ -82,6 +127,20 @@ def role_in_thread(api: Api) -> None:
 
 
 CASES = (
+    _body(
+        *("/threads", "many-messages", "quoted", {"messages": [_USER] * 33}),
+        *(_long("messages", "array", 32, 33), "messages", "array_above_max_length"),
+    ),
+    Case("validation", "many-messages-in-run", "quoted", many_messages_in_run),
+    _name("assistants", "tools[0].function.name", lambda name: {"tools": [{**_FUNCTION, "function": name}]}),
+    Case("validation", "function-name-runs", "quoted", function_name_in_run),
+    _name(
+        "chat/completions",
+        "tools[0].function.name",
+        lambda name: {"messages": [_USER], "tools": [{**_FUNCTION, "function": name}]},
+    ),
+    _name("responses", "tools[0].name", lambda name: {"input": "x", "tools": [{**_FUNCTION, **name}]}),
+    Case("validation", "image-url", "quoted", image_url),
     _thread(
         *("metadata-type", "recorded", {"metadata": {"modified": True}}),
         *(_type("metadata.modified", "a string", "a boolean"), "metadata.modified", "invalid_type"),
@@ -136,8 +195,8 @@ CASES = (
         *("limit", "integer_above_max_value"),
     ),
     _query(
-        *("limit-below", "limit=0"),
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+        *("limit-below", "limit=-1"),
+        "Invalid 'limit': integer below minimum value. Expected a value >= 0, but got -1 instead.",
         *("limit", "integer_below_min_value"),
     ),
     _query("limit-word", "limit=abc", _type("limit", "an integer", "a string"), "limit", "invalid_type"),

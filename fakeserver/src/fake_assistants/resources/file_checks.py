@@ -1,0 +1,70 @@
+"""Refuse files of the wrong kind. Only a fake that was made with `check_files` does so.
+
+The kinds that a file search reads, and the kinds of images, are documented. A kind is the ending of the file's name.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+import fake_assistants.errors.files as refusals
+from fake_assistants.engine.backend import Backend
+from fake_assistants.http.lossless_json import Obj
+from fake_assistants.store.kinds import FILES
+
+_SEARCHABLE = frozenset(
+    (
+        *(".c", ".cpp", ".cs", ".css", ".doc", ".docx", ".go", ".html", ".java", ".js", ".json", ".md", ".pdf"),
+        *(".php", ".pptx", ".py", ".rb", ".sh", ".tex", ".ts", ".txt"),
+    )
+)
+_IMAGES = frozenset((".gif", ".jpeg", ".jpg", ".png", ".webp"))
+
+
+def refuse_bodies(backend: Backend, *, messages: Iterable[Obj] = (), tool_resources: Iterable[Obj | None] = ()) -> None:
+    """Check the files that new messages and new vector stores name. Raise ApiProblem before anything is created."""
+    if not backend.check_files:
+        return
+    for message in messages:
+        refuse_unsearchable(backend, _attached(message))
+        _refuse_images(backend, list(_images(message)))
+    for resources in tool_resources:
+        search = (resources or {}).get("file_search", {})
+        for store in search.get("vector_stores", []):
+            refuse_unsearchable(backend, store.get("file_ids", []))
+
+
+def refuse_unsearchable(backend: Backend, file_ids: Iterable[str]) -> None:
+    """Check the files that a file search is to read. A file that nobody uploaded is accepted."""
+    if not backend.check_files:
+        return
+    found = [_extension(file) for file in (backend.database.find(FILES, file_id) for file_id in file_ids) if file]
+    wrong = [extension for extension in dict.fromkeys(found) if extension not in _SEARCHABLE]
+    if wrong:
+        raise refusals.unsupported_extensions(wrong)
+
+
+def _refuse_images(backend: Backend, file_ids: list[str]) -> None:
+    files = {file_id: backend.database.find(FILES, file_id) for file_id in file_ids}
+    unknown = [file_id for file_id, file in files.items() if file is None]
+    if unknown:
+        raise refusals.image_files_not_found(unknown)
+    if any(file is not None and _extension(file) not in _IMAGES for file in files.values()):
+        raise refusals.unsupported_image_file()
+
+
+def _extension(file: Obj) -> str:
+    """The ending of a file's name. A state may have brought in any JSON as a name."""
+    return PurePosixPath(str(file.get("filename"))).suffix.lower()
+
+
+def _attached(message: Obj) -> Iterator[str]:
+    for attachment in message.get("attachments") or []:
+        if {"type": "file_search"} in attachment.get("tools", []) and "file_id" in attachment:
+            yield attachment["file_id"]
+
+
+def _images(message: Obj) -> Iterator[str]:
+    content = message["content"]
+    for part in content if isinstance(content, list) else ():
+        if part["type"] == "image_file":
+            yield part["image_file"]["file_id"]
