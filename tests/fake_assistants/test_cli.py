@@ -167,7 +167,7 @@ def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> 
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--faults", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--rpm", "0"], "--rpm"),
-        (["--profile", "azure"], "--profile"),
+        (["--profile", "nobody"], "--profile"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

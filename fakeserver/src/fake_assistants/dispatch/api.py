@@ -2,7 +2,7 @@
 
 Checks, in this order: injected faults, route, key, rate limit, `api-version`, sunset, beta header, ids in the path.
 Then the handler of the route answers. After the sunset no route of the Assistants API is known any more: the key is
-checked, and nothing else. The profile says where the routes are, how a key is sent, and whether a beta header is needed.
+checked, and nothing else. The profile says where the routes are, how a key is sent, and whether a beta header is sent.
 """
 
 import math
@@ -19,7 +19,7 @@ from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded, resource_not_found
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.errors.server import rate_limited
-from fake_assistants.http.error_envelope import ApiProblem, ErrorBody, Unrouted
+from fake_assistants.http.error_envelope import ApiProblem, AzureErrorBody, ErrorBody, Unrouted
 from fake_assistants.http.lossless_json import dumps
 from fake_assistants.http.message import Reply, Request
 from fake_assistants.http.redaction import Mask
@@ -82,7 +82,7 @@ def _reply(backend: Backend, answer: Answer) -> Reply:
 
 
 def _refusal(backend: Backend, problem: ErrorBody) -> Reply:
-    if problem.status == 401:
+    if problem.status == 401 and not isinstance(problem, AzureErrorBody):
         request_id = ("x-request-id", backend.ids.draw("req_"))
         return Reply(401, (*_UNAUTHORIZED_HEADERS, request_id), problem.body())
     return Reply(problem.status, backend.headers(), problem.body())

@@ -64,7 +64,7 @@ def permission_denied(request: Request, place: Place) -> ErrorBody:
 
 def _camel(pattern: str) -> str:
     """Quoted: `{assistantId}`, where the table of routes has `{assistant_id}`."""
-    return re.sub(r"_(\w)", lambda found: found[1].upper(), pattern.removeprefix("/v1").replace("vector_", "vector\0"))
+    return re.sub(r"_(\w)(?=\w*})", lambda found: found[1].upper(), pattern.removeprefix("/v1"))
 
 
 # --- replies ----------------------------------------------------------------------------------------------
