@@ -11,7 +11,10 @@ def resource_not_found() -> ApiProblem:
 
 
 def unsupported_version() -> ApiProblem:
-    """An `api-version` that the service does not know. Quoted; which ones it knew for a route is inferred."""
+    """An `api-version` that the service does not know. Quoted.
+
+    Documented: the first one of the Assistants API. Which later ones it knew is inferred.
+    """
     return ApiProblem(AzureErrorBody(400, "API version not supported", code="BadRequest"))
 
 
