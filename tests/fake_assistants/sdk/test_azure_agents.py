@@ -72,7 +72,7 @@ def test_an_agent_lives_and_ends(client: AgentsClient) -> None:
 def test_a_run_is_processed_to_its_end(fake: FakeAssistants, client: AgentsClient) -> None:
     """By polling, with a function that the client calls by itself."""
     fake.script = {"default": [{"call": [{"name": "weather", "arguments": {}}]}, {"reply": "It is sunny."}]}
-    agent = client.create_agent(model="gpt-4o", tools=[WEATHER])  # type: ignore[list-item]  # a dict will do
+    agent = client.create_agent(model="gpt-4o", tools=[WEATHER])
     thread = client.threads.create()
     client.messages.create(thread.id, role="user", content="What is the weather?")
     client.enable_auto_function_calls({weather})
