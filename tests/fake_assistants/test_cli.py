@@ -180,7 +180,7 @@ def test_models_and_files_are_refused_where_that_is_asked_for(tmp_path: Path) ->
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--faults", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--rpm", "0"], "--rpm"),
-        (["--profile", "azure"], "--profile"),
+        (["--profile", "nobody"], "--profile"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(

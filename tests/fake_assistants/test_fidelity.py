@@ -15,7 +15,7 @@ import pytest
 
 import fake_assistants.errors as refusals
 from fake_assistants.dispatch.control import CONTROLS
-from fake_assistants.dispatch.routes import ROUTES
+from fake_assistants.dispatch.routes import FOUNDRY_ROUTES, ROUTES
 from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,9 @@ def test_no_behaviour_stands_twice() -> None:
 
 def test_every_route_and_control_call_is_named() -> None:
     """And none that does not exist."""
-    there = {f"{method} {path}" for table in (ROUTES, CONTROLS) for path in table for method in table[path]}
+    there = {
+        f"{method} {path}" for table in (ROUTES, FOUNDRY_ROUTES, CONTROLS) for path in table for method in table[path]
+    }
     named = {name for row in ROWS for name in row.calls}
     assert {"without a row": sorted(there - named), "not there": sorted(named - there)} == {
         "without a row": [],

@@ -198,9 +198,9 @@ def test_many_threads_may_ask_at_once() -> None:
 
 
 def test_a_served_fake_keeps_its_worlds_apart() -> None:
-    """Below the profile's own key header too."""
-    fake = FakeAssistants(worlds_by_key=True, profile="foundry")
-    path = "/api/projects/p/threads"
+    """By the key header of the service that is asked, too."""
+    fake = FakeAssistants(worlds_by_key=True, profile="azure")
+    path = "/openai/v1/threads"
     for key in ("a", "b"):
         assert fake.handle(Request("POST", path, headers={"api-key": key})).status == 200
     assert len(fake.world("a").state["threads"]) == len(fake.world("b").state["threads"]) == 1

@@ -17,7 +17,7 @@ from fake_assistants.adapters.streams import LockedChunks, new_lock
 from fake_assistants.engine.backend import Backend
 from fake_assistants.engine.fakes_by_key import FakesByKey
 from fake_assistants.engine.run_plan import WAYS, By, Progress
-from fake_assistants.http.message import Reply, Request
+from fake_assistants.http.message import CONTROL_PREFIX, Reply, Request
 from fake_assistants.simulation.clock import Clock
 from fake_assistants.simulation.fault_injector import Faults
 from fake_assistants.simulation.profiles import PROFILES, Profile, anyones_key
@@ -43,7 +43,8 @@ class FakeAssistants:
     `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
     and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
     without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
-    `rpm` limits the requests of each key a minute. `profile` is whose API is spoken: "openai" or "foundry". With
+    `rpm` limits the requests of each key a minute. `profile` is the service that is imitated: "openai", "azure" or
+    "foundry"; a request to one of a service's own hosts, as under `mount()`, is answered as that service does. With
     `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
     "immediate" or "clock". With `models` assistants and runs refuse every other model; with `check_files` messages
     and vector stores refuse files of a kind that they cannot read. Raises ValueError for what is none of these, such
@@ -144,7 +145,7 @@ class FakeAssistants:
         own = self._world_of(request)
         if own is not self:
             return own.handle(request)
-        answer = control.answer if request.path.startswith(control.PREFIX) else gate.answer
+        answer = control.answer if request.path.startswith(CONTROL_PREFIX) else gate.answer
         with self._lock:
             reply = answer(self._backend, request)
         return reply if reply.chunks is None else attrs.evolve(reply, chunks=LockedChunks(reply.chunks, self._lock))
@@ -211,8 +212,8 @@ class FakeAssistants:
         """Who answers: with worlds by key the world of a good key, else this fake."""
         if self._backend.fakes_by_key is None:
             return self
-        find = anyones_key if request.path.startswith(control.PREFIX) else self._backend.profile.key
-        key = find(request)
+        is_control = request.path.startswith(CONTROL_PREFIX)
+        key = (anyones_key if is_control else self._backend.place(request).base.key)(request)
         return self.world(key) if key and self._backend.accepts_key(key) else self
 
     def _born(self) -> "FakeAssistants":
@@ -249,6 +250,8 @@ class FakeAssistants:
 
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
         """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
+
+        The control API answers no web page, nor under a Host that is neither loopback nor the address of the server.
 
         Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
         as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.

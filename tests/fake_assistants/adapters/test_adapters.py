@@ -192,7 +192,7 @@ def test_every_target_is_the_fakes_own(fake: FakeAssistants, wire: Any) -> None:
     fake.load({"threads": [{"id": "thread_a\nb"}]})
     with wire(fake) as send:
         assert send("GET", "http://h/v1/threads/thread_a%0Ab?x=1")[0] == 200
-        assert send("GET", "http://h/_fake/health")[0] == 200
+        assert send("GET", "http://127.0.0.1/_fake/health")[0] == 200
         for method, target in (("OPTIONS", "*"), ("CONNECT", "h:1"), ("GET", "http://h"), ("GET", "//v1//threads")):
             assert b"Invalid URL" in send(method, target)[2]
         fake.sunset.now()
@@ -249,7 +249,7 @@ def test_the_server_never_upgrades() -> None:
     """Whatever WebSocket library is installed."""
     from fake_assistants.adapters.server import _Uvicorn
 
-    assert _Uvicorn(FakeAssistants().asgi()).config.ws == "none"
+    assert _Uvicorn(FakeAssistants().asgi(), "127.0.0.1").config.ws == "none"
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ from openai import OpenAI
 from openai._types import Omit
 
 from fake_assistants import FakeAssistants, Reply, Request
-from fake_assistants.conformance import CASES, Case, Port, Setting
+from fake_assistants.conformance import CASES, Case, Port, Setting, run
 from fake_assistants.conformance.http_client import HttpPort
 from fake_assistants.conformance.suite import check
 
@@ -147,8 +147,9 @@ def port(request: pytest.FixtureRequest) -> Iterator[Port]:
 
 
 # What the SDK cannot send is asked over the other ways.
-RAW = [case for case in CASES if "raw" in case.needs]
-USUAL = [case for case in CASES if "raw" not in case.needs]
+OPENAIS = [case for case in CASES if "openai" in case.services]
+RAW = [case for case in OPENAIS if "raw" in case.needs]
+USUAL = [case for case in OPENAIS if "raw" not in case.needs]
 
 
 @pytest.mark.parametrize("case", USUAL, ids=str)
@@ -165,3 +166,28 @@ def test_what_no_sdk_sends(way: Callable[[FakeAssistants], Any], case: Case) -> 
     """Is asked without one."""
     with way(FakeAssistants(api_keys=[KEY])) as send:
         assert check(case, send, SETTING).outcome == "ok"
+
+
+# What does not apply below a base of Azure's and Foundry's, though the service may have it.
+ELSEWHERE = {
+    ("azure", "/openai/v1"): {"foundry/permission-denied", "foundry/list-threads"},
+    ("foundry", "/openai/v1"): {"foundry/permission-denied", "foundry/list-threads"},
+    ("foundry", "/api/projects/mine"): {
+        "errors/list-threads",
+        *(str(case) for case in CASES if case.area in {"conversations", "responses", "chat"}),
+    },
+}
+
+
+@pytest.mark.parametrize(("profile", "base"), ELSEWHERE)
+@pytest.mark.parametrize("way", [in_process, over_http], ids=lambda way: way.__name__)
+def test_azure_and_foundry_conform(way: Callable[[FakeAssistants], Any], profile: str, base: str) -> None:
+    """Every case holds, or is of another service, or of another base; the suite finds out by itself whose API it is."""
+    with way(FakeAssistants(profile=profile, api_keys=[KEY])) as send:
+        results = run(send, setting=Setting(base=base, key=KEY, polls=10))
+    assert [(str(result.case), result.detail) for result in results if result.outcome == "deviates"] == []
+    others = {str(result.case) for result in results if "the API is" in (result.detail or "")}
+    left_out = {str(result.case) for result in results if result.outcome == "not applicable"} - others
+    assert left_out <= ELSEWHERE[profile, base]
+    service = "foundry" if (profile, base) == ("foundry", "/openai/v1") else "azure"
+    assert others == {str(case) for case in CASES if service not in case.services}

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 import fake_assistants.dispatch.unrouted as unrouted
 from fake_assistants import Entry, FakeAssistants, Reply, Request
 from fake_assistants.dispatch.routes import ROUTES
-from fake_assistants.simulation.profiles import PROFILES
+from fake_assistants.simulation.profiles import OPENAI, PROFILES, Profile
 
 Ask = Callable[..., Reply]
 
 
-def entry(method: str, path: str, status: int = 404) -> Entry:
-    return Entry(method, path, (), status, unrouted=True)
+def entry(method: str, path: str, status: int = 404, *, host: str = "") -> Entry:
+    return Entry(method, path, (), status, unrouted=True, host=host)
 
 
 def filled(pattern: str) -> str:
@@ -44,7 +44,7 @@ def test_a_spoilt_path_leads_back_to_its_route(pattern: str, how: str) -> None:
     """Whichever route it is, and whatever is wrong with the path."""
     right = filled(pattern)
     spoilt = SPOILT[how](right)
-    assume(not unrouted._taken(spoilt))
+    assume(not unrouted._taken(OPENAI.place(spoilt)))
     text = unrouted.told([entry("GET", spoilt)])
     assert f"GET {spoilt} (answered 404)" in text
     assert right in text or pattern in text
@@ -162,6 +162,45 @@ def test_a_wrong_method_is_told_whatever_the_profile() -> None:
     fake = FakeAssistants(profile="foundry")
     fake.handle(Request("PUT", "/api/projects/any/threads", (), {"Authorization": "Bearer k"}))
     assert "this path takes GET, POST." in unrouted.told(fake.requests, fake.profile)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "words"),
+    [
+        ("unit.openai.azure.com", "/v1/threads", "this is /openai/v1/threads here"),
+        ("unit.openai.azure.com", "/threads", "the fake answers as Azure OpenAI does (profile 'azure')."),
+        ("unit.openai.azure.com", "/openai/deployments/gpt/threads", "this is /openai/v1/threads here"),
+        ("unit.services.ai.azure.com", "/threads", "this is /api/projects/fake/threads here"),
+        ("unit.services.ai.azure.com:443", "/api/projects/mine/chat/completions", "/openai/v1/chat/completions here"),
+        ("127.0.0.1:8000", "/openai/deployments/gpt/chat/completions", "make the fake with profile='azure'"),
+        ("127.0.0.1:8000", "/openai/v1/threads", "make the fake with profile='azure' (`serve --profile azure`)"),
+        ("127.0.0.1:8000", "/api/projects/mine/threads", "This is a path of Microsoft Foundry."),
+    ],
+)
+def test_an_address_of_azure_is_recognised(host: str, path: str, words: str) -> None:
+    """By its host, or by its path; the host is named, and the profile."""
+    text = unrouted.told([entry("POST", path, host=host)])
+    assert f"POST {path} at {host} (answered 404)" in text
+    assert words in text
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
+@given(pattern=st.sampled_from(sorted(ROUTES)))
+def test_every_profile_names_paths_that_it_serves(profile: Profile, pattern: str) -> None:
+    """Below whichever of its bases; what it does not have, it does not name."""
+    shown = profile.url_path(pattern)
+    if shown is not None:
+        assert profile.place(shown).route == pattern
+    text = unrouted.told([entry("POST", f"/wrong{filled(pattern)}")], profile)
+    assert shown is None or (profile.url_path(filled(pattern)) or "") in text
+
+
+def test_a_request_without_a_version_is_told_so() -> None:
+    """It had a route, were there an api-version."""
+    fake = FakeAssistants()
+    headers = {"Host": "unit.openai.azure.com", "api-key": "k"}
+    assert fake.handle(Request("GET", "/openai/assistants", headers=headers)).status == 404
+    assert "The query has no api-version. Add one" in unrouted.told(fake.requests)
 
 
 def test_a_long_list_is_cut_short() -> None:

@@ -1,4 +1,4 @@
-"""The ASGI app: one door to the backend. Nothing else answers, whatever the target looks like."""
+"""The ASGI app. Every path and method is answered by the fake, whatever the target looks like."""
 
 import asyncio
 from urllib.parse import quote, unquote
@@ -7,7 +7,8 @@ import attrs
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from fake_assistants.adapters.asgi_delivery import Line, deliver
+from fake_assistants.adapters.asgi_delivery import BOUND_HOST, Line, deliver
+from fake_assistants.adapters.control_access import refusal
 from fake_assistants.adapters.streams import Handler
 from fake_assistants.errors.requests import stopping, too_large
 from fake_assistants.http.error_envelope import ErrorBody
@@ -42,8 +43,13 @@ class AsgiApp:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         body = await self._body(receive)
-        reply = _own(too_large(self._max_body)) if body is None else self._speaker.handle(_request(scope, body))
+        reply = _own(too_large(self._max_body)) if body is None else self._answer(scope, body)
         return attrs.evolve(reply, delay=reply.delay + self._latency) if self._latency else reply
+
+    def _answer(self, scope: Scope, body: bytes) -> Reply:
+        request = _request(scope, body)
+        refused = refusal(request, _own_hosts(scope))
+        return self._speaker.handle(request) if refused is None else _own(refused)
 
     async def _body(self, receive: Receive) -> bytes | None:
         """The whole body, or None when it is larger than it may be. Raises ClientDisconnect."""
@@ -65,7 +71,7 @@ def app(speaker: Handler, *, latency_ms: int = 0, max_body: int | None = None) -
 
 
 async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
-    """Nothing to start and nothing to stop, which a server wants to be told."""
+    """Nothing is started or stopped; servers require the answers all the same."""
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
@@ -87,6 +93,12 @@ async def _stopped(line: Line) -> bool:
 
 def _own(problem: ErrorBody) -> Reply:
     return Reply(problem.status, (("content-type", "application/json"),), problem.body())
+
+
+def _own_hosts(scope: Scope) -> list[str]:
+    """The address that a request arrived at, and the name that our server was to bind."""
+    address, bound = scope.get("server"), scope.get("state", {}).get(BOUND_HOST)
+    return [host for host in (address and address[0], bound) if host]
 
 
 def _request(scope: Scope, body: bytes) -> Request:

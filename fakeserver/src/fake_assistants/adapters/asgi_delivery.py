@@ -16,8 +16,9 @@ from fake_assistants.adapters.httpx_transport import headers_of
 from fake_assistants.adapters.streams import release
 from fake_assistants.http.message import Chunk, Cut, Pause, Reply
 
-# Where in the scope's state our server puts the transport.
+# Where in the scope's state our server puts the transport, and the host that it was to bind.
 TRANSPORT = "fake_assistants.transport"
+BOUND_HOST = "fake_assistants.bound_host"
 
 
 class Transport(Protocol):

@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fake_assistants.adapters.asgi import AsgiApp
-from fake_assistants.adapters.asgi_delivery import TRANSPORT
+from fake_assistants.adapters.asgi_delivery import BOUND_HOST, TRANSPORT
 
 # Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
 _GRACE = 1
@@ -41,23 +41,24 @@ class Server:
 
 
 class _Breakable(asyncio.Protocol):
-    """Laid over either of uvicorn's HTTP protocols: the app is given what it takes to break the connection off."""
+    """A mixin of uvicorn's HTTP protocols that gives the app the transport, to break it off, and the bound host."""
 
-    app_state: dict[str, Any]  # what uvicorn puts into each request's scope, as its state
+    bound_host: str
+    app_state: dict[str, Any]  # uvicorn puts it into each request's scope, as its state
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.app_state = {**self.app_state, TRANSPORT: transport}
+        self.app_state = {**self.app_state, TRANSPORT: transport, BOUND_HOST: self.bound_host}
 
 
 class _Uvicorn(uvicorn.Server):
     """uvicorn that says when it accepts connections."""
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: AsgiApp, host: str) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {}),
+                http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {"bound_host": host}),
                 ws="none",
                 lifespan="off",
                 access_log=False,
@@ -98,7 +99,7 @@ def serving(
     `patience` is how many seconds to wait for the end of open requests; None waits until all is closed.
     """
     listener = _listen(host, port)
-    server = _Uvicorn(app)
+    server = _Uvicorn(app, host)
     thread = Thread(target=server.run, args=([listener],), name="fake-assistants", daemon=True)
     thread.start()
     server.settled.wait()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -13,6 +13,9 @@ from fake_assistants.http.lossless_json import MalformedJson, loads
 from fake_assistants.http.message import Reply, Request
 
 Port = Callable[[Request], Reply]
+
+# Whose API it is: "foundry" is Azure's with the conversations of the new Foundry.
+Service = Literal["openai", "azure", "foundry"]
 
 KEY = "sk-conformance"
 
@@ -24,13 +27,15 @@ def _nothing() -> None:
 @attrs.frozen(kw_only=True)
 class Setting:
     """How a server is asked. `base` is the path before `/threads`; `pause` passes the time between two polls,
-    and of one thing `polls` are made at most. `control` says whether the fake's control API may be used.
+    and of one thing `polls` are made at most. `control` says whether the fake's control API may be used. `service` is
+    whose API the server has.
     """
 
     base: str = "/v1"
     key: str = KEY
     model: str = "gpt-4o-mini"
     control: bool = False
+    service: Service = "openai"
     polls: int = 60
     pause: Callable[[], None] = _nothing
 
@@ -150,6 +155,13 @@ class Api:
             made = loads(reply.body) if key and reply.chunks is None else None
             if isinstance(made, dict) and isinstance(made.get(key), str):
                 self.owns(f"{parent}/{made[key]}")
+
+
+def service_of(send: Port, setting: Setting, answer: Answer) -> Service:
+    """Whose API the server of an answer has, by its headers, and by its list of conversations. Raises Unreachable."""
+    if answer.header("apim-request-id") is None:
+        return "openai"
+    return "foundry" if Api(send, setting).get("/conversations?limit=1").status == 200 else "azure"
 
 
 def has_control(send: Port) -> bool:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import attrs
 
-from fake_assistants.conformance.api import Api
+from fake_assistants.conformance.api import Api, Service
 
 # How it is known that the real API did so. "inferred" is a guess in the shape of recorded siblings; "own" is
 # what only the fake has.
@@ -14,18 +14,21 @@ Evidence = Literal["recorded", "quoted", "spec", "SDK", "inferred", "own"]
 # "control" is the fake's control API; "raw" are requests that no SDK sends, such as a body that is not JSON.
 Need = Literal["control", "raw"]
 
+SERVICES: tuple[Service, ...] = ("openai", "azure", "foundry")
+
 Outcome = Literal["ok", "deviates", "not applicable"]
 
 
 @attrs.frozen
 class Case:
-    """One behaviour. `check` raises Deviation or NotApplicable; its docstring is the promise."""
+    """One behaviour, of `services`. `check` raises Deviation or NotApplicable; its docstring is the promise."""
 
     area: str
     name: str
     evidence: Evidence
     check: Callable[[Api], None]
     needs: tuple[Need, ...] = ()
+    services: tuple[Service, ...] = SERVICES
 
     def __str__(self) -> str:
         return f"{self.area}/{self.name}"

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 
 import attrs
 
-from fake_assistants.conformance.api import Api, Port, Setting, has_control
+from fake_assistants.conformance.api import Api, Port, Setting, has_control, service_of
 from fake_assistants.conformance.case import Case, Need, Result
 from fake_assistants.conformance.cases.all_cases import CASES
 from fake_assistants.conformance.expectations import Deviation, NotApplicable, Unreachable
@@ -49,16 +49,18 @@ def run(
     lacks: Sequence[Need] = (),
     told: Callable[[Result], None] | None = None,
 ) -> tuple[Result, ...]:
-    """Run the cases over a port and tell each result as it comes.
+    """Run the cases over a port and report each result as it comes.
 
-    `send` takes a Request and gives a Reply: `fake.handle` is one, `skins.client.HttpPort` another. `control`
-    says whether to use the fake's control API, None finds out; `lacks` names other needs that the port cannot
-    serve. Raises NoSuchCase, NotTheApi, and Unreachable when nobody answers.
+    `send` takes a Request and returns a Reply, as `fake.handle` and `http_client.HttpPort` do. `control` says whether
+    to use the fake's control API, None finds out; `lacks` names other needs that the port cannot serve. Which service
+    it is is found out too: cases of others do not apply. Raises NoSuchCase, NotTheApi, and Unreachable when nobody
+    answers.
     """
     cases = selected(only)
     asked = setting or Setting()
-    probe(send, asked)
-    asked = attrs.evolve(asked, control=has_control(send) if control is None else control)
+    service = service_of(send, asked, probe(send, asked))
+    has = has_control(send) if control is None else control
+    asked = attrs.evolve(asked, control=has, service=service)
     missing: tuple[Need, ...] = (*lacks, *(() if asked.control else ("control",)))
     results = []
     for result in _alive(check(case, send, asked, missing) for case in cases):
@@ -69,6 +71,8 @@ def run(
 
 def check(case: Case, send: Port, setting: Setting, lacks: Sequence[Need] = ()) -> Result:
     """Run one case, and delete what it created."""
+    if setting.service not in case.services:
+        return Result(case, "not applicable", f"the API is {_SERVICES[setting.service]}")
     missing = [need for need in case.needs if need in lacks]
     if missing:
         return Result(case, "not applicable", f"needs {_NEEDS[missing[0]]}")
@@ -87,11 +91,12 @@ def check(case: Case, send: Port, setting: Setting, lacks: Sequence[Need] = ()) 
 
 
 _NEEDS = {"control": "the fake's control API under /_fake/", "raw": "requests that this client cannot send"}
+_SERVICES = {"openai": "OpenAI's", "azure": "Azure's", "foundry": "Microsoft Foundry's"}
 _NO_ANSWER = "no answer came"
 
 
-def probe(send: Port, setting: Setting) -> None:
-    """Want a server that creates threads. Raises NotTheApi or Unreachable."""
+def probe(send: Port, setting: Setting) -> Answer:
+    """The answer of a server that creates a thread. Raises NotTheApi or Unreachable."""
     api = Api(send, setting)
     answer = api.post("/threads", {})
     try:
@@ -100,6 +105,7 @@ def probe(send: Port, setting: Setting) -> None:
         if not 200 <= answer.status < 300:
             raise NotTheApi(f"this address does not serve the Assistants API: {_said(answer)}")
         answer.json()["id"].text()
+        return answer
     except Deviation:
         raise NotTheApi(f"this address does not serve the Assistants API: {_said(answer)}") from None
     finally:

@@ -1,25 +1,29 @@
-"""The gate: every API request passes here, in this order.
+"""The pipeline of API requests.
 
-No fault injected, route known, key good, rate limit not reached, sunset not fallen, beta header there, ids in the
-path well formed; then the room. Once the sunset has fallen, no route of the Assistants API is known any more: key
-good, and then silence. The profile says where the routes stand, where the key is, and whether a beta header is wanted.
+Checks, in this order: injected faults, route, key, rate limit, `api-version`, sunset, beta header, ids in the path.
+Then the handler of the route answers. After the sunset no route of the Assistants API is known any more: the key is
+checked, and nothing else. The profile says where the routes are, how a key is sent, and whether a beta header is sent.
 """
 
+import math
 from collections.abc import Mapping
 
 import attrs
 
+import fake_assistants.dispatch.azure as azure
 import fake_assistants.dispatch.fault_effects as inflict
 import fake_assistants.engine.run_scheduler as progress
 import fake_assistants.errors.requests as refusals
-from fake_assistants.dispatch.routes import PATH_IDS, Answer, is_assistants, match
+from fake_assistants.dispatch.routes import PATH_IDS, Answer, Match, is_assistants, match
 from fake_assistants.engine.backend import Backend, Call
+from fake_assistants.errors.azure import access_denied, call_rate_exceeded, resource_not_found
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.errors.server import rate_limited
-from fake_assistants.http.error_envelope import ApiProblem, ErrorBody, Unrouted
+from fake_assistants.http.error_envelope import ApiProblem, AzureErrorBody, ErrorBody, Unrouted
 from fake_assistants.http.lossless_json import dumps
 from fake_assistants.http.message import Reply, Request
 from fake_assistants.http.redaction import Mask
+from fake_assistants.simulation.profiles import Base, Place
 
 # Recorded: a 401 came from another layer, with a charset and without the openai-* headers.
 _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("vary", "Origin"))
@@ -27,28 +31,48 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 
 def answer(backend: Backend, request: Request) -> Reply:
     """Answer an API request and note it in the request log. Nothing is raised."""
-    reply, fault = inflict.answered(backend, request, lambda: _answer(backend, request))
+    place = backend.place(request)
+    reply, fault = inflict.answered(backend, request, lambda: _answer(backend, request, place))
     backend.request_log.note(request, reply.status, fault, unrouted=reply.unrouted)
-    return reply
+    return azure.with_headers(reply) if place.base.is_azure else reply
 
 
-def _answer(backend: Backend, request: Request) -> Reply:
-    path = backend.profile.route(request.path)
+def _answer(backend: Backend, request: Request, place: Place) -> Reply:
     try:
-        if backend.sunset.fallen and is_assistants(path):
-            _admit(backend, request)
-            return _silence(backend)
-        route = match(request, path)
-        _admit(backend, request)
-        if route.is_assistants:
-            backend.sunset.count()
-            _check_beta(backend, request)
-        _check_ids(backend, route.ids)
-        progress.settle(backend)
-        return _reply(backend, route.handler(backend, Call(request, route.ids)))
+        reply = _carry_out(backend, request, place)
     except ApiProblem as refusal:
         reply = _refusal(backend, Mask(request).shown(refusal.problem))
         return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
+    return azure.without_effort(reply) if place.base.is_azure else reply
+
+
+def _carry_out(backend: Backend, request: Request, place: Place) -> Reply:
+    base = place.base
+    if backend.sunset.fallen and is_assistants(place.route):
+        _admit(backend, request, base)
+        return _silence(backend)
+    route = _match(request, place)
+    _admit(backend, request, base)
+    if base.is_azure:
+        azure.check_version(request, place)
+        request = azure.with_model(request, place)
+    if route.is_assistants:
+        backend.sunset.count()
+        _check_beta(request, base)
+    _check_ids(backend, route.ids)
+    progress.settle(backend)
+    return _reply(backend, route.handler(backend, Call(request, route.ids, base)))
+
+
+def _match(request: Request, place: Place) -> Match:
+    """The route of a request. Raises ApiProblem, in Microsoft's words below one of its bases."""
+    is_new_foundry = place.base.is_new_foundry
+    try:
+        return match(request.method, place.route, asked=request.path, is_new_foundry=is_new_foundry)
+    except Unrouted:
+        if place.base.is_azure:
+            raise resource_not_found() from None
+        raise
 
 
 def _reply(backend: Backend, answer: Answer) -> Reply:
@@ -58,7 +82,7 @@ def _reply(backend: Backend, answer: Answer) -> Reply:
 
 
 def _refusal(backend: Backend, problem: ErrorBody) -> Reply:
-    if problem.status == 401:
+    if problem.status == 401 and not isinstance(problem, AzureErrorBody):
         request_id = ("x-request-id", backend.ids.draw("req_"))
         return Reply(401, (*_UNAUTHORIZED_HEADERS, request_id), problem.body())
     return Reply(problem.status, backend.headers(), problem.body())
@@ -71,20 +95,24 @@ def _silence(backend: Backend) -> Reply:
     raise refusals.gone()
 
 
-def _admit(backend: Backend, request: Request) -> None:
-    """The key is good, and its requests are not too many."""
-    key = backend.profile.key(request)
+def _admit(backend: Backend, request: Request, base: Base) -> None:
+    """Raise ApiProblem unless the key is good and has requests left."""
+    key = base.key(request)
     if key is None:
-        raise refusals.no_key()
+        raise access_denied() if base.is_azure else refusals.no_key()
     if not backend.accepts_key(key):
-        raise refusals.wrong_key(key)
+        raise access_denied() if base.is_azure else refusals.wrong_key(key)
     wait = backend.limit.wait(key) if backend.limit else 0
     if backend.limit and wait:
-        raise rate_limited(backend.limit.rpm, wait)
+        raise _rate_limited(backend.limit.rpm, wait, base)
 
 
-def _check_beta(backend: Backend, request: Request) -> None:
-    if not backend.profile.wants_beta:
+def _rate_limited(rpm: int, wait: float, base: Base) -> ApiProblem:
+    return ApiProblem(call_rate_exceeded(math.ceil(wait))) if base.is_azure else rate_limited(rpm, wait)
+
+
+def _check_beta(request: Request, base: Base) -> None:
+    if not base.wants_beta:
         return
     betas = {beta.strip() for beta in request.headers.get("openai-beta", "").split(",")}
     if "assistants=v2" in betas:

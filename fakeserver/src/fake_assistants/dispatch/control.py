@@ -1,7 +1,8 @@
-"""The control API under `/_fake/`: stage a world, a clock and a sunset over HTTP.
+"""The control API under `/_fake/`: set up state, clock, sunset and faults over HTTP.
 
-No key is asked for; with worlds by key, one says which world is meant. Nothing here is in the request log. What is not
-well formed is answered 400 with what is wrong and where, and changes nothing.
+It needs no key; with worlds by key, a key selects the world. Its requests are not in the request log. A malformed
+request is answered 400 with what is wrong and where, and changes nothing. Whether an HTTP client may call it is decided
+in `adapters.control_access`.
 """
 
 import math
@@ -19,8 +20,6 @@ from fake_assistants.simulation.clock import LIMIT
 from fake_assistants.simulation.profiles import anyones_key
 from fake_assistants.simulation.sunset import STYLES, SunsetPlan
 from fake_assistants.user_input import BadInput
-
-PREFIX = "/_fake/"
 
 
 @attrs.frozen

@@ -6,13 +6,16 @@ from http import HTTPStatus
 import attrs
 
 import fake_assistants.errors.server as refusals
+from fake_assistants.dispatch.azure import permission_denied
 from fake_assistants.engine.backend import Backend
+from fake_assistants.errors.azure import access_denied, call_rate_exceeded
 from fake_assistants.http.error_envelope import ErrorBody
 from fake_assistants.http.lossless_json import dumps
 from fake_assistants.http.message import Chunk, Cut, Pairs, Reply, Request
 from fake_assistants.simulation.fault_injector import FaultHit
 from fake_assistants.simulation.fault_plan import BODILESS, FaultAction
 from fake_assistants.simulation.page_rewrites import REWRITES, page_of
+from fake_assistants.simulation.profiles import Place
 
 CarryOut = Callable[[], Reply]
 
@@ -21,7 +24,7 @@ _NO_ANSWER = Reply(0, hang_up=True)
 
 
 def answered(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Reply, str | None]:
-    """The answer to a request, and the name of the fault that befell it, if any."""
+    """The answer to a request, and the name of its fault, if there is one."""
     strike = backend.faults.strike(request)
     if strike is None:
         reply, fault = carry_out(), None
@@ -34,7 +37,7 @@ def answered(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[R
 def _inflicted(backend: Backend, request: Request, strike: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
     do = strike.do
     if do.status is not None:
-        reply, name = _told(backend, do), f"status {do.status}"
+        reply, name = _told(backend, do, _problems(request, backend.place(request))), f"status {do.status}"
     elif do.drop == "before":
         reply, name = _NO_ANSWER, "drop before"
     else:
@@ -62,10 +65,10 @@ def _spoiled(backend: Backend, request: Request, strike: FaultHit, reply: Reply)
 # --- instead of an answer ---------------------------------------------------------------------------------
 
 
-def _told(backend: Backend, do: FaultAction) -> Reply:
+def _told(backend: Backend, do: FaultAction, problems: "_Problems") -> Reply:
     """The status that was asked for, with its own body or the real one."""
     status = do.status or 0
-    headers, body = (_own_headers(backend, do), do.body) if do.body is not None else _real(backend, status)
+    headers, body = (_own_headers(backend, do), do.body) if do.body is not None else _real(backend, status, problems)
     given = {name for name, _ in do.headers}
     kept = tuple((name, value) for name, value in headers if name not in given)
     return Reply(status, (*kept, *do.headers), body)
@@ -79,7 +82,7 @@ def _own_headers(backend: Backend, do: FaultAction) -> Pairs:
     return (("content-type", do.content_type),) if from_edge else backend.headers(do.content_type)
 
 
-def _real(backend: Backend, status: int) -> tuple[Pairs, bytes]:
+def _real(backend: Backend, status: int, problems: "_Problems") -> tuple[Pairs, bytes]:
     """Headers and body as the real API answered with this status."""
     if status in BODILESS:
         return (), b""
@@ -87,7 +90,7 @@ def _real(backend: Backend, status: int) -> tuple[Pairs, bytes]:
         return (("content-type", "text/html"),), _edge_page(f"{status} {_PAGES[status]}")
     headers = backend.headers()
     request_id = dict(headers)["x-request-id"]
-    problem = _REAL[status](request_id) if status in _REAL else refusals.told_to(status, _phrase(status))
+    problem = problems[status](request_id) if status in problems else refusals.told_to(status, _phrase(status))
     return headers, problem.body()
 
 
@@ -115,12 +118,26 @@ def _edge_page(title: str) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
+# What each status says. Takes a request id.
+_Problems = Mapping[int, Callable[[str], ErrorBody]]
+
 # Recorded: the limit of 3 a minute with which the real text was seen.
-_REAL: Mapping[int, Callable[[str], ErrorBody]] = {
+_REAL: _Problems = {
     429: lambda _: refusals.rate_limited(3, 20).problem,
     500: refusals.server_error,
     503: lambda _: refusals.overloaded(),
 }
+
+
+def _problems(request: Request, place: Place) -> _Problems:
+    """The real answers of the service that is asked."""
+    if not place.base.is_azure:
+        return _REAL
+    azures: _Problems = {**_REAL, 401: lambda _: access_denied().problem, 429: lambda _: call_rate_exceeded(20)}
+    if not place.base.is_project:
+        return azures
+    return {**azures, 401: lambda _: permission_denied(request, place)}
+
 
 # --- in place of the whole answer --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import fake_assistants.resources.threads as threads
 from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.requests import invalid_url, wrong_method
 from fake_assistants.http.lossless_json import Obj
-from fake_assistants.http.message import Reply, Request
+from fake_assistants.http.message import Reply
 from fake_assistants.store.kinds import (
     ASSISTANTS,
     CONVERSATION_ITEMS,
@@ -31,7 +31,7 @@ from fake_assistants.store.kinds import (
 
 
 class Later:
-    """A room by the name of its module; its handlers are looked up when they are called."""
+    """The handlers of a module, which is imported when one of them is called."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -63,7 +63,7 @@ PATH_IDS = {
 
 Table = Mapping[str, Mapping[str, Handler]]
 
-# The Assistants API: these routes want the beta header and fall silent at the sunset. The first that fits answers.
+# The Assistants API: these routes need the beta header and end with the sunset. The first that fits answers.
 ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
@@ -94,7 +94,7 @@ conversations = Later("fake_assistants.resources.conversations")
 responses = Later("fake_assistants.resources.responses")
 chat = Later("fake_assistants.resources.chat_completions")
 
-# What goes on after the sunset.
+# What is served after the sunset too.
 OTHER_ROUTES: Table = {
     "/v1/files": {"GET": files.listing, "POST": files.upload},
     "/v1/files/{file_id}": {"GET": files.retrieve, "DELETE": files.delete},
@@ -136,6 +136,9 @@ OTHER_ROUTES: Table = {
 
 ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
 
+# What the new Foundry has and OpenAI has not.
+FOUNDRY_ROUTES: Table = {"/v1/conversations": {"GET": conversations.listing, **OTHER_ROUTES["/v1/conversations"]}}
+
 _ROOTS = frozenset(pattern for pattern in ASSISTANTS_ROUTES if pattern.count("/") == 2)
 
 
@@ -153,20 +156,26 @@ class Match:
     is_assistants: bool
 
 
-def match(request: Request, path: str | None = None) -> Match:
-    """The route of a request. Raises ApiProblem: 404 for an unknown path, 405 for another method.
+def match(method: str, path: str, *, asked: str | None = None, is_new_foundry: bool = False) -> Match:
+    """The route of a method and a path as the table has it.
 
-    `path` is the request's path as the table has it, where a profile puts the routes elsewhere.
+    Raises ApiProblem, 404 for an unknown path and 405 for another method, about the path that was `asked`.
     """
-    path = request.path if path is None else path
     parts = path.split("/")
     known = False
-    for pattern, methods in _BY_LENGTH.get(len(parts), ()):
+    for pattern, methods in (_OF_FOUNDRY if is_new_foundry else _BY_LENGTH).get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
-        if ids is not None and request.method in methods:
-            return Match(methods[request.method], ids, is_assistants(path))
-    raise (wrong_method if known else invalid_url)(request.method, request.path)
+        if ids is not None and method in methods:
+            return Match(methods[method], ids, is_assistants(path))
+    raise (wrong_method if known else invalid_url)(method, path if asked is None else asked)
+
+
+def pattern_of(path: str) -> str:
+    """The pattern that a path fits best; the path itself where it fits none."""
+    parts = path.split("/")
+    fitting = (pattern for pattern, _ in _OF_FOUNDRY.get(len(parts), ()) if _ids(pattern, parts) is not None)
+    return "/".join(next(fitting, parts))
 
 
 def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
@@ -181,16 +190,20 @@ def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
 
 
 def _parameters(route: tuple[str, object]) -> int:
-    """How many ids stand in a route's pattern: literal paths are tried first."""
+    """How many ids a route's pattern has: literal paths are tried first."""
     return route[0].count("{")
 
 
-def _by_length() -> dict[int, list[tuple[list[str], Mapping[str, Handler]]]]:
+_ByLength = Mapping[int, list[tuple[list[str], Mapping[str, Handler]]]]
+
+
+def _by_length(routes: Table) -> _ByLength:
     table: dict[int, list[tuple[list[str], Mapping[str, Handler]]]] = {}
-    for pattern, methods in sorted(ROUTES.items(), key=_parameters):
+    for pattern, methods in sorted(routes.items(), key=_parameters):
         parts = pattern.split("/")
         table.setdefault(len(parts), []).append((parts, methods))
     return table
 
 
-_BY_LENGTH = _by_length()
+_BY_LENGTH = _by_length(ROUTES)
+_OF_FOUNDRY = _by_length({**ROUTES, **FOUNDRY_ROUTES})

@@ -1,77 +1,129 @@
-"""Requests that no route took, in words: what was asked, what is there instead, and what is probably wrong.
+"""Advice on requests that no route takes: what was asked, which routes there are, and what is probably wrong.
 
 Such a request is answered 404 or 405 in the envelope, as the real API did. An exception in its place would be
-retried by the SDK and come out as a connection error. So whoever wants to know looks into the request log.
+retried by the SDK and come out as a connection error. So whoever needs to know looks into the request log.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
 from itertools import zip_longest
+from typing import Self
+
+import attrs
 
 import fake_assistants.dispatch.routes as routes
 from fake_assistants.http.error_envelope import ApiProblem
-from fake_assistants.http.message import Request
-from fake_assistants.simulation.profiles import OPENAI, Profile
+from fake_assistants.simulation.profiles import AZURE, OPENAI, PROFILES, Place, Profile, profile_of
 from fake_assistants.simulation.request_log import Entry
 
-_SHOWN = 10  # different requests that are told one by one
-_NEAR = 0.6  # of 1: how alike a path and a route must be to be told as near
+_SHOWN = 10  # different requests that are shown one by one
+_NEAR = 0.6  # of 1: how alike a path and a route must be to be shown as near
 _NEAREST = 3
 
 _METHODS = tuple(dict.fromkeys(method for methods in routes.ROUTES.values() for method in methods))
-_ROOTS = tuple(dict.fromkeys(pattern.split("/")[2] for pattern in routes.ROUTES))
+_ROOTS = tuple(dict.fromkeys("/".join(pattern.split("/")[:3]) for pattern in routes.ROUTES))
 
 _RIGHT = "It should be the host and {}, nothing less, nothing more."
 
 
 def told(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
-    """What the entries without a route asked for, and what is there instead; "" when every one had its route.
+    """The advice on the entries without a route; "" when every one has its route.
 
-    `profile` is whose API was asked: paths are told as its clients know them.
+    `profile` is the fake's. It counts where the host is no service's own. Paths are shown as its clients know them.
     """
-    asked = Counter((entry.method, entry.path, entry.status) for entry in entries if entry.unrouted)
+    asked = Counter(_Request.of(entry) for entry in entries if entry.unrouted)
     if not asked:
         return ""
     lines = [f"The fake has no route for {_counted(asked.total(), 'request')}:"]
-    for (method, path, status), count in list(asked.items())[:_SHOWN]:
+    for request, count in list(asked.items())[:_SHOWN]:
         again = "" if count == 1 else f", {count} times"
-        lines += ["", f"  {method} {path} (answered {status}{again})"]
-        lines += [f"    {line}" for line in _advice(path, profile)]
+        lines += ["", f"  {request.line} (answered {request.status}{again})"]
+        lines += [f"    {line}" for line in _advice(request, profile)]
     if len(asked) > _SHOWN:
         lines += ["", f"  … and {len(asked) - _SHOWN} more, in the request log"]
     return "\n".join(lines)
+
+
+@attrs.frozen
+class _Request:
+    """The part of an entry that is shown. Equal ones are shown once."""
+
+    method: str
+    path: str
+    host: str
+    status: int
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        return cls(entry.method, entry.path, entry.host, entry.status)
+
+    @property
+    def line(self) -> str:
+        return f"{self.method} {self.path}{f' at {self.host}' if self.host else ''}"
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _advice(path: str, profile: Profile) -> Iterator[str]:
+def _advice(request: _Request, fakes: Profile) -> Iterator[str]:
     """What to do about it, a line each."""
-    base, known = profile.base_path, profile.route(path)
-    if methods := _taken(known):
-        yield f"The method is another: this path takes {', '.join(methods)}."
-    elif right := _below_v1(path):
-        yield f"The base URL is wrong: this is {base}{right.removeprefix('/v1')} here. {_RIGHT.format(base)}"
-    elif near := _nearest(known or path):
+    by_host = profile_of(request.host)
+    profile = by_host or fakes
+    if by_host is not None and by_host is not fakes:
+        yield f"At {request.host} the fake answers as {profile.title} does (profile {profile.name!r})."
+    place = profile.place(request.path)
+    if methods := _taken(place):
+        yield _about_a_route(request, methods)
+        return
+    others = [] if by_host else [other for other in PROFILES.values() if _taken(other.place(request.path))]
+    yield from (_other_profile(other) for other in others)
+    yield from _about_no_route(request.path, profile, is_guessing=not others)
+
+
+def _about_a_route(request: _Request, methods: list[str]) -> str:
+    if request.method in methods:  # so it is the version
+        return f"The query has no api-version. Add one, such as 2024-05-01-preview, or use {AZURE.base_path}."
+    return f"The method is another: this path takes {', '.join(methods)}."
+
+
+def _other_profile(other: Profile) -> str:
+    return (
+        f"This is a path of {other.title}. For it make the fake with profile={other.name!r} (`serve --profile "
+        f"{other.name}`), or ask one of its own hosts."
+    )
+
+
+def _about_no_route(path: str, profile: Profile, *, is_guessing: bool) -> Iterator[str]:
+    if (right := _below_v1(path)) and (url_path := profile.url_path(right)):
+        base = url_path.removesuffix(right.removeprefix("/v1"))
+        yield f"The base URL is wrong: this is {url_path} here. {_RIGHT.format(base)}"
+    elif near := _nearest(_below(path, profile), profile):
         if "" in path.split("/")[1:]:
             yield "An id in it is empty, or there is a slash too many."
         yield "The nearest routes are:"
-        yield from (f"  {', '.join(routes.ROUTES[pattern])} {base}{pattern.removeprefix('/v1')}" for pattern in near)
-    else:
-        roots = ", ".join(f"{base}/{root}" for root in _ROOTS)
+        yield from (f"  {', '.join(routes.ROUTES[pattern])} {profile.url_path(pattern)}" for pattern in near)
+    elif is_guessing:
+        roots = ", ".join(filter(None, (profile.url_path(root) for root in _ROOTS)))
         yield f"Nothing comes near. There are routes below {roots}; whatever the host, the fake answers."
 
 
-def _taken(path: str) -> list[str]:
-    """The methods that the path takes; none when no route has it."""
-    return [method for method in _METHODS if _is_route(method, path)]
+def _below(path: str, profile: Profile) -> str:
+    """The path as the route table would have it, below the longest base that it begins with."""
+    bases = (base.pattern.match(path) for base in profile.bases)
+    tails = [path[found.end() :] for found in bases if found]
+    return f"/v1{min(tails, key=len)}" if tails else path
 
 
-def _is_route(method: str, path: str) -> bool:
+def _taken(place: Place) -> list[str]:
+    """The methods that a route takes; none when there is no such route."""
+    return [method for method in _METHODS if _is_route(method, place.route, is_new_foundry=place.base.is_new_foundry)]
+
+
+def _is_route(method: str, path: str, *, is_new_foundry: bool = False) -> bool:
     try:
-        routes.match(Request(method, path))
+        routes.match(method, path, is_new_foundry=is_new_foundry)
     except ApiProblem:
         return False
     return True
@@ -80,7 +132,7 @@ def _is_route(method: str, path: str) -> bool:
 def _below_v1(path: str) -> str | None:
     """The route that a path would be, were its base URL right: with /v1, with it once, or without what precedes it."""
     tails = [f"/v1/{path.rpartition('/v1/')[2]}"] if "/v1/" in path else _tails(path)
-    return next((tail for tail in tails if _taken(tail)), None)
+    return next((tail for tail in tails if any(_is_route(method, tail) for method in _METHODS)), None)
 
 
 def _tails(path: str) -> list[str]:
@@ -88,9 +140,9 @@ def _tails(path: str) -> list[str]:
     return ["/".join(["/v1", *parts[start:]]) for start in range(len(parts))]
 
 
-def _nearest(path: str) -> list[str]:
-    """The routes most like the path, best first."""
-    likeness = {pattern: _likeness(pattern, path) for pattern in routes.ROUTES}
+def _nearest(path: str, profile: Profile) -> list[str]:
+    """The routes of a service that are most like the path, best first."""
+    likeness = {pattern: _likeness(pattern, path) for pattern in routes.ROUTES if profile.url_path(pattern)}
     near = [pattern for pattern in likeness if likeness[pattern] >= _NEAR]
     return sorted(near, key=lambda pattern: -likeness[pattern])[:_NEAREST]
 

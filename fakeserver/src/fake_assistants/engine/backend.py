@@ -1,4 +1,4 @@
-"""What one fake consists of, and the calls that rooms get to see."""
+"""The state of one fake, and the calls that its handlers get."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from fake_assistants.http.message import Pairs, Request
 from fake_assistants.schemas.checks import Shape
 from fake_assistants.simulation.clock import Clock
 from fake_assistants.simulation.fault_injector import Faults
-from fake_assistants.simulation.profiles import OPENAI, Profile
+from fake_assistants.simulation.profiles import OPENAI, Base, Place, Profile, profile_of
 from fake_assistants.simulation.rate_limit import RateLimit
 from fake_assistants.simulation.request_log import RequestLog
 from fake_assistants.simulation.script import Script
@@ -52,9 +52,13 @@ class Backend:
     def _begun(self) -> Database:
         return self.loaded.fork()
 
-    def new_id(self, prefix: str) -> str:
-        """A new id with this prefix."""
-        return self.database.new_id(self.ids, prefix)
+    def new_id(self, prefix: str, shape: str = "") -> str:
+        """A new id with this prefix; `shape` is the prefix whose shape it has, where that is another."""
+        return self.database.new_id(self.ids, prefix, shape)
+
+    def place(self, request: Request) -> Place:
+        """Where a request goes: its host selects the profile if it is a service's own, else it is the fake's."""
+        return (profile_of(request.headers.get("host")) or self.profile).place(request.path)
 
     def replace(self, given: object) -> None:
         """Make the database what a state says. Raises BadInput, and then nothing has changed."""
@@ -155,10 +159,11 @@ class Backend:
 
 @attrs.frozen
 class Call:
-    """A request that has passed the gate. `ids` are the path's ids, decoded, by parameter name."""
+    """A request that is to be carried out. `ids` are the path's ids, decoded, by parameter name."""
 
     request: Request
     ids: Mapping[str, str]
+    base: Base = OPENAI.bases[0]
 
     def body(self, shape: Shape) -> Obj:
         """The body, checked. Raises ApiProblem."""

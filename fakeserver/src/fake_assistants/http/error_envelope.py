@@ -17,7 +17,7 @@ class ErrorBody:
     is_detailed: bool = False  # the files' routes say it twice (recorded)
 
     def error(self) -> dict[str, str | None]:
-        """What stands under `error`."""
+        """The object under `error`."""
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
     def body(self) -> bytes:
@@ -26,8 +26,17 @@ class ErrorBody:
         return dumps({"error": self.error(), **detail})
 
 
+@attrs.frozen
+class AzureErrorBody(ErrorBody):
+    """The error envelope of Microsoft's services: code, then message."""
+
+    def error(self) -> dict[str, str | None]:
+        """The object under `error`."""
+        return {"code": self.code, "message": self.message}
+
+
 class ApiProblem(Exception):
-    """A request is answered with a problem. Raised below the gate or the control calls, and caught there."""
+    """A request is refused. Raised by the request pipeline, the handlers and the control API, which answer it."""
 
     def __init__(self, problem: ErrorBody) -> None:
         super().__init__(problem.message)

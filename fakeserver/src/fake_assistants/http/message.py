@@ -11,6 +11,9 @@ from fake_assistants.http.lossless_json import loads
 
 Pairs = tuple[tuple[str, str], ...]
 
+# Below this path is the control API; everything else is the API that is faked.
+CONTROL_PREFIX = "/_fake/"
+
 # Scheme and host of an absolute target (RFC 9112, 3.2.2).
 _ABSOLUTE = re.compile(r"https?://[^/]*", re.IGNORECASE)
 

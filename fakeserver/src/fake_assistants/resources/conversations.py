@@ -1,9 +1,18 @@
-"""The conversations' room. An item carries no time, and no word of the conversation that it stands in."""
+"""Handlers for /conversations. An item has no time, and does not name its conversation.
 
+The new Foundry has conversations of its own: they can be listed, lists begin with the oldest, and ids, pages and items
+look otherwise (recorded).
+"""
+
+import attrs
+
+import fake_assistants.engine.pagination as paging
 import fake_assistants.resources.items as items
 import fake_assistants.schemas.items as bodies
 from fake_assistants.engine.backend import Backend, Call, found
-from fake_assistants.http.lossless_json import Obj
+from fake_assistants.http.lossless_json import Obj, loads
+from fake_assistants.http.message import Request
+from fake_assistants.store.ids import FOUNDRY_CONVERSATION
 from fake_assistants.store.kinds import CONVERSATION_ITEMS, CONVERSATIONS
 
 
@@ -13,7 +22,7 @@ def create(backend: Backend, call: Call) -> Obj:
     given = [items.kept(backend, item) for item in body.get("items") or []]
     items.refuse_twins((), given)
     conversation: Obj = {
-        "id": backend.new_id("conv_"),
+        "id": backend.new_id("conv_", FOUNDRY_CONVERSATION if call.base.is_new_foundry else ""),
         "object": "conversation",
         "created_at": backend.clock.now(),
         "metadata": body.get("metadata") or {},
@@ -48,18 +57,26 @@ def create_items(backend: Backend, call: Call) -> Obj:
     given = [items.kept(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
     items.refuse_twins(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
     extend(backend, conversation_id, given)
-    return items.listed(given)
+    return _page(call, items.listed(given))
+
+
+def listing(backend: Backend, call: Call) -> Obj:
+    """GET /conversations, in the new Foundry alone. `agent_name` and `agent_id` are taken and change nothing."""
+    collection = backend.database.collection(CONVERSATIONS)
+    page: Obj = loads(paging.page(collection, paging.asked(_oldest_first(call), collection, CONVERSATIONS)))
+    return _ordered(page, _FOUNDRY_PAGE)
 
 
 def list_items(backend: Backend, call: Call) -> Obj:
     """GET /conversations/{conversation_id}/items. `include` is taken and changes nothing."""
     collection = backend.database.collection(CONVERSATION_ITEMS, _conversation(backend, call)["id"])
-    return items.page(call.request, collection, CONVERSATION_ITEMS)
+    return _page(call, items.page(_oldest_first(call), collection, CONVERSATION_ITEMS))
 
 
 def retrieve_item(backend: Backend, call: Call) -> Obj:
     """GET /conversations/{conversation_id}/items/{item_id}."""
-    return items.shown(CONVERSATION_ITEMS, _item(backend, call))
+    item = items.shown(CONVERSATION_ITEMS, _item(backend, call))
+    return _foundry_item(item) if call.base.is_new_foundry else item
 
 
 def delete_item(backend: Backend, call: Call) -> Obj:
@@ -78,6 +95,34 @@ def extend(backend: Backend, conversation_id: str, given: list[Obj]) -> None:
     """Put items at the end of a conversation."""
     for item in given:
         backend.database.put(CONVERSATION_ITEMS, items.within(CONVERSATION_ITEMS, conversation_id, item))
+
+
+# The new Foundry's order of keys.
+_FOUNDRY_PAGE = ("data", "last_id", "has_more", "object", "first_id")
+_FOUNDRY_ITEM = ("type", "id", "status", "role", "content")
+
+
+def _ordered(value: Obj, keys: tuple[str, ...]) -> Obj:
+    """The same object with these keys first."""
+    return {key: value[key] for key in keys if key in value} | value
+
+
+def _oldest_first(call: Call) -> Request:
+    """The request; in the new Foundry with its default order."""
+    if not call.base.is_new_foundry or call.request.asked("order") is not None:
+        return call.request
+    return attrs.evolve(call.request, query=(*call.request.query, ("order", "asc")))
+
+
+def _foundry_item(item: Obj) -> Obj:
+    return _ordered(item, _FOUNDRY_ITEM)
+
+
+def _page(call: Call, page: Obj) -> Obj:
+    """A page of items, in the shape of the service that is asked."""
+    if not call.base.is_new_foundry:
+        return page
+    return _ordered(page | {"data": [_foundry_item(item) for item in page["data"]]}, _FOUNDRY_PAGE)
 
 
 def _conversation(backend: Backend, call: Call) -> Obj:

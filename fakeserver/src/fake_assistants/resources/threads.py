@@ -68,8 +68,8 @@ _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
 def listing(backend: Backend, call: Call) -> bytes:
-    """GET /threads was never open to API keys at OpenAI; other profiles list threads."""
-    if not backend.profile.lists_threads:
+    """GET /threads was never open to API keys at OpenAI; Foundry lists threads."""
+    if not call.base.lists_threads:
         raise session_key_needed(call.request.method, call.request.path)
     collection = backend.database.collection(THREADS)
     return paging.page(collection, paging.asked(call.request, collection, THREADS))

@@ -1,4 +1,4 @@
-"""The ledger: what was asked of the API, in order, without any key."""
+"""The request log: the requests to the API, in order, without any key."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ KEPT = 100_000
 
 @attrs.frozen
 class Entry:
-    """One request to the API and the status of its answer. `fault` names an injected fault.
+    """One request to the API and the status of its answer. `fault` names an injected fault, `host` the Host header.
 
     The status is 0 where a fault closed the connection before any answer. `unrouted` is whether no route took it: an
     unknown path, or a method that the path does not have.
@@ -27,6 +27,7 @@ class Entry:
     status: int
     fault: str | None = None
     unrouted: bool = False
+    host: str = attrs.field(default="", kw_only=True)
 
     def json(self) -> Obj:
         """The entry as the control API shows it; a query name given twice has a list of values."""
@@ -61,8 +62,12 @@ class RequestLog:
     def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
         """Write a request down, with everything that could be a key masked."""
         mask = Mask(request)
-        path, query = mask.text(request.path), mask.query(request.query)
-        self._entries.append(Entry(mask.text(request.method), path, query, status, fault, unrouted))
+        path, query, host = (
+            mask.text(request.path),
+            mask.query(request.query),
+            mask.text(request.headers.get("host", "")),
+        )
+        self._entries.append(Entry(mask.text(request.method), path, query, status, fault, unrouted, host=host))
 
     def clear(self) -> None:
         """Forget every entry."""

@@ -140,9 +140,9 @@ class Database:
             for inner_id in () if collection is None else collection.ids:
                 self._clear(inner, inner_id)
 
-    def new_id(self, ids: IdSource, prefix: str) -> str:
-        """A new id that nothing in this database has or had."""
-        return ids.draw(prefix, self._used.__contains__)
+    def new_id(self, ids: IdSource, prefix: str, shape: str = "") -> str:
+        """A new id that nothing in this database has or had. `shape` as in `IdSource.draw`."""
+        return ids.draw(prefix, self._used.__contains__, shape)
 
     def put_all(self, state: Staged) -> None:
         """Merge a checked state by id. A thread that was made up does not replace one that is here."""

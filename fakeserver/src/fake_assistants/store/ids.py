@@ -15,12 +15,16 @@ def _table(alphabet: str) -> bytes:
 _BASE62 = _table(digits + ascii_letters)
 _HEX = _table(digits + "abcdef")
 
+# The shape of a conversation's id in the new Foundry; its prefix is `conv_` too.
+FOUNDRY_CONVERSATION = "foundry conv_"
+
 # Prefix -> characters and length, counted over recordings; every other prefix has 24 of [A-Za-z0-9].
 _SHAPES = {
     "vs_": (_HEX, 32),
     "req_": (_HEX, 32),
     "file-": (_BASE62, 22),
     "conv_": (_HEX, 48),
+    FOUNDRY_CONVERSATION: (_BASE62, 48),
     "chatcmpl-": (_BASE62, 29),
     # Of a response and its items: 50 hex digits, the first of them 0. Messages of threads begin `msg_` too.
     **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "rs_0", "cntr_0"), (_HEX, 49)),
@@ -39,11 +43,14 @@ class IdSource:
         self._seed = seed
         self._drawn: Counter[str] = Counter()
 
-    def draw(self, prefix: str, taken: Callable[[str], bool] = _never) -> str:
-        """The next id with this prefix (`thread_`, `msg_`, ...) that is not `taken`."""
+    def draw(self, prefix: str, taken: Callable[[str], bool] = _never, shape: str = "") -> str:
+        """The next id with this prefix (`thread_`, `msg_`, ...) that is not `taken`.
+
+        Its characters and length are those of ids with the prefix `shape`, by default its own.
+        """
         while True:
             self._drawn[prefix] += 1
-            drawn = prefix + self._tail(prefix, self._drawn[prefix])
+            drawn = prefix + self._tail(prefix, self._drawn[prefix], shape or prefix)
             if not taken(drawn):
                 return drawn
 
@@ -57,8 +64,8 @@ class IdSource:
         """Draw from the beginning again."""
         self._drawn.clear()
 
-    def _tail(self, prefix: str, count: int) -> str:
-        table, length = _SHAPES.get(prefix, _USUAL)
+    def _tail(self, prefix: str, count: int, shape: str) -> str:
+        table, length = _SHAPES.get(shape, _USUAL)
         wide = hashlib.sha256 if length <= 32 else hashlib.sha512
         digest = wide(f"{self._seed}:{prefix}:{count}".encode()).digest()
         return digest[:length].translate(table).decode("ascii")

@@ -1,6 +1,7 @@
 """Every case, area by area."""
 
 import fake_assistants.conformance.cases.assistants as assistants
+import fake_assistants.conformance.cases.azure as azure
 import fake_assistants.conformance.cases.control as control
 import fake_assistants.conformance.cases.conversations as conversations
 import fake_assistants.conformance.cases.errors as errors
@@ -31,6 +32,7 @@ CASES: tuple[Case, ...] = (
     *streaming.CASES,
     *files.CASES,
     *conversations.CASES,
+    *azure.CASES,
     *sunset.CASES,
     *control.CASES,
 )

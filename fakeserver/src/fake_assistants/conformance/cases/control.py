@@ -101,7 +101,7 @@ CASES = (
     Case("control", "ledger", "own", ledger, needs=("control",)),
     Case("control", "mistakes", "own", mistakes, needs=("control",)),
     Case("control", "echo", "own", echo, needs=("control",)),
-    Case("faults", "rate-limit", "quoted", rate_limit, needs=("control",)),
+    Case("faults", "rate-limit", "quoted", rate_limit, needs=("control",), services=("openai",)),
     Case("faults", "server-error", "recorded", server_error, needs=("control",)),
     Case("faults", "repeated-page", "own", repeated_page, needs=("control",)),
 )

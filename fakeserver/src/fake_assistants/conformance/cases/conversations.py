@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fake_assistants.conformance.api import Api
+from fake_assistants.conformance.api import Api, Service
 from fake_assistants.conformance.case import Case
 from fake_assistants.conformance.expectations import Found
 from fake_assistants.conformance.fixtures import served, worded
@@ -251,11 +251,14 @@ def calls_without_outputs(api: Api) -> None:
 
 _HELLO = {"role": "user", "content": "Say hello."}
 
+# The new Foundry's have other shapes.
+_WITH_OPENAIS_PAGES: tuple[Service, ...] = ("openai", "azure")
+
 CASES = (
-    Case("conversations", "create", "recorded", create),
+    Case("conversations", "create", "recorded", create, services=_WITH_OPENAIS_PAGES),
     Case("conversations", "no-beta", "recorded", no_beta),
-    Case("conversations", "items-create", "recorded", items_create),
-    Case("conversations", "items-list", "recorded", items_list),
+    Case("conversations", "items-create", "recorded", items_create, services=_WITH_OPENAIS_PAGES),
+    Case("conversations", "items-list", "recorded", items_list, services=_WITH_OPENAIS_PAGES),
     Case("conversations", "output-text", "recorded", output_text),
     Case("conversations", "many-items", "inferred", many_items),
     Case("conversations", "searches-need-ids", "quoted", searches_need_ids),

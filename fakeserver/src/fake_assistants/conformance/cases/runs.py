@@ -10,7 +10,7 @@ from fake_assistants.conformance.expectations import Found
 KEYS = (
     *("id", "object", "created_at", "assistant_id", "thread_id", "status", "started_at", "expires_at"),
     *("cancelled_at", "failed_at", "completed_at", "required_action", "last_error", "model", "instructions", "tools"),
-    *("tool_resources", "metadata", "temperature", "top_p", "reasoning_effort", "max_completion_tokens"),
+    *("tool_resources", "metadata", "temperature", "top_p", "reasoning_effort?", "max_completion_tokens"),
     *("max_prompt_tokens", "truncation_strategy", "incomplete_details", "usage", "response_format", "tool_choice"),
     "parallel_tool_calls",
 )
@@ -32,7 +32,7 @@ def create(api: Api) -> None:
 def defaults(api: Api) -> None:
     """What neither run nor assistant says is null, "auto" or 1.0; tool resources are `{}`."""
     made = staging.run(api, staging.thread(api, "Hello"), assistant_id=staging.assistant(api))
-    made.has(model=api.model, instructions=None, tools=[], tool_resources={}, metadata={}, reasoning_effort=None)
+    made.has(model=api.model, instructions=None, tools=[], tool_resources={}, metadata={})
     made.has(temperature=1.0, top_p=1.0, max_completion_tokens=None, max_prompt_tokens=None)
     made.has(truncation_strategy={"type": "auto", "last_messages": None}, response_format="auto", tool_choice="auto")
     made["parallel_tool_calls"].same(True)

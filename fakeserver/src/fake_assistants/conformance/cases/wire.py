@@ -82,7 +82,7 @@ CASES = (
     Case("wire", "pretty", "recorded", pretty),
     Case("wire", "raw-unicode", "recorded", raw_unicode),
     Case("wire", "json-type", "recorded", json_type),
-    Case("wire", "request-id", "recorded", request_id),
+    Case("wire", "request-id", "recorded", request_id, services=("openai",)),
     Case("wire", "openai-headers", "recorded", openai_headers),
     Case("wire", "no-other-headers", "recorded", no_other_headers),
     Case("wire", "id-shapes", "recorded", id_shapes),

@@ -1,0 +1,21 @@
+"""Refusals of the control API to what may be a web page in somebody's browser."""
+
+from fake_assistants.http.error_envelope import ErrorBody
+
+
+def from_a_web_page() -> ErrorBody:
+    """The request has an Origin header, which browsers send for web pages. The fake's own."""
+    text = (
+        "The control API is not for web pages: this request has an Origin header. Call it from a program that sends "
+        "none, such as curl, or from a test through FakeAssistants.handle()."
+    )
+    return ErrorBody(403, text, code="origin_not_allowed")
+
+
+def foreign_host() -> ErrorBody:
+    """The Host header names neither this machine nor the address that was bound. The fake's own."""
+    text = (
+        "The control API is refused under this Host. Ask for it at localhost or 127.0.0.1, or at the address that the "
+        "server listens on: to use another name, start the server with it as its host (serve --host NAME)."
+    )
+    return ErrorBody(403, text, code="host_not_allowed")
