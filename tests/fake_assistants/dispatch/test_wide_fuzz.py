@@ -252,7 +252,7 @@ def drive(fake: FakeAssistants, requests: list[Request], rebased: str = "/v1") -
         fresh = Request(request.method, path, request.query, request.headers, request.body)
         own = fake.world(KEY) if fake._backend.fakes_by_key else fake
         is_sound(own, fresh, fake.handle(fresh))
-    assert KEY not in str([entry.json() for entry in fake.requests])
+    assert KEY not in str([entry.as_dict() for entry in fake.requests])
     saved = fake.snapshot()
     fake.state = saved
     assert fake.snapshot() == saved
