@@ -3,6 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, overload
 from urllib.parse import unquote
 
@@ -163,6 +164,12 @@ class RequestLog(Requests):
         while len(self._notes) > KEPT or self._size > KEPT_BODIES:
             self._size -= self._notes.popleft().size
 
+    def unrouted(self, since: int = 0) -> list[Entry]:
+        """Return the entries that no route took, of those noted after the first `since` ones."""
+        count = min(self.total - since, len(self._notes))
+        newest = islice(reversed(tuple(self._notes)), count)
+        return [note.entry() for note in newest if note.is_unrouted][::-1]
+
     def clear(self) -> None:
         """Forget every entry."""
         self._notes.clear()
@@ -172,10 +179,11 @@ class RequestLog(Requests):
 class _Note:
     """A request as it came; its entry is made when somebody looks at it, since masking costs more than answering."""
 
-    __slots__ = ("_entry", "_given", "size")
+    __slots__ = ("_entry", "_given", "is_unrouted", "size")
 
     def __init__(self, request: Request, status: int, fault: str | None, unrouted: bool) -> None:
         self.size = len(request.body)
+        self.is_unrouted = unrouted
         self._given: tuple[Request, int, str | None, bool] | None = (request, status, fault, unrouted)
         self._entry: Entry | None = None
 
