@@ -17,7 +17,7 @@ from fake_assistants.store.collection import Field
 from fake_assistants.store.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 
 _DAY = 24 * 60 * 60
-_STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
+STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
 
 # Recorded: how a file is cut when nobody says otherwise.
 _CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
@@ -33,7 +33,7 @@ def make(backend: Backend, wanted: Obj) -> Obj:
         "name": wanted.get("name"),
         "description": wanted.get("description"),
         "usage_bytes": 0,
-        "file_counts": dict.fromkeys((*_STATUSES, "total"), 0),
+        "file_counts": dict.fromkeys((*STATUSES, "total"), 0),
         "status": "completed",
         "expires_after": wanted.get("expires_after"),
         "expires_at": _expiry(now, wanted.get("expires_after")),
@@ -42,8 +42,8 @@ def make(backend: Backend, wanted: Obj) -> Obj:
     }
     backend.database.put(VECTOR_STORES, store)
     for file_id in wanted.get("file_ids", []):
-        _attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
-    return _counted(backend, store)
+        attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
+    return count_files(backend, store)
 
 
 def create(backend: Backend, call: Call) -> Obj:
@@ -90,8 +90,8 @@ def delete(backend: Backend, call: Call) -> Obj:
 def attach_file(backend: Backend, call: Call) -> Obj:
     """POST /vector_stores/{vector_store_id}/files. A file that nobody uploaded is accepted (inferred)."""
     store = _store(backend, call)
-    kept = _attach(backend, store["id"], call.body(bodies.NEW_STORE_FILE))
-    _counted(backend, store)
+    kept = attach(backend, store["id"], call.body(bodies.NEW_STORE_FILE))
+    count_files(backend, store)
     return kept | {"usage_bytes": 0, "status": "in_progress"}
 
 
@@ -122,11 +122,11 @@ def detach_file(backend: Backend, call: Call) -> Obj:
     """DELETE /vector_stores/{vector_store_id}/files/{file_id}: the file itself stays."""
     store, file_id = _store(backend, call), _file(backend, call)["id"]
     backend.database.delete(VECTOR_STORE_FILES, file_id, store["id"])
-    _counted(backend, store)
+    count_files(backend, store)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
 
 
-def _attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
+def attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
     """Put a file into a store. Key order as recorded."""
     file: Obj = {
         "id": wanted["file_id"],
@@ -147,14 +147,14 @@ def _chunking(wanted: Any) -> Obj:
     return dict(wanted) if isinstance(wanted, dict) and wanted.get("type") == "static" else _CHUNKS
 
 
-def _counted(backend: Backend, store: Obj) -> Obj:
+def count_files(backend: Backend, store: Obj) -> Obj:
     """The store with its files counted anew, as it is then kept. A state may have brought in odd files."""
     files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
-    statuses = Counter(file["status"] for file in files if file.get("status") in _STATUSES)
+    statuses = Counter(file["status"] for file in files if file.get("status") in STATUSES)
     sizes = [file.get("usage_bytes") for file in files]
     new = store | {
         "usage_bytes": sum(size for size in sizes if type(size) is int),
-        "file_counts": {**{status: statuses[status] for status in _STATUSES}, "total": len(files)},
+        "file_counts": {**{status: statuses[status] for status in STATUSES}, "total": len(files)},
     }
     backend.database.put(VECTOR_STORES, new)
     return new
