@@ -369,6 +369,39 @@ def test_it(fake_assistants, client):
     run(code).assert_outcomes(passed=1)
 
 
+FROZEN = """
+from freezegun import freeze_time
+
+@pytest.fixture
+def frozen():
+    with freeze_time("2026-01-01"):
+        yield
+
+@pytest.fixture(scope="session")
+def frozen_session():
+    with freeze_time("2026-01-01"):
+        yield
+"""
+
+
+@pytest.mark.parametrize(
+    "fixtures",
+    [
+        "frozen, fake_assistants_server",
+        "fake_assistants_server, frozen",
+        "frozen, fake_assistants",
+        "frozen_session, fake_assistants_session_server",
+    ],
+)
+def test_every_fixture_ends_in_frozen_time(run: Run, fixtures: str) -> None:
+    """Whichever was there first."""
+    code = f"""
+def test_it({fixtures}, client):
+    assert client.beta.threads.create().id.startswith("thread_")
+"""
+    run(FROZEN + code).assert_outcomes(passed=1)
+
+
 # --- the session --------------------------------------------------------------------------------------
 
 SESSION = """
@@ -523,7 +556,7 @@ def test_wrong_again(fake_assistants_session):
         ),
     ],
 )
-def test_a_mistake_about_the_session_is_told_in_one_line(run: Run, code: str, words: str) -> None:
+def test_a_mistake_about_the_session_is_explained_in_one_line(run: Run, code: str, words: str) -> None:
     """What is wrong, and what there is."""
     done = run(code, "--tb=short")
     done.assert_outcomes(errors=1)

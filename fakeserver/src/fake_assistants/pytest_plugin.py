@@ -27,7 +27,7 @@ _SESSION = "fake_assistants_session"
 _SESSION_SERVER = "fake_assistants_session_server"
 _SESSION_OPTIONS = "fake_assistants_session_options"
 
-# What the marker takes beside the arguments of FakeAssistants. The first two are all that it takes for the session's.
+# What the marker takes in addition to the arguments of FakeAssistants. The first two are all that it takes for the session's.
 _EACH_TEST = ("allow_unknown_routes", "reset")
 _OWN = (*_EACH_TEST, "load")
 
@@ -234,26 +234,26 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @attrs.define
 class _Watch:
-    """A fake that a test uses, and how far its request logs were when the test began. A test is told once."""
+    """A fake that a test uses, and how far its request logs were when the test began. It reports once."""
 
     fake: FakeAssistants
     begun: dict[int, tuple[RequestLog, int]]  # by the log's id; holding the log keeps the id its own
-    is_told: bool
+    is_reported: bool
 
     @classmethod
-    def of(cls, fake: FakeAssistants, *, is_told: bool) -> "_Watch":
+    def of(cls, fake: FakeAssistants, *, is_reported: bool) -> "_Watch":
         """Watch a fake from here on."""
         logs = [world.requests for world in fake.worlds()]
-        return cls(fake, {id(log): (log, log.total) for log in logs}, is_told)
+        return cls(fake, {id(log): (log, log.total) for log in logs}, is_reported)
 
     def text(self) -> str:
-        """Return what is to be told, "" when there is nothing or it was told."""
-        if self.is_told:
+        """Return what to report, "" when there is nothing or it was reported."""
+        if self.is_reported:
             return ""
         logs = [world.requests for world in self.fake.worlds()]
         asked = chain.from_iterable(log.unrouted(self.begun.get(id(log), (log, 0))[1]) for log in logs)
         text = unrouted.told(asked, self.fake.profile)
-        self.is_told = bool(text)
+        self.is_reported = bool(text)
         return text and text + _NEXT
 
 
@@ -262,22 +262,22 @@ _WATCHES = pytest.StashKey[list[_Watch]]()
 
 def _watch(item: pytest.Item, fake: FakeAssistants, options: Mapping[str, Any]) -> None:
     """Let the test fail when a request to the fake finds no route, unless its options allow that."""
-    watch = _Watch.of(fake, is_told=bool(options.get("allow_unknown_routes", False)))
+    watch = _Watch.of(fake, is_reported=bool(options.get("allow_unknown_routes", False)))
     item.stash.setdefault(_WATCHES, []).append(watch)
 
 
-def _told(item: pytest.Item) -> str:
+def _report(item: pytest.Item) -> str:
     return "\n\n".join(filter(None, (watch.text() for watch in item.stash.get(_WATCHES, []))))
 
 
 def _fail(item: pytest.Item) -> None:
-    if text := _told(item):
+    if text := _report(item):
         pytest.fail(text, pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail the test itself: what is raised in a teardown counts as an error beside a test that passed."""
+    """Fail the test itself: what is raised in a teardown counts as an error next to a test that passed."""
     yield
     _fail(item)
 
@@ -298,7 +298,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add a section about its requests to the report of a test that fails by itself."""
     report = yield
-    if call.excinfo is not None and (text := _told(item)):
+    if call.excinfo is not None and (text := _report(item)):
         report.sections.append(("fake-assistants", text))
     return report
 

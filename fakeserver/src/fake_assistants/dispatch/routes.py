@@ -32,7 +32,7 @@ from fake_assistants.store.kinds import (
 
 
 class Later:
-    """A room by the name of its module; its handlers are looked up when they are called."""
+    """A module of handlers by its name, imported when one of them is called."""
 
     def __init__(self, module: str) -> None:
         self._module = module

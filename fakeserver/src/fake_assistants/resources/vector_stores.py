@@ -1,7 +1,7 @@
-"""The vector stores' room, and the maker that threads and assistants share.
+"""Handlers for /vector_stores, and the tool resources that threads and assistants share.
 
 Recorded: a store with files is `in_progress` in the answer that creates it. Here it is `completed` in every
-answer after that: nothing is ever read or cut into chunks.
+answer after that: no file is cut into chunks.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ _CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chun
 
 
 def make(backend: Backend, wanted: Obj) -> Obj:
-    """Put a new store with its files into the database, and give it back as it is kept. Key order as recorded."""
+    """Put a new store with its files into the database, and return it. Key order as recorded."""
     now = backend.clock.now()
     store: Obj = {
         "id": backend.new_id("vs_"),
@@ -62,7 +62,7 @@ def retrieve(backend: Backend, call: Call) -> Obj:
 
 
 def modify(backend: Backend, call: Call) -> Obj:
-    """POST /vector_stores/{vector_store_id}: what is given replaces, what is not stays."""
+    """POST /vector_stores/{vector_store_id}: replace the fields that are given."""
     body = call.body(bodies.CHANGED_STORE)
     new = _store(backend, call) | body | ({"metadata": body["metadata"] or {}} if "metadata" in body else {})
     if "expires_after" in body:
@@ -78,7 +78,7 @@ def listing(backend: Backend, call: Call) -> bytes:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /vector_stores/{vector_store_id}: what stood in it goes with it, the files themselves stay."""
+    """DELETE /vector_stores/{vector_store_id}, with its list of files; the files themselves stay."""
     store_id = _store(backend, call)["id"]
     backend.database.delete(VECTOR_STORES, store_id)
     return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
@@ -148,7 +148,7 @@ def _chunking(wanted: Any) -> Obj:
 
 
 def count_files(backend: Backend, store: Obj) -> Obj:
-    """The store with its files counted anew, as it is then kept. A state may have brought in odd files."""
+    """Count the files of a store anew, and return the store. A state may have brought in odd files."""
     files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
     statuses = Counter(file["status"] for file in files if file.get("status") in STATUSES)
     sizes = [file.get("usage_bytes") for file in files]
