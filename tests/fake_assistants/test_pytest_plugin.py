@@ -278,13 +278,34 @@ def shown(done: pytest.RunResult) -> str:
     [("fake_assistants", "'https://api.openai.com'"), ("fake_assistants_server", "fake_assistants_server.url")],
 )
 def test_a_hidden_request_without_a_route_fails_the_test(run: Run, fixture: str, address: str) -> None:
-    """In its teardown, with what was asked, what is wrong, and what to do."""
+    """The test itself, not its teardown; with what was asked, what is wrong, and what to do."""
     done = run(HIDDEN + f"def test_it({fixture}):\n    assert asked(base_url={address}) == 'hidden'\n")
-    done.assert_outcomes(passed=1, errors=1)
-    text = shown(done)
-    assert TOLD in text
-    assert f" at {'api.openai.com' if 'openai' in address else '127.0.0.1:'}" in done.stdout.str()
+    done.assert_outcomes(failed=1)
+    text = done.stdout.str()
+    assert text.count(TOLD) == 1
+    assert f" at {'api.openai.com' if 'openai' in address else '127.0.0.1:'}" in text
     assert "pytest_plugin.py" not in text
+
+
+def test_a_request_of_a_teardown_is_an_error(run: Run) -> None:
+    """The test has passed by then. What its setup asked fails the test."""
+    code = """
+@pytest.fixture
+def late(fake_assistants):
+    yield
+    asked(base_url="http://a")
+
+@pytest.fixture
+def early(fake_assistants):
+    asked(base_url="http://a")
+
+def test_late(late): pass
+
+def test_early(early): pass
+"""
+    done = run(HIDDEN + code)
+    done.assert_outcomes(passed=1, errors=1, failed=1)
+    assert done.stdout.str().count(TOLD) == 2
 
 
 def test_a_failing_test_keeps_its_own_failure(run: Run) -> None:
@@ -335,8 +356,8 @@ def test_the_worlds_of_all_keys_are_looked_at(run: Run) -> None:
     """With worlds by key each has a ledger of its own."""
     code = "@pytest.mark.fake_assistants(worlds_by_key=True)\ndef test_it(fake_assistants):\n    asked(base_url='http://a')\n"
     done = run(HIDDEN + code)
-    done.assert_outcomes(passed=1, errors=1)
-    assert TOLD in shown(done)
+    done.assert_outcomes(failed=1)
+    assert TOLD in done.stdout.str()
 
 
 def test_what_a_route_refuses_is_no_failure(run: Run) -> None:
@@ -354,7 +375,202 @@ def test_it(fake_assistants, client):
     run(code).assert_outcomes(passed=1)
 
 
-# --- the README, and this house itself ----------------------------------------------------------------
+FROZEN = """
+from freezegun import freeze_time
+
+@pytest.fixture
+def frozen():
+    with freeze_time("2026-01-01"):
+        yield
+
+@pytest.fixture(scope="session")
+def frozen_session():
+    with freeze_time("2026-01-01"):
+        yield
+"""
+
+
+@pytest.mark.parametrize(
+    "fixtures",
+    [
+        "frozen, fake_assistants_server",
+        "fake_assistants_server, frozen",
+        "frozen, fake_assistants",
+        "frozen_session, fake_assistants_session_server",
+    ],
+)
+def test_every_fixture_ends_in_frozen_time(run: Run, fixtures: str) -> None:
+    """Whichever was there first."""
+    code = f"""
+def test_it({fixtures}, client):
+    assert client.beta.threads.create().id.startswith("thread_")
+"""
+    run(FROZEN + code).assert_outcomes(passed=1)
+
+
+# --- the session --------------------------------------------------------------------------------------
+
+SESSION = """
+@pytest.fixture(scope="session")
+def assistant(fake_assistants_session):
+    with OpenAI() as client:
+        made = client.beta.assistants.create(model="gpt-4o")
+        yield made.id
+        client.beta.assistants.delete(made.id)
+    assert fake_assistants_session.state["assistants"] == []
+
+@pytest.fixture(scope="session")
+def fake_assistants_session_options():
+    return {"seed": 5, "load": {"threads": [{"id": "thread_loaded"}]}}
+"""
+
+
+def test_the_session_has_one_fake(run: Run) -> None:
+    """Reached by the tests that ask for it and by no others, also by the teardown of what it was used for."""
+    code = """
+def test_one(fake_assistants_session, assistant, client):
+    client.beta.threads.create()
+    assert os.environ["OPENAI_API_KEY"] == "sk-fake-assistants"
+
+def test_other(fake_assistants_server, client):
+    assert fake_assistants_server.fake.state["assistants"] == []
+    client.beta.threads.create()
+    assert len(fake_assistants_server.fake.requests) == 1
+
+def test_without():
+    assert "OPENAI_API_KEY" not in os.environ
+
+def test_own(fake_assistants, client):
+    client.beta.threads.create()
+    assert len(fake_assistants.state["threads"]) == 1
+
+def test_both(fake_assistants, fake_assistants_session, client):
+    client.beta.threads.create()
+    assert len(fake_assistants.state["threads"]) == 1
+    assert len(fake_assistants_session.state["threads"]) == 2
+
+def test_two(assistant, fake_assistants_session, client):
+    assert [one["id"] for one in fake_assistants_session.state["assistants"]] == [assistant]
+    assert [one["id"] for one in fake_assistants_session.state["threads"]][0] == "thread_loaded"
+
+def test_last():
+    assert "OPENAI_API_KEY" not in os.environ
+"""
+    run(SESSION + code).assert_outcomes(passed=7)
+
+
+@pytest.mark.parametrize("where", ["mark", "options"])
+def test_it_is_reset_where_that_is_asked_for(run: Run, where: str) -> None:
+    """By a mark for some tests, by the options for all: back to what was loaded, before the test."""
+    code = SESSION.replace('"seed": 5', '"seed": 5, "reset": True') if where == "options" else SESSION
+    mark = "@pytest.mark.fake_assistants(reset=True)\n" if where == "mark" else ""
+    code += f"""
+def test_one(fake_assistants_session, client):
+    client.beta.threads.create()
+
+{mark}def test_two(fake_assistants_session, client):
+    assert fake_assistants_session.state["threads"] == [{{"id": "thread_loaded"}}]
+    assert fake_assistants_session.requests == []
+    client.beta.threads.create()
+
+@pytest.mark.fake_assistants(reset=False)
+def test_three(fake_assistants_session):
+    assert len(fake_assistants_session.state["threads"]) == 2
+"""
+    run(code).assert_outcomes(passed=3)
+
+
+def test_the_session_has_a_server_too(run: Run) -> None:
+    """It serves the same fake; its address is set for the tests that ask for it, whichever is asked for first."""
+    code = """
+ADDRESSES = set()
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it(fake_assistants_session_server, turn, client):
+    ADDRESSES.add(os.environ["OPENAI_BASE_URL"])
+    assert ADDRESSES == {fake_assistants_session_server.base_url}
+    client.beta.threads.create()
+    assert len(fake_assistants_session_server.fake.state["threads"]) == turn
+
+def test_both(fake_assistants_session_server, fake_assistants_session):
+    assert fake_assistants_session_server.fake is fake_assistants_session
+    assert os.environ["OPENAI_BASE_URL"] == fake_assistants_session_server.base_url
+
+def test_mounted(fake_assistants_session, client):
+    assert "OPENAI_BASE_URL" not in os.environ
+    client.beta.threads.create()
+
+def test_without():
+    assert not {"OPENAI_BASE_URL", "OPENAI_API_KEY"} & set(os.environ)
+"""
+    run(code).assert_outcomes(passed=5)
+
+
+def test_what_is_asked_for_on_the_way_stays_on(run: Run) -> None:
+    """Nobody knows which later test will do the same; a request that left the machine would be worse."""
+    code = """
+@pytest.mark.parametrize("turn", [1, 2])
+def test_it(request, turn):
+    fake = request.getfixturevalue("fake_assistants_session")
+    with OpenAI() as client:
+        client.beta.threads.create()
+    assert len(fake.state["threads"]) == turn
+"""
+    run(code).assert_outcomes(passed=2)
+
+
+def test_each_test_answers_for_its_own_requests(run: Run) -> None:
+    """A request without a route fails the test that made it, not the next one, however often the fake is reset."""
+    code = """
+def test_before(fake_assistants_session, client):
+    client.beta.threads.create()
+
+def test_wrong(fake_assistants_session):
+    assert asked(base_url="http://a") == "hidden"
+
+@pytest.mark.fake_assistants(reset=True)
+def test_after(fake_assistants_session, client):
+    client.beta.threads.create()
+
+@pytest.mark.fake_assistants(allow_unknown_routes=True)
+def test_meant(fake_assistants_session):
+    asked(base_url="http://a")
+
+@pytest.mark.fake_assistants(reset=True)
+def test_wrong_again(fake_assistants_session):
+    asked(base_url="http://a")
+"""
+    done = run(HIDDEN + code)
+    done.assert_outcomes(passed=3, failed=2)
+    assert done.stdout.str().count(TOLD) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (
+            "@pytest.mark.fake_assistants(seed=3)\ndef test_it(fake_assistants_session): pass\n",
+            "@pytest.mark.fake_assistants: seed is for a fake of the test's own; the session's is made from *",
+        ),
+        (
+            SESSION.replace('"seed": 5', '"sede": 5') + "def test_it(fake_assistants_session): pass\n",
+            "the fixture fake_assistants_session_options: has no option 'sede'; it has: allow_unknown_routes, *",
+        ),
+        (
+            SESSION.replace('"seed": 5', '"rpm": 0') + "def test_it(fake_assistants_session): pass\n",
+            "the fixture fake_assistants_session_options: expected 1 request per minute or more",
+        ),
+    ],
+)
+def test_a_mistake_about_the_session_is_explained_in_one_line(run: Run, code: str, words: str) -> None:
+    """What is wrong, and what there is."""
+    done = run(code, "--tb=short")
+    done.assert_outcomes(errors=1)
+    done.stdout.fnmatch_lines([words])
+    assert "pytest_plugin.py" not in done.stdout.str()
+
+
+# --- the README, and this run itself --------------------------------------------------------------------
 
 
 def test_the_readmes_tests_pass(run: Run) -> None:

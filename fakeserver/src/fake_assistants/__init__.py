@@ -8,7 +8,7 @@ from fake_assistants.demo import demo_world
 from fake_assistants.fake import FakeAssistants
 from fake_assistants.http.message import Reply, Request
 from fake_assistants.simulation.clock import Clock
-from fake_assistants.simulation.request_log import Entry
+from fake_assistants.simulation.request_log import Entry, Requests
 from fake_assistants.simulation.sunset import SunsetPlan
 from fake_assistants.store.ids import IdSource
 from fake_assistants.user_input import BadInput
@@ -21,6 +21,7 @@ __all__ = [
     "IdSource",
     "Reply",
     "Request",
+    "Requests",
     "SunsetPlan",
     "demo_world",
 ]

@@ -134,7 +134,7 @@ class FakeAssistants:
 
     @property
     def requests(self) -> RequestLog:
-        """The ledger of API requests, oldest first."""
+        """The API requests so far, oldest first: a sequence, with `to(method, path)` and `only()`."""
         return self._backend.request_log
 
     def handle(self, request: Request) -> Reply:

@@ -1,4 +1,4 @@
-"""The pytest plugin: a fake for each test, mounted or served, and no request without a route goes unseen.
+"""The pytest plugin: a fake for each test or for the session, mounted or served; a request without a route fails it.
 
 pytest loads this file in every run of a project that has fake-assistants installed, so it imports no HTTP
 library and no server: a fixture brings them in when a test asks for it.
@@ -6,7 +6,8 @@ library and no server: a fixture brings them in when a test asks for it.
 
 import inspect
 import os
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ import pytest
 
 import fake_assistants.dispatch.unrouted as unrouted
 from fake_assistants.fake import FakeAssistants
+from fake_assistants.simulation.request_log import RequestLog
 
 _MARK = "fake_assistants"
 _MARKED = f"@pytest.mark.{_MARK}"
 
-# What the marker takes beside the arguments of FakeAssistants.
-_OWN = ("allow_unknown_routes", "load")
+# The fixtures of the session; in this order each is switched on.
+_SESSION = "fake_assistants_session"
+_SESSION_SERVER = "fake_assistants_session_server"
+_SESSION_OPTIONS = "fake_assistants_session_options"
+
+# What the marker takes in addition to the arguments of FakeAssistants. For a session's fake it takes the first two only.
+_EACH_TEST = ("allow_unknown_routes", "reset")
+_OWN = (*_EACH_TEST, "load")
 
 _KEY = "sk-fake-assistants"
 
@@ -46,6 +54,9 @@ class FakeAssistantsServer:
     base_url: str
 
 
+# --- the fixtures of one test ---------------------------------------------------------------------------
+
+
 @pytest.fixture(name="fake_assistants")
 def _mounted(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _fake_assistants_made: FakeAssistants
@@ -67,17 +78,155 @@ def _served(monkeypatch: pytest.MonkeyPatch, _fake_assistants_made: FakeAssistan
         yield FakeAssistantsServer(fake=_fake_assistants_made, url=server.url, base_url=server.base_url)
 
 
-def _mount(fake: FakeAssistants) -> Any:
+@pytest.fixture
+def _fake_assistants_made(request: pytest.FixtureRequest) -> FakeAssistants:
+    """The one fake of a test, as its marks say."""
+    options = _marked(request.node)
+    fake = _made(request.config.rootpath, options)
+    _watch(request.node, fake, options)
+    return fake
+
+
+def _mount(fake: FakeAssistants, fixture: str = "fake_assistants") -> AbstractContextManager[FakeAssistants]:
     try:
         return fake.mount()
     except ImportError as error:
-        raise _failure(f"the fixture fake_assistants: {error}") from None
+        raise _failure(f"the fixture {fixture}: {error}") from None
 
 
 def _set_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without any key the client would not even start. A key that is set stays: the fake keeps it to itself."""
+    """Set a key where none is set: without one the client would not start. The fake shows no key to anybody."""
     if not os.environ.get("OPENAI_API_KEY"):
         monkeypatch.setenv("OPENAI_API_KEY", _KEY)
+
+
+# --- the fixtures of the session ------------------------------------------------------------------------
+
+
+@attrs.define
+class _Shared:
+    """The fake of the session, and what it changes in the process: that is on only while a test runs that asks for it.
+
+    `switches` are the fixtures that were asked for so far, each with what it switches on. One that a test asked for by
+    `getfixturevalue` stays on (`stays`): pytest does not say which later tests will do so.
+    """
+
+    fake: FakeAssistants
+    options: Mapping[str, Any]
+    item: pytest.Item
+    switches: dict[str, Callable[[], AbstractContextManager[object]]] = attrs.field(factory=dict)
+    stays: set[str] = attrs.field(factory=set)
+    _on: tuple[str, ...] = ()
+    _stack: ExitStack = attrs.field(factory=ExitStack)
+
+    def begins(self, item: pytest.Item) -> None:
+        """Prepare for a test: switch on what it asks for and the rest off, and reset where that is asked for."""
+        self.item = item
+        self._switch(self._wanted())
+        if _uses(item, _SESSION, _SESSION_SERVER):
+            options = {**self.options, **_marked_for_session(item)}
+            if options.get("reset"):
+                self.fake.reset()
+            _watch(item, self.fake, options)
+
+    def ends(self) -> None:
+        """Switch everything on for the teardown of fixtures that outlived tests: they may have used the fake."""
+        self._switch(tuple(sorted(self.switches)))
+
+    def add(self, fixture: str, switch: Callable[[], AbstractContextManager[object]]) -> None:
+        """Note that a fixture is there now, and switch it on."""
+        self.switches[fixture] = switch
+        if not _uses(self.item, fixture):
+            self.stays.add(fixture)
+        self._switch(self._wanted())
+
+    def remove(self, fixture: str) -> None:
+        """Switch a fixture off for good."""
+        self._switch(tuple(name for name in self._on if name != fixture))
+        del self.switches[fixture]
+
+    def _wanted(self) -> tuple[str, ...]:
+        return tuple(name for name in sorted(self.switches) if name in self.stays or _uses(self.item, name))
+
+    def _switch(self, wanted: tuple[str, ...]) -> None:
+        if wanted != self._on:
+            self._stack.close()
+            self._on = wanted
+            for name in wanted:
+                self._stack.enter_context(self.switches[name]())
+
+
+_SHARED = pytest.StashKey[_Shared]()
+_ITEM = pytest.StashKey[pytest.Item]()
+
+
+def _uses(item: pytest.Item, *fixtures: str) -> bool:
+    """Tell whether a test, or a fixture of it, names one of these fixtures."""
+    return not {*fixtures}.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", name=_SESSION_OPTIONS)
+def _session_options() -> Mapping[str, Any]:
+    """The options of the session's fake, those of the marker: override this fixture in a conftest.py."""
+    return {}
+
+
+@pytest.fixture(scope="session", name=_SESSION)
+def _session_mounted(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistants]:
+    """One fake of the Assistants API for the whole session, mounted while a test runs that asks for it."""
+    shared = _fake_assistants_shared
+
+    @contextmanager
+    def mounting() -> Iterator[None]:
+        with _mount(shared.fake, _SESSION), pytest.MonkeyPatch.context() as monkeypatch:
+            _set_key(monkeypatch)
+            monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+            yield
+
+    shared.add(_SESSION, mounting)
+    yield shared.fake
+    shared.remove(_SESSION)
+
+
+@pytest.fixture(scope="session", name=_SESSION_SERVER)
+def _session_served(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistantsServer]:
+    """One served fake for the whole session, named in OPENAI_BASE_URL while a test runs that asks for it."""
+    shared = _fake_assistants_shared
+    with shared.fake.serve() as server:
+
+        @contextmanager
+        def named() -> Iterator[None]:
+            with pytest.MonkeyPatch.context() as monkeypatch:
+                _set_key(monkeypatch)
+                monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
+                yield
+
+        shared.add(_SESSION_SERVER, named)
+        yield FakeAssistantsServer(fake=shared.fake, url=server.url, base_url=server.base_url)
+        shared.remove(_SESSION_SERVER)
+
+
+@pytest.fixture(scope="session")
+def _fake_assistants_shared(
+    request: pytest.FixtureRequest, fake_assistants_session_options: Mapping[str, Any]
+) -> Iterator[_Shared]:
+    """The one fake of the session, as its options say."""
+    options = dict(fake_assistants_session_options)
+    item = request.config.stash[_ITEM]
+    _known(options, f"the fixture {_SESSION_OPTIONS}:")
+    fake = _made(request.config.rootpath, options, f"the fixture {_SESSION_OPTIONS}")
+    _watch(item, fake, {**options, **_marked_for_session(item)})
+    shared = request.config.stash[_SHARED] = _Shared(fake, options, item)
+    yield shared
+    del request.config.stash[_SHARED]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Switch the session's fake on or off before any fixture of the test is set up."""
+    item.config.stash[_ITEM] = item
+    if _SHARED in item.config.stash:
+        item.config.stash[_SHARED].begins(item)
 
 
 # --- requests without a route -------------------------------------------------------------------------
@@ -85,41 +234,71 @@ def _set_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @attrs.define
 class _Watch:
-    """The fake of one test, and whether its requests without a route were told, or need not be."""
+    """A fake that a test uses, and how far its request logs were when the test began. It reports once."""
 
     fake: FakeAssistants
-    is_told: bool
+    begun: dict[int, tuple[RequestLog, int]]  # by the log's id; holding the log keeps the id its own
+    is_reported: bool
 
-    def tell(self) -> str:
-        """What is to be told, once; "" when there is nothing."""
-        asked = chain.from_iterable(world.requests for world in self.fake.worlds())
-        text = "" if self.is_told else unrouted.told(asked, self.fake.profile)
-        self.is_told = True
+    @classmethod
+    def of(cls, fake: FakeAssistants, *, is_reported: bool) -> "_Watch":
+        """Watch a fake from here on."""
+        logs = [world.requests for world in fake.worlds()]
+        return cls(fake, {id(log): (log, log.total) for log in logs}, is_reported)
+
+    def text(self) -> str:
+        """Return what to report, "" when there is nothing or it was reported."""
+        if self.is_reported:
+            return ""
+        logs = [world.requests for world in self.fake.worlds()]
+        asked = chain.from_iterable(log.unrouted(self.begun.get(id(log), (log, 0))[1]) for log in logs)
+        text = unrouted.told(asked, self.fake.profile)
+        self.is_reported = bool(text)
         return text and text + _NEXT
 
 
-_WATCH = pytest.StashKey[_Watch]()
+_WATCHES = pytest.StashKey[list[_Watch]]()
 
 
-@pytest.fixture
-def _fake_assistants_made(request: pytest.FixtureRequest) -> Iterator[FakeAssistants]:
-    """The one fake of a test, as its marks want it. The test fails in its teardown when a request had no route."""
-    options = _marked(request.node)
-    is_told = bool(options.pop("allow_unknown_routes", False))
-    watch = request.node.stash[_WATCH] = _Watch(_made(request.config.rootpath, options), is_told)
-    yield watch.fake
-    if text := watch.tell():
+def _watch(item: pytest.Item, fake: FakeAssistants, options: Mapping[str, Any]) -> None:
+    """Let the test fail when a request to the fake finds no route, unless its options allow that."""
+    watch = _Watch.of(fake, is_reported=bool(options.get("allow_unknown_routes", False)))
+    item.stash.setdefault(_WATCHES, []).append(watch)
+
+
+def _report(item: pytest.Item) -> str:
+    return "\n\n".join(filter(None, (watch.text() for watch in item.stash.get(_WATCHES, []))))
+
+
+def _fail(item: pytest.Item) -> None:
+    if text := _report(item):
         pytest.fail(text, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail the test itself: what is raised in a teardown counts as an error next to a test that passed."""
+    yield
+    _fail(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Report what the teardown of other fixtures asked."""
+    is_last_of_its = set(item.listchain()[:-1]) - set(nextitem.listchain() if nextitem else ())
+    if is_last_of_its and _SHARED in item.config.stash:
+        item.config.stash[_SHARED].ends()
+    yield
+    _fail(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that fails by itself is told about its requests in a section of its own, beside its own failure."""
+    """Add a section about its requests to the report of a test that fails by itself."""
     report = yield
-    watch = item.stash.get(_WATCH, None)
-    if watch is not None and call.excinfo is not None and (text := watch.tell()):
+    if call.excinfo is not None and (text := _report(item)):
         report.sections.append(("fake-assistants", text))
     return report
 
@@ -128,25 +307,41 @@ def pytest_runtest_makereport(
 
 
 def _options() -> list[str]:
-    """Every option of the marker, by name."""
+    """Return every option of the marker, by name."""
     return sorted({*inspect.signature(FakeAssistants).parameters, *_OWN})
 
 
+def _known(options: Mapping[str, Any], who: str) -> None:
+    for name in options:
+        if name not in _options():
+            raise _failure(f"{who} has no option {name!r}; it has: {', '.join(_options())}")
+
+
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """The options of all marks; of two that say different things, the one closest to the test counts."""
+    """Return the options of all marks; of two for the same option, the one closest to the test counts."""
     options: dict[str, Any] = {}
     for mark in node.iter_markers(_MARK):
         if mark.args:
-            raise _refused(f"takes options by name only, such as load=...; not {mark.args[0]!r}")
-        for name in mark.kwargs:
-            if name not in _options():
-                raise _refused(f"has no option {name!r}; it has: {', '.join(_options())}")
+            raise _failure(f"{_MARKED}: takes options by name only, such as load=...; not {mark.args[0]!r}")
+        _known(mark.kwargs, f"{_MARKED}:")
         options = {**mark.kwargs, **options}
     return options
 
 
-def _made(root: Path, options: Mapping[str, Any]) -> FakeAssistants:
-    arguments = dict(options)
+def _marked_for_session(item: pytest.Item) -> dict[str, Any]:
+    """Return the marks that the session's fake follows. The others are for a fresh fake, and refused without one."""
+    options = _marked(item)
+    others = [name for name in options if name not in _EACH_TEST]
+    if others and not _uses(item, "_fake_assistants_made"):
+        raise _failure(
+            f"{_MARKED}: {others[0]} is for a fake of the test's own; the session's is made from the fixture "
+            f"{_SESSION_OPTIONS}, and a test may change only {', '.join(_EACH_TEST)}"
+        )
+    return {name: value for name, value in options.items() if name in _EACH_TEST}
+
+
+def _made(root: Path, options: Mapping[str, Any], who: str = _MARKED) -> FakeAssistants:
+    arguments = {name: value for name, value in options.items() if name not in _EACH_TEST}
     source = arguments.pop("load", None)
     try:
         fake = FakeAssistants(**arguments)
@@ -154,14 +349,10 @@ def _made(root: Path, options: Mapping[str, Any]) -> FakeAssistants:
         if source is not None:
             fake.load(root / source if isinstance(source, str | os.PathLike) else source)
     except (TypeError, ValueError, OSError) as error:
-        raise _refused(str(error)) from None
+        raise _failure(f"{who}: {error}") from None
     return fake
 
 
-def _refused(reason: str) -> BaseException:
-    return _failure(f"{_MARKED}: {reason}")
-
-
 def _failure(text: str) -> BaseException:
-    """To be raised `from None`: what it came from would be told beside it, in the same words."""
+    """Return a failure without a traceback, to be raised `from None`: its cause would say the same once more."""
     return pytest.fail.Exception(text, pytrace=False)

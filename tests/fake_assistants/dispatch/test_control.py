@@ -270,16 +270,30 @@ def test_a_script_is_kept_as_it_was_put(fake: FakeAssistants, ask: Ask) -> None:
 def test_the_ledger_tells_what_was_asked(fake: FakeAssistants, ask: Ask) -> None:
     """In order, errors too; a query name given twice has both values."""
     ask("GET", "/v1/threads/thread_x/messages?limit=2&include%5B%5D=a&include%5B%5D=b&include%5B%5D=c")
-    ask("POST", "/v2/unknown")
+    ask("POST", "/v2/unknown", {"a": [1]})
     assert ask("GET", "/_fake/requests").json() == [
         {
             "method": "GET",
+            "host": "",
             "path": "/v1/threads/thread_x/messages",
             "query": {"limit": "2", "include[]": ["a", "b", "c"]},
+            "headers": {"authorization": "Bearer ***", "openai-beta": "assistants=v2"},
+            "body": None,
             "status": 404,
             "fault": None,
+            "unrouted": False,
         },
-        {"method": "POST", "path": "/v2/unknown", "query": {}, "status": 404, "fault": None},
+        {
+            "method": "POST",
+            "host": "",
+            "path": "/v2/unknown",
+            "query": {},
+            "headers": {"authorization": "Bearer ***", "openai-beta": "assistants=v2"},
+            "body": {"a": [1]},
+            "status": 404,
+            "fault": None,
+            "unrouted": True,
+        },
     ]
     assert [entry.status for entry in fake.requests] == [404, 404]
 
@@ -290,12 +304,13 @@ def test_no_key_is_ever_in_the_ledger(fake: FakeAssistants, ask: Ask) -> None:
     ask("GET", "/v1/threads/thread_x?api-key=one&q=sk-two&r=hush&s=&limit=3", b"", headers)
     (entry,) = fake.requests
     assert entry == Entry(
-        "GET",
-        "/v1/threads/thread_x",
-        (("api-key", "***"), ("q", "***"), ("r", "***"), ("s", ""), ("limit", "3")),
-        400,
+        method="GET",
+        path="/v1/threads/thread_x",
+        query={"api-key": "***", "q": "***", "r": "***", "s": "", "limit": "3"},
+        headers={"authorization": "Bearer ***"},
+        status=400,
     )
-    assert "hush" not in json.dumps(entry.json())
+    assert "hush" not in json.dumps(entry.as_dict())
     assert KEPT >= 100_000
 
 
@@ -313,7 +328,7 @@ def test_the_key_is_masked_wherever_it_stands(
     """In the path, in names and in values, in whichever spelling."""
     ask("GET", target.replace("{}", spell(key)), b"", {"Authorization": f"Bearer {key}"})
     (entry,) = fake.requests
-    told = json.dumps(entry.json(), ensure_ascii=False)
+    told = json.dumps(entry.as_dict(), ensure_ascii=False)
     assert key not in told
     assert key not in unquote(told)
     assert spell(key) not in told
@@ -327,10 +342,10 @@ def test_what_looks_like_a_key_is_masked_without_a_header(ask: Ask, fake: FakeAs
     ask("GET", "/v1/assistants/asst_1?after=a", b"", {"Authorization": "Bearer a"})
     ask("GET", "/v1/threads?x=hushhush-1", b"", {"Authorization": "Basic hushhush-1"})
     assert [(entry.path, entry.query) for entry in fake.requests] == [
-        ("/v1/threads/***/messages", (("q", "use *** now"), ("***", "1"), ("n", "task-list"))),
-        ("/v1/threads/x***", ()),
-        ("/v1/assistants/asst_1", (("after", "***"),)),
-        ("/v1/threads", (("x", "***"),)),
+        ("/v1/threads/***/messages", {"q": "use *** now", "***": "1", "n": "task-list"}),
+        ("/v1/threads/x***", {}),
+        ("/v1/assistants/asst_1", {"after": "***"}),
+        ("/v1/threads", {"x": "***"}),
     ]
 
 

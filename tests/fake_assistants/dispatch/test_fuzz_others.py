@@ -15,6 +15,8 @@ FORM = {**GOOD, "content-type": "multipart/form-data; boundary=B"}
 ODD = {
     "{file_id}": "file-odd",
     "{vector_store_id}": "vs_odd",
+    "{batch_id}": "vsfb_odd",
+    "{model}": "gpt-4o",
     "{conversation_id}": "conv_odd",
     "{item_id}": "msg_odd",
     "{response_id}": "resp_odd",
@@ -24,6 +26,7 @@ FIELDS = {
     "file_contents": ["content"],
     "vector_stores": ["file_counts", "usage_bytes", "metadata", "expires_after", "name"],
     "vector_store_files": ["status", "usage_bytes", "attributes"],
+    "vector_store_file_batches": ["status", "file_ids", "file_counts"],
     "conversations": ["metadata", "created_at"],
     "conversation_items": ["type", "role", "content", "call_id", "output", "arguments", "status"],
     "responses": ["output", "status", "usage", "metadata"],
@@ -31,6 +34,7 @@ FIELDS = {
 }
 PARENTS = {
     "vector_store_files": {"vector_store_id": "vs_odd"},
+    "vector_store_file_batches": {"vector_store_id": "vs_odd"},
     "conversation_items": {"conversation_id": "conv_odd"},
     "response_input_items": {"response_id": "resp_odd"},
 }
@@ -39,6 +43,7 @@ NAMES = {
     "file_contents": "file-odd",
     "vector_stores": "vs_odd",
     "vector_store_files": "file-odd",
+    "vector_store_file_batches": "vsfb_odd",
     "conversations": "conv_odd",
     "conversation_items": "msg_odd",
     "responses": "resp_odd",
@@ -64,6 +69,7 @@ KEYS = [
     *("model", "input", "messages", "items", "role", "content", "type", "text", "id", "call_id", "output", "name"),
     *("arguments", "conversation", "previous_response_id", "tools", "include", "stream", "metadata", "file_id"),
     *("file_ids", "attributes", "chunking_strategy", "expires_after", "n", "instructions", "store", "reasoning"),
+    *("filters", "key", "value", "query"),
 ]
 nested = st.recursive(
     likely | st.sampled_from(list(NAMES.values())),
@@ -88,6 +94,9 @@ bodies = st.one_of(
     streamed.map(lambda body: without(body, "messages")),
     streamed.map(lambda body: without(without(without(body, "input"), "conversation"), "previous_response_id")),
     st.fixed_dictionaries({"items": st.lists(nested, max_size=3)}),
+    st.fixed_dictionaries({"query": nested}, optional={"filters": nested, "max_num_results": nested}),
+    st.fixed_dictionaries({"input": nested, "model": st.just("m")}, optional={"dimensions": st.integers(-1, 9)}),
+    st.fixed_dictionaries({}, optional={"file_ids": nested, "files": nested}),
     st.fixed_dictionaries({"file_id": nested}, optional={"attributes": nested}),
 ).map(lambda value: json.dumps(value).encode())
 forms = st.lists(st.tuples(st.sampled_from(["file", "purpose", "expires_after[seconds]"]), st.binary(max_size=9))).map(

@@ -17,7 +17,7 @@ Ask = Callable[..., Reply]
 
 
 def entry(method: str, path: str, status: int = 404, *, host: str = "") -> Entry:
-    return Entry(method, path, (), status, unrouted=True, host=host)
+    return Entry(method=method, path=path, status=status, unrouted=True, host=host)
 
 
 def filled(pattern: str) -> str:
@@ -72,7 +72,7 @@ def test_a_path_of_two_routes_is_told_the_methods_of_both(fake: FakeAssistants, 
 def test_any_path_can_be_told(path: str, status: int) -> None:
     """However odd; and what had its route is not told."""
     assert f"GET {path} (answered {status})" in unrouted.told([entry("GET", path, status)])
-    assert unrouted.told([Entry("GET", path, (), status)]) == ""
+    assert unrouted.told([Entry(method="GET", path=path, status=status)]) == ""
 
 
 @pytest.mark.parametrize(

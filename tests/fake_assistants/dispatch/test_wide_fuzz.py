@@ -29,6 +29,7 @@ IDS = {
     "file_contents": "file-1",
     "vector_stores": "vs_1",
     "vector_store_files": "file-1",
+    "vector_store_file_batches": "vsfb_1",
     "conversations": "conv_1",
     "conversation_items": "msg_1",
     "responses": "resp_1",
@@ -120,6 +121,12 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/v1/vector_stores": {"name": "n", "file_ids": ["file-1"]},
     "/v1/vector_stores/{vector_store_id}/files": {"file_id": "file-1", "attributes": {"a": "b"}},
+    "/v1/vector_stores/{vector_store_id}/file_batches": {"file_ids": ["file-1"]},
+    "/v1/vector_stores/{vector_store_id}/search": {
+        "query": "x",
+        "filters": {"type": "or", "filters": [{"type": "gt", "key": "a", "value": 1}]},
+    },
+    "/v1/embeddings": {"model": "m", "input": ["x"], "dimensions": 8},
     "/v1/conversations": {"items": [SAY], "metadata": {}},
     "/v1/conversations/{conversation_id}/items": {"items": [SAY]},
     "/v1/responses": {"model": "m", "input": [SAY], "conversation": "conv_1", "stream": True},
@@ -139,6 +146,7 @@ MORE = [
     *("metadata", "instructions", "tools", "tool_choice", "response_format", "truncation_strategy", "temperature"),
     *("max_completion_tokens", "tool_resources", "attachments", "store", "n", "include", "previous_response_id"),
     *("expires_after", "chunking_strategy", "additional_instructions", "text", "reasoning", "messages", "limit"),
+    *("files", "file_ids", "filters", "query", "ranking_options", "max_num_results", "input", "encoding_format"),
 ]
 PLAN = [{"match": {"path": "/v1/", "times": 1}, "do": {"drop": "mid-body"}}]
 
@@ -171,7 +179,7 @@ HOSTILE = [
 ]
 good_ids = {"run_id": "run_1", "step_id": "step_1", "item_id": "msg_1"}
 good_ids |= {f"{kind.removesuffix('s')}_id": object_id for kind, object_id in IDS.items() if "_" not in kind}
-good_ids["vector_store_id"] = "vs_1"
+good_ids |= {"vector_store_id": "vs_1", "batch_id": "vsfb_1", "model": "gpt-4o"}
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nassistants\r\n'
     b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nx\r\n--b--\r\n'
@@ -257,7 +265,7 @@ def drive(fake: FakeAssistants, requests: list[Request], rebased: str = "/v1") -
         fresh = Request(request.method, path, request.query, request.headers, request.body)
         own = fake.world(KEY) if fake._backend.fakes_by_key else fake
         is_sound(own, fresh, fake.handle(fresh))
-    assert KEY not in str([entry.json() for entry in fake.requests])
+    assert KEY not in str([entry.as_dict() for entry in fake.requests])
     saved = fake.snapshot()
     fake.state = saved
     assert fake.snapshot() == saved

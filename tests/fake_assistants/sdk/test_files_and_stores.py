@@ -1,4 +1,4 @@
-"""What outlives the Assistants API, asked by the official SDK: files, vector stores, responses, conversations, chat."""
+"""What outlives the Assistants API, asked by the official SDK: files, vector stores, embeddings, responses and more."""
 
 import io
 from collections.abc import Callable
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.filterwarnings(said) for said in DEPRECATIONS]
 
 # Vector stores were in beta before.
 STORES = "vector_stores" if HAS_RESPONSES else "beta.vector_stores"
-ROOTS = ("files", STORES, "responses", "conversations", "chat.completions")
+ROOTS = ("files", STORES, "embeddings", "models", "responses", "conversations", "chat.completions")
 
 
 class Scene:
@@ -31,12 +31,21 @@ class Scene:
         self.file = (await got(self.files.create(file=self.upload, purpose="vision"))).id
         self.other = (await got(self.files.create(file=self.upload, purpose="assistants"))).id
         self.store = (await got(self.stores.create(name="S", file_ids=[self.file]))).id
+        self.batch = (await got(self.batches.create(self.store, file_ids=[self.other]))).id
         if HAS_RESPONSES:
             item: Any = {"role": "user", "content": "Hi"}
             self.conversation = (await got(self.conversations.create(items=[item]))).id
             self.item = (await each(self.conversations.items.list(self.conversation)))[0].id
             self.response = (await got(self.responses.create(model="gpt-4o", input="Well?"))).id
         return self
+
+    @property
+    def batches(self) -> Any:
+        return self.stores.file_batches
+
+    @property
+    def in_batch(self) -> dict[str, str]:
+        return {"vector_store_id": self.store, "batch_id": self.batch}
 
     @property
     def upload(self) -> Any:
@@ -62,7 +71,7 @@ CALLS: dict[str, tuple[Call, Callable[[Any], bool]]] = {
     ),
     "files.delete": (lambda at: at.files.delete(at.file), lambda answer: answer.deleted),
     f"{STORES}.create": (lambda at: at.stores.create(name="A"), lambda store: store.status == "completed"),
-    f"{STORES}.retrieve": (lambda at: at.stores.retrieve(at.store), lambda store: store.file_counts.completed == 1),
+    f"{STORES}.retrieve": (lambda at: at.stores.retrieve(at.store), lambda store: store.file_counts.completed == 2),
     f"{STORES}.update": (lambda at: at.stores.update(at.store, name="B"), lambda store: store.name == "B"),
     f"{STORES}.list": (lambda at: at.stores.list(limit=1), lambda stores: len(stores) == 1),
     f"{STORES}.delete": (lambda at: at.stores.delete(at.store), lambda answer: answer.deleted),
@@ -90,11 +99,45 @@ CALLS: dict[str, tuple[Call, Callable[[Any], bool]]] = {
         lambda at: at.stores.files.retrieve(at.file, vector_store_id=at.store),
         lambda file: file.usage_bytes == 3,
     ),
-    f"{STORES}.files.list": (lambda at: at.stores.files.list(at.store), lambda files: len(files) == 1),
+    f"{STORES}.files.list": (lambda at: at.stores.files.list(at.store), lambda files: len(files) == 2),
     f"{STORES}.files.delete": (
         lambda at: at.stores.files.delete(at.file, vector_store_id=at.store),
         lambda answer: answer.deleted,
     ),
+    f"{STORES}.file_batches.create": (
+        lambda at: at.batches.create(at.store, file_ids=[at.file, at.other]),
+        lambda batch: (batch.status, batch.file_counts.in_progress) == ("in_progress", 2),
+    ),
+    f"{STORES}.file_batches.create_and_poll": (
+        lambda at: at.batches.create_and_poll(at.store, file_ids=[at.file], poll_interval_ms=1),
+        lambda batch: (batch.status, batch.file_counts.completed) == ("completed", 1),
+    ),
+    f"{STORES}.file_batches.upload_and_poll": (
+        lambda at: at.batches.upload_and_poll(at.store, files=[at.upload, at.upload], poll_interval_ms=1),
+        lambda batch: (batch.status, batch.file_counts.completed) == ("completed", 2),
+    ),
+    f"{STORES}.file_batches.retrieve": (
+        lambda at: at.batches.retrieve(**at.in_batch),
+        lambda batch: batch.status == "completed",
+    ),
+    f"{STORES}.file_batches.poll": (
+        lambda at: at.batches.poll(**at.in_batch, poll_interval_ms=1),
+        lambda batch: batch.status == "completed",
+    ),
+    f"{STORES}.file_batches.cancel": (
+        lambda at: at.batches.cancel(**at.in_batch),
+        lambda batch: (batch.status, batch.file_counts.cancelled) == ("cancelled", 1),
+    ),
+    f"{STORES}.file_batches.list_files": (
+        lambda at: at.batches.list_files(**at.in_batch),
+        lambda files: [file.status for file in files] == ["completed"],
+    ),
+    "embeddings.create": (
+        lambda at: at.client.embeddings.create(model="text-embedding-3-small", input=["a", "b"]),
+        lambda answer: [len(one.embedding) for one in answer.data] == [1536, 1536],
+    ),
+    "models.list": (lambda at: at.client.models.list(), lambda models: "gpt-4o" in [model.id for model in models]),
+    "models.retrieve": (lambda at: at.client.models.retrieve("gpt-4o"), lambda model: model.owned_by == "system"),
     "chat.completions.create": (
         lambda at: at.chat.create(**at.asking),
         lambda answer: answer.choices[0].message.content == "Well?",
@@ -105,6 +148,10 @@ SINCE_RESPONSES: dict[str, tuple[Call, Callable[[Any], bool]]] = {
     "vector_stores.files.update": (
         lambda at: at.stores.files.update(at.file, vector_store_id=at.store, attributes={"a": "1"}),
         lambda file: file.attributes == {"a": "1"},
+    ),
+    "vector_stores.search": (
+        lambda at: at.stores.search(at.store, query="abc"),
+        lambda found: [one.score for one in found] == [1.0, 1.0],
     ),
     "chat.completions.parse": (
         lambda at: at.chat.parse(**at.asking),
@@ -167,22 +214,10 @@ SINCE_RESPONSES: dict[str, tuple[Call, Callable[[Any], bool]]] = {
 }
 
 # What the fake does not serve, and refuses as an unknown address or method.
-BATCH: dict[str, Any] = {"vector_store_id": "vs_1", "batch_id": "vsfb_1"}
 UNSERVED: dict[str, Call] = {
-    f"{STORES}.file_batches.create": lambda at: at.stores.file_batches.create(at.store, file_ids=[at.file]),
-    f"{STORES}.file_batches.create_and_poll": lambda at: at.stores.file_batches.create_and_poll(
-        at.store, file_ids=[at.file]
-    ),
-    f"{STORES}.file_batches.upload_and_poll": lambda at: at.stores.file_batches.upload_and_poll(
-        at.store, files=[at.upload]
-    ),
-    f"{STORES}.file_batches.retrieve": lambda at: at.stores.file_batches.retrieve(**BATCH),
-    f"{STORES}.file_batches.cancel": lambda at: at.stores.file_batches.cancel(**BATCH),
-    f"{STORES}.file_batches.list_files": lambda at: at.stores.file_batches.list_files(**BATCH),
-    f"{STORES}.file_batches.poll": lambda at: at.stores.file_batches.poll(**BATCH),
+    "models.delete": lambda at: at.client.models.delete("ft:gpt-4o:mine"),
 }
 UNSERVED_SINCE_RESPONSES: dict[str, Call] = {
-    "vector_stores.search": lambda at: at.stores.search(at.store, query="x"),
     "vector_stores.files.content": lambda at: at.stores.files.content(at.file, vector_store_id=at.store),
     "responses.cancel": lambda at: at.responses.cancel(at.response),
     "responses.compact": lambda at: at.responses.compact(model="gpt-4o", input="x"),

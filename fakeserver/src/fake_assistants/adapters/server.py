@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import BuiltinImporter
+from importlib.util import module_from_spec
 from ipaddress import ip_address
 from threading import Event, Thread
 from typing import Any
@@ -17,6 +19,22 @@ from fake_assistants.adapters.asgi_delivery import BOUND_HOST, TRANSPORT
 
 # Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
 _GRACE = 1
+
+# The server must be ready after this many seconds, and its thread is waited for no longer.
+_STARTS_WITHIN = 10
+_ENDS_WITHIN = 5
+
+
+def _real_monotonic() -> Callable[[], float]:
+    """Return the clock of the machine, even where a test has replaced `time.monotonic`.
+
+    Tools that freeze time replace the functions of the module `time`, and with it stop every timer of asyncio. A
+    second copy of that module is out of their reach.
+    """
+    spec = BuiltinImporter.find_spec("time")
+    assert spec is not None  # `time` is built into the interpreter
+    clock: Callable[[], float] = module_from_spec(spec).monotonic
+    return clock
 
 
 @attrs.frozen
@@ -52,7 +70,7 @@ class _Breakable(asyncio.Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that says when it accepts connections."""
+    """uvicorn that reports when it accepts connections, on an event loop whose clock nobody can stop."""
 
     def __init__(self, app: AsgiApp, host: str) -> None:
         super().__init__(
@@ -70,6 +88,14 @@ class _Uvicorn(uvicorn.Server):
             )
         )
         self.settled = Event()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until `should_exit`."""
+        try:
+            with asyncio.Runner(loop_factory=_new_loop) as runner:
+                runner.run(self.serve(sockets))
+        finally:
+            self.settled.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -90,19 +116,27 @@ class _Uvicorn(uvicorn.Server):
             connection.transport.abort()
 
 
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.SelectorEventLoop()
+    loop.time = _real_monotonic()  # type: ignore[method-assign]
+    return loop
+
+
 @contextmanager
 def serving(
-    app: AsgiApp, *, host: str, port: int, patience: float | None = None, base_path: str = "/v1"
+    app: AsgiApp, *, host: str, port: int, patience: float = _ENDS_WITHIN, base_path: str = "/v1"
 ) -> Iterator[Server]:
     """Serve while the context lasts. Raises OSError when the address cannot be bound.
 
-    `patience` is how many seconds to wait for the end of open requests; None waits until all is closed.
+    `patience` is how many seconds to wait for the end of open requests.
     """
     listener = _listen(host, port)
     server = _Uvicorn(app, host)
     thread = Thread(target=server.run, args=([listener],), name="fake-assistants", daemon=True)
     thread.start()
-    server.settled.wait()
+    if not server.settled.wait(_STARTS_WITHIN) or not server.started:
+        listener.close()
+        raise RuntimeError("the server of the fake did not start; the reason is in the traceback of its thread")
     try:
         address, bound_to = listener.getsockname()[:2]
         yield Server(host, bound_to, base_path, ip_address(address).is_loopback)

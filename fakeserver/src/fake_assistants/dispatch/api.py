@@ -123,7 +123,9 @@ def _check_beta(request: Request, base: Base) -> None:
 def _check_ids(backend: Backend, ids: Mapping[str, str]) -> None:
     """Refuse ids without their prefix (recorded), except those that a loaded state brought in."""
     for param, value in ids.items():
-        kind = PATH_IDS[param]
+        kind = PATH_IDS.get(param)
+        if kind is None:
+            continue
         parent = ids.get(kind.parent or "", "")
         if not value.startswith(kind.prefix) and backend.database.find(kind, value, parent) is None:
             raise malformed_id(param, value, kind)

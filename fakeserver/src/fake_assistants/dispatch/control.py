@@ -168,7 +168,7 @@ def _set_runs(order: _Order) -> object:
 
 
 def _requests(order: _Order) -> object:
-    return [entry.json() for entry in order.backend.request_log]
+    return [entry.as_dict() for entry in order.backend.request_log]
 
 
 CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {

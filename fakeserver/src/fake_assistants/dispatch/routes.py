@@ -26,6 +26,7 @@ from fake_assistants.store.kinds import (
     RUN_STEPS,
     RUNS,
     THREADS,
+    VECTOR_STORE_FILE_BATCHES,
     VECTOR_STORES,
 )
 
@@ -47,7 +48,7 @@ class Later:
 Answer = Obj | bytes | Reply
 Handler = Callable[[Backend, Call], Answer]
 
-# Ids in a path, each with the kind it names.
+# Ids in a path, each with the kind it names; a model is of no kind.
 PATH_IDS = {
     "assistant_id": ASSISTANTS,
     "thread_id": THREADS,
@@ -56,6 +57,7 @@ PATH_IDS = {
     "step_id": RUN_STEPS,
     "file_id": FILES,
     "vector_store_id": VECTOR_STORES,
+    "batch_id": VECTOR_STORE_FILE_BATCHES,
     "conversation_id": CONVERSATIONS,
     "item_id": CONVERSATION_ITEMS,
     "response_id": RESPONSES,
@@ -90,9 +92,13 @@ ASSISTANTS_ROUTES: Table = {
 
 files = Later("fake_assistants.resources.files")
 vector_stores = Later("fake_assistants.resources.vector_stores")
+file_batches = Later("fake_assistants.resources.file_batches")
+store_search = Later("fake_assistants.resources.store_search")
 conversations = Later("fake_assistants.resources.conversations")
 responses = Later("fake_assistants.resources.responses")
 chat = Later("fake_assistants.resources.chat_completions")
+embeddings = Later("fake_assistants.resources.embeddings")
+models = Later("fake_assistants.resources.models")
 
 # What is served after the sunset too.
 OTHER_ROUTES: Table = {
@@ -114,6 +120,11 @@ OTHER_ROUTES: Table = {
         "POST": vector_stores.modify_file,
         "DELETE": vector_stores.detach_file,
     },
+    "/v1/vector_stores/{vector_store_id}/file_batches": {"POST": file_batches.create},
+    "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}": {"GET": file_batches.retrieve},
+    "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel": {"POST": file_batches.cancel},
+    "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files": {"GET": file_batches.file_listing},
+    "/v1/vector_stores/{vector_store_id}/search": {"POST": store_search.search},
     "/v1/conversations": {"POST": conversations.create},
     "/v1/conversations/{conversation_id}": {
         "GET": conversations.retrieve,
@@ -132,6 +143,9 @@ OTHER_ROUTES: Table = {
     "/v1/responses/{response_id}": {"GET": responses.retrieve, "DELETE": responses.delete},
     "/v1/responses/{response_id}/input_items": {"GET": responses.input_items},
     "/v1/chat/completions": {"POST": chat.create},
+    "/v1/embeddings": {"POST": embeddings.create},
+    "/v1/models": {"GET": models.listing},
+    "/v1/models/{model}": {"GET": models.retrieve},
 }
 
 ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
+from fake_assistants.errors.values import mutually_exclusive
 from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 
 def two_pasts() -> ApiProblem:
     """Both a conversation and a previous response. That they exclude each other is documented, the text is inferred."""
-    text = (
-        "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. "
-        "Ensure you are only providing one of these parameters."
-    )
-    return ApiProblem(ErrorBody(400, text, "previous_response_id", "mutually_exclusive_parameters"))
+    return mutually_exclusive("previous_response_id", "conversation")
 
 
 def nothing_to_answer() -> ApiProblem:

@@ -32,6 +32,15 @@ def missing_parameter(param: str) -> ApiProblem:
     return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
 
 
+def mutually_exclusive(param: str, other: str) -> ApiProblem:
+    """Two keys of which only one may be given. That they exclude each other is documented, the text is inferred."""
+    text = (
+        f"Mutually exclusive parameters: '{param}' and '{other}'. "
+        "Ensure you are only providing one of these parameters."
+    )
+    return _bad(param, text, "mutually_exclusive_parameters")
+
+
 def invalid_type(param: str, expected: str, value: object) -> ApiProblem:
     """`expected` is worded with its article: "a string". Recorded for metadata, inferred elsewhere."""
     where = f" for '{param}'" if param else ""

@@ -1,7 +1,9 @@
-"""Masking: no key of a request is told on, wherever it stands and however it is spelled."""
+"""Masking: no key of a request is passed on, wherever it is and however it is spelled."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import attrs
 
@@ -11,6 +13,11 @@ from fake_assistants.http.message import Pairs, Request
 _MASK = "***"
 
 _SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
+
+# Of a JSON body: "key" and "token" are names of metadata and of arguments there.
+_SECRET_FIELDS = _SECRET_NAMES - {"key", "token"}
+
+_SECRET_HEADERS = re.compile(r"api-?key|subscription-key|token|secret|cookie|credential|authorization")
 
 # Where a word begins: behind no letter or digit, or behind a percent-encoded character.
 _EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
@@ -60,7 +67,8 @@ class Mask:
     """What hides the secrets of one request."""
 
     def __init__(self, request: Request) -> None:
-        self._looks, self._may_be = _patterns(*_own(request))
+        self._own = _own(request)
+        self._looks, self._may_be = _patterns(*self._own)
 
     def text(self, text: str) -> str:
         """A text without secrets."""
@@ -74,6 +82,36 @@ class Mask:
     def query(self, query: Pairs) -> Pairs:
         """Names and values without secrets; a name that promises one has its value hidden whole."""
         return tuple((self.text(name), self._value(name, value)) for name, value in query)
+
+    def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Return headers without secrets. Of an authorization the scheme stays."""
+        return {self.text(name): self._header(name, value) for name, value in headers.items()}
+
+    def json(self, value: Any) -> Any:
+        """Mask a JSON value in place, and return it. Names of objects are masked too.
+
+        A key of fewer than 8 characters, as tests use them, is also a word, so it stays; no real key is so short.
+        """
+        _, pattern = _patterns(*(key for key in self._own if len(key) >= _LONG))
+        top = [value]
+        pending: list[Any] = [top]
+        while pending:  # not recursive: JSON may be nested deeper than Python can call
+            holder = pending.pop()
+            for place, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+                if isinstance(holder, dict):
+                    del holder[place]
+                    item = _MASK if isinstance(item, str) and place.lower() in _SECRET_FIELDS else item
+                    place = pattern.sub(_MASK, place)
+                holder[place] = pattern.sub(_MASK, item) if isinstance(item, str) else item
+                if isinstance(item, dict | list):
+                    pending.append(item)
+        return top[0]
+
+    def _header(self, name: str, value: str) -> str:
+        if not _SECRET_HEADERS.search(name):
+            return self.text(value)
+        scheme, blank, _ = value.partition(" ")
+        return f"{scheme} {_MASK}" if blank and name.endswith("authorization") else _MASK
 
     def _shown(self, text: str) -> str:
         return self._looks.sub(lambda key: masked(key[0]), text)

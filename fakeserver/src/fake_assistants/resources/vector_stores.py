@@ -1,7 +1,7 @@
 """Handlers for /vector_stores, and the tools and tool resources of threads, assistants and runs.
 
 Recorded: a store with files is `in_progress` in the answer that creates it. Here it is `completed` in every
-answer after that: nothing is ever read or cut into chunks.
+answer after that: no file is cut into chunks.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ from fake_assistants.store.collection import Field
 from fake_assistants.store.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 
 _DAY = 24 * 60 * 60
-_STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
+STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
 
 # Recorded: how a file is cut when nobody says otherwise.
 _CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 
 
 def make(backend: Backend, wanted: Obj) -> Obj:
-    """Put a new store with its files into the database, and give it back as it is kept. Key order as recorded."""
+    """Put a new store with its files into the database, and return it. Key order as recorded."""
     now = backend.clock.now()
     store: Obj = {
         "id": backend.new_id("vs_"),
@@ -34,7 +34,7 @@ def make(backend: Backend, wanted: Obj) -> Obj:
         "name": wanted.get("name"),
         "description": wanted.get("description"),
         "usage_bytes": 0,
-        "file_counts": dict.fromkeys((*_STATUSES, "total"), 0),
+        "file_counts": dict.fromkeys((*STATUSES, "total"), 0),
         "status": "completed",
         "expires_after": wanted.get("expires_after"),
         "expires_at": _expiry(now, wanted.get("expires_after")),
@@ -43,8 +43,8 @@ def make(backend: Backend, wanted: Obj) -> Obj:
     }
     backend.database.put(VECTOR_STORES, store)
     for file_id in wanted.get("file_ids", []):
-        _attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
-    return _counted(backend, store)
+        attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
+    return count_files(backend, store)
 
 
 def create(backend: Backend, call: Call) -> Obj:
@@ -65,7 +65,7 @@ def retrieve(backend: Backend, call: Call) -> Obj:
 
 
 def modify(backend: Backend, call: Call) -> Obj:
-    """POST /vector_stores/{vector_store_id}: what is given replaces, what is not stays."""
+    """POST /vector_stores/{vector_store_id}: replace the fields that are given."""
     body = call.body(bodies.CHANGED_STORE)
     new = _store(backend, call) | body | ({"metadata": body["metadata"] or {}} if "metadata" in body else {})
     if "expires_after" in body:
@@ -81,7 +81,7 @@ def listing(backend: Backend, call: Call) -> bytes:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /vector_stores/{vector_store_id}: what stood in it goes with it, the files themselves stay."""
+    """DELETE /vector_stores/{vector_store_id}, with its list of files; the files themselves stay."""
     store_id = _store(backend, call)["id"]
     backend.database.delete(VECTOR_STORES, store_id)
     return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
@@ -95,8 +95,8 @@ def attach_file(backend: Backend, call: Call) -> Obj:
     store = _store(backend, call)
     body = call.body(bodies.NEW_STORE_FILE)
     refuse_unsearchable(backend, [body["file_id"]])
-    kept = _attach(backend, store["id"], body)
-    _counted(backend, store)
+    kept = attach(backend, store["id"], body)
+    count_files(backend, store)
     return kept | {"usage_bytes": 0, "status": "in_progress"}
 
 
@@ -127,11 +127,11 @@ def detach_file(backend: Backend, call: Call) -> Obj:
     """DELETE /vector_stores/{vector_store_id}/files/{file_id}: the file itself stays."""
     store, file_id = _store(backend, call), _file(backend, call)["id"]
     backend.database.delete(VECTOR_STORE_FILES, file_id, store["id"])
-    _counted(backend, store)
+    count_files(backend, store)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
 
 
-def _attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
+def attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
     """Put a file into a store. Key order as recorded."""
     file: Obj = {
         "id": wanted["file_id"],
@@ -152,14 +152,14 @@ def _chunking(wanted: Any) -> Obj:
     return dict(wanted) if isinstance(wanted, dict) and wanted.get("type") == "static" else _CHUNKS
 
 
-def _counted(backend: Backend, store: Obj) -> Obj:
-    """The store with its files counted anew, as it is then kept. A state may have brought in odd files."""
+def count_files(backend: Backend, store: Obj) -> Obj:
+    """Count the files of a store anew, and return the store. A state may have brought in odd files."""
     files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
-    statuses = Counter(file["status"] for file in files if file.get("status") in _STATUSES)
+    statuses = Counter(file["status"] for file in files if file.get("status") in STATUSES)
     sizes = [file.get("usage_bytes") for file in files]
     new = store | {
         "usage_bytes": sum(size for size in sizes if type(size) is int),
-        "file_counts": {**{status: statuses[status] for status in _STATUSES}, "total": len(files)},
+        "file_counts": {**{status: statuses[status] for status in STATUSES}, "total": len(files)},
     }
     backend.database.put(VECTOR_STORES, new)
     return new

@@ -1,6 +1,21 @@
 """What the routes of vector stores take in their bodies. Keys and limits are documented."""
 
-from fake_assistants.schemas.checks import Choice, ListOf, Metadata, Number, OrNull, Shape, Tagged, Text
+import attrs
+
+import fake_assistants.errors.values as refusals
+from fake_assistants.schemas.checks import (
+    Choice,
+    ListOf,
+    Metadata,
+    Number,
+    OrNull,
+    Shape,
+    Tagged,
+    Text,
+    TextOr,
+    anything,
+    boolean,
+)
 
 _METADATA = OrNull(Metadata())
 _EXPIRY = OrNull(
@@ -40,4 +55,64 @@ def _attributes(value: object, path: str) -> None:
 NEW_STORE_FILE = Shape(
     {"file_id": Text(), "attributes": _attributes, "chunking_strategy": _CHUNKING}, needed=("file_id",)
 )
+NEW_FILE_BATCH = Shape(
+    {
+        "file_ids": ListOf(Text(), at_most=2_000, filled=True),
+        "files": ListOf(NEW_STORE_FILE, at_most=2_000, filled=True),
+        "attributes": _attributes,
+        "chunking_strategy": _CHUNKING,
+    }
+)
 CHANGED_STORE_FILE = Shape({"attributes": _attributes}, needed=("attributes",))
+
+# --- search ---------------------------------------------------------------------------------------------
+
+_FILTER_LEVELS = 16  # filters within filters; how many the API takes is not known
+
+_VALUES = Choice(("eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "and", "or"))
+
+
+@attrs.frozen
+class _Filter:
+    """A comparison of an attribute, or several filters joined by "and" or "or"."""
+
+    levels: int = _FILTER_LEVELS
+
+    def __call__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise refusals.invalid_type(path, "an object", value)
+        if "type" not in value:
+            raise refusals.missing_parameter(f"{path}.type")
+        _VALUES(value["type"], f"{path}.type")
+        (self._joined() if value["type"] in ("and", "or") else _COMPARISON)(value, path)
+
+    def _joined(self) -> Shape:
+        inner = _Filter(self.levels - 1) if self.levels else _COMPARISON
+        return Shape({"type": anything, "filters": ListOf(inner)}, needed=("filters",))
+
+
+def _compared(value: object, path: str) -> None:
+    """A string, a number, a boolean, or an array of strings and numbers."""
+    if not isinstance(value, str | bool | int | float | list):
+        raise refusals.invalid_type(path, "one of a string, number, boolean, or array", value)
+
+
+_COMPARISON = Shape({"type": anything, "key": Text(), "value": _compared}, needed=("key", "value"))
+
+SEARCH = Shape(
+    {
+        "query": TextOr(Text(), ListOf(Text()), takes=list, expected="one of a string or array of strings"),
+        "filters": OrNull(_Filter()),
+        "max_num_results": Number(1, 50, "integer"),
+        "ranking_options": OrNull(
+            Shape(
+                {
+                    "ranker": Choice(("none", "auto", "default-2024-11-15")),
+                    "score_threshold": Number(0, 1),
+                }
+            )
+        ),
+        "rewrite_query": boolean,
+    },
+    needed=("query",),
+)

@@ -1,74 +1,265 @@
 """The request log: the requests to the API, in order, without any key."""
 
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, overload
+from urllib.parse import unquote
 
 import attrs
 
-from fake_assistants.http.lossless_json import Obj
-from fake_assistants.http.message import Pairs, Request
+from fake_assistants.http.lossless_json import MalformedJson, Obj, loads
+from fake_assistants.http.message import Request
 from fake_assistants.http.redaction import Mask
+from fake_assistants.simulation.profiles import PROFILES
 
-# A server that runs for days must not grow without end.
+# A server that runs for days must not grow without end. Sizes are in bytes.
 KEPT = 100_000
+KEPT_BODIES = 256 * 1024 * 1024
+LARGEST_BODY = 16 * 1024 * 1024
+
+_SHOWN = 10  # requests in a message
 
 
-@attrs.frozen
+@attrs.frozen(kw_only=True)
 class Entry:
-    """One request to the API and the status of its answer. `fault` names an injected fault, `host` the Host header.
+    """One request to the API and the status of its answer. Every key in it is `***`.
 
-    The status is 0 where a fault closed the connection before any answer. `unrouted` is whether no route took it: an
-    unknown path, or a method that the path does not have.
+    `path` is as on the wire, percent-encoded. `query` has a list of values for a name that was given twice; names of
+    `headers` are in lower case. `body` is the request's JSON; None where it had no body, none that is JSON (a file
+    upload), or one of more than 16 MiB. The status is 0 where a fault closed the connection before any answer.
+    `fault` names an injected fault. `unrouted` is whether no route took it: an unknown path, or a method that the path
+    does not have.
     """
 
     method: str
+    host: str = ""
     path: str
-    query: Pairs
+    query: Mapping[str, Any] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: Any = None
     status: int
     fault: str | None = None
     unrouted: bool = False
-    host: str = attrs.field(default="", kw_only=True)
 
-    def json(self) -> Obj:
-        """The entry as the control API shows it; a query name given twice has a list of values."""
-        query: Obj = {}
-        for name, value in self.query:
-            query[name] = [*_as_list(query[name]), value] if name in query else value
-        return {
-            "method": self.method,
-            "path": self.path,
-            "query": query,
-            "status": self.status,
-            "fault": self.fault,
-        }
+    def as_dict(self) -> Obj:
+        """Return the entry as plain JSON, as `GET /_fake/requests` answers it."""
+        return {field.name: getattr(self, field.name) for field in attrs.fields(Entry)}
+
+    def __str__(self) -> str:
+        fault = "" if self.fault is None else f" ({self.fault})"
+        return f"{self.method} {self.path} -> {self.status}{fault}{', no route' if self.unrouted else ''}"
+
+
+class Requests(Sequence[Entry]):
+    """Some requests, oldest first. Equal to any sequence of the same entries.
+
+    `choice` names in messages how they were chosen (" to GET /threads"), `others` are all that there were.
+    """
+
+    def __init__(self, entries: Sequence[Entry] = (), choice: str = "", others: Sequence[Entry] = ()) -> None:
+        self._chosen = entries
+        self._choice = choice
+        self._others = others
+
+    def _entries(self) -> Sequence[Entry]:
+        return self._chosen
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries())
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Requests": ...
+    def __getitem__(self, index: int | slice) -> "Entry | Requests":
+        """Return an entry, or a slice of them. Raises IndexError with the requests that there are."""
+        entries = self._entries()
+        if isinstance(index, slice):
+            return Requests(entries[index], self._choice, self._others)
+        try:
+            return entries[index]
+        except IndexError:
+            raise IndexError(f"no request at [{index}]: {self.summary()}") from None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str | bytes):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{' '.join(self.summary().split())}>"
+
+    def to(self, method: str, path: str) -> "Requests":
+        """Return the requests with this method and path, such as `to("POST", "/threads/*/messages")`.
+
+        In the path `*` stands for one segment or a part of one, `**` for any number of segments; `"*"` is any method.
+        The path may have a profile's prefix or not: `/threads` and `/v1/threads` find the same requests.
+
+        Raises ValueError for a path with a query: look at the entries' `query`.
+        """
+        if "?" in path:
+            raise ValueError(f"{path!r} has a query: choose by the path alone, and compare the `query` of the entries")
+        fits = _fitting(path)
+        entries = tuple(self)
+        chosen = tuple(one for one in entries if method.upper() in ("*", one.method.upper()) and fits(one.path))
+        return Requests(chosen, f" to {method.upper()} {path}", self._others or entries)
+
+    def only(self) -> Entry:
+        """Return the one request. Raises AssertionError, with those that there are, unless there is exactly one."""
+        entries = tuple(self)
+        if len(entries) != 1:
+            raise AssertionError(f"expected exactly one request: {self.summary()}")
+        return entries[0]
+
+    def summary(self) -> str:
+        """Return in words how many there are, and the newest, one a line; where there are none, the others."""
+        entries = tuple(self)
+        head = f"{len(entries) or 'no'} request{'' if len(entries) == 1 else 's'}{self._choice}"
+        if not entries and self._others:
+            head += f", but {len(self._others)} other{'' if len(self._others) == 1 else 's'}"
+        shown = entries or self._others
+        skipped = [f"... {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
+        return "\n  ".join([f"{head}:" if shown else head, *skipped, *map(str, shown[-_SHOWN:])])
+
+
+class RequestLog(Requests):
+    """The newest requests: 100,000 at most, and fewer where their bodies have more than 256 MiB together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._notes: deque[_Note] = deque()
+        self._size = 0
+        self.total = 0  # every request that was ever noted, also those that are no longer here
+
+    def _entries(self) -> Sequence[Entry]:
+        return tuple(note.entry() for note in tuple(self._notes))
+
+    def __len__(self) -> int:
+        return len(self._notes)
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> Requests: ...
+    def __getitem__(self, index: int | slice) -> Entry | Requests:
+        """Return an entry, or a slice of them. Raises IndexError with the requests that there are."""
+        try:
+            return self._notes[index].entry() if isinstance(index, int) else super().__getitem__(index)
+        except IndexError:
+            return super().__getitem__(index)
+
+    def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
+        """Write a request down. What could be a key is masked before anybody sees it."""
+        note = _Note(_without_upload(request), status, fault, unrouted)
+        self._notes.append(note)
+        self.total += 1
+        self._size += note.size
+        while len(self._notes) > KEPT or self._size > KEPT_BODIES:
+            self._size -= self._notes.popleft().size
+
+    def unrouted(self, since: int = 0) -> list[Entry]:
+        """Return the entries that no route took, of those noted after the first `since` ones."""
+        count = min(self.total - since, len(self._notes))
+        newest = islice(reversed(tuple(self._notes)), count)
+        return [note.entry() for note in newest if note.is_unrouted][::-1]
+
+    def clear(self) -> None:
+        """Forget every entry."""
+        self._notes.clear()
+        self._size = 0
+
+
+class _Note:
+    """A request as it came; its entry is made when somebody looks at it, since masking costs more than answering."""
+
+    __slots__ = ("_entry", "_given", "is_unrouted", "size")
+
+    def __init__(self, request: Request, status: int, fault: str | None, unrouted: bool) -> None:
+        self.size = len(request.body)
+        self.is_unrouted = unrouted
+        self._given: tuple[Request, int, str | None, bool] | None = (request, status, fault, unrouted)
+        self._entry: Entry | None = None
+
+    def entry(self) -> Entry:
+        """Return the entry, the same at each call."""
+        given = self._given  # read once: another thread may be here too
+        if given is not None:
+            self._entry = _entry(*given)
+            self._given = None
+        assert self._entry is not None
+        return self._entry
+
+
+def _entry(request: Request, status: int, fault: str | None, unrouted: bool) -> Entry:
+    mask = Mask(request)
+    headers = mask.headers(request.headers)
+    return Entry(
+        method=mask.text(request.method),
+        host=headers.get("host", ""),
+        path=mask.text(request.path),
+        query=_query(mask, request),
+        headers=headers,
+        body=_body(mask, request),
+        status=status,
+        fault=fault,
+        unrouted=unrouted,
+    )
+
+
+def _query(mask: Mask, request: Request) -> Obj:
+    query: Obj = {}
+    for name, value in mask.query(request.query):
+        query[name] = [*_as_list(query[name]), value] if name in query else value
+    return query
 
 
 def _as_list(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-class RequestLog:
-    """The newest 100,000 entries, oldest first."""
+def _body(mask: Mask, request: Request) -> Any:
+    try:
+        return mask.json(loads(request.body)) if request.body else None
+    except MalformedJson:
+        return None
 
-    def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
 
-    def __len__(self) -> int:
-        return len(self._entries)
+def _without_upload(request: Request) -> Request:
+    """Drop the body of a file upload, and one that is too large to keep."""
+    is_form = request.headers.get("content-type", "").startswith("multipart/")
+    return attrs.evolve(request, body=b"") if is_form or len(request.body) > LARGEST_BODY else request
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(tuple(self._entries))
 
-    def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
-        """Write a request down, with everything that could be a key masked."""
-        mask = Mask(request)
-        path, query, host = (
-            mask.text(request.path),
-            mask.query(request.query),
-            mask.text(request.headers.get("host", "")),
-        )
-        self._entries.append(Entry(mask.text(request.method), path, query, status, fault, unrouted, host=host))
+# --- paths ----------------------------------------------------------------------------------------------
 
-    def clear(self) -> None:
-        """Forget every entry."""
-        self._entries.clear()
+
+def _fitting(pattern: str) -> Callable[[str], bool]:
+    """Return the test of a path against a pattern. Either may have a profile's prefix."""
+    patterns = [re.compile(_expression(one), re.DOTALL) for one in _spellings(f"/{pattern.lstrip('/')}")]
+
+    def fits(path: str) -> bool:
+        paths = {*_spellings(path), *map(unquote, _spellings(path))}
+        return any(one.fullmatch(path) for one in patterns for path in paths)
+
+    return fits
+
+
+def _spellings(path: str) -> set[str]:
+    """Return the path, and what is left of it without the prefix of a profile."""
+    routed = (profile.route(path) for profile in PROFILES.values())
+    return {path, *(route.removeprefix("/v1") for route in routed if route)}
+
+
+_STARS = re.compile(r"(\*\*|\*)")
+_MEANING = {"**": ".*", "*": "[^/]+"}
+
+
+def _expression(pattern: str) -> str:
+    return "".join(_MEANING.get(piece) or re.escape(piece) for piece in _STARS.split(pattern))

@@ -36,6 +36,8 @@ class Turn:
 
 Predicate = Callable[[Turn], bool]
 
+_QUEUES = ("runs", "responses", "searches")
+
 _LEVELS = 400  # below what an object of a database may have, so that a step or a message can hold what a script brought
 
 _SPEECHLESS = "I have nothing to echo."
@@ -48,7 +50,8 @@ def echo(turn: Turn) -> tuple[Step, ...]:
 
 class Script:
     """The script of one fake. What serves a turn, first found: a predicate (the newest first), the queue of
-    `runs` (of `responses` for the other routes), the run's assistant, the default, the echo.
+    `runs` (of `responses` for the other routes), the run's assistant, the default, the echo. `searches` serves the
+    searches in vector stores.
     """
 
     def __init__(self) -> None:
@@ -58,17 +61,17 @@ class Script:
         """Forget everything: the model echoes."""
         self._book = Book()
         self._given: Obj = {}
-        self._taken = {"runs": 0, "responses": 0}
+        self._taken = dict.fromkeys(_QUEUES, 0)
         self._rules: list[tuple[Predicate, tuple[Step, ...]]] = []
 
     def set(self, given: object) -> None:
-        """Follow a script, given as JSON: `default`, `runs`, `responses`, `assistants`.
+        """Follow a script, given as JSON: `default`, `runs`, `responses`, `assistants`, `searches`.
 
         Predicates stay. Raises BadInput with the path of what is wrong, and then nothing has changed.
         """
         own = plain(given, levels=_LEVELS)
         self._book, self._given = book(own), own
-        self._taken = {"runs": 0, "responses": 0}
+        self._taken = dict.fromkeys(_QUEUES, 0)
 
     def when(self, predicate: Predicate, steps: Iterable[Mapping[str, Any]]) -> None:
         """Answer the turns of which `predicate` is true with these steps. Raises BadInput."""
@@ -96,8 +99,12 @@ class Script:
         own = self._book.assistants.get(turn.assistant_id or "", self._book.default)
         return echo(turn) if own is None else own
 
-    def _next(self, queue: str) -> tuple[Step, ...] | None:
-        rows: tuple[tuple[Step, ...], ...] = getattr(self._book, queue)
+    def search(self) -> tuple[Obj, ...] | None:
+        """Return the results that are scripted for the next search in a vector store; None where nothing is."""
+        return copy.deepcopy(self._next("searches"))
+
+    def _next(self, queue: str) -> tuple[Any, ...] | None:
+        rows: tuple[tuple[Any, ...], ...] = getattr(self._book, queue)
         if self._taken[queue] >= len(rows):
             return None
         self._taken[queue] += 1

@@ -1,7 +1,7 @@
 """From a script's JSON to steps, or a refusal with the path of what is wrong.
 
     {"default": [step, ...], "runs": [[step, ...], ...], "responses": [[step, ...], ...],
-     "assistants": {"asst_...": [step, ...]}}
+     "assistants": {"asst_...": [step, ...]}, "searches": [[result, ...], ...]}
 
 A step is one of:
 
@@ -14,6 +14,9 @@ A step is one of:
     {"fail": {"code", "message"}}                    the run fails
     {"incomplete": reason}                           the run ends incomplete; a reply just before it is cut off
     {"error": {"message", "type", "code"}}           a stream ends with an error event; the run fails
+
+A result of a search in a vector store is {"file_id", "filename", "score", "attributes", "content"}, each of them
+optional; content is text, or parts as over REST.
 
 Every step may also have, for those who stream: "chunk" (characters in a delta, instead of a word), "pause"
 (seconds between deltas) and "cut" (the connection breaks after so many deltas; the run goes on).
@@ -55,17 +58,19 @@ class Book:
     runs: tuple[Steps, ...] = ()
     responses: tuple[Steps, ...] = ()
     assistants: Mapping[str, Steps] = attrs.field(factory=dict)
+    searches: tuple[tuple[Obj, ...], ...] = ()
 
 
 def book(given: object) -> Book:
     """Read a whole script. Raises BadInput."""
-    fields = _object(given, "$", {"default", "runs", "responses", "assistants"})
+    fields = _object(given, "$", {"default", "runs", "responses", "assistants", "searches"})
     assistants = _object(fields.get("assistants", {}), "$.assistants")
     return Book(
         default=steps_of(fields["default"], "$.default") if "default" in fields else None,
         runs=_queue(fields.get("runs", []), "$.runs"),
         responses=_queue(fields.get("responses", []), "$.responses"),
         assistants={name: steps_of(steps, f"$.assistants.{name}") for name, steps in assistants.items()},
+        searches=_searches(fields.get("searches", []), "$.searches"),
     )
 
 
@@ -76,6 +81,33 @@ def steps_of(given: object, where: str) -> Steps:
 
 def _queue(given: object, where: str) -> tuple[Steps, ...]:
     return tuple(steps_of(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
+
+
+def _searches(given: object, where: str) -> tuple[tuple[Obj, ...], ...]:
+    return tuple(_results(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
+
+
+def _results(given: object, where: str) -> tuple[Obj, ...]:
+    return tuple(_found(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
+
+
+def _found(given: object, where: str) -> Obj:
+    """A result of a search, complete. Key order as documented."""
+    result = _object(given, where, {"file_id", "filename", "score", "attributes", "content"})
+    score, content = result.get("score", 1.0), result.get("content", "")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
+        raise BadInput("expected a number from 0 to 1", f"{where}.score")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else _list(content, f"{where}.content")
+    full = {"file_id": "file-scripted", "filename": "scripted.txt", **result}
+    for key in ("file_id", "filename"):
+        _string(full, key, where)
+    return {
+        "file_id": full["file_id"],
+        "filename": full["filename"],
+        "score": score,
+        "attributes": _object(result.get("attributes", {}), f"{where}.attributes"),
+        "content": [_object(part, f"{where}.content[{index}]") for index, part in enumerate(parts)],
+    }
 
 
 # --- one step -----------------------------------------------------------------------------------------

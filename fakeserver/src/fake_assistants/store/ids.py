@@ -21,6 +21,7 @@ FOUNDRY_CONVERSATION = "foundry conv_"
 # Prefix -> characters and length, counted over recordings; every other prefix has 24 of [A-Za-z0-9].
 _SHAPES = {
     "vs_": (_HEX, 32),
+    "vsfb_": (_HEX, 32),
     "req_": (_HEX, 32),
     "file-": (_BASE62, 22),
     "conv_": (_HEX, 48),

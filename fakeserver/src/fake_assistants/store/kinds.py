@@ -28,6 +28,10 @@ FILES = Kind("files", "file", "")  # recorded: a file id of any shape is looked 
 FILE_CONTENTS = Kind("file_contents", "file content", "")  # the fake's own: {"id": a file's, "content": base64}
 VECTOR_STORES = Kind("vector_stores", "vector store", "vs")
 VECTOR_STORE_FILES = Kind("vector_store_files", "file", "", parent="vector_store_id", within=VECTOR_STORES)
+# A batch does not name its files, so the database's batches have a field more than the API's: `file_ids`.
+VECTOR_STORE_FILE_BATCHES = Kind(
+    "vector_store_file_batches", "file batch", "vsfb", parent="vector_store_id", within=VECTOR_STORES
+)
 CONVERSATIONS = Kind("conversations", "conversation", "conv")
 # An item names nothing that it stands in, so the database's items have a field more than the API's.
 CONVERSATION_ITEMS = Kind("conversation_items", "item", "", parent="conversation_id", within=CONVERSATIONS)
@@ -39,6 +43,6 @@ KINDS = {
     kind.name: kind
     for kind in (
         *(ASSISTANTS, THREADS, MESSAGES, RUNS, RUN_STEPS, FILES, FILE_CONTENTS, VECTOR_STORES, VECTOR_STORE_FILES),
-        *(CONVERSATIONS, CONVERSATION_ITEMS, RESPONSES, RESPONSE_INPUT_ITEMS),
+        *(VECTOR_STORE_FILE_BATCHES, CONVERSATIONS, CONVERSATION_ITEMS, RESPONSES, RESPONSE_INPUT_ITEMS),
     )
 }

@@ -31,12 +31,15 @@ def state(api: Api) -> None:
 
 
 def ledger(api: Api) -> None:
-    """API requests are noted with method, path, query and status, control requests are not; a key never is."""
+    """API requests are logged with query, headers, JSON body and status, control requests are not; a key never is."""
     target = f"/threads/thread_{'0' * 24}"
-    api.get(f"{target}?limit=1").refused(404)
+    api.post(f"{target}?limit=1", {"metadata": {"a": "b"}}).refused(404)
     answer = api.control("GET", "requests")
     row = answer.ok().rows(1)[-1]
-    row.has(method="GET", path=api.wire_path(target), status=404)
+    row.has(method="POST", path=api.wire_path(target), status=404, fault=None, body={"metadata": {"a": "b"}})
+    row["query"].has(limit="1")
+    row["headers"]["authorization"].same("Bearer ***")
+    row["host"].text()
     if api.setting.key.encode() in answer.body:
         raise answer.deviates("a ledger without keys")
 

@@ -1,4 +1,4 @@
-"""Cases: files and vector stores, as far as threads and assistants lean on them."""
+"""Cases: files, vector stores, embeddings and models: what the set-up of an assistant needs beside it."""
 
 from fake_assistants.conformance.api import Api
 from fake_assistants.conformance.case import Case
@@ -72,6 +72,101 @@ def store(api: Api) -> None:
     api.delete(path).ok().same({"id": made["id"].value, "object": "vector_store.deleted", "deleted": True})
 
 
+# --- batches and searches ------------------------------------------------------------------------------
+
+_ENDED = ("completed", "failed", "cancelled")
+_COUNTS = ("in_progress", "completed", "failed", "cancelled", "total")
+
+
+def _store_path(api: Api) -> str:
+    made = served(api.post("/vector_stores", {"name": "notes"})).ok()
+    return f"/vector_stores/{made['id'].text()}"
+
+
+def batch(api: Api) -> None:
+    """A batch attaches its files, is retrieved until it has ended, and lists them."""
+    file, path = _upload(api, "assistants")["id"].text(), _store_path(api)
+    made = served(api.post(f"{path}/file_batches", {"file_ids": [file]})).ok()
+    made.has(object="vector_store.files_batch", vector_store_id=path.rpartition("/")[2])
+    made["file_counts"].keys(_COUNTS)
+    made["file_counts"]["total"].same(1)
+    ended = api.until(f"{path}/file_batches/{made['id'].text()}", _ENDED)
+    ended.has(id=made["id"].value, status="completed")
+    listed = api.get(f"{path}/file_batches/{made['id'].text()}/files").ok()
+    listed.ids([file])
+    listed["data"].only().has(object="vector_store.file", status="completed")
+
+
+def no_batch(api: Api) -> None:
+    """404 for a batch that does not exist."""
+    path = _store_path(api)
+    answer = api.get(f"{path}/file_batches/vsfb_{'0' * 32}")
+    if answer.status != 404:
+        raise answer.deviates("status 404")
+
+
+def search(api: Api) -> None:
+    """A search answers a page of results with file, score, attributes and content."""
+    file, path = _upload(api, "assistants")["id"].text(), _store_path(api)
+    made = served(api.post(f"{path}/file_batches", {"file_ids": [file], "attributes": {"kind": "note"}})).ok()
+    api.until(f"{path}/file_batches/{made['id'].text()}", _ENDED)
+    page = served(api.post(f"{path}/search", {"query": "Ada", "max_num_results": 1})).ok()
+    page.has(object="vector_store.search_results.page", search_query=["Ada"], has_more=False, next_page=None)
+    result = page["data"].only()
+    result.has(file_id=file, filename="notes.txt", attributes={"kind": "note"})
+    result["content"].rows(1)[0].has(type="text")
+
+
+def scripted_search(api: Api) -> None:
+    """A script serves a search."""
+    path = _store_path(api)
+    with api.staged("script", {"searches": [[{"file_id": "file-1", "score": 0.5, "content": "Ada"}]]}):
+        page = api.post(f"{path}/search", {"query": "x"}).ok()
+    page["data"].only().has(file_id="file-1", score=0.5, content=[{"type": "text", "text": "Ada"}])
+
+
+# --- embeddings and models -----------------------------------------------------------------------------
+
+_EMBEDDER = "text-embedding-3-small"
+
+
+def embeddings(api: Api) -> None:
+    """Each input has a vector of the size that is asked for, of length 1, in order."""
+    body = {"model": _EMBEDDER, "input": ["Ada", "Łódź"], "dimensions": 8, "encoding_format": "float"}
+    answer = served(api.post("/embeddings", body)).ok()
+    answer.has(object="list", model=_EMBEDDER)
+    for index, row in enumerate(answer["data"].rows(2)):
+        row.has(object="embedding", index=index)
+        vector = row["embedding"].rows(8)
+        length = sum(number.value**2 for number in vector)
+        if len(vector) != 8 or abs(length - 1) > 0.01:
+            raise row["embedding"].deviates("8 numbers whose squares make 1")
+    answer["usage"].keys(("prompt_tokens", "total_tokens"))
+
+
+def no_embeddings(api: Api) -> None:
+    """400 for an input that is empty."""
+    served(api.post("/embeddings", {"model": _EMBEDDER, "input": "Ada"})).ok()
+    answer = api.post("/embeddings", {"model": _EMBEDDER, "input": []})
+    if answer.status != 400:
+        raise answer.deviates("status 400")
+
+
+def models(api: Api) -> None:
+    """Models are listed, and each is retrieved the same."""
+    first = served(api.get("/models")).ok()["data"].rows(1)[0]
+    first["object"].same("model")
+    first["created"].number()
+    api.get(f"/models/{first['id'].text()}").ok().has(id=first["id"].value, object="model")
+
+
+def no_model(api: Api) -> None:
+    """404, The model '...' does not exist."""
+    served(api.get("/models")).ok()
+    text = "The model 'no-such-model' does not exist"
+    api.get("/models/no-such-model").refused(404, text, param="model", code="model_not_found")
+
+
 CASES = (
     Case("files", "upload", "recorded", upload, needs=("raw",)),
     Case("files", "locked-content", "quoted", locked_content, needs=("raw",)),
@@ -79,4 +174,12 @@ CASES = (
     Case("files", "unknown", "recorded", unknown),
     Case("files", "delete", "spec", delete, needs=("raw",)),
     Case("stores", "life", "spec", store),
+    Case("stores", "batch", "spec", batch, needs=("raw",)),
+    Case("stores", "no-batch", "inferred", no_batch),
+    Case("stores", "search", "spec", search, needs=("raw",)),
+    Case("stores", "scripted-search", "own", scripted_search, needs=("control",)),
+    Case("embeddings", "vectors", "spec", embeddings),
+    Case("embeddings", "empty-input", "quoted", no_embeddings),
+    Case("models", "list", "spec", models),
+    Case("models", "unknown", "quoted", no_model),
 )

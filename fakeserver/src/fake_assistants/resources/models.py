@@ -1,0 +1,39 @@
+"""Handlers for /models: a list that never changes. No model is refused elsewhere because it is not in it."""
+
+from fake_assistants.engine.backend import Backend, Call
+from fake_assistants.errors.models import no_such_model
+from fake_assistants.http.lossless_json import Obj
+
+# Models that assistants were made with, and those for embeddings: name, second of creation, owner (quoted).
+_MODELS = (
+    ("gpt-4", 1687882411, "openai"),
+    ("gpt-3.5-turbo", 1677610602, "openai"),
+    ("text-embedding-ada-002", 1671217299, "openai-internal"),
+    ("text-embedding-3-small", 1705948997, "system"),
+    ("text-embedding-3-large", 1705953180, "system"),
+    ("gpt-4-turbo", 1712361441, "system"),
+    ("gpt-4o", 1715367049, "system"),
+    ("gpt-4o-mini", 1721172741, "system"),
+    ("o3-mini", 1737146383, "system"),
+    ("gpt-4.1", 1744316542, "system"),
+    ("gpt-4.1-mini", 1744318173, "system"),
+    ("gpt-4.1-nano", 1744321707, "system"),
+)
+
+
+def listing(_backend: Backend, _call: Call) -> Obj:
+    """GET /models. Documented: without pages."""
+    return {"object": "list", "data": [_model(*model) for model in _MODELS]}
+
+
+def retrieve(_backend: Backend, call: Call) -> Obj:
+    """GET /models/{model}."""
+    name = call.ids["model"]
+    found = next((_model(*model) for model in _MODELS if model[0] == name), None)
+    if found is None:
+        raise no_such_model(name)
+    return found
+
+
+def _model(name: str, created: int, owner: str) -> Obj:
+    return {"id": name, "object": "model", "created": created, "owned_by": owner}
