@@ -253,7 +253,7 @@ def _fitting(pattern: str) -> Callable[[str], bool]:
 
 def _spellings(path: str) -> set[str]:
     """Return the path, and what is left of it without the prefix of a profile."""
-    routed = (profile.route(path) for profile in PROFILES.values())
+    routed = (profile.place(path).route for profile in PROFILES.values())
     return {path, *(route.removeprefix("/v1") for route in routed if route)}
 
 
