@@ -281,9 +281,9 @@ def test_a_hidden_request_without_a_route_fails_the_test(run: Run, fixture: str,
     """The test itself, not its teardown; with what was asked, what is wrong, and what to do."""
     done = run(HIDDEN + f"def test_it({fixture}):\n    assert asked(base_url={address}) == 'hidden'\n")
     done.assert_outcomes(failed=1)
-    text = done.stdout.str()
+    text = shown(done)
     assert text.count(TOLD) == 1
-    assert f" at {'api.openai.com' if 'openai' in address else '127.0.0.1:'}" in text
+    assert f" at {'api.openai.com' if 'openai' in address else '127.0.0.1:'}" in done.stdout.str()
     assert "pytest_plugin.py" not in text
 
 
@@ -305,7 +305,7 @@ def test_early(early): pass
 """
     done = run(HIDDEN + code)
     done.assert_outcomes(passed=1, errors=1, failed=1)
-    assert done.stdout.str().count(TOLD) == 2
+    assert shown(done).count(TOLD) == 2
 
 
 def test_a_failing_test_keeps_its_own_failure(run: Run) -> None:
@@ -357,7 +357,7 @@ def test_the_worlds_of_all_keys_are_looked_at(run: Run) -> None:
     code = "@pytest.mark.fake_assistants(worlds_by_key=True)\ndef test_it(fake_assistants):\n    asked(base_url='http://a')\n"
     done = run(HIDDEN + code)
     done.assert_outcomes(failed=1)
-    assert TOLD in done.stdout.str()
+    assert TOLD in shown(done)
 
 
 def test_what_a_route_refuses_is_no_failure(run: Run) -> None:
@@ -542,7 +542,7 @@ def test_wrong_again(fake_assistants_session):
 """
     done = run(HIDDEN + code)
     done.assert_outcomes(passed=3, failed=2)
-    assert done.stdout.str().count(TOLD) == 2
+    assert shown(done).count(TOLD) == 2
 
 
 @pytest.mark.parametrize(

@@ -252,9 +252,9 @@ def _fitting(pattern: str) -> Callable[[str], bool]:
 
 
 def _spellings(path: str) -> set[str]:
-    """Return the path, and what is left of it without the prefix of a profile."""
-    routed = (profile.place(path).route for profile in PROFILES.values())
-    return {path, *(route.removeprefix("/v1") for route in routed if route)}
+    """Return the path, and what is left of it without the base of a profile."""
+    found = (base.pattern.match(path) for profile in PROFILES.values() for base in profile.bases)
+    return {path, *(path[base.end() :] for base in found if base)}
 
 
 _STARS = re.compile(r"(\*\*|\*)")
