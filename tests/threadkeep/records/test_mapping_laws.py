@@ -56,7 +56,8 @@ def test_readers_agree_on_every_line_that_both_can_carry(message: dict[str, Any]
 def test_text_is_the_join_of_the_text_parts_and_nothing_else(message: dict[str, Any]) -> None:
     """The text is found again by walking the JSON, without the mapping."""
     content, kinds = message.get("content"), list[tuple[object, str]]()
-    for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
+    parts = content if isinstance(content, list) else []
+    for part in [{"type": "text", "text": content}] if isinstance(content, str) else parts:
         text = part.get("text") if isinstance(part, dict) else None
         if isinstance(text, dict) and part["type"] == "text":
             text = text.get("value")
