@@ -6,7 +6,10 @@ from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 
 def two_pasts() -> ApiProblem:
-    """Report a conversation given with a previous response. That they exclude each other is documented, the text is inferred."""
+    """Report a conversation given with a previous response.
+
+    That they exclude each other is documented, the text is inferred.
+    """
     text = (
         "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. "
         "Ensure you are only providing one of these parameters."
@@ -15,7 +18,10 @@ def two_pasts() -> ApiProblem:
 
 
 def nothing_to_answer() -> ApiProblem:
-    """Report a request without input, prompt, conversation or previous response. The text and its code are quoted, the param inferred."""
+    """Report a request without input, prompt, conversation or previous response.
+
+    The text and its code are quoted, the param inferred.
+    """
     text = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
     return ApiProblem(ErrorBody(400, text, "input", "missing_required_parameter"))
 
