@@ -206,7 +206,7 @@ UNANSWERED = (
         ([calling("d"), TOLD], "messages.[1].role", UNCALLED),
         ([calling("c"), TOLD, USER, TOLD], "messages.[3].role", UNCALLED),
         ([USER, calling("c"), USER], "messages.[2].role", f"{UNANSWERED}c"),
-        ([calling("c", "d", "e"), TOLD], "messages.[2].role", f"{UNANSWERED}d, e"),
+        ([calling("c", "d", "e"), TOLD], "messages.[1].role", f"{UNANSWERED}d, e"),
         ([calling("c"), USER, TOLD], "messages.[1].role", f"{UNANSWERED}c"),
     ],
 )

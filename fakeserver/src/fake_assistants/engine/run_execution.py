@@ -1,8 +1,8 @@
-"""What happens in a run, told while it happens.
+"""Execute a run step by step, and yield its events.
 
-A story is a generator: each step of it changes the database and gives a beat. Whoever streams sends the beats on;
-whoever polls takes them without looking. So both see the same run. The order of events is recorded. Nobody asks
-a story to go on when its run has ended, or before the outputs that it waits for are there.
+Each function here is a generator: a step of it changes the database and yields an event. A stream sends the events on,
+a poll ignores them, so that both see the same run. The order of events is recorded. A generator is not resumed after
+its run has ended, nor before the outputs that the run waits for were submitted.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ from fake_assistants.http.message import Cut, Pause
 from fake_assistants.simulation.script_parser import Step, Steps
 from fake_assistants.store.kinds import MESSAGES, RUN_STEPS, RUNS
 
-# --- whole stories ------------------------------------------------------------------------------------
+# --- complete runs ------------------------------------------------------------------------------------
 
 
 def of_new(backend: Backend, plan: RunPlan, steps: Steps) -> Iterator[RunEvent]:
@@ -131,7 +131,7 @@ def _write(backend: Backend, plan: RunPlan, step: Step, follower: Steps) -> Iter
 
 
 def _spoken(plan: RunPlan, parts: tuple[Obj, ...], chunk: int | None) -> Iterator[Event]:
-    """The deltas of a message. The plan knows what was told, should the run end before the message does."""
+    """Yield the deltas of a message. The plan records how far they got, in case the run ends before the message."""
     message = plan.message or {}
     for index, part in enumerate(parts):
         plan.message = {**message, "content": list(parts[:index])}
@@ -142,7 +142,7 @@ def _spoken(plan: RunPlan, parts: tuple[Obj, ...], chunk: int | None) -> Iterato
 
 
 def _told_so_far(plan: RunPlan, message: Obj) -> list[Obj]:
-    """The parts of a message that is not over, the last as far as it was told."""
+    """Return the parts of an unfinished message, the last as far as it was sent."""
     return [*message["content"], *([] if plan.part is None else [deltas.head(plan.part, plan.told)])]
 
 
@@ -198,7 +198,7 @@ def _search(backend: Backend, plan: RunPlan, step: Step, _: Steps) -> Iterator[R
 
 
 def _call(backend: Backend, plan: RunPlan, step: Step, _: Steps) -> Iterator[RunEvent]:
-    """Functions: the run stops here until somebody submits their outputs."""
+    """Call functions: the run waits here until their outputs are submitted."""
     opened = _opened(backend, plan, "tool_calls", {"tool_calls": []})
     calls = [_function(call.get("id") or backend.new_id("call_"), call) for call in step.value]
     yield from _begun(opened)
@@ -220,7 +220,7 @@ def _without_output(function: Obj) -> Obj:
 
 
 def _answered(backend: Backend, plan: RunPlan) -> Iterator[RunEvent]:
-    """The outputs are there: the run waits and works again. Recorded: `started_at` is new."""
+    """Resume after the outputs: the run is queued, and works again. Recorded: `started_at` is new."""
     for step in _open_steps(backend, plan):
         yield _completed(backend, plan, _filled(step, plan.outputs), tokens.count(str(step.get("step_details"))))
     yield _moved(backend, plan, "submit")

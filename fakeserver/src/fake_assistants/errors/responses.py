@@ -7,18 +7,24 @@ from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 
 def two_pasts() -> ApiProblem:
-    """Both a conversation and a previous response. That they exclude each other is documented, the text is inferred."""
+    """Report a conversation given with a previous response.
+
+    That they exclude each other is documented, the text is inferred.
+    """
     return mutually_exclusive("previous_response_id", "conversation")
 
 
 def nothing_to_answer() -> ApiProblem:
-    """No input, nor anything that could stand for it. The text and its code are quoted, the param inferred."""
+    """Report a request without input, prompt, conversation or previous response.
+
+    The text and its code are quoted, the param inferred.
+    """
     text = "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation_id' must be provided."
     return ApiProblem(ErrorBody(400, text, "input", "missing_required_parameter"))
 
 
 def duplicate_item(item_id: str) -> ApiProblem:
-    """An id that is there already. Quoted for the input of responses, inferred for the items of conversations."""
+    """Report an id that exists already. Quoted for the input of responses, inferred for the items of conversations."""
     text = f"Duplicate item found with id {item_id}. Remove duplicate items from your input and try again."
     return ApiProblem(ErrorBody(400, text, "input"))
 

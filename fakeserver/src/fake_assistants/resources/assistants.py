@@ -9,7 +9,7 @@ from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.resources.vector_stores import kept, tool
 from fake_assistants.store.kinds import ASSISTANTS
 
-# What an assistant has when nobody says otherwise, in the recorded order of keys.
+# The defaults of an assistant, in the recorded order of keys.
 _UNSET: Obj = {
     "name": None,
     "description": None,
@@ -67,7 +67,7 @@ def refuse_model(backend: Backend, model: str | None) -> None:
 
 
 def _settled(backend: Backend, body: Obj) -> Obj:
-    """Return the given fields as they are kept: null means unset, and sampling numbers are decimals."""
+    """Return the given fields as they are stored: null means unset, and sampling numbers are decimals."""
     refuse_model(backend, body.get("model"))
     refuse_bodies(backend, tool_resources=[body.get("tool_resources")])
     given: Obj = {key: _UNSET[key] if value is None else value for key, value in body.items()}
@@ -82,7 +82,7 @@ def _settled(backend: Backend, body: Obj) -> Obj:
 
 
 def _with_code_files(assistant: Obj) -> Obj:
-    """Recorded: with the code interpreter on, its empty list of files is there.
+    """Add the empty list of code files if the code interpreter is on (recorded).
 
     A state may have brought in any JSON for either field; what is not of the real type stays as it is.
     """

@@ -32,7 +32,7 @@ _END: Obj = {"role": "end"}  # comes after the last message, and needs its calls
 
 @attrs.define(kw_only=True)
 class _Said:
-    """What the model says: text, refusal and calls, each with the step whose pace a stream keeps."""
+    """What the model answers: text, refusal and calls, each with the script step that sets its pace in a stream."""
 
     text: list[tuple[str, Step]] = attrs.field(factory=list)
     refusal: list[tuple[str, Step]] = attrs.field(factory=list)
@@ -77,7 +77,7 @@ def _refuse_open_calls(messages: list[Obj]) -> None:
             continue
         missing = [call_id for call_id in called if call_id not in answered]
         if missing:
-            raise refusals.calls_without_tool_messages(index, missing)
+            raise refusals.calls_without_tool_messages(min(index, len(messages) - 1), missing)
         called, answered = [call["id"] for call in message.get("tool_calls") or []], set()
 
 

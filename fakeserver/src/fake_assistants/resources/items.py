@@ -23,7 +23,7 @@ _PREFIXES = {
 
 
 def kept(backend: Backend, given: Obj) -> Obj:
-    """A checked item as it is kept (recorded shapes), under its own id or a new one."""
+    """Return a checked item as it is stored (recorded shapes), with its own id or a new one."""
     kind = given.get("type", "message")
     item_id = given.get("id") or backend.new_id(_PREFIXES.get(kind, "msg_0"))
     shape = {"id": item_id, **_KEPT.get(kind, _as_it_is)(given)}
@@ -81,17 +81,17 @@ _KEPT: Mapping[str, Callable[[Obj], Obj]] = {
 
 
 def within(kind: Kind, parent_id: str, item: Obj) -> Obj:
-    """The item as the database keeps it: it names what it stands in."""
+    """Return the item with the id of its conversation or response, as the database stores it."""
     return {**item, str(kind.parent): parent_id}
 
 
 def shown(kind: Kind, item: Obj) -> Obj:
-    """The item as the API shows it."""
+    """Return the item without the id of its parent, as the API shows it."""
     return {key: value for key, value in item.items() if key != kind.parent}
 
 
 def standing(backend: Backend, kind: Kind, parent_id: str) -> list[Obj]:
-    """All items, oldest first, as the API shows them."""
+    """Return all items of a parent, oldest first, as the API shows them."""
     return [shown(kind, item) for _, item in backend.database.collection(kind, parent_id).rows()]
 
 
@@ -115,7 +115,7 @@ def listed(rows: list[Obj], *, has_more: bool = False) -> Obj:
 
 
 def refuse_twins(before: Container[str], coming: Iterable[Obj]) -> None:
-    """Refuse an item whose id is there already: `before` are the ids of what stands there."""
+    """Refuse an item whose id exists already. `before` has the ids of the items so far."""
     seen: set[str] = set()
     for item in coming:
         if item["id"] in before or item["id"] in seen:
@@ -123,11 +123,11 @@ def refuse_twins(before: Container[str], coming: Iterable[Obj]) -> None:
         seen.add(item["id"])
 
 
-# --- what items say -----------------------------------------------------------------------------------
+# --- texts of items -----------------------------------------------------------------------------------
 
 
 def texts(item: Obj) -> Iterator[str]:
-    """Every text in an item that costs tokens."""
+    """Yield every text in an item that costs tokens."""
     content = item.get("content")
     for part in content if isinstance(content, list) else ():
         if isinstance(part, dict):
@@ -140,7 +140,7 @@ def _strings(holder: Obj, *keys: str) -> Iterator[str]:
 
 
 def last_words(messages: Iterable[Obj]) -> str:
-    """What the user said last; "" when that was nothing. Also for the messages of a chat."""
+    """Return the text of the user's last message, or "". Also for the messages of a chat."""
     said = [message for message in messages if message.get("role") == "user"]
     return "\n".join(texts(said[-1])) if said else ""
 

@@ -53,19 +53,19 @@ def add_all(backend: Backend, thread_id: str, given: Iterable[Obj]) -> None:
 
 
 def active_run(backend: Backend, thread_id: str) -> Obj | None:
-    """The run that locks a thread, if there is one."""
+    """Return the run that locks a thread, or None."""
     runs = backend.database.collection(RUNS, thread_id).texts()
     return next((loads(text) for _, text in runs if _ACTIVE.is_in(text)), None)
 
 
 def has_user_message(backend: Backend, thread_id: str) -> bool:
-    """Whether a user has said anything in a thread. The newest messages are looked at first."""
+    """Return whether a thread has a message of a user. The newest messages are read first."""
     collection = backend.database.collection(MESSAGES, thread_id)
     return any(collection.at(place).get("role") == "user" for place in reversed(collection.places))
 
 
 def refuse_overflow(backend: Backend, thread_id: str, coming: int) -> None:
-    """Refuse messages beyond what a thread holds."""
+    """Raise ApiProblem for messages beyond the limit of a thread."""
     standing = len(backend.database.collection(MESSAGES, thread_id))
     if standing + coming > backend.messages_per_thread:
         raise thread_full(thread_id, backend.messages_per_thread)

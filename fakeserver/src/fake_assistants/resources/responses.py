@@ -24,7 +24,7 @@ from fake_assistants.store.kinds import CONVERSATIONS, RESPONSE_INPUT_ITEMS, RES
 
 @attrs.frozen(kw_only=True)
 class _Exchange:
-    """One request and its answer: what is new in it, and all that the model has read."""
+    """One request and its answer: the new items, and all items that the model has read."""
 
     conversation_id: str | None
     given: list[Obj]
@@ -34,7 +34,7 @@ class _Exchange:
 
 
 def create(backend: Backend, call: Call) -> Obj | Reply:
-    """POST /responses. What is answered is kept when it has been told to the end, or the telling has broken off."""
+    """POST /responses. The answer is stored when it is complete, or when its stream ends in any way."""
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(backend, body)
     given = [_kept(backend, item) for item in _input(body)]
@@ -88,7 +88,7 @@ def input_items(backend: Backend, call: Call) -> Obj:
 
 
 def _past(backend: Backend, body: Obj) -> tuple[str | None, list[Obj]]:
-    """The id of the conversation, if there is one, and what was said before."""
+    """Return the id of the conversation, if there is one, and the items before this request."""
     conversation, previous_id = body.get("conversation"), body.get("previous_response_id")
     if conversation is not None and previous_id is not None:
         raise refusals.two_pasts()
@@ -104,7 +104,7 @@ def _past(backend: Backend, body: Obj) -> tuple[str | None, list[Obj]]:
 
 
 def _before(backend: Backend, previous_id: str) -> list[Obj]:
-    """What a previous response had read, and what it said."""
+    """Return the input items of a previous response, and its output."""
     _check_id(backend, "previous_response_id", previous_id, RESPONSES)
     previous = backend.database.find(RESPONSES, previous_id)
     if previous is None:
@@ -131,7 +131,7 @@ def _input(body: Obj) -> list[Obj]:
 
 
 def _kept(backend: Backend, given: Obj) -> Obj:
-    """An item as it is kept; a reference stands for what an earlier response said."""
+    """Return an item as it is stored. A reference is replaced by the item of an earlier response."""
     if given.get("type") != "item_reference":
         return items.kept(backend, given)
     for _, response in backend.database.collection(RESPONSES).rows():
@@ -157,7 +157,7 @@ def _stream(backend: Backend, chunks: Iterator[Chunk], settle: Callable[[], None
 
 
 def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
-    """The stream. Whether it is heard to its end or not, the model has answered."""
+    """Yield the stream, and store the answer at its end, whether the client has read all of it or not."""
     try:
         yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
         yield from chunks
@@ -166,7 +166,7 @@ def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Ch
 
 
 def _settle(backend: Backend, database: Database, exchange: _Exchange) -> None:
-    """Keep the response, and put what was said into the conversation. A database that is gone stays as it was left."""
+    """Store the response, and append its items to the conversation. Do nothing if the database was replaced."""
     if backend.database is not database:
         return
     if exchange.is_stored:

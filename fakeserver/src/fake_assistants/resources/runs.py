@@ -25,7 +25,7 @@ from fake_assistants.resources.vector_stores import kept, tool
 from fake_assistants.schemas.checks import Shape
 from fake_assistants.store.kinds import ASSISTANTS, RUNS, THREADS
 
-# What a run has that nobody said anything about, in the recorded order of keys.
+# The defaults of a run, in the recorded order of keys.
 _UNSET: Obj = {
     "status": "queued",
     "started_at": None,
@@ -53,7 +53,7 @@ _UNSET: Obj = {
     "parallel_tool_calls": True,
 }
 
-# What a run takes over from its assistant, and which of its own keys are kept as they are given.
+# The keys that a run inherits from its assistant, and those of its own that are stored as they are given.
 _INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "reasoning_effort", "response_format")
 _OWN = ("metadata", "max_completion_tokens", "max_prompt_tokens", "tool_choice", "parallel_tool_calls")
 
@@ -117,7 +117,7 @@ def _can_speak(fields: Obj, messages: list[Obj]) -> bool:
 
 
 def _fields(body: Obj, assistant: Obj) -> Obj:
-    """What the run says of itself, in the recorded order of keys."""
+    """Return the run's settings, in the recorded order of keys."""
     fields = {**_UNSET, **{key: assistant[key] for key in _INHERITED if assistant.get(key) is not None}}
     given = {key: value for key, value in body.items() if value is not None}
     fields |= {key: given[key] for key in (*_INHERITED, *_OWN) if key in given}
@@ -132,7 +132,7 @@ def _fields(body: Obj, assistant: Obj) -> Obj:
 
 
 def _instructions(own: Any, additional: str | None) -> Any:
-    """Documented: additional instructions stand at the end. What joins them is inferred."""
+    """Append additional instructions to the others (documented). What joins them is inferred."""
     return own if not additional else f"{own}\n{additional}" if own else additional
 
 
@@ -147,7 +147,7 @@ def _begun(backend: Backend, owners: Obj, fields: Obj) -> RunPlan:
 
 
 def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = None) -> Obj | Reply:
-    """The run as it is now, or a stream of what becomes of it."""
+    """Return the run as it is now, or a stream of its events."""
     if body.get("stream"):
         return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=progress.stream(backend, plan, first))
     shown = plan.run

@@ -13,14 +13,14 @@ from fake_assistants.store.kinds import THREADS
 
 
 def create(backend: Backend, call: Call) -> Obj:
-    """POST /threads, with messages and vector stores on the way."""
+    """POST /threads, with its first messages and vector stores."""
     body = call.body(bodies.NEW_THREAD)
     refuse_bodies(backend, messages=body.get("messages") or [], tool_resources=[body.get("tool_resources")])
     return made(backend, body)
 
 
 def made(backend: Backend, body: Obj) -> Obj:
-    """A new thread from a checked body, put into the database."""
+    """Create a thread from a checked body."""
     given = body.get("messages") or []
     thread_id = backend.new_id("thread_")
     messages.refuse_overflow(backend, thread_id, len(given))
@@ -51,7 +51,7 @@ def modify(backend: Backend, call: Call) -> Obj:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /threads/{thread_id}: its messages go with it, and its runs with what is still to happen in them."""
+    """DELETE /threads/{thread_id}, with its messages and its runs, whatever their status."""
     old = found(backend, THREADS, call.ids["thread_id"])
     backend.database.delete(THREADS, old["id"])
     for key in [key for key in backend.plans if key[0] == old["id"]]:
@@ -63,7 +63,7 @@ def _metadata(_: Backend, given: Obj | None) -> Obj:
     return given or {}
 
 
-# The fields that can be changed, each with how it is kept.
+# The fields that can be changed, each with the function that gives the value to store.
 _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 

@@ -1,7 +1,7 @@
 """Handlers for /vector_stores, and the tools and tool resources of threads, assistants and runs.
 
-Recorded: a store with files is `in_progress` in the answer that creates it. Here it is `completed` in every
-answer after that: no file is cut into chunks.
+Recorded: a store with files is `in_progress` in the answer that creates it. In every later answer of the fake it is
+`completed`: no file is read or cut into chunks.
 """
 
 from collections import Counter
@@ -20,12 +20,12 @@ from fake_assistants.store.kinds import FILES, VECTOR_STORE_FILES, VECTOR_STORES
 _DAY = 24 * 60 * 60
 STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorded order of the counts
 
-# Recorded: how a file is cut when nobody says otherwise.
+# The recorded default.
 _CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 
 
 def make(backend: Backend, wanted: Obj) -> Obj:
-    """Put a new store with its files into the database, and return it. Key order as recorded."""
+    """Create a store with its files, and return it as it is stored. Key order as recorded."""
     now = backend.clock.now()
     store: Obj = {
         "id": backend.new_id("vs_"),
@@ -81,7 +81,7 @@ def listing(backend: Backend, call: Call) -> bytes:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /vector_stores/{vector_store_id}, with its list of files; the files themselves stay."""
+    """DELETE /vector_stores/{vector_store_id}: its list of files is deleted, the files themselves are not."""
     store_id = _store(backend, call)["id"]
     backend.database.delete(VECTOR_STORES, store_id)
     return {"id": store_id, "object": "vector_store.deleted", "deleted": True}
@@ -153,7 +153,7 @@ def _chunking(wanted: Any) -> Obj:
 
 
 def count_files(backend: Backend, store: Obj) -> Obj:
-    """Count the files of a store anew, and return the store. A state may have brought in odd files."""
+    """Count the files of a store again, and store and return it. A state may have brought in odd files."""
     files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
     statuses = Counter(file["status"] for file in files if file.get("status") in STATUSES)
     sizes = [file.get("usage_bytes") for file in files]
