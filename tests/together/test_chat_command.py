@@ -465,7 +465,7 @@ def test_a_token_that_is_refused_is_renewed_once(piped: Any, history: Path, tmp_
 
 def test_the_header_of_azure_is_sent_alone(piped: Any) -> None:
     """No bearer next to it."""
-    fake = Watched(profile="foundry")
+    fake = Watched(profile="azure")
     with fake.serve() as server:
         done = piped("x\n", "--base-url", server.base_url, "--auth", "api-key", "--api-version", "preview")
     assert (done.code, done.out) == (0, "x\n")

@@ -106,7 +106,9 @@ class _NotServed(click.ClickException):
 @click.option(
     "--faults", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="A plan of faults to inject (JSON)."
 )
-@click.option("--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Whose API.")
+@click.option(
+    "--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Service to imitate."
+)
 @click.option("--worlds-by-key", is_flag=True, help="Give every API key a world of its own.")
 @click.option(
     "--runs",

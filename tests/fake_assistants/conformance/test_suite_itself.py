@@ -686,3 +686,32 @@ def test_numbers_are_alike_and_truth_is_not_a_number() -> None:
     found(None).one_of([1, None])
     found(7).one_of([7])
     assert found({"a": 1}).either("b", []).value == []
+
+
+# --- Azure OpenAI and Foundry ---------------------------------------------------------------------------
+
+AZURES = [case for case in CASES if "openai" not in case.services]
+
+
+@pytest.mark.parametrize("case", AZURES, ids=str)
+def test_what_is_azures_own_is_missed_at_openai(case: Case) -> None:
+    """A server that is OpenAI deviates, or does not apply where it lists nothing; its ids are as good as Foundry's."""
+    outcomes = {"foundry/list-threads": "not applicable", "foundry/conversation-ids": "ok"}
+    result = check(case, FakeAssistants().handle, attrs.evolve(SETTING, service="foundry"))
+    assert result.outcome == outcomes.get(str(case), "deviates")
+
+
+@pytest.mark.parametrize("header", ["apim-request-id", "x-ms-region", "x-request-id", "openai-project"])
+def test_each_header_of_azure_is_looked_for(header: str) -> None:
+    """One that is missing, or that is OpenAI's, is a deviation."""
+    fake = FakeAssistants(profile="azure")
+
+    def send(request: Request) -> Reply:
+        reply = fake.handle(request)
+        kept = tuple(pair for pair in reply.headers if pair[0] != header)
+        return attrs.evolve(reply, headers=kept if kept != reply.headers else (*kept, (header, "proj_x")))
+
+    setting = attrs.evolve(SETTING, service="azure", base="/openai/v1")
+    assert check(BY_NAME["azure/headers"], fake.handle, setting).outcome == "ok"
+    result = check(BY_NAME["azure/headers"], send, setting)
+    assert (result.outcome, header in (result.detail or "")) == ("deviates", True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
 
@@ -262,6 +263,27 @@ def test_azure_has_no_reasoning_effort() -> None:
     assert b"reasoning_effort" not in stream
     beta = {"authorization": "Bearer t", "openai-beta": "assistants=v2"}
     assert ask(fake, "GET", f"/v1/assistants/{assistant}", **beta).json()["reasoning_effort"] == "low"
+
+
+def test_the_content_of_a_file_is_left_alone() -> None:
+    """Though it be an assistant, word for word."""
+    content = b'{"object": "assistant", "reasoning_effort": "low"}'
+    fake = FakeAssistants(profile="azure")
+    file = {"id": "file-a", "object": "file", "purpose": "batch", "filename": "a.json", "bytes": len(content)}
+    fake.load({"files": [file], "file_contents": [{"id": "file-a", "content": b64encode(content).decode()}]})
+    assert ask(fake, "GET", "/openai/v1/files/file-a/content").body == content
+
+
+def test_a_stream_that_is_left_is_closed() -> None:
+    """Through every layer, with what it holds."""
+    fake = FakeAssistants(profile="azure")
+    thread = {"messages": [{"role": "user", "content": "x"}]}
+    assistant = ask(fake, "POST", "/openai/v1/assistants", {"model": "m"}).json()["id"]
+    body = {"assistant_id": assistant, "thread": thread, "stream": True}
+    chunks: Any = ask(fake, "POST", "/openai/v1/threads/runs", body).chunks
+    assert b"thread.created" in next(chunks)
+    chunks.close()
+    assert list(chunks) == []
 
 
 @pytest.mark.parametrize(

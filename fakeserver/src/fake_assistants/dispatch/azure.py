@@ -108,19 +108,17 @@ _WITH_EFFORT = ("assistant", "thread.run")
 
 
 def without_effort(reply: Reply) -> Reply:
-    """The reply without `reasoning_effort`. Recorded of assistants; inferred of runs."""
+    """The reply without `reasoning_effort`. Recorded of assistants; inferred of runs. The content of a file stays."""
     if reply.chunks is not None:
         return attrs.evolve(reply, chunks=_PlainChunks(reply.chunks))
-    return attrs.evolve(reply, body=_plain_body(reply.body)) if _EFFORT in reply.body else reply
+    is_json = reply.header("content-type") == "application/json"
+    return attrs.evolve(reply, body=_plain_body(reply.body)) if is_json and _EFFORT in reply.body else reply
 
 
 def _plain_body(body: bytes) -> bytes:
-    """An object or a page of objects without the field; anything else as it is."""
-    try:
-        value = loads(body)
-    except MalformedJson:  # the content of a file
-        return body
-    rows = value.get("data") if isinstance(value, dict) else ()
+    """An object or a page of objects without the field; any other body as it is."""
+    value = loads(body)
+    rows = value.get("data")
     changed = [_drop(row) for row in (value, *(rows if isinstance(rows, list) else ()))]
     return dumps(value) if any(changed) else body
 
