@@ -27,7 +27,7 @@ _SESSION = "fake_assistants_session"
 _SESSION_SERVER = "fake_assistants_session_server"
 _SESSION_OPTIONS = "fake_assistants_session_options"
 
-# What the marker takes in addition to the arguments of FakeAssistants. For a session's fake it takes the first two only.
+# What the marker takes in addition to the arguments of FakeAssistants. For the session's fake it takes the first two.
 _EACH_TEST = ("allow_unknown_routes", "reset")
 _OWN = (*_EACH_TEST, "load")
 

@@ -381,6 +381,20 @@ MUTANTS: dict[str, tuple[Lie, str]] = {
         of_page(lambda _, page: page | {"data": [row | {"created_at": 1} for row in page["data"]]}),
         "conversations/items-create",
     ),
+    "vectors of any length": (
+        of_json(
+            lambda _, body: body | {"data": [row | {"embedding": [1.0] * 8} for row in body["data"]]}, on="/embeddings"
+        ),
+        "embeddings/vectors",
+    ),
+    "a batch that never ends": (
+        of_json(lambda _, body: body | {"status": "in_progress"}, on="", method="GET"),
+        "stores/batch",
+    ),
+    "results of another page": (
+        of_json(lambda _, body: body | {"search_query": "Ada"}, on="/search"),
+        "stores/search",
+    ),
     "no silence": (never_silent, "sunset/after-requests"),
     "a ledger with keys": (
         of_json(lambda _, body: [row | {"key": KEY} for row in body], on="/_fake/requests"),
@@ -550,8 +564,9 @@ def test_what_a_server_leaves_open_does_not_apply() -> None:
 
 
 def test_what_stands_beside_the_api_may_be_missing() -> None:
-    """Files, conversations, responses and chat do not apply where they are answered 404."""
-    beside = [case for case in CASES if case.area in {"files", "stores", "conversations", "responses", "chat"}]
+    """Files, stores, embeddings, models, conversations, responses and chat do not apply where they are answered 404."""
+    areas = {"files", "stores", "embeddings", "models", "conversations", "responses", "chat"}
+    beside = [case for case in CASES if case.area in areas]
 
     def bare(request: Request, reply: Reply) -> Reply:
         return reply if re.match(r"/v1/(threads|assistants)|/_fake/", request.path) else Reply(404)
