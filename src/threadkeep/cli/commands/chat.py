@@ -36,7 +36,7 @@ _HOW = 'Ctrl-C stops a reply; """ begins and ends a message of several lines; Ct
 _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back."
 
 
-@click.command(short_help="Continue an exported thread, or begin a conversation, in the terminal.")
+@click.command(short_help="Talk with a model, or continue an exported thread.")
 @click.argument("thread_id", required=False)
 @click.option("--from", "export", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
 @click.option(
