@@ -44,6 +44,7 @@ class FakeAssistants:
     and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
     without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
     `rpm` limits the requests of each key a minute. `profile` is whose API is spoken: "openai" or "foundry". With
+    `list_threads` clients can list the threads, in every profile. With
     `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
     "immediate" or "clock". Raises ValueError for what is none of these, such as an empty string in `api_keys` or an
     `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
@@ -61,6 +62,7 @@ class FakeAssistants:
         faults: Iterable[Mapping[str, Any]] = (),
         rpm: int | None = None,
         profile: str = "openai",
+        list_threads: bool = False,
         worlds_by_key: bool = False,
         runs: By = "read",
     ) -> None:
@@ -73,7 +75,7 @@ class FakeAssistants:
             messages_per_thread=messages_per_thread,
             faults=Faults(seed, list(faults)),
             limit=None if rpm is None else RateLimit(time, rpm),
-            profile=_profile(profile),
+            profile=_profile(profile, list_threads=list_threads),
             fakes_by_key=FakesByKey(self._born) if worlds_by_key else None,
             runs=_progress(runs),
         )
@@ -274,10 +276,11 @@ def _progress(way: By) -> Progress:
     return Progress(progress=way)
 
 
-def _profile(name: str) -> Profile:
+def _profile(name: str, *, list_threads: bool) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; known are {', '.join(PROFILES)}")
-    return PROFILES[name]
+    profile = PROFILES[name]
+    return attrs.evolve(profile, lists_threads=True) if list_threads else profile
 
 
 def _from_file(source: bytes | str | Path) -> Staged:

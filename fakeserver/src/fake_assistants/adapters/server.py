@@ -10,9 +10,9 @@ from typing import Any
 
 import attrs
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from fake_assistants.adapters.asgi import AsgiApp
 from fake_assistants.adapters.asgi_delivery import TRANSPORT
 
 # Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
@@ -53,13 +53,13 @@ class _Breakable(asyncio.Protocol):
 class _Uvicorn(uvicorn.Server):
     """uvicorn that says when it accepts connections."""
 
-    def __init__(self, app: AsgiApp) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {}),
                 ws="none",
-                lifespan="off",
+                lifespan="on",
                 access_log=False,
                 log_config=None,
                 log_level="error",  # what clients send is no matter for stderr
@@ -91,7 +91,7 @@ class _Uvicorn(uvicorn.Server):
 
 @contextmanager
 def serving(
-    app: AsgiApp, *, host: str, port: int, patience: float | None = None, base_path: str = "/v1"
+    app: ASGIApp, *, host: str, port: int, patience: float | None = None, base_path: str = "/v1"
 ) -> Iterator[Server]:
     """Serve while the context lasts. Raises OSError when the address cannot be bound.
 
