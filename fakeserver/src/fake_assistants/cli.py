@@ -322,7 +322,7 @@ def record(upstream: str, port: int, out: Path) -> None:
         proxy.save(out.absolute())
     except OSError as error:
         raise _Failure(f"{out}: {error.strerror}") from None
-    click.echo(f"{_NAME}: {out}: {_counted(recording.counts()) or 'nothing was seen'}", err=True)
+    click.echo(f"{_NAME}: {out}: {_counted(recording.counts()) or 'no objects'}", err=True)
     if recording.unused:
         click.echo(f"{_NAME}: not used: {_counted(recording.unused)}", err=True)
 

@@ -27,7 +27,7 @@ except ImportError:
     try:
         import httpx  # type: ignore[no-redef]
     except ImportError:
-        raise ImportError("recording needs an HTTP client: pip install httpx2") from None
+        raise ImportError("record needs httpx2 or httpx: pip install 'fake-assistants[record]'") from None
 
 # Seconds for a connection, and between two pieces of an answer: what the official SDKs allow.
 _TIMEOUT = httpx.Timeout(600, connect=30)
