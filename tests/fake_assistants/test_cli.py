@@ -153,6 +153,22 @@ def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> 
             assert ask(connection, "GET", "/_fake/faults") == (200, plan)
 
 
+def test_the_demo_says_what_there_is_and_how_to_get_at_it() -> None:
+    """After the address: the assistants, and where the ids of the threads are; those that clients cannot list too."""
+    world = demo_world(3, None, seed=5)
+    first, *_ = world["assistants"]
+    for options, words in (([], "/_fake/state"), (["--list-threads"], "/v1 threadkeep threads\n")):
+        with serving("--demo", "3", "--seed", "5", *options) as (running, connection):
+            assert running.stdout is not None
+            lines = [running.stdout.readline() for _ in range(2 + len(world["assistants"]))]
+            assert lines[0] == f"demo: 3 threads, {len(world['messages'])} messages, {len(world['files'])} files\n"
+            assert lines[1] == f"assistant: {first['id']} ({first['name']})\n"
+            assert lines[-1].startswith("thread ids: ")
+            assert words in lines[-1]
+            assert ask(connection, "GET", "/_fake/state")[1]["messages"] == world["messages"]
+            assert ask(connection, "GET", "/v1/threads")[0] == (200 if options else 403)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -163,6 +179,7 @@ def test_faults_and_limits_are_heeded_and_a_reset_keeps_them(tmp_path: Path) -> 
         (["--sunset", "1000000000001"], "beyond the clock's last second"),
         (["--sunset-style", "loud"], "loud"),
         (["--demo", "many"], "20x50"),
+        (["--demo", "20x"], "20x50"),
         (["--api-key", "sk-1", "--api-key", ""], "--api-key"),
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--faults", "/nowhere.json"], "/nowhere.json: No such file"),
@@ -186,7 +203,7 @@ def test_without_a_command_one_line_says_what_to_type(capsys: pytest.CaptureFixt
     """A mistake like any other."""
     with pytest.raises(SystemExit) as ended:
         main([])
-    told = "fake-assistants: give a command, such as `fake-assistants serve`; `fake-assistants --help` tells more\n"
+    told = "fake-assistants: give a command, such as `fake-assistants serve`; `fake-assistants -h` lists them\n"
     assert (ended.value.code, *capsys.readouterr()) == (2, "", told)
 
 
@@ -246,8 +263,39 @@ def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None
     assert (running.returncode, err) == (0, warned)
 
 
-def test_help_and_version() -> None:
+COMMANDS = [
+    ["fake_assistants"],
+    ["fake_assistants", "serve"],
+    ["fake_assistants", "record"],
+    ["fake_assistants.conformance"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_is_one_line_for_each_option(command: list[str]) -> None:
+    """By -h and by --help, on stdout, exit code 0; nothing is cut off."""
+    wide = {**os.environ, "COLUMNS": "100"}
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", *command, option], capture_output=True, text=True, check=True, env=wide
+        ).stdout
+        for option in ("-h", "--help")
+    ]
+    assert shown[0] == shown[1]
+    assert "..." not in shown[0].replace("[ARGS]...", "").replace("AREA/NAME...", "")
+    options = shown[0].partition("\n\n")[2].partition(":\n")[2]
+    rows = [line for line in options.splitlines() if line.startswith(" ")]
+    assert [line for line in rows if not re.match("  (-|[a-z]+ )", line)] == []
+
+
+def test_the_options_of_serve_stand_under_headings() -> None:
+    """Those of a subject together."""
+    run = subprocess.run([*COMMAND, "serve", "-h"], capture_output=True, text=True, check=True)
+    headings = re.findall(r"^(\w+):$", run.stdout, re.MULTILINE)
+    assert headings == ["Address", "Contents", "API", "Sunset", "Trouble", "Options"]
+
+
+def test_the_version() -> None:
     """On stdout, exit code 0."""
-    for option, words in (("--version", f"fake-assistants {__version__}\n"), ("--help", "serve")):
-        run = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=True)
-        assert words in run.stdout
+    run = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"fake-assistants {__version__}\n"

@@ -251,7 +251,7 @@ def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int, made_up:
 def _demo_notes(fake: FakeAssistants, made_up: State, server: "Server") -> list[str]:
     """Say what there is in the demo, and how to get at it."""
     if fake.profile.lists_threads:
-        thread_ids = f"OPENAI_BASE_URL={server.base_url} threadkeep threads"
+        thread_ids = f"OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
     else:
         thread_ids = f"curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"
     return [
