@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fake_assistants import __version__, demo_world
+from fake_assistants import FakeAssistants, __version__, demo_world
 from fake_assistants.cli import main
 from ports import kept_port
 
@@ -261,6 +261,34 @@ def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None
         running.terminate()
         _, err = running.communicate(timeout=60)
     assert (running.returncode, err) == (0, warned)
+
+
+README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_commands_run(tmp_path: Path) -> None:
+    """One after the other in one folder, since the last serves what another has recorded; only ports are others."""
+    commands = re.findall(r"^    fake-assistants (.*)$", README, re.MULTILINE)
+    assert [line.split()[0] for line in commands] == ["serve", "record", "serve"]
+    for line in commands:
+        arguments = [*line.replace("--port 8000", "").split(), "--port", "0"]
+        with subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        ) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith("listening on http://127.0.0.1:")
+            running.terminate()
+            _, errors = running.communicate(timeout=60)
+        assert (running.returncode, "Traceback" in errors) == (0, False)
+
+
+def test_the_readmes_command_of_the_suite_runs() -> None:
+    """Against a fake, at its address."""
+    (line,) = re.findall(r"^    python -m (fake_assistants.conformance .*)$", README, re.MULTILINE)
+    with FakeAssistants().serve() as server:
+        command = line.replace("http://127.0.0.1:8000/v1", server.base_url).split()
+        run = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 COMMANDS = [
