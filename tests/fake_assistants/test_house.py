@@ -84,7 +84,8 @@ def test_the_demos_threads_are_as_different_as_real_ones() -> None:
     world = demo_world(200, None)
     counts = Counter(message["thread_id"] for message in world["messages"])
     lengths = sorted(counts[thread["id"]] for thread in world["threads"])
-    assert (lengths[0], lengths[-1]) == (0, pytest.approx(390, abs=10))
+    assert lengths[0] == 0
+    assert 380 <= lengths[-1] <= 400
     assert 10 < lengths[100] < 100
     created = [thread["created_at"] for thread in world["threads"]]
     assert created == sorted(created)
