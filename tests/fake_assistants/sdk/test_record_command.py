@@ -167,9 +167,12 @@ def test_an_answer_that_is_compressed_or_cut_off(tmp_path: Path) -> None:
         assert client.beta.threads.retrieve("thread_a").id == "thread_a"
         with pytest.raises(Exception, match=r"(?i)closed|incomplete|connection"):
             client.beta.threads.retrieve("thread_b")
+        with pytest.raises(Exception, match=r"(?i)closed|incomplete|connection"):
+            client.files.content("file-c").read()
         _, _, errors = ended(running)
-    assert json.loads((tmp_path / "o.json").read_bytes())["threads"] == [thread]
-    assert "upstream failed" in errors
+    state = json.loads((tmp_path / "o.json").read_bytes())
+    assert {kind: rows for kind, rows in state.items() if rows} == {"threads": [thread]}
+    assert "not used: 2 cut off" in errors
 
 
 def test_an_upstream_that_does_not_answer_is_a_502(tmp_path: Path) -> None:
@@ -183,7 +186,7 @@ def test_an_upstream_that_does_not_answer_is_a_502(tmp_path: Path) -> None:
         with pytest.raises(openai.InternalServerError, match="The upstream did not answer") as failed:
             client.beta.threads.create()
         assert failed.value.status_code == 502
-        assert "not used: 1 upstream failed" in ended(running)[2]
+        assert "not used: 1 no answer" in ended(running)[2]
 
 
 def test_a_file_that_cannot_be_written_is_exit_code_1(tmp_path: Path) -> None:

@@ -174,6 +174,35 @@ def test_the_key_of_a_request_is_never_written() -> None:
 
 
 @pytest.mark.parametrize(
+    ("status", "path", "contents"),
+    [
+        (200, "/v1/files/file-a/content", [{"id": "file-a", "content": "eHl6"}]),
+        (200, "/openai/files/file%2Fa/content?api-version=v1", [{"id": "file/a", "content": "eHl6"}]),
+        (206, "/v1/files/file-a/content", None),
+        (200, "/v1/vector_stores/vs_a/files/file-a/content", None),
+        (200, "/v1/threads/files/content", None),
+    ],
+)
+def test_only_complete_contents_of_files_are_kept(status: int, path: str, contents: Any) -> None:
+    """Not a part of one, and not the text that a vector store has of it."""
+    recording = Recording()
+    recording.see(Request.of("GET", path), status, "application/octet-stream", b"xyz")
+    assert json.loads(recording.state()).get("file_contents") == (contents or [])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Authorization": "Bearer a-long-token"}, {"api-key": "a-long-token"}, {"Authorization": "a-long-token"}],
+)
+def test_keys_are_masked_in_whichever_header_they_come(headers: dict[str, str]) -> None:
+    """Every scheme, and without one."""
+    recording = Recording()
+    body = b'{"object": "thread", "id": "thread_a", "metadata": {"note": "a-long-token"}}'
+    recording.see(Request.of("GET", "/v1/threads/thread_a", headers), 200, "application/json", body)
+    assert json.loads(recording.state())["threads"][0]["metadata"] == {"note": "***"}
+
+
+@pytest.mark.parametrize(
     ("content_type", "body", "reason"),
     [
         ("application/json", b"<html>", "not JSON"),

@@ -81,11 +81,11 @@ class RecordProxy:
             async with self._asked(scope, request) as answer:
                 await self._return(request, answer, line)
         except httpx.HTTPError as error:
-            with self._lock:
-                self._recording.unused["upstream failed"] += 1
             if line.has_begun:
                 await line.aborts()
             else:
+                with self._lock:
+                    self._recording.unused["no answer"] += 1
                 await deliver(error_reply(_unreachable(error)), line)
         except asyncio.CancelledError:  # the server stops
             if not await line.aborts():
@@ -102,21 +102,24 @@ class RecordProxy:
             yield answer
 
     async def _return(self, request: Request, answer: Any, line: Line) -> None:
-        """Send the answer on, piece by piece, and record it, also when the client or the upstream leaves early."""
-        body = bytearray()
+        """Send the answer on, piece by piece, and record it. Of a stream that breaks off, what has arrived counts."""
+        body, is_complete = bytearray(), False
         try:
             await line.sends(
                 {"type": "http.response.start", "status": answer.status_code, "headers": _returned(answer)}
             )
             async for piece in answer.aiter_bytes():
                 body += piece
-                if not await line.sends({"type": "http.response.body", "body": piece, "more_body": True}):
-                    return
+                await line.sends({"type": "http.response.body", "body": piece, "more_body": True})
+            is_complete = True
             await line.sends({"type": "http.response.body", "body": b""})
         finally:
             with self._lock:
                 content_type = answer.headers.get("content-type", "")
-                self._recording.see(request, answer.status_code, content_type, bytes(body))
+                if is_complete or content_type.startswith("text/event-stream"):
+                    self._recording.see(request, answer.status_code, content_type, bytes(body))
+                else:
+                    self._recording.unused["cut off"] += 1
 
     def save(self, path: Path) -> None:
         """Write the recorded state, atomically, for this user alone. Raises OSError."""

@@ -14,7 +14,7 @@ import attrs
 
 from fake_assistants.http.lossless_json import OBJECT_LEVELS, MalformedJson, Obj, dumps, dumps_to_keep, loads
 from fake_assistants.http.message import Request
-from fake_assistants.http.redaction import api_key, bearer
+from fake_assistants.http.redaction import keys_of
 from fake_assistants.store.database import Database
 from fake_assistants.store.kinds import (
     ASSISTANTS,
@@ -115,13 +115,13 @@ class Recording:
 
     def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
         """Take over the objects of an answer. An object that was deleted is dropped, with all that it contained."""
-        self._keys.update(key for key in (bearer(request), api_key(request)) if key and len(key) >= _LEAST_KEY)
+        self._keys.update(key for key in keys_of(request) if len(key) >= _LEAST_KEY)
         if not 200 <= status < 300:
             self.unused[f"status {status}"] += 1
         elif content_type.startswith("text/event-stream"):
             self._see_events(request, body)
-        elif request.path.endswith("/content") and "files" in request.path.split("/"):
-            self._put(FILE_CONTENTS, "", {"id": _segments(request)[-2], "content": base64.b64encode(body).decode()})
+        elif status == 200 and (file_id := _downloaded(request)):
+            self._put(FILE_CONTENTS, "", {"id": file_id, "content": base64.b64encode(body).decode()})
         else:
             self._see_json(request, body)
 
@@ -240,6 +240,13 @@ def _name(value: Any) -> str:
     """Name an answer that is not used."""
     name = value.get("object") if isinstance(value, dict) else None
     return name if isinstance(name, str) else "unknown JSON"
+
+
+def _downloaded(request: Request) -> str | None:
+    """Return the id of the file whose content is asked for; the files of a vector store have pages of text there."""
+    segments = _segments(request)
+    is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
+    return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
 
 
 def _segments(request: Request) -> list[str]:
