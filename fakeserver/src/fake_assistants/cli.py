@@ -22,7 +22,6 @@ from fake_assistants.simulation.clock import LIMIT, Clock
 from fake_assistants.simulation.profiles import PROFILES
 from fake_assistants.simulation.sunset import STYLES, SunsetPlan
 from fake_assistants.store.recording import Recording
-from fake_assistants.store.snapshot import State
 from fake_assistants.user_input import BadInput
 
 if TYPE_CHECKING:
@@ -198,11 +197,13 @@ def serve(
         worlds_by_key=worlds_by_key,
         runs=runs,
     )
-    made_up = demo_world(*demo, seed=seed) if demo else None
-    if made_up:
-        fake.load(made_up)
+    contents = _load_demo(fake, demo, seed) if demo else []
     _load(fake, files)
-    _serve(fake, host, port, latency_ms, made_up)
+
+    def notes(server: "Server") -> list[str]:
+        return [*contents, _thread_ids(fake, server)] if demo else []
+
+    _until_signal(fake.asgi(latency_ms=latency_ms), host, port, fake.profile.base_path, notes)
 
 
 def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
@@ -241,24 +242,21 @@ def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
             fake.load(path)
 
 
-def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int, made_up: State | None) -> None:
-    def notes(server: "Server") -> list[str]:
-        return _demo_notes(fake, made_up, server) if made_up else []
-
-    _until_signal(fake.asgi(latency_ms=latency_ms), host, port, fake.profile.base_path, notes)
-
-
-def _demo_notes(fake: FakeAssistants, made_up: State, server: "Server") -> list[str]:
-    """Say what there is in the demo, and how to get at it."""
-    if fake.profile.lists_threads:
-        thread_ids = f"OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
-    else:
-        thread_ids = f"curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"
+def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) -> list[str]:
+    """Load a demo, and return lines that say what it has."""
+    state = demo_world(*size, seed=seed)
+    fake.load(state)
     return [
-        f"demo: {len(made_up['threads'])} threads, {len(made_up['messages'])} messages, {len(made_up['files'])} files",
-        *(f"assistant: {assistant['id']} ({assistant['name']})" for assistant in made_up["assistants"]),
-        f"thread ids: {thread_ids}",
+        f"demo: {len(state['threads'])} threads, {len(state['messages'])} messages, {len(state['files'])} files",
+        *(f"assistant: {assistant['id']} ({assistant['name']})" for assistant in state["assistants"]),
     ]
+
+
+def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
+    """Say how to get the ids of the threads."""
+    if fake.profile.lists_threads:
+        return f"thread ids: OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
+    return f"thread ids: curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"
 
 
 def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callable[[Server], list[str]]") -> None:
@@ -302,7 +300,7 @@ def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callab
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the state here, at the end.",
+    help="Write the state here at the end, in place of what is there.",
 )
 def record(upstream: str, port: int, out: Path) -> None:
     """Pass requests on to a real server of this API until SIGTERM or SIGINT, and write what it answered as a state.
@@ -328,4 +326,5 @@ def record(upstream: str, port: int, out: Path) -> None:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items())
+    names = {name: name.replace("_", " ").removesuffix("s" if count == 1 else "") for name, count in counts.items()}
+    return ", ".join(f"{count} {names[name]}" for name, count in counts.items())

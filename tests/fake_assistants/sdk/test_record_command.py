@@ -19,9 +19,11 @@ from openai import OpenAI
 
 from fake_assistants import FakeAssistants, Reply, Request, demo_world
 from fake_assistants.adapters.asgi import app
+from fake_assistants.adapters.record_proxy import RecordProxy
 from fake_assistants.adapters.server import serving
 from fake_assistants.cli import main
-from fake_assistants.http.message import Chunk, Cut
+from fake_assistants.http.message import Chunk, Cut, Pause
+from fake_assistants.store.recording import Recording
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning"),
@@ -173,6 +175,48 @@ def test_an_answer_that_is_compressed_or_cut_off(tmp_path: Path) -> None:
     state = json.loads((tmp_path / "o.json").read_bytes())
     assert {kind: rows for kind, rows in state.items() if rows} == {"threads": [thread]}
     assert "not used: 2 cut off" in errors
+
+
+def test_what_a_stream_has_brought_is_in_the_recording(tmp_path: Path) -> None:
+    """The command ends while the stream is open; the client's connection is closed."""
+
+    def answer(_: Request) -> Reply:
+        begun: list[Chunk] = [b'data: {"object": "thread", "id": "thread_a"}\n\n', Pause(3600)]
+        return Reply(200, (("content-type", "text/event-stream"),), chunks=iter(begun))
+
+    with (
+        serving(app(Answers(answer)), host="127.0.0.1", port=0) as server,
+        recording(server.base_url, tmp_path / "o.json") as (running, base_url),
+        OpenAI(base_url=base_url, api_key=KEY) as client,
+        client.chat.completions.with_streaming_response.create(model="m", messages=[], stream=True) as reply,
+    ):
+        lines = reply.iter_lines()
+        assert next(lines).startswith("data: ")
+        code, _, errors = ended(running)
+        with pytest.raises(Exception, match=r"(?i)closed|incomplete|connection"):
+            list(lines)
+    assert (code, errors) == (0, f"fake-assistants: {tmp_path / 'o.json'}: 1 thread\n")
+
+
+def test_a_body_beyond_the_limit_is_refused() -> None:
+    """Here, and not passed on."""
+    fake = FakeAssistants()
+    with (
+        fake.serve() as upstream,
+        serving(RecordProxy(upstream.base_url, Recording(), max_body=10), host="127.0.0.1", port=0) as server,
+        OpenAI(base_url=server.base_url, api_key=KEY, max_retries=0) as client,
+        pytest.raises(openai.APIStatusError, match="larger than 10 bytes"),
+    ):
+        client.beta.threads.create(metadata={"a": "1"})
+    assert len(fake.requests) == 0
+
+
+def test_a_recording_that_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither a part of it nor a temporary file."""
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        RecordProxy("http://127.0.0.1:9/v1", Recording()).save(tmp_path / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_an_upstream_that_does_not_answer_is_a_502(tmp_path: Path) -> None:

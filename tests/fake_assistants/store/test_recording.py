@@ -126,6 +126,12 @@ def test_what_was_deleted_is_gone_with_all_that_it_contained() -> None:
         recorded.ask("POST", f"/v1/threads/{one}/messages", {"role": "user", "content": "x"}).json()["id"]
         for one in (thread, other, other)
     ]
+    recorded.fake.load({"files": [{"id": "file-a", "object": "file", "purpose": "vision"}]})
+    recorded.fake.load({"file_contents": [{"id": "file-a", "content": "eHl6"}]})
+    recorded.walk("/v1/files")
+    recorded.ask("GET", "/v1/files/file-a/content")
+    assert recorded.state()["file_contents"]
+    recorded.ask("DELETE", "/v1/files/file-a")
     recorded.ask("DELETE", f"/v1/threads/{thread}")
     recorded.ask("DELETE", f"/v1/threads/{other}/messages/{messages[1]}")
     conversation = recorded.ask("POST", "/v1/conversations", {}).json()["id"]
@@ -218,6 +224,24 @@ def test_what_cannot_be_used_is_counted(content_type: str, body: bytes, reason: 
     recording = Recording()
     recording.see(Request.of("GET", "/v1/something"), 200, content_type, body)
     assert (recording.unused, recording.counts()) == (Counter([reason]), {})
+
+
+def test_two_lists_with_one_end_are_put_together() -> None:
+    """What comes before the same object in two lists comes before it."""
+    recording = Recording()
+    rows = [{"object": "assistant", "id": f"asst_{name}", "created_at": 1} for name in "abc"]
+    for order in ([2], [1, 2], [0, 2]):
+        body = json.dumps({"object": "list", "data": [rows[at] for at in order]}).encode()
+        recording.see(Request.of("GET", "/v1/assistants?order=asc"), 200, "application/json", body)
+    assert [row["id"] for row in json.loads(recording.state())["assistants"]][-1] == "asst_c"
+
+
+def test_a_deletion_of_what_is_not_kept_is_counted() -> None:
+    """By its name."""
+    recording = Recording()
+    body = b'{"id": "ft:gpt", "object": "model", "deleted": true}'
+    recording.see(Request.of("DELETE", "/v1/models/ft:gpt"), 200, "application/json", body)
+    assert recording.unused == Counter({"model": 1})
 
 
 def test_lists_that_disagree_lose_nothing() -> None:

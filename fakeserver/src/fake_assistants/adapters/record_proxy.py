@@ -47,17 +47,18 @@ class RecordProxy:
     A client's path is the path at the upstream. Nothing is added to a request, and no redirect is followed.
     """
 
-    def __init__(self, upstream: str, recording: Recording) -> None:
+    def __init__(self, upstream: str, recording: Recording, *, max_body: int = MAX_BODY) -> None:
         parts = urlsplit(upstream)
         self._origin = httpx.URL(f"{parts.scheme}://{parts.netloc}")
         self._recording = recording
+        self._max_body = max_body
         self._lock = Lock()
         self._client: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
+        else:  # the server here accepts no websockets
             with suppress(ClientDisconnect):
                 await self._pass_on(scope, receive, send)
 
@@ -72,9 +73,9 @@ class RecordProxy:
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = Line(scope, receive, send)
-        body = await read_body(receive, MAX_BODY)
+        body = await read_body(receive, self._max_body)
         if body is None:
-            await deliver(error_reply(too_large(MAX_BODY)), line)
+            await deliver(error_reply(too_large(self._max_body)), line)
             return
         request = as_request(scope, body)
         try:
@@ -88,8 +89,7 @@ class RecordProxy:
                     self._recording.unused["no answer"] += 1
                 await deliver(error_reply(_unreachable(error)), line)
         except asyncio.CancelledError:  # the server stops
-            if not await line.aborts():
-                raise
+            await line.aborts()
 
     @asynccontextmanager
     async def _asked(self, scope: Scope, request: Request) -> AsyncIterator[Any]:
