@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fake_assistants import __version__, demo_world
+from fake_assistants import FakeAssistants, __version__, demo_world
 from fake_assistants.cli import main
 from ports import kept_port
 
@@ -165,6 +165,22 @@ def test_models_and_files_are_refused_where_that_is_asked_for(tmp_path: Path) ->
         assert (status, body["error"]["code"]) == (400, "unsupported_file")
 
 
+def test_the_demo_says_what_there_is_and_how_to_get_at_it() -> None:
+    """After the address: the assistants, and where the ids of the threads are; those that clients cannot list too."""
+    world = demo_world(3, None, seed=5)
+    first, *_ = world["assistants"]
+    for options, words in (([], "/_fake/state"), (["--list-threads"], "/v1 threadkeep threads\n")):
+        with serving("--demo", "3", "--seed", "5", *options) as (running, connection):
+            assert running.stdout is not None
+            lines = [running.stdout.readline() for _ in range(2 + len(world["assistants"]))]
+            assert lines[0] == f"demo: 3 threads, {len(world['messages'])} messages, {len(world['files'])} files\n"
+            assert lines[1] == f"assistant: {first['id']} ({first['name']})\n"
+            assert lines[-1].startswith("thread ids: ")
+            assert words in lines[-1]
+            assert ask(connection, "GET", "/_fake/state")[1]["messages"] == world["messages"]
+            assert ask(connection, "GET", "/v1/threads")[0] == (200 if options else 403)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -176,6 +192,7 @@ def test_models_and_files_are_refused_where_that_is_asked_for(tmp_path: Path) ->
         (["--sunset", "1000000000001"], "beyond the clock's last second"),
         (["--sunset-style", "loud"], "loud"),
         (["--demo", "many"], "20x50"),
+        (["--demo", "20x"], "20x50"),
         (["--api-key", "sk-1", "--api-key", ""], "--api-key"),
         (["--load", "/nowhere.json"], "/nowhere.json: No such file"),
         (["--faults", "/nowhere.json"], "/nowhere.json: No such file"),
@@ -199,7 +216,7 @@ def test_without_a_command_one_line_says_what_to_type(capsys: pytest.CaptureFixt
     """A mistake like any other."""
     with pytest.raises(SystemExit) as ended:
         main([])
-    told = "fake-assistants: give a command, such as `fake-assistants serve`; `fake-assistants --help` tells more\n"
+    told = "fake-assistants: give a command, such as `fake-assistants serve`; `fake-assistants -h` lists them\n"
     assert (ended.value.code, *capsys.readouterr()) == (2, "", told)
 
 
@@ -259,8 +276,67 @@ def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None
     assert (running.returncode, err) == (0, warned)
 
 
-def test_help_and_version() -> None:
+README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_commands_run(tmp_path: Path) -> None:
+    """One after the other in one folder, since the last serves what another has recorded; only ports are others."""
+    commands = re.findall(r"^    fake-assistants (.*)$", README, re.MULTILINE)
+    assert [line.split()[0] for line in commands] == ["serve", "record", "serve"]
+    for line in commands:
+        arguments = [*line.replace("--port 8000", "").split(), "--port", "0"]
+        with subprocess.Popen(
+            [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        ) as running:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith("listening on http://127.0.0.1:")
+            running.terminate()
+            _, errors = running.communicate(timeout=60)
+        assert (running.returncode, "Traceback" in errors) == (0, False)
+
+
+def test_the_readmes_command_of_the_suite_runs() -> None:
+    """Against a fake, at its address."""
+    (line,) = re.findall(r"^    python -m (fake_assistants.conformance .*)$", README, re.MULTILINE)
+    with FakeAssistants().serve() as server:
+        command = line.replace("http://127.0.0.1:8000/v1", server.base_url).split()
+        run = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+COMMANDS = [
+    ["fake_assistants"],
+    ["fake_assistants", "serve"],
+    ["fake_assistants", "record"],
+    ["fake_assistants.conformance"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_is_one_line_for_each_option(command: list[str]) -> None:
+    """By -h and by --help, on stdout, exit code 0; nothing is cut off."""
+    wide = {**os.environ, "COLUMNS": "100"}
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", *command, option], capture_output=True, text=True, check=True, env=wide
+        ).stdout
+        for option in ("-h", "--help")
+    ]
+    assert shown[0] == shown[1]
+    assert "..." not in shown[0].replace("[ARGS]...", "").replace("AREA/NAME...", "")
+    options = shown[0].partition("\n\n")[2].partition(":\n")[2]
+    rows = [line for line in options.splitlines() if line.startswith(" ")]
+    assert [line for line in rows if not re.match("  (-|[a-z]+ )", line)] == []
+
+
+def test_the_options_of_serve_stand_under_headings() -> None:
+    """Those of a subject together."""
+    run = subprocess.run([*COMMAND, "serve", "-h"], capture_output=True, text=True, check=True)
+    headings = re.findall(r"^(\w+):$", run.stdout, re.MULTILINE)
+    assert headings == ["Address", "Contents", "API", "Sunset", "Trouble", "Options"]
+
+
+def test_the_version() -> None:
     """On stdout, exit code 0."""
-    for option, words in (("--version", f"fake-assistants {__version__}\n"), ("--help", "serve")):
-        run = subprocess.run([*COMMAND, option], capture_output=True, text=True, check=True)
-        assert words in run.stdout
+    run = subprocess.run([*COMMAND, "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == f"fake-assistants {__version__}\n"

@@ -1,16 +1,22 @@
 """The house: what may be imported, what is public, and a demo that shows everything."""
 
+import csv
 import re
 import subprocess
 import sys
+import zlib
+from collections import Counter
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fake_assistants
-from fake_assistants import FakeAssistants, demo_world
-from fake_assistants.cli import serve
+from fake_assistants import Clock, FakeAssistants, Request, demo_world
+from fake_assistants.cli import record, serve
 from fake_assistants.conformance.command import conformance
 from fake_assistants.dispatch.control import CONTROLS
 
@@ -73,6 +79,72 @@ def test_the_demo_comes_in_every_size() -> None:
         assert (len(state["threads"]), len(state["messages"])) == (threads, threads * messages)
 
 
+def test_the_demos_threads_are_as_different_as_real_ones() -> None:
+    """Without a number of messages: none, some, hundreds; created over a year; the same for the same seed."""
+    world = demo_world(200, None)
+    counts = Counter(message["thread_id"] for message in world["messages"])
+    lengths = sorted(counts[thread["id"]] for thread in world["threads"])
+    assert lengths[0] == 0
+    assert 380 <= lengths[-1] <= 400
+    assert 10 < lengths[100] < 100
+    created = [thread["created_at"] for thread in world["threads"]]
+    assert created == sorted(created)
+    assert 360 < (created[-1] - created[0]) / 86_400 < 365
+    assert len({message["assistant_id"] for message in world["messages"]}) == len(world["assistants"]) + 1
+    assert demo_world(200, None) == world
+
+
+@given(threads=st.integers(1, 5), messages=st.none() | st.integers(0, 300), seed=st.integers(0, 9))
+def test_the_demos_messages_are_in_order_and_in_the_past(threads: int, messages: int | None, seed: int) -> None:
+    """Of each thread, behind its creation; what they name is there."""
+    world = demo_world(threads, messages, seed=seed)
+    files = {file["id"] for file in world["files"]}
+    when = {thread["id"]: thread["created_at"] for thread in world["threads"]}
+    for message in world["messages"]:
+        assert when[message["thread_id"]] <= message["created_at"] <= Clock().now()
+        when[message["thread_id"]] = message["created_at"]
+    named = re.findall(r"'file_id': '([^']+)'", str(world["messages"]))
+    assert set(named) <= files
+    assert {row["id"] for row in world["vector_store_files"]} <= files
+
+
+def test_the_demos_files_open() -> None:
+    """Its images are PNG files, and its tables CSV files, as the API hands them out."""
+    fake = FakeAssistants()
+    fake.load(demo_world())
+    contents = {}
+    for file in fake.state["files"]:
+        reply = fake.handle(Request.of("GET", f"/v1/files/{file['id']}/content", {"Authorization": "Bearer sk-test"}))
+        if file["purpose"] == "assistants":
+            assert reply.status == 400
+        else:
+            assert (reply.status, len(reply.body)) == (200, file["bytes"])
+            contents[file["filename"]] = reply.body
+    assert list(csv.reader(StringIO(contents["equation.csv"].decode(), newline=""))) == [
+        ["month", "value"],
+        *([f"2024-0{month}", value] for month, value in enumerate(("1", "3", "11", "14"), 1)),
+    ]
+    for name in contents:
+        if name.endswith(".png"):
+            width, height, pixels = decoded_png(contents[name])
+            assert (len(pixels), set(pixels)) == (height * (1 + width), {0x00, 0x50, 0xFF})
+
+
+def decoded_png(content: bytes) -> tuple[int, int, bytes]:
+    """Width, height and filtered rows of an image with 8 bits of grey; each chunk's checksum is right."""
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, rest = {}, content[8:]
+    while rest:
+        length = int.from_bytes(rest[:4], "big")
+        kind, data = rest[4:8], rest[8 : 8 + length]
+        assert zlib.crc32(kind + data) == int.from_bytes(rest[8 + length : 12 + length], "big")
+        chunks[kind], rest = data, rest[12 + length :]
+    assert list(chunks) == [b"IHDR", b"IDAT", b"IEND"]
+    assert chunks[b"IHDR"][8:] == bytes([8, 0, 0, 0, 0])
+    sizes = (int.from_bytes(chunks[b"IHDR"][at : at + 4], "big") for at in (0, 4))
+    return *sizes, zlib.decompress(chunks[b"IDAT"])  # type: ignore[return-value]
+
+
 README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
 
 
@@ -83,7 +155,9 @@ def test_the_readmes_code_runs(block: str) -> None:
 
 
 def test_the_readme_and_the_fake_name_the_same_things() -> None:
-    """Every control call, every option of `serve` and of the conformance suite, and none that does not exist."""
+    """Every control call, every option of the commands and of the conformance suite, and none that does not exist."""
     assert set(re.findall(r"/_fake/\w+", README)) == set(CONTROLS)
-    options = {name for option in (*serve.params, *conformance.params) for name in option.opts} - {"more"}
-    assert set(re.findall(r"--[a-z][a-z-]*", README)) - {"--help"} == options
+    options = {name for option in (*serve.params, *record.params, *conformance.params) for name in option.opts} - {
+        "more"
+    }
+    assert set(re.findall(r"--[a-z][a-z-]*", README)) == options

@@ -68,7 +68,7 @@ def test_a_world_cannot_tell_that_there_are_others(asked: list[tuple[str, tuple[
 
 def test_every_part_of_a_backend_is_its_own_or_cannot_change() -> None:
     """Whoever adds a part says here whether fakes share it, and in `copy` what a copy begins with."""
-    shared = {"api_keys", "check_files", "messages_per_thread", "models", "profile"}
+    shared = {"api_keys", "check_files", "list_threads", "messages_per_thread", "models", "profile"}
     own = {
         "clock",
         "ids",

@@ -185,6 +185,17 @@ def test_a_refusal_of_everything_is_what_it_is(
     assert "does not list its threads" not in done.err
 
 
+@pytest.mark.parametrize("profile", ["openai", "foundry"])
+def test_a_server_that_lists_its_threads(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
+    """One id a line, in the order of the threads."""
+    fake, world = FakeAssistants(profile=profile, list_threads=True), demo_world(130, 0)
+    fake.load(world)
+    monkeypatch.setenv("OPENAI_API_KEY", "token")
+    with fake.serve() as server:
+        done = threadkeep("threads", "--base-url", server.base_url)
+    assert (done.code, done.out.splitlines()) == (0, [thread["id"] for thread in world["threads"]])
+
+
 def test_a_list_that_breaks_off_is_named(threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came is printed, and standard error says that it is not all."""
     fake = FakeAssistants(profile="foundry")

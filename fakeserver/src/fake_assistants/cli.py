@@ -1,33 +1,40 @@
 """The command `fake-assistants`."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
 import fake_assistants.simulation.fault_plan as faultplan
 from fake_assistants import __version__
-from fake_assistants.adapters.serve_command import now as wall_clock
 from fake_assistants.demo import demo_world
 from fake_assistants.engine.run_plan import WAYS, By
 from fake_assistants.fake import FakeAssistants
+from fake_assistants.http.address import base_url
 from fake_assistants.http.lossless_json import MalformedJson, loads
+from fake_assistants.option_groups import HELP, GroupedCommand, option
 from fake_assistants.simulation.clock import LIMIT, Clock
 from fake_assistants.simulation.profiles import PROFILES
 from fake_assistants.simulation.sunset import STYLES, SunsetPlan
+from fake_assistants.store.recording import Recording
 from fake_assistants.user_input import BadInput
+
+if TYPE_CHECKING:
+    from fake_assistants.adapters.server import Server
 
 _NAME = "fake-assistants"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command. One line on stderr says what is wrong; exit code 2 for a mistake, 1 for the port.
+    """Run the command. One line on stderr says what is wrong.
 
-    Exit code 130 when it is interrupted before it listens.
+    Exit code 2 for a mistake in the call, 1 when the address cannot be listened on or the recording cannot be written,
+    130 when it is interrupted before it listens.
     """
     try:
         code = commands.main(arguments, prog_name=_NAME, standalone_mode=False)
@@ -39,17 +46,17 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code)
 
 
-@click.group(name=_NAME, invoke_without_command=True)
+@click.group(name=_NAME, invoke_without_command=True, context_settings=HELP)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
     """A fake of OpenAI's Assistants API."""
     if context.invoked_subcommand is None:
-        raise click.UsageError(f"give a command, such as `{_NAME} serve`; `{_NAME} --help` tells more")
+        raise click.UsageError(f"give a command, such as `{_NAME} serve`; `{_NAME} -h` lists them")
 
 
 def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
-    """Epoch seconds, or an ISO date or date and time; without a zone it is UTC."""
+    """Read epoch seconds, or an ISO date or date and time; without a zone it is UTC."""
     if given is None:
         return None
     try:
@@ -65,14 +72,14 @@ def _second(moment: datetime) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int] | None:
-    """Such as 20x50: threads, and messages in each."""
+def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int | None] | None:
+    """Read a number of threads, and of messages in each: such as 40, or 20x50."""
     if given is None:
         return None
-    threads, _cross, messages = given.partition("x")
-    if not (threads.isdecimal() and messages.isdecimal()):
-        raise click.BadParameter(f"{given!r} is not of the form 20x50")
-    return int(threads), int(messages)
+    threads, cross, messages = given.partition("x")
+    if not threads.isdecimal() or not (messages.isdecimal() if cross else True):
+        raise click.BadParameter(f"{given!r} is neither of the form 40 nor of the form 20x50")
+    return int(threads), int(messages) if cross else None
 
 
 def _named(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,47 +88,63 @@ def _named(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tup
     return given
 
 
-class _NotServed(click.ClickException):
-    """The address cannot be listened on."""
+def _upstream(_: click.Context, __: click.Parameter, given: str) -> str:
+    try:
+        return base_url(given)
+    except ValueError:
+        raise click.BadParameter(f"{given!r} is not of the form https://api.openai.com/v1") from None
+
+
+class _Failure(click.ClickException):
+    """The call was right, but cannot be carried out."""
 
     exit_code = 1
 
 
-@commands.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: a free one.")
-@click.option(
+@commands.command(cls=GroupedCommand, context_settings=HELP, short_help="Serve the fake over HTTP.")
+@option("Address", "--host", default="127.0.0.1", show_default=True, metavar="HOST", help="Listen on this address.")
+@option(
+    "Address",
+    "--port",
+    default=8000,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="Listen on this port; 0 picks a free one.",
+)
+@option(
+    "Contents",
     "--load",
     "files",
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="A state (JSON) or a full export (NDJSON). May be repeated.",
+    help="Load a state (JSON) or a full export (NDJSON). May be repeated.",
 )
-@click.option("--sunset", "when", callback=_moment, metavar="WHEN", help="Fall silent then: epoch seconds or ISO, UTC.")
-@click.option("--sunset-after", type=click.IntRange(0), metavar="N", help="Fall silent after N requests.")
-@click.option("--sunset-style", type=click.Choice(STYLES), default="gone", show_default=True)
-@click.option("--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
-@click.option("--rpm", type=click.IntRange(1), metavar="N", help="Let each key ask N times a minute.")
-@click.option(
-    "--faults", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="A plan of faults to inject (JSON)."
+@option(
+    "Contents",
+    "--demo",
+    callback=_size,
+    metavar="N[xM]",
+    help="Make up N threads, with M messages each or 0 to some hundreds.",
 )
-@click.option(
-    "--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Service to imitate."
+@option("Contents", "--seed", type=int, default=0, show_default=True, metavar="N", help="Draw ids from this seed.")
+@option("API", "--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Whose API.")
+@option("API", "--list-threads", is_flag=True, help="Let clients list the threads, which OpenAI does not.")
+@option(
+    "API", "--api-key", "keys", multiple=True, callback=_named, metavar="K", help="Refuse other keys. May be repeated."
 )
-@click.option("--worlds-by-key", is_flag=True, help="Give every API key a world of its own.")
-@click.option(
+@option("API", "--worlds-by-key", is_flag=True, help="Give every API key a state of its own.")
+@option(
+    "API",
     "--runs",
     type=click.Choice(WAYS),
     default="read",
     show_default=True,
-    help="What carries runs on: each read of one, nothing (at once), or the clock.",
+    help="What advances runs.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Where ids come from.")
-@click.option(
-    "--api-key", "keys", multiple=True, callback=_named, metavar="K", help="Refuse other keys. May be repeated."
-)
-@click.option(
+@option(
+    "API",
     "--model",
     "models",
     multiple=True,
@@ -129,8 +152,28 @@ class _NotServed(click.ClickException):
     metavar="NAME",
     help="Refuse other models for assistants and runs. May be repeated.",
 )
-@click.option("--check-files", is_flag=True, help="Refuse files that a file search or a message cannot read.")
-@click.option("--demo", callback=_size, metavar="THREADSxMESSAGES", help="Serve made-up conversations.")
+@option("API", "--check-files", is_flag=True, help="Refuse files that a search or a message cannot read.")
+@option("Sunset", "--sunset", "when", callback=_moment, metavar="WHEN", help="End the API then: epoch or ISO, in UTC.")
+@option("Sunset", "--sunset-after", type=click.IntRange(0), metavar="N", help="End the API after N requests.")
+@option(
+    "Sunset",
+    "--sunset-style",
+    type=click.Choice(STYLES),
+    default="gone",
+    show_default=True,
+    metavar="STYLE",
+    help="Then answer gone (410), or not-found (404, no body).",
+)
+@option("Trouble", "--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
+@option("Trouble", "--rpm", type=click.IntRange(1), metavar="N", help="Allow each key N requests a minute.")
+@option(
+    "Trouble",
+    "--faults",
+    "plan_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Inject the faults of a plan (JSON).",
+)
 def serve(
     host: str,
     port: int,
@@ -142,32 +185,39 @@ def serve(
     rpm: int | None,
     plan_file: Path | None,
     profile: str,
+    list_threads: bool,
     worlds_by_key: bool,
     runs: By,
     seed: int,
     keys: tuple[str, ...],
     models: tuple[str, ...],
     check_files: bool,
-    demo: tuple[int, int] | None,
+    demo: tuple[int, int | None] | None,
 ) -> None:
     """Serve the fake over HTTP until SIGTERM or SIGINT."""
+    from fake_assistants.adapters.serve_command import now  # it imports uvicorn, which help does without
+
     fake = FakeAssistants(
-        clock=Clock(wall_clock),
+        clock=Clock(now),
         seed=seed,
         api_keys=keys,
         sunset=_plan(when, sunset_after, sunset_style),
         faults=_faults(plan_file) if plan_file else (),
         rpm=rpm,
         profile=profile,
+        list_threads=list_threads,
         worlds_by_key=worlds_by_key,
         runs=runs,
         models=models,
         check_files=check_files,
     )
-    if demo:
-        fake.load(demo_world(*demo, seed=seed))
+    contents = _load_demo(fake, demo, seed) if demo else []
     _load(fake, files)
-    _serve(fake, host, port, latency_ms)
+
+    def notes(server: "Server") -> list[str]:
+        return [*contents, _thread_ids(fake, server)] if demo else []
+
+    _until_signal(fake.asgi(latency_ms=latency_ms), host, port, fake.profile.base_path, notes)
 
 
 def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
@@ -179,8 +229,8 @@ def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
 
 
 def _faults(path: Path) -> Any:
-    """A plan of faults, read and checked."""
-    with _told_with(path):
+    """Read and check a plan of faults."""
+    with _mistakes_in(path):
         try:
             plan = loads(path.read_bytes())
         except MalformedJson as error:
@@ -190,8 +240,8 @@ def _faults(path: Path) -> Any:
 
 
 @contextmanager
-def _told_with(path: Path) -> Iterator[None]:
-    """What is wrong with a file is a mistake of the user's, told with its path."""
+def _mistakes_in(path: Path) -> Iterator[None]:
+    """Report what is wrong with a file as a mistake in the call, with its path."""
     try:
         yield
     except BadInput as error:
@@ -202,20 +252,93 @@ def _told_with(path: Path) -> Iterator[None]:
 
 def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
     for path in files:
-        with _told_with(path):
+        with _mistakes_in(path):
             fake.load(path)
 
 
-def _serve(fake: FakeAssistants, host: str, port: int, latency_ms: int) -> None:
-    from fake_assistants.adapters.serve_command import serve_until_told  # uvicorn is slow to import
+def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) -> list[str]:
+    """Load a demo, and return lines that say what it has."""
+    state = demo_world(*size, seed=seed)
+    fake.load(state)
+    return [
+        f"demo: {len(state['threads'])} threads, {len(state['messages'])} messages, {len(state['files'])} files",
+        *(f"assistant: {assistant['id']} ({assistant['name']})" for assistant in state["assistants"]),
+    ]
+
+
+def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
+    """Say how to get the ids of the threads."""
+    if fake.lists_threads:
+        return f"thread ids: OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
+    return f"thread ids: curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"
+
+
+def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callable[[Server], list[str]]") -> None:
+    from fake_assistants.adapters.serve_command import serve_until_signal
 
     def warn() -> None:
         click.echo(f"{_NAME}: warning: {host} can be reached from other machines", err=True)
 
     try:
-        app = fake.asgi(latency_ms=latency_ms)
-        serve_until_told(app, host=host, port=port, base_path=fake.profile.base_path, warn=warn)
+        serve_until_signal(app, host=host, port=port, base_path=base_path, warn=warn, notes=notes)
     except OSError as error:
-        raise _NotServed(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        raise _Failure(f"cannot listen on {host}:{port}: {error.strerror}") from None
     except UnicodeError:
-        raise _NotServed(f"cannot listen on {host!r}: not an address") from None
+        raise _Failure(f"cannot listen on {host!r}: not an address") from None
+
+
+# --- record ---------------------------------------------------------------------------------------------
+
+
+@commands.command(cls=GroupedCommand, context_settings=HELP, short_help="Record a real server, to be served later.")
+@option(
+    "Address",
+    "--upstream",
+    required=True,
+    callback=_upstream,
+    metavar="URL",
+    help="Pass requests on to this base URL.",
+)
+@option(
+    "Address",
+    "--port",
+    default=8000,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(0, 65535),
+    help="Listen on this port; 0 picks a free one.",
+)
+@option(
+    "Recording",
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the state here at the end, in place of what is there.",
+)
+def record(upstream: str, port: int, out: Path) -> None:
+    """Pass requests on to a real server of this API until SIGTERM or SIGINT, and write what it answered as a state.
+
+    `fake-assistants serve --load FILE` serves that state. The keys of requests are not written.
+    """
+    try:
+        from fake_assistants.adapters.record_proxy import RecordProxy
+    except ImportError as error:
+        raise _Failure(str(error)) from None
+    if not out.absolute().parent.is_dir():
+        raise click.UsageError(f"{out}: there is no folder {out.parent}")
+    recording = Recording()
+    proxy = RecordProxy(upstream, recording)
+    _until_signal(proxy, "127.0.0.1", port, urlsplit(upstream).path, lambda _: [f"recording {upstream}"])
+    try:
+        proxy.save(out.absolute())
+    except OSError as error:
+        raise _Failure(f"{out}: {error.strerror}") from None
+    click.echo(f"{_NAME}: {out}: {_counted(recording.counts()) or 'no objects'}", err=True)
+    if recording.unused:
+        click.echo(f"{_NAME}: not used: {_counted(recording.unused)}", err=True)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    names = {name: name.replace("_", " ").removesuffix("s" if count == 1 else "") for name, count in counts.items()}
+    return ", ".join(f"{count} {names[name]}" for name, count in counts.items())

@@ -1,6 +1,11 @@
-"""A seeded world to look at: conversations that hold every kind of content part, and the odd things too."""
+"""A made-up account: assistants, threads over a year in several languages, and files that can be opened."""
 
-from collections.abc import Callable
+import base64
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from itertools import chain
 
 import attrs
 
@@ -11,88 +16,238 @@ from fake_assistants.store.import_file import uncollected
 from fake_assistants.store.snapshot import State, empty
 
 _DAY = 24 * 60 * 60
+_YEAR = 365 * _DAY
 
 # Seconds between a message and the next. Ties are common in the recordings, so they are common here.
 _PAUSES = (0, 1, 7, 0, 0, 43, 12)
 
-_TOPICS = (
-    ("the invoice of March", "The total is 1,204.50 EUR, due on the 14th."),
-    ("our holiday policy", "You have 27 days a year; 5 may be carried over."),
-    ("the equation 3x + 11 = 14", "Subtract 11 and divide by 3: \\(x = 1\\)."),
-    ("sourdough for beginners", "Feed the starter twice, then wait until it floats."),
-    ("the login error 0x80070005", "Access was denied. Run the installer as administrator."),
-    ("a name for the cat", "How about Pixel? It suits a cat that sits in boxes."),
-    ("the train to Łódź", "It leaves at 09:12 from platform 4 and takes 1 h 25 min."),
+# After so many messages a conversation rests, at most so long.
+_SITTING, _LONGEST_REST = 24, 3 * _DAY
+
+# The longest thread of those whose length is drawn.
+_MOST = 400
+
+
+@attrs.frozen
+class _Topic:
+    """What a few messages are about. `numbers` is the content of its chart and its table."""
+
+    name: str
+    question: str
+    answer: str
+    numbers: tuple[int, ...] = (3, 5, 2, 8)
+
+
+@attrs.frozen
+class _Role:
+    """An assistant, and what it is asked."""
+
+    name: str
+    model: str
+    instructions: str
+    tools: tuple[str, ...]
+    topics: tuple[_Topic, ...]
+
+
+_SUM_IN_PYTHON = """Use the `csv` module:
+
+```python
+import csv
+
+with open("data.csv", newline="") as file:
+    rows = list(csv.reader(file))
+print(sum(float(row[1]) for row in rows[1:]))
+```
+
+The first row is the head."""
+
+_INDEX_IN_SQL = """It scans the table. Create an index:
+
+```sql
+CREATE INDEX by_customer ON orders (customer, placed_at);
+```"""
+
+_ROLES = (
+    _Role(
+        "Office Guide",
+        "gpt-4o-mini",
+        "Answer from the handbook, and say where you found it.",
+        ("code_interpreter", "file_search"),
+        (
+            _Topic(
+                "invoice-march",
+                "What is still open on the invoice of March?",
+                "The total is 1,204.50 EUR. It is due on the 14th.",
+                (1204, 880, 1530, 990),
+            ),
+            _Topic(
+                "holidays",
+                "How many days of holiday do I have left?",
+                "You have 27 days a year. Five of them may be carried over.",
+                (27, 5, 12, 10),
+            ),
+            _Topic(
+                "login-error",
+                "The installer stops with error 0x80070005. What now?",
+                "Access was denied. Run the installer as administrator:\n\n1. Right-click it.\n2. Choose *Run as "
+                "administrator*.",
+            ),
+        ),
+    ),
+    _Role(
+        "Math Tutor",
+        "gpt-4o",
+        "Show every step.",
+        ("code_interpreter",),
+        (
+            _Topic(
+                "equation", "Solve 3x + 11 = 14, please.", "Subtract 11 and divide by 3: \\(x = 1\\).", (1, 3, 11, 14)
+            ),
+            _Topic(
+                "compound-interest",
+                "What becomes of 1000 EUR at 3 % after 10 years?",
+                "\\[1000 \\cdot 1.03^{10} \\approx 1343.92\\]\n\nSo it is 1,343.92 EUR.",
+                (1000, 1093, 1194, 1344),
+            ),
+        ),
+    ),
+    _Role(
+        "Code Helper",
+        "gpt-4o",
+        "Answer with code that runs.",
+        ("code_interpreter",),
+        (
+            _Topic(
+                "read-csv",
+                "How do I sum the second column of a CSV file in Python?",
+                _SUM_IN_PYTHON,
+                (12, 30, 18, 44),
+            ),
+            _Topic(
+                "sql-index",
+                "Why is this query slow?\n\n```sql\nSELECT * FROM orders WHERE customer = 42 ORDER BY placed_at;\n```",
+                _INDEX_IN_SQL,
+                (900, 410, 35, 4),
+            ),
+        ),
+    ),
+    _Role(
+        "Travel Desk",
+        "gpt-4o-mini",
+        "Answer in the language of the question.",
+        ("file_search",),
+        (
+            _Topic("zug", "Wann fährt morgen der Zug nach Łódź?", "Um 9:12 Uhr von Gleis 4; er braucht 1 h 25 min."),
+            _Topic(
+                "museo",
+                "¿Qué museo está abierto el lunes?",
+                "El Museo del Prado abre de 10:00 a 20:00. ¡Que disfrutes!",
+            ),
+            _Topic("ticket", "明天去京都的票多少钱？", "普通座是13,320日元，大约两个半小时。"),
+            _Topic("hotel", "هل الفندق قريب من المحطة؟", "نعم، يبعد خمس دقائق سيرًا على الأقدام."),
+            _Topic("bagages", "Combien de bagages puis-je emporter ?", "Deux valises de 23 kg, et un bagage à main."),
+        ),
+    ),
 )
 
 
 @attrs.frozen
+class _Files:
+    """The ids of the files that messages name."""
+
+    scan: str
+    handbook: str
+    faq: str
+    charts: dict[str, str]
+    tables: dict[str, str]
+
+
+@attrs.frozen
 class _Setting:
-    """What a scene is played with."""
+    """What a scene is made of."""
 
-    ids: IdSource
-    about: str
-    answer: str
+    topic: _Topic
+    files: _Files
 
-    def file(self) -> str:
-        return self.ids.draw("file-")
+    @property
+    def question(self) -> str:
+        return self.topic.question
+
+    @property
+    def answer(self) -> str:
+        return self.topic.answer
 
 
 @uncollected()
-def demo_world(threads: int = 4, messages: int = 25, *, seed: int = 0) -> State:
-    """A state with so many threads of so many messages each; the same for the same seed.
+def demo_world(threads: int = 4, messages: int | None = 25, *, seed: int = 0) -> State:
+    """Make up a state with so many threads, and so many messages in each; the same for the same seed.
 
-    Threads of 16 messages or more hold every kind of content part each.
+    With `messages=None` each thread has a length of its own: most are short, some are empty, the longest have some
+    hundreds of messages. Threads of 16 messages or more hold every kind of content part each. The threads were created
+    over a year, and the files that messages name are in the state; images and tables can be downloaded.
     """
     ids = IdSource(seed)
     state = empty()
-    state["assistants"] = [_assistant(ids, name) for name in ("Office Guide", "Math Tutor")]
+    files = _add_files(state, ids)
+    state["assistants"] = [_assistant(ids, role, state["vector_stores"][0]["id"]) for role in _ROLES]
     for number in range(threads):
-        thread = _thread(ids, number)
-        author = state["assistants"][number % 2]["id"]
+        role, author = _ROLES[number % len(_ROLES)], state["assistants"][number % len(_ROLES)]["id"]
+        thread = _thread(ids, number, threads)
+        count = _length(seed, number) if messages is None else messages
         state["threads"].append(thread)
-        state["messages"] += _conversation(ids, thread, author, number, messages)
+        settings = [_Setting(topic, files) for topic in role.topics]
+        state["messages"] += _conversation(ids, thread, author, number, count, settings)
     return state
 
 
-def _assistant(ids: IdSource, name: str) -> Obj:
+def _length(seed: int, number: int) -> int:
+    """Draw the length of a thread: half of them have less than an eighth of the most."""
+    drawn = int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4]) / 2**32
+    return int((_MOST + 1) * drawn**3)
+
+
+def _assistant(ids: IdSource, role: _Role, store_id: str) -> Obj:
+    resources = {"code_interpreter": {"file_ids": []}, "file_search": {"vector_store_ids": [store_id]}}
     return {
         "id": ids.draw("asst_"),
         "object": "assistant",
         "created_at": EPOCH - 400 * _DAY,
-        "name": name,
+        "name": role.name,
         "description": None,
-        "model": "gpt-4o-mini",
-        "instructions": "Answer briefly and say where you know it from.",
-        "tools": [{"type": "code_interpreter"}],
+        "model": role.model,
+        "instructions": role.instructions,
+        "tools": [{"type": tool} for tool in role.tools],
         "top_p": 1.0,
         "temperature": 1.0,
         "reasoning_effort": None,
-        "tool_resources": {"code_interpreter": {"file_ids": []}},
+        "tool_resources": {tool: resources[tool] for tool in role.tools},
         "metadata": {},
         "response_format": "auto",
     }
 
 
-def _thread(ids: IdSource, number: int) -> Obj:
+def _thread(ids: IdSource, number: int, of: int) -> Obj:
     return {
         "id": ids.draw("thread_"),
         "object": "thread",
-        "created_at": EPOCH - 300 * _DAY + number * 3 * 60 * 60,
+        "created_at": EPOCH - _YEAR + number * (_YEAR - _DAY) // of,
         "metadata": {"customer": f"customer-{number}"} if number % 3 else {},
         "tool_resources": {},
     }
 
 
-def _conversation(ids: IdSource, thread: Obj, author: str, number: int, count: int) -> list[Obj]:
-    """User and assistant take turns; each thread begins at another scene."""
+def _conversation(
+    ids: IdSource, thread: Obj, author: str, number: int, count: int, settings: Sequence[_Setting]
+) -> list[Obj]:
+    """Let user and assistant take turns. Each thread begins at another of the scenes; later most are plain."""
     begin = number * 2
     when = thread["created_at"]
+    rest = min(_LONGEST_REST, (EPOCH - when) // (count // _SITTING + 2))
     rows = []
     for turn in range(count):
-        scene = _SCENES[(begin + turn) % len(_SCENES)]
-        topic = _TOPICS[(number + turn // 2) % len(_TOPICS)]
-        when += _PAUSES[turn % len(_PAUSES)]
+        scenes = _SCENES if turn < len(_SCENES) else _USUAL
+        scene = scenes[(begin + turn) % len(scenes)]
+        when += _PAUSES[turn % len(_PAUSES)] if turn % _SITTING or not turn else rest
         by_run = turn % 2 == 1
         head = {
             "id": ids.draw("msg_"),
@@ -106,8 +261,100 @@ def _conversation(ids: IdSource, thread: Obj, author: str, number: int, count: i
             "attachments": [],
             "metadata": {},
         }
-        rows.append(head | scene(_Setting(ids, *topic)))
+        rows.append(head | scene(settings[(number + turn // 2) % len(settings)]))
     return rows
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def _add_files(state: State, ids: IdSource) -> _Files:
+    """Add the files of the account, and a vector store with those that are searched."""
+
+    def add(filename: str, purpose: str, content: bytes) -> str:
+        file_id = ids.draw("file-")
+        file = {
+            "object": "file",
+            "id": file_id,
+            "purpose": purpose,
+            "filename": filename,
+            "bytes": len(content),
+            "created_at": EPOCH - 400 * _DAY,
+            "expires_at": None,
+            "status": "processed",
+            "status_details": None,
+        }
+        state["files"].append(file)
+        state["file_contents"].append({"id": file_id, "content": base64.b64encode(content).decode("ascii")})
+        return file_id
+
+    topics = [topic for role in _ROLES for topic in role.topics]
+    handbook = add("handbook.txt", "assistants", _text_file(_ROLES[0].topics))
+    faq = add("faq.txt", "assistants", _text_file(topics))
+    files = _Files(
+        scan=add("scan.png", "vision", _chart(tuple(range(1, 13)))),
+        handbook=handbook,
+        faq=faq,
+        charts={topic.name: add(f"{topic.name}.png", "assistants_output", _chart(topic.numbers)) for topic in topics},
+        tables={topic.name: add(f"{topic.name}.csv", "assistants_output", _table(topic.numbers)) for topic in topics},
+    )
+    _add_store(state, ids, (handbook, faq))
+    return files
+
+
+def _add_store(state: State, ids: IdSource, file_ids: Sequence[str]) -> None:
+    sizes = {file["id"]: file["bytes"] for file in state["files"]}
+    head = {"id": ids.draw("vs_"), "object": "vector_store", "created_at": EPOCH - 400 * _DAY, "name": "Handbook"}
+    used = sum(sizes[file_id] for file_id in file_ids)
+    counts = {"in_progress": 0, "completed": len(file_ids), "failed": 0, "cancelled": 0, "total": len(file_ids)}
+    rest = {"status": "completed", "expires_after": None, "expires_at": None, "last_active_at": EPOCH - _DAY}
+    state["vector_stores"].append(head | {"usage_bytes": used, "file_counts": counts} | rest | {"metadata": {}})
+    state["vector_store_files"] += [
+        {
+            "id": file_id,
+            "object": "vector_store.file",
+            "usage_bytes": sizes[file_id],
+            "created_at": EPOCH - 400 * _DAY,
+            "vector_store_id": head["id"],
+            "status": "completed",
+            "last_error": None,
+            "chunking_strategy": {
+                "type": "static",
+                "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400},
+            },
+            "attributes": {},
+        }
+        for file_id in file_ids
+    ]
+
+
+def _text_file(topics: Sequence[_Topic]) -> bytes:
+    return "\n".join(f"## {topic.question}\n\n{topic.answer}\n" for topic in topics).encode()
+
+
+def _table(numbers: Sequence[int]) -> bytes:
+    """Write a CSV file (RFC 4180)."""
+    rows = [("month", "value"), *((f"2024-{month:02}", number) for month, number in enumerate(numbers, 1))]
+    return "".join(f"{month},{value}\r\n" for month, value in rows).encode()
+
+
+def _chart(numbers: Sequence[int], *, height: int = 60, bar: int = 16, gap: int = 8) -> bytes:
+    """Draw a bar chart as a PNG file with two grey tones."""
+    bars = [max(1, number * height // max(numbers)) for number in numbers]
+    lines = []
+    for above in range(height, 0, -1):
+        tones = (b"\x50" * bar if above <= tall else b"\xff" * bar for tall in bars)
+        lines.append(b"\x00" + b"".join(chain.from_iterable((b"\xff" * gap, tone) for tone in tones)))
+    width = len(bars) * (bar + gap)
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
+        (b"IDAT", zlib.compress(b"".join(lines), 9)),
+        (b"IEND", b""),
+    )
+    written = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(written)
 
 
 # --- scenes: even ones are a user's, odd ones an assistant's -------------------------------------------
@@ -118,7 +365,7 @@ def _text(value: str, *annotations: Obj) -> Obj:
 
 
 def _note(kind: str, value: str, marker: str, file_id: str) -> Obj:
-    """An annotation of the first place where the marker stands; offsets are code points (recorded)."""
+    """Annotate the first place of the marker; offsets are code points (recorded)."""
     start = value.index(marker)
     end = start + len(marker)
     return {
@@ -131,7 +378,7 @@ def _note(kind: str, value: str, marker: str, file_id: str) -> Obj:
 
 
 def _question(at: _Setting) -> Obj:
-    return {"content": [_text(f"Can you tell me about {at.about}?")]}
+    return {"content": [_text(at.question)]}
 
 
 def _answer(at: _Setting) -> Obj:
@@ -139,12 +386,12 @@ def _answer(at: _Setting) -> Obj:
 
 
 def _with_picture(at: _Setting) -> Obj:
-    file_id = at.file()
+    file_id = at.files.scan
     return {
         "content": [
-            _text(f"This is what I have on {at.about}:"),
+            _text(at.question),
             {"type": "image_file", "image_file": {"file_id": file_id, "detail": "auto"}},
-            _text("Is it right?"),
+            _text("This is what I have. Is it right?"),
         ],
         "attachments": [{"file_id": file_id, "tools": [{"type": "code_interpreter"}]}],
     }
@@ -153,7 +400,10 @@ def _with_picture(at: _Setting) -> Obj:
 def _with_citations(at: _Setting) -> Obj:
     first, second = "【4:0†handbook.txt】", "【4:1†faq.txt】"
     value = f"{at.answer}{first}{second}"
-    notes = [_note("file_citation", value, marker, at.file()) for marker in (first, second)]
+    notes = (
+        _note("file_citation", value, first, at.files.handbook),
+        _note("file_citation", value, second, at.files.faq),
+    )
     return {"content": [_text(value, *notes)]}
 
 
@@ -162,24 +412,25 @@ def _with_link(at: _Setting) -> Obj:
     return {
         "content": [
             {"type": "image_url", "image_url": picture},
-            _text(f"Does this page help with {at.about}?"),
+            _text(f"{at.question} Does this page help?"),
         ]
     }
 
 
 def _with_file(at: _Setting) -> Obj:
-    marker = "sandbox:/mnt/data/summary.csv"
-    value = f"Here is a chart, and the table: [summary.csv]({marker})"
+    name = at.topic.name
+    marker = f"sandbox:/mnt/data/{name}.csv"
+    value = f"Here is a chart, and the table: [{name}.csv]({marker})"
     return {
         "content": [
-            {"type": "image_file", "image_file": {"file_id": at.file()}},
-            _text(value, _note("file_path", value, marker, at.file())),
+            {"type": "image_file", "image_file": {"file_id": at.files.charts[name]}},
+            _text(value, _note("file_path", value, marker, at.files.tables[name])),
         ]
     }
 
 
 def _in_scripts(at: _Setting) -> Obj:
-    value = f"Grüße! 你好, שלום, 🌮👩‍🚀 𝒙\u2028a new line of {at.about}\r\n\tand a tab, \u0085 too"
+    value = f"Grüße! 你好, שלום, 🌮👩‍🚀 𝒙\u2028a new line: {at.answer}\r\n\tand a tab, \u0085 too"
     return {"content": [_text(value)]}
 
 
@@ -189,11 +440,11 @@ def _in_parts(at: _Setting) -> Obj:
 
 def _with_metadata(at: _Setting) -> Obj:
     metadata = {"source": "web", "ticket": "4711", "ключ": "значение 🗝"}
-    return {"content": [_text(f"One more thing about {at.about}.")], "metadata": metadata}
+    return {"content": [_text(f"One more thing. {at.question}")], "metadata": metadata}
 
 
-def _refusal(at: _Setting) -> Obj:
-    return {"content": [{"type": "refusal", "refusal": f"I'm sorry, I can't say more about {at.about}."}]}
+def _refusal(_: _Setting) -> Obj:
+    return {"content": [{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]}
 
 
 def _unknown_part(_: _Setting) -> Obj:
@@ -206,7 +457,7 @@ def _nothing(_: _Setting) -> Obj:
 
 
 def _attached_twice(at: _Setting) -> Obj:
-    file_id = at.file()
+    file_id = at.files.handbook
     tools = ("file_search", "code_interpreter")
     return {
         "content": [_text("Search it and compute with it, please.")],
@@ -215,7 +466,7 @@ def _attached_twice(at: _Setting) -> Obj:
 
 
 def _by_hand(at: _Setting) -> Obj:
-    """An assistant message that somebody added by hand, from a server that knows more fields."""
+    """Return an assistant message that somebody added by hand, on a server that has more fields."""
     return {
         "content": [_text(f"(from an older chat) {at.answer}")],
         "assistant_id": None,
@@ -232,6 +483,7 @@ def _left_markers(at: _Setting) -> Obj:
     return {"content": [_text(f"{at.answer}【13†source】 And again【13†source】.")]}
 
 
+# The first messages of a thread: one of each kind, so that a short thread holds them all.
 _SCENES: tuple[Callable[[_Setting], Obj], ...] = (
     _question,
     _answer,
@@ -249,4 +501,13 @@ _SCENES: tuple[Callable[[_Setting], Obj], ...] = (
     _by_hand,
     _thanks,
     _left_markers,
+)
+
+# What most messages are.
+_USUAL: tuple[Callable[[_Setting], Obj], ...] = (
+    *(_question, _answer) * 3,
+    *(_question, _with_citations),
+    *(_question, _answer) * 2,
+    *(_with_picture, _with_file),
+    *(_thanks, _answer),
 )

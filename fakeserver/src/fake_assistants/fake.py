@@ -45,6 +45,7 @@ class FakeAssistants:
     without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
     `rpm` limits the requests of each key a minute. `profile` is the service that is imitated: "openai", "azure" or
     "foundry"; a request to one of a service's own hosts, as under `mount()`, is answered as that service does. With
+    `list_threads` clients can list the threads of every service. With
     `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
     "immediate" or "clock". With `models` assistants and runs refuse every other model; with `check_files` messages
     and vector stores refuse files of a kind that they cannot read. Raises ValueError for what is none of these, such
@@ -63,6 +64,7 @@ class FakeAssistants:
         faults: Iterable[Mapping[str, Any]] = (),
         rpm: int | None = None,
         profile: str = "openai",
+        list_threads: bool = False,
         worlds_by_key: bool = False,
         runs: By = "read",
         models: Iterable[str] = (),
@@ -80,6 +82,7 @@ class FakeAssistants:
             faults=Faults(seed, list(faults)),
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
+            list_threads=list_threads,
             fakes_by_key=FakesByKey(self._born) if worlds_by_key else None,
             runs=_progress(runs),
         )
@@ -115,6 +118,12 @@ class FakeAssistants:
         given = list(plan)
         with self._lock:
             self._backend.faults.set(given)
+
+    @property
+    def lists_threads(self) -> bool:
+        """Whether clients can list the threads at the fake's own address."""
+        place = self.profile.place(f"{self.profile.base_path}/threads")
+        return self._backend.list_threads or place.base.lists_threads
 
     @property
     def profile(self) -> Profile:

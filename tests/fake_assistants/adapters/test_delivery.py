@@ -294,14 +294,14 @@ from itertools import repeat
 from fake_assistants import Reply
 from fake_assistants.http.message import Pause
 from fake_assistants.adapters.asgi import app
-from fake_assistants.adapters.serve_command import serve_until_told
+from fake_assistants.adapters.serve_command import serve_until_signal
 
 class Streams:
     def handle(self, request):
         more = repeat(b"x" * 100_000) if request.path == "/fast" else iter([b"one", Pause(3600)])
         return Reply(200, chunks=more)
 
-serve_until_told(app(Streams()), host="127.0.0.1", port=0)
+serve_until_signal(app(Streams()), host="127.0.0.1", port=0)
 """
 
 

@@ -201,7 +201,7 @@ def told_at(line: int, told: SignalWaiter) -> Callable[..., Any]:
 
     def trace(_: object, event: str, __: object) -> Any:
         if event == "line" and next(lines, None) == line:
-            told.tell(15)
+            told.notify(15)
         return trace
 
     return trace
@@ -219,6 +219,6 @@ def test_a_signal_may_come_at_any_moment_of_the_wait(line: int) -> None:
     waiting = Thread(target=wait, daemon=True)
     waiting.start()
     waiting.join(0.01)
-    Thread(target=told.tell, args=(15,), daemon=True).start()  # should the line never be reached
+    Thread(target=told.notify, args=(15,), daemon=True).start()  # should the line never be reached
     waiting.join(60)
     assert not waiting.is_alive()

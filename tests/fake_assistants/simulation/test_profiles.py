@@ -403,6 +403,22 @@ def test_threads_are_listed_with_cursors(foundry: FakeAssistants) -> None:
     assert ask(foundry, "GET", "/api/projects/p/threads?limit=-1").status == 400
 
 
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_every_profile_lists_threads_where_it_is_asked_for(profile: str) -> None:
+    """With its cursors, also in the worlds of keys, and after a reset."""
+    headers = {"Authorization": "Bearer token", "api-key": "token", "OpenAI-Beta": "assistants=v2"}
+    fake = FakeAssistants(profile=profile, list_threads=True, worlds_by_key=True)
+    fake.load(WORLD)
+    for _ in range(2):
+        first, rest = ({"order": "asc", "limit": "2"}, {"order": "asc", "after": WORLD["threads"][1]["id"]})
+        pages = [
+            fake.handle(Request("GET", f"{fake.profile.base_path}/threads", one, headers)) for one in (first, rest)
+        ]
+        ids = [thread["id"] for page in pages for thread in page.json()["data"]]
+        assert ids == [thread["id"] for thread in WORLD["threads"]]
+        fake.reset()
+
+
 def test_sunset_faults_and_ledger_work_the_same(foundry: FakeAssistants) -> None:
     """As under every profile."""
     path = f"/api/projects/p/threads/{THREAD}"

@@ -267,7 +267,7 @@ def test_reset_comes_back_to_what_was_loaded(fake: FakeAssistants, ask: Ask) -> 
 
 def test_a_load_is_added_to_the_world_as_it_is(fake: FakeAssistants, ask: Ask) -> None:
     """What was emptied, deleted or made since the last load stays so, and comes back with a reset."""
-    first, second = demo_world(1, 2), {"files": [{"id": "file-1"}]}
+    first, second = demo_world(1, 2), {"conversations": [{"id": "conv_1"}]}
     fake.load(first)
     fake.state = {}
     fake.load(second)

@@ -1,4 +1,4 @@
-"""The ASGI app. Every path and method is answered by the fake, whatever the target looks like."""
+"""The ASGI app. It hands every request to one handler, whatever the target looks like."""
 
 import asyncio
 from urllib.parse import quote, unquote
@@ -18,18 +18,18 @@ MAX_BODY = 512 * 1024 * 1024  # bytes: the documented limit of an uploaded file
 
 
 class AsgiApp:
-    """Answers every path and method from a speaker. `latency` is in seconds, `max_body` in bytes."""
+    """Answer every path and method from a handler. `latency` is in seconds, `max_body` in bytes."""
 
-    def __init__(self, speaker: Handler, *, latency: float, max_body: int) -> None:
-        self._speaker = speaker
+    def __init__(self, handler: Handler, *, latency: float, max_body: int) -> None:
+        self._handler = handler
         self._latency = latency
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        doors = {"http": self._http, "lifespan": _lifespan, "websocket": _no_websocket}
-        if scope["type"] not in doors:
-            raise ValueError(f"not an ASGI scope that the fake speaks: {scope['type']!r}")
-        await doors[scope["type"]](scope, receive, send)
+        scopes = {"http": self._http, "lifespan": _lifespan, "websocket": _no_websocket}
+        if scope["type"] not in scopes:
+            raise ValueError(f"not an ASGI scope that the fake supports: {scope['type']!r}")
+        await scopes[scope["type"]](scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         line = Line(scope, receive, send)
@@ -42,56 +42,58 @@ class AsgiApp:
                 raise
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        body = await self._body(receive)
-        reply = _own(too_large(self._max_body)) if body is None else self._answer(scope, body)
+        body = await read_body(receive, self._max_body)
+        reply = error_reply(too_large(self._max_body)) if body is None else self._answer(scope, body)
         return attrs.evolve(reply, delay=reply.delay + self._latency) if self._latency else reply
 
     def _answer(self, scope: Scope, body: bytes) -> Reply:
-        request = _request(scope, body)
+        request = as_request(scope, body)
         refused = refusal(request, _own_hosts(scope))
-        return self._speaker.handle(request) if refused is None else _own(refused)
-
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The whole body, or None when it is larger than it may be. Raises ClientDisconnect."""
-        chunks, size, goes_on = list[bytes](), 0, True
-        while goes_on:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientDisconnect
-            chunks.append(message.get("body", b""))
-            size, goes_on = size + len(chunks[-1]), message.get("more_body", False)
-            if size > self._max_body:
-                return None
-        return b"".join(chunks)
+        return self._handler.handle(request) if refused is None else error_reply(refused)
 
 
-def app(speaker: Handler, *, latency_ms: int = 0, max_body: int | None = None) -> AsgiApp:
-    """An app that answers from `speaker`."""
-    return AsgiApp(speaker, latency=latency_ms / 1000, max_body=MAX_BODY if max_body is None else max_body)
+async def read_body(receive: Receive, limit: int) -> bytes | None:
+    """Return the complete body, or None when it has more bytes than `limit`. Raises ClientDisconnect."""
+    chunks, size, has_more = list[bytes](), 0, True
+    while has_more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size, has_more = size + len(chunks[-1]), message.get("more_body", False)
+        if size > limit:
+            return None
+    return b"".join(chunks)
+
+
+def app(handler: Handler, *, latency_ms: int = 0, max_body: int | None = None) -> AsgiApp:
+    """Return an app that answers from `handler`."""
+    return AsgiApp(handler, latency=latency_ms / 1000, max_body=MAX_BODY if max_body is None else max_body)
 
 
 async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
-    """Nothing is started or stopped; servers require the answers all the same."""
+    """Confirm startup and shutdown, at which nothing is done."""
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
 
 
 async def _no_websocket(_: Scope, receive: Receive, send: Send) -> None:
-    """Closed before it is open, which servers answer with 403."""
+    """Close a websocket before it opens, which servers answer with 403."""
     await receive()
     await send({"type": "websocket.close", "code": 1000})
 
 
 async def _stopped(line: Line) -> bool:
-    """End a request in a server that stops; raised on, it would print a traceback. False where it cannot be ended."""
+    """End a request of a server that stops. Return False if it cannot be ended here, only by the exception."""
     if line.has_begun:
         return await line.aborts()
-    await deliver(_own(stopping()), line)
+    await deliver(error_reply(stopping()), line)
     return True
 
 
-def _own(problem: ErrorBody) -> Reply:
+def error_reply(problem: ErrorBody) -> Reply:
+    """Return an error of the adapter itself, without the API's headers."""
     return Reply(problem.status, (("content-type", "application/json"),), problem.body())
 
 
@@ -101,14 +103,15 @@ def _own_hosts(scope: Scope) -> list[str]:
     return [host for host in (address and address[0], bound) if host]
 
 
-def _request(scope: Scope, body: bytes) -> Request:
+def as_request(scope: Scope, body: bytes) -> Request:
+    """Return the request of a scope."""
     target = f"{_path(scope)}?{scope.get('query_string', b'').decode('latin-1')}"
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
     return Request.of(scope["method"], target, headers, body)
 
 
 def _path(scope: Scope) -> str:
-    """The path as on the wire, below the prefix at which the app is mounted."""
+    """Return the path as on the wire, below the prefix at which the app is mounted."""
     raw: bytes | None = scope.get("raw_path")  # optional in ASGI
     path = quote(scope["path"], errors="replace") if raw is None else raw.decode("latin-1")
     root: str = scope.get("root_path", "")

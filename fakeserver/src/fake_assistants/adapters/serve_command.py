@@ -1,71 +1,79 @@
-"""A server in the foreground of a process, until a signal ends it."""
+"""Serve in the foreground of a process, until a signal ends it."""
 
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
-from fake_assistants.adapters.asgi import AsgiApp
-from fake_assistants.adapters.server import serving
+from starlette.types import ASGIApp
 
-# Seconds that open requests are given at the end; with the rest it stays within a second.
+from fake_assistants.adapters.server import Server, serving
+
+# Seconds that open requests are given at the end. With everything else, the end takes less than a second.
 _PATIENCE = 0.5
 
 # Windows does not wake a thread that waits without a limit, in seconds.
-_GLANCE = 0.5
+_WAKE_UP = 0.5
 
 
 class SignalWaiter:
-    """A signal that came, or will. What Event does is not enough: a handler that interrupts a waiting
-    thread would wait for the lock which that thread holds. SimpleQueue is documented to be reentrant."""
+    """Wait for a signal. Event cannot do it: a handler that interrupts a waiting thread would wait for the lock that
+    this thread holds. SimpleQueue is documented to be reentrant.
+    """
 
     def __init__(self) -> None:
         self._signals: SimpleQueue[int] = SimpleQueue()
 
-    def tell(self, number: int, _: object = None) -> None:
-        """A signal handler."""
+    def notify(self, number: int, _: object = None) -> None:
+        """Handle a signal."""
         self._signals.put(number)
 
     def wait(self) -> None:
-        """Until it has been told."""
-        is_told = False
-        while not is_told:
+        """Return when a signal has come."""
+        has_come = False
+        while not has_come:
             with suppress(Empty):
-                self._signals.get(timeout=_GLANCE)
-                is_told = True
+                self._signals.get(timeout=_WAKE_UP)
+                has_come = True
 
 
-def serve_until_told(
-    app: AsgiApp, *, host: str, port: int, base_path: str = "/v1", warn: Callable[[], None] | None = None
+def serve_until_signal(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    base_path: str = "/v1",
+    warn: Callable[[], None] | None = None,
+    notes: Callable[[Server], Iterable[str]] = lambda _: (),
 ) -> None:
-    """Say on stdout where it listens, and serve until SIGTERM or SIGINT. Raises OSError when it cannot listen.
+    """Print the address on stdout, and serve until SIGTERM or SIGINT. Raises OSError when it cannot listen.
 
-    `warn` is called before that is said, when other machines can reach the address.
+    `warn` is called first, when other machines can reach the address. The lines of `notes` follow the address.
     """
-    told = SignalWaiter()
+    waiter = SignalWaiter()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told.tell)
+        signal.signal(number, waiter.notify)
     with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
         if warn and not server.is_private:
             warn()
-        _say(f"listening on {server.base_url}\n")
-        told.wait()
+        _print("".join(f"{line}\n" for line in (f"listening on {server.base_url}", *notes(server))))
+        waiter.wait()
 
 
-def _say(line: str) -> None:
-    """Write to stdout at once, if there is one. Where that fails, whatever comes later goes nowhere."""
+def _print(text: str) -> None:
+    """Write to stdout at once, if there is one. If that fails, discard all later output."""
     if sys.stdout is None:  # closed before Python began, as daemons do
         return
     try:
-        sys.stdout.write(line)
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def now() -> float:
-    """Epoch seconds."""
+    """Return the wall clock's time, in epoch seconds."""
     return time.time()

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from fake_assistants.adapters.asgi import AsgiApp
 from fake_assistants.adapters.asgi_delivery import BOUND_HOST, TRANSPORT
 
 # Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
@@ -72,13 +72,13 @@ class _Breakable(asyncio.Protocol):
 class _Uvicorn(uvicorn.Server):
     """uvicorn that reports when it accepts connections, on an event loop whose clock nobody can stop."""
 
-    def __init__(self, app: AsgiApp, host: str) -> None:
+    def __init__(self, app: ASGIApp, host: str) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=type("BreakableProtocol", (_Breakable, AutoHTTPProtocol), {"bound_host": host}),
                 ws="none",
-                lifespan="off",
+                lifespan="on",
                 access_log=False,
                 log_config=None,
                 log_level="error",  # what clients send is no matter for stderr
@@ -124,7 +124,7 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 @contextmanager
 def serving(
-    app: AsgiApp, *, host: str, port: int, patience: float = _ENDS_WITHIN, base_path: str = "/v1"
+    app: ASGIApp, *, host: str, port: int, patience: float = _ENDS_WITHIN, base_path: str = "/v1"
 ) -> Iterator[Server]:
     """Serve while the context lasts. Raises OSError when the address cannot be bound.
 

@@ -13,6 +13,8 @@ from fake_assistants.conformance.case import Case, Result
 from fake_assistants.conformance.expectations import Unreachable
 from fake_assistants.conformance.http_client import HttpPort, pause
 from fake_assistants.conformance.suite import NoSuchCase, NotTheApi, run, selected
+from fake_assistants.http.address import base_url
+from fake_assistants.option_groups import HELP, GroupedCommand, option
 
 _NAME = "python -m fake_assistants.conformance"
 
@@ -44,31 +46,47 @@ def _address(_: click.Context, __: click.Parameter, given: str | None) -> str | 
     if given is None:
         return None
     try:
-        parts = urlsplit(given)
-        # What stands before or behind host and path would not be sent.
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        fits = fits and not (parts.query or parts.fragment or "@" in parts.netloc)
+        return base_url(given)
     except ValueError:
-        fits = False
-    if not fits or not given.isascii() or not given.isprintable():
-        raise click.BadParameter(f"{given!r} is not of the form http://127.0.0.1:8000/v1")
-    return given.rstrip("/")
+        raise click.BadParameter(f"{given!r} is not of the form http://127.0.0.1:8000/v1") from None
 
 
-@click.command(name=_NAME)
-@click.option("--base-url", "url", envvar="OPENAI_BASE_URL", metavar="URL", callback=_address, help="With /v1.")
-@click.option("--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="The key to send.")
-@click.option("--model", default=Setting().model, show_default=True, help="The model of assistants and runs.")
-@click.option("--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits all.")
+@click.command(name=_NAME, cls=GroupedCommand, context_settings=HELP)
+@option("Server", "--base-url", "url", envvar="OPENAI_BASE_URL", metavar="URL", callback=_address, help="With /v1.")
+@option("Server", "--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="The key to send.")
+@option("Server", "--model", default=Setting().model, show_default=True, help="The model of assistants and runs.")
+@option("Server", "--no-control", is_flag=True, help="Do not use the fake's control API.")
+@option("Cases", "--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits all.")
 @click.argument("more", nargs=-1, metavar="")
-@click.option("--list", "listing", is_flag=True, help="List the cases, ask nothing.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object in place of lines.")
-@click.option("--no-control", is_flag=True, help="Leave the fake's control API alone.")
-@click.option(
-    "--timeout", default=30.0, show_default=True, type=click.FloatRange(0.1), help="Of an answer, in seconds."
+@option("Cases", "--list", "listing", is_flag=True, help="List the cases, and send nothing.")
+@option("Cases", "--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")
+@option(
+    "Waiting",
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    type=click.FloatRange(0.1),
+    help="Wait so many seconds for an answer.",
 )
-@click.option("--poll", default=0.5, show_default=True, type=click.FloatRange(0), help="Between two polls, in seconds.")
-@click.option("--polls", default=60, show_default=True, type=click.IntRange(1), help="At most, of one run.")
+@option(
+    "Waiting",
+    "--poll",
+    default=0.5,
+    show_default=True,
+    metavar="S",
+    type=click.FloatRange(0),
+    help="Wait so many seconds between two polls.",
+)
+@option(
+    "Waiting",
+    "--polls",
+    default=60,
+    show_default=True,
+    metavar="N",
+    type=click.IntRange(1),
+    help="Poll one run at most so often.",
+)
 def conformance(
     url: str | None,
     key: str,
@@ -82,8 +100,8 @@ def conformance(
     poll: float,
     polls: int,
 ) -> int:
-    """Ask a server what holds of the Assistants API's known behaviours. It creates threads, assistants and runs
-    there, and deletes them again.
+    """Check a server against the known behaviour of the Assistants API. Threads, assistants and runs are created
+    there, and deleted again.
     """
     names = [name for given in (*only, *more) for name in given.split(",")]
     if listing:

@@ -44,6 +44,7 @@ class Backend:
     loaded: Database = attrs.field(factory=Database)
     database: Database = attrs.field()
     profile: Profile = OPENAI
+    list_threads: bool = False
     faults: Faults = attrs.field(factory=Faults)
     limit: RateLimit | None = None
     fakes_by_key: FakesByKey[Any] | None = None
@@ -135,6 +136,7 @@ class Backend:
             runs=self.runs.copy(),
             loaded=self.database.fork(),
             profile=self.profile,
+            list_threads=self.list_threads,
             faults=self.faults.copy(),
             limit=self.limit and self.limit.copy(clock),
         )

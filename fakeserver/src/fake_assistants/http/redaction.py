@@ -67,7 +67,7 @@ class Mask:
     """What hides the secrets of one request."""
 
     def __init__(self, request: Request) -> None:
-        self._own = _own(request)
+        self._own = keys_of(request)
         self._looks, self._may_be = _patterns(*self._own)
 
     def text(self, text: str) -> str:
@@ -120,8 +120,8 @@ class Mask:
         return _MASK if name.lower() in _SECRET_NAMES else self.text(value)
 
 
-def _own(request: Request) -> list[str]:
-    """What the Authorization header holds, of whichever scheme, and the api-key header."""
+def keys_of(request: Request) -> list[str]:
+    """Return the key in the Authorization header, of whichever scheme, and that in the api-key header."""
     header = request.headers.get("authorization", "").strip()
     key = header.partition(" ")[2].strip() or header
     keys = (None if key.lower() == "bearer" else key, api_key(request))

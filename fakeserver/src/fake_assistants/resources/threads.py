@@ -68,8 +68,8 @@ _KEPT = {"metadata": _metadata, "tool_resources": kept}
 
 
 def listing(backend: Backend, call: Call) -> bytes:
-    """GET /threads was never open to API keys at OpenAI; Foundry lists threads."""
-    if not call.base.lists_threads:
+    """GET /threads, which Foundry answers, and OpenAI does not for an API key."""
+    if not (call.base.lists_threads or backend.list_threads):
         raise session_key_needed(call.request.method, call.request.path)
     collection = backend.database.collection(THREADS)
     return paging.page(collection, paging.asked(call.request, collection, THREADS))

@@ -25,7 +25,7 @@ from threadkeep.validation.entrypoints import validated
 
 __all__ = ["demo"]
 
-_THREADS, _MESSAGES = 40, 120
+_THREADS = 40
 
 
 @click.command(short_help="Export and validate made-up threads on this machine.")
@@ -46,7 +46,7 @@ def demo(folder: Path | None) -> int:
     folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
     with on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    world, fake = fake_assistants.demo_world(_THREADS, _MESSAGES), fake_assistants.FakeAssistants()
+    world, fake = fake_assistants.demo_world(_THREADS, None), fake_assistants.FakeAssistants()
     ids = tuple(thread["id"] for thread in world["threads"])
     (folder / "thread_ids.txt").write_text("".join(f"{thread_id}\n" for thread_id in ids))
     fake.load(world)

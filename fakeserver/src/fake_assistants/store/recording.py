@@ -1,0 +1,269 @@
+"""Collect the objects in the answers of a server, as a state that a fake can load."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from heapq import heapify, heappop, heappush
+from itertools import pairwise
+from math import inf
+from typing import Any
+from urllib.parse import unquote
+
+import attrs
+
+from fake_assistants.http.lossless_json import OBJECT_LEVELS, MalformedJson, Obj, dumps, dumps_to_keep, loads
+from fake_assistants.http.message import Request
+from fake_assistants.http.redaction import keys_of
+from fake_assistants.store.database import Database
+from fake_assistants.store.kinds import (
+    ASSISTANTS,
+    CONVERSATION_ITEMS,
+    CONVERSATIONS,
+    FILE_CONTENTS,
+    FILES,
+    KINDS,
+    MESSAGES,
+    RESPONSE_INPUT_ITEMS,
+    RESPONSES,
+    RUN_STEPS,
+    RUNS,
+    THREADS,
+    VECTOR_STORE_FILES,
+    VECTOR_STORES,
+    Kind,
+)
+from fake_assistants.store.snapshot import Staged
+
+# The kind of an object, by its field `object`.
+_BY_OBJECT = {
+    "assistant": ASSISTANTS,
+    "thread": THREADS,
+    "thread.message": MESSAGES,
+    "thread.run": RUNS,
+    "thread.run.step": RUN_STEPS,
+    "file": FILES,
+    "vector_store": VECTOR_STORES,
+    "vector_store.file": VECTOR_STORE_FILES,
+    "conversation": CONVERSATIONS,
+    "response": RESPONSES,
+}
+
+# Items have no field `object`. The path of their list gives their kind.
+_BY_SEGMENT = {"items": CONVERSATION_ITEMS, "input_items": RESPONSE_INPUT_ITEMS}
+
+# Parents that were not seen, but without which their objects cannot be reached: the least that a fake needs.
+_STAND_INS: dict[str, Obj] = {
+    THREADS.name: {"object": "thread", "metadata": {}, "tool_resources": {}},
+    CONVERSATIONS.name: {"object": "conversation", "metadata": {}},
+}
+
+# Parameters of a list that do not leave out objects in its middle.
+_UNFILTERED = frozenset({"after", "before", "limit", "order", "include", "include[]", "api-version"})
+
+# Keys that are shorter are no secrets, and may be part of any word.
+_LEAST_KEY = 8
+
+
+@attrs.define
+class _Series:
+    """The objects of one kind and parent: their texts, when they were created, and which one follows which."""
+
+    texts: dict[str, bytes] = attrs.field(factory=dict)
+    created: dict[str, float] = attrs.field(factory=dict)
+    following: dict[str, str] = attrs.field(factory=dict)
+
+    def put(self, value: Obj) -> None:
+        created = value.get("created_at")
+        self.texts[value["id"]] = dumps_to_keep(value)
+        self.created[value["id"]] = created if isinstance(created, int | float) else 0
+
+    def link(self, ids: Sequence[str]) -> None:
+        """Note that these ids follow one another, oldest first."""
+        self.following.update(pairwise(ids))
+
+    def ordered(self) -> list[str]:
+        """Return the ids, oldest first: as the lists had them, and where no list says it, by `created_at`."""
+        ranks = {object_id: (self.created[object_id], rank) for rank, object_id in enumerate(self.texts)}
+        links = {one: other for one, other in self.following.items() if one in ranks and other in ranks}
+        waiting = Counter(links.values())
+        ready = [(rank, object_id) for object_id, rank in ranks.items() if not waiting[object_id]]
+        heapify(ready)
+        ordered: dict[str, None] = {}
+        while ready:
+            object_id = heappop(ready)[1]
+            ordered[object_id] = None
+            after = links.get(object_id)
+            if after is not None:
+                waiting[after] -= 1
+                if not waiting[after]:
+                    heappush(ready, (ranks[after], after))
+        return [*ordered, *(object_id for object_id in ranks if object_id not in ordered)]  # of lists that disagree
+
+
+class Recording:
+    """The newest version of each object that was seen.
+
+    Attributes:
+        unused: how many answers held nothing that a state can hold, by reason.
+    """
+
+    def __init__(self) -> None:
+        self.unused: Counter[str] = Counter()
+        self._series: dict[tuple[str, str], _Series] = {}
+        self._keys: set[str] = set()
+
+    def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
+        """Take over the objects of an answer. An object that was deleted is dropped, with all that it contained."""
+        self._keys.update(key for key in keys_of(request) if len(key) >= _LEAST_KEY)
+        if not 200 <= status < 300:
+            self.unused[f"status {status}"] += 1
+        elif content_type.startswith("text/event-stream"):
+            self._see_events(request, body)
+        elif status == 200 and (file_id := _downloaded(request)):
+            self._put(FILE_CONTENTS, "", {"id": file_id, "content": base64.b64encode(body).decode()})
+        else:
+            self._see_json(request, body)
+
+    def _see_json(self, request: Request, body: bytes) -> None:
+        try:
+            value = loads(body, levels=OBJECT_LEVELS)
+        except MalformedJson:
+            self.unused["not JSON"] += 1
+            return
+        rows = value.get("data") if isinstance(value, dict) else None
+        if request.method == "DELETE":
+            is_used = self._see_deletion(request, value)
+        elif isinstance(rows, list):
+            is_used = self._see_page(request, rows)
+        else:
+            is_used = self._see_object(request, value) is not None
+        if not is_used:
+            self.unused[_name(value)] += 1
+
+    def _see_page(self, request: Request, rows: list[Any]) -> bool:
+        kinds = [self._see_object(request, row) for row in rows]
+        if None in kinds:
+            return False
+        if kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
+            ids = [row["id"] for row in rows]
+            cursor = request.asked("after")
+            chain = ids if cursor is None else [cursor, *ids]
+            is_ascending = request.method != "GET" or request.asked("order") == "asc"
+            self._series_of(kinds[0], _parent(kinds[0], rows[0], request)).link(chain if is_ascending else chain[::-1])
+        return True
+
+    def _see_events(self, request: Request, body: bytes) -> None:
+        """Take over the objects of an event stream. Deltas are left out: the complete object comes at their end."""
+        kinds = set()
+        for line in body.split(b"\n"):
+            if line.startswith(b"data:"):
+                with suppress(MalformedJson):  # the end of the stream, or where it was cut off
+                    value = loads(line[5:].strip(), levels=OBJECT_LEVELS)
+                    inner = value.get("response") if isinstance(value, dict) else None
+                    kinds.add(self._see_object(request, inner or value))
+        if not kinds - {None}:
+            self.unused["event stream"] += 1
+
+    def _see_object(self, request: Request, value: Any) -> Kind | None:
+        """Keep an object. Return its kind, or None if it is nothing that a state can hold."""
+        kind = _kind(value, request) if isinstance(value, dict) and isinstance(value.get("id"), str) else None
+        if kind is None or not kind.parent:
+            return kind and self._put(kind, "", value)
+        parent = _parent(kind, value, request)
+        return self._put(kind, parent, {**value, kind.parent: parent}) if parent else None
+
+    def _see_deletion(self, request: Request, value: Any) -> bool:
+        """Drop the object that the path names."""
+        kind = _kind(value, request) if isinstance(value, dict) else None
+        if kind is not None:
+            self._drop(kind, _parent(kind, {}, request), _segments(request)[-1])
+        return kind is not None
+
+    def _put(self, kind: Kind, parent: str, value: Obj) -> Kind:
+        self._series_of(kind, parent).put(value)
+        return kind
+
+    def _series_of(self, kind: Kind, parent: str) -> _Series:
+        return self._series.setdefault((kind.name, parent), _Series())
+
+    def _drop(self, kind: Kind, parent: str, object_id: str) -> None:
+        self._series_of(kind, parent).texts.pop(object_id, None)
+        if kind is FILES:
+            self._drop(FILE_CONTENTS, "", object_id)
+        for inner in KINDS.values():
+            if inner.within is kind:
+                for inner_id in [*self._series_of(inner, object_id).texts]:
+                    self._drop(inner, object_id, inner_id)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many objects of each kind were seen, without kinds that have none."""
+        found: Counter[str] = Counter()
+        for (name, _), series in self._series.items():
+            found[name] += len(series.texts)
+        return {name: found[name] for name in KINDS if found[name]}
+
+    def state(self) -> bytes:
+        """Return the state as JSON. Keys that requests were sent with are masked wherever they occur."""
+        staged = Staged()
+        for kind in KINDS.values():
+            for text in (*self._stand_ins(kind), *self._texts(kind)):
+                masked = self._masked(text)
+                staged.add(kind, loads(masked), masked)
+        database = Database()
+        database.put_all(staged)
+        return database.json()
+
+    def _texts(self, kind: Kind) -> Iterator[bytes]:
+        for (name, _), series in self._series.items():
+            if name == kind.name:
+                yield from map(series.texts.__getitem__, series.ordered())
+
+    def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
+        """Make up the parents that were not seen themselves, each as old as what belongs to it."""
+        if kind.name in _STAND_INS:
+            known = self._series_of(kind, "").texts
+            since: dict[str, float] = {}
+            for (name, parent), series in self._series.items():
+                if KINDS[name].within is kind and series.texts and parent not in known:
+                    since[parent] = min(since.get(parent, inf), *map(series.created.__getitem__, series.texts))
+            for parent, created in since.items():
+                yield dumps_to_keep({"id": parent, "created_at": created, **_STAND_INS[kind.name]})
+
+    def _masked(self, text: bytes) -> bytes:
+        for key in self._keys:
+            text = text.replace(dumps(key)[1:-1], b"***")
+        return text
+
+
+def _name(value: Any) -> str:
+    """Name an answer that is not used."""
+    name = value.get("object") if isinstance(value, dict) else None
+    return name if isinstance(name, str) else "unknown JSON"
+
+
+def _downloaded(request: Request) -> str | None:
+    """Return the id of the file whose content is asked for; the files of a vector store have pages of text there."""
+    segments = _segments(request)
+    is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
+    return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
+
+
+def _segments(request: Request) -> list[str]:
+    return [unquote(segment) for segment in request.path.rstrip("/").split("/")]
+
+
+def _kind(value: Obj, request: Request) -> Kind | None:
+    items = next((kind for segment, kind in _BY_SEGMENT.items() if segment in request.path.split("/")), None)
+    name = value.get("object")
+    return items or (_BY_OBJECT.get(name.removesuffix(".deleted")) if isinstance(name, str) else None)
+
+
+def _parent(kind: Kind, value: Obj, request: Request) -> str:
+    """Return the id of what the object belongs to: its own field has it, or the path, behind the parent's kind."""
+    given = value.get(kind.parent) if kind.parent else None
+    if isinstance(given, str) or kind.within is None:
+        return given or ""
+    segments = _segments(request)
+    place = segments.index(kind.within.name) + 1 if kind.within.name in segments else len(segments)
+    return segments[place] if place < len(segments) else ""
