@@ -129,7 +129,15 @@ class _Failure(click.ClickException):
     help="Make up N threads, with M messages each or 0 to some hundreds.",
 )
 @option("Contents", "--seed", type=int, default=0, show_default=True, metavar="N", help="Draw ids from this seed.")
-@option("API", "--profile", type=click.Choice(list(PROFILES)), default="openai", show_default=True, help="Whose API.")
+@option(
+    "API",
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="openai",
+    show_default=True,
+    metavar="NAME",
+    help="Imitate openai, azure or foundry.",
+)
 @option("API", "--list-threads", is_flag=True, help="Let clients list the threads, which OpenAI does not.")
 @option(
     "API", "--api-key", "keys", multiple=True, callback=_named, metavar="K", help="Refuse other keys. May be repeated."
