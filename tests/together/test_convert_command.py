@@ -341,7 +341,7 @@ def test_what_appears_at_the_target_meanwhile_is_not_replaced(bare: Path, tmp_pa
 def test_a_message_that_is_nested_too_deeply(to: str, bare: Path, threadkeep: Run, tmp_path: Path) -> None:
     """It can be read, and not be written: that is said in words."""
     (line,) = put_bare(bare, [text_message(1, content=["deep"])]).read_bytes().splitlines(keepends=True)
-    bare.write_bytes(line.replace(b'"deep"', b'{"type":"odd","odd":' + b"[" * 985 + b"]" * 985 + b"}"))
+    bare.write_bytes(line.replace(b'"deep"', b'{"type":"odd","odd":' + b"[" * 1010 + b"]" * 1010 + b"}"))
     done = threadkeep("convert", bare, "--to", to, "-o", tmp_path / "t")
     assert (done.code, "is nested too deeply for this format" in done.err) == (5, True)
     assert names(tmp_path) == {"out.ndjson"}
