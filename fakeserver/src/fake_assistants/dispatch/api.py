@@ -12,7 +12,7 @@ import attrs
 
 import fake_assistants.dispatch.azure as azure
 import fake_assistants.dispatch.fault_effects as inflict
-import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.engine.run_scheduler as scheduler
 import fake_assistants.errors.requests as refusals
 from fake_assistants.dispatch.routes import PATH_IDS, Answer, Match, is_assistants, match
 from fake_assistants.engine.backend import Backend, Call
@@ -60,7 +60,7 @@ def _carry_out(backend: Backend, request: Request, place: Place) -> Reply:
         backend.sunset.count()
         _check_beta(request, base)
     _check_ids(backend, route.ids)
-    progress.settle(backend)
+    scheduler.settle(backend)
     return _reply(backend, route.handler(backend, Call(request, route.ids, base)))
 
 

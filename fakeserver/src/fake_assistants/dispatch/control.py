@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.engine.run_scheduler as scheduler
 from fake_assistants.engine.backend import Backend
 from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 from fake_assistants.http.lossless_json import MalformedJson, Obj, dumps, loads
@@ -76,7 +76,7 @@ def _reset(order: _Order) -> object:
 
 
 def _snapshot(order: _Order) -> object:
-    progress.settle(order.backend)
+    scheduler.settle(order.backend)
     return order.backend.database.json()
 
 
@@ -162,7 +162,7 @@ def _runs(order: _Order) -> object:
 
 
 def _set_runs(order: _Order) -> object:
-    progress.settle(order.backend)
+    scheduler.settle(order.backend)
     order.backend.runs.set(_json(order.body))
     return _runs(order)
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import fake_assistants.engine.pagination as paging
-import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.engine.run_scheduler as scheduler
 import fake_assistants.errors.runs as refusals
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.threads as threads
 import fake_assistants.schemas.runs as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.engine.run_plan import Event, RunPlan
-from fake_assistants.engine.run_scheduler import asked_with, turn_of
+from fake_assistants.engine.run_scheduler import prompt_tokens, turn_of
 from fake_assistants.engine.run_shapes import in_long_form
-from fake_assistants.engine.run_status import LIFETIME, is_active, knows
+from fake_assistants.engine.run_status import LIFETIME, allows, is_active
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.http.message import Reply
@@ -143,15 +143,15 @@ def _begun(backend: Backend, owners: Obj, fields: Obj) -> RunPlan:
     turn = turn_of(backend, run)
     steps = backend.script.steps(turn)  # a predicate that raises leaves no run behind that nothing would move
     backend.database.put(RUNS, run)
-    return progress.begin(backend, run, steps, asked=asked_with(turn))
+    return scheduler.begin(backend, run, steps, asked=prompt_tokens(turn))
 
 
 def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = None) -> Obj | Reply:
     """Return the run as it is now, or a stream of its events."""
     if body.get("stream"):
-        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=progress.stream(backend, plan, first))
+        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=scheduler.stream(backend, plan, first))
     shown = plan.run
-    progress.answered(backend, plan)
+    scheduler.after_reply(backend, plan)
     return shown
 
 
@@ -161,10 +161,10 @@ def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = No
 def retrieve(backend: Backend, call: Call) -> Obj:
     """GET /threads/{thread_id}/runs/{run_id}."""
     run = _run(backend, call)
-    plan = progress.planned(backend, run)
+    plan = scheduler.planned(backend, run)
     if plan is None:
         return run
-    progress.seen(backend, plan)
+    scheduler.count_read(backend, plan)
     return plan.run
 
 
@@ -174,9 +174,9 @@ def listing(backend: Backend, call: Call) -> Obj | bytes:
     collection = backend.database.collection(RUNS, thread["id"])
     ask = paging.asked(call.request, collection, RUNS)
     active = active_run(backend, thread["id"])
-    plan = progress.planned(backend, active) if active else None
+    plan = scheduler.planned(backend, active) if active else None
     if plan is not None:
-        progress.seen(backend, plan)
+        scheduler.count_read(backend, plan)
     return paging.page(collection, ask)
 
 
@@ -202,11 +202,11 @@ def modify(backend: Backend, call: Call) -> Obj:
 def cancel(backend: Backend, call: Call) -> Obj:
     """POST /threads/{thread_id}/runs/{run_id}/cancel. Recorded: it is cancelling at first."""
     run = _run(backend, call)  # a body is not read: none is wanted (recorded)
-    if not knows(run, "cancel"):
+    if not allows(run, "cancel"):
         raise refusals.cannot_cancel(run.get("status"))
-    plan = progress.cancel(backend, run)
+    plan = scheduler.cancel(backend, run)
     shown = plan.run
-    progress.answered(backend, plan)
+    scheduler.after_reply(backend, plan)
     return shown
 
 
@@ -214,7 +214,7 @@ def submit(backend: Backend, call: Call) -> Obj | Reply:
     """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once, or none (recorded)."""
     run = _run(backend, call)
     body = call.body(bodies.OUTPUTS)
-    if not knows(run, "submit"):
+    if not allows(run, "submit"):
         raise refusals.no_outputs_wanted(run.get("status"))
     wanted = _wanted(run)
     given = _named(body["tool_outputs"], wanted)
@@ -244,8 +244,8 @@ def _wanted(run: Obj) -> list[str]:
 
 
 def _submitted(backend: Backend, run: Obj, outputs: Mapping[str, str], body: Obj) -> Obj | Reply:
-    steps = () if progress.planned(backend, run) else backend.script.steps(turn_of(backend, run))
-    plan = progress.submit(backend, run, outputs, steps)
+    steps = () if scheduler.planned(backend, run) else backend.script.steps(turn_of(backend, run))
+    plan = scheduler.submit(backend, run, outputs, steps)
     stream = _answer(backend, plan, body) if body.get("stream") else None
-    progress.answer_with(backend, plan)  # what happens now is the first that the stream tells
+    scheduler.advance_for_reply(backend, plan)  # what happens now is the first that the stream tells
     return stream or _answer(backend, plan, body)
