@@ -13,7 +13,7 @@ import attrs
 import fake_assistants.dispatch.azure as azure
 import fake_assistants.dispatch.fault_effects as inflict
 import fake_assistants.engine.run_scheduler as scheduler
-import fake_assistants.errors.requests as refusals
+import fake_assistants.errors.requests as errors
 from fake_assistants.dispatch.routes import PATH_IDS, Answer, Match, is_assistants, match
 from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded, resource_not_found
@@ -92,16 +92,16 @@ def _silence(backend: Backend) -> Reply:
     plan = backend.sunset.plan
     if plan is not None and plan.style == "not-found":
         return Reply(404)
-    raise refusals.gone()
+    raise errors.gone()
 
 
 def _admit(backend: Backend, request: Request, base: Base) -> None:
     """Raise ApiProblem unless the key is good and has requests left."""
     key = base.key(request)
     if key is None:
-        raise access_denied() if base.is_azure else refusals.no_key()
+        raise access_denied() if base.is_azure else errors.no_key()
     if not backend.accepts_key(key):
-        raise access_denied() if base.is_azure else refusals.wrong_key(key)
+        raise access_denied() if base.is_azure else errors.wrong_key(key)
     wait = backend.limit.wait(key) if backend.limit else 0
     if backend.limit and wait:
         raise _rate_limited(backend.limit.rpm, wait, base)
@@ -117,7 +117,7 @@ def _check_beta(request: Request, base: Base) -> None:
     betas = {beta.strip() for beta in request.headers.get("openai-beta", "").split(",")}
     if "assistants=v2" in betas:
         return
-    raise refusals.old_beta() if "assistants=v1" in betas else refusals.no_beta()
+    raise errors.old_beta() if "assistants=v1" in betas else errors.no_beta()
 
 
 def _check_ids(backend: Backend, ids: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-import fake_assistants.errors.azure as refusals
+import fake_assistants.errors.azure as errors
 import fake_assistants.http.sse as sse
 from fake_assistants.adapters.streams import release
 from fake_assistants.dispatch.routes import is_assistants, pattern_of
@@ -29,17 +29,17 @@ def check_version(request: Request, place: Place) -> None:
     """Raise ApiProblem unless the `api-version` of a request is one that its base takes."""
     given = request.asked("api-version")
     if place.base.versions == "v1" and given not in _UNDATED:
-        raise refusals.version_not_allowed()
+        raise errors.version_not_allowed()
     if place.base.versions == "dated":
         _check_date(given, _FIRST_OF_ASSISTANTS if is_assistants(place.route) else _FIRST)
 
 
 def _check_date(given: str | None, first: str) -> None:
     if not given:
-        raise refusals.resource_not_found()
+        raise errors.resource_not_found()
     dated = _DATED.fullmatch(given)
     if dated is None or dated[1] < first:
-        raise refusals.unsupported_version()
+        raise errors.unsupported_version()
 
 
 def with_model(request: Request, place: Place) -> Request:
@@ -59,7 +59,7 @@ def permission_denied(request: Request, place: Place) -> ErrorBody:
     """The refusal of a token that lacks the role for a request to a project. The names in its path are left open."""
     action = {"GET": "read", "DELETE": "delete"}.get(request.method, "write")
     pattern = "/openai/*" if place.base.is_new_foundry else _camel(pattern_of(place.route))
-    return refusals.permission_denied(action, f"{request.method} /api/projects/{{projectName}}{pattern}")
+    return errors.permission_denied(action, f"{request.method} /api/projects/{{projectName}}{pattern}")
 
 
 def _camel(pattern: str) -> str:

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import attrs
 
-import fake_assistants.errors.server as refusals
+import fake_assistants.errors.server as errors
 from fake_assistants.dispatch.azure import permission_denied
 from fake_assistants.engine.backend import Backend
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded
@@ -90,7 +90,7 @@ def _real(backend: Backend, status: int, problems: "_Problems") -> tuple[Pairs, 
         return (("content-type", "text/html"),), _edge_page(f"{status} {_PAGES[status]}")
     headers = backend.headers()
     request_id = dict(headers)["x-request-id"]
-    problem = problems[status](request_id) if status in problems else refusals.told_to(status, _phrase(status))
+    problem = problems[status](request_id) if status in problems else errors.told_to(status, _phrase(status))
     return headers, problem.body()
 
 
@@ -123,9 +123,9 @@ _Problems = Mapping[int, Callable[[str], ErrorBody]]
 
 # Recorded: the limit of 3 a minute with which the real text was seen.
 _REAL: _Problems = {
-    429: lambda _: refusals.rate_limited(3, 20).problem,
-    500: refusals.server_error,
-    503: lambda _: refusals.overloaded(),
+    429: lambda _: errors.rate_limited(3, 20).problem,
+    500: errors.server_error,
+    503: lambda _: errors.overloaded(),
 }
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, cast
 
 import attrs
 
-import fake_assistants.errors.values as refusals
+import fake_assistants.errors.values as errors
 
 
 class Check(Protocol):
@@ -37,13 +37,13 @@ class Text:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, str):
-            raise refusals.invalid_type(path, "a string", value)
+            raise errors.invalid_type(path, "a string", value)
         if self.filled and not value:
-            raise refusals.empty_string(path)
+            raise errors.empty_string(path)
         if self.at_most is not None and len(value) > self.at_most:
-            raise refusals.too_long(path, self.at_most, len(value))
+            raise errors.too_long(path, self.at_most, len(value))
         if self.characters is not None and not re.fullmatch(f"{self.characters}*", value):
-            raise refusals.pattern_mismatch(path, f"^{self.characters}+$")
+            raise errors.pattern_mismatch(path, f"^{self.characters}+$")
 
 
 # The name of a function or of a JSON schema. The limit is documented.
@@ -63,20 +63,20 @@ class Number:
     def __call__(self, value: object, path: str) -> None:
         fits = isinstance(value, int) or (self.noun == "decimal" and isinstance(value, float))
         if isinstance(value, bool) or not fits:
-            raise refusals.invalid_type(path, _ARTICLES[self.noun], value)
+            raise errors.invalid_type(path, _ARTICLES[self.noun], value)
         self._bounded(cast(float, value), path)
 
     def _bounded(self, value: float, path: str) -> None:
         if value < self.at_least:
-            raise refusals.out_of_bounds(path, "below", self.noun, self.at_least, value)
+            raise errors.out_of_bounds(path, "below", self.noun, self.at_least, value)
         if value > self.at_most:
-            raise refusals.out_of_bounds(path, "above", self.noun, self.at_most, value)
+            raise errors.out_of_bounds(path, "above", self.noun, self.at_most, value)
 
 
 def boolean(value: object, path: str) -> None:
     """True or false."""
     if not isinstance(value, bool):
-        raise refusals.invalid_type(path, "a boolean", value)
+        raise errors.invalid_type(path, "a boolean", value)
 
 
 @attrs.frozen
@@ -87,9 +87,9 @@ class Choice:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, str):
-            raise refusals.invalid_type(path, f"one of {_either(self.values)}", value)
+            raise errors.invalid_type(path, f"one of {_either(self.values)}", value)
         if value not in self.values:
-            raise refusals.invalid_value(path, value, self.values)
+            raise errors.invalid_value(path, value, self.values)
 
 
 def _either(values: Sequence[str]) -> str:
@@ -106,11 +106,11 @@ class ListOf:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, list):
-            raise refusals.invalid_type(path, "an array", value)
+            raise errors.invalid_type(path, "an array", value)
         if self.filled and not value:
-            raise refusals.empty_array(path)
+            raise errors.empty_array(path)
         if self.at_most is not None and len(value) > self.at_most:
-            raise refusals.too_many_items(path, self.at_most, len(value))
+            raise errors.too_many_items(path, self.at_most, len(value))
         for index, item in enumerate(value):
             self.item(item, f"{path}[{index}]")
 
@@ -124,13 +124,13 @@ class Shape:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "an object", value)
+            raise errors.invalid_type(path, "an object", value)
         for key in value:
             if key not in self.keys:
-                raise refusals.unknown_parameter(_inside(path, key))
+                raise errors.unknown_parameter(_inside(path, key))
         for key in self.needed:
             if key not in value:
-                raise refusals.missing_parameter(_inside(path, key))
+                raise errors.missing_parameter(_inside(path, key))
         for key, item in value.items():
             self.keys[key](item, _inside(path, key))
 
@@ -152,9 +152,9 @@ class Open:
 def typed(value: object, path: str) -> None:
     """An object that says its type, whichever that is."""
     if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
+        raise errors.invalid_type(path, "an object", value)
     if "type" not in value:
-        raise refusals.missing_parameter(_inside(path, "type"))
+        raise errors.missing_parameter(_inside(path, "type"))
     Text()(value["type"], _inside(path, "type"))
 
 
@@ -166,9 +166,9 @@ class Tagged:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "an object", value)
+            raise errors.invalid_type(path, "an object", value)
         if "type" not in value:
-            raise refusals.missing_parameter(_inside(path, "type"))
+            raise errors.missing_parameter(_inside(path, "type"))
         Choice(tuple(self.shapes))(value["type"], _inside(path, "type"))
         self.shapes[value["type"]]({key: value[key] for key in value if key != "type"}, path)
 
@@ -188,7 +188,7 @@ class TextOr:
         elif isinstance(value, self.takes):
             self.other(value, path)
         else:
-            raise refusals.invalid_type(path, self.expected, value)
+            raise errors.invalid_type(path, self.expected, value)
 
 
 @attrs.frozen
@@ -212,10 +212,10 @@ class Metadata:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "a metadata object", value)
+            raise errors.invalid_type(path, "a metadata object", value)
         if len(value) > self.pairs:
-            raise refusals.too_many_properties(path, self.pairs, len(value))
+            raise errors.too_many_properties(path, self.pairs, len(value))
         for key, item in value.items():
             if len(key) > self.key:
-                raise refusals.long_property_name(path, self.key, len(key))
+                raise errors.long_property_name(path, self.key, len(key))
             Text(self.value)(item, _inside(path, key))
