@@ -112,7 +112,7 @@ def _assistant(backend: Backend, assistant_id: str) -> Obj:
 
 
 def _has_prompt(fields: Obj, messages: list[Obj]) -> bool:
-    """Return whether a run has instructions or a new user message. A run needs one of them, or an older one (recorded)."""
+    """Return whether a run has instructions or a new user message. It needs either, or an older one (recorded)."""
     return bool(fields["instructions"]) or any(message["role"] == "user" for message in messages)
 
 

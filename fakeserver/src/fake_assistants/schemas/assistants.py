@@ -26,7 +26,7 @@ from fake_assistants.schemas.checks import (
     boolean,
 )
 
-_LEVELS = 400  # below the reader's own limit, so that a state file can hold what a body brought
+_LEVELS = 400  # below the limit of the JSON parser, so that a state file can hold every accepted body
 
 METADATA = OrNull(Metadata())
 LONG = Text(256_000)

@@ -72,7 +72,7 @@ _TOOLS = ListOf(
     at_most=128,
 )
 
-# Taken and without effect.
+# Keys that are accepted and ignored.
 _TAKEN = (
     *("audio", "function_call", "functions", "logit_bias", "modalities", "moderation", "prediction"),
     *(

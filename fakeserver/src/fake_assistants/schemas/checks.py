@@ -1,4 +1,4 @@
-"""The vocabulary of body checks. A check takes a value and its path, and raises ApiProblem.
+"""The building blocks of body checks. A check takes a value and its path, and raises ApiProblem.
 
 Limits are the documented ones. Texts and codes are in `errors.values`, and the tables of checks, one per route, in
 the other modules of this package.
@@ -14,7 +14,7 @@ import fake_assistants.errors.values as errors
 
 
 class Check(Protocol):
-    """Refuses a value that does not fit. `path` names it in the refusal: `content[0].text`."""
+    """Raise ApiProblem for a value that does not fit. `path` names it in the text: `content[0].text`."""
 
     def __call__(self, value: object, path: str) -> None: ...
 
@@ -24,7 +24,7 @@ def _inside(path: str, key: str) -> str:
 
 
 def anything(value: object, path: str) -> None:
-    """No rule."""
+    """Accept any value."""
 
 
 @attrs.frozen
@@ -74,7 +74,7 @@ class Number:
 
 
 def boolean(value: object, path: str) -> None:
-    """True or false."""
+    """Accept true and false."""
     if not isinstance(value, bool):
         raise errors.invalid_type(path, "a boolean", value)
 
@@ -150,7 +150,7 @@ class Open:
 
 
 def typed(value: object, path: str) -> None:
-    """An object that says its type, whichever that is."""
+    """Accept an object that has a `type`, whichever it is."""
     if not isinstance(value, dict):
         raise errors.invalid_type(path, "an object", value)
     if "type" not in value:
@@ -160,7 +160,7 @@ def typed(value: object, path: str) -> None:
 
 @attrs.frozen
 class Tagged:
-    """An object whose `type` says which shape it has; the shapes do not list `type` themselves."""
+    """An object whose `type` selects its shape; the shapes do not list `type` themselves."""
 
     shapes: Mapping[str, Shape]
 
@@ -175,7 +175,7 @@ class Tagged:
 
 @attrs.frozen
 class TextOr:
-    """A string, or what the other check takes."""
+    """A string, or a value that the other check accepts."""
 
     text: Check
     other: Check
@@ -193,7 +193,7 @@ class TextOr:
 
 @attrs.frozen
 class OrNull:
-    """Null, or what the check takes."""
+    """Null, or a value that the check accepts."""
 
     check: Check
 

@@ -79,7 +79,7 @@ def _message(parts: Mapping[str, Shape]) -> Shape:
     return Shape(known, needed=("content",))
 
 
-# By role, in the order of the refusal (quoted).
+# By role, in the order of the error text (quoted).
 _MESSAGES = {
     "assistant": _message(_OUTPUT_PARTS),
     "system": _message(_INPUT_PARTS),

@@ -1,4 +1,4 @@
-"""What the routes of vector stores take in their bodies. Keys and limits are documented."""
+"""Check the bodies of vector stores. Keys and limits are documented."""
 
 import attrs
 
