@@ -65,7 +65,7 @@ def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Repl
     return reply, ""
 
 
-# --- in place of carrying out the request ---------------------------------------------------------------------------------
+# --- in place of carrying out the request -------------------------------------------------------------
 
 
 def _status_reply(backend: Backend, action: FaultAction, problems: "_Problems") -> Reply:

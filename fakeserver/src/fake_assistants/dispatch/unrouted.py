@@ -150,10 +150,10 @@ def _nearest(path: str, profile: Profile) -> list[str]:
 def _similarity(pattern: str, path: str) -> float:
     """Compare the segments after the version, from 0 to 1. A parameter matches any segment, a missing one by half."""
     pairs = list(zip_longest(pattern.split("/")[2:], path.split("/")[2:], fillvalue=""))
-    return sum(_segment_similarity(wanted, given) for wanted, given in pairs) / len(pairs)
+    return sum(_segment_similarity(expected, given) for expected, given in pairs) / len(pairs)
 
 
-def _segment_similarity(wanted: str, given: str) -> float:
-    if wanted.startswith("{"):
+def _segment_similarity(expected: str, given: str) -> float:
+    if expected.startswith("{"):
         return 1.0 if given else 0.5
-    return SequenceMatcher(None, wanted, given).ratio()
+    return SequenceMatcher(None, expected, given).ratio()

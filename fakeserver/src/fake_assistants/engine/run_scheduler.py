@@ -16,7 +16,7 @@ from fake_assistants.simulation.script import Turn
 from fake_assistants.simulation.script_parser import Steps
 from fake_assistants.store.kinds import MESSAGES
 
-# --- starting and submitting -----------------------------------------------------------------------------
+# --- starting and submitting --------------------------------------------------------------------------
 
 
 def begin(backend: Backend, run: Obj, steps: Steps, *, asked: int) -> RunPlan:

@@ -86,13 +86,13 @@ def create_with_thread(backend: Backend, call: Call) -> Obj | Reply:
     body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
     assistant = _assistant(backend, body["assistant_id"])
     refuse_model(backend, body.get("model"))
-    wanted = body.get("thread") or {}
-    resources = [wanted.get("tool_resources"), body.get("tool_resources")]
-    refuse_bodies(backend, messages=wanted.get("messages") or [], tool_resources=resources)
+    thread_body = body.get("thread") or {}
+    resources = [thread_body.get("tool_resources"), body.get("tool_resources")]
+    refuse_bodies(backend, messages=thread_body.get("messages") or [], tool_resources=resources)
     fields = _fields(body, assistant)
-    if not _has_prompt(fields, wanted.get("messages") or []):
+    if not _has_prompt(fields, thread_body.get("messages") or []):
         raise errors.nothing_to_say()
-    thread = threads.create_from(backend, wanted)
+    thread = threads.create_from(backend, thread_body)
     fields["tool_resources"] = stored_resources(backend, body.get("tool_resources"))
     plan = _begin(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
     plan.with_contents = with_contents
@@ -185,7 +185,7 @@ def _run(backend: Backend, call: Call) -> Obj:
     return found(backend, RUNS, call.ids["run_id"], thread["id"])
 
 
-# --- changing --------------------------------------------------------------------------------------------
+# --- changing -----------------------------------------------------------------------------------------
 
 
 def modify(backend: Backend, call: Call) -> Obj:
@@ -216,21 +216,21 @@ def submit(backend: Backend, call: Call) -> Obj | Reply:
     body = call.body(bodies.OUTPUTS)
     if not allows(run, "submit"):
         raise errors.no_outputs_wanted(run.get("status"))
-    wanted = _required_calls(run)
-    given = _named(body["tool_outputs"], wanted)
-    if sorted(given) != sorted(wanted):
-        raise errors.wrong_outputs(wanted, given)
+    required = _required_calls(run)
+    given = _named(body["tool_outputs"], required)
+    if sorted(given) != sorted(required):
+        raise errors.wrong_outputs(required, given)
     outputs = {call_id: one.get("output") or "" for call_id, one in zip(given, body["tool_outputs"], strict=True)}
     return _submitted(backend, run, outputs, body)
 
 
-def _named(outputs: list[Obj], wanted: list[str]) -> list[str]:
+def _named(outputs: list[Obj], required: list[str]) -> list[str]:
     """The call id of each output. One without an id is for the next call that no other output names (inferred).
 
     The SDKs' types make the id optional, and their own tests leave it out.
     """
     named = [one.get("tool_call_id") for one in outputs]
-    others = (call_id for call_id in wanted if call_id not in named)
+    others = (call_id for call_id in required if call_id not in named)
     return [next(others, "") if call_id is None else call_id for call_id in named]
 
 

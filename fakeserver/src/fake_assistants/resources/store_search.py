@@ -75,13 +75,13 @@ def _text(row: Obj | None) -> str:
 # --- filters --------------------------------------------------------------------------------------------
 
 
-def _passes(attributes: Obj, wanted: Obj | None) -> bool:
-    if wanted is None:
+def _passes(attributes: Obj, condition: Obj | None) -> bool:
+    if condition is None:
         return True
-    if "filters" in wanted:
-        return (all if wanted["type"] == "and" else any)(_passes(attributes, one) for one in wanted["filters"])
-    key, value = wanted["key"], wanted["value"]
-    return key in attributes and _COMPARISONS[wanted["type"]](attributes[key], value)
+    if "filters" in condition:
+        return (all if condition["type"] == "and" else any)(_passes(attributes, one) for one in condition["filters"])
+    key, value = condition["key"], condition["value"]
+    return key in attributes and _COMPARISONS[condition["type"]](attributes[key], value)
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
