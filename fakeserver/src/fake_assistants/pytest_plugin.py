@@ -252,7 +252,7 @@ class _Watch:
             return ""
         logs = [world.requests for world in self.fake.worlds()]
         asked = chain.from_iterable(log.unrouted(self.begun.get(id(log), (log, 0))[1]) for log in logs)
-        text = unrouted.told(asked, self.fake.profile)
+        text = unrouted.describe(asked, self.fake.profile)
         self.is_reported = bool(text)
         return text and text + _NEXT
 

@@ -1,4 +1,4 @@
-"""Requests that no route takes: the ledger knows them, and the words lead to the route that was meant."""
+"""Requests that no route takes: the request log marks them, and the advice leads to the right route."""
 
 import re
 from collections.abc import Callable
@@ -44,8 +44,8 @@ def test_a_spoilt_path_leads_back_to_its_route(pattern: str, how: str) -> None:
     """Whichever route it is, and whatever is wrong with the path."""
     right = filled(pattern)
     spoilt = SPOILT[how](right)
-    assume(not unrouted._taken(OPENAI.place(spoilt)))
-    text = unrouted.told([entry("GET", spoilt)])
+    assume(not unrouted._methods_of(OPENAI.place(spoilt)))
+    text = unrouted.describe([entry("GET", spoilt)])
     assert f"GET {spoilt} (answered 404)" in text
     assert right in text or pattern in text
 
@@ -57,7 +57,7 @@ def test_a_wrong_method_is_told_the_right_ones(pattern: str, method: str) -> Non
     fitting = [ROUTES[other] for other in ROUTES if re.fullmatch(re.sub("{.*?}", "[^/]+", other), path)]
     right = [one for one in ("GET", "POST", "DELETE") if any(one in methods for methods in fitting)]
     assume(method not in right)
-    text = unrouted.told([entry(method, path, 405)])
+    text = unrouted.describe([entry(method, path, 405)])
     assert text.endswith(f"this path takes {', '.join(right)}.")
 
 
@@ -65,14 +65,14 @@ def test_a_path_of_two_routes_is_told_the_methods_of_both(fake: FakeAssistants, 
     """And refused with 405 for any other."""
     reply = ask("PUT", "/v1/threads/runs")
     assert (reply.status, "Not allowed to PUT on /v1/threads/runs." in reply.json()["error"]["message"]) == (405, True)
-    assert "this path takes GET, POST, DELETE." in unrouted.told(fake.requests)
+    assert "this path takes GET, POST, DELETE." in unrouted.describe(fake.requests)
 
 
 @given(path=st.text().map(lambda text: f"/{text}"), status=st.sampled_from([404, 405]))
 def test_any_path_can_be_told(path: str, status: int) -> None:
     """However odd; and what had its route is not told."""
-    assert f"GET {path} (answered {status})" in unrouted.told([entry("GET", path, status)])
-    assert unrouted.told([Entry(method="GET", path=path, status=status)]) == ""
+    assert f"GET {path} (answered {status})" in unrouted.describe([entry("GET", path, status)])
+    assert unrouted.describe([Entry(method="GET", path=path, status=status)]) == ""
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_any_path_can_be_told(path: str, status: int) -> None:
         ("POST", "/v1/threads", False),
     ],
 )
-def test_the_ledger_knows_what_had_no_route(
+def test_the_request_log_marks_what_had_no_route(
     fake: FakeAssistants, ask: Ask, method: str, path: str, is_unrouted: bool
 ) -> None:
     """An unknown path and a wrong method; not what a route refused."""
@@ -100,7 +100,7 @@ def test_silence_is_no_missing_route(fake: FakeAssistants, ask: Ask, style: Any)
     """After the sunset, a test that asks means to."""
     fake.sunset.now(style=style)
     ask("GET", "/v1/threads/thread_1/nothing")
-    assert unrouted.told(fake.requests) == ""
+    assert unrouted.describe(fake.requests) == ""
 
 
 RIGHT = "It should be the host and /v1, nothing less, nothing more."
@@ -115,7 +115,7 @@ def test_what_is_wrong_is_told_in_words() -> None:
         entry("GET", "/v1/thread/thread_1/message"),
         entry("GET", "/v1/threads//messages"),
     ]
-    head, *blocks = unrouted.told(asked).split("\n\n")
+    head, *blocks = unrouted.describe(asked).split("\n\n")
     assert head == "The fake has no route for 5 requests:"
     assert blocks[:2] == [
         f"  POST /threads (answered 404, 2 times)\n    The base URL is wrong: this is /v1/threads here. {RIGHT}",
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_told_in_words() -> None:
 
 def test_what_nothing_comes_near_is_told_what_there_is() -> None:
     """Where the routes are, and why another host's answer is no better."""
-    text = unrouted.told([entry("GET", "/weather")])
+    text = unrouted.describe([entry("GET", "/weather")])
     assert text.startswith(
         "The fake has no route for 1 request:\n\n  GET /weather (answered 404)\n    Nothing comes near."
     )
@@ -154,14 +154,14 @@ def test_what_nothing_comes_near_is_told_what_there_is() -> None:
 )
 def test_a_profile_has_its_own_paths(path: str, words: str) -> None:
     """What is told is what its clients would have to ask."""
-    assert words in unrouted.told([entry("POST", path)], PROFILES["foundry"])
+    assert words in unrouted.describe([entry("POST", path)], PROFILES["foundry"])
 
 
 def test_a_wrong_method_is_told_whatever_the_profile() -> None:
     """Below any project."""
     fake = FakeAssistants(profile="foundry")
     fake.handle(Request("PUT", "/api/projects/any/threads", (), {"Authorization": "Bearer k"}))
-    assert "this path takes GET, POST." in unrouted.told(fake.requests, fake.profile)
+    assert "this path takes GET, POST." in unrouted.describe(fake.requests, fake.profile)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_wrong_method_is_told_whatever_the_profile() -> None:
 )
 def test_an_address_of_azure_is_recognised(host: str, path: str, words: str) -> None:
     """By its host, or by its path; the host is named, and the profile."""
-    text = unrouted.told([entry("POST", path, host=host)])
+    text = unrouted.describe([entry("POST", path, host=host)])
     assert f"POST {path} at {host} (answered 404)" in text
     assert words in text
 
@@ -191,7 +191,7 @@ def test_every_profile_names_paths_that_it_serves(profile: Profile, pattern: str
     shown = profile.url_path(pattern)
     if shown is not None:
         assert profile.place(shown).route == pattern
-    text = unrouted.told([entry("POST", f"/wrong{filled(pattern)}")], profile)
+    text = unrouted.describe([entry("POST", f"/wrong{filled(pattern)}")], profile)
     assert shown is None or (profile.url_path(filled(pattern)) or "") in text
 
 
@@ -200,12 +200,12 @@ def test_a_request_without_a_version_is_told_so() -> None:
     fake = FakeAssistants()
     headers = {"Host": "unit.openai.azure.com", "api-key": "k"}
     assert fake.handle(Request("GET", "/openai/assistants", headers=headers)).status == 404
-    assert "The query has no api-version. Add one" in unrouted.told(fake.requests)
+    assert "The query has no api-version. Add one" in unrouted.describe(fake.requests)
 
 
 def test_a_long_list_is_cut_short() -> None:
     """The first ten, and how many more."""
-    text = unrouted.told([entry("GET", f"/{number}") for number in range(12)])
+    text = unrouted.describe([entry("GET", f"/{number}") for number in range(12)])
     assert "GET /9 " in text
     assert "GET /10 " not in text
     assert text.endswith("… and 2 more, in the request log")

@@ -1,4 +1,4 @@
-"""Streaming and polling tell the same story, whatever the script."""
+"""Streaming and polling show the same run, whatever the script."""
 
 import json
 import re

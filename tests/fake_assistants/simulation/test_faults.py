@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import OpenAI, RateLimitError
 
-import fake_assistants.dispatch.fault_effects as inflict
+import fake_assistants.dispatch.fault_effects as fault_effects
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
 from fake_assistants.errors.server import _go_duration
 from fake_assistants.http.message import Chunk, Cut, Pause
@@ -423,7 +423,7 @@ def streamed(do: dict[str, Any], chunks: tuple[Chunk, ...] = CHUNKS) -> tuple[li
         ends.append(True)
 
     core = FakeAssistants(faults=[{"do": do}])._backend
-    reply, _ = inflict.answered(core, Request("POST", "/v1/threads/runs"), lambda: Reply(200, chunks=stream()))
+    reply, _ = fault_effects.apply(core, Request("POST", "/v1/threads/runs"), lambda: Reply(200, chunks=stream()))
     taken = list(reply.chunks or ())
     return taken, bool(ends)
 

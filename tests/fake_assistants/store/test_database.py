@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 import fake_assistants.engine.pagination as paging
-from fake_assistants.engine.pagination import Ask
+from fake_assistants.engine.pagination import PageRequest
 from fake_assistants.http.lossless_json import dumps, dumps_to_keep, loads
 from fake_assistants.store.collection import Field, ObjectCollection, OneOf
 from fake_assistants.store.database import Database, UsedIds
@@ -181,7 +181,7 @@ def test_a_page_is_what_would_be_written_whole(rows: list[tuple[str | None, Any]
     values = [{"id": f"m{number}", "run_id": run, "x": value} for number, (run, value) in enumerate(rows)]
     for place, value in enumerate(values):
         shelf.append(value["id"], dumps_to_keep(value), place)
-    ask = Ask(limit=limit, order=order)
+    ask = PageRequest(limit=limit, order=order)
     listed = (values if order == "asc" else values[::-1])[:limit]
     ends = [one["id"] for one in (*listed[:1], *listed[-1:])] or [None, None]
     page = {"object": "list", "data": listed, "first_id": ends[0], "last_id": ends[1], "has_more": len(values) > limit}
@@ -198,6 +198,6 @@ def test_a_page_has_the_real_layout() -> None:
     for place, value in enumerate(rows):
         shelf.append(value["id"], dumps_to_keep(value), place)
     page = {"object": "list", "data": rows, "first_id": "é\n", "last_id": "b", "has_more": False}
-    assert paging.page(shelf, Ask(order="asc")) == json.dumps(page, indent=2, ensure_ascii=False).encode()
+    assert paging.page(shelf, PageRequest(order="asc")) == json.dumps(page, indent=2, ensure_ascii=False).encode()
     none: dict[str, Any] = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
-    assert paging.page(ObjectCollection(), Ask()) == json.dumps(none, indent=2).encode()
+    assert paging.page(ObjectCollection(), PageRequest()) == json.dumps(none, indent=2).encode()

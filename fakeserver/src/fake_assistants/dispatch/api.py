@@ -1,8 +1,8 @@
 """The pipeline of API requests.
 
 Checks, in this order: injected faults, route, key, rate limit, `api-version`, sunset, beta header, ids in the path.
-Then the handler of the route answers. After the sunset no route of the Assistants API is known any more: the key is
-checked, and nothing else. The profile says where the routes are, how a key is sent, and whether a beta header is sent.
+Then the handler of the route answers. After the sunset only the key of requests to the Assistants API is checked, and
+all routes of it are unknown. The profile defines the base paths, how a key is sent, and if a beta header is needed.
 """
 
 import math
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import attrs
 
 import fake_assistants.dispatch.azure as azure
-import fake_assistants.dispatch.fault_effects as inflict
-import fake_assistants.engine.run_scheduler as progress
-import fake_assistants.errors.requests as refusals
+import fake_assistants.dispatch.fault_effects as fault_effects
+import fake_assistants.engine.run_scheduler as scheduler
+import fake_assistants.errors.requests as errors
 from fake_assistants.dispatch.routes import PATH_IDS, Answer, Match, is_assistants, match
 from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded, resource_not_found
@@ -30,9 +30,9 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 
 
 def answer(backend: Backend, request: Request) -> Reply:
-    """Answer an API request and note it in the request log. Nothing is raised."""
+    """Answer an API request and add it to the request log. Raises nothing."""
     place = backend.place(request)
-    reply, fault = inflict.answered(backend, request, lambda: _answer(backend, request, place))
+    reply, fault = fault_effects.apply(backend, request, lambda: _answer(backend, request, place))
     backend.request_log.note(request, reply.status, fault, unrouted=reply.unrouted)
     return azure.with_headers(reply) if place.base.is_azure else reply
 
@@ -40,19 +40,19 @@ def answer(backend: Backend, request: Request) -> Reply:
 def _answer(backend: Backend, request: Request, place: Place) -> Reply:
     try:
         reply = _carry_out(backend, request, place)
-    except ApiProblem as refusal:
-        reply = _refusal(backend, Mask(request).shown(refusal.problem))
-        return attrs.evolve(reply, unrouted=isinstance(refusal, Unrouted))
+    except ApiProblem as error:
+        reply = _error_reply(backend, Mask(request).shown(error.problem))
+        return attrs.evolve(reply, unrouted=isinstance(error, Unrouted))
     return azure.without_effort(reply) if place.base.is_azure else reply
 
 
 def _carry_out(backend: Backend, request: Request, place: Place) -> Reply:
     base = place.base
     if backend.sunset.fallen and is_assistants(place.route):
-        _admit(backend, request, base)
-        return _silence(backend)
+        _check_key(backend, request, base)
+        return _reply_after_sunset(backend)
     route = _match(request, place)
-    _admit(backend, request, base)
+    _check_key(backend, request, base)
     if base.is_azure:
         azure.check_version(request, place)
         request = azure.with_model(request, place)
@@ -60,12 +60,12 @@ def _carry_out(backend: Backend, request: Request, place: Place) -> Reply:
         backend.sunset.count()
         _check_beta(request, base)
     _check_ids(backend, route.ids)
-    progress.settle(backend)
+    scheduler.settle(backend)
     return _reply(backend, route.handler(backend, Call(request, route.ids, base)))
 
 
 def _match(request: Request, place: Place) -> Match:
-    """The route of a request. Raises ApiProblem, in Microsoft's words below one of its bases."""
+    """Find the route of a request. Raises ApiProblem, with Microsoft's text below one of its base paths."""
     is_new_foundry = place.base.is_new_foundry
     try:
         return match(request.method, place.route, asked=request.path, is_new_foundry=is_new_foundry)
@@ -81,27 +81,27 @@ def _reply(backend: Backend, answer: Answer) -> Reply:
     return Reply(200, backend.headers(), answer if isinstance(answer, bytes) else dumps(answer))
 
 
-def _refusal(backend: Backend, problem: ErrorBody) -> Reply:
+def _error_reply(backend: Backend, problem: ErrorBody) -> Reply:
     if problem.status == 401 and not isinstance(problem, AzureErrorBody):
         request_id = ("x-request-id", backend.ids.draw("req_"))
         return Reply(401, (*_UNAUTHORIZED_HEADERS, request_id), problem.body())
     return Reply(problem.status, backend.headers(), problem.body())
 
 
-def _silence(backend: Backend) -> Reply:
+def _reply_after_sunset(backend: Backend) -> Reply:
     plan = backend.sunset.plan
     if plan is not None and plan.style == "not-found":
         return Reply(404)
-    raise refusals.gone()
+    raise errors.gone()
 
 
-def _admit(backend: Backend, request: Request, base: Base) -> None:
-    """Raise ApiProblem unless the key is good and has requests left."""
+def _check_key(backend: Backend, request: Request, base: Base) -> None:
+    """Raise ApiProblem unless the key is accepted and below its rate limit."""
     key = base.key(request)
     if key is None:
-        raise access_denied() if base.is_azure else refusals.no_key()
+        raise access_denied() if base.is_azure else errors.no_key()
     if not backend.accepts_key(key):
-        raise access_denied() if base.is_azure else refusals.wrong_key(key)
+        raise access_denied() if base.is_azure else errors.wrong_key(key)
     wait = backend.limit.wait(key) if backend.limit else 0
     if backend.limit and wait:
         raise _rate_limited(backend.limit.rpm, wait, base)
@@ -117,11 +117,11 @@ def _check_beta(request: Request, base: Base) -> None:
     betas = {beta.strip() for beta in request.headers.get("openai-beta", "").split(",")}
     if "assistants=v2" in betas:
         return
-    raise refusals.old_beta() if "assistants=v1" in betas else refusals.no_beta()
+    raise errors.old_beta() if "assistants=v1" in betas else errors.no_beta()
 
 
 def _check_ids(backend: Backend, ids: Mapping[str, str]) -> None:
-    """Refuse ids without their prefix (recorded), except those that a loaded state brought in."""
+    """Refuse ids without their prefix (recorded), unless a loaded state has them."""
     for param, value in ids.items():
         kind = PATH_IDS.get(param)
         if kind is None:

@@ -1,4 +1,4 @@
-"""What Microsoft's services do otherwise than OpenAI: the check of `api-version`, and how a reply looks."""
+"""The differences of Microsoft's services from OpenAI: the check of `api-version`, and the shape of replies."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import attrs
 
-import fake_assistants.errors.azure as refusals
+import fake_assistants.errors.azure as errors
 import fake_assistants.http.sse as sse
 from fake_assistants.adapters.streams import release
 from fake_assistants.dispatch.routes import is_assistants, pattern_of
@@ -26,24 +26,24 @@ _UNDATED = (None, "v1", "preview")
 
 
 def check_version(request: Request, place: Place) -> None:
-    """Raise ApiProblem unless the `api-version` of a request is one that its base takes."""
+    """Raise ApiProblem unless the base path accepts the `api-version` of the request."""
     given = request.asked("api-version")
     if place.base.versions == "v1" and given not in _UNDATED:
-        raise refusals.version_not_allowed()
+        raise errors.version_not_allowed()
     if place.base.versions == "dated":
         _check_date(given, _FIRST_OF_ASSISTANTS if is_assistants(place.route) else _FIRST)
 
 
 def _check_date(given: str | None, first: str) -> None:
     if not given:
-        raise refusals.resource_not_found()
+        raise errors.resource_not_found()
     dated = _DATED.fullmatch(given)
     if dated is None or dated[1] < first:
-        raise refusals.unsupported_version()
+        raise errors.unsupported_version()
 
 
 def with_model(request: Request, place: Place) -> Request:
-    """The request with the deployment in its path as the model, unless its body names one."""
+    """Return the request with the deployment of its path as the model, unless its body has a model."""
     if place.deployment is None:
         return request
     try:
@@ -56,14 +56,14 @@ def with_model(request: Request, place: Place) -> Request:
 
 
 def permission_denied(request: Request, place: Place) -> ErrorBody:
-    """The refusal of a token that lacks the role for a request to a project. The names in its path are left open."""
+    """Return the error for a token without the role for a project. Parameters in its path are not filled in."""
     action = {"GET": "read", "DELETE": "delete"}.get(request.method, "write")
     pattern = "/openai/*" if place.base.is_new_foundry else _camel(pattern_of(place.route))
-    return refusals.permission_denied(action, f"{request.method} /api/projects/{{projectName}}{pattern}")
+    return errors.permission_denied(action, f"{request.method} /api/projects/{{projectName}}{pattern}")
 
 
 def _camel(pattern: str) -> str:
-    """Quoted: `{assistantId}`, where the table of routes has `{assistant_id}`."""
+    """Return a pattern with parameters like `{assistantId}` (quoted) in place of `{assistant_id}`."""
     return re.sub(r"_(\w)(?=\w*})", lambda found: found[1].upper(), pattern.removeprefix("/v1"))
 
 
@@ -71,29 +71,29 @@ def _camel(pattern: str) -> str:
 
 
 def with_headers(reply: Reply) -> Reply:
-    """The reply with Microsoft's headers. Their names are recorded, their values are the fake's own.
+    """Return the reply with Microsoft's headers. Their names are recorded, their values are the fake's own.
 
-    A reply without a request id did not come from the API, and is left alone.
+    A reply without a request id does not come from the API, and is returned unchanged.
     """
     request_id = reply.header("x-request-id")
     return reply if request_id is None else attrs.evolve(reply, headers=_headers(reply.headers, request_id))
 
 
-# Sent by OpenAI alone.
+# Sent by OpenAI only.
 _NOT_SENT = frozenset({"openai-project", "x-openai-proxy-wasm", "x-content-type-options"})
 
 
 def _headers(given: Pairs, request_id: str) -> Pairs:
-    own = request_id.removeprefix("req_")
-    replaced = {"openai-organization": "fa4e" * 8, "x-request-id": own}
-    kept = tuple((name, replaced.get(name, value)) for name, value in given if name not in _NOT_SENT)
+    digits = request_id.removeprefix("req_")
+    replaced = {"openai-organization": "fa4e" * 8, "x-request-id": digits}
+    common = tuple((name, replaced.get(name, value)) for name, value in given if name not in _NOT_SENT)
     return (
-        *kept,
-        ("apim-request-id", _uuid(own)),
+        *common,
+        ("apim-request-id", _uuid(digits)),
         ("azureml-served-by-cluster", "fake-assistants"),
         ("request-context", "appId="),
         ("x-ms-region", "Fake Region"),
-        ("x-ms-middleware-request-id", _uuid(own[::-1])),
+        ("x-ms-middleware-request-id", _uuid(digits[::-1])),
         ("x-ms-response-type", "standard"),
         ("x-request-time", "0.012"),
     )
@@ -108,7 +108,7 @@ _WITH_EFFORT = ("assistant", "thread.run")
 
 
 def without_effort(reply: Reply) -> Reply:
-    """The reply without `reasoning_effort`. Recorded of assistants; inferred of runs. The content of a file stays."""
+    """Return the reply without `reasoning_effort` (recorded for assistants, inferred for runs). Files are unchanged."""
     if reply.chunks is not None:
         return attrs.evolve(reply, chunks=_PlainChunks(reply.chunks))
     is_json = reply.header("content-type") == "application/json"
@@ -116,7 +116,7 @@ def without_effort(reply: Reply) -> Reply:
 
 
 def _plain_body(body: bytes) -> bytes:
-    """An object or a page of objects without the field; any other body as it is."""
+    """Return an object or a page of objects without the field, and any other body unchanged."""
     value = loads(body)
     rows = value.get("data")
     changed = [_drop(row) for row in (value, *(rows if isinstance(rows, list) else ()))]
@@ -124,14 +124,14 @@ def _plain_body(body: bytes) -> bytes:
 
 
 def _drop(value: Any) -> bool:
-    """Drop the field in place; False if nothing is dropped."""
+    """Drop the field in place. Return whether it was there."""
     is_with = isinstance(value, dict) and value.get("object") in _WITH_EFFORT
     return is_with and value.pop("reasoning_effort", _EFFORT) is not _EFFORT
 
 
 @attrs.define
 class _PlainChunks:
-    """The chunks of a stream, each run in it without the field."""
+    """The chunks of a stream, without the field in its runs."""
 
     _chunks: Iterator[Chunk]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-import fake_assistants.engine.run_scheduler as progress
+import fake_assistants.engine.run_scheduler as scheduler
 from fake_assistants.engine.backend import Backend
 from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 from fake_assistants.http.lossless_json import MalformedJson, Obj, dumps, loads
@@ -23,38 +23,38 @@ from fake_assistants.user_input import BadInput
 
 
 @attrs.frozen
-class _Order:
-    """A control request, as those who carry it out see it."""
+class _ControlCall:
+    """The parts of a control request that its handler gets."""
 
     backend: Backend
     body: bytes
 
 
 def answer(backend: Backend, request: Request) -> Reply:
-    """Answer a control request. Nothing is raised."""
+    """Answer a control request. Raises nothing."""
     try:
         return _reply(200, _answer(backend, request))
-    except ApiProblem as refusal:
-        problem = Mask(request).shown(refusal.problem)
+    except ApiProblem as error:
+        problem = Mask(request).shown(error.problem)
         return _reply(problem.status, problem.body())
 
 
 def _answer(backend: Backend, request: Request) -> object:
     if backend.fakes_by_key is not None and anyones_key(request):
-        raise _refused(401, "This key is refused, so it has no world. Without a key the common world is meant.")
+        raise _error(401, "This key is refused, so it has no world. Without a key the common world is meant.")
     routes = CONTROLS.get(request.path)
     if routes is None:
-        raise _refused(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
+        raise _error(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")
     if request.method not in routes:
         allowed = ", ".join(routes)
-        raise _refused(405, f"{request.path} takes {allowed}, not {request.method}")
+        raise _error(405, f"{request.path} takes {allowed}, not {request.method}")
     try:
-        return routes[request.method](_Order(backend, request.body))
+        return routes[request.method](_ControlCall(backend, request.body))
     except BadInput as error:
-        raise _refused(400, str(error), error.where) from None
+        raise _error(400, str(error), error.where) from None
 
 
-def _refused(status: int, message: str, param: str | None = None) -> ApiProblem:
+def _error(status: int, message: str, param: str | None = None) -> ApiProblem:
     return ApiProblem(ErrorBody(status, message, param))
 
 
@@ -63,115 +63,115 @@ def _reply(status: int, value: object) -> Reply:
     return Reply(status, (("content-type", "application/json"),), body)
 
 
-# --- what each call does ----------------------------------------------------------------------------
+# --- handlers ----------------------------------------------------------------------------
 
 
-def _health(_: _Order) -> object:
+def _health(_: _ControlCall) -> object:
     return {"status": "ok"}
 
 
-def _reset(order: _Order) -> object:
-    order.backend.reset()
+def _reset(call: _ControlCall) -> object:
+    call.backend.reset()
     return {"status": "ok"}
 
 
-def _snapshot(order: _Order) -> object:
-    progress.settle(order.backend)
-    return order.backend.database.json()
+def _snapshot(call: _ControlCall) -> object:
+    scheduler.settle(call.backend)
+    return call.backend.database.json()
 
 
-def _replace(order: _Order) -> object:
-    """A state has only what stands there: the places of deleted ids, at which a cursor could go on, are forgotten."""
-    order.backend.replace(_json(order.body))
+def _replace(call: _ControlCall) -> object:
+    """Replace the state. It has no positions of deleted ids, so cursors to these become unknown."""
+    call.backend.replace(_json(call.body))
     return {"status": "ok"}
 
 
-def _merge(order: _Order) -> object:
-    order.backend.merge(_json(order.body))
+def _merge(call: _ControlCall) -> object:
+    call.backend.merge(_json(call.body))
     return {"status": "ok"}
 
 
-def _clock(order: _Order) -> object:
-    return {"now": order.backend.clock.now(), "frozen": order.backend.clock.frozen}
+def _clock(call: _ControlCall) -> object:
+    return {"now": call.backend.clock.now(), "frozen": call.backend.clock.frozen}
 
 
-def _set_clock(order: _Order) -> object:
-    given = _object(order.body, {"now", "frozen", "advance"})
+def _set_clock(call: _ControlCall) -> object:
+    given = _object(call.body, {"now", "frozen", "advance"})
     if set(given) == {"advance"}:
-        order.backend.clock.advance(_seconds(given, "advance", since=order.backend.clock.now()))
+        call.backend.clock.advance(_seconds(given, "advance", since=call.backend.clock.now()))
     elif given and "advance" not in given:
         now = _seconds(given, "now") if "now" in given else None
-        order.backend.clock.set(now=now, frozen=_frozen(given))
+        call.backend.clock.set(now=now, frozen=_frozen(given))
     else:
         raise BadInput('expected {"now": seconds, "frozen": true or false} or {"advance": seconds}')
-    return _clock(order)
+    return _clock(call)
 
 
-def _sunset(order: _Order) -> object:
-    """In the form that PUT takes, and counted from here: putting it back changes nothing."""
-    plan = order.backend.sunset.left
+def _sunset(call: _ControlCall) -> object:
+    """Return the sunset in the form that PUT takes, counted from now: sending it back changes nothing."""
+    plan = call.backend.sunset.left
     if plan is None:
         return None
     trigger: Obj = {"after_requests": plan.after_requests} if plan.at is None else {"at": plan.at}
     return {**trigger, "style": plan.style}
 
 
-def _set_sunset(order: _Order) -> object:
-    order.backend.sunset.follow(None if _json(order.body) is None else _plan(order.body))
-    return _sunset(order)
+def _set_sunset(call: _ControlCall) -> object:
+    call.backend.sunset.follow(None if _json(call.body) is None else _plan(call.body))
+    return _sunset(call)
 
 
-def _lift_sunset(order: _Order) -> object:
-    order.backend.sunset.lift()
+def _lift_sunset(call: _ControlCall) -> object:
+    call.backend.sunset.lift()
     return None
 
 
-def _script(order: _Order) -> object:
-    """In the form that PUT takes, without what is used up."""
-    return order.backend.script.json()
+def _script(call: _ControlCall) -> object:
+    """Return the script in the form that PUT takes, without the steps already used."""
+    return call.backend.script.json()
 
 
-def _set_script(order: _Order) -> object:
-    order.backend.script.set(_json(order.body))
-    return _script(order)
+def _set_script(call: _ControlCall) -> object:
+    call.backend.script.set(_json(call.body))
+    return _script(call)
 
 
-def _clear_script(order: _Order) -> object:
-    order.backend.script.clear()
-    return _script(order)
+def _clear_script(call: _ControlCall) -> object:
+    call.backend.script.clear()
+    return _script(call)
 
 
-def _faults(order: _Order) -> object:
-    """As they were given."""
-    return order.backend.faults.json()
+def _faults(call: _ControlCall) -> object:
+    """Return the fault plan as it was given."""
+    return call.backend.faults.json()
 
 
-def _set_faults(order: _Order) -> object:
-    order.backend.faults.set(_json(order.body))
-    return _faults(order)
+def _set_faults(call: _ControlCall) -> object:
+    call.backend.faults.set(_json(call.body))
+    return _faults(call)
 
 
-def _clear_faults(order: _Order) -> object:
-    order.backend.faults.clear()
-    return _faults(order)
+def _clear_faults(call: _ControlCall) -> object:
+    call.backend.faults.clear()
+    return _faults(call)
 
 
-def _runs(order: _Order) -> object:
-    """In the form that PUT takes."""
-    return order.backend.runs.json()
+def _runs(call: _ControlCall) -> object:
+    """Return the settings of runs in the form that PUT takes."""
+    return call.backend.runs.json()
 
 
-def _set_runs(order: _Order) -> object:
-    progress.settle(order.backend)
-    order.backend.runs.set(_json(order.body))
-    return _runs(order)
+def _set_runs(call: _ControlCall) -> object:
+    scheduler.settle(call.backend)
+    call.backend.runs.set(_json(call.body))
+    return _runs(call)
 
 
-def _requests(order: _Order) -> object:
-    return [entry.as_dict() for entry in order.backend.request_log]
+def _requests(call: _ControlCall) -> object:
+    return [entry.as_dict() for entry in call.backend.request_log]
 
 
-CONTROLS: Mapping[str, Mapping[str, Callable[[_Order], object]]] = {
+CONTROLS: Mapping[str, Mapping[str, Callable[[_ControlCall], object]]] = {
     "/_fake/health": {"GET": _health},
     "/_fake/reset": {"POST": _reset},
     "/_fake/state": {"GET": _snapshot, "PUT": _replace, "PATCH": _merge},
@@ -219,7 +219,7 @@ def _plan(body: bytes) -> SunsetPlan:
 
 
 def _seconds(given: Obj, key: str, *, since: int = 0) -> int:
-    """Whole seconds; fractions are dropped, downwards. Counted from `since` they stay within the clock's limit."""
+    """Read seconds, rounded down. Raise BadInput if `since` plus these is outside the clock's limits."""
     value = given[key]
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput("expected a number of seconds", f"$.{key}")

@@ -1,11 +1,11 @@
-"""What an injected fault does to a request and its answer."""
+"""Apply injected faults to requests and their replies."""
 
 from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 
 import attrs
 
-import fake_assistants.errors.server as refusals
+import fake_assistants.errors.server as errors
 from fake_assistants.dispatch.azure import permission_denied
 from fake_assistants.engine.backend import Backend
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded
@@ -19,78 +19,83 @@ from fake_assistants.simulation.profiles import Place
 
 CarryOut = Callable[[], Reply]
 
-# A reply that nobody gets; the request log shows this status for it.
+# No reply is sent; the request log shows this status.
 _NO_ANSWER = Reply(0, hang_up=True)
 
 
-def answered(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Reply, str | None]:
-    """The answer to a request, and the name of its fault, if there is one."""
-    strike = backend.faults.strike(request)
-    if strike is None:
+def apply(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Reply, str | None]:
+    """Carry out a request with its fault, if it has one. Return the reply and the name of the fault."""
+    hit = backend.faults.strike(request)
+    if hit is None:
         reply, fault = carry_out(), None
     else:
-        reply, fault = _inflicted(backend, request, strike, carry_out)
+        reply, fault = _apply(backend, request, hit, carry_out)
     backend.faults.remember(request, reply)
     return reply, fault
 
 
-def _inflicted(backend: Backend, request: Request, strike: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
-    do = strike.do
-    if do.status is not None:
-        reply, name = _told(backend, do, _problems(request, backend.place(request))), f"status {do.status}"
-    elif do.drop == "before":
+def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
+    action = hit.do
+    if action.status is not None:
+        reply, name = (
+            _status_reply(backend, action, _problems(request, backend.place(request))),
+            f"status {action.status}",
+        )
+    elif action.drop == "before":
         reply, name = _NO_ANSWER, "drop before"
     else:
-        reply, name = _spoiled(backend, request, strike, carry_out())
-    names = [name, "delay" if do.delay else ""]
-    return attrs.evolve(reply, delay=reply.delay + do.delay), ", ".join(filter(None, names)) or None
+        reply, name = _change_reply(backend, request, hit, carry_out())
+    names = [name, "delay" if action.delay else ""]
+    return attrs.evolve(reply, delay=reply.delay + action.delay), ", ".join(filter(None, names)) or None
 
 
-def _spoiled(backend: Backend, request: Request, strike: FaultHit, reply: Reply) -> tuple[Reply, str]:
-    """A carried-out answer, broken as it was told."""
-    do = strike.do
-    if do.drop is not None:
-        return _broken(reply, do.after), f"drop {do.drop}"
-    if do.truncate is not None:
-        return _truncated(reply, do.truncate), "truncate"
-    if do.rewrite is None:  # a delay alone
+def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Reply) -> tuple[Reply, str]:
+    """Change the reply to a request that was carried out. Return it and the name of the fault."""
+    action = hit.do
+    if action.drop is not None:
+        return _broken(reply, action.after), f"drop {action.drop}"
+    if action.truncate is not None:
+        return _truncated(reply, action.truncate), "truncate"
+    if action.rewrite is None:  # only a delay
         return reply, ""
-    rewritten = _rewritten(backend, request, do.rewrite, reply)
+    rewritten = _rewritten(backend, request, action.rewrite, reply)
     if rewritten is not None:
-        return rewritten, f"rewrite {do.rewrite}"
-    strike.take_back()
+        return rewritten, f"rewrite {action.rewrite}"
+    hit.take_back()
     return reply, ""
 
 
-# --- instead of an answer ---------------------------------------------------------------------------------
+# --- in place of carrying out the request -------------------------------------------------------------
 
 
-def _told(backend: Backend, do: FaultAction, problems: "_Problems") -> Reply:
-    """The status that was asked for, with its own body or the real one."""
-    status = do.status or 0
-    headers, body = (_own_headers(backend, do), do.body) if do.body is not None else _real(backend, status, problems)
-    given = {name for name, _ in do.headers}
-    kept = tuple((name, value) for name, value in headers if name not in given)
-    return Reply(status, (*kept, *do.headers), body)
+def _status_reply(backend: Backend, action: FaultAction, problems: "_Problems") -> Reply:
+    """Return the status of the fault, with the body of the plan or that of the real API."""
+    status = action.status or 0
+    headers, body = (
+        (_own_headers(backend, action), action.body) if action.body is not None else _real(backend, status, problems)
+    )
+    planned = {name for name, _ in action.headers}
+    others = tuple((name, value) for name, value in headers if name not in planned)
+    return Reply(status, (*others, *action.headers), body)
 
 
-def _own_headers(backend: Backend, do: FaultAction) -> Pairs:
-    """A web page came from the edge, and what is empty too: without the API's own headers."""
-    if do.content_type is None:
+def _own_headers(backend: Backend, action: FaultAction) -> Pairs:
+    """Return the headers of a planned body. Web pages and empty bodies have no API headers."""
+    if action.content_type is None:
         return ()
-    from_edge = do.content_type == "text/html"
-    return (("content-type", do.content_type),) if from_edge else backend.headers(do.content_type)
+    is_from_cdn = action.content_type == "text/html"
+    return (("content-type", action.content_type),) if is_from_cdn else backend.headers(action.content_type)
 
 
 def _real(backend: Backend, status: int, problems: "_Problems") -> tuple[Pairs, bytes]:
-    """Headers and body as the real API answered with this status."""
+    """Return the headers and the body with which the real API sent this status."""
     if status in BODILESS:
         return (), b""
     if status in _PAGES:
-        return (("content-type", "text/html"),), _edge_page(f"{status} {_PAGES[status]}")
+        return (("content-type", "text/html"),), _cdn_page(f"{status} {_PAGES[status]}")
     headers = backend.headers()
     request_id = dict(headers)["x-request-id"]
-    problem = problems[status](request_id) if status in problems else refusals.told_to(status, _phrase(status))
+    problem = problems[status](request_id) if status in problems else errors.told_to(status, _phrase(status))
     return headers, problem.body()
 
 
@@ -104,8 +109,8 @@ def _phrase(status: int) -> str:
 _PAGES = {502: "Bad Gateway", 504: "Gateway Time-out"}
 
 
-def _edge_page(title: str) -> bytes:
-    """The edge's own page, when what stands behind it fails. Recorded for 502, inferred for 504."""
+def _cdn_page(title: str) -> bytes:
+    """Return the error page of the CDN when the API behind it fails. Recorded for 502, inferred for 504."""
     lines = (
         "<html>",
         f"<head><title>{title}</title></head>",
@@ -118,19 +123,19 @@ def _edge_page(title: str) -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-# What each status says. Takes a request id.
+# The error of each status, made from a request id.
 _Problems = Mapping[int, Callable[[str], ErrorBody]]
 
-# Recorded: the limit of 3 a minute with which the real text was seen.
+# Recorded: the text was seen with a limit of 3 requests a minute.
 _REAL: _Problems = {
-    429: lambda _: refusals.rate_limited(3, 20).problem,
-    500: refusals.server_error,
-    503: lambda _: refusals.overloaded(),
+    429: lambda _: errors.rate_limited(3, 20).problem,
+    500: errors.server_error,
+    503: lambda _: errors.overloaded(),
 }
 
 
 def _problems(request: Request, place: Place) -> _Problems:
-    """The real answers of the service that is asked."""
+    """Return the real errors of the service that is addressed."""
     if not place.base.is_azure:
         return _REAL
     azures: _Problems = {**_REAL, 401: lambda _: access_denied().problem, 429: lambda _: call_rate_exceeded(20)}
@@ -139,11 +144,11 @@ def _problems(request: Request, place: Place) -> _Problems:
     return {**azures, 401: lambda _: permission_denied(request, place)}
 
 
-# --- in place of the whole answer --------------------------------------------------------------------------
+# --- changed replies --------------------------------------------------------------------------
 
 
 def _broken(reply: Reply, after: int) -> Reply:
-    """The first half of the body and its true length, or the first chunks of a stream; then the connection breaks."""
+    """Send half of the body with its full length, or the first chunks of a stream, then break the connection."""
     if reply.chunks is not None:
         return attrs.evolve(reply, chunks=_first_chunks(reply.chunks, after))
     half, length = reply.body[: len(reply.body) // 2], str(len(reply.body))
@@ -152,14 +157,14 @@ def _broken(reply: Reply, after: int) -> Reply:
 
 
 def _truncated(reply: Reply, size: int) -> Reply:
-    """The first bytes, as if that were all."""
+    """Send the first bytes as a complete reply."""
     if reply.chunks is not None:
         return attrs.evolve(reply, chunks=_first_bytes(reply.chunks, size))
     return attrs.evolve(reply, body=reply.body[:size])
 
 
 def _first_chunks(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
-    """So many chunks, then the break. The rest is taken unseen: the server goes on with what it does."""
+    """Yield `count` chunks, then the break. The rest is consumed, so that the server completes the request."""
     for chunk in chunks if count else ():
         yield chunk
         count -= isinstance(chunk, bytes)
@@ -170,7 +175,7 @@ def _first_chunks(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
 
 
 def _first_bytes(chunks: Iterator[Chunk], size: int) -> Iterator[Chunk]:
-    """So many bytes and a proper end. The rest is taken unseen."""
+    """Yield `size` bytes, then end normally. The rest is consumed."""
     for chunk in chunks if size else ():
         yield chunk[:size] if isinstance(chunk, bytes) else chunk
         size -= len(chunk) if isinstance(chunk, bytes) else 0

@@ -1,4 +1,4 @@
-"""The API's routes, as a literal table, and the match of a request against it."""
+"""The table of the API's routes, and matching requests against it."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -9,7 +9,7 @@ import attrs
 
 import fake_assistants.resources.assistants as assistants
 import fake_assistants.resources.messages as messages
-import fake_assistants.resources.run_steps as runsteps
+import fake_assistants.resources.run_steps as run_steps
 import fake_assistants.resources.runs as runs
 import fake_assistants.resources.threads as threads
 from fake_assistants.engine.backend import Backend, Call
@@ -31,8 +31,8 @@ from fake_assistants.store.kinds import (
 )
 
 
-class Later:
-    """The handlers of a module, which is imported when one of them is called."""
+class LazyModule:
+    """The handlers of a module that is imported when one of them is first called."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -44,11 +44,11 @@ class Later:
         return handler
 
 
-# An object goes out as JSON, bytes are JSON already, and a reply is sent as it is.
+# An object is encoded as JSON, bytes are JSON already, and a reply is sent unchanged.
 Answer = Obj | bytes | Reply
 Handler = Callable[[Backend, Call], Answer]
 
-# Ids in a path, each with the kind it names; a model is of no kind.
+# The ids in paths, each with its resource type. Models have none.
 PATH_IDS = {
     "assistant_id": ASSISTANTS,
     "thread_id": THREADS,
@@ -65,7 +65,7 @@ PATH_IDS = {
 
 Table = Mapping[str, Mapping[str, Handler]]
 
-# The Assistants API: these routes need the beta header and end with the sunset. The first that fits answers.
+# The Assistants API: these routes need the beta header and end with the sunset. The first match answers.
 ASSISTANTS_ROUTES: Table = {
     "/v1/assistants": {"GET": assistants.listing, "POST": assistants.create},
     "/v1/assistants/{assistant_id}": {
@@ -86,21 +86,21 @@ ASSISTANTS_ROUTES: Table = {
     "/v1/threads/{thread_id}/runs/{run_id}": {"GET": runs.retrieve, "POST": runs.modify},
     "/v1/threads/{thread_id}/runs/{run_id}/cancel": {"POST": runs.cancel},
     "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs": {"POST": runs.submit},
-    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": runsteps.listing},
-    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": runsteps.retrieve},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps": {"GET": run_steps.listing},
+    "/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}": {"GET": run_steps.retrieve},
 }
 
-files = Later("fake_assistants.resources.files")
-vector_stores = Later("fake_assistants.resources.vector_stores")
-file_batches = Later("fake_assistants.resources.file_batches")
-store_search = Later("fake_assistants.resources.store_search")
-conversations = Later("fake_assistants.resources.conversations")
-responses = Later("fake_assistants.resources.responses")
-chat = Later("fake_assistants.resources.chat_completions")
-embeddings = Later("fake_assistants.resources.embeddings")
-models = Later("fake_assistants.resources.models")
+files = LazyModule("fake_assistants.resources.files")
+vector_stores = LazyModule("fake_assistants.resources.vector_stores")
+file_batches = LazyModule("fake_assistants.resources.file_batches")
+store_search = LazyModule("fake_assistants.resources.store_search")
+conversations = LazyModule("fake_assistants.resources.conversations")
+responses = LazyModule("fake_assistants.resources.responses")
+chat = LazyModule("fake_assistants.resources.chat_completions")
+embeddings = LazyModule("fake_assistants.resources.embeddings")
+models = LazyModule("fake_assistants.resources.models")
 
-# What is served after the sunset too.
+# Routes that are also served after the sunset.
 OTHER_ROUTES: Table = {
     "/v1/files": {"GET": files.listing, "POST": files.upload},
     "/v1/files/{file_id}": {"GET": files.retrieve, "DELETE": files.delete},
@@ -150,14 +150,14 @@ OTHER_ROUTES: Table = {
 
 ROUTES: Table = {**ASSISTANTS_ROUTES, **OTHER_ROUTES}
 
-# What the new Foundry has and OpenAI has not.
+# Routes of the new Foundry that OpenAI does not have.
 FOUNDRY_ROUTES: Table = {"/v1/conversations": {"GET": conversations.listing, **OTHER_ROUTES["/v1/conversations"]}}
 
 _ROOTS = frozenset(pattern for pattern in ASSISTANTS_ROUTES if pattern.count("/") == 2)
 
 
 def is_assistants(path: str) -> bool:
-    """Whether the path is one of the Assistants API or would be below one, known route or not."""
+    """Return whether the path is at or below a root of the Assistants API, even if it has no route."""
     return "/".join(path.split("/")[:3]) in _ROOTS
 
 
@@ -171,13 +171,13 @@ class Match:
 
 
 def match(method: str, path: str, *, asked: str | None = None, is_new_foundry: bool = False) -> Match:
-    """The route of a method and a path as the table has it.
+    """Find the route of a method and a path.
 
-    Raises ApiProblem, 404 for an unknown path and 405 for another method, about the path that was `asked`.
+    Raises ApiProblem: 404 for an unknown path, 405 for a wrong method. Its text names `asked`, the path of the request.
     """
     parts = path.split("/")
     known = False
-    for pattern, methods in (_OF_FOUNDRY if is_new_foundry else _BY_LENGTH).get(len(parts), ()):
+    for pattern, methods in (_FOUNDRY_BY_LENGTH if is_new_foundry else _BY_LENGTH).get(len(parts), ()):
         ids = _ids(pattern, parts)
         known = known or ids is not None
         if ids is not None and method in methods:
@@ -186,25 +186,25 @@ def match(method: str, path: str, *, asked: str | None = None, is_new_foundry: b
 
 
 def pattern_of(path: str) -> str:
-    """The pattern that a path fits best; the path itself where it fits none."""
+    """Return the pattern that a path matches, or the path itself if it matches none."""
     parts = path.split("/")
-    fitting = (pattern for pattern, _ in _OF_FOUNDRY.get(len(parts), ()) if _ids(pattern, parts) is not None)
+    fitting = (pattern for pattern, _ in _FOUNDRY_BY_LENGTH.get(len(parts), ()) if _ids(pattern, parts) is not None)
     return "/".join(next(fitting, parts))
 
 
 def _ids(pattern: list[str], parts: list[str]) -> dict[str, str] | None:
-    """The ids that make the parts fit the pattern; None when they do not fit."""
+    """Return the ids in the parts of a path, or None if they do not match the pattern."""
     ids: dict[str, str] = {}
-    for wanted, part in zip(pattern, parts, strict=True):
-        if wanted.startswith("{") and part:
-            ids[wanted.strip("{}")] = unquote(part)
-        elif wanted != part:
+    for expected, part in zip(pattern, parts, strict=True):
+        if expected.startswith("{") and part:
+            ids[expected.strip("{}")] = unquote(part)
+        elif expected != part:
             return None
     return ids
 
 
 def _parameters(route: tuple[str, object]) -> int:
-    """How many ids a route's pattern has: literal paths are tried first."""
+    """Count the ids in a route's pattern, so that literal paths are tried first."""
     return route[0].count("{")
 
 
@@ -220,4 +220,4 @@ def _by_length(routes: Table) -> _ByLength:
 
 
 _BY_LENGTH = _by_length(ROUTES)
-_OF_FOUNDRY = _by_length({**ROUTES, **FOUNDRY_ROUTES})
+_FOUNDRY_BY_LENGTH = _by_length({**ROUTES, **FOUNDRY_ROUTES})

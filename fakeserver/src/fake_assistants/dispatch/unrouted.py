@@ -1,7 +1,7 @@
-"""Advice on requests that no route takes: what was asked, which routes there are, and what is probably wrong.
+"""Describe requests without a route: what was requested, the nearest routes, and what is probably wrong.
 
-Such a request is answered 404 or 405 in the envelope, as the real API did. An exception in its place would be
-retried by the SDK and come out as a connection error. So whoever needs to know looks into the request log.
+Such a request is answered 404 or 405 in the error envelope, as by the real API. If the fake raised an exception, the
+SDK would retry and then report a connection error. The request log marks these requests, so that a test can find them.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from fake_assistants.http.error_envelope import ApiProblem
 from fake_assistants.simulation.profiles import AZURE, OPENAI, PROFILES, Place, Profile, profile_of
 from fake_assistants.simulation.request_log import Entry
 
-_SHOWN = 10  # different requests that are shown one by one
-_NEAR = 0.6  # of 1: how alike a path and a route must be to be shown as near
+_SHOWN = 10  # different requests that are listed
+_NEAR = 0.6  # the least similarity, from 0 to 1, of a path and a route that is suggested
 _NEAREST = 3
 
 _METHODS = tuple(dict.fromkeys(method for methods in routes.ROUTES.values() for method in methods))
@@ -27,10 +27,10 @@ _ROOTS = tuple(dict.fromkeys("/".join(pattern.split("/")[:3]) for pattern in rou
 _RIGHT = "It should be the host and {}, nothing less, nothing more."
 
 
-def told(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
-    """The advice on the entries without a route; "" when every one has its route.
+def describe(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
+    """Describe the entries without a route, with advice on each. Return "" if there are none.
 
-    `profile` is the fake's. It counts where the host is no service's own. Paths are shown as its clients know them.
+    `profile` is the fake's. It applies to hosts that belong to no service. Paths are shown with its base path.
     """
     asked = Counter(_Request.of(entry) for entry in entries if entry.unrouted)
     if not asked:
@@ -47,7 +47,7 @@ def told(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
 
 @attrs.frozen
 class _Request:
-    """The part of an entry that is shown. Equal ones are shown once."""
+    """The fields of an entry that are shown. Equal requests are shown once."""
 
     method: str
     path: str
@@ -68,16 +68,16 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _advice(request: _Request, fakes: Profile) -> Iterator[str]:
-    """What to do about it, a line each."""
+    """Yield the lines of advice on a request."""
     by_host = profile_of(request.host)
     profile = by_host or fakes
     if by_host is not None and by_host is not fakes:
         yield f"At {request.host} the fake answers as {profile.title} does (profile {profile.name!r})."
     place = profile.place(request.path)
-    if methods := _taken(place):
+    if methods := _methods_of(place):
         yield _about_a_route(request, methods)
         return
-    others = [] if by_host else [other for other in PROFILES.values() if _taken(other.place(request.path))]
+    others = [] if by_host else [other for other in PROFILES.values() if _methods_of(other.place(request.path))]
     yield from (_other_profile(other) for other in others)
     yield from _about_no_route(request.path, profile, is_guessing=not others)
 
@@ -110,14 +110,14 @@ def _about_no_route(path: str, profile: Profile, *, is_guessing: bool) -> Iterat
 
 
 def _below(path: str, profile: Profile) -> str:
-    """The path as the route table would have it, below the longest base that it begins with."""
+    """Return the path in the form of the route table, without the longest base path that it begins with."""
     bases = (base.pattern.match(path) for base in profile.bases)
     tails = [path[found.end() :] for found in bases if found]
     return f"/v1{min(tails, key=len)}" if tails else path
 
 
-def _taken(place: Place) -> list[str]:
-    """The methods that a route takes; none when there is no such route."""
+def _methods_of(place: Place) -> list[str]:
+    """Return the methods of a route, or none if there is no such route."""
     return [method for method in _METHODS if _is_route(method, place.route, is_new_foundry=place.base.is_new_foundry)]
 
 
@@ -130,7 +130,7 @@ def _is_route(method: str, path: str, *, is_new_foundry: bool = False) -> bool:
 
 
 def _below_v1(path: str) -> str | None:
-    """The route that a path would be, were its base URL right: with /v1, with it once, or without what precedes it."""
+    """Return the route that a path would match with the right base URL, which ends with one /v1; or None."""
     tails = [f"/v1/{path.rpartition('/v1/')[2]}"] if "/v1/" in path else _tails(path)
     return next((tail for tail in tails if any(_is_route(method, tail) for method in _METHODS)), None)
 
@@ -141,19 +141,19 @@ def _tails(path: str) -> list[str]:
 
 
 def _nearest(path: str, profile: Profile) -> list[str]:
-    """The routes of a service that are most like the path, best first."""
-    likeness = {pattern: _likeness(pattern, path) for pattern in routes.ROUTES if profile.url_path(pattern)}
-    near = [pattern for pattern in likeness if likeness[pattern] >= _NEAR]
-    return sorted(near, key=lambda pattern: -likeness[pattern])[:_NEAREST]
+    """Return the routes of a service that are most similar to the path, best first."""
+    similarity = {pattern: _similarity(pattern, path) for pattern in routes.ROUTES if profile.url_path(pattern)}
+    near = [pattern for pattern in similarity if similarity[pattern] >= _NEAR]
+    return sorted(near, key=lambda pattern: -similarity[pattern])[:_NEAREST]
 
 
-def _likeness(pattern: str, path: str) -> float:
-    """From 0 to 1, segment by segment behind the version. An id is like anything, and half like nothing."""
+def _similarity(pattern: str, path: str) -> float:
+    """Compare the segments after the version, from 0 to 1. A parameter matches any segment, a missing one by half."""
     pairs = list(zip_longest(pattern.split("/")[2:], path.split("/")[2:], fillvalue=""))
-    return sum(_alike(wanted, given) for wanted, given in pairs) / len(pairs)
+    return sum(_segment_similarity(expected, given) for expected, given in pairs) / len(pairs)
 
 
-def _alike(wanted: str, given: str) -> float:
-    if wanted.startswith("{"):
+def _segment_similarity(expected: str, given: str) -> float:
+    if expected.startswith("{"):
         return 1.0 if given else 0.5
-    return SequenceMatcher(None, wanted, given).ratio()
+    return SequenceMatcher(None, expected, given).ratio()

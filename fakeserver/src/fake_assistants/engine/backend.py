@@ -1,4 +1,4 @@
-"""The state of one fake, and the calls that its handlers get."""
+"""Hold the state of one fake, and define the calls that its handlers receive."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,20 +27,20 @@ from fake_assistants.store.snapshot import checked
 
 @attrs.define(kw_only=True)
 class Backend:
-    """The parts of a fake. A reset goes back to the database `loaded`, which shares its collections with `database`."""
+    """The state of a fake. A reset restores the database `loaded`, which shares collections with `database`."""
 
     clock: Clock
     ids: IdSource
     sunset: Sunset
     api_keys: frozenset[str] = frozenset()
     messages_per_thread: int = 100_000
-    models: frozenset[str] = frozenset()  # those of the Assistants API; none: every model
+    models: frozenset[str] = frozenset()  # accepted by the Assistants API; empty: every model is
     check_files: bool = False
     request_log: RequestLog = attrs.field(factory=RequestLog)
     script: Script = attrs.field(factory=Script)
     runs: Progress = attrs.field(factory=Progress)
-    plans: dict[tuple[str, str], RunPlan] = attrs.field(factory=dict)  # runs on their way, by thread and run
-    settled_at: tuple[int, By, int] | None = None  # second and progress up to which the plans have followed them
+    plans: dict[tuple[str, str], RunPlan] = attrs.field(factory=dict)  # active runs, by thread id and run id
+    settled_at: tuple[int, By, int] | None = None  # the clock and the settings at the last `settle`
     loaded: Database = attrs.field(factory=Database)
     database: Database = attrs.field()
     profile: Profile = OPENAI
@@ -50,44 +50,44 @@ class Backend:
     fakes_by_key: FakesByKey[Any] | None = None
 
     @database.default
-    def _begun(self) -> Database:
+    def _initial_database(self) -> Database:
         return self.loaded.fork()
 
     def new_id(self, prefix: str, shape: str = "") -> str:
-        """A new id with this prefix; `shape` is the prefix whose shape it has, where that is another."""
+        """Return a new id with this prefix. `shape` names the prefix whose format the id has, if it is another one."""
         return self.database.new_id(self.ids, prefix, shape)
 
     def place(self, request: Request) -> Place:
-        """Where a request goes: its host selects the profile if it is a service's own, else it is the fake's."""
+        """Locate a request in a profile: that of its host if the host belongs to a known service, else the fake's."""
         return (profile_of(request.headers.get("host")) or self.profile).place(request.path)
 
     def replace(self, given: object) -> None:
-        """Make the database what a state says. Raises BadInput, and then nothing has changed."""
+        """Replace the database by a state. Raises BadInput and then changes nothing."""
         state = checked(given)
         state.refuse_strays()
         self.database = Database()
         self.database.put_all(state)
-        self._forget_void_plans()
+        self._drop_stale_plans()
 
-    def _forget_void_plans(self) -> None:
-        """A run that a state changed is in somebody else's hand, also when it comes back as it was."""
-        self.plans = {key: plan for key, plan in self.plans.items() if self._follows(plan)}
+    def _drop_stale_plans(self) -> None:
+        """Drop the plans of runs that a state has changed, for good: restoring the old run restores no plan."""
+        self.plans = {key: plan for key, plan in self.plans.items() if self._is_current(plan)}
 
-    def _follows(self, plan: RunPlan) -> bool:
-        """Whether the database has the run as its plan has put it there, and its thread."""
+    def _is_current(self, plan: RunPlan) -> bool:
+        """Return whether the thread exists, and the run in the database is the one that its plan has stored."""
         thread_id, run_id = plan.key
         text = self.database.collection(RUNS, thread_id).text(run_id)
         return thread_id in self.database.thread_ids() and text is not None and loads(text) == plan.run
 
     def merge(self, given: object) -> None:
-        """Merge a state into the database by id. Raises BadInput, and then nothing has changed."""
+        """Merge a state into the database by id. Raises BadInput and then changes nothing."""
         state = checked(given)
         state.refuse_strays(self.database.thread_ids())
         self.database.put_all(state)
-        self._forget_void_plans()
+        self._drop_stale_plans()
 
     def load(self, given: object) -> None:
-        """Merge a state into the database and into what a reset goes back to. Raises BadInput."""
+        """Merge a state into the database and into the one that a reset restores. Raises BadInput."""
         state = checked(given)
         state.refuse_strays(self.loaded.thread_ids())
         is_fresh = self.database.is_still(self.loaded)
@@ -98,7 +98,7 @@ class Backend:
             self.database = self.loaded.fork()
 
     def reset(self) -> None:
-        """Return to the loaded state and to what the fake was made with; clear script, request log and fakes by key."""
+        """Restore the loaded state and the initial settings; clear the script, the request log and the fakes by key."""
         self.database = self.loaded.fork()
         self.request_log.clear()
         self.script.clear()
@@ -111,17 +111,17 @@ class Backend:
         if self.limit:
             self.limit.restart()
         if self.fakes_by_key:
-            self.fakes_by_key.forget()
+            self.fakes_by_key.clear()
 
     def accepts_key(self, key: str) -> bool:
-        """Whether this key is not refused."""
+        """Return whether requests with this key are accepted."""
         return bool(key) and (not self.api_keys or key in self.api_keys)
 
     def copy(self) -> "Backend":
-        """A backend of its own that begins where this one stands; its reset goes back to that state and those plans.
+        """Return an independent backend with the current state, to which its own reset returns.
 
-        Nothing that can change is shared, so every part is named here; worlds part when either changes. Plans of runs
-        on their way are this backend's.
+        Nothing mutable is shared, so every part is named here; collections are copied when either side changes them.
+        The plans of active runs are not copied.
         """
         clock = self.clock.copy()
         return Backend(
@@ -142,10 +142,10 @@ class Backend:
         )
 
     def headers(self, content_type: str = "application/json") -> Pairs:
-        """The headers of an API answer, as recorded. Organization and project are the fake's own.
+        """Return the headers of an API response, as recorded. The organization and the project are the fake's own.
 
-        Left out, though recorded: `server`, `cf-*` and `alt-svc`, which were the edge's, and
-        `strict-transport-security`, which would turn a browser's later visits to this host to https.
+        Recorded but not sent: `server`, `cf-*` and `alt-svc`, which came from the CDN, and
+        `strict-transport-security`, which would redirect a browser's later visits to this host to https.
         """
         return (
             ("content-type", content_type),
@@ -161,25 +161,25 @@ class Backend:
 
 @attrs.frozen
 class Call:
-    """A request that is to be carried out. `ids` are the path's ids, decoded, by parameter name."""
+    """A routed request. `ids` maps the parameters of the path to their decoded values."""
 
     request: Request
     ids: Mapping[str, str]
     base: Base = OPENAI.bases[0]
 
     def body(self, shape: Shape) -> Obj:
-        """The body, checked. Raises ApiProblem."""
+        """Parse and check the body. Raises ApiProblem."""
         return bodies.read(self.request.body, shape)
 
 
 def found(backend: Backend, kind: Kind, object_id: str, parent: str = "") -> Obj:
-    """The object with this id, the caller's own. Raises ApiProblem: 404 "No thread found with id '...'."."""
+    """Return a new copy of the object with this id. Raises ApiProblem: 404 "No thread found with id '...'."."""
     value: Obj = loads(found_text(backend, kind, object_id, parent))
     return value
 
 
 def found_text(backend: Backend, kind: Kind, object_id: str, parent: str = "") -> bytes:
-    """The JSON text of the object with this id, as it goes over the wire. Raises ApiProblem as `found` does."""
+    """Return the JSON text of the object with this id, as it is sent. Raises ApiProblem as `found` does."""
     text = backend.database.text(kind, object_id, parent)
     if text is None:
         raise not_found(kind, object_id)

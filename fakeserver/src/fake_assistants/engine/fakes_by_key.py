@@ -1,28 +1,28 @@
-"""FakesByKey by key: one server, and a database of its own for everyone who brings a key."""
+"""Keep a separate fake for each API key."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-Database = TypeVar("Database")
+Fake = TypeVar("Fake")
 
 
-class FakesByKey(Generic[Database]):
-    """A database for each key, born when it is first asked for. A caller that has threads holds a lock."""
+class FakesByKey(Generic[Fake]):
+    """One fake for each key, created on first use. Not thread-safe: the caller holds a lock."""
 
-    def __init__(self, born: Callable[[], Database]) -> None:
-        self._born = born
-        self._worlds: dict[str, Database] = {}
+    def __init__(self, create: Callable[[], Fake]) -> None:
+        self._create = create
+        self._fakes: dict[str, Fake] = {}
 
-    def of(self, key: str) -> Database:
-        """The database of a key."""
-        if key not in self._worlds:
-            self._worlds[key] = self._born()
-        return self._worlds[key]
+    def of(self, key: str) -> Fake:
+        """Return the fake of a key."""
+        if key not in self._fakes:
+            self._fakes[key] = self._create()
+        return self._fakes[key]
 
-    def __iter__(self) -> Iterator[Database]:
-        """Those that were born so far."""
-        return iter(tuple(self._worlds.values()))
+    def __iter__(self) -> Iterator[Fake]:
+        """Iterate over the fakes created so far."""
+        return iter(tuple(self._fakes.values()))
 
-    def forget(self) -> None:
-        """Forget them all: they are born anew."""
-        self._worlds.clear()
+    def clear(self) -> None:
+        """Drop all fakes. A later use of a key creates a new one."""
+        self._fakes.clear()

@@ -1,4 +1,4 @@
-"""A run on its way: how runs move on, and what is still to happen in each."""
+"""An active run and its remaining events, and the settings that say when runs advance."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,11 +16,11 @@ WAYS: tuple[By, ...] = ("read", "immediate", "clock")
 
 @attrs.define(kw_only=True)
 class Progress:
-    """How runs move on.
+    """The settings that say when runs advance.
 
-    `read`: reading a run (retrieve, list, poll, stream) carries it on; each status is shown `reads` times, the
-    answer to the creation included. `immediate`: at once, as soon as the creation is answered. `clock`: each
-    status lasts `seconds` by the fake's clock. A stream carries its run on whatever is set here.
+    `read`: when a run is read (retrieve, list, poll, stream); each status is shown `reads` times, the response to
+    the creation included. `immediate`: as soon as the creation is answered. `clock`: each status lasts `seconds` by
+    the fake's clock. A streamed run advances with its stream in all three cases.
     """
 
     progress: By = attrs.field(default="read", validator=attrs.validators.in_(WAYS))
@@ -32,25 +32,25 @@ class Progress:
         self._first = self.json()
 
     def restart(self) -> None:
-        """Back to how it was made."""
+        """Restore the initial settings."""
         self.set(self._first)
 
     def copy(self) -> "Progress":
-        """One of its own that begins as this one is."""
+        """Return an independent copy with the current settings."""
         return Progress(progress=self.progress, reads=self.reads, seconds=self.seconds)
 
     def set(self, given: object) -> None:
-        """Take over the given ones of `progress`, `reads` and `seconds`. Raises BadInput, and nothing has changed."""
+        """Set those of `progress`, `reads` and `seconds` that are given. Raises BadInput and then changes nothing."""
         new = read_progress(given, self.json())
         self.progress, self.reads, self.seconds = new.progress, new.reads, new.seconds
 
     def json(self) -> Obj:
-        """In the form that `set` takes."""
+        """Return the settings in the form that `set` takes."""
         return {"progress": self.progress, "reads": self.reads, "seconds": self.seconds}
 
 
 def read_progress(given: object, otherwise: Mapping[str, Any]) -> Progress:
-    """A progress from JSON; what is not given is as `otherwise`. Raises BadInput."""
+    """Read settings from JSON; those that are not given are taken from `otherwise`. Raises BadInput."""
     if not isinstance(given, Mapping):
         raise BadInput("expected an object with progress, reads or seconds")
     for key in given:
@@ -67,52 +67,52 @@ def read_progress(given: object, otherwise: Mapping[str, Any]) -> Progress:
 
 @attrs.frozen
 class Event:
-    """Something that happens in a run, as a stream tells it: `thread.run.created` and the object."""
+    """An event of a run, as a stream sends it: its name, such as `thread.run.created`, and the object."""
 
     name: str
     data: Any
 
 
-# Pauses and cuts are for those who stream; whoever polls passes over them.
+# Pauses and cuts concern streams only; polling ignores them.
 RunEvent = Event | Pause | Cut
 
 
 @attrs.define(eq=False)
 class RunPlan:
-    """One run on its way.
+    """An active run and its remaining events.
 
-    `run` is the run as the plan has put it into the database; when a state puts something else there, the run is in
-    somebody else's hand, and the plan is dropped. `story` tells what is still to happen: each step of it changes
-    the database and gives a beat, and the last ends the run.
+    `run` is the run as the plan has stored it in the database; when a state stores another one there, the plan is
+    dropped. `events` is the rest of the execution: each step of the iterator changes the database and yields an event,
+    and the last step ends the run.
     """
 
     run: Obj
-    story: Iterator[RunEvent] = attrs.field(factory=lambda: iter(()))
-    moment: int = 0  # the epoch second at which the story happens
+    events: Iterator[RunEvent] = attrs.field(factory=lambda: iter(()))
+    now: int = 0  # the epoch second at which the next events happen
     deadline: int | None = None  # when the run expires
-    since: int = 0  # when the present status began
-    shown: int = 1  # how often the present status was shown; the answer to the creation shows it once
+    since: int = 0  # the epoch second at which the current status began
+    shown: int = 1  # how often the current status was shown; the response to the creation is the first time
     outputs: Mapping[str, str] = attrs.field(factory=dict)  # what was submitted, by call id
     message: Obj | None = None  # the message that is being written, as streams show it
-    part: Obj | None = None  # the part of it that is being told, and how many characters of that were
-    told: int = 0
-    asked: int = 0  # tokens that the model is asked with
-    prompt: int = 0  # tokens of all steps so far
-    completion: int = 0
-    with_contents: bool = False  # whether a stream shows what a file search found
+    part: Obj | None = None  # the part of the message that is being streamed
+    characters_sent: int = 0  # of that part
+    asked: int = 0  # estimated tokens of the instructions and the last user message
+    prompt: int = 0  # prompt tokens of all steps so far
+    completion: int = 0  # completion tokens of all steps so far
+    with_contents: bool = False  # whether the stream shows the texts that a file search found
     inboxes: list[deque[RunEvent]] = attrs.field(factory=list)
 
     @property
     def status(self) -> str:
-        """Of the run."""
+        """The status of the run."""
         return str(self.run["status"])
 
     @property
     def key(self) -> tuple[str, str]:
-        """Thread and run."""
+        """The ids of the thread and of the run."""
         return self.run["thread_id"], self.run["id"]
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anybody streams this run."""
+    def is_streamed(self) -> bool:
+        """Whether a stream of this run is open."""
         return bool(self.inboxes)

@@ -1,4 +1,4 @@
-"""The shapes of runs, steps and their messages: over REST, and as streams show them. Key orders are recorded."""
+"""Build runs, steps and their messages, as REST and as streams show them. Key orders are recorded."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _CODE_FILES: Obj = {"code_interpreter": {"file_ids": []}}
 
 
 def usage(prompt: int, completion: int) -> Obj:
-    """Recorded, the odd singular of `prompt_token_details` included."""
+    """Return a usage object. Recorded, including the singular `prompt_token_details`."""
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
@@ -19,7 +19,7 @@ def usage(prompt: int, completion: int) -> Obj:
 
 
 def step(head: Obj, run: Obj, kind: str, details: Obj) -> Obj:
-    """A step that begins. `head` has its id and created_at."""
+    """Return a new step, in progress. `head` has its id and created_at."""
     return {
         "id": head["id"],
         "object": "thread.run.step",
@@ -40,7 +40,7 @@ def step(head: Obj, run: Obj, kind: str, details: Obj) -> Obj:
 
 
 def written(message: Obj) -> Obj:
-    """A message as REST shows it: without its status, which only streams show (recorded)."""
+    """Return a message as REST shows it: without its status, which only streams show (recorded)."""
     return {key: value for key, value in message.items() if key not in _ONLY_STREAMED}
 
 
@@ -48,7 +48,7 @@ _ONLY_STREAMED = {"status", "incomplete_details", "incomplete_at", "completed_at
 
 
 def message(head: Obj, run: Obj) -> Obj:
-    """An assistant's message that begins, as streams show it."""
+    """Return a new message of the assistant, in progress, as streams show it."""
     return {
         "id": head["id"],
         "object": "thread.message",
@@ -70,8 +70,8 @@ def message(head: Obj, run: Obj) -> Obj:
 def in_long_form(value: Obj) -> Obj:
     """Return a run or a thread with the list of code files in its tool resources, empty where it has none.
 
-    Recorded for retrieved threads, also beside other resources, and for streams without resources; inferred for
-    streams with some. A state may have brought in any JSON; what is not an object stays as it is.
+    Recorded for retrieved threads, also next to other resources, and for streams without resources; inferred for
+    streams with some. A loaded state may have any JSON there; what is not an object is left unchanged.
     """
     resources = value.get("tool_resources")
     if not isinstance(resources, dict) or "code_interpreter" in resources:
@@ -80,20 +80,20 @@ def in_long_form(value: Obj) -> Obj:
 
 
 def message_delta(message_id: str, part: Obj) -> Obj:
-    """A piece of one part."""
+    """Return the delta of one message part."""
     return {"id": message_id, "object": "thread.message.delta", "delta": {"content": [part]}}
 
 
 def step_delta(step_id: str, call: Obj) -> Obj:
-    """A piece of one tool call."""
+    """Return the delta of one tool call."""
     details = {"type": "tool_calls", "tool_calls": [call]}
     return {"id": step_id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
 
 
 def without_contents(step: Obj) -> Obj:
-    """A step without the texts that a file search found, which are shown only to who includes them (recorded).
+    """Return a step without the texts that a file search found, which are sent only if `include` names them (recorded).
 
-    A state may have brought in any JSON; what does not look like a search's results stays as it is.
+    A loaded state may have any JSON there; what does not look like search results is left unchanged.
     """
     details = step.get("step_details")
     calls = details.get("tool_calls") if isinstance(details, dict) else None

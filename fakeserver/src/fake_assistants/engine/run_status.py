@@ -1,10 +1,9 @@
-"""The life of a run, as a table.
+"""The run lifecycle, as a table.
 
-A run waits (queued), works (in_progress), asks for the outputs of functions (requires_action) and then waits
-again, until it is completed, incomplete or failed. It can be cancelled as long as it has not ended: it is
-cancelling first, and cancelled when it has stopped. A run that has not ended ten minutes after its creation
-expires. Statuses and moves are documented; what each leaves in the run is recorded, except for `expire`,
-`cut` and `fail` (inferred).
+A run is queued, then in_progress. It may wait for the outputs of functions (requires_action), and is then queued
+again, until it is completed, incomplete or failed. A run that has not ended can be cancelled: it is cancelling
+first, then cancelled. A run that has not ended ten minutes after its creation expires. Statuses and moves are
+documented; the fields that each move sets are recorded, except for `expire`, `cut` and `fail` (inferred).
 
                         start               call
     (create) -> queued -------> in_progress -----> requires_action
@@ -53,13 +52,13 @@ TRANSITIONS: Mapping[str, Mapping[Move, str]] = {
 
 ACTIVE = frozenset(status for status, moves in TRANSITIONS.items() if moves)
 
-# A run moves out of these by itself; out of requires_action only somebody's outputs lead.
+# The statuses that a run leaves by itself. It leaves requires_action only when outputs are submitted.
 MOVING = frozenset({"queued", "in_progress", "cancelling"})
 
 LIFETIME = 600  # seconds from creation to expiry (recorded)
 
-# What a move leaves in the run beside its status, given the second and what the move is about.
-_TRACES: Mapping[Move, Callable[[int, Any], Obj]] = {
+# The fields that a move sets in addition to the status, from the epoch second and the argument of the move.
+_CHANGES: Mapping[Move, Callable[[int, Any], Obj]] = {
     "start": lambda now, _: {"started_at": now},
     "call": lambda _, calls: {"required_action": {"type": "submit_tool_outputs", "submit_tool_outputs": calls}},
     "submit": lambda _, __: {"required_action": None},
@@ -73,17 +72,17 @@ _TRACES: Mapping[Move, Callable[[int, Any], Obj]] = {
 
 
 def moved(run: Obj, move: Move, now: int, about: Any = None) -> Obj:
-    """The run after a move, at epoch second `now`. Raises KeyError for a move that its status does not know."""
-    return {**run, "status": TRANSITIONS[run["status"]][move], **_TRACES[move](now, about)}
+    """Return the run after a move at epoch second `now`. Raises KeyError if its status does not allow the move."""
+    return {**run, "status": TRANSITIONS[run["status"]][move], **_CHANGES[move](now, about)}
 
 
 def is_active(run: Obj) -> bool:
-    """Whether the run locks its thread. A state may have brought in any JSON as a status."""
+    """Return whether the run locks its thread. A loaded state may have any JSON as a status."""
     status = run.get("status")
     return isinstance(status, str) and status in ACTIVE
 
 
-def knows(run: Obj, move: Move) -> bool:
-    """Whether the run's status allows a move."""
+def allows(run: Obj, move: Move) -> bool:
+    """Return whether the run's status allows a move."""
     status = run.get("status")
     return isinstance(status, str) and move in TRANSITIONS.get(status, {})

@@ -1,7 +1,7 @@
-"""Every text with which the fake refuses, one small function for each, one file for each area.
+"""Every error of the API, one small function for each, one file for each area.
 
 Evidence is named per function: "recorded" is a real response, "quoted" a real text seen in public,
 "documented" what the published documentation says, "inferred" a text made in the shape of its recorded siblings,
-and "the fake's own" what only a fake has to say. `docs/dev/fidelity.md` names each function, and a test holds the
-two together. So nothing else is public here: a function answers a ApiProblem or a ErrorBody.
+and "the fake's own" an error that the real API does not have. `docs/dev/fidelity.md` names each function, which a test
+checks. So nothing else is public here: each function returns an ApiProblem or an ErrorBody.
 """

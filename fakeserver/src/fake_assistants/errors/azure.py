@@ -1,4 +1,4 @@
-"""Refusals of Microsoft's services, in an envelope of their own: code and message, and nothing else."""
+"""Errors of Microsoft's services. Their envelope has only a code and a message."""
 
 from fake_assistants.http.error_envelope import ApiProblem, AzureErrorBody, ErrorBody, Unrouted
 
@@ -6,12 +6,12 @@ _PRINCIPAL = "00000000-0000-4000-8000-000000000000"
 
 
 def resource_not_found() -> ApiProblem:
-    """An unknown path, or no `api-version` where one is required. Quoted; for a wrong method it is inferred."""
+    """Report an unknown path, or no `api-version` where one is required. Quoted; for a wrong method it is inferred."""
     return Unrouted(AzureErrorBody(404, "Resource not found", code="404"))
 
 
 def unsupported_version() -> ApiProblem:
-    """An `api-version` that the service does not know. Quoted.
+    """Report an `api-version` that the service does not know. Quoted.
 
     Documented: the first one of the Assistants API. Which later ones it knew is inferred.
     """
@@ -19,13 +19,13 @@ def unsupported_version() -> ApiProblem:
 
 
 def version_not_allowed() -> ApiProblem:
-    """A dated `api-version` below `/openai/v1`. Quoted, of the route of a model."""
+    """Refuse a dated `api-version` below `/openai/v1`. Quoted, from the route of a model."""
     text = "api-version query parameter is not allowed when using /v1 path"
     return ApiProblem(AzureErrorBody(400, text, code="BadRequest"))
 
 
 def access_denied() -> ApiProblem:
-    """No key, or a wrong one. Quoted."""
+    """Report a missing or wrong key. Quoted."""
     text = (
         "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
         "active subscription and use a correct regional API endpoint for your resource."
@@ -34,9 +34,9 @@ def access_denied() -> ApiProblem:
 
 
 def permission_denied(action: str, operation: str) -> ErrorBody:
-    """A token without the role that Foundry requires. Quoted for reading and writing, status included.
+    """Report a token without the role that Foundry requires. Quoted for reading and writing, status included.
 
-    `action` is read, write or delete, `operation` a method and a path whose names are left open. Inferred: deleting.
+    `action` is read, write or delete, `operation` a method and a path with unfilled parameters. Inferred: deleting.
     """
     text = (
         f"The principal `{_PRINCIPAL}` lacks the required data action "
@@ -47,6 +47,6 @@ def permission_denied(action: str, operation: str) -> ErrorBody:
 
 
 def call_rate_exceeded(wait: int) -> ErrorBody:
-    """Too many requests; `wait` is in seconds. Quoted of routes of models; inferred: of all others."""
+    """Report too many requests; `wait` is in seconds. Quoted for routes of models, inferred for all others."""
     text = f"You have exceeded the call rate limit of your pricing tier. Please retry after {wait} seconds."
     return AzureErrorBody(429, text, code="429")

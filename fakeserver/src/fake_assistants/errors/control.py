@@ -1,10 +1,10 @@
-"""Refusals of the control API to what may be a web page in somebody's browser."""
+"""Errors of the control API for requests that may come from a web page in a browser."""
 
 from fake_assistants.http.error_envelope import ErrorBody
 
 
 def from_a_web_page() -> ErrorBody:
-    """The request has an Origin header, which browsers send for web pages. The fake's own."""
+    """Refuse a request with an Origin header, which browsers send for web pages. The fake's own."""
     text = (
         "The control API is not for web pages: this request has an Origin header. Call it from a program that sends "
         "none, such as curl, or from a test through FakeAssistants.handle()."
@@ -13,7 +13,7 @@ def from_a_web_page() -> ErrorBody:
 
 
 def foreign_host() -> ErrorBody:
-    """The Host header names neither this machine nor the address that was bound. The fake's own."""
+    """Refuse a Host header that names neither this machine nor the bound address. The fake's own."""
     text = (
         "The control API is refused under this Host. Ask for it at localhost or 127.0.0.1, or at the address that the "
         "server listens on: to use another name, start the server with it as its host (serve --host NAME)."

@@ -1,4 +1,4 @@
-"""Errors of files, worded by another validator, and of the objects that name files."""
+"""Errors of files, which come from another validator, and of objects that refer to files."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Ids that nothing has, and ids that cannot be any."""
+"""Errors of unknown and malformed ids."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,38 +7,38 @@ from fake_assistants.store.kinds import Kind
 
 
 def not_found(kind: Kind, object_id: str) -> ApiProblem:
-    """Recorded for assistants and run steps, quoted for threads, inferred for all others; some kinds have their own."""
+    """Report an unknown id. Recorded for assistants and steps, quoted for threads, inferred for most others."""
     own = _NOT_FOUND.get(kind.name)
     return own(object_id) if own else ApiProblem(ErrorBody(404, f"No {kind.noun} found with id '{object_id}'."))
 
 
 def no_such_file(file_id: str) -> ApiProblem:
-    """Recorded; the `detail` beside it in 2026, and not yet in 2025."""
+    """Report an unknown file. Recorded; with `detail` in 2026, without it in 2025."""
     return ApiProblem(ErrorBody(404, f"No such File object: {file_id}", "id", is_detailed=True))
 
 
 def no_such_file_in_store(file_id: str, store_id: str) -> ApiProblem:
-    """Quoted, as what somebody saw whose file was gone already."""
+    """Report a file that the vector store does not have. Quoted, from a case where it was deleted."""
     return ApiProblem(ErrorBody(404, f"No file found with id '{file_id}' in vector store '{store_id}'."))
 
 
 def no_such_conversation(conversation_id: str) -> ApiProblem:
-    """Recorded, in September 2026."""
+    """Report an unknown conversation. Recorded in September 2026."""
     return ApiProblem(ErrorBody(404, f"Conversation with id '{conversation_id}' not found."))
 
 
 def no_such_item(item_id: str) -> ApiProblem:
-    """An item that a conversation or an earlier output does not have. Inferred."""
+    """Report an item that a conversation or an earlier output does not have. Inferred."""
     return ApiProblem(ErrorBody(404, f"Item with id '{item_id}' not found."))
 
 
 def no_such_response(response_id: str) -> ApiProblem:
-    """Recorded, of one that was not stored."""
+    """Report an unknown response. Recorded for one that was not stored."""
     return ApiProblem(ErrorBody(404, f"Response with id '{response_id}' not found."))
 
 
 def no_such_previous_response(response_id: str) -> ApiProblem:
-    """The text and its code are quoted; status 400 is inferred, for others saw 404."""
+    """Report an unknown previous response. Text and code are quoted; status 400 is inferred, since 404 was seen too."""
     text = f"Previous response with id '{response_id}' not found."
     return ApiProblem(ErrorBody(400, text, "previous_response_id", "previous_response_not_found"))
 
@@ -54,6 +54,6 @@ _NOT_FOUND: Mapping[str, Callable[[str], ApiProblem]] = {
 
 
 def malformed_id(param: str, value: str, kind: Kind) -> ApiProblem:
-    """An id without its prefix. Recorded for assistants, quoted for threads, inferred for other ids and for cursors."""
+    """Report an id without its prefix. Recorded for assistants, quoted for threads, inferred for others and cursors."""
     text = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{kind.prefix}'."
     return ApiProblem(ErrorBody(400, text, param, "invalid_value"))

@@ -1,4 +1,4 @@
-"""The limit of requests, and what a server says that cannot go on."""
+"""Errors of the rate limit and of the server itself."""
 
 import math
 
@@ -6,9 +6,9 @@ from fake_assistants.http.error_envelope import ApiProblem, ErrorBody
 
 
 def rate_limited(limit: int, wait: float) -> ApiProblem:
-    """More than `limit` requests a minute; `wait` is in seconds.
+    """Report more than `limit` requests a minute; `wait` is in seconds.
 
-    Recorded where a model was asked, whose name stood in it. What routes without a model said is inferred.
+    Recorded on a route with a model, whose name is part of the text there. Inferred for routes without a model.
     """
     text = (
         f"Rate limit reached in organization fake-assistants on requests per min (RPM): Limit {limit}, Used {limit}, "
@@ -19,7 +19,7 @@ def rate_limited(limit: int, wait: float) -> ApiProblem:
 
 
 def server_error(request_id: str) -> ErrorBody:
-    """What a 500 says, and the error event of a stream. Recorded in a stream; that a 500 says the same is inferred."""
+    """Report a server error, as a 500 or as an event of a stream. Recorded in a stream, inferred for a 500."""
     text = (
         "The server had an error processing your request. Sorry about that! You can retry your request, or contact us "
         "through our help center at help.openai.com if you keep seeing this error. (Please include the request ID "
@@ -29,7 +29,7 @@ def server_error(request_id: str) -> ErrorBody:
 
 
 def overloaded() -> ErrorBody:
-    """The server has too much to do. Inferred."""
+    """Report an overloaded server. Inferred."""
     text = (
         "The server is currently overloaded with other requests. Sorry about that! You can retry your request, or "
         "contact us through our help center at help.openai.com if the error persists."
@@ -44,7 +44,7 @@ def told_to(status: int, phrase: str) -> ErrorBody:
 
 
 def _go_duration(seconds: float) -> str:
-    """As Go prints it, recorded of waits: `120ms`, `6s`, `1.182s`, `20m52.666s`. Milliseconds are rounded up."""
+    """Format a duration as Go does (recorded): `120ms`, `6s`, `1.182s`, `20m52.666s`. Rounded up to milliseconds."""
     milliseconds = math.ceil(round(seconds * 1000, 3))
     if milliseconds < 1000:
         return f"{milliseconds}ms" if milliseconds else "0s"

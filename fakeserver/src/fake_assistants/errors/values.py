@@ -1,4 +1,4 @@
-"""Values in bodies and queries: the vocabulary of one validator, known from these and from neighbouring routes."""
+"""Errors of values in bodies and queries: the texts of one validator, known from these and from related routes."""
 
 from collections.abc import Sequence
 
@@ -23,17 +23,17 @@ def _bad(param: str, text: str, code: str) -> ApiProblem:
 
 
 def unknown_parameter(param: str) -> ApiProblem:
-    """A key that the route does not know. Recorded, on another route."""
+    """Report a key that the route does not know. Recorded, on another route."""
     return _bad(param, f"Unknown parameter: '{param}'.", "unknown_parameter")
 
 
 def missing_parameter(param: str) -> ApiProblem:
-    """A key that the route needs. Inferred: so others hold it on another route."""
+    """Report a missing key that the route needs. Inferred from other implementations of another route."""
     return _bad(param, f"Missing required parameter: '{param}'.", "missing_required_parameter")
 
 
 def mutually_exclusive(param: str, other: str) -> ApiProblem:
-    """Two keys of which only one may be given. That they exclude each other is documented, the text is inferred."""
+    """Report two keys of which only one may be given. The rule is documented, the text is inferred."""
     text = (
         f"Mutually exclusive parameters: '{param}' and '{other}'. "
         "Ensure you are only providing one of these parameters."
@@ -42,14 +42,14 @@ def mutually_exclusive(param: str, other: str) -> ApiProblem:
 
 
 def invalid_type(param: str, expected: str, value: object) -> ApiProblem:
-    """`expected` is worded with its article: "a string". Recorded for metadata, inferred elsewhere."""
+    """Report a wrong type. `expected` has its article: "a string". Recorded for metadata, inferred elsewhere."""
     where = f" for '{param}'" if param else ""
     text = f"Invalid type{where}: expected {expected}, but got {_named(value)} instead."
     return ApiProblem(ErrorBody(400, text, param or None, "invalid_type"))
 
 
 def invalid_value(param: str, value: str, supported: Sequence[str]) -> ApiProblem:
-    """Not one of the supported values. Recorded for roles, quoted for the parts of items, inferred elsewhere."""
+    """Report a value that is not supported. Recorded for roles, quoted for the parts of items, inferred elsewhere."""
     text = f"Invalid value: '{value}'. Supported values are: {_listed(supported)}."
     return _bad(param, text, "invalid_value")
 
@@ -62,7 +62,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def too_long(param: str, limit: int, length: int) -> ApiProblem:
-    """Characters beyond a documented limit. Quoted for the content of messages, inferred elsewhere."""
+    """Report a text beyond a documented limit. Quoted for the content of messages, inferred elsewhere."""
     text = (
         f"Invalid '{param}': string too long. Expected a string with maximum length {limit}, "
         f"but got a string with length {length} instead."
@@ -88,19 +88,19 @@ def unsupported_model(model: str) -> ApiProblem:
 
 
 def empty_string(param: str) -> ApiProblem:
-    """Inferred."""
+    """Report an empty string. Inferred."""
     text = f"Invalid '{param}': empty string. Expected a string with minimum length 1, but got an empty string instead."
     return _bad(param, text, "empty_string")
 
 
 def empty_array(param: str) -> ApiProblem:
-    """Inferred."""
+    """Report an empty array. Inferred."""
     text = f"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead."
     return _bad(param, text, "empty_array")
 
 
 def too_many_items(param: str, limit: int, length: int) -> ApiProblem:
-    """Items beyond a limit. That of a thread's first messages is quoted, the others documented, the text inferred."""
+    """Report too many items. The limit of first messages is quoted, others are documented; the text is inferred."""
     text = (
         f"Invalid '{param}': array too long. Expected an array with maximum length {limit}, "
         f"but got an array with length {length} instead."
@@ -109,7 +109,7 @@ def too_many_items(param: str, limit: int, length: int) -> ApiProblem:
 
 
 def too_many_properties(param: str, limit: int, length: int) -> ApiProblem:
-    """Metadata pairs beyond the limit. Quoted."""
+    """Report metadata pairs beyond the limit. Quoted."""
     text = (
         f"Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
         f"but got an object with {length} properties instead."
@@ -118,7 +118,7 @@ def too_many_properties(param: str, limit: int, length: int) -> ApiProblem:
 
 
 def long_property_name(param: str, limit: int, length: int) -> ApiProblem:
-    """A metadata key beyond the limit. The code is quoted, the text inferred."""
+    """Report a metadata key beyond the limit. The code is quoted, the text inferred."""
     text = (
         f"Invalid '{param}': property name too long. Expected a property name with maximum length {limit}, "
         f"but got a property name with length {length} instead."
@@ -134,7 +134,10 @@ _BOUNDS = {
 
 
 def out_of_bounds(param: str, side: str, number: str, limit: int, got: object) -> ApiProblem:
-    """`side` is "below" or "above"; `number` is "integer" or "decimal". Recorded for another list, inferred here."""
+    """Report a number out of bounds. Recorded for another list, inferred here.
+
+    `side` is "below" or "above", `number` is "integer" or "decimal".
+    """
     words, sign, code = _BOUNDS[side]
     text = f"Invalid '{param}': {number} {words}. Expected a value {sign} {limit}, but got {got} instead."
     return _bad(param, text, f"{number}_{code}")

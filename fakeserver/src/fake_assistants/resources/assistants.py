@@ -6,7 +6,7 @@ from fake_assistants.engine.backend import Backend, Call, found, found_text
 from fake_assistants.errors.values import unsupported_model
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.resources.file_checks import refuse_bodies
-from fake_assistants.resources.vector_stores import kept, tool
+from fake_assistants.resources.vector_stores import stored_resources, tool
 from fake_assistants.store.kinds import ASSISTANTS
 
 # The defaults of an assistant, in the recorded order of keys.
@@ -29,9 +29,9 @@ def create(backend: Backend, call: Call) -> Obj:
     """POST /assistants."""
     body = call.body(bodies.NEW_ASSISTANT)
     head = {"id": backend.new_id("asst_"), "object": "assistant", "created_at": backend.clock.now()}
-    made = _with_code_files(head | _UNSET | _settled(backend, body))
-    backend.database.put(ASSISTANTS, made)
-    return made
+    assistant = _with_code_files(head | _UNSET | _stored_fields(backend, body))
+    backend.database.put(ASSISTANTS, assistant)
+    return assistant
 
 
 def retrieve(backend: Backend, call: Call) -> bytes:
@@ -40,9 +40,9 @@ def retrieve(backend: Backend, call: Call) -> bytes:
 
 
 def modify(backend: Backend, call: Call) -> Obj:
-    """POST /assistants/{assistant_id}: what is given replaces, what is not stays."""
+    """POST /assistants/{assistant_id}: replace the fields that are given."""
     old = found(backend, ASSISTANTS, call.ids["assistant_id"])
-    new = _with_code_files(old | _settled(backend, call.body(bodies.CHANGED_ASSISTANT)))
+    new = _with_code_files(old | _stored_fields(backend, call.body(bodies.CHANGED_ASSISTANT)))
     backend.database.put(ASSISTANTS, new)
     return new
 
@@ -61,12 +61,12 @@ def delete(backend: Backend, call: Call) -> Obj:
 
 
 def refuse_model(backend: Backend, model: str | None) -> None:
-    """Raise ApiProblem for a model that is not among the fake's `models`. Without any every model is accepted."""
+    """Raise ApiProblem for a model that is not among the fake's `models`. If that is empty, every model is accepted."""
     if model is not None and backend.models and model not in backend.models:
         raise unsupported_model(model)
 
 
-def _settled(backend: Backend, body: Obj) -> Obj:
+def _stored_fields(backend: Backend, body: Obj) -> Obj:
     """Return the given fields as they are stored: null means unset, and sampling numbers are decimals."""
     refuse_model(backend, body.get("model"))
     refuse_bodies(backend, tool_resources=[body.get("tool_resources")])
@@ -77,14 +77,14 @@ def _settled(backend: Backend, body: Obj) -> Obj:
     if "tools" in given:
         given["tools"] = [tool(one) for one in given["tools"]]
     if "tool_resources" in given:
-        given["tool_resources"] = kept(backend, given["tool_resources"])
+        given["tool_resources"] = stored_resources(backend, given["tool_resources"])
     return given
 
 
 def _with_code_files(assistant: Obj) -> Obj:
     """Add the empty list of code files if the code interpreter is on (recorded).
 
-    A state may have brought in any JSON for either field; what is not of the real type stays as it is.
+    A loaded state may have any JSON in either field; values of another type are left unchanged.
     """
     tools, resources = assistant.get("tools"), assistant.get("tool_resources")
     is_on = isinstance(tools, list) and {"type": "code_interpreter"} in tools

@@ -1,6 +1,6 @@
-"""Handlers for /chat/completions. Nothing is stored: each request brings all messages.
+"""Handlers for /chat/completions. Nothing is stored: each request has all messages.
 
-Left out of an answer, though a script may have them: code, searches, and images.
+Code, searches and images of a script are left out of the answer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-import fake_assistants.errors.responses as refusals
+import fake_assistants.errors.responses as errors
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.items as items
 import fake_assistants.schemas.chat as bodies
@@ -22,17 +22,17 @@ from fake_assistants.http.message import Chunk, Cut, Pause, Reply
 from fake_assistants.simulation.script import Turn
 from fake_assistants.simulation.script_parser import Step
 
-# What a failure's code would have been answered with (inferred); any other is 500.
+# The status and the type of an error, by the code of a scripted failure (inferred); any other code is 500.
 _STATUSES: Mapping[str, tuple[int, str]] = {
     "rate_limit_exceeded": (429, "requests"),
     "invalid_prompt": (400, "invalid_request_error"),
 }
-_END: Obj = {"role": "end"}  # comes after the last message, and needs its calls answered as any message does
+_END: Obj = {"role": "end"}  # appended to the messages, so that the calls of the last one are checked too
 
 
 @attrs.define(kw_only=True)
-class _Said:
-    """What the model answers: text, refusal and calls, each with the script step that sets its pace in a stream."""
+class _Completion:
+    """The answer of the model: text, refusal and calls, each with the script step that sets its pace in a stream."""
 
     text: list[tuple[str, Step]] = attrs.field(factory=list)
     refusal: list[tuple[str, Step]] = attrs.field(factory=list)
@@ -42,7 +42,7 @@ class _Said:
 
     @property
     def cost(self) -> int:
-        """In tokens."""
+        """The number of completion tokens."""
         return sum(tokens.count(text) for text in self._texts())
 
     def _texts(self) -> Iterator[str]:
@@ -56,13 +56,13 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     _refuse_open_calls(body["messages"])
     words = items.last_words(body["messages"])
     steps = backend.script.steps(Turn(kind="chat", request=body, text=words, messages=tuple(body["messages"])))
-    said = _said(backend, steps, body)
+    completion = _answer(backend, steps, body)
     head = {"id": backend.new_id("chatcmpl-"), "created": backend.clock.now(), "model": body["model"]}
     if body.get("stream"):
-        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=_stream(head, body, said))
-    if said.problem is not None:
-        raise ApiProblem(said.problem)
-    return _completion(head, body, said)
+        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=_stream(head, body, completion))
+    if completion.problem is not None:
+        raise ApiProblem(completion.problem)
+    return _completion(head, body, completion)
 
 
 def _refuse_open_calls(messages: list[Obj]) -> None:
@@ -72,32 +72,32 @@ def _refuse_open_calls(messages: list[Obj]) -> None:
     for index, message in enumerate([*messages, _END]):
         if message["role"] == "tool":
             if message["tool_call_id"] not in called:
-                raise refusals.tool_message_without_call(index)
+                raise errors.tool_message_without_call(index)
             answered.add(message["tool_call_id"])
             continue
         missing = [call_id for call_id in called if call_id not in answered]
         if missing:
-            raise refusals.calls_without_tool_messages(min(index, len(messages) - 1), missing)
+            raise errors.calls_without_tool_messages(min(index, len(messages) - 1), missing)
         called, answered = [call["id"] for call in message.get("tool_calls") or []], set()
 
 
-def _completion(head: Obj, body: Obj, said: _Said) -> Obj:
-    """Key order as recorded."""
+def _completion(head: Obj, body: Obj, completion: _Completion) -> Obj:
+    """Build the response object. Key order as recorded."""
     message = {
         "role": "assistant",
-        "content": _joined(said.text),
-        **({"tool_calls": [call for call, _ in said.calls]} if said.calls else {}),
-        "refusal": _joined(said.refusal),
+        "content": _joined(completion.text),
+        **({"tool_calls": [call for call, _ in completion.calls]} if completion.calls else {}),
+        "refusal": _joined(completion.refusal),
         "annotations": [],
     }
-    choice = {"message": message, "logprobs": None, "finish_reason": said.finish}
+    choice = {"message": message, "logprobs": None, "finish_reason": completion.finish}
     return {
         "id": head["id"],
         "object": "chat.completion",
         "created": head["created"],
         "model": head["model"],
         "choices": [{"index": index, **choice} for index in range(body.get("n") or 1)],
-        "usage": _usage(body, said),
+        "usage": _usage(body, completion),
         "service_tier": "default",
         "system_fingerprint": None,
     }
@@ -107,9 +107,9 @@ def _joined(texts: list[tuple[str, Step]]) -> str | None:
     return "".join(text for text, _ in texts) if texts else None
 
 
-def _usage(body: Obj, said: _Said) -> Obj:
+def _usage(body: Obj, completion: _Completion) -> Obj:
     read = sum(tokens.count(text) for message in body["messages"] for text in items.texts(message))
-    written = said.cost * (body.get("n") or 1)
+    written = completion.cost * (body.get("n") or 1)
     return {
         "prompt_tokens": read,
         "completion_tokens": written,
@@ -124,35 +124,35 @@ def _usage(body: Obj, said: _Said) -> Obj:
     }
 
 
-# --- what is said -------------------------------------------------------------------------------------
+# --- the answer -------------------------------------------------------------------------------------
 
 
-def _said(backend: Backend, steps: tuple[Step, ...], body: Obj) -> _Said:
-    """What the steps say, up to the one that ends it. Beyond the limit of tokens it is cut off."""
-    said = _Said()
+def _answer(backend: Backend, steps: tuple[Step, ...], body: Obj) -> _Completion:
+    """Build the answer from the steps, up to one that ends it. Text is cut at the token limit."""
+    completion = _Completion()
     for step in steps:
         if step.kind == "incomplete":
-            said.finish = "content_filter" if step.value == "content_filter" else "length"
+            completion.finish = "content_filter" if step.value == "content_filter" else "length"
             break
         if step.kind in ("fail", "error"):
-            said.problem = _problem(backend, step)
+            completion.problem = _problem(backend, step)
             break
         if step.kind == "call":
-            said.calls += [(_call(backend, call), step) for call in step.value]
-            said.finish = "tool_calls"
+            completion.calls += [(_call(backend, call), step) for call in step.value]
+            completion.finish = "tool_calls"
         elif step.kind in ("reply", "refuse"):
-            _listen(said, step)
-    return _capped(said, body.get("max_completion_tokens") or body.get("max_tokens"))
+            _add_message(completion, step)
+    return _capped(completion, body.get("max_completion_tokens") or body.get("max_tokens"))
 
 
-def _listen(said: _Said, step: Step) -> None:
-    """Texts and refusals of a message. A second text begins on a new line."""
+def _add_message(completion: _Completion, step: Step) -> None:
+    """Add the texts and refusals of a message. Each further text begins on a new line."""
     for part in step.value:
         inner: Any = part.get("text")
         text = inner["value"] if part["type"] == "text" else part.get("refusal")
-        heard = {"text": said.text, "refusal": said.refusal}.get(part["type"])
-        if heard is not None:
-            heard.append((f"\n{text}" if heard else text, step))
+        target = {"text": completion.text, "refusal": completion.refusal}.get(part["type"])
+        if target is not None:
+            target.append((f"\n{text}" if target else text, step))
 
 
 def _call(backend: Backend, call: Obj) -> Obj:
@@ -167,23 +167,23 @@ def _problem(backend: Backend, step: Step) -> ErrorBody:
     return ErrorBody(status, step.value["message"], code=step.value["code"], type=kind)
 
 
-def _capped(said: _Said, limit: int | None) -> _Said:
-    if limit is None or sum(tokens.count(text) for text, _ in said.text) <= limit:
-        return said
-    said.finish = "length"
+def _capped(completion: _Completion, limit: int | None) -> _Completion:
+    if limit is None or sum(tokens.count(text) for text, _ in completion.text) <= limit:
+        return completion
+    completion.finish = "length"
     left, texts = limit, []
-    for text, step in said.text:
+    for text, step in completion.text:
         texts.append((tokens.within(text, left), step))
         left = max(left - tokens.count(text), 0)
-    said.text, said.calls = texts, []
-    return said
+    completion.text, completion.calls = texts, []
+    return completion
 
 
 # --- the stream ---------------------------------------------------------------------------------------
 
 
-def _stream(head: Obj, body: Obj, said: _Said) -> Iterator[Chunk]:
-    """Recorded: unnamed events; the role, the pieces, the reason, and the usage on request."""
+def _stream(head: Obj, body: Obj, completion: _Completion) -> Iterator[Chunk]:
+    """Yield the stream. Recorded: unnamed events; the role, the pieces, the finish reason, and on request the usage."""
     options = body.get("stream_options") or {}
     counts, pads = bool(options.get("include_usage")), options.get("include_obfuscation") is not False
     shared = {
@@ -197,42 +197,42 @@ def _stream(head: Obj, body: Obj, said: _Said) -> Iterator[Chunk]:
     unknown = {"usage": None} if counts else {}
     numbers = count()
     for index in range(body.get("n") or 1):
-        for beat in _beats(said):
-            if not isinstance(beat, dict):
-                yield beat
-                if isinstance(beat, Cut):
+        for choice in _choices(completion):
+            if not isinstance(choice, dict):
+                yield choice
+                if isinstance(choice, Cut):
                     return
                 continue
-            padding = {"obfuscation": _padding(beat, f"{head['id']} {next(numbers)}")} if pads else {}
-            yield sse.data({**shared, "choices": [{"index": index, **beat}], **unknown, **padding})
-    if said.problem is not None:
-        yield sse.data({"error": said.problem.error()})
+            padding = {"obfuscation": _padding(choice, f"{head['id']} {next(numbers)}")} if pads else {}
+            yield sse.data({**shared, "choices": [{"index": index, **choice}], **unknown, **padding})
+    if completion.problem is not None:
+        yield sse.data({"error": completion.problem.error()})
         return
     if counts:
-        yield sse.data({**shared, "choices": [], "usage": _usage(body, said)})
+        yield sse.data({**shared, "choices": [], "usage": _usage(body, completion)})
     yield b"data: [DONE]\n\n"
 
 
 def _padding(choice: Obj, seed: str) -> str:
-    """Documented: a random string that hides the length of a delta."""
+    """Return a random string that hides the length of a delta (documented)."""
     delta = choice["delta"]
     return tokens.padding(str(delta.get("content") or delta.get("refusal") or ""), seed)
 
 
-def _beats(said: _Said) -> Iterator[Obj | Pause | Cut]:
-    content = None if said.calls and not said.text else ""
+def _choices(completion: _Completion) -> Iterator[Obj | Pause | Cut]:
+    content = None if completion.calls and not completion.text else ""
     yield _choice({"role": "assistant", "content": content, "refusal": None})
-    for key, texts in (("content", said.text), ("refusal", said.refusal)):
+    for key, texts in (("content", completion.text), ("refusal", completion.refusal)):
         for text, step in texts:
             yield from _paced([{key: piece} for piece in tokens.pieces(text, step.chunk)], step)
-    for index, (call, step) in enumerate(said.calls):
-        yield from _called(index, call, step)
-    if said.problem is None:
-        yield _choice({}, said.finish)
+    for index, (call, step) in enumerate(completion.calls):
+        yield from _call_choices(index, call, step)
+    if completion.problem is None:
+        yield _choice({}, completion.finish)
 
 
-def _called(index: int, call: Obj, step: Step) -> Iterator[Obj | Pause | Cut]:
-    """A call comes with its name first, then its arguments in pieces."""
+def _call_choices(index: int, call: Obj, step: Step) -> Iterator[Obj | Pause | Cut]:
+    """Yield a call: first its name, then its arguments in pieces."""
     function = {"name": call["function"]["name"], "arguments": ""}
     yield _choice({"tool_calls": [{"index": index, **call, "function": function}]})
     pieces = tokens.pieces(call["function"]["arguments"], step.chunk)
@@ -240,7 +240,7 @@ def _called(index: int, call: Obj, step: Step) -> Iterator[Obj | Pause | Cut]:
 
 
 def _paced(deltas: list[Obj], step: Step) -> Iterator[Obj | Pause | Cut]:
-    """With the step's pauses between deltas, and its cut after so many of them."""
+    """Yield deltas with the step's pauses between them, and its cut after the given number of deltas."""
     for number, delta in enumerate(deltas):
         if number == step.cut:
             yield Cut()

@@ -1,7 +1,7 @@
-"""Handlers for /conversations. An item has no time, and does not name its conversation.
+"""Handlers for /conversations. An item has no timestamp and no id of its conversation.
 
-The new Foundry has conversations of its own: they can be listed, lists begin with the oldest, and ids, pages and items
-look otherwise (recorded).
+The new Foundry differs: conversations can be listed, lists begin with the oldest, and ids, pages and items have other
+formats (recorded).
 """
 
 import attrs
@@ -19,8 +19,8 @@ from fake_assistants.store.kinds import CONVERSATION_ITEMS, CONVERSATIONS
 def create(backend: Backend, call: Call) -> Obj:
     """POST /conversations, with up to 20 items. Recorded: the answer does not show them."""
     body = call.body(bodies.NEW_CONVERSATION)
-    given = [items.kept(backend, item) for item in body.get("items") or []]
-    items.refuse_twins((), given)
+    given = [items.stored(backend, item) for item in body.get("items") or []]
+    items.refuse_duplicates((), given)
     conversation: Obj = {
         "id": backend.new_id("conv_", FOUNDRY_CONVERSATION if call.base.is_new_foundry else ""),
         "object": "conversation",
@@ -45,7 +45,7 @@ def modify(backend: Backend, call: Call) -> Obj:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /conversations/{conversation_id}: its items go with it."""
+    """DELETE /conversations/{conversation_id}: also deletes its items."""
     conversation_id = _conversation(backend, call)["id"]
     backend.database.delete(CONVERSATIONS, conversation_id)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
@@ -54,21 +54,21 @@ def delete(backend: Backend, call: Call) -> Obj:
 def create_items(backend: Backend, call: Call) -> Obj:
     """POST /conversations/{conversation_id}/items. Recorded: the answer lists the new ones."""
     conversation_id = _conversation(backend, call)["id"]
-    given = [items.kept(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
-    items.refuse_twins(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
+    given = [items.stored(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
+    items.refuse_duplicates(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
     extend(backend, conversation_id, given)
     return _page(call, items.listed(given))
 
 
 def listing(backend: Backend, call: Call) -> Obj:
-    """GET /conversations, in the new Foundry alone. `agent_name` and `agent_id` are taken and change nothing."""
+    """GET /conversations, in the new Foundry only. `agent_name` and `agent_id` are accepted and ignored."""
     collection = backend.database.collection(CONVERSATIONS)
     page: Obj = loads(paging.page(collection, paging.asked(_oldest_first(call), collection, CONVERSATIONS)))
     return _ordered(page, _FOUNDRY_PAGE)
 
 
 def list_items(backend: Backend, call: Call) -> Obj:
-    """GET /conversations/{conversation_id}/items. `include` is taken and changes nothing."""
+    """GET /conversations/{conversation_id}/items. `include` is accepted and ignored."""
     collection = backend.database.collection(CONVERSATION_ITEMS, _conversation(backend, call)["id"])
     return _page(call, items.page(_oldest_first(call), collection, CONVERSATION_ITEMS))
 
@@ -86,13 +86,13 @@ def delete_item(backend: Backend, call: Call) -> Obj:
     return conversation
 
 
-def standing(backend: Backend, conversation_id: str) -> list[Obj]:
-    """All items of a conversation, oldest first, as the API shows them."""
-    return items.standing(backend, CONVERSATION_ITEMS, conversation_id)
+def all_items(backend: Backend, conversation_id: str) -> list[Obj]:
+    """Return all items of a conversation, oldest first, as the API shows them."""
+    return items.all_items(backend, CONVERSATION_ITEMS, conversation_id)
 
 
 def extend(backend: Backend, conversation_id: str, given: list[Obj]) -> None:
-    """Put items at the end of a conversation."""
+    """Append items to a conversation."""
     for item in given:
         backend.database.put(CONVERSATION_ITEMS, items.within(CONVERSATION_ITEMS, conversation_id, item))
 
@@ -103,12 +103,12 @@ _FOUNDRY_ITEM = ("type", "id", "status", "role", "content")
 
 
 def _ordered(value: Obj, keys: tuple[str, ...]) -> Obj:
-    """The same object with these keys first."""
+    """Return the object with these keys first."""
     return {key: value[key] for key in keys if key in value} | value
 
 
 def _oldest_first(call: Call) -> Request:
-    """The request; in the new Foundry with its default order."""
+    """Return the request, with the default order of the new Foundry if it is addressed."""
     if not call.base.is_new_foundry or call.request.asked("order") is not None:
         return call.request
     return attrs.evolve(call.request, query=(*call.request.query, ("order", "asc")))
@@ -119,7 +119,7 @@ def _foundry_item(item: Obj) -> Obj:
 
 
 def _page(call: Call, page: Obj) -> Obj:
-    """A page of items, in the shape of the service that is asked."""
+    """Return a page of items in the format of the service that is addressed."""
     if not call.base.is_new_foundry:
         return page
     return _ordered(page | {"data": [_foundry_item(item) for item in page["data"]]}, _FOUNDRY_PAGE)

@@ -1,7 +1,7 @@
 """Handler for /embeddings: vectors of length 1, the same for the same text on every run and every machine.
 
-Each word moves a few numbers of the vector, so texts that share words are nearer to one another than others. Beyond
-that the vectors have no meaning.
+Each word changes a few numbers of the vector, so texts with common words are nearer to each other than other texts.
+Beyond that the vectors have no meaning.
 """
 
 import base64
@@ -16,11 +16,11 @@ from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.models import no_dimensions
 from fake_assistants.http.lossless_json import Obj
 
-# Documented: the numbers in a vector, by model; any other model has the first.
+# Documented: the dimensions of a vector, by model; any other model has those of the first.
 _DIMENSIONS = {"text-embedding-3-small": 1_536, "text-embedding-3-large": 3_072, "text-embedding-ada-002": 1_536}
 _FIXED = "text-embedding-ada-002"
 
-_MOVED = 8  # numbers that a word moves
+_CHANGED = 8  # numbers that a word changes
 _WORD = re.compile(r"\w+|[^\w\s]+")
 
 
@@ -45,11 +45,11 @@ def create(_backend: Backend, call: Call) -> Obj:
 
 
 def _vector(given: str | list[int], size: int) -> list[float]:
-    """Return a vector of `size` numbers, each as 32 bits hold it."""
+    """Return a vector of `size` numbers, each rounded to 32 bits."""
     vector = [0.0] * size
     for word in _words(given):
-        digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4 * _MOVED).digest()
-        for number in struct.unpack(f"<{_MOVED}I", digest):
+        digest = blake2b(word.encode("utf-8", "surrogatepass"), digest_size=4 * _CHANGED).digest()
+        for number in struct.unpack(f"<{_CHANGED}I", digest):
             vector[(number >> 1) % size] += 1.0 if number & 1 else -1.0
     if not any(vector):
         vector[0] = 1.0

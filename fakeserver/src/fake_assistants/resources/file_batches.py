@@ -1,7 +1,7 @@
 """Handlers for /vector_stores/{vector_store_id}/file_batches.
 
-A batch is `in_progress` until somebody looks at it, and can be cancelled until then; its files are read at once, as all
-files of a store are. The row in the database names the batch's files in `file_ids`, which the API does not show.
+A batch is `in_progress` until it is first read, and can be cancelled until then. Its files are completed at once, as
+all files of a store are. The row in the database names the batch's files in `file_ids`, which the API does not show.
 """
 
 from typing import Any
@@ -54,7 +54,7 @@ def cancel(backend: Backend, call: Call) -> Obj:
 
 
 def file_listing(backend: Backend, call: Call) -> bytes:
-    """GET /vector_stores/{vector_store_id}/file_batches/{batch_id}/files: those that are still in the store."""
+    """GET /vector_stores/{vector_store_id}/file_batches/{batch_id}/files: the files that are still in the store."""
     ids = set(_file_ids(_read(backend, call)))
     collection = backend.database.collection(VECTOR_STORE_FILES, call.ids["vector_store_id"])
     ask = paging.asked(call.request, collection, VECTOR_STORE_FILES)
@@ -65,7 +65,7 @@ def file_listing(backend: Backend, call: Call) -> bytes:
 
 
 def _files(body: Obj) -> dict[str, Obj]:
-    """Return the files of a new batch by id, each with what is to be attached. Raises ApiProblem."""
+    """Return the files of a new batch by id, each with the fields to attach it with. Raises ApiProblem."""
     if "file_ids" in body and "files" in body:
         raise mutually_exclusive("file_ids", "files")
     if "files" in body:
@@ -76,7 +76,7 @@ def _files(body: Obj) -> dict[str, Obj]:
 
 
 def _read(backend: Backend, call: Call) -> Obj:
-    """Return the batch; one in progress has ended when somebody looks."""
+    """Return the batch. A batch in progress is completed by this read."""
     _store(backend, call)
     batch = _batch(backend, call)
     is_open = batch.get("status") == "in_progress" and "file_ids" in batch
@@ -94,7 +94,7 @@ def _counts(status: str, count: int) -> Obj:
 
 
 def _file_ids(batch: Obj) -> list[Any]:
-    """Return the ids of the batch's files; a state may have brought in something else."""
+    """Return the ids of the batch's files; a loaded state may have any JSON there."""
     ids = batch.get("file_ids")
     return [one for one in ids if isinstance(one, str)] if isinstance(ids, list) else []
 

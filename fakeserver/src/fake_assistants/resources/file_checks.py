@@ -1,12 +1,12 @@
 """Refuse files of the wrong kind. Only a fake that was made with `check_files` does so.
 
-The kinds that a file search reads, and the kinds of images, are documented. A kind is the ending of the file's name.
+The kind of a file is the extension of its name. Those for file search and those of images are documented.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-import fake_assistants.errors.files as refusals
+import fake_assistants.errors.files as errors
 from fake_assistants.engine.backend import Backend
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.store.kinds import FILES
@@ -34,26 +34,26 @@ def refuse_bodies(backend: Backend, *, messages: Iterable[Obj] = (), tool_resour
 
 
 def refuse_unsearchable(backend: Backend, file_ids: Iterable[str]) -> None:
-    """Check the files that a file search is to read. A file that nobody uploaded is accepted."""
+    """Check the files that a file search is to read. Unknown files are accepted."""
     if not backend.check_files:
         return
     found = [_extension(file) for file in (backend.database.find(FILES, file_id) for file_id in file_ids) if file]
     wrong = [extension for extension in dict.fromkeys(found) if extension not in _SEARCHABLE]
     if wrong:
-        raise refusals.unsupported_extensions(wrong)
+        raise errors.unsupported_extensions(wrong)
 
 
 def _refuse_images(backend: Backend, file_ids: list[str]) -> None:
     files = {file_id: backend.database.find(FILES, file_id) for file_id in file_ids}
     unknown = [file_id for file_id, file in files.items() if file is None]
     if unknown:
-        raise refusals.image_files_not_found(unknown)
+        raise errors.image_files_not_found(unknown)
     if any(file is not None and _extension(file) not in _IMAGES for file in files.values()):
-        raise refusals.unsupported_image_file()
+        raise errors.unsupported_image_file()
 
 
 def _extension(file: Obj) -> str:
-    """The ending of a file's name. A state may have brought in any JSON as a name."""
+    """Return the extension of a file's name. A loaded state may have any JSON as a name."""
     return PurePosixPath(str(file.get("filename"))).suffix.lower()
 
 

@@ -1,4 +1,4 @@
-"""The files' room. What a file holds stands beside it in the database, as base64."""
+"""Handlers for /files. The content of a file is a separate object in the database, as base64."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import fake_assistants.engine.pagination as paging
-import fake_assistants.errors.files as refusals
+import fake_assistants.errors.files as errors
 import fake_assistants.http.multipart as forms
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.errors.ids import no_such_file
@@ -18,18 +18,18 @@ from fake_assistants.schemas.checks import Choice, Number, Shape
 from fake_assistants.store.collection import Field
 from fake_assistants.store.kinds import FILE_CONTENTS, FILES
 
-_PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")  # in the order of the refusal
+_PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")  # in the order of the error text
 
-# Quoted: what users uploaded for these cannot be had back.
-_CLOSED = ("assistants", "user_data")
+# Quoted: files that users uploaded with these purposes cannot be downloaded.
+_NOT_DOWNLOADABLE = ("assistants", "user_data")
 
 _DAY = 24 * 60 * 60
-_BATCH_LIFE = 30 * _DAY  # documented
+_BATCH_LIFETIME = 30 * _DAY  # documented
 _EXPIRY = Shape(
     {"anchor": Choice(("created_at",)), "seconds": Number(3_600, 30 * _DAY, "integer")}, needed=("anchor", "seconds")
 )
 _WHOLE = re.compile(r"[0-9]{1,12}")
-_PLAIN_NAME = re.compile(r"[ !#-\[\]-~]*")  # what may stand between quotes in a header as it is
+_PLAIN_NAME = re.compile(r"[ !#-\[\]-~]*")  # needs no escaping in a quoted string of a header
 
 _MANY = 10_000
 
@@ -39,16 +39,16 @@ def upload(backend: Backend, call: Call) -> Obj:
     form = _form(call)
     file, purpose = form.get("file"), form.get("purpose")
     if file is None or file.filename is None:
-        raise refusals.required_property("file")
+        raise errors.required_property("file")
     if purpose is None:
-        raise refusals.required_property("purpose")
+        raise errors.required_property("purpose")
     if purpose.text not in _PURPOSES:
-        raise refusals.not_one_of("purpose", purpose.text, _PURPOSES)
-    return add(backend, file.filename, purpose.text, file.content, lives=_life(form, purpose.text))
+        raise errors.not_one_of("purpose", purpose.text, _PURPOSES)
+    return add(backend, file.filename, purpose.text, file.content, lifetime=_lifetime(form, purpose.text))
 
 
-def add(backend: Backend, filename: str, purpose: str, content: bytes, *, lives: int | None = None) -> Obj:
-    """Put a new file into the database. It expires after `lives` seconds. Key order as recorded."""
+def add(backend: Backend, filename: str, purpose: str, content: bytes, *, lifetime: int | None = None) -> Obj:
+    """Store a new file. It expires after `lifetime` seconds. Key order as recorded."""
     now = backend.clock.now()
     file: Obj = {
         "object": "file",
@@ -57,7 +57,7 @@ def add(backend: Backend, filename: str, purpose: str, content: bytes, *, lives:
         "filename": filename,
         "bytes": len(content),
         "created_at": now,
-        "expires_at": None if lives is None else now + lives,
+        "expires_at": None if lifetime is None else now + lifetime,
         "status": "processed",
         "status_details": None,
     }
@@ -67,7 +67,7 @@ def add(backend: Backend, filename: str, purpose: str, content: bytes, *, lives:
 
 
 def listing(backend: Backend, call: Call) -> bytes:
-    """GET /files. Documented: up to 10,000 at once, which is also the default."""
+    """GET /files. Documented: `limit` is at most 10,000, which is also the default."""
     collection = backend.database.collection(FILES)
     ask = paging.asked(call.request, collection, FILES, default=_MANY, most=_MANY)
     purpose = call.request.asked("purpose")
@@ -82,7 +82,7 @@ def retrieve(backend: Backend, call: Call) -> Obj:
 
 
 def delete(backend: Backend, call: Call) -> Obj:
-    """DELETE /files/{file_id}. Recorded: this answer has an order of its own."""
+    """DELETE /files/{file_id}. Recorded: the keys have another order than in other replies."""
     file_id = found(backend, FILES, call.ids["file_id"])["id"]
     backend.database.delete(FILES, file_id)
     if backend.database.find(FILE_CONTENTS, file_id):
@@ -91,10 +91,10 @@ def delete(backend: Backend, call: Call) -> Obj:
 
 
 def content(backend: Backend, call: Call) -> Reply:
-    """GET /files/{file_id}/content. A file that a state brought in without content is not found (inferred)."""
+    """GET /files/{file_id}/content. A file that was loaded without content is not found (inferred)."""
     file = found(backend, FILES, call.ids["file_id"])
-    if file.get("purpose") in _CLOSED:
-        raise refusals.not_downloadable(file["purpose"])
+    if file.get("purpose") in _NOT_DOWNLOADABLE:
+        raise errors.not_downloadable(file["purpose"])
     body = _content(backend.database.find(FILE_CONTENTS, file["id"]))
     if body is None:
         raise no_such_file(file["id"])
@@ -102,9 +102,9 @@ def content(backend: Backend, call: Call) -> Reply:
     return Reply(200, (*backend.headers("application/octet-stream"), disposition), body)
 
 
-def _content(kept: Obj | None) -> bytes | None:
-    """The bytes; None where a state brought in something else."""
-    text = (kept or {}).get("content")
+def _content(row: Obj | None) -> bytes | None:
+    """Decode the content. Return None if a loaded state has something else there."""
+    text = (row or {}).get("content")
     try:
         return base64.b64decode(text, validate=True) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
@@ -112,7 +112,7 @@ def _content(kept: Obj | None) -> bytes | None:
 
 
 def _attachment(filename: Any) -> str:
-    """Recorded for plain names; any other name is percent-encoded (RFC 6266)."""
+    """Return a content-disposition. Recorded for plain names; other names are percent-encoded (RFC 6266)."""
     name = filename if isinstance(filename, str) else ""
     if _PLAIN_NAME.fullmatch(name):
         return f'attachment; filename="{name}"'
@@ -126,14 +126,14 @@ def _form(call: Call) -> Mapping[str, forms.Part]:
     try:
         return {part.name: part for part in forms.read(call.request)}
     except forms.MalformedForm:
-        raise refusals.malformed_form() from None
+        raise errors.malformed_form() from None
 
 
-def _life(form: Mapping[str, forms.Part], purpose: str) -> int | None:
-    """Seconds from the creation of a file to its expiry; None for ever."""
+def _lifetime(form: Mapping[str, forms.Part], purpose: str) -> int | None:
+    """Return the seconds from the creation of a file to its expiry, or None if it does not expire."""
     given = {key: form[f"expires_after[{key}]"].text for key in _EXPIRY.keys if f"expires_after[{key}]" in form}
     if not given:
-        return _BATCH_LIFE if purpose == "batch" else None
+        return _BATCH_LIFETIME if purpose == "batch" else None
     expiry = {key: int(value) if _WHOLE.fullmatch(value) else value for key, value in given.items()}
     _EXPIRY(expiry, "expires_after")
     return int(expiry["seconds"])

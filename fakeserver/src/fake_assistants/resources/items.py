@@ -1,20 +1,20 @@
 """Items of conversations and of the inputs of responses: how they are stored, listed and checked.
 
-A state may have brought in any JSON as an item, so whatever is read here is looked at first.
+A loaded state may have any JSON as an item, so the type of every value is checked before it is used.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import pairwise
 
 import fake_assistants.engine.pagination as paging
-import fake_assistants.errors.responses as refusals
+import fake_assistants.errors.responses as errors
 from fake_assistants.engine.backend import Backend
 from fake_assistants.http.lossless_json import Obj, loads
 from fake_assistants.http.message import Request
 from fake_assistants.store.collection import ObjectCollection
 from fake_assistants.store.kinds import Kind
 
-# How the ids of items begin; what is not named here begins like an item of a conversation.
+# How the ids of items begin; all other types have the prefix of messages.
 _PREFIXES = {
     "function_call": "fc_0",
     "function_call_output": "fc_0",
@@ -22,11 +22,11 @@ _PREFIXES = {
 }
 
 
-def kept(backend: Backend, given: Obj) -> Obj:
+def stored(backend: Backend, given: Obj) -> Obj:
     """Return a checked item as it is stored (recorded shapes), with its own id or a new one."""
     kind = given.get("type", "message")
     item_id = given.get("id") or backend.new_id(_PREFIXES.get(kind, "msg_0"))
-    shape = {"id": item_id, **_KEPT.get(kind, _as_it_is)(given)}
+    shape = {"id": item_id, **_STORED.get(kind, _unchanged)(given)}
     return {**shape, **{key: value for key, value in given.items() if key not in shape and value is not None}}
 
 
@@ -34,12 +34,12 @@ def _message(given: Obj) -> Obj:
     content = given["content"]
     if isinstance(content, str):
         content = [{"type": "output_text" if given["role"] == "assistant" else "input_text", "text": content}]
-    parts = [_PARTS.get(part["type"], _as_it_is)(part) for part in content]
+    parts = [_PARTS.get(part["type"], _unchanged)(part) for part in content]
     return {"type": "message", "status": _status(given), "content": parts, "role": given["role"]}
 
 
 def _output_text(part: Obj) -> Obj:
-    """Recorded: stored text has annotations and logprobs, empty when none were given."""
+    """Return a text as it is stored. Recorded: with annotations and logprobs, empty if none were given."""
     return {
         "type": "output_text",
         "annotations": part.get("annotations", []),
@@ -53,7 +53,7 @@ def _input_image(part: Obj) -> Obj:
     return {"type": "input_image", "detail": detail, "file_id": part.get("file_id"), "image_url": part.get("image_url")}
 
 
-def _as_it_is(given: Obj) -> Obj:
+def _unchanged(given: Obj) -> Obj:
     return {key: value for key, value in given.items() if key != "id"}
 
 
@@ -71,7 +71,7 @@ def _status(given: Obj) -> str:
 
 
 _PARTS: Mapping[str, Callable[[Obj], Obj]] = {"output_text": _output_text, "input_image": _input_image}
-_KEPT: Mapping[str, Callable[[Obj], Obj]] = {
+_STORED: Mapping[str, Callable[[Obj], Obj]] = {
     "message": _message,
     "function_call": _function_call,
     "function_call_output": _function_output,
@@ -90,13 +90,13 @@ def shown(kind: Kind, item: Obj) -> Obj:
     return {key: value for key, value in item.items() if key != kind.parent}
 
 
-def standing(backend: Backend, kind: Kind, parent_id: str) -> list[Obj]:
+def all_items(backend: Backend, kind: Kind, parent_id: str) -> list[Obj]:
     """Return all items of a parent, oldest first, as the API shows them."""
     return [shown(kind, item) for _, item in backend.database.collection(kind, parent_id).rows()]
 
 
 def page(request: Request, collection: ObjectCollection, kind: Kind) -> Obj:
-    """A list page. Recorded: it has an order of keys of its own; documented: there is no `before`."""
+    """Return a page of items. Recorded: the order of its keys. Documented: there is no `before`."""
     query = [pair for pair in request.query if pair[0] != "before"]
     ask = paging.asked(Request(request.method, request.path, query), collection, kind)
     plain: Obj = loads(paging.page(collection, ask))
@@ -104,7 +104,7 @@ def page(request: Request, collection: ObjectCollection, kind: Kind) -> Obj:
 
 
 def listed(rows: list[Obj], *, has_more: bool = False) -> Obj:
-    """Items as a page, in the recorded order of keys."""
+    """Return the items as a page, in the recorded order of keys."""
     return {
         "object": "list",
         "data": rows,
@@ -114,12 +114,12 @@ def listed(rows: list[Obj], *, has_more: bool = False) -> Obj:
     }
 
 
-def refuse_twins(before: Container[str], coming: Iterable[Obj]) -> None:
+def refuse_duplicates(before: Container[str], coming: Iterable[Obj]) -> None:
     """Refuse an item whose id exists already. `before` has the ids of the items so far."""
     seen: set[str] = set()
     for item in coming:
         if item["id"] in before or item["id"] in seen:
-            raise refusals.duplicate_item(item["id"])
+            raise errors.duplicate_item(item["id"])
         seen.add(item["id"])
 
 
@@ -141,11 +141,11 @@ def _strings(holder: Obj, *keys: str) -> Iterator[str]:
 
 def last_words(messages: Iterable[Obj]) -> str:
     """Return the text of the user's last message, or "". Also for the messages of a chat."""
-    said = [message for message in messages if message.get("role") == "user"]
-    return "\n".join(texts(said[-1])) if said else ""
+    of_user = [message for message in messages if message.get("role") == "user"]
+    return "\n".join(texts(of_user[-1])) if of_user else ""
 
 
-# Calls that the client answers with an output of the same `call_id`, which the SDK's types require of both.
+# Calls that need an output with the same `call_id`. The SDK's types require the id in both.
 PAIRS = {
     "function_call": "function_call_output",
     "custom_tool_call": "custom_tool_call_output",
@@ -155,8 +155,8 @@ PAIRS = {
     "program": "program_output",
 }
 
-# What the model reads and did not say itself.
-_NOT_THE_MODELS = frozenset(
+# Types of items that the model reads but does not produce.
+_INPUT_ONLY = frozenset(
     (
         *("additional_tools", "compaction_trigger", "configuration_update", "local_shell_call_output"),
         *("mcp_approval_response", "tool_search_output", *PAIRS.values()),
@@ -171,24 +171,24 @@ def refuse_open_calls(past: Iterable[Obj]) -> None:
     for call, output in PAIRS.items():
         for call_id in ids[output]:
             if call_id not in ids[call]:
-                raise refusals.output_without_call(output, call_id)
+                raise errors.output_without_call(output, call_id)
     for call, output in PAIRS.items():
         for call_id in ids[call]:
             if call_id not in ids[output]:
-                raise refusals.call_without_output(call, call_id)
+                raise errors.call_without_output(call, call_id)
 
 
 def refuse_lone_reasoning(given: Iterable[Obj]) -> None:
     """Refuse a reasoning item that is not followed by an item of the model."""
     for item, follower in pairwise((*given, {})):
-        if item.get("type") == "reasoning" and not _is_the_models(follower):
-            raise refusals.reasoning_without_follower(item["id"])
+        if item.get("type") == "reasoning" and not _is_model_output(follower):
+            raise errors.reasoning_without_follower(item["id"])
 
 
-def _is_the_models(item: Obj) -> bool:
+def _is_model_output(item: Obj) -> bool:
     if item.get("type") == "message":
         return item.get("role") == "assistant"
-    return "type" in item and item["type"] not in _NOT_THE_MODELS
+    return "type" in item and item["type"] not in _INPUT_ONLY
 
 
 def _call_ids(items: Iterable[Obj], kind: str) -> dict[str, None]:

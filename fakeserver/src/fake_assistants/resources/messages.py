@@ -29,7 +29,7 @@ def create(backend: Backend, call: Call) -> Obj:
 
 
 def add(backend: Backend, thread_id: str, body: Obj) -> Obj:
-    """Put a checked new message at the end of a thread. Key order and nulls as recorded over REST."""
+    """Append a checked new message to a thread. Key order and nulls as recorded over REST."""
     message: Obj = {
         "id": backend.new_id("msg_"),
         "object": "thread.message",
@@ -47,7 +47,7 @@ def add(backend: Backend, thread_id: str, body: Obj) -> Obj:
 
 
 def add_all(backend: Backend, thread_id: str, given: Iterable[Obj]) -> None:
-    """Put checked new messages at the end of a thread."""
+    """Append checked new messages to a thread."""
     for message in given:
         add(backend, thread_id, message)
 
@@ -59,15 +59,15 @@ def active_run(backend: Backend, thread_id: str) -> Obj | None:
 
 
 def has_user_message(backend: Backend, thread_id: str) -> bool:
-    """Return whether a thread has a message of a user. The newest messages are read first."""
+    """Return whether a thread has a user message. The newest messages are read first."""
     collection = backend.database.collection(MESSAGES, thread_id)
     return any(collection.at(place).get("role") == "user" for place in reversed(collection.places))
 
 
-def refuse_overflow(backend: Backend, thread_id: str, coming: int) -> None:
+def refuse_overflow(backend: Backend, thread_id: str, added: int) -> None:
     """Raise ApiProblem for messages beyond the limit of a thread."""
-    standing = len(backend.database.collection(MESSAGES, thread_id))
-    if standing + coming > backend.messages_per_thread:
+    count = len(backend.database.collection(MESSAGES, thread_id))
+    if count + added > backend.messages_per_thread:
         raise thread_full(thread_id, backend.messages_per_thread)
 
 
@@ -79,7 +79,7 @@ def retrieve(backend: Backend, call: Call) -> bytes:
 def modify(backend: Backend, call: Call) -> Obj:
     """POST /threads/{thread_id}/messages/{message_id}.
 
-    Recorded: this answer alone has the old shape, `"file_ids": []` in place of `attachments`.
+    Recorded: only this reply has the old shape, with `"file_ids": []` in place of `attachments`.
     """
     old: Obj = loads(_text_of(backend, call))
     body = call.body(bodies.CHANGED_MESSAGE)
@@ -102,7 +102,7 @@ def listing(backend: Backend, call: Call) -> bytes:
 
 
 def _check_run(backend: Backend, thread_id: str, of_run: Field) -> None:
-    """Refuse an id without its prefix, except one that a loaded state brought in, with a thread or without."""
+    """Refuse a run id without its prefix, unless a loaded state has it: as a run, or in a message of the thread."""
     run_id = of_run.value
     if (
         run_id.startswith(RUNS.prefix)
@@ -123,15 +123,15 @@ def delete(backend: Backend, call: Call) -> Obj:
 
 
 def _text_of(backend: Backend, call: Call) -> bytes:
-    """The message's JSON text. Raises ApiProblem, for its thread first."""
+    """Return the JSON text of the message. Raises ApiProblem; the thread is checked first."""
     found_text(backend, THREADS, call.ids["thread_id"])
     return found_text(backend, MESSAGES, call.ids["message_id"], call.ids["thread_id"])
 
 
 def _content(given: str | list[Obj]) -> list[Obj]:
-    """Recorded: a string becomes one text part, parts keep their order, images get a `detail`."""
+    """Return content as it is stored. Recorded: a string becomes one text part, and images get a `detail`."""
     parts = [{"type": "text", "text": given}] if isinstance(given, str) else given
-    return [_ECHOES[part["type"]](part) for part in parts]
+    return [_STORED_PARTS[part["type"]](part) for part in parts]
 
 
 def _text(part: Obj) -> Obj:
@@ -149,4 +149,4 @@ def _image_url(part: Obj) -> Obj:
     return {"type": "image_url", "image_url": {"url": image["url"], "detail": image.get("detail", "auto")}}
 
 
-_ECHOES = {"text": _text, "image_file": _image_file, "image_url": _image_url}
+_STORED_PARTS = {"text": _text, "image_file": _image_file, "image_url": _image_url}

@@ -1,10 +1,10 @@
-"""Handlers for /models: a list that never changes. No model is refused elsewhere because it is not in it."""
+"""Handlers for /models: a fixed list. Other routes also accept models that are not in it."""
 
 from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.errors.models import no_such_model
 from fake_assistants.http.lossless_json import Obj
 
-# Models that assistants were made with, and those for embeddings: name, second of creation, owner (quoted).
+# Models used with assistants, and models for embeddings: name, second of creation, owner (quoted).
 _MODELS = (
     ("gpt-4", 1687882411, "openai"),
     ("gpt-3.5-turbo", 1677610602, "openai"),
@@ -22,7 +22,7 @@ _MODELS = (
 
 
 def listing(_backend: Backend, _call: Call) -> Obj:
-    """GET /models. Documented: without pages."""
+    """GET /models. Documented: the list is not paginated."""
     return {"object": "list", "data": [_model(*model) for model in _MODELS]}
 
 

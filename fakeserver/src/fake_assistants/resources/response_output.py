@@ -1,4 +1,4 @@
-"""From the steps of a script to the output of a response: its items, and how it ends."""
+"""Turn the steps of a script into the output of a response: its items, and how it ends."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -15,13 +15,13 @@ from fake_assistants.store.kinds import FILES
 
 Status = Literal["completed", "incomplete", "failed"]
 
-# A run's words for running out of tokens. A response has one word for all of them (recorded).
-_CAPS = frozenset({"max_tokens", "max_completion_tokens", "max_prompt_tokens"})
+# The reasons with which a run exceeds its token limit. A response has one reason for all of them (recorded).
+_TOKEN_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_prompt_tokens"})
 
 
 @attrs.frozen
-class SignalWaiter:
-    """An item of the output, and the step whose pace a stream of it keeps."""
+class OutputItem:
+    """An item of the output, and the step that sets the pace of its stream."""
 
     item: Obj
     step: Step
@@ -29,63 +29,63 @@ class SignalWaiter:
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """How a response ends. `error` is what a failed one shows; `broken` is what ends a stream before that."""
+    """How a response ends. `error` is that of a failed one; a stream sends `stream_error` before its last event."""
 
     status: Status = "completed"
     reason: str | None = None
     error: Obj | None = None
-    broken: Obj | None = None
+    stream_error: Obj | None = None
 
 
 @attrs.frozen
 class Output:
-    """What the model answers."""
+    """The answer of the model."""
 
-    told: tuple[SignalWaiter, ...]
+    entries: tuple[OutputItem, ...]
     ending: Ending
 
     @property
     def items(self) -> list[Obj]:
-        """The items alone."""
-        return [told.item for told in self.told]
+        """The items without their steps."""
+        return [entry.item for entry in self.entries]
 
     @property
     def cost(self) -> int:
-        """In tokens."""
+        """The number of output tokens."""
         return sum(tokens.count(text) for item in self.items for text in items.texts(item))
 
 
 def of(backend: Backend, steps: tuple[Step, ...], request: Obj, words: str) -> Output:
-    """The output that the steps make. `words` are the user's last, which a file search is said to look for.
+    """Build the output of the steps. `words` is the last user message, which is the query of a file search.
 
-    What is beyond `max_output_tokens` is cut off; a message just before an `incomplete` step is incomplete.
+    The output is cut at `max_output_tokens`. A message just before an `incomplete` step is incomplete.
     """
-    told: list[SignalWaiter] = []
+    entries: list[OutputItem] = []
     left = request.get("max_output_tokens")
     for step in steps:
         ending = _ending(backend, step)
         if ending is not None:
-            return Output(tuple(_shortened(told) if ending.status == "incomplete" else told), ending)
+            return Output(tuple(_with_incomplete_end(entries) if ending.status == "incomplete" else entries), ending)
         for item in _items(backend, step, request, words):
             short = item if left is None else _within(item, left)
-            told.append(SignalWaiter(short, step))
+            entries.append(OutputItem(short, step))
             if short != item:
-                return Output(tuple(told), Ending(status="incomplete", reason="max_output_tokens"))
+                return Output(tuple(entries), Ending(status="incomplete", reason="max_output_tokens"))
             left = None if left is None else left - sum(map(tokens.count, items.texts(item)))
-    return Output(tuple(told), Ending())
+    return Output(tuple(entries), Ending())
 
 
 def _ending(backend: Backend, step: Step) -> Ending | None:
-    """How a step ends the response; None when it does not."""
+    """Return how a step ends the response, or None if it does not."""
     if step.kind == "incomplete":
-        reason = "max_output_tokens" if step.value in _CAPS else step.value
+        reason = "max_output_tokens" if step.value in _TOKEN_LIMITS else step.value
         return Ending(status="incomplete", reason=reason)
     if step.kind == "fail":
         return Ending(status="failed", error=step.value)
     if step.kind == "error":
-        broken = attrs.evolve(server_error(backend.ids.draw("req_")), **step.value).error()
-        error = {"code": broken["code"] or "server_error", "message": broken["message"]}
-        return Ending(status="failed", error=error, broken=broken)
+        sent = attrs.evolve(server_error(backend.ids.draw("req_")), **step.value).error()
+        error = {"code": sent["code"] or "server_error", "message": sent["message"]}
+        return Ending(status="failed", error=error, stream_error=sent)
     return None
 
 
@@ -122,7 +122,7 @@ def _call(backend: Backend, call: Obj) -> Obj:
 
 
 def _code(backend: Backend, code: Obj, includes: list[Any]) -> Obj:
-    """Recorded: outputs are null unless they are asked for."""
+    """Build a code interpreter call. Recorded: outputs are null unless `include` names them."""
     shown = "code_interpreter_call.outputs" in includes
     return {
         "id": backend.new_id("ci_0"),
@@ -135,7 +135,7 @@ def _code(backend: Backend, code: Obj, includes: list[Any]) -> Obj:
 
 
 def _code_output(output: Obj) -> Obj:
-    """An image has an address here (inferred); over the threads' routes it has a file id."""
+    """Return an output of code. An image has a URL here (inferred), and a file id in run steps."""
     image = output.get("image")
     if output["type"] != "image" or not isinstance(image, dict):
         return output
@@ -143,7 +143,7 @@ def _code_output(output: Obj) -> Obj:
 
 
 def _search(backend: Backend, search: Obj, includes: list[Any], words: str) -> Obj:
-    """Recorded: results are null unless they are asked for."""
+    """Build a file search call. Recorded: results are null unless `include` names them."""
     shown = "file_search_call.results" in includes
     return {
         "id": backend.new_id("fs_0"),
@@ -155,7 +155,7 @@ def _search(backend: Backend, search: Obj, includes: list[Any], words: str) -> O
 
 
 def _result(found: Obj) -> Obj:
-    """What a script writes as a run step's result, as responses show it."""
+    """Convert a search result from the format of run steps, which scripts use, to that of responses."""
     content = found.get("content")
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     return {
@@ -168,7 +168,7 @@ def _result(found: Obj) -> Obj:
 
 
 def _part(backend: Backend, part: Obj) -> Obj:
-    """A part of a message; what is neither text nor refusal stays as the script has it."""
+    """Convert a part of a message. What is neither text nor refusal is returned as the script has it."""
     if part["type"] == "text":
         text = part["text"]
         notes = [_note(backend, note) for note in text["annotations"]]
@@ -181,7 +181,7 @@ def _part(backend: Backend, part: Obj) -> Obj:
 
 
 def _note(backend: Backend, note: Obj) -> Obj:
-    """An annotation of a thread's message, as responses have it (recorded for citations)."""
+    """Convert an annotation of a thread message to the format of responses (recorded for citations)."""
     about = note.get(note["type"])
     if note["type"] not in ("file_citation", "file_path") or not isinstance(about, dict):
         return note
@@ -196,15 +196,16 @@ def _note(backend: Backend, note: Obj) -> Obj:
 # --- cutting ------------------------------------------------------------------------------------------
 
 
-def _shortened(told: list[SignalWaiter]) -> list[SignalWaiter]:
-    """The last item is incomplete, when it is a message."""
-    if not told or told[-1].item["type"] != "message":
-        return told
-    return [*told[:-1], SignalWaiter({**told[-1].item, "status": "incomplete"}, told[-1].step)]
+def _with_incomplete_end(entries: list[OutputItem]) -> list[OutputItem]:
+    """Return the items; the last is incomplete if it is a message."""
+    if not entries or entries[-1].item["type"] != "message":
+        return entries
+    *before, last = entries
+    return [*before, OutputItem({**last.item, "status": "incomplete"}, last.step)]
 
 
 def _within(item: Obj, left: int) -> Obj:
-    """The item, with its text cut off after so many tokens. What is no message is never cut."""
+    """Return the item with its text cut after `left` tokens. Only messages are cut."""
     if item["type"] != "message":
         return item
     content = []

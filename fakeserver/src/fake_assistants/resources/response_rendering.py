@@ -1,7 +1,7 @@
-"""The response object: as it is when it begins, and as it is when it has ended.
+"""Build the response object at its start and at its end, and the events of its stream.
 
-Recorded in 2026: after id, object, created_at and status the keys are in alphabetical order, but for usage,
-user and metadata, which come last. What is asked for is echoed; everything else has its recorded default.
+Recorded in 2026: after id, object, created_at and status the keys are in alphabetical order, except usage,
+user and metadata, which come last. Parameters of the request are echoed; all others have their recorded defaults.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ import fake_assistants.simulation.tokens as tokens
 from fake_assistants.engine.backend import Backend
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.http.message import Chunk, Cut, Pause
-from fake_assistants.resources.response_output import Output, SignalWaiter
+from fake_assistants.resources.response_output import Output, OutputItem
 from fake_assistants.simulation.script_parser import Step
 
 _NO_IMAGES: Obj = {
@@ -58,7 +58,7 @@ _DEFAULTS: Obj = {
     "truncation": "disabled",
 }
 
-# What of a request is shown again.
+# The parameters of a request that the response echoes.
 _ECHOED = (
     *("background", "instructions", "max_output_tokens", "max_tool_calls", "model", "parallel_tool_calls"),
     *("previous_response_id", "prompt", "prompt_cache_key", "prompt_cache_retention", "reasoning"),
@@ -77,9 +77,9 @@ _SEARCH: Obj = {
 
 
 def opened(backend: Backend, body: Obj, conversation_id: str | None) -> Obj:
-    """A response that is in progress, from the checked body of its request."""
+    """Return a response in progress, from the checked body of its request."""
     asked = {key: _echo(key, body[key]) for key in _ECHOED if body.get(key) is not None}
-    place = {} if conversation_id is None else {"conversation": {"id": conversation_id}}
+    parent = {} if conversation_id is None else {"conversation": {"id": conversation_id}}
     head = {
         "id": backend.new_id("resp_0"),
         "object": "response",
@@ -87,11 +87,11 @@ def opened(backend: Backend, body: Obj, conversation_id: str | None) -> Obj:
         "status": "in_progress",
     }
     tail = {"usage": None, "user": body.get("user"), "metadata": body.get("metadata") or {}}
-    return {**head, **dict(sorted({**_DEFAULTS, **place, **asked}.items())), **tail}
+    return {**head, **dict(sorted({**_DEFAULTS, **parent, **asked}.items())), **tail}
 
 
 def closed(backend: Backend, response: Obj, context: Iterable[Obj], output: Output) -> Obj:
-    """The response when the model has answered. `context` is what it was given to read."""
+    """Return the response with the answer of the model. `context` has all items that the model has read."""
     ending = output.ending
     tier = response["service_tier"]
     return response | {
@@ -126,20 +126,20 @@ def _echo(key: str, value: Any) -> Any:
 
 
 def _tool(tool: Obj) -> Obj:
-    """Recorded for functions and searches: what was not given is there with its default."""
+    """Return a tool as it is echoed. Recorded for functions and searches: missing keys have their defaults."""
     return {"function": _FUNCTION, "file_search": _SEARCH}.get(tool["type"], {}) | tool
 
 
 @attrs.frozen
 class Event:
-    """One event, not numbered yet."""
+    """An event without its sequence number."""
 
     name: str
     fields: Mapping[str, Any]
 
     @property
     def is_delta(self) -> bool:
-        """Whether it brings a piece of text, code or arguments."""
+        """Whether the event carries a piece of text, code or arguments."""
         return self.name.endswith(".delta")
 
 
@@ -147,48 +147,48 @@ RunEvent = Event | Pause | Cut
 
 
 def chunks(opened: Obj, output: Output, closed: Obj, *, pads: bool) -> Iterator[Chunk]:
-    """Yield the complete stream: bytes, pauses and perhaps a cut, after which nothing comes.
+    """Yield the complete stream: bytes and pauses, ended early by a cut if the script has one.
 
     With `pads` every delta has a random string that hides its length. Recorded for texts, documented for all.
     """
     numbers = count()
-    for beat in _beats(opened, output, closed):
-        if not isinstance(beat, Event):
-            yield beat
-        elif pads and beat.is_delta:
+    for event in _events(opened, output, closed):
+        if not isinstance(event, Event):
+            yield event
+        elif pads and event.is_delta:
             number = next(numbers)
-            secret = tokens.padding(beat.fields["delta"], f"{beat.fields['item_id']} {number}")
-            yield _framed(Event(beat.name, {**beat.fields, "obfuscation": secret}), number)
+            secret = tokens.padding(event.fields["delta"], f"{event.fields['item_id']} {number}")
+            yield _framed(Event(event.name, {**event.fields, "obfuscation": secret}), number)
         else:
-            yield _framed(beat, next(numbers))
-        if isinstance(beat, Cut):
+            yield _framed(event, next(numbers))
+        if isinstance(event, Cut):
             return
 
 
 def _framed(event: Event, number: int) -> bytes:
-    """Recorded in 2026: the type comes first, the rest is in alphabetical order."""
+    """Encode an event. Recorded in 2026: the type comes first, all other keys are in alphabetical order."""
     fields = {**event.fields, "sequence_number": number}
     return sse.event(event.name, {"type": event.name, **dict(sorted(fields.items()))})
 
 
-def _beats(opened: Obj, output: Output, closed: Obj) -> Iterator[RunEvent]:
+def _events(opened: Obj, output: Output, closed: Obj) -> Iterator[RunEvent]:
     for name in ("created", "in_progress"):
         yield Event(f"response.{name}", {"response": _streamed(opened)})
-    for index, told in enumerate(output.told):
-        yield from _paced(_item(told, index), told.step)
-    if output.ending.broken is not None:
-        # Quoted: the error stands in an object, though the documentation has it flat.
-        yield Event("error", {"error": output.ending.broken})
+    for index, entry in enumerate(output.entries):
+        yield from _paced(_item(entry, index), entry.step)
+    if output.ending.stream_error is not None:
+        # Quoted: the error is nested in an object, though the documentation has it flat.
+        yield Event("error", {"error": output.ending.stream_error})
     yield Event(f"response.{closed['status']}", {"response": _streamed(closed)})
 
 
 def _streamed(response: Obj) -> Obj:
-    """Recorded: streams say nothing of billing."""
+    """Return a response as streams send it. Recorded: without `billing`."""
     return {key: value for key, value in response.items() if key != "billing"}
 
 
 def _paced(events: Iterator[Event], step: Step) -> Iterator[RunEvent]:
-    """With the step's pauses between deltas, and its cut after so many of them."""
+    """Yield events with the step's pauses between deltas, and its cut after the given number of deltas."""
     deltas = 0
     for event in events:
         if event.is_delta and deltas and step.pause:
@@ -206,14 +206,14 @@ def _paced(events: Iterator[Event], step: Step) -> Iterator[RunEvent]:
 # --- one item -----------------------------------------------------------------------------------------
 
 
-def _item(told: SignalWaiter, index: int) -> Iterator[Event]:
-    item = told.item
+def _item(entry: OutputItem, index: int) -> Iterator[Event]:
+    item = entry.item
     place = {"item_id": item["id"], "output_index": index}
-    begun, inner = _KINDS[item["type"]]
+    initial, inner = _KINDS[item["type"]]
     yield Event(
-        "response.output_item.added", {"item": {**item, "status": "in_progress", **begun}, "output_index": index}
+        "response.output_item.added", {"item": {**item, "status": "in_progress", **initial}, "output_index": index}
     )
-    yield from inner(item, place, told.step.chunk)
+    yield from inner(item, place, entry.step.chunk)
     yield Event("response.output_item.done", {"item": item, "output_index": index})
 
 
@@ -269,7 +269,7 @@ Inner = Callable[[Obj, Obj, int | None], Iterator[Event]]
 
 _PARTS: Mapping[str, Inner] = {"output_text": _text, "refusal": _refusal}
 
-# What an item has not yet when it begins, and what comes between its begin and its end.
+# By type of item: its fields that are still empty at its start, and the events between its start and its end.
 _KINDS: Mapping[str, tuple[Obj, Inner]] = {
     "message": ({"content": []}, _message),
     "function_call": ({"arguments": ""}, _call),

@@ -1,18 +1,17 @@
-"""Handlers for /responses: the model answers what it is given, at once or as a stream."""
+"""Handlers for /responses: the answer of the model, complete or as a stream."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import attrs
 
-import fake_assistants.errors.ids as unknown
-import fake_assistants.errors.responses as refusals
+import fake_assistants.errors.ids as id_errors
+import fake_assistants.errors.responses as errors
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.conversations as conversations
 import fake_assistants.resources.items as items
 import fake_assistants.resources.response_output as outputs
-import fake_assistants.resources.response_rendering as response_events
-import fake_assistants.resources.response_rendering as response_shape
+import fake_assistants.resources.response_rendering as rendering
 import fake_assistants.schemas.responses as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.http.lossless_json import Obj
@@ -37,14 +36,14 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     """POST /responses. The answer is stored when it is complete, or when its stream ends in any way."""
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(backend, body)
-    given = [_kept(backend, item) for item in _input(body)]
-    items.refuse_twins({item["id"] for item in past}, given)
+    given = [_stored_item(backend, item) for item in _input(body)]
+    items.refuse_duplicates({item["id"] for item in past}, given)
     items.refuse_lone_reasoning(given)
     context = [*past, *given]
     items.refuse_open_calls(context)
     output = _output(backend, body, context)
-    opened = response_shape.opened(backend, body, conversation_id)
-    closed = response_shape.closed(backend, opened, context, output)
+    opened = rendering.opened(backend, body, conversation_id)
+    closed = rendering.closed(backend, opened, context, output)
     exchange = _Exchange(
         conversation_id=conversation_id,
         given=given,
@@ -52,15 +51,15 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
         answer=closed,
         is_stored=body.get("store") is not False,
     )
-    settle = partial(_settle, backend, backend.database, exchange)
+    store = partial(_store, backend, backend.database, exchange)
     if body.get("stream"):
-        return _stream(backend, response_events.chunks(opened, output, closed, pads=_pads(body)), settle)
-    settle()
+        return _stream(backend, rendering.chunks(opened, output, closed, pads=_pads(body)), store)
+    store()
     return closed
 
 
 def _pads(body: Obj) -> bool:
-    """Whether the deltas of a stream are padded. Documented: unless the request says no."""
+    """Return whether the deltas of a stream are padded. Documented: by default they are."""
     options = body.get("stream_options")
     return not isinstance(options, dict) or options.get("include_obfuscation") is not False
 
@@ -91,15 +90,15 @@ def _past(backend: Backend, body: Obj) -> tuple[str | None, list[Obj]]:
     """Return the id of the conversation, if there is one, and the items before this request."""
     conversation, previous_id = body.get("conversation"), body.get("previous_response_id")
     if conversation is not None and previous_id is not None:
-        raise refusals.two_pasts()
+        raise errors.two_pasts()
     if conversation is not None:
         conversation_id = conversation if isinstance(conversation, str) else conversation["id"]
         _check_id(backend, "conversation", conversation_id, CONVERSATIONS)
-        return conversation_id, conversations.standing(backend, found(backend, CONVERSATIONS, conversation_id)["id"])
+        return conversation_id, conversations.all_items(backend, found(backend, CONVERSATIONS, conversation_id)["id"])
     if previous_id is not None:
         return None, _before(backend, previous_id)
     if body.get("input") is None and body.get("prompt") is None:
-        raise refusals.nothing_to_answer()
+        raise errors.nothing_to_answer()
     return None, []
 
 
@@ -108,12 +107,12 @@ def _before(backend: Backend, previous_id: str) -> list[Obj]:
     _check_id(backend, "previous_response_id", previous_id, RESPONSES)
     previous = backend.database.find(RESPONSES, previous_id)
     if previous is None:
-        raise unknown.no_such_previous_response(previous_id)
-    return [*items.standing(backend, RESPONSE_INPUT_ITEMS, previous_id), *_said(previous)]
+        raise id_errors.no_such_previous_response(previous_id)
+    return [*items.all_items(backend, RESPONSE_INPUT_ITEMS, previous_id), *_output_items(previous)]
 
 
-def _said(response: Obj) -> Iterator[Obj]:
-    """The output of a response; a state may have brought in any JSON for it."""
+def _output_items(response: Obj) -> Iterator[Obj]:
+    """Yield the output items of a response. A loaded state may have any JSON there."""
     output = response.get("output")
     for item in output if isinstance(output, list) else ():
         if isinstance(item, dict) and isinstance(item.get("id"), str):
@@ -122,7 +121,7 @@ def _said(response: Obj) -> Iterator[Obj]:
 
 def _check_id(backend: Backend, param: str, value: str, kind: Kind) -> None:
     if not value.startswith(kind.prefix) and backend.database.find(kind, value) is None:
-        raise unknown.malformed_id(param, value, kind)
+        raise id_errors.malformed_id(param, value, kind)
 
 
 def _input(body: Obj) -> list[Obj]:
@@ -130,15 +129,15 @@ def _input(body: Obj) -> list[Obj]:
     return [{"role": "user", "content": given}] if isinstance(given, str) else given
 
 
-def _kept(backend: Backend, given: Obj) -> Obj:
+def _stored_item(backend: Backend, given: Obj) -> Obj:
     """Return an item as it is stored. A reference is replaced by the item of an earlier response."""
     if given.get("type") != "item_reference":
-        return items.kept(backend, given)
+        return items.stored(backend, given)
     for _, response in backend.database.collection(RESPONSES).rows():
-        for item in _said(response):
+        for item in _output_items(response):
             if item["id"] == given.get("id"):
                 return item
-    raise unknown.no_such_item(str(given.get("id")))
+    raise id_errors.no_such_item(str(given.get("id")))
 
 
 def _output(backend: Backend, body: Obj, context: list[Obj]) -> outputs.Output:
@@ -147,25 +146,25 @@ def _output(backend: Backend, body: Obj, context: list[Obj]) -> outputs.Output:
     return outputs.of(backend, steps, body, words)
 
 
-# --- what is kept -------------------------------------------------------------------------------------
+# --- storing -------------------------------------------------------------------------------------
 
 
-def _stream(backend: Backend, chunks: Iterator[Chunk], settle: Callable[[], None]) -> Reply:
-    telling = _telling(chunks, settle)
-    next(telling)
-    return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=telling)
+def _stream(backend: Backend, chunks: Iterator[Chunk], store: Callable[[], None]) -> Reply:
+    stream = _store_at_end(chunks, store)
+    next(stream)
+    return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=stream)
 
 
-def _telling(chunks: Iterator[Chunk], settle: Callable[[], None]) -> Iterator[Chunk]:
+def _store_at_end(chunks: Iterator[Chunk], store: Callable[[], None]) -> Iterator[Chunk]:
     """Yield the stream, and store the answer at its end, whether the client has read all of it or not."""
     try:
-        yield b""  # taken at once: only what has begun comes to its end also when its client never takes anything
+        yield b""  # `_stream` takes it: only a generator that was started runs its `finally` when it is closed
         yield from chunks
     finally:
-        settle()
+        store()
 
 
-def _settle(backend: Backend, database: Database, exchange: _Exchange) -> None:
+def _store(backend: Backend, database: Database, exchange: _Exchange) -> None:
     """Store the response, and append its items to the conversation. Do nothing if the database was replaced."""
     if backend.database is not database:
         return
@@ -173,6 +172,6 @@ def _settle(backend: Backend, database: Database, exchange: _Exchange) -> None:
         database.put(RESPONSES, exchange.answer)
         for item in exchange.context:
             database.put(RESPONSE_INPUT_ITEMS, items.within(RESPONSE_INPUT_ITEMS, exchange.answer["id"], item))
-    place = exchange.conversation_id
-    if place is not None and exchange.answer["status"] != "failed" and database.find(CONVERSATIONS, place):
-        conversations.extend(backend, place, [*exchange.given, *exchange.answer["output"]])
+    parent_id = exchange.conversation_id
+    if parent_id is not None and exchange.answer["status"] != "failed" and database.find(CONVERSATIONS, parent_id):
+        conversations.extend(backend, parent_id, [*exchange.given, *exchange.answer["output"]])

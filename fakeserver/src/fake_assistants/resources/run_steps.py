@@ -1,4 +1,4 @@
-"""The run steps' room."""
+"""Handlers for /threads/{thread_id}/runs/{run_id}/steps."""
 
 import fake_assistants.engine.pagination as paging
 from fake_assistants.engine.backend import Backend, Call, found
@@ -12,7 +12,7 @@ _CONTENTS = "step_details.tool_calls[*].file_search.results[*].content"
 
 
 def includes_contents(request: Request) -> bool:
-    """Whether what a file search found is asked for. Raises ApiProblem for anything else that is to be included."""
+    """Return whether `include` names the contents of file searches. Raises ApiProblem for any other value."""
     asked = (*request.asked_all("include[]"), *request.asked_all("include"))
     for index, value in enumerate(asked):
         if value != _CONTENTS:

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import fake_assistants.engine.pagination as paging
-import fake_assistants.engine.run_scheduler as progress
-import fake_assistants.errors.runs as refusals
+import fake_assistants.engine.run_scheduler as scheduler
+import fake_assistants.errors.runs as errors
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.threads as threads
 import fake_assistants.schemas.runs as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.engine.run_plan import Event, RunPlan
-from fake_assistants.engine.run_scheduler import asked_with, turn_of
+from fake_assistants.engine.run_scheduler import prompt_tokens, turn_of
 from fake_assistants.engine.run_shapes import in_long_form
-from fake_assistants.engine.run_status import LIFETIME, is_active, knows
+from fake_assistants.engine.run_status import LIFETIME, allows, is_active
 from fake_assistants.errors.ids import malformed_id
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.http.message import Reply
@@ -21,7 +21,7 @@ from fake_assistants.resources.assistants import refuse_model
 from fake_assistants.resources.file_checks import refuse_bodies
 from fake_assistants.resources.messages import active_run, add_all, has_user_message, refuse_overflow
 from fake_assistants.resources.run_steps import includes_contents
-from fake_assistants.resources.vector_stores import kept, tool
+from fake_assistants.resources.vector_stores import stored_resources, tool
 from fake_assistants.schemas.checks import Shape
 from fake_assistants.store.kinds import ASSISTANTS, RUNS, THREADS
 
@@ -67,34 +67,34 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     assistant = _assistant(backend, body["assistant_id"])
     active = active_run(backend, thread["id"])
     if active is not None:
-        raise refusals.run_active(thread["id"], active["id"])
+        raise errors.run_active(thread["id"], active["id"])
     refuse_model(backend, body.get("model"))
     added = body.get("additional_messages") or []
     refuse_bodies(backend, messages=added)
     refuse_overflow(backend, thread["id"], len(added))
     fields = _fields(body, assistant)
-    if not _can_speak(fields, added) and not has_user_message(backend, thread["id"]):
-        raise refusals.nothing_to_say()
+    if not _has_prompt(fields, added) and not has_user_message(backend, thread["id"]):
+        raise errors.nothing_to_say()
     add_all(backend, thread["id"], added)
-    plan = _begun(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    plan = _begin(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
     plan.with_contents = with_contents
     return _answer(backend, plan, body)
 
 
 def create_with_thread(backend: Backend, call: Call) -> Obj | Reply:
-    """POST /threads/runs: a thread and a run of it. When the run is refused there is no thread."""
+    """POST /threads/runs: create a thread and run it. If the run is refused, no thread is created."""
     body, with_contents = _body(call, bodies.NEW_THREAD_AND_RUN)
     assistant = _assistant(backend, body["assistant_id"])
     refuse_model(backend, body.get("model"))
-    wanted = body.get("thread") or {}
-    resources = [wanted.get("tool_resources"), body.get("tool_resources")]
-    refuse_bodies(backend, messages=wanted.get("messages") or [], tool_resources=resources)
+    thread_body = body.get("thread") or {}
+    resources = [thread_body.get("tool_resources"), body.get("tool_resources")]
+    refuse_bodies(backend, messages=thread_body.get("messages") or [], tool_resources=resources)
     fields = _fields(body, assistant)
-    if not _can_speak(fields, wanted.get("messages") or []):
-        raise refusals.nothing_to_say()
-    thread = threads.made(backend, wanted)
-    fields["tool_resources"] = kept(backend, body.get("tool_resources"))
-    plan = _begun(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
+    if not _has_prompt(fields, thread_body.get("messages") or []):
+        raise errors.nothing_to_say()
+    thread = threads.create_from(backend, thread_body)
+    fields["tool_resources"] = stored_resources(backend, body.get("tool_resources"))
+    plan = _begin(backend, {"assistant_id": assistant["id"], "thread_id": thread["id"]}, fields)
     plan.with_contents = with_contents
     return _answer(backend, plan, body, Event("thread.created", in_long_form(thread)))
 
@@ -105,14 +105,14 @@ def _body(call: Call, shape: Shape) -> tuple[Obj, bool]:
 
 
 def _assistant(backend: Backend, assistant_id: str) -> Obj:
-    """Recorded: an id without its prefix is refused; one that a loaded state brought in is not."""
+    """Return the assistant of a run. Recorded: an id without its prefix is malformed, unless a loaded state has it."""
     if not assistant_id.startswith(ASSISTANTS.prefix) and backend.database.text(ASSISTANTS, assistant_id) is None:
         raise malformed_id("assistant_id", assistant_id, ASSISTANTS)
     return found(backend, ASSISTANTS, assistant_id)
 
 
-def _can_speak(fields: Obj, messages: list[Obj]) -> bool:
-    """Recorded: a run needs instructions, or a thread with a user's message."""
+def _has_prompt(fields: Obj, messages: list[Obj]) -> bool:
+    """Return whether a run has instructions or a new user message. It needs either, or an older one (recorded)."""
     return bool(fields["instructions"]) or any(message["role"] == "user" for message in messages)
 
 
@@ -132,26 +132,26 @@ def _fields(body: Obj, assistant: Obj) -> Obj:
 
 
 def _instructions(own: Any, additional: str | None) -> Any:
-    """Append additional instructions to the others (documented). What joins them is inferred."""
+    """Append additional instructions to the others (documented). The line break between them is inferred."""
     return own if not additional else f"{own}\n{additional}" if own else additional
 
 
-def _begun(backend: Backend, owners: Obj, fields: Obj) -> RunPlan:
+def _begin(backend: Backend, owners: Obj, fields: Obj) -> RunPlan:
     now = backend.clock.now()
     head = {"id": backend.new_id("run_"), "object": "thread.run", "created_at": now}
     run = {**head, **owners, **fields, "expires_at": now + LIFETIME}
     turn = turn_of(backend, run)
-    steps = backend.script.steps(turn)  # a predicate that raises leaves no run behind that nothing would move
+    steps = backend.script.steps(turn)  # before the run is stored: a predicate of the script may raise
     backend.database.put(RUNS, run)
-    return progress.begin(backend, run, steps, asked=asked_with(turn))
+    return scheduler.begin(backend, run, steps, asked=prompt_tokens(turn))
 
 
 def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = None) -> Obj | Reply:
     """Return the run as it is now, or a stream of its events."""
     if body.get("stream"):
-        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=progress.stream(backend, plan, first))
+        return Reply(200, backend.headers(sse.CONTENT_TYPE), chunks=scheduler.stream(backend, plan, first))
     shown = plan.run
-    progress.answered(backend, plan)
+    scheduler.after_reply(backend, plan)
     return shown
 
 
@@ -161,10 +161,10 @@ def _answer(backend: Backend, plan: RunPlan, body: Obj, first: Event | None = No
 def retrieve(backend: Backend, call: Call) -> Obj:
     """GET /threads/{thread_id}/runs/{run_id}."""
     run = _run(backend, call)
-    plan = progress.planned(backend, run)
+    plan = scheduler.planned(backend, run)
     if plan is None:
         return run
-    progress.seen(backend, plan)
+    scheduler.count_read(backend, plan)
     return plan.run
 
 
@@ -174,9 +174,9 @@ def listing(backend: Backend, call: Call) -> Obj | bytes:
     collection = backend.database.collection(RUNS, thread["id"])
     ask = paging.asked(call.request, collection, RUNS)
     active = active_run(backend, thread["id"])
-    plan = progress.planned(backend, active) if active else None
+    plan = scheduler.planned(backend, active) if active else None
     if plan is not None:
-        progress.seen(backend, plan)
+        scheduler.count_read(backend, plan)
     return paging.page(collection, ask)
 
 
@@ -185,7 +185,7 @@ def _run(backend: Backend, call: Call) -> Obj:
     return found(backend, RUNS, call.ids["run_id"], thread["id"])
 
 
-# --- turns --------------------------------------------------------------------------------------------
+# --- changing -----------------------------------------------------------------------------------------
 
 
 def modify(backend: Backend, call: Call) -> Obj:
@@ -193,20 +193,20 @@ def modify(backend: Backend, call: Call) -> Obj:
     old = _run(backend, call)
     body = call.body(bodies.CHANGED_RUN)
     if is_active(old):
-        raise refusals.cannot_update(old["status"])
+        raise errors.cannot_update(old["status"])
     new = old | {key: value or {} for key, value in body.items()}
     backend.database.put(RUNS, new)
     return new
 
 
 def cancel(backend: Backend, call: Call) -> Obj:
-    """POST /threads/{thread_id}/runs/{run_id}/cancel. Recorded: it is cancelling at first."""
-    run = _run(backend, call)  # a body is not read: none is wanted (recorded)
-    if not knows(run, "cancel"):
-        raise refusals.cannot_cancel(run.get("status"))
-    plan = progress.cancel(backend, run)
+    """POST /threads/{thread_id}/runs/{run_id}/cancel. Recorded: the reply shows it cancelling."""
+    run = _run(backend, call)  # a body is ignored (recorded)
+    if not allows(run, "cancel"):
+        raise errors.cannot_cancel(run.get("status"))
+    plan = scheduler.cancel(backend, run)
     shown = plan.run
-    progress.answered(backend, plan)
+    scheduler.after_reply(backend, plan)
     return shown
 
 
@@ -214,38 +214,38 @@ def submit(backend: Backend, call: Call) -> Obj | Reply:
     """POST /threads/{thread_id}/runs/{run_id}/submit_tool_outputs: all outputs at once, or none (recorded)."""
     run = _run(backend, call)
     body = call.body(bodies.OUTPUTS)
-    if not knows(run, "submit"):
-        raise refusals.no_outputs_wanted(run.get("status"))
-    wanted = _wanted(run)
-    given = _named(body["tool_outputs"], wanted)
-    if sorted(given) != sorted(wanted):
-        raise refusals.wrong_outputs(wanted, given)
+    if not allows(run, "submit"):
+        raise errors.no_outputs_wanted(run.get("status"))
+    required = _required_calls(run)
+    given = _named(body["tool_outputs"], required)
+    if sorted(given) != sorted(required):
+        raise errors.wrong_outputs(required, given)
     outputs = {call_id: one.get("output") or "" for call_id, one in zip(given, body["tool_outputs"], strict=True)}
     return _submitted(backend, run, outputs, body)
 
 
-def _named(outputs: list[Obj], wanted: list[str]) -> list[str]:
+def _named(outputs: list[Obj], required: list[str]) -> list[str]:
     """The call id of each output. One without an id is for the next call that no other output names (inferred).
 
     The SDKs' types make the id optional, and their own tests leave it out.
     """
     named = [one.get("tool_call_id") for one in outputs]
-    others = (call_id for call_id in wanted if call_id not in named)
+    others = (call_id for call_id in required if call_id not in named)
     return [next(others, "") if call_id is None else call_id for call_id in named]
 
 
-def _wanted(run: Obj) -> list[str]:
-    """The ids of the calls that a run waits for. A state may have brought in any JSON."""
-    found: Any = run.get("required_action")
+def _required_calls(run: Obj) -> list[str]:
+    """The ids of the calls that a run waits for. A loaded state may have any JSON there."""
+    value: Any = run.get("required_action")
     for key in ("submit_tool_outputs", "tool_calls"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    calls = found if isinstance(found, list) else []
+        value = value.get(key) if isinstance(value, Mapping) else None
+    calls = value if isinstance(value, list) else []
     return [call["id"] for call in calls if isinstance(call, dict) and isinstance(call.get("id"), str)]
 
 
 def _submitted(backend: Backend, run: Obj, outputs: Mapping[str, str], body: Obj) -> Obj | Reply:
-    steps = () if progress.planned(backend, run) else backend.script.steps(turn_of(backend, run))
-    plan = progress.submit(backend, run, outputs, steps)
+    steps = () if scheduler.planned(backend, run) else backend.script.steps(turn_of(backend, run))
+    plan = scheduler.submit(backend, run, outputs, steps)
     stream = _answer(backend, plan, body) if body.get("stream") else None
-    progress.answer_with(backend, plan)  # what happens now is the first that the stream tells
+    scheduler.advance_for_reply(backend, plan)  # its events are the first of the stream
     return stream or _answer(backend, plan, body)

@@ -1,7 +1,7 @@
 """Handler for /vector_stores/{vector_store_id}/search.
 
-What is found is scripted. Without a script the texts of the store's files are searched for the words of the query: a
-file's score is the share of them that it has. A file whose content is not text, or not known, has score 0.
+The results come from the script. Without a script the files of the store are searched for the words of the query: the
+score of a file is the share of these words that it contains. A file whose content is unknown or not text has score 0.
 """
 
 import base64
@@ -16,7 +16,7 @@ from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.store.kinds import FILE_CONTENTS, FILES, VECTOR_STORE_FILES, VECTOR_STORES
 
-_MOST = 10  # documented default
+_DEFAULT_RESULTS = 10  # documented default
 _PASSAGE = 3_200  # characters: about the 800 tokens of a chunk
 _WORD = re.compile(r"\w+")
 
@@ -29,11 +29,11 @@ def search(backend: Backend, call: Call) -> Obj:
     scripted = backend.script.search()
     results = _searched(backend, store["id"], queries) if scripted is None else list(scripted)
     least = (body.get("ranking_options") or {}).get("score_threshold", 0)
-    kept = [one for one in results if one["score"] >= least and _passes(one["attributes"], body.get("filters"))]
+    passing = [one for one in results if one["score"] >= least and _passes(one["attributes"], body.get("filters"))]
     return {
         "object": "vector_store.search_results.page",
         "search_query": queries,
-        "data": kept[: body.get("max_num_results", _MOST)],
+        "data": passing[: body.get("max_num_results", _DEFAULT_RESULTS)],
         "has_more": False,
         "next_page": None,
     }
@@ -64,8 +64,8 @@ def _words(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def _text(kept: Obj | None) -> str:
-    content = (kept or {}).get("content")
+def _text(row: Obj | None) -> str:
+    content = (row or {}).get("content")
     try:
         return base64.b64decode(content, validate=True).decode() if isinstance(content, str) else ""
     except (binascii.Error, ValueError):
@@ -75,21 +75,21 @@ def _text(kept: Obj | None) -> str:
 # --- filters --------------------------------------------------------------------------------------------
 
 
-def _passes(attributes: Obj, wanted: Obj | None) -> bool:
-    if wanted is None:
+def _passes(attributes: Obj, condition: Obj | None) -> bool:
+    if condition is None:
         return True
-    if "filters" in wanted:
-        return (all if wanted["type"] == "and" else any)(_passes(attributes, one) for one in wanted["filters"])
-    key, value = wanted["key"], wanted["value"]
-    return key in attributes and _COMPARISONS[wanted["type"]](attributes[key], value)
+    if "filters" in condition:
+        return (all if condition["type"] == "and" else any)(_passes(attributes, one) for one in condition["filters"])
+    key, value = condition["key"], condition["value"]
+    return key in attributes and _COMPARISONS[condition["type"]](attributes[key], value)
 
 
 def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    """Return a comparison of numbers with numbers and of strings with strings; all else fails it."""
-    return lambda one, other: _sort(one) == _sort(other) in ("number", "string") and compare(one, other)
+    """Return a comparison of numbers with numbers and of strings with strings; it is false for all other types."""
+    return lambda one, other: _json_type(one) == _json_type(other) in ("number", "string") and compare(one, other)
 
 
-def _sort(value: object) -> str:
+def _json_type(value: object) -> str:
     if isinstance(value, bool):
         return "boolean"
     if isinstance(value, int | float):
@@ -99,7 +99,7 @@ def _sort(value: object) -> str:
 
 def _is_same(one: Any, other: Any) -> bool:
     """Compare as JSON does: true is not 1."""
-    return bool(_sort(one) == _sort(other) and one == other)
+    return bool(_json_type(one) == _json_type(other) and one == other)
 
 
 def _is_in(one: Any, others: Any) -> bool:

@@ -8,7 +8,7 @@ from fake_assistants.engine.run_shapes import in_long_form
 from fake_assistants.errors.requests import session_key_needed
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.resources.file_checks import refuse_bodies
-from fake_assistants.resources.vector_stores import kept
+from fake_assistants.resources.vector_stores import stored_resources
 from fake_assistants.store.kinds import THREADS
 
 
@@ -16,10 +16,10 @@ def create(backend: Backend, call: Call) -> Obj:
     """POST /threads, with its first messages and vector stores."""
     body = call.body(bodies.NEW_THREAD)
     refuse_bodies(backend, messages=body.get("messages") or [], tool_resources=[body.get("tool_resources")])
-    return made(backend, body)
+    return create_from(backend, body)
 
 
-def made(backend: Backend, body: Obj) -> Obj:
+def create_from(backend: Backend, body: Obj) -> Obj:
     """Create a thread from a checked body."""
     given = body.get("messages") or []
     thread_id = backend.new_id("thread_")
@@ -29,7 +29,7 @@ def made(backend: Backend, body: Obj) -> Obj:
         "object": "thread",
         "created_at": backend.clock.now(),
         "metadata": _metadata(backend, body.get("metadata")),
-        "tool_resources": kept(backend, body.get("tool_resources")),
+        "tool_resources": stored_resources(backend, body.get("tool_resources")),
     }
     backend.database.put(THREADS, thread)
     messages.add_all(backend, thread_id, given)
@@ -45,7 +45,7 @@ def modify(backend: Backend, call: Call) -> Obj:
     """POST /threads/{thread_id}."""
     old = found(backend, THREADS, call.ids["thread_id"])
     body = call.body(bodies.CHANGED_THREAD)
-    new = old | {key: _KEPT[key](backend, value) for key, value in body.items()}
+    new = old | {key: _CHANGES[key](backend, value) for key, value in body.items()}
     backend.database.put(THREADS, new)
     return new
 
@@ -64,11 +64,11 @@ def _metadata(_: Backend, given: Obj | None) -> Obj:
 
 
 # The fields that can be changed, each with the function that gives the value to store.
-_KEPT = {"metadata": _metadata, "tool_resources": kept}
+_CHANGES = {"metadata": _metadata, "tool_resources": stored_resources}
 
 
 def listing(backend: Backend, call: Call) -> bytes:
-    """GET /threads, which Foundry answers, and OpenAI does not for an API key."""
+    """GET /threads, which Foundry supports. OpenAI does not accept an API key here."""
     if not (call.base.lists_threads or backend.list_threads):
         raise session_key_needed(call.request.method, call.request.path)
     collection = backend.database.collection(THREADS)

@@ -8,7 +8,6 @@ from collections import Counter
 from typing import Any
 
 import fake_assistants.engine.pagination as paging
-import fake_assistants.resources.vector_stores as vector_stores
 import fake_assistants.schemas.vector_stores as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.errors.ids import no_such_file_in_store
@@ -24,26 +23,26 @@ STATUSES = ("in_progress", "completed", "failed", "cancelled")  # in the recorde
 _CHUNKS: Obj = {"type": "static", "static": {"max_chunk_size_tokens": 800, "chunk_overlap_tokens": 400}}
 
 
-def make(backend: Backend, wanted: Obj) -> Obj:
+def make(backend: Backend, fields: Obj) -> Obj:
     """Create a store with its files, and return it as it is stored. Key order as recorded."""
     now = backend.clock.now()
     store: Obj = {
         "id": backend.new_id("vs_"),
         "object": "vector_store",
         "created_at": now,
-        "name": wanted.get("name"),
-        "description": wanted.get("description"),
+        "name": fields.get("name"),
+        "description": fields.get("description"),
         "usage_bytes": 0,
         "file_counts": dict.fromkeys((*STATUSES, "total"), 0),
         "status": "completed",
-        "expires_after": wanted.get("expires_after"),
-        "expires_at": _expiry(now, wanted.get("expires_after")),
+        "expires_after": fields.get("expires_after"),
+        "expires_at": _expiry(now, fields.get("expires_after")),
         "last_active_at": now,
-        "metadata": wanted.get("metadata") or {},
+        "metadata": fields.get("metadata") or {},
     }
     backend.database.put(VECTOR_STORES, store)
-    for file_id in wanted.get("file_ids", []):
-        attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": wanted.get("chunking_strategy")})
+    for file_id in fields.get("file_ids", []):
+        attach(backend, store["id"], {"file_id": file_id, "chunking_strategy": fields.get("chunking_strategy")})
     return count_files(backend, store)
 
 
@@ -91,13 +90,13 @@ def delete(backend: Backend, call: Call) -> Obj:
 
 
 def attach_file(backend: Backend, call: Call) -> Obj:
-    """POST /vector_stores/{vector_store_id}/files. A file that nobody uploaded is accepted (inferred)."""
+    """POST /vector_stores/{vector_store_id}/files. An unknown file is accepted (inferred)."""
     store = _store(backend, call)
     body = call.body(bodies.NEW_STORE_FILE)
     refuse_unsearchable(backend, [body["file_id"]])
-    kept = attach(backend, store["id"], body)
+    file = attach(backend, store["id"], body)
     count_files(backend, store)
-    return kept | {"usage_bytes": 0, "status": "in_progress"}
+    return file | {"usage_bytes": 0, "status": "in_progress"}
 
 
 def file_listing(backend: Backend, call: Call) -> bytes:
@@ -124,36 +123,36 @@ def modify_file(backend: Backend, call: Call) -> Obj:
 
 
 def detach_file(backend: Backend, call: Call) -> Obj:
-    """DELETE /vector_stores/{vector_store_id}/files/{file_id}: the file itself stays."""
+    """DELETE /vector_stores/{vector_store_id}/files/{file_id}: the file itself is not deleted."""
     store, file_id = _store(backend, call), _file(backend, call)["id"]
     backend.database.delete(VECTOR_STORE_FILES, file_id, store["id"])
     count_files(backend, store)
     return {"id": file_id, "object": "vector_store.file.deleted", "deleted": True}
 
 
-def attach(backend: Backend, store_id: str, wanted: Obj) -> Obj:
-    """Put a file into a store. Key order as recorded."""
+def attach(backend: Backend, store_id: str, fields: Obj) -> Obj:
+    """Attach a file to a store. Key order as recorded."""
     file: Obj = {
-        "id": wanted["file_id"],
+        "id": fields["file_id"],
         "object": "vector_store.file",
-        "usage_bytes": (backend.database.find(FILES, wanted["file_id"]) or {}).get("bytes", 0),
+        "usage_bytes": (backend.database.find(FILES, fields["file_id"]) or {}).get("bytes", 0),
         "created_at": backend.clock.now(),
         "vector_store_id": store_id,
         "status": "completed",
         "last_error": None,
-        "chunking_strategy": _chunking(wanted.get("chunking_strategy")),
-        "attributes": wanted.get("attributes") or {},
+        "chunking_strategy": _chunking(fields.get("chunking_strategy")),
+        "attributes": fields.get("attributes") or {},
     }
     backend.database.put(VECTOR_STORE_FILES, file)
     return file
 
 
-def _chunking(wanted: Any) -> Obj:
-    return dict(wanted) if isinstance(wanted, dict) and wanted.get("type") == "static" else _CHUNKS
+def _chunking(fields: Any) -> Obj:
+    return dict(fields) if isinstance(fields, dict) and fields.get("type") == "static" else _CHUNKS
 
 
 def count_files(backend: Backend, store: Obj) -> Obj:
-    """Count the files of a store again, and store and return it. A state may have brought in odd files."""
+    """Count the files of a store again, and store and return it. A loaded state may have any JSON in their fields."""
     files = [file for _, file in backend.database.collection(VECTOR_STORE_FILES, store["id"]).rows()]
     statuses = Counter(file["status"] for file in files if file.get("status") in STATUSES)
     sizes = [file.get("usage_bytes") for file in files]
@@ -186,27 +185,27 @@ _WEEK: Obj = {"anchor": "last_active_at", "days": 7}
 # Recorded defaults in the echo of a file_search tool.
 _RANKING = {"ranker": "default_2024_08_21", "score_threshold": 0.0, "hybrid_search": None}
 
-# Recorded order of keys in the echo of a function tool, and what it says where no parameters were given.
+# Recorded order of keys in the echo of a function tool, and its parameters if none were given.
 _FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 _NO_PARAMETERS: Obj = {"type": "object", "properties": {}}
 
 
-def kept(backend: Backend, given: Obj | None) -> Obj:
-    """Return the tool resources that an object keeps, and create the vector stores that they ask for."""
+def stored_resources(backend: Backend, given: Obj | None) -> Obj:
+    """Return tool resources as an object stores them, after creating the vector stores that they define."""
     resources: Obj = {}
-    for name, wanted in (given or {}).items():
-        resources[name] = _search(backend, wanted) if name == "file_search" else wanted
+    for name, fields in (given or {}).items():
+        resources[name] = _search(backend, fields) if name == "file_search" else fields
     return resources
 
 
-def _search(backend: Backend, wanted: Obj) -> Obj:
-    made = [_vector_store(backend, store) for store in wanted.get("vector_stores", [])]
-    return {"vector_store_ids": [*wanted.get("vector_store_ids", []), *made]}
+def _search(backend: Backend, fields: Obj) -> Obj:
+    made = [_vector_store(backend, store) for store in fields.get("vector_stores", [])]
+    return {"vector_store_ids": [*fields.get("vector_store_ids", []), *made]}
 
 
-def _vector_store(backend: Backend, wanted: Obj) -> str:
+def _vector_store(backend: Backend, fields: Obj) -> str:
     """Create a store as the thread and assistant routes do: it expires 7 days after its last use."""
-    return str(vector_stores.make(backend, {**wanted, "expires_after": _WEEK})["id"])
+    return str(make(backend, {**fields, "expires_after": _WEEK})["id"])
 
 
 def tool(given: Obj) -> Obj:

@@ -6,7 +6,7 @@ Keys and limits are those of the published documentation; the recordings show wh
 import re
 from typing import cast
 
-import fake_assistants.errors.requests as refusals
+import fake_assistants.errors.requests as errors
 import fake_assistants.errors.values as values
 from fake_assistants.http.lossless_json import MalformedJson, Obj, loads
 from fake_assistants.schemas.checks import (
@@ -26,7 +26,7 @@ from fake_assistants.schemas.checks import (
     boolean,
 )
 
-_LEVELS = 400  # below the reader's own limit, so that a state file can hold what a body brought
+_LEVELS = 400  # below the limit of the JSON parser, so that a state file can hold every accepted body
 
 METADATA = OrNull(Metadata())
 LONG = Text(256_000)
@@ -172,7 +172,7 @@ def read(body: bytes, shape: Shape) -> Obj:
     try:
         value = loads(body, levels=_LEVELS) if body.strip() else {}
     except MalformedJson:
-        raise refusals.malformed_json() from None
+        raise errors.malformed_json() from None
     shape(value, "")
     checked: Obj = value
     return checked

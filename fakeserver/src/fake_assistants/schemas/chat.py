@@ -2,7 +2,7 @@
 
 from typing import cast
 
-import fake_assistants.errors.values as refusals
+import fake_assistants.errors.values as errors
 from fake_assistants.schemas.checks import (
     NAME,
     Check,
@@ -51,9 +51,9 @@ _MESSAGES = {
 
 def _message(value: object, path: str) -> None:
     if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
+        raise errors.invalid_type(path, "an object", value)
     if "role" not in value:
-        raise refusals.missing_parameter(f"{path}.role")
+        raise errors.missing_parameter(f"{path}.role")
     Choice(_ROLES)(value["role"], f"{path}.role")
     _MESSAGES[cast(str, value["role"])](value, path)
 
@@ -72,7 +72,7 @@ _TOOLS = ListOf(
     at_most=128,
 )
 
-# Taken and without effect.
+# Keys that are accepted and ignored.
 _TAKEN = (
     *("audio", "function_call", "functions", "logit_bias", "modalities", "moderation", "prediction"),
     *(

@@ -1,4 +1,4 @@
-"""The vocabulary of body checks. A check takes a value and its path, and raises ApiProblem.
+"""The building blocks of body checks. A check takes a value and its path, and raises ApiProblem.
 
 Limits are the documented ones. Texts and codes are in `errors.values`, and the tables of checks, one per route, in
 the other modules of this package.
@@ -10,11 +10,11 @@ from typing import Literal, Protocol, cast
 
 import attrs
 
-import fake_assistants.errors.values as refusals
+import fake_assistants.errors.values as errors
 
 
 class Check(Protocol):
-    """Refuses a value that does not fit. `path` names it in the refusal: `content[0].text`."""
+    """Raise ApiProblem for a value that does not fit. `path` names it in the text: `content[0].text`."""
 
     def __call__(self, value: object, path: str) -> None: ...
 
@@ -24,7 +24,7 @@ def _inside(path: str, key: str) -> str:
 
 
 def anything(value: object, path: str) -> None:
-    """No rule."""
+    """Accept any value."""
 
 
 @attrs.frozen
@@ -37,13 +37,13 @@ class Text:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, str):
-            raise refusals.invalid_type(path, "a string", value)
+            raise errors.invalid_type(path, "a string", value)
         if self.filled and not value:
-            raise refusals.empty_string(path)
+            raise errors.empty_string(path)
         if self.at_most is not None and len(value) > self.at_most:
-            raise refusals.too_long(path, self.at_most, len(value))
+            raise errors.too_long(path, self.at_most, len(value))
         if self.characters is not None and not re.fullmatch(f"{self.characters}*", value):
-            raise refusals.pattern_mismatch(path, f"^{self.characters}+$")
+            raise errors.pattern_mismatch(path, f"^{self.characters}+$")
 
 
 # The name of a function or of a JSON schema. The limit is documented.
@@ -63,20 +63,20 @@ class Number:
     def __call__(self, value: object, path: str) -> None:
         fits = isinstance(value, int) or (self.noun == "decimal" and isinstance(value, float))
         if isinstance(value, bool) or not fits:
-            raise refusals.invalid_type(path, _ARTICLES[self.noun], value)
+            raise errors.invalid_type(path, _ARTICLES[self.noun], value)
         self._bounded(cast(float, value), path)
 
     def _bounded(self, value: float, path: str) -> None:
         if value < self.at_least:
-            raise refusals.out_of_bounds(path, "below", self.noun, self.at_least, value)
+            raise errors.out_of_bounds(path, "below", self.noun, self.at_least, value)
         if value > self.at_most:
-            raise refusals.out_of_bounds(path, "above", self.noun, self.at_most, value)
+            raise errors.out_of_bounds(path, "above", self.noun, self.at_most, value)
 
 
 def boolean(value: object, path: str) -> None:
-    """True or false."""
+    """Accept true and false."""
     if not isinstance(value, bool):
-        raise refusals.invalid_type(path, "a boolean", value)
+        raise errors.invalid_type(path, "a boolean", value)
 
 
 @attrs.frozen
@@ -87,9 +87,9 @@ class Choice:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, str):
-            raise refusals.invalid_type(path, f"one of {_either(self.values)}", value)
+            raise errors.invalid_type(path, f"one of {_either(self.values)}", value)
         if value not in self.values:
-            raise refusals.invalid_value(path, value, self.values)
+            raise errors.invalid_value(path, value, self.values)
 
 
 def _either(values: Sequence[str]) -> str:
@@ -106,11 +106,11 @@ class ListOf:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, list):
-            raise refusals.invalid_type(path, "an array", value)
+            raise errors.invalid_type(path, "an array", value)
         if self.filled and not value:
-            raise refusals.empty_array(path)
+            raise errors.empty_array(path)
         if self.at_most is not None and len(value) > self.at_most:
-            raise refusals.too_many_items(path, self.at_most, len(value))
+            raise errors.too_many_items(path, self.at_most, len(value))
         for index, item in enumerate(value):
             self.item(item, f"{path}[{index}]")
 
@@ -124,13 +124,13 @@ class Shape:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "an object", value)
+            raise errors.invalid_type(path, "an object", value)
         for key in value:
             if key not in self.keys:
-                raise refusals.unknown_parameter(_inside(path, key))
+                raise errors.unknown_parameter(_inside(path, key))
         for key in self.needed:
             if key not in value:
-                raise refusals.missing_parameter(_inside(path, key))
+                raise errors.missing_parameter(_inside(path, key))
         for key, item in value.items():
             self.keys[key](item, _inside(path, key))
 
@@ -150,32 +150,32 @@ class Open:
 
 
 def typed(value: object, path: str) -> None:
-    """An object that says its type, whichever that is."""
+    """Accept an object that has a `type`, whichever it is."""
     if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
+        raise errors.invalid_type(path, "an object", value)
     if "type" not in value:
-        raise refusals.missing_parameter(_inside(path, "type"))
+        raise errors.missing_parameter(_inside(path, "type"))
     Text()(value["type"], _inside(path, "type"))
 
 
 @attrs.frozen
 class Tagged:
-    """An object whose `type` says which shape it has; the shapes do not list `type` themselves."""
+    """An object whose `type` selects its shape; the shapes do not list `type` themselves."""
 
     shapes: Mapping[str, Shape]
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "an object", value)
+            raise errors.invalid_type(path, "an object", value)
         if "type" not in value:
-            raise refusals.missing_parameter(_inside(path, "type"))
+            raise errors.missing_parameter(_inside(path, "type"))
         Choice(tuple(self.shapes))(value["type"], _inside(path, "type"))
         self.shapes[value["type"]]({key: value[key] for key in value if key != "type"}, path)
 
 
 @attrs.frozen
 class TextOr:
-    """A string, or what the other check takes."""
+    """A string, or a value that the other check accepts."""
 
     text: Check
     other: Check
@@ -188,12 +188,12 @@ class TextOr:
         elif isinstance(value, self.takes):
             self.other(value, path)
         else:
-            raise refusals.invalid_type(path, self.expected, value)
+            raise errors.invalid_type(path, self.expected, value)
 
 
 @attrs.frozen
 class OrNull:
-    """Null, or what the check takes."""
+    """Null, or a value that the check accepts."""
 
     check: Check
 
@@ -212,10 +212,10 @@ class Metadata:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "a metadata object", value)
+            raise errors.invalid_type(path, "a metadata object", value)
         if len(value) > self.pairs:
-            raise refusals.too_many_properties(path, self.pairs, len(value))
+            raise errors.too_many_properties(path, self.pairs, len(value))
         for key, item in value.items():
             if len(key) > self.key:
-                raise refusals.long_property_name(path, self.key, len(key))
+                raise errors.long_property_name(path, self.key, len(key))
             Text(self.value)(item, _inside(path, key))

@@ -1,4 +1,4 @@
-"""What `POST /embeddings` takes in its body. Keys and limits are documented."""
+"""Check the body of `POST /embeddings`. Keys and limits are documented."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _MOST_INPUTS = 2_048
 LARGEST = 3_072  # dimensions of the largest model
 
 
-def _input(value: object, path: str) -> None:  # noqa: ARG001 - the text has a path of its own
+def _input(value: object, path: str) -> None:  # noqa: ARG001 - the error has a fixed path
     """A text, tokens, or an array of either; nothing in it is empty."""
     items = value if isinstance(value, list) and not _is_tokens(value) else [value]
     if not 0 < len(items) <= _MOST_INPUTS or not all(map(_is_one, items)):

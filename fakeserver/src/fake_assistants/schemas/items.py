@@ -5,7 +5,7 @@ Messages and function calls are checked in full. Of the items of other tools onl
 
 from collections.abc import Mapping
 
-import fake_assistants.errors.values as refusals
+import fake_assistants.errors.values as errors
 from fake_assistants.schemas.checks import (
     NAME,
     Check,
@@ -62,7 +62,7 @@ class _Parts:
     def __call__(self, value: object, path: str) -> None:
         kind = value.get("type") if isinstance(value, dict) else None
         if isinstance(kind, str) and kind not in self._kinds:
-            raise refusals.invalid_value(path, kind, self._kinds)
+            raise errors.invalid_value(path, kind, self._kinds)
         self._part(value, path)
 
 
@@ -79,7 +79,7 @@ def _message(parts: Mapping[str, Shape]) -> Shape:
     return Shape(known, needed=("content",))
 
 
-# By role, in the order of the refusal (quoted).
+# By role, in the order of the error text (quoted).
 _MESSAGES = {
     "assistant": _message(_OUTPUT_PARTS),
     "system": _message(_INPUT_PARTS),
@@ -90,10 +90,10 @@ _MESSAGES = {
 
 def _by_role(value: object, path: str) -> None:
     if not isinstance(value, dict):
-        raise refusals.invalid_type(path, "an object", value)
+        raise errors.invalid_type(path, "an object", value)
     role = value.get("role", "")
     if "role" not in value or (isinstance(role, str) and role not in _MESSAGES):
-        raise refusals.invalid_value(path, role, tuple(_MESSAGES))
+        raise errors.invalid_value(path, role, tuple(_MESSAGES))
     Choice(tuple(_MESSAGES))(role, f"{path}.role")
     _MESSAGES[role](value, path)
 
@@ -151,7 +151,7 @@ def item(value: object, path: str) -> None:
     Choice(tuple(ITEMS))(kind, f"{path}.type")
     ITEMS[kind](value, path)
     if kind in NEEDS_ID and value.get("id") is None:
-        raise refusals.missing_parameter(f"{path}.id")
+        raise errors.missing_parameter(f"{path}.id")
     OrNull(Text())(value.get("id"), f"{path}.id")
 
 

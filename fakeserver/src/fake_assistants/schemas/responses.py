@@ -47,7 +47,7 @@ _CONVERSATION = TextOr(
 )
 _INPUT = TextOr(Text(), ListOf(item), takes=list, expected="one of a string or an array of objects")
 
-# Kept and shown, or taken and without effect; either way nothing is looked at.
+# Keys that are echoed or ignored. Their values are not checked.
 _TAKEN = (
     *("access_programs", "background_options", "context_management", "image", "include", "moderation", "prompt"),
     *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "tool_choice"),

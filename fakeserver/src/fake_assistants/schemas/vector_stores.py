@@ -1,8 +1,8 @@
-"""What the routes of vector stores take in their bodies. Keys and limits are documented."""
+"""Check the bodies of vector stores. Keys and limits are documented."""
 
 import attrs
 
-import fake_assistants.errors.values as refusals
+import fake_assistants.errors.values as errors
 from fake_assistants.schemas.checks import (
     Choice,
     ListOf,
@@ -80,9 +80,9 @@ class _Filter:
 
     def __call__(self, value: object, path: str) -> None:
         if not isinstance(value, dict):
-            raise refusals.invalid_type(path, "an object", value)
+            raise errors.invalid_type(path, "an object", value)
         if "type" not in value:
-            raise refusals.missing_parameter(f"{path}.type")
+            raise errors.missing_parameter(f"{path}.type")
         _VALUES(value["type"], f"{path}.type")
         (self._joined() if value["type"] in ("and", "or") else _COMPARISON)(value, path)
 
@@ -94,7 +94,7 @@ class _Filter:
 def _compared(value: object, path: str) -> None:
     """A string, a number, a boolean, or an array of strings and numbers."""
     if not isinstance(value, str | bool | int | float | list):
-        raise refusals.invalid_type(path, "one of a string, number, boolean, or array", value)
+        raise errors.invalid_type(path, "one of a string, number, boolean, or array", value)
 
 
 _COMPARISON = Shape({"type": anything, "key": Text(), "value": _compared}, needed=("key", "value"))
