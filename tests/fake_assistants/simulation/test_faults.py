@@ -203,8 +203,8 @@ def test_a_probability_is_heeded_roughly_and_the_dice_differ() -> None:
         ({"do": {"status": "429"}}, ".do.status", "from 200 to 599"),
         ({"do": {"stat": 429}}, ".do.stat", "known are after, body, delay"),
         ({"do": {"status": 204, "body": "x"}}, ".do.body", "has no body"),
-        ({"do": {"truncate": 3, "body": "x"}}, ".do.body", "does not stand beside truncate"),
-        ({"do": {"delay": 3, "headers": {}}}, ".do.headers", "does not stand beside delay"),
+        ({"do": {"truncate": 3, "body": "x"}}, ".do.body", "cannot be combined with truncate"),
+        ({"do": {"delay": 3, "headers": {}}}, ".do.headers", "cannot be combined with delay"),
         ({"do": {"status": 200, "headers": []}}, ".do.headers", "an object"),
         ({"do": {"status": 200, "headers": {"a b": "1"}}}, ".do.headers.a b", "a header's name"),
         ({"do": {"status": 200, "headers": {"a": 1}}}, ".do.headers.a", "a header's name"),
@@ -537,7 +537,7 @@ def test_pages_are_remembered_only_where_they_may_be_wanted() -> None:
     fake = faulty([{"match": {"path": "/messages$", "nth": 1002}, "do": {"rewrite": "repeat-page"}}])
     told(fake, [("GET", "/v1/assistants")])
     told(fake, [("GET", f"{MESSAGES}?limit=1&n={number}") for number in range(1001)])
-    pages = fake.faults._course.pages
+    pages = fake.faults._active.pages
     assert len(pages) == 1000
     assert not any("/v1/assistants" in place or ("n", "0") in place for place in pages)
     told(fake, [("GET", f"{MESSAGES}?limit=1&n=1")])
