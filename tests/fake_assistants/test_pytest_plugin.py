@@ -221,7 +221,7 @@ def test_a_file(fake_assistants_server):
 def test_it_is_shown_with_its_options(run: Run) -> None:
     """By `--markers`, whatever the fake takes by then."""
     done = run("", "--markers")
-    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *seed, *): how the fake *"])
+    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *seed, *): options of the fake *"])
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ The fake has no route for 1 request:
   POST /threads at HOST (answered 404)
     The base URL is wrong: this is /v1/threads here. It should be the host and /v1, nothing less, nothing more.
 
-The client was answered as the real API answers, and may have hidden it. If the test means to ask for this, mark it:
+The client was answered as the real API answers, and may have hidden the error. If this is intended, mark the test:
 @pytest.mark.fake_assistants(allow_unknown_routes=True)"""
 
 
