@@ -221,7 +221,7 @@ def test_a_file(fake_assistants_server):
 def test_it_is_shown_with_its_options(run: Run) -> None:
     """By `--markers`, whatever the fake takes by then."""
     done = run("", "--markers")
-    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *seed, *): options of the fake *"])
+    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *): options of the fake *"])
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_deviation_is_told_with_what_was_wanted_and_what_came(call: Call, bad_
     assert lines[:2] == ["ok              threads/create  (recorded)", "deviates        threads/modify  (recorded)"]
     assert "POST /v1/threads/thread_" in lines[2]
     assert lines[2].endswith(': wanted {"b": "2"} at $.metadata, came {}')
-    assert lines[3].strip().startswith("the promise: Modify answers the short form again")
+    assert lines[3].strip().startswith("the promise: Modify returns the short form again")
     assert lines[-1].endswith("2 cases: 1 ok, 1 deviates, 0 not applicable")
 
 
@@ -116,7 +116,7 @@ def test_the_list_asks_nobody(call: Call) -> None:
     code, out, _ = call("--list")
     assert (code, out.count("\n")) == (0, len(CASES))
     assert "threads/create" in out
-    assert "Newest first when nobody says otherwise." in out
+    assert "The default order is newest first." in out
     code, out, _ = call("--list", "--json", "--only", "paging/default-*")
     assert [case["name"] for case in json.loads(out)["cases"]] == ["default-limit", "default-order"]
 

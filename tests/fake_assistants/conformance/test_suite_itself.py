@@ -396,9 +396,9 @@ MUTANTS: dict[str, tuple[Lie, str]] = {
         "stores/search",
     ),
     "no silence": (never_silent, "sunset/after-requests"),
-    "a ledger with keys": (
+    "a request log with keys": (
         of_json(lambda _, body: [row | {"key": KEY} for row in body], on="/_fake/requests"),
-        "control/ledger",
+        "control/request-log",
     ),
     "control that takes anything": (lenient, "control/mistakes"),
     "a page that always repeats": (deaf_to_cursors(), "faults/repeated-page"),
@@ -525,7 +525,7 @@ def test_a_stream_without_end_is_left() -> None:
 def test_a_run_tells_each_result_as_it_comes() -> None:
     """And gives them all at the end, in the table's order."""
     told: list[Result] = []
-    results = run(honest().handle, only=["threads", "errors/no-*"], told=told.append)
+    results = run(honest().handle, only=["threads", "errors/no-*"], on_result=told.append)
     assert list(results) == told
     names = [str(result.case) for result in results]
     assert names == [str(case) for case in CASES if case.area == "threads"] + ["errors/no-beta", "errors/no-key"]
@@ -618,7 +618,7 @@ def test_a_server_that_stops_answering_is_left() -> None:
 
     told: list[Result] = []
     with pytest.raises(Unreachable, match="the server stopped answering"):
-        run(dying, told=told.append, control=False)
+        run(dying, on_result=told.append, control=False)
     assert [result.detail for result in told[-3:]] == ["no answer came: connection refused"] * 3
     assert len(told) < len(CASES)
 

@@ -1,4 +1,4 @@
-"""Cases: the end of the API, staged on a fake."""
+"""Cases: the sunset of the API, set on a fake."""
 
 import fake_assistants.conformance.fixtures as staging
 from fake_assistants.conformance.api import Api
@@ -15,7 +15,7 @@ def not_found(api: Api) -> None:
 
 
 def gone(api: Api) -> None:
-    """In the style `gone` it is 410, in the envelope."""
+    """In the style `gone` every route answers 410, in the envelope."""
     with api.staged("sunset", {"now": True, "style": "gone"}):
         answer = api.post("/threads", {})
         answer.refused(410)
@@ -23,7 +23,7 @@ def gone(api: Api) -> None:
 
 
 def keys_first(api: Api) -> None:
-    """A wrong key is still told, before the silence."""
+    """A wrong key is still reported after the sunset."""
     with api.staged("sunset", {"now": True, "style": "not-found"}):
         answer = api.ask("GET", "/assistants", headers={"authorization": None})
         if answer.status != 401:
@@ -31,7 +31,7 @@ def keys_first(api: Api) -> None:
 
 
 def after_requests(api: Api) -> None:
-    """It can fall in the middle of a walk: so many requests are served, and no more."""
+    """The sunset can come in the middle of a walk, after a given number of requests."""
     path = staging.thread(api, "one", "two", "three")
     with api.staged("sunset", {"after_requests": 2, "style": "not-found"}):
         first = api.get(f"{path}/messages?limit=1").ok()["last_id"].text()
@@ -42,7 +42,7 @@ def after_requests(api: Api) -> None:
 
 
 def lifted(api: Api) -> None:
-    """When it is lifted, everything is still there."""
+    """After the sunset is lifted, all objects are still there."""
     path = staging.thread(api, "Hello")
     with api.staged("sunset", {"now": True, "style": "gone"}):
         api.get(path).refused(410)
