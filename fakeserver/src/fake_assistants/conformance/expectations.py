@@ -19,9 +19,9 @@ _SHOWN = 240
 class Deviation(Exception):
     """The server behaves differently. `asked` is the request: "GET /v1/threads/thread_1"."""
 
-    def __init__(self, asked: str, wanted: str, came: str) -> None:
-        super().__init__(f"{asked}: wanted {wanted}, came {came}")
-        self.asked, self.wanted, self.came = asked, wanted, came
+    def __init__(self, asked: str, expected: str, actual: str) -> None:
+        super().__init__(f"{asked}: expected {expected}, got {actual}")
+        self.asked, self.expected, self.actual = asked, expected, actual
 
 
 class NotApplicable(Exception):
@@ -50,9 +50,9 @@ class Found:
     asked: str
     where: str = "$"
 
-    def deviates(self, wanted: str) -> Deviation:
+    def deviates(self, expected: str) -> Deviation:
         """Return the deviation with what was expected here."""
-        return Deviation(self.asked, f"{wanted} at {self.where}", shown(self.value))
+        return Deviation(self.asked, f"{expected} at {self.where}", shown(self.value))
 
     def __getitem__(self, name: str) -> "Found":
         """Return the value of a key of this object."""
@@ -73,11 +73,13 @@ class Found:
             raise self.deviates(f"at least {least} items")
         return [Found(item, self.asked, f"{self.where}[{index}]") for index, item in enumerate(items)]
 
-    def ids(self, wanted: Sequence[str]) -> None:
+    def ids(self, expected: Sequence[str]) -> None:
         """Expect a list page with the rows of these ids, in this order."""
-        came = [row["id"].text() for row in self["data"].rows()]
-        if came != list(wanted):
-            raise Deviation(self.asked, f"{len(wanted)} rows, {shown(list(wanted))}", f"{len(came)}, {shown(came)}")
+        actual = [row["id"].text() for row in self["data"].rows()]
+        if actual != list(expected):
+            raise Deviation(
+                self.asked, f"{len(expected)} rows, {shown(list(expected))}", f"{len(actual)}, {shown(actual)}"
+            )
 
     def only(self) -> "Found":
         """Return the only item of this array."""
@@ -96,45 +98,45 @@ class Found:
             raise self.deviates("a whole number")
         return self._a(int, "a whole number")
 
-    def same(self, wanted: object) -> None:
+    def same(self, expected: object) -> None:
         """Expect exactly this value; 1 and 1.0 are equal, 1 and true are not. The first difference is reported."""
-        if _is_equal(self.value, wanted):
+        if _is_equal(self.value, expected):
             return
-        for inner, value in self._pairs(wanted):
+        for inner, value in self._pairs(expected):
             inner.same(value)
-        raise self.deviates(shown(wanted))
+        raise self.deviates(shown(expected))
 
-    def one_of(self, wanted: Sequence[object]) -> None:
+    def one_of(self, expected: Sequence[object]) -> None:
         """Expect one of these values."""
-        if not any(_is_equal(self.value, one) for one in wanted):
-            raise self.deviates(f"one of {shown(list(wanted))}")
+        if not any(_is_equal(self.value, one) for one in expected):
+            raise self.deviates(f"one of {shown(list(expected))}")
 
-    def has(self, **wanted: object) -> None:
+    def has(self, **expected: object) -> None:
         """Expect these values of these keys; other keys are allowed."""
-        for name, value in wanted.items():
+        for name, value in expected.items():
             self[name].same(value)
 
-    def keys(self, wanted: Sequence[str]) -> None:
+    def keys(self, expected: Sequence[str]) -> None:
         """Expect exactly these keys, in this order. One that ends in "?" may be missing."""
-        came = list(self._a(dict, "an object"))
-        wanted = [key.removesuffix("?") for key in wanted if not key.endswith("?") or key[:-1] in came]
-        if came == wanted:
+        actual = list(self._a(dict, "an object"))
+        expected = [key.removesuffix("?") for key in expected if not key.endswith("?") or key[:-1] in actual]
+        if actual == expected:
             return
-        if sorted(came) == sorted(wanted):
-            raise self.deviates(f"the keys in the order {', '.join(wanted)}")
-        raise self.deviates(f"the keys {', '.join(wanted)} ({_difference(came, wanted)})")
+        if sorted(actual) == sorted(expected):
+            raise self.deviates(f"the keys in the order {', '.join(expected)}")
+        raise self.deviates(f"the keys {', '.join(expected)} ({_difference(actual, expected)})")
 
     def like(self, pattern: str, words: str) -> None:
         """Expect a string that fully matches a regular expression, which `words` describe."""
         if not re.fullmatch(pattern, self.text(), re.DOTALL):
             raise self.deviates(words)
 
-    def _pairs(self, wanted: object) -> list[tuple["Found", object]]:
+    def _pairs(self, expected: object) -> list[tuple["Found", object]]:
         """Return pairs of an inner value and the expected one, if both have the same keys or the same length."""
-        if isinstance(self.value, dict) and isinstance(wanted, dict) and self.value.keys() == wanted.keys():
-            return [(self[name], value) for name, value in wanted.items()]
-        if isinstance(self.value, list) and isinstance(wanted, list) and len(self.value) == len(wanted):
-            return list(zip(self.rows(), wanted, strict=True))
+        if isinstance(self.value, dict) and isinstance(expected, dict) and self.value.keys() == expected.keys():
+            return [(self[name], value) for name, value in expected.items()]
+        if isinstance(self.value, list) and isinstance(expected, list) and len(self.value) == len(expected):
+            return list(zip(self.rows(), expected, strict=True))
         return []
 
     def _a(self, kind: type[Kind], words: str) -> Kind:
@@ -157,9 +159,9 @@ def _is_equal(one: object, other: object) -> bool:
     return one == other
 
 
-def _difference(came: Iterable[str], wanted: Iterable[str]) -> str:
-    came, wanted = list(came), list(wanted)
-    missing = [name for name in wanted if name not in came]
-    more = [name for name in came if name not in wanted]
+def _difference(actual: Iterable[str], expected: Iterable[str]) -> str:
+    actual, expected = list(actual), list(expected)
+    missing = [name for name in expected if name not in actual]
+    more = [name for name in actual if name not in expected]
     parts = (("missing", missing), ("too many", more))
     return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)

@@ -32,15 +32,15 @@ class Answer:
         """Return the value of a header, by its name in any case."""
         return next((value for key, value in self.reply.headers if key.lower() == name.lower()), None)
 
-    def has_header(self, name: str, wanted: str) -> None:
+    def has_header(self, name: str, expected: str) -> None:
         """Expect a header with exactly this value. Raises Deviation."""
-        came = self.header(name)
-        if came != wanted:
-            raise Deviation(self.asked, f"{name}: {wanted}", f"{name}: {came}" if came else f"no {name}")
+        actual = self.header(name)
+        if actual != expected:
+            raise Deviation(self.asked, f"{name}: {expected}", f"{name}: {actual}" if actual else f"no {name}")
 
-    def deviates(self, wanted: str) -> Deviation:
+    def deviates(self, expected: str) -> Deviation:
         """Return the deviation that shows this complete answer."""
-        return Deviation(self.asked, wanted, f"{self.status} {shown(self.body)}".rstrip())
+        return Deviation(self.asked, expected, f"{self.status} {shown(self.body)}".rstrip())
 
     def json(self) -> Found:
         """Parse the body as JSON. Raises Deviation."""
@@ -126,5 +126,5 @@ def _event(block: str, asked: str) -> Event:
     return Event(_joined(fields, "event"), _joined(fields, "data"), asked)
 
 
-def _joined(fields: Iterable[tuple[str, str, str]], wanted: str) -> str:
-    return "\n".join(value.removeprefix(" ") for name, _, value in fields if name == wanted)
+def _joined(fields: Iterable[tuple[str, str, str]], expected: str) -> str:
+    return "\n".join(value.removeprefix(" ") for name, _, value in fields if name == expected)

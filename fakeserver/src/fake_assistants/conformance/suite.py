@@ -28,12 +28,12 @@ def selected(names: Iterable[str]) -> tuple[Case, ...]:
 
     A name is an area, AREA/NAME, or either with `*`. Raises NoSuchCase.
     """
-    wanted = list(names)
-    for name in wanted:
+    expected = list(names)
+    for name in expected:
         if not any(_fits(case, name) for case in CASES):
             areas = ", ".join(dict.fromkeys(case.area for case in CASES))
             raise NoSuchCase(f"no case {name!r}; the areas are {areas}")
-    return tuple(case for case in CASES if not wanted or any(_fits(case, name) for name in wanted))
+    return tuple(case for case in CASES if not expected or any(_fits(case, name) for name in expected))
 
 
 def _fits(case: Case, name: str) -> bool:

@@ -32,7 +32,7 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
 
 
-# Text that looks like a key, and text that may be one: within a word only if it is long, so that "task-list" is kept.
+# Text that looks like a key, and text that may be one: within a word only if it is long, unlike "task-list".
 _SK, _REST = _spelled("sk-"), r"(?:[\w-]|%[0-9a-fA-F]{2})"
 _LOOKS = rf"{_WORD_START}{_SK}{_REST}+"
 _MAY_BE = rf"{_SK}{_REST}{{16,}}"

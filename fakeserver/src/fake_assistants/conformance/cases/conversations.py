@@ -101,8 +101,8 @@ def searches_need_ids(api: Api) -> None:
 def unknown(api: Api) -> None:
     """404, with the text for conversations."""
     _new(api)
-    nobody = f"conv_{'0' * 48}"
-    api.get(f"/conversations/{nobody}").refused(404, f"Conversation with id '{nobody}' not found.")
+    unknown = f"conv_{'0' * 48}"
+    api.get(f"/conversations/{unknown}").refused(404, f"Conversation with id '{unknown}' not found.")
 
 
 def delete(api: Api) -> None:
@@ -178,12 +178,12 @@ def padding(api: Api) -> None:
     """Every delta of a text has a random string, unless the request turns it off."""
     body = {"model": api.model, "input": "Say hello."}
     served(api.post("/responses", body)).ok()
-    for options, wanted in ({}, True), ({"stream_options": {"include_obfuscation": False}}, False):
+    for options, expected in ({}, True), ({"stream_options": {"include_obfuscation": False}}, False):
         read = api.stream("/responses", {**body, **options})
         api.owns(f"/responses/{read[-1].data['response']['id'].text()}")
         for event in read:
-            if event.name == "response.output_text.delta" and ("obfuscation" in event.data.value) is not wanted:
-                raise event.data.deviates("an obfuscation" if wanted else "no obfuscation")
+            if event.name == "response.output_text.delta" and ("obfuscation" in event.data.value) is not expected:
+                raise event.data.deviates("an obfuscation" if expected else "no obfuscation")
 
 
 def response_stream(api: Api) -> None:

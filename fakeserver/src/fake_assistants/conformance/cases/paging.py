@@ -20,20 +20,20 @@ def _new_messages(api: Api, count: int) -> tuple[str, list[str]]:
 def walk(api: Api) -> None:
     """Following `after` yields every message once, in either order and with any limit."""
     path, ids = _new_messages(api, 45)
-    for order, wanted in (("asc", ids), ("desc", ids[::-1])):
+    for order, expected in (("asc", ids), ("desc", ids[::-1])):
         for limit in (7, 20, 45, 100):
-            _walked(api, f"{path}?order={order}&limit={limit}", wanted)
+            _walked(api, f"{path}?order={order}&limit={limit}", expected)
 
 
-def _walked(api: Api, target: str, wanted: list[str]) -> None:
+def _walked(api: Api, target: str, expected: list[str]) -> None:
     walked: list[str] = []
-    for _ in range(len(wanted) + 1):
+    for _ in range(len(expected) + 1):
         page = api.get(f"{target}&after={walked[-1]}" if walked else target).ok()
         walked += [row["id"].text() for row in page["data"].rows()]
         if page["has_more"].value is not True:
             break
-    if walked != wanted:
-        raise Deviation(f"GET {api.wire_path(target)}", f"{len(wanted)} messages, once each, in order", _sum(walked))
+    if walked != expected:
+        raise Deviation(f"GET {api.wire_path(target)}", f"{len(expected)} messages, once each, in order", _sum(walked))
 
 
 def _sum(walked: list[str]) -> str:
@@ -65,9 +65,9 @@ def default_order(api: Api) -> None:
 def ties(api: Api) -> None:
     """Messages of the same second are in order of insertion, both ways."""
     path = staging.thread(api, *(str(number) for number in range(12)))
-    for order, wanted in (("asc", range(12)), ("desc", range(11, -1, -1))):
+    for order, expected in (("asc", range(12)), ("desc", range(11, -1, -1))):
         rows = api.get(f"{path}/messages?order={order}").ok()["data"].rows(12)
-        for row, number in zip(rows, wanted, strict=False):
+        for row, number in zip(rows, expected, strict=False):
             row["content"].only()["text"]["value"].same(str(number))
 
 

@@ -156,9 +156,9 @@ def nothing_to_say(api: Api) -> None:
 
 def unknown_assistant(api: Api) -> None:
     """404, No assistant found with id '...'."""
-    nobody = f"asst_{'0' * 24}"
-    answer = api.post(f"{staging.thread(api, 'Hello')}/runs", {"assistant_id": nobody})
-    answer.refused(404, f"No assistant found with id '{nobody}'.")
+    unknown = f"asst_{'0' * 24}"
+    answer = api.post(f"{staging.thread(api, 'Hello')}/runs", {"assistant_id": unknown})
+    answer.refused(404, f"No assistant found with id '{unknown}'.")
 
 
 def malformed_assistant(api: Api) -> None:
@@ -170,9 +170,9 @@ def malformed_assistant(api: Api) -> None:
 
 def unknown_run(api: Api) -> None:
     """404, No run found with id '...'."""
-    nobody = f"run_{'0' * 24}"
-    answer = api.get(f"{staging.thread(api)}/runs/{nobody}")
-    answer.refused(404, f"No run found with id '{nobody}'.")
+    unknown = f"run_{'0' * 24}"
+    answer = api.get(f"{staging.thread(api)}/runs/{unknown}")
+    answer.refused(404, f"No run found with id '{unknown}'.")
 
 
 def locked_for_messages(api: Api) -> None:
@@ -283,8 +283,8 @@ def by_reads(api: Api) -> None:
     with api.staged("script", {}), api.staged("runs", _BY_READS):
         path = staging.run_path(staging.run(api, staging.thread(api, "Hello")))
         found = [api.get(path).ok()["status"] for _ in range(3)]
-    for status, wanted in zip(found, ("in_progress", "completed", "completed"), strict=True):
-        status.same(wanted)
+    for status, expected in zip(found, ("in_progress", "completed", "completed"), strict=True):
+        status.same(expected)
 
 
 def unseen_while_queued(api: Api) -> None:

@@ -116,9 +116,9 @@ def search(api: Api) -> None:
     with staging.scripted(api, {"search": {"results": [_RESULT]}}, {"reply": "Cake."}):
         made = staging.finished(api, staging.thread(api, "What does Filip like?"))
     bare = {key: value for key, value in _RESULT.items() if key != "content"}
-    for query, wanted in (("order=asc", bare), (f"order=asc&include[]={_CONTENT}", _RESULT)):
+    for query, expected in (("order=asc", bare), (f"order=asc&include[]={_CONTENT}", _RESULT)):
         call = _of(api, made, query)[0]["step_details"]["tool_calls"].only()
-        call["file_search"]["results"].same([wanted])
+        call["file_search"]["results"].same([expected])
 
 
 CASES = (

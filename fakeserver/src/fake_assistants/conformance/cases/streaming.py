@@ -35,13 +35,13 @@ def _run(api: Api, text: str = "Say hello.", **fields: Any) -> list[Event]:
     return api.stream(f"{staging.thread(api, text)}/runs", {"assistant_id": chosen, **fields})
 
 
-def _in_order(read: Sequence[Event], *wanted: str) -> None:
+def _in_order(read: Sequence[Event], *expected: str) -> None:
     """Expect events of these names; a star matches one or more."""
-    came = [event.name.removeprefix("thread.") for event in read]
-    parts = (f"(?:{re.escape(name[:-1])} )+" if name.endswith("*") else f"{re.escape(name)} " for name in wanted)
-    if not re.fullmatch("".join(parts), "".join(f"{name} " for name in came)):
-        shown = [name for at, name in enumerate(came) if came[at - 1 : at] != [name]]
-        raise Deviation(_asked(read), f"the events {', '.join(wanted)}", ", ".join(shown) or "none")
+    actual = [event.name.removeprefix("thread.") for event in read]
+    parts = (f"(?:{re.escape(name[:-1])} )+" if name.endswith("*") else f"{re.escape(name)} " for name in expected)
+    if not re.fullmatch("".join(parts), "".join(f"{name} " for name in actual)):
+        shown = [name for at, name in enumerate(actual) if actual[at - 1 : at] != [name]]
+        raise Deviation(_asked(read), f"the events {', '.join(expected)}", ", ".join(shown) or "none")
 
 
 def _asked(read: Sequence[Event]) -> str:
@@ -65,10 +65,10 @@ def on_the_wire(api: Api) -> None:
     body = {"assistant_id": staging.assistant(api), "stream": True}
     answer = api.post(f"{path}/runs", body)
     answer.has_header("content-type", "text/event-stream; charset=utf-8")
-    came = wire(answer)
-    if not re.fullmatch(rb"(event: thread\.[a-z._]+\ndata: \{[^\n]*\}\n\n)+event: done\ndata: \[DONE\]\n\n", came):
-        raise Deviation(answer.asked, "blocks of event: and data:, and [DONE] at the end", shown(came))
-    for line in re.findall(rb"^data: (\{.*)$", came, re.MULTILINE):
+    actual = wire(answer)
+    if not re.fullmatch(rb"(event: thread\.[a-z._]+\ndata: \{[^\n]*\}\n\n)+event: done\ndata: \[DONE\]\n\n", actual):
+        raise Deviation(answer.asked, "blocks of event: and data:, and [DONE] at the end", shown(actual))
+    for line in re.findall(rb"^data: (\{.*)$", actual, re.MULTILINE):
         event = Event("event", line.decode("utf-8", "replace"), answer.asked)
         if dumps_compact(event.data.value) != line:
             raise Deviation(answer.asked, "compact JSON in raw UTF-8", shown(line))
@@ -246,8 +246,8 @@ def annotations(api: Api) -> None:
         read = _run(api)
     texts = [event.data["delta"]["content"].only()["text"] for event in _all(read, "message.delta")]
     notes = [note.value for text in texts for note in text.either("annotations", []).rows()]
-    wanted = [{"index": 0, **cited, "file_citation": {"file_id": "file-abc", "quote": ""}}]
-    Found(notes, _asked(read), "(thread.message.delta) annotations").same(wanted)
+    expected = [{"index": 0, **cited, "file_citation": {"file_id": "file-abc", "quote": ""}}]
+    Found(notes, _asked(read), "(thread.message.delta) annotations").same(expected)
     _data(read, "message.completed")["content"].same([part])
 
 

@@ -19,7 +19,7 @@ def gone(api: Api) -> None:
     with api.staged("sunset", {"now": True, "style": "gone"}):
         answer = api.post("/threads", {})
         answer.refused(410)
-        answer.json()["error"]["message"].like(r".*no longer available.*", "a text that says so")
+        answer.json()["error"]["message"].like(r".*no longer available.*", "a text about the end of the API")
 
 
 def keys_first(api: Api) -> None:
@@ -38,7 +38,7 @@ def after_requests(api: Api) -> None:
         second = api.get(f"{path}/messages?limit=1&after={first}").ok()["last_id"].text()
         third = api.get(f"{path}/messages?limit=1&after={second}")
         if (third.status, third.body) != (404, b""):
-            raise third.deviates("silence after two requests")
+            raise third.deviates("no more answers after two requests")
 
 
 def lifted(api: Api) -> None:

@@ -51,16 +51,16 @@ def with_messages(api: Api) -> None:
 
 def code_files(api: Api) -> None:
     """Tool resources that are given are returned, and retrieved unchanged."""
-    wanted = LONG_FORM
-    made = api.post("/threads", {"tool_resources": wanted}).ok()
-    made["tool_resources"].same(wanted)
-    api.get(f"/threads/{made['id'].text()}").ok()["tool_resources"].same(wanted)
+    expected = LONG_FORM
+    made = api.post("/threads", {"tool_resources": expected}).ok()
+    made["tool_resources"].same(expected)
+    api.get(f"/threads/{made['id'].text()}").ok()["tool_resources"].same(expected)
 
 
 def vector_stores(api: Api) -> None:
     """A vector store defined in the request is created, and named by its id."""
-    wanted: dict[str, Any] = {"file_search": {"vector_stores": [{"file_ids": []}]}}
-    made = api.post("/threads", {"tool_resources": wanted}).ok()
+    expected: dict[str, Any] = {"file_search": {"vector_stores": [{"file_ids": []}]}}
+    made = api.post("/threads", {"tool_resources": expected}).ok()
     store = made["tool_resources"]["file_search"]["vector_store_ids"].only()
     api.owns(f"/vector_stores/{store.text()}")
     store.like("vs_[0-9a-f]{32}", "vs_ and 32 hexadecimal digits")

@@ -26,8 +26,8 @@ def _missing(what: str) -> str:
     return f"Missing required parameter: '{what}'."
 
 
-def _type(what: str, wanted: str, got: str) -> str:
-    return f"Invalid type for '{what}': expected {wanted}, but got {got} instead."
+def _type(what: str, expected: str, got: str) -> str:
+    return f"Invalid type for '{what}': expected {expected}, but got {got} instead."
 
 
 def _body(
@@ -118,8 +118,8 @@ def image_url(api: Api) -> None:
 
 def unknown_cursor(api: Api) -> None:
     """404 for a cursor that is well formed and unknown."""
-    path, nobody = staging.thread(api, "one"), f"msg_{'0' * 24}"
-    api.get(f"{path}/messages?after={nobody}").refused(404, f"No message found with id '{nobody}'.")
+    path, unknown = staging.thread(api, "one"), f"msg_{'0' * 24}"
+    api.get(f"{path}/messages?after={unknown}").refused(404, f"No message found with id '{unknown}'.")
 
 
 def role_in_thread(api: Api) -> None:

@@ -40,7 +40,7 @@ def request_id(api: Api) -> None:
         if not re.fullmatch(r"req_[0-9a-f]{32}", found):
             raise answer.deviates(f"an x-request-id such as req_0123...cdef, not {found!r}")
     if ids[0] == ids[1]:
-        raise answers[1].deviates("an x-request-id of its own")
+        raise answers[1].deviates("another x-request-id")
 
 
 def openai_headers(api: Api) -> None:
