@@ -1,4 +1,4 @@
-"""The control API, and the same powers in Python: clock, sunset, ledger."""
+"""The control API, and the same powers in Python: clock, sunset, request log."""
 
 import json
 from collections.abc import Callable
@@ -264,10 +264,10 @@ def test_a_script_is_kept_as_it_was_put(fake: FakeAssistants, ask: Ask) -> None:
     assert ask("DELETE", "/_fake/script").json() == empty
 
 
-# --- the ledger
+# --- the request log
 
 
-def test_the_ledger_tells_what_was_asked(fake: FakeAssistants, ask: Ask) -> None:
+def test_the_request_log_tells_what_was_asked(fake: FakeAssistants, ask: Ask) -> None:
     """In order, errors too; a query name given twice has both values."""
     ask("GET", "/v1/threads/thread_x/messages?limit=2&include%5B%5D=a&include%5B%5D=b&include%5B%5D=c")
     ask("POST", "/v2/unknown", {"a": [1]})
@@ -298,7 +298,7 @@ def test_the_ledger_tells_what_was_asked(fake: FakeAssistants, ask: Ask) -> None
     assert [entry.status for entry in fake.requests] == [404, 404]
 
 
-def test_no_key_is_ever_in_the_ledger(fake: FakeAssistants, ask: Ask) -> None:
+def test_no_key_is_ever_in_the_request_log(fake: FakeAssistants, ask: Ask) -> None:
     """Neither by its name, nor by its look, nor when it is the one in the header."""
     headers = {"Authorization": "Bearer hush"}
     ask("GET", "/v1/threads/thread_x?api-key=one&q=sk-two&r=hush&s=&limit=3", b"", headers)

@@ -1,4 +1,4 @@
-"""Requests that no route takes: the ledger knows them, and the words lead to the route that was meant."""
+"""Requests that no route takes: the request log knows them, and the words lead to the route that was meant."""
 
 import re
 from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_any_path_can_be_told(path: str, status: int) -> None:
         ("POST", "/v1/threads", False),
     ],
 )
-def test_the_ledger_knows_what_had_no_route(
+def test_the_request_log_knows_what_had_no_route(
     fake: FakeAssistants, ask: Ask, method: str, path: str, is_unrouted: bool
 ) -> None:
     """An unknown path and a wrong method; not what a route refused."""

@@ -342,14 +342,14 @@ def test_what_is_answered_instead_changes_nothing(ask: Ask, fake: FakeAssistants
 
 
 def test_a_drop_is_no_answer(ask: Ask, fake: FakeAssistants) -> None:
-    """The skin closes the connection; the ledger shows status 0. A delay comes before."""
+    """The adapter closes the connection; the request log shows status 0. A delay comes before."""
     assert one(ask, fake, {"drop": "before"}).hang_up
     reply = one(ask, fake, {"drop": "before", "delay": 2})
     assert (reply.hang_up, reply.delay) == (True, 2.0)
     assert [(entry.status, entry.fault) for entry in fake.requests] == [(0, "drop before"), (0, "drop before, delay")]
 
 
-def test_the_ledger_names_the_fault(ask: Ask, fake: FakeAssistants) -> None:
+def test_the_request_log_names_the_fault(ask: Ask, fake: FakeAssistants) -> None:
     """Over HTTP too; null where there was none."""
     fake.load(WORLD)
     for do in (
