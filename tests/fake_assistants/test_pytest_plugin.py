@@ -80,7 +80,7 @@ def test_it_is_light() -> None:
 
 
 def test_a_plain_client_reaches_the_mounted_fake(run: Run) -> None:
-    """Sync and async, without a key or an address of its own; the ledger begins empty in each test."""
+    """Sync and async, without a key or an address of its own; the request log begins empty in each test."""
     code = """
 async def asked():
     async with AsyncOpenAI() as client:
@@ -160,7 +160,7 @@ def test_it({order}):
 
 
 def test_two_tests_share_nothing(run: Run) -> None:
-    """World, clock, ids and ledger, also where a mark holds the clock and the ids of both."""
+    """World, clock, ids and request log, also where a mark holds the clock and the ids of both."""
     code = """
 CLOCK = Clock(now=100)
 
@@ -221,7 +221,7 @@ def test_a_file(fake_assistants_server):
 def test_it_is_shown_with_its_options(run: Run) -> None:
     """By `--markers`, whatever the fake takes by then."""
     done = run("", "--markers")
-    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *seed, *): how the fake *"])
+    done.stdout.fnmatch_lines(["@pytest.mark.fake_assistants(allow_unknown_routes, *load, *): options of the fake *"])
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ The fake has no route for 1 request:
   POST /threads at HOST (answered 404)
     The base URL is wrong: this is /v1/threads here. It should be the host and /v1, nothing less, nothing more.
 
-The client was answered as the real API answers, and may have hidden it. If the test means to ask for this, mark it:
+The client was answered as the real API answers, and may have hidden the error. If this is intended, mark the test:
 @pytest.mark.fake_assistants(allow_unknown_routes=True)"""
 
 
@@ -353,7 +353,7 @@ def test_what_is_meant_is_no_failure(run: Run, mark: str) -> None:
 
 
 def test_the_worlds_of_all_keys_are_looked_at(run: Run) -> None:
-    """With worlds by key each has a ledger of its own."""
+    """With worlds by key each has a request log of its own."""
     code = "@pytest.mark.fake_assistants(worlds_by_key=True)\ndef test_it(fake_assistants):\n    asked(base_url='http://a')\n"
     done = run(HIDDEN + code)
     done.assert_outcomes(failed=1)

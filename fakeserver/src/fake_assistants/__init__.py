@@ -1,7 +1,7 @@
-"""A faithful fake of OpenAI's Assistants API, for tests without the API.
+"""A fake of OpenAI's Assistants API, for tests without the real one.
 
-`FakeAssistants` is one fake with a database of its own. It answers requests in process (`handle`), through a
-transport, mounted under every client of the process, as an ASGI app, or as a real server.
+`FakeAssistants` answers requests in process (`handle`), through a transport, mounted for every client of the process,
+as an ASGI app, or as a real server.
 """
 
 from fake_assistants.demo import demo_world

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-import fake_assistants.simulation.fault_plan as faultplan
+import fake_assistants.simulation.fault_plan as fault_plan
 from fake_assistants import __version__
 from fake_assistants.demo import demo_world
 from fake_assistants.engine.run_plan import WAYS, By
@@ -31,10 +31,10 @@ _NAME = "fake-assistants"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command. One line on stderr says what is wrong.
+    """Run the command. Mistakes are reported in one line on stderr.
 
-    Exit code 2 for a mistake in the call, 1 when the address cannot be listened on or the recording cannot be written,
-    130 when it is interrupted before it listens.
+    Exit code 2 for a mistake in the call, 1 if the address cannot be bound or the recording cannot be written, 130 if
+    it is interrupted before it listens.
     """
     try:
         code = commands.main(arguments, prog_name=_NAME, standalone_mode=False)
@@ -55,8 +55,8 @@ def commands(context: click.Context) -> None:
         raise click.UsageError(f"give a command, such as `{_NAME} serve`; `{_NAME} -h` lists them")
 
 
-def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
-    """Read epoch seconds, or an ISO date or date and time; without a zone it is UTC."""
+def _epoch_second(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
+    """Parse epoch seconds, or an ISO date or date and time; without a zone it is in UTC."""
     if given is None:
         return None
     try:
@@ -68,12 +68,12 @@ def _moment(_: click.Context, __: click.Parameter, given: str | None) -> int | N
     return second
 
 
-def _second(moment: datetime) -> int:
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+def _second(time: datetime) -> int:
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
 def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int, int | None] | None:
-    """Read a number of threads, and of messages in each: such as 40, or 20x50."""
+    """Parse a number of threads, and optionally of messages in each: such as 40, or 20x50."""
     if given is None:
         return None
     threads, cross, messages = given.partition("x")
@@ -82,7 +82,7 @@ def _size(_: click.Context, __: click.Parameter, given: str | None) -> tuple[int
     return int(threads), int(messages) if cross else None
 
 
-def _named(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+def _not_empty(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
     if "" in given:
         raise click.BadParameter("must not be empty")
     return given
@@ -96,7 +96,7 @@ def _upstream(_: click.Context, __: click.Parameter, given: str) -> str:
 
 
 class _Failure(click.ClickException):
-    """The call was right, but cannot be carried out."""
+    """The call is correct, but cannot be carried out."""
 
     exit_code = 1
 
@@ -140,7 +140,13 @@ class _Failure(click.ClickException):
 )
 @option("API", "--list-threads", is_flag=True, help="Let clients list the threads, which OpenAI does not.")
 @option(
-    "API", "--api-key", "keys", multiple=True, callback=_named, metavar="K", help="Refuse other keys. May be repeated."
+    "API",
+    "--api-key",
+    "keys",
+    multiple=True,
+    callback=_not_empty,
+    metavar="K",
+    help="Refuse other keys. May be repeated.",
 )
 @option("API", "--worlds-by-key", is_flag=True, help="Give every API key a state of its own.")
 @option(
@@ -156,12 +162,14 @@ class _Failure(click.ClickException):
     "--model",
     "models",
     multiple=True,
-    callback=_named,
+    callback=_not_empty,
     metavar="NAME",
     help="Refuse other models for assistants and runs. May be repeated.",
 )
 @option("API", "--check-files", is_flag=True, help="Refuse files that a search or a message cannot read.")
-@option("Sunset", "--sunset", "when", callback=_moment, metavar="WHEN", help="End the API then: epoch or ISO, in UTC.")
+@option(
+    "Sunset", "--sunset", "when", callback=_epoch_second, metavar="WHEN", help="End the API then: epoch or ISO, in UTC."
+)
 @option("Sunset", "--sunset-after", type=click.IntRange(0), metavar="N", help="End the API after N requests.")
 @option(
     "Sunset",
@@ -203,7 +211,7 @@ def serve(
     demo: tuple[int, int | None] | None,
 ) -> None:
     """Serve the fake over HTTP until SIGTERM or SIGINT."""
-    from fake_assistants.adapters.serve_command import now  # it imports uvicorn, which help does without
+    from fake_assistants.adapters.serve_command import now  # it imports uvicorn, which slows down help
 
     fake = FakeAssistants(
         clock=Clock(now),
@@ -237,19 +245,19 @@ def _plan(when: int | None, after: int | None, style: Any) -> SunsetPlan | None:
 
 
 def _faults(path: Path) -> Any:
-    """Read and check a plan of faults."""
-    with _mistakes_in(path):
+    """Read and check a fault plan."""
+    with _usage_errors(path):
         try:
             plan = loads(path.read_bytes())
         except MalformedJson as error:
             raise BadInput(f"not JSON: {error}") from None
-        faultplan.rules(plan)
+        fault_plan.rules(plan)
     return plan
 
 
 @contextmanager
-def _mistakes_in(path: Path) -> Iterator[None]:
-    """Report what is wrong with a file as a mistake in the call, with its path."""
+def _usage_errors(path: Path) -> Iterator[None]:
+    """Report an error in a file as a mistake in the call, with its path."""
     try:
         yield
     except BadInput as error:
@@ -260,12 +268,12 @@ def _mistakes_in(path: Path) -> Iterator[None]:
 
 def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
     for path in files:
-        with _mistakes_in(path):
+        with _usage_errors(path):
             fake.load(path)
 
 
 def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) -> list[str]:
-    """Load a demo, and return lines that say what it has."""
+    """Load a demo, and return the lines that describe it."""
     state = demo_world(*size, seed=seed)
     fake.load(state)
     return [
@@ -275,7 +283,7 @@ def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) ->
 
 
 def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
-    """Say how to get the ids of the threads."""
+    """Return a line on how to get the ids of the threads."""
     if fake.lists_threads:
         return f"thread ids: OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
     return f"thread ids: curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"

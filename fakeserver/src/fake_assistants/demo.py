@@ -21,16 +21,16 @@ _YEAR = 365 * _DAY
 # Seconds between a message and the next. Ties are common in the recordings, so they are common here.
 _PAUSES = (0, 1, 7, 0, 0, 43, 12)
 
-# After so many messages a conversation rests, at most so long.
-_SITTING, _LONGEST_REST = 24, 3 * _DAY
+# A conversation pauses after this many messages, for at most this many seconds.
+_SESSION_LENGTH, _LONGEST_PAUSE = 24, 3 * _DAY
 
 # The longest thread of those whose length is drawn.
-_MOST = 400
+_MAX_LENGTH = 400
 
 
 @attrs.frozen
 class _Topic:
-    """What a few messages are about. `numbers` is the content of its chart and its table."""
+    """The subject of a few messages. `numbers` is the content of its chart and its table."""
 
     name: str
     question: str
@@ -40,7 +40,7 @@ class _Topic:
 
 @attrs.frozen
 class _Role:
-    """An assistant, and what it is asked."""
+    """An assistant, and the topics that it is asked about."""
 
     name: str
     model: str
@@ -153,7 +153,7 @@ _ROLES = (
 
 @attrs.frozen
 class _Files:
-    """The ids of the files that messages name."""
+    """The ids of the files that messages refer to."""
 
     scan: str
     handbook: str
@@ -163,8 +163,8 @@ class _Files:
 
 
 @attrs.frozen
-class _Setting:
-    """What a scene is made of."""
+class _SceneContext:
+    """The topic and the files of a scene."""
 
     topic: _Topic
     files: _Files
@@ -180,11 +180,11 @@ class _Setting:
 
 @uncollected()
 def demo_world(threads: int = 4, messages: int | None = 25, *, seed: int = 0) -> State:
-    """Make up a state with so many threads, and so many messages in each; the same for the same seed.
+    """Return a state with this many threads, and this many messages in each; the same for the same seed.
 
-    With `messages=None` each thread has a length of its own: most are short, some are empty, the longest have some
-    hundreds of messages. Threads of 16 messages or more hold every kind of content part each. The threads were created
-    over a year, and the files that messages name are in the state; images and tables can be downloaded.
+    With `messages=None` the lengths of threads differ: most are short, some are empty, the longest have some hundreds
+    of messages. Each thread of 16 messages or more has every kind of content part. The threads were created over a
+    year. The files that messages refer to are in the state; images and tables can be downloaded.
     """
     ids = IdSource(seed)
     state = empty()
@@ -195,15 +195,15 @@ def demo_world(threads: int = 4, messages: int | None = 25, *, seed: int = 0) ->
         thread = _thread(ids, number, threads)
         count = _length(seed, number) if messages is None else messages
         state["threads"].append(thread)
-        settings = [_Setting(topic, files) for topic in role.topics]
+        settings = [_SceneContext(topic, files) for topic in role.topics]
         state["messages"] += _conversation(ids, thread, author, number, count, settings)
     return state
 
 
 def _length(seed: int, number: int) -> int:
-    """Draw the length of a thread: half of them have less than an eighth of the most."""
+    """Return a random length for a thread: half of them are shorter than an eighth of the maximum."""
     drawn = int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4]) / 2**32
-    return int((_MOST + 1) * drawn**3)
+    return int((_MAX_LENGTH + 1) * drawn**3)
 
 
 def _assistant(ids: IdSource, role: _Role, store_id: str) -> Obj:
@@ -237,17 +237,17 @@ def _thread(ids: IdSource, number: int, of: int) -> Obj:
 
 
 def _conversation(
-    ids: IdSource, thread: Obj, author: str, number: int, count: int, settings: Sequence[_Setting]
+    ids: IdSource, thread: Obj, author: str, number: int, count: int, settings: Sequence[_SceneContext]
 ) -> list[Obj]:
-    """Let user and assistant take turns. Each thread begins at another of the scenes; later most are plain."""
-    begin = number * 2
+    """Return messages of user and assistant in turn. Each thread starts at another scene; later most are plain."""
+    first = number * 2
     when = thread["created_at"]
-    rest = min(_LONGEST_REST, (EPOCH - when) // (count // _SITTING + 2))
+    pause = min(_LONGEST_PAUSE, (EPOCH - when) // (count // _SESSION_LENGTH + 2))
     rows = []
     for turn in range(count):
         scenes = _SCENES if turn < len(_SCENES) else _USUAL
-        scene = scenes[(begin + turn) % len(scenes)]
-        when += _PAUSES[turn % len(_PAUSES)] if turn % _SITTING or not turn else rest
+        scene = scenes[(first + turn) % len(scenes)]
+        when += _PAUSES[turn % len(_PAUSES)] if turn % _SESSION_LENGTH or not turn else pause
         by_run = turn % 2 == 1
         head = {
             "id": ids.draw("msg_"),
@@ -269,7 +269,7 @@ def _conversation(
 
 
 def _add_files(state: State, ids: IdSource) -> _Files:
-    """Add the files of the account, and a vector store with those that are searched."""
+    """Add the files of the account, and a vector store with those for search."""
 
     def add(filename: str, purpose: str, content: bytes) -> str:
         file_id = ids.draw("file-")
@@ -365,7 +365,7 @@ def _text(value: str, *annotations: Obj) -> Obj:
 
 
 def _note(kind: str, value: str, marker: str, file_id: str) -> Obj:
-    """Annotate the first place of the marker; offsets are code points (recorded)."""
+    """Annotate the first occurrence of the marker; offsets are code points (recorded)."""
     start = value.index(marker)
     end = start + len(marker)
     return {
@@ -377,15 +377,15 @@ def _note(kind: str, value: str, marker: str, file_id: str) -> Obj:
     }
 
 
-def _question(at: _Setting) -> Obj:
+def _question(at: _SceneContext) -> Obj:
     return {"content": [_text(at.question)]}
 
 
-def _answer(at: _Setting) -> Obj:
+def _answer(at: _SceneContext) -> Obj:
     return {"content": [_text(at.answer)]}
 
 
-def _with_picture(at: _Setting) -> Obj:
+def _with_picture(at: _SceneContext) -> Obj:
     file_id = at.files.scan
     return {
         "content": [
@@ -397,7 +397,7 @@ def _with_picture(at: _Setting) -> Obj:
     }
 
 
-def _with_citations(at: _Setting) -> Obj:
+def _with_citations(at: _SceneContext) -> Obj:
     first, second = "【4:0†handbook.txt】", "【4:1†faq.txt】"
     value = f"{at.answer}{first}{second}"
     notes = (
@@ -407,7 +407,7 @@ def _with_citations(at: _Setting) -> Obj:
     return {"content": [_text(value, *notes)]}
 
 
-def _with_link(at: _Setting) -> Obj:
+def _with_link(at: _SceneContext) -> Obj:
     picture = {"url": "https://example.com/scan.png", "detail": "low"}
     return {
         "content": [
@@ -417,7 +417,7 @@ def _with_link(at: _Setting) -> Obj:
     }
 
 
-def _with_file(at: _Setting) -> Obj:
+def _with_file(at: _SceneContext) -> Obj:
     name = at.topic.name
     marker = f"sandbox:/mnt/data/{name}.csv"
     value = f"Here is a chart, and the table: [{name}.csv]({marker})"
@@ -429,34 +429,34 @@ def _with_file(at: _Setting) -> Obj:
     }
 
 
-def _in_scripts(at: _Setting) -> Obj:
+def _in_scripts(at: _SceneContext) -> Obj:
     value = f"Grüße! 你好, שלום, 🌮👩‍🚀 𝒙\u2028a new line: {at.answer}\r\n\tand a tab, \u0085 too"
     return {"content": [_text(value)]}
 
 
-def _in_parts(at: _Setting) -> Obj:
+def _in_parts(at: _SceneContext) -> Obj:
     return {"content": [_text("Let me look."), _text(at.answer), _text("Anything else?\n")]}
 
 
-def _with_metadata(at: _Setting) -> Obj:
+def _with_metadata(at: _SceneContext) -> Obj:
     metadata = {"source": "web", "ticket": "4711", "ключ": "значение 🗝"}
     return {"content": [_text(f"One more thing. {at.question}")], "metadata": metadata}
 
 
-def _refusal(_: _Setting) -> Obj:
+def _refusal(_: _SceneContext) -> Obj:
     return {"content": [{"type": "refusal", "refusal": "I'm sorry, I can't help with that."}]}
 
 
-def _unknown_part(_: _Setting) -> Obj:
+def _unknown_part(_: _SceneContext) -> Obj:
     part = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav", "seconds": 1.0}}
     return {"content": [part, _text("Did you hear that?")]}
 
 
-def _nothing(_: _Setting) -> Obj:
+def _nothing(_: _SceneContext) -> Obj:
     return {"content": []}
 
 
-def _attached_twice(at: _Setting) -> Obj:
+def _attached_twice(at: _SceneContext) -> Obj:
     file_id = at.files.handbook
     tools = ("file_search", "code_interpreter")
     return {
@@ -465,8 +465,8 @@ def _attached_twice(at: _Setting) -> Obj:
     }
 
 
-def _by_hand(at: _Setting) -> Obj:
-    """Return an assistant message that somebody added by hand, on a server that has more fields."""
+def _added_by_hand(at: _SceneContext) -> Obj:
+    """Return an assistant message that was added by hand, on a server with additional fields."""
     return {
         "content": [_text(f"(from an older chat) {at.answer}")],
         "assistant_id": None,
@@ -475,16 +475,16 @@ def _by_hand(at: _Setting) -> Obj:
     }
 
 
-def _thanks(_: _Setting) -> Obj:
+def _thanks(_: _SceneContext) -> Obj:
     return {"content": [_text("Thanks!")]}
 
 
-def _left_markers(at: _Setting) -> Obj:
+def _unresolved_markers(at: _SceneContext) -> Obj:
     return {"content": [_text(f"{at.answer}【13†source】 And again【13†source】.")]}
 
 
 # The first messages of a thread: one of each kind, so that a short thread holds them all.
-_SCENES: tuple[Callable[[_Setting], Obj], ...] = (
+_SCENES: tuple[Callable[[_SceneContext], Obj], ...] = (
     _question,
     _answer,
     _with_picture,
@@ -498,13 +498,13 @@ _SCENES: tuple[Callable[[_Setting], Obj], ...] = (
     _unknown_part,
     _nothing,
     _attached_twice,
-    _by_hand,
+    _added_by_hand,
     _thanks,
-    _left_markers,
+    _unresolved_markers,
 )
 
-# What most messages are.
-_USUAL: tuple[Callable[[_Setting], Obj], ...] = (
+# The scenes of most messages.
+_USUAL: tuple[Callable[[_SceneContext], Obj], ...] = (
     *(_question, _answer) * 3,
     *(_question, _with_citations),
     *(_question, _answer) * 2,

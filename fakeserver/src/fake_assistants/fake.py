@@ -1,4 +1,4 @@
-"""The front door: one fake, in process."""
+"""FakeAssistants: one fake, in process."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-import fake_assistants.dispatch.api as gate
+import fake_assistants.dispatch.api as api
 import fake_assistants.dispatch.control as control
-import fake_assistants.engine.run_scheduler as progress
-import fake_assistants.store.import_file as loading
+import fake_assistants.engine.run_scheduler as run_scheduler
+import fake_assistants.store.import_file as import_file
 from fake_assistants.adapters.streams import LockedChunks, new_lock
 from fake_assistants.engine.backend import Backend
 from fake_assistants.engine.fakes_by_key import FakesByKey
@@ -33,23 +33,32 @@ if TYPE_CHECKING:
     from fake_assistants.adapters.asgi import AsgiApp
     from fake_assistants.adapters.server import Server
 
-# The skins are imported inside the methods that need them, so that `import fake_assistants` loads neither
-# an HTTP library nor a server, and respx is only asked for by those who mount.
+# Adapters are imported in the methods that need them: `import fake_assistants` loads neither an HTTP library nor a
+# server, and only `mount()` requires respx.
 
 
 class FakeAssistants:
-    """A fake of OpenAI's Assistants API with a world of its own.
+    """A fake of OpenAI's Assistants API with its own objects.
 
-    `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
-    and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
-    without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
-    `rpm` limits the requests of each key a minute. `profile` is the service that is imitated: "openai", "azure" or
-    "foundry"; a request to one of a service's own hosts, as under `mount()`, is answered as that service does. With
-    `list_threads` clients can list the threads of every service. With
-    `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
-    "immediate" or "clock". With `models` assistants and runs refuse every other model; with `check_files` messages
-    and vector stores refuse files of a kind that they cannot read. Raises ValueError for what is none of these, such
-    as an empty string in `api_keys` or an `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
+    Args:
+        clock: the time; by default it is frozen at a fixed second.
+        ids: the id source; by default ids are generated from `seed`, so they are the same on every run.
+        seed: the seed of ids and of random faults.
+        api_keys: the accepted keys; by default every key but an empty one.
+        sunset: the sunset plan that `reset()` returns to.
+        messages_per_thread: the limit of messages in a thread.
+        faults: the fault plan that `reset()` returns to.
+        rpm: the limit of requests per minute and key.
+        profile: the service to imitate: "openai", "azure" or "foundry". A request to a host of one of the services, as
+            under `mount()`, is answered as by that service.
+        list_threads: let clients list the threads, in every profile.
+        worlds_by_key: give every key its own state, see `world()`.
+        runs: what advances runs: "read", "immediate" or "clock".
+        models: the models that assistants and runs may have; by default any.
+        check_files: refuse files of a kind that messages or vector stores cannot read.
+
+    Raises ValueError for an invalid argument, such as an empty string in `api_keys` or an `rpm` below 1, and BadInput
+    (a ValueError) for an invalid fault plan.
     """
 
     def __init__(
@@ -83,7 +92,7 @@ class FakeAssistants:
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
             list_threads=list_threads,
-            fakes_by_key=FakesByKey(self._born) if worlds_by_key else None,
+            fakes_by_key=FakesByKey(self._new_fake) if worlds_by_key else None,
             runs=_progress(runs),
         )
         self._lock = new_lock()
@@ -100,7 +109,7 @@ class FakeAssistants:
 
     @property
     def script(self) -> Script:
-        """What the model answers: `set`, `when`, `clear`; a script may also be assigned."""
+        """The model's scripted answers: `set`, `when`, `clear`. Can be assigned a script."""
         return self._backend.script
 
     @script.setter
@@ -110,7 +119,7 @@ class FakeAssistants:
 
     @property
     def faults(self) -> Faults:
-        """Injected faults: `set`, `clear`, `json`; a plan may also be assigned (raises BadInput)."""
+        """The injected faults: `set`, `clear`, `json`. Can be assigned a plan (raises BadInput)."""
         return self._backend.faults
 
     @faults.setter
@@ -127,18 +136,18 @@ class FakeAssistants:
 
     @property
     def profile(self) -> Profile:
-        """Whose API the fake speaks; `profile.base_path` is where clients find it."""
+        """The service that is imitated; `profile.base_path` is the path of its base URL."""
         return self._backend.profile
 
     @property
     def runs(self) -> Progress:
-        """How runs move on: `progress`, `reads`, `seconds`; any of them may be assigned as an object too."""
+        """How runs advance: `progress`, `reads`, `seconds`. Can be assigned an object with any of them."""
         return self._backend.runs
 
     @runs.setter
     def runs(self, given: Mapping[str, Any]) -> None:
         with self._lock:
-            progress.settle(self._backend)
+            run_scheduler.settle(self._backend)
             self._backend.runs.set(given)
 
     @property
@@ -147,24 +156,24 @@ class FakeAssistants:
         return self._backend.request_log
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, API or control. Nothing is raised; threads may call at the same time.
+        """Answer one request, to the API or the control API. Raises nothing, and may be called by several threads.
 
-        The world moves on with every chunk that is taken from a stream; whoever leaves one early closes it.
+        Each chunk that is taken from a stream may change the state. A caller that leaves a stream early must close it.
         """
-        own = self._world_of(request)
-        if own is not self:
-            return own.handle(request)
-        answer = control.answer if request.path.startswith(CONTROL_PREFIX) else gate.answer
+        answering = self._world_of(request)
+        if answering is not self:
+            return answering.handle(request)
+        answer = control.answer if request.path.startswith(CONTROL_PREFIX) else api.answer
         with self._lock:
             reply = answer(self._backend, request)
         return reply if reply.chunks is None else attrs.evolve(reply, chunks=LockedChunks(reply.chunks, self._lock))
 
     @property
     def state(self) -> State:
-        """The world as plain JSON, a copy; assigning a state replaces the world (raises BadInput).
+        """The state as plain JSON, a copy. Assigning a state replaces all objects (raises BadInput).
 
-        A state has only what stands there: with its assignment the places of deleted ids are forgotten, and a
-        cursor that points at one is refused, where before it went on from there.
+        A state has no deleted objects. After an assignment a cursor that points at a deleted id is refused, though it
+        was accepted before.
         """
         return self.snapshot()
 
@@ -175,16 +184,16 @@ class FakeAssistants:
             self._backend.replace(state)
 
     def snapshot(self) -> State:
-        """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
+        """Return a copy of the state as plain JSON: a list of objects for each kind, in order of insertion."""
         with self._lock:
-            progress.settle(self._backend)
+            run_scheduler.settle(self._backend)
             return self._backend.database.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
-        """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
+        """Merge a state, or a file or its bytes, into the present one; `reset()` returns to what was loaded.
 
-        A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that
-        cannot be read; then nothing has changed.
+        A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that cannot be read;
+        then nothing is changed.
         """
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
@@ -192,85 +201,89 @@ class FakeAssistants:
                 self._backend.load(state)
 
     def reset(self) -> None:
-        """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
+        """Return to the loaded state, an empty request log, and the initial clock, sunset and ids."""
         with self._lock:
             self._backend.reset()
 
     def world(self, key: str) -> "FakeAssistants":
-        """The world of an API key, with `worlds_by_key`: a fake with the same settings and with its own state, clock,
-        sunset, faults, script, ledger, ids and rate limit. It is born when it is first asked for, from what this one
-        holds then; later changes here do not reach it, and `reset()` here makes all keys begin anew. Raises ValueError
-        without `worlds_by_key`, and for a key that is refused.
+        """Return the fake of an API key, with `worlds_by_key`.
+
+        It has the same settings, and its own state, clock, sunset, faults, script, request log, ids and rate limit. It
+        is created at the first call or request, as a copy of this fake at that time. Later changes here do not reach
+        it; `reset()` here discards the fakes of all keys.
+
+        Raises ValueError without `worlds_by_key`, and for a key that is refused.
         """
-        worlds = self._backend.fakes_by_key
-        if worlds is None:
+        fakes = self._backend.fakes_by_key
+        if fakes is None:
             raise ValueError("all keys share one world: make the fake with worlds_by_key=True")
         if not self._backend.accepts_key(key):
             raise ValueError("a key that is refused has no world")
         with self._lock:
-            world: FakeAssistants = worlds.of(key)
-        return world
+            fake: FakeAssistants = fakes.of(key)
+        return fake
 
     def worlds(self) -> "list[FakeAssistants]":
-        """This fake, and with `worlds_by_key` the worlds of all keys that were born so far."""
-        born = self._backend.fakes_by_key
+        """Return this fake, and with `worlds_by_key` those of all keys that were used so far."""
+        fakes = self._backend.fakes_by_key
         with self._lock:
-            return [self, *(born or ())]
+            return [self, *(fakes or ())]
 
     def _world_of(self, request: Request) -> "FakeAssistants":
-        """Who answers: with worlds by key the world of a good key, else this fake."""
+        """Return the fake that answers: with `worlds_by_key` that of an accepted key, else this one."""
         if self._backend.fakes_by_key is None:
             return self
         is_control = request.path.startswith(CONTROL_PREFIX)
         key = (anyones_key if is_control else self._backend.place(request).base.key)(request)
         return self.world(key) if key and self._backend.accepts_key(key) else self
 
-    def _born(self) -> "FakeAssistants":
-        """A fake like this one, around a backend of its own. The lock is held."""
-        born = copy.copy(self)
-        born._backend, born._lock = self._backend.copy(), new_lock()  # noqa: SLF001 - its own kind
-        return born
+    def _new_fake(self) -> "FakeAssistants":
+        """Return a fake with the same settings and a copy of the backend. The lock must be held."""
+        fake = copy.copy(self)
+        fake._backend, fake._lock = self._backend.copy(), new_lock()  # noqa: SLF001 - the same class
+        return fake
 
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
-        """Serve every HTTP client of this process that stands on httpx or httpx2, `OpenAI()` included.
+        """Answer all requests of this process's httpx and httpx2 clients, `OpenAI()` included.
 
-        Nothing that they send leaves the machine, also below an outer `respx.mock`. Inside, a `respx.mock` of
-        your own answers clients of httpx first, and what it passes through comes to the fake. Such contexts must
-        end in the reverse order. Raises ImportError without `fake-assistants[respx]`.
+        None of their requests leaves the machine, also under an outer `respx.mock`. An inner `respx.mock` takes
+        precedence for httpx clients, and the requests that it passes through reach the fake. Such contexts must end in
+        the reverse order. Raises ImportError without `fake-assistants[respx]`.
         """
         from fake_assistants.adapters.respx_mount import mounted
 
         return mounted(self)
 
     def transport(self) -> Any:
-        """A transport for `httpx.Client` or `httpx2.Client`.
+        """Return a transport for `httpx.Client` or `httpx2.Client`.
 
-        Where a reply makes the client wait, it waits; beyond its read timeout that timeout is raised at once.
+        Delays of replies are real; one beyond the client's read timeout raises that timeout at once.
         """
         from fake_assistants.adapters.httpx_transport import Transport
 
         return Transport(self)
 
     def async_transport(self) -> Any:
-        """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
+        """Return a transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
         from fake_assistants.adapters.httpx_transport import AsyncTransport
 
         return AsyncTransport(self)
 
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
-        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
+        """Return an ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
 
-        The control API answers no web page, nor under a Host that is neither loopback nor the address of the server.
+        The control API refuses requests of web pages, and those whose Host is neither loopback nor the server's
+        address.
 
-        Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
-        as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.
+        Only `serve()` can really break a connection. Under another server a cut and a hang-up raise
+        ConnectionAbortedError: servers treat the first as a broken connection, and answer the second mostly with 500.
         """
         from fake_assistants.adapters.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
-        """A real HTTP server on a thread; port 0 picks a free one. Raises OSError when it cannot bind."""
+        """Run a real HTTP server on a thread; port 0 picks a free one. Raises OSError if it cannot bind."""
         from fake_assistants.adapters.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
@@ -299,4 +312,4 @@ def _profile(name: str) -> Profile:
 
 def _from_file(source: bytes | str | Path) -> Staged:
     with BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file:
-        return loading.read(file)
+        return import_file.read(file)

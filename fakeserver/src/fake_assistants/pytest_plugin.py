@@ -1,7 +1,7 @@
-"""The pytest plugin: a fake for each test or for the session, mounted or served; a request without a route fails it.
+"""The pytest plugin: a fake for each test or for the session, mounted or served.
 
-pytest loads this file in every run of a project that has fake-assistants installed, so it imports no HTTP
-library and no server: a fixture brings them in when a test asks for it.
+A request that matches no route fails its test. pytest loads this file in every run of a project that has
+fake-assistants installed, so HTTP libraries and servers are imported only when a fixture is used.
 """
 
 import inspect
@@ -22,12 +22,12 @@ from fake_assistants.simulation.request_log import RequestLog
 _MARK = "fake_assistants"
 _MARKED = f"@pytest.mark.{_MARK}"
 
-# The fixtures of the session; in this order each is switched on.
+# The fixtures of the session, in the order in which they are switched on.
 _SESSION = "fake_assistants_session"
 _SESSION_SERVER = "fake_assistants_session_server"
 _SESSION_OPTIONS = "fake_assistants_session_options"
 
-# What the marker takes in addition to the arguments of FakeAssistants. For the session's fake it takes the first two.
+# The options of the marker in addition to the arguments of FakeAssistants. For the session's fake only the first two.
 _EACH_TEST = ("allow_unknown_routes", "reset")
 _OWN = (*_EACH_TEST, "load")
 
@@ -35,13 +35,13 @@ _KEY = "sk-fake-assistants"
 
 _NEXT = f"""
 
-The client was answered as the real API answers, and may have hidden it. If the test means to ask for this, mark it:
+The client was answered as the real API answers, and may have hidden the error. If this is intended, mark the test:
 {_MARKED}(allow_unknown_routes=True)"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    line = f"{_MARK}({', '.join(_options())}): how the fake of this test is made; further marks add to it"
+    line = f"{_MARK}({', '.join(_options())}): options of the fake of this test; further marks add to it"
     config.addinivalue_line("markers", line)
 
 
@@ -80,7 +80,7 @@ def _served(monkeypatch: pytest.MonkeyPatch, _fake_assistants_made: FakeAssistan
 
 @pytest.fixture
 def _fake_assistants_made(request: pytest.FixtureRequest) -> FakeAssistants:
-    """The one fake of a test, as its marks say."""
+    """The only fake of a test, created from its marks."""
     options = _marked(request.node)
     fake = _made(request.config.rootpath, options)
     _watch(request.node, fake, options)
@@ -95,7 +95,7 @@ def _mount(fake: FakeAssistants, fixture: str = "fake_assistants") -> AbstractCo
 
 
 def _set_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set a key where none is set: without one the client would not start. The fake shows no key to anybody."""
+    """Set a key if none is set: the client requires one."""
     if not os.environ.get("OPENAI_API_KEY"):
         monkeypatch.setenv("OPENAI_API_KEY", _KEY)
 
@@ -105,10 +105,10 @@ def _set_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @attrs.define
 class _Shared:
-    """The fake of the session, and what it changes in the process: that is on only while a test runs that asks for it.
+    """The fake of the session, and its changes to the process, which are active only during tests that request it.
 
-    `switches` are the fixtures that were asked for so far, each with what it switches on. One that a test asked for by
-    `getfixturevalue` stays on (`stays`): pytest does not say which later tests will do so.
+    `switches` are the fixtures requested so far, each with its change. One that a test requested by `getfixturevalue`
+    remains active (`stays`): pytest does not say which later tests will do so.
     """
 
     fake: FakeAssistants
@@ -119,40 +119,40 @@ class _Shared:
     _on: tuple[str, ...] = ()
     _stack: ExitStack = attrs.field(factory=ExitStack)
 
-    def begins(self, item: pytest.Item) -> None:
-        """Prepare for a test: switch on what it asks for and the rest off, and reset where that is asked for."""
+    def begin(self, item: pytest.Item) -> None:
+        """Prepare for a test: switch its fixtures on and the others off, and reset the fake if an option says so."""
         self.item = item
-        self._switch(self._wanted())
+        self._switch(self._requested())
         if _uses(item, _SESSION, _SESSION_SERVER):
             options = {**self.options, **_marked_for_session(item)}
             if options.get("reset"):
                 self.fake.reset()
             _watch(item, self.fake, options)
 
-    def ends(self) -> None:
-        """Switch everything on for the teardown of fixtures that outlived tests: they may have used the fake."""
+    def end(self) -> None:
+        """Switch everything on for the teardown of fixtures of a wider scope: they may use the fake."""
         self._switch(tuple(sorted(self.switches)))
 
     def add(self, fixture: str, switch: Callable[[], AbstractContextManager[object]]) -> None:
-        """Note that a fixture is there now, and switch it on."""
+        """Register a fixture that was set up, and switch it on."""
         self.switches[fixture] = switch
         if not _uses(self.item, fixture):
             self.stays.add(fixture)
-        self._switch(self._wanted())
+        self._switch(self._requested())
 
     def remove(self, fixture: str) -> None:
         """Switch a fixture off for good."""
         self._switch(tuple(name for name in self._on if name != fixture))
         del self.switches[fixture]
 
-    def _wanted(self) -> tuple[str, ...]:
+    def _requested(self) -> tuple[str, ...]:
         return tuple(name for name in sorted(self.switches) if name in self.stays or _uses(self.item, name))
 
-    def _switch(self, wanted: tuple[str, ...]) -> None:
-        if wanted != self._on:
+    def _switch(self, requested: tuple[str, ...]) -> None:
+        if requested != self._on:
             self._stack.close()
-            self._on = wanted
-            for name in wanted:
+            self._on = requested
+            for name in requested:
                 self._stack.enter_context(self.switches[name]())
 
 
@@ -161,19 +161,19 @@ _ITEM = pytest.StashKey[pytest.Item]()
 
 
 def _uses(item: pytest.Item, *fixtures: str) -> bool:
-    """Tell whether a test, or a fixture of it, names one of these fixtures."""
+    """Return whether a test, or one of its fixtures, uses one of these fixtures."""
     return not {*fixtures}.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", name=_SESSION_OPTIONS)
 def _session_options() -> Mapping[str, Any]:
-    """The options of the session's fake, those of the marker: override this fixture in a conftest.py."""
+    """The options of the session's fake, as for the marker: override this fixture in a conftest.py."""
     return {}
 
 
 @pytest.fixture(scope="session", name=_SESSION)
 def _session_mounted(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistants]:
-    """One fake of the Assistants API for the whole session, mounted while a test runs that asks for it."""
+    """One fake of the Assistants API for the whole session, mounted during the tests that request it."""
     shared = _fake_assistants_shared
 
     @contextmanager
@@ -190,7 +190,7 @@ def _session_mounted(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistant
 
 @pytest.fixture(scope="session", name=_SESSION_SERVER)
 def _session_served(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistantsServer]:
-    """One served fake for the whole session, named in OPENAI_BASE_URL while a test runs that asks for it."""
+    """One served fake for the whole session, with its address in OPENAI_BASE_URL during the tests that request it."""
     shared = _fake_assistants_shared
     with shared.fake.serve() as server:
 
@@ -210,7 +210,7 @@ def _session_served(_fake_assistants_shared: _Shared) -> Iterator[FakeAssistants
 def _fake_assistants_shared(
     request: pytest.FixtureRequest, fake_assistants_session_options: Mapping[str, Any]
 ) -> Iterator[_Shared]:
-    """The one fake of the session, as its options say."""
+    """The only fake of the session, created from its options."""
     options = dict(fake_assistants_session_options)
     item = request.config.stash[_ITEM]
     _known(options, f"the fixture {_SESSION_OPTIONS}:")
@@ -226,7 +226,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Switch the session's fake on or off before any fixture of the test is set up."""
     item.config.stash[_ITEM] = item
     if _SHARED in item.config.stash:
-        item.config.stash[_SHARED].begins(item)
+        item.config.stash[_SHARED].begin(item)
 
 
 # --- requests without a route -------------------------------------------------------------------------
@@ -234,24 +234,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @attrs.define
 class _Watch:
-    """A fake that a test uses, and how far its request logs were when the test began. It reports once."""
+    """A fake that a test uses, and the length of its request logs when the test began. It reports once."""
 
     fake: FakeAssistants
-    begun: dict[int, tuple[RequestLog, int]]  # by the log's id; holding the log keeps the id its own
+    lengths: dict[int, tuple[RequestLog, int]]  # by id of the log, which is held so that the id stays unique
     is_reported: bool
 
     @classmethod
     def of(cls, fake: FakeAssistants, *, is_reported: bool) -> "_Watch":
-        """Watch a fake from here on."""
+        """Watch a fake from now on."""
         logs = [world.requests for world in fake.worlds()]
         return cls(fake, {id(log): (log, log.total) for log in logs}, is_reported)
 
     def text(self) -> str:
-        """Return what to report, "" when there is nothing or it was reported."""
+        """Return the text to report, "" if there is none or it was reported."""
         if self.is_reported:
             return ""
         logs = [world.requests for world in self.fake.worlds()]
-        asked = chain.from_iterable(log.unrouted(self.begun.get(id(log), (log, 0))[1]) for log in logs)
+        asked = chain.from_iterable(log.unrouted(self.lengths.get(id(log), (log, 0))[1]) for log in logs)
         text = unrouted.describe(asked, self.fake.profile)
         self.is_reported = bool(text)
         return text and text + _NEXT
@@ -261,7 +261,7 @@ _WATCHES = pytest.StashKey[list[_Watch]]()
 
 
 def _watch(item: pytest.Item, fake: FakeAssistants, options: Mapping[str, Any]) -> None:
-    """Let the test fail when a request to the fake finds no route, unless its options allow that."""
+    """Fail the test if a request to the fake matches no route, unless its options allow that."""
     watch = _Watch.of(fake, is_reported=bool(options.get("allow_unknown_routes", False)))
     item.stash.setdefault(_WATCHES, []).append(watch)
 
@@ -277,17 +277,17 @@ def _fail(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail the test itself: what is raised in a teardown counts as an error next to a test that passed."""
+    """Fail the test in its call: an exception in a teardown would count as an error of a test that passed."""
     yield
     _fail(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
-    """Report what the teardown of other fixtures asked."""
-    is_last_of_its = set(item.listchain()[:-1]) - set(nextitem.listchain() if nextitem else ())
-    if is_last_of_its and _SHARED in item.config.stash:
-        item.config.stash[_SHARED].ends()
+    """Report requests that other fixtures made in their teardown."""
+    ending_scopes = set(item.listchain()[:-1]) - set(nextitem.listchain() if nextitem else ())
+    if ending_scopes and _SHARED in item.config.stash:
+        item.config.stash[_SHARED].end()
     yield
     _fail(item)
 
@@ -296,7 +296,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add a section about its requests to the report of a test that fails by itself."""
+    """Add a section about such requests to the report of a test that fails otherwise."""
     report = yield
     if call.excinfo is not None and (text := _report(item)):
         report.sections.append(("fake-assistants", text))
@@ -318,7 +318,7 @@ def _known(options: Mapping[str, Any], who: str) -> None:
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """Return the options of all marks; of two for the same option, the one closest to the test counts."""
+    """Return the options of all marks; if two set the same option, the closest to the test wins."""
     options: dict[str, Any] = {}
     for mark in node.iter_markers(_MARK):
         if mark.args:
@@ -329,7 +329,7 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
 
 
 def _marked_for_session(item: pytest.Item) -> dict[str, Any]:
-    """Return the marks that the session's fake follows. The others are for a fresh fake, and refused without one."""
+    """Return the options for the session's fake. Any other option needs a fake of the test's own."""
     options = _marked(item)
     others = [name for name in options if name not in _EACH_TEST]
     if others and not _uses(item, "_fake_assistants_made"):
@@ -345,7 +345,7 @@ def _made(root: Path, options: Mapping[str, Any], who: str = _MARKED) -> FakeAss
     source = arguments.pop("load", None)
     try:
         fake = FakeAssistants(**arguments)
-        fake.reset()  # a mark is made once for many tests: the clock and the ids that it holds start again
+        fake.reset()  # a mark is shared by many tests: restart its clock and ids
         if source is not None:
             fake.load(root / source if isinstance(source, str | os.PathLike) else source)
     except (TypeError, ValueError, OSError) as error:
@@ -354,5 +354,5 @@ def _made(root: Path, options: Mapping[str, Any], who: str = _MARKED) -> FakeAss
 
 
 def _failure(text: str) -> BaseException:
-    """Return a failure without a traceback, to be raised `from None`: its cause would say the same once more."""
+    """Return a failure without a traceback. Raise it `from None`: its cause has the same message."""
     return pytest.fail.Exception(text, pytrace=False)

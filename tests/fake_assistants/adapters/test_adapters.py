@@ -1,4 +1,4 @@
-"""Every skin says what the core says: one scenario, over each way of reaching the fake."""
+"""Every adapter answers what the backend answers: one scenario, over each way of reaching the fake."""
 
 import http.client
 import json
@@ -82,7 +82,7 @@ def server(fake: FakeAssistants) -> Iterator[Send]:
         yield by_client(client, served.url)
 
 
-SKINS = [
+ADAPTERS = [
     core,
     transport_of_httpx,
     transport_of_httpx2,
@@ -93,7 +93,7 @@ SKINS = [
 ]
 
 
-@pytest.fixture(params=SKINS, ids=lambda skin: skin.__name__)
+@pytest.fixture(params=ADAPTERS, ids=lambda adapter: adapter.__name__)
 def send(request: pytest.FixtureRequest, fake: FakeAssistants) -> Iterator[Send]:
     """A way to ask."""
     with request.param(fake) as way:
@@ -130,10 +130,10 @@ def test_one_scenario_over_every_skin(fake: FakeAssistants, send: Send) -> None:
     assert [entry.path for entry in fake.requests][-2:] == [f"/v1/threads/{thread}", f"/v1/threads/{thread}"]
 
 
-@pytest.mark.parametrize("skin", SKINS[1:], ids=lambda skin: skin.__name__)
-def test_an_answer_to_head_has_no_body(fake: FakeAssistants, skin: Any) -> None:
+@pytest.mark.parametrize("adapter", ADAPTERS[1:], ids=lambda adapter: adapter.__name__)
+def test_an_answer_to_head_has_no_body(fake: FakeAssistants, adapter: Any) -> None:
     """Only the length of one, as over HTTP."""
-    with skin(fake) as send:
+    with adapter(fake) as send:
         status, headers, body = send("HEAD", "/v1/threads")
     whole = fake.handle(Request.of("HEAD", "/v1/threads", HEADERS)).body
     assert (status, headers["content-length"], body) == (405, str(len(whole)), b"")
@@ -268,7 +268,7 @@ async def test_async_clients(fake: FakeAssistants, library: Any) -> None:
 
 
 def test_nothing_leaves_the_machine_while_mounted(fake: FakeAssistants) -> None:
-    """Every host is the fake's; what it does not know is a 404 and stands in the ledger."""
+    """Every host is the fake's; what it does not know is a 404 and stands in the request log."""
     with fake.mount() as mounted:
         for library in (httpx, httpx2):
             reply = library.get("https://example.invalid/other")

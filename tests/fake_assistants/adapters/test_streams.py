@@ -1,4 +1,4 @@
-"""Streams, waits, cuts and hang-ups come through every skin as the reply says them."""
+"""Streams, waits, cuts and hang-ups come through every adapter as the reply says them."""
 
 import sys
 from collections.abc import Callable, Iterator

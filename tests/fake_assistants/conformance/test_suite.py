@@ -1,4 +1,4 @@
-"""The conformance suite over every skin and through the installed SDK: whatever way in, the same behaviours."""
+"""The conformance suite over every adapter and through the installed SDK: whatever way in, the same behaviours."""
 
 import json
 from collections.abc import Callable, Iterator

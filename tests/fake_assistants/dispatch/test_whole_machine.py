@@ -57,7 +57,7 @@ class Whole(RuleBasedStateMachine):
         self.loaded = Objects()
         self.saved: list[tuple[Any, Objects]] = []
         self.streams: list[Stream] = []
-        self.ledger: list[tuple[str, int]] = []
+        self.request_log: list[tuple[str, int]] = []
         self.sunset: dict[str, Any] | None = None
         self.served = 0
         self.plan: list[dict[str, Any]] = []
@@ -82,7 +82,7 @@ class Whole(RuleBasedStateMachine):
         reply = self.send(method, path, body)
         entry = list(self.fake.requests)[-1]
         fault = self.foretold_fault(may_strike, entry.fault or "", path)
-        self.ledger.append((method, entry.status))
+        self.request_log.append((method, entry.status))
         if fault.get("drop") == "before":
             assert (reply.hang_up, entry.status) == (True, 0)
             return None
@@ -576,7 +576,7 @@ class Whole(RuleBasedStateMachine):
         self.control("POST", "reset")
         self.void(self.world)
         self.model = Model(now=EPOCH, world=copy.deepcopy(self.loaded))
-        self.plan, self.sunset, self.ledger = [], None, []
+        self.plan, self.sunset, self.request_log = [], None, []
 
     def void(self, world: Objects, but: Collection[Run] = ()) -> None:
         for runs in world.runs.values():
@@ -676,12 +676,12 @@ class Whole(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_foretold(self) -> None:
-        """The world, the ledger, and no id twice. To look at the world is to let it catch up with the clock."""
+        """The world, the request log, and no id twice. To look at the world is to let it catch up with the clock."""
         self.model.settle()
         shown = self.shown()
         foretold = self.foretold()
         assert shown == foretold, (shown, foretold)
-        assert [(one.method, one.status) for one in self.fake.requests] == self.ledger
+        assert [(one.method, one.status) for one in self.fake.requests] == self.request_log
         every = [one["id"] for rows in self.fake.snapshot().values() for one in rows]
         assert len(every) == len(set(every))
 

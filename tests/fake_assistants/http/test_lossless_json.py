@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_assistants.http.lossless_json import MAX_LEVELS, MalformedJson, alone, array_of, dumps, dumps_to_keep, loads
+from fake_assistants.http.lossless_json import (
+    MAX_LEVELS,
+    MalformedJson,
+    array_of,
+    dumps,
+    dumps_to_keep,
+    loads,
+    unindented,
+)
 from strategies import json_values
 
 
@@ -47,12 +55,12 @@ def test_an_array_is_joined_from_kept_texts_as_if_it_were_written_whole(values: 
     """Newlines inside strings are escaped, so only the layout is moved."""
     kept = [dumps_to_keep(value) for value in values]
     assert b'{\n  "x": %b\n}' % array_of(kept) == dumps({"x": values})
-    assert [alone(text) for text in kept] == [dumps(value) for value in values]
+    assert [unindented(text) for text in kept] == [dumps(value) for value in values]
 
 
 @pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" * 400])
 def test_integers_beyond_64_bits_stay_integers(number: str) -> None:
-    """orjson alone would make floats of them."""
+    """orjson unindented would make floats of them."""
     assert dumps(loads(number.encode())).decode() == number
 
 

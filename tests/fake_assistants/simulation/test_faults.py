@@ -203,13 +203,13 @@ def test_a_probability_is_heeded_roughly_and_the_dice_differ() -> None:
         ({"do": {"status": "429"}}, ".do.status", "from 200 to 599"),
         ({"do": {"stat": 429}}, ".do.stat", "known are after, body, delay"),
         ({"do": {"status": 204, "body": "x"}}, ".do.body", "has no body"),
-        ({"do": {"truncate": 3, "body": "x"}}, ".do.body", "does not stand beside truncate"),
-        ({"do": {"delay": 3, "headers": {}}}, ".do.headers", "does not stand beside delay"),
+        ({"do": {"truncate": 3, "body": "x"}}, ".do.body", "cannot be combined with truncate"),
+        ({"do": {"delay": 3, "headers": {}}}, ".do.headers", "cannot be combined with delay"),
         ({"do": {"status": 200, "headers": []}}, ".do.headers", "an object"),
-        ({"do": {"status": 200, "headers": {"a b": "1"}}}, ".do.headers.a b", "a header's name"),
-        ({"do": {"status": 200, "headers": {"a": 1}}}, ".do.headers.a", "a header's name"),
-        ({"do": {"status": 200, "headers": {"a": "1\r\nb: 2"}}}, ".do.headers.a", "a header's name"),
-        ({"do": {"status": 200, "headers": {"Content-Length": "1"}}}, ".do.headers.Content-Length", "frames"),
+        ({"do": {"status": 200, "headers": {"a b": "1"}}}, ".do.headers.a b", "the name of a header"),
+        ({"do": {"status": 200, "headers": {"a": 1}}}, ".do.headers.a", "the name of a header"),
+        ({"do": {"status": 200, "headers": {"a": "1\r\nb: 2"}}}, ".do.headers.a", "the name of a header"),
+        ({"do": {"status": 200, "headers": {"Content-Length": "1"}}}, ".do.headers.Content-Length", "sets this header"),
         ({"do": {"drop": "after"}}, ".do.drop", "one of before, mid-body"),
         ({"do": {"drop": "before", "after": 1}}, ".do.after", "mid-body"),
         ({"do": {"drop": "mid-body", "after": 1.5}}, ".do.after", "0 or more"),
@@ -342,14 +342,14 @@ def test_what_is_answered_instead_changes_nothing(ask: Ask, fake: FakeAssistants
 
 
 def test_a_drop_is_no_answer(ask: Ask, fake: FakeAssistants) -> None:
-    """The skin closes the connection; the ledger shows status 0. A delay comes before."""
+    """The adapter closes the connection; the request log shows status 0. A delay comes before."""
     assert one(ask, fake, {"drop": "before"}).hang_up
     reply = one(ask, fake, {"drop": "before", "delay": 2})
     assert (reply.hang_up, reply.delay) == (True, 2.0)
     assert [(entry.status, entry.fault) for entry in fake.requests] == [(0, "drop before"), (0, "drop before, delay")]
 
 
-def test_the_ledger_names_the_fault(ask: Ask, fake: FakeAssistants) -> None:
+def test_the_request_log_names_the_fault(ask: Ask, fake: FakeAssistants) -> None:
     """Over HTTP too; null where there was none."""
     fake.load(WORLD)
     for do in (
@@ -537,7 +537,7 @@ def test_pages_are_remembered_only_where_they_may_be_wanted() -> None:
     fake = faulty([{"match": {"path": "/messages$", "nth": 1002}, "do": {"rewrite": "repeat-page"}}])
     told(fake, [("GET", "/v1/assistants")])
     told(fake, [("GET", f"{MESSAGES}?limit=1&n={number}") for number in range(1001)])
-    pages = fake.faults._course.pages
+    pages = fake.faults._active.pages
     assert len(pages) == 1000
     assert not any("/v1/assistants" in place or ("n", "0") in place for place in pages)
     told(fake, [("GET", f"{MESSAGES}?limit=1&n=1")])

@@ -419,7 +419,7 @@ def test_every_profile_lists_threads_where_it_is_asked_for(profile: str) -> None
         fake.reset()
 
 
-def test_sunset_faults_and_ledger_work_the_same(foundry: FakeAssistants) -> None:
+def test_sunset_faults_and_request_log_work_the_same(foundry: FakeAssistants) -> None:
     """As under every profile."""
     path = f"/api/projects/p/threads/{THREAD}"
     foundry.faults = [

@@ -1,4 +1,4 @@
-"""The world keeps text, shares shelves, and still nobody sees what is not theirs."""
+"""A database stores text and shares collections, and changes are seen only where they are made."""
 
 import json
 from typing import Any
@@ -39,9 +39,9 @@ class Forks(RuleBasedStateMachine):
     @rule(data=st.data())
     def fork(self, data: st.DataObject) -> None:
         world, model, used = self.pick(data)
-        twin = world.fork()
-        assert twin.is_still(world)
-        self.worlds.append((twin, dict(model), set(used)))
+        fork = world.fork()
+        assert fork.is_still(world)
+        self.worlds.append((fork, dict(model), set(used)))
 
     def pick(self, data: st.DataObject) -> tuple[Database, dict[tuple[str, str], Any], set[str]]:
         picked: tuple[Database, dict[tuple[str, str], Any], set[str]] = data.draw(st.sampled_from(self.worlds))
@@ -121,15 +121,20 @@ def test_what_is_found_is_the_finders_own() -> None:
     given_in: dict[str, Any] = {"id": "thread_1", "metadata": {}}
     world.put(THREADS, given_in)
     given_in["metadata"]["a"] = "b"
-    shelf = world.collection(THREADS)
-    (place,) = shelf.places
-    for found in (world.find(THREADS, "thread_1"), shelf.get("thread_1"), shelf.at(place), dict(shelf.rows())[place]):
+    collection = world.collection(THREADS)
+    (place,) = collection.places
+    for found in (
+        world.find(THREADS, "thread_1"),
+        collection.get("thread_1"),
+        collection.at(place),
+        dict(collection.rows())[place],
+    ):
         assert found == {"id": "thread_1", "metadata": {}}
         found["metadata"]["a"] = "b"
     assert world.text(THREADS, "thread_1") == dumps({"id": "thread_1", "metadata": {}})
     assert world.find(THREADS, "thread_2") is None
     assert world.find(MESSAGES, "msg_1", "nowhere") is None
-    assert shelf.get("thread_2") is None
+    assert collection.get("thread_2") is None
 
 
 def test_what_stands_in_what_is_deleted_goes_too() -> None:
@@ -177,27 +182,27 @@ def test_one_of_some_values_is_told_likewise(value: dict[str, Any], name: str, w
 )
 def test_a_page_is_what_would_be_written_whole(rows: list[tuple[str | None, Any]], limit: int, order: str) -> None:
     """The same objects, first and last id; and any condition lists what the same one as a field lists."""
-    shelf = ObjectCollection()
+    collection = ObjectCollection()
     values = [{"id": f"m{number}", "run_id": run, "x": value} for number, (run, value) in enumerate(rows)]
     for place, value in enumerate(values):
-        shelf.append(value["id"], dumps_to_keep(value), place)
+        collection.append(value["id"], dumps_to_keep(value), place)
     ask = PageRequest(limit=limit, order=order)
     listed = (values if order == "asc" else values[::-1])[:limit]
     ends = [one["id"] for one in (*listed[:1], *listed[-1:])] or [None, None]
     page = {"object": "list", "data": listed, "first_id": ends[0], "last_id": ends[1], "has_more": len(values) > limit}
-    assert repr(loads(paging.page(shelf, ask))) == repr(page)
-    of_run = paging.page(shelf, ask, keep=Field("run_id", "a"))
-    assert of_run == paging.page(shelf, ask, keep=lambda value: value["run_id"] == "a")
+    assert repr(loads(paging.page(collection, ask))) == repr(page)
+    of_run = paging.page(collection, ask, keep=Field("run_id", "a"))
+    assert of_run == paging.page(collection, ask, keep=lambda value: value["run_id"] == "a")
     assert [one["run_id"] for one in loads(of_run)["data"]] == ["a"] * min(limit, [run for run, _ in rows].count("a"))
 
 
 def test_a_page_has_the_real_layout() -> None:
     """Byte for byte as the standard library would write it; U+2028 and newlines in strings stay."""
-    shelf = ObjectCollection()
+    collection = ObjectCollection()
     rows: list[Any] = [{"id": "é\n", "x": [{}, [], {"y": "\u2028"}]}, {"id": "b"}]
     for place, value in enumerate(rows):
-        shelf.append(value["id"], dumps_to_keep(value), place)
+        collection.append(value["id"], dumps_to_keep(value), place)
     page = {"object": "list", "data": rows, "first_id": "é\n", "last_id": "b", "has_more": False}
-    assert paging.page(shelf, PageRequest(order="asc")) == json.dumps(page, indent=2, ensure_ascii=False).encode()
+    assert paging.page(collection, PageRequest(order="asc")) == json.dumps(page, indent=2, ensure_ascii=False).encode()
     none: dict[str, Any] = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
     assert paging.page(ObjectCollection(), PageRequest()) == json.dumps(none, indent=2).encode()

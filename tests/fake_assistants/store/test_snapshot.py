@@ -105,7 +105,7 @@ def test_loaded_objects_are_served_under_any_id(fake: FakeAssistants, ask: Ask) 
 @pytest.mark.parametrize("query", ["", "&after=msg_2&order=asc", "&before=msg_1&order=asc"])
 @pytest.mark.parametrize(("run", "status"), [("r/1", 200), ("r2", 200), ("run_3", 200), ("r4", 400), ("r5", 400)])
 def test_a_run_that_exists_may_be_asked_for(fake: FakeAssistants, ask: Ask, query: str, run: str, status: int) -> None:
-    """By any message of the thread, or on the runs' shelf; whether its page is empty is another matter."""
+    """By any message of the thread, or in the list of runs; whether its page is empty is another matter."""
     rows: list[dict[str, Any]] = [
         {"id": "msg_1", "thread_id": "thread_1", "run_id": "r/1"},
         {"id": "msg_2", "thread_id": "thread_1", "run_id": None},
@@ -117,7 +117,7 @@ def test_a_run_that_exists_may_be_asked_for(fake: FakeAssistants, ask: Ask, quer
 
 
 def test_the_same_message_id_may_stand_in_two_threads(fake: FakeAssistants, ask: Ask) -> None:
-    """Each thread has its own shelf."""
+    """Each thread has its own collection."""
     rows = [{"id": "msg_1", "thread_id": thread, "n": thread} for thread in ("thread_a", "thread_b")]
     fake.load({"threads": [{"id": "thread_a"}, {"id": "thread_b"}], "messages": rows})
     assert ask("DELETE", "/v1/threads/thread_a/messages/msg_1").status == 200
@@ -252,7 +252,7 @@ def test_what_is_not_plain_json_is_refused(fake: FakeAssistants, state: dict[str
 
 
 def test_reset_comes_back_to_what_was_loaded(fake: FakeAssistants, ask: Ask) -> None:
-    """World, ledger, clock, sunset and ids; what was loaded in several steps is all there."""
+    """World, request log, clock, sunset and ids; what was loaded in several steps is all there."""
     fake.load(demo_world(1, 2))
     fake.load({"files": [{"id": "file-1"}]})
     loaded = fake.snapshot()

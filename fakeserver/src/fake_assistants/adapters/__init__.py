@@ -1,4 +1,4 @@
-"""The skins: each converts between the backend's exchange and one way of being reached, and does nothing else.
+"""Adapters between HTTP libraries and the fake: each converts requests and replies, and does nothing else.
 
-Only here are HTTP libraries, sockets, threads and the wall clock imported.
+Only these modules import HTTP libraries, sockets, threads and the wall clock.
 """

@@ -1,4 +1,4 @@
-"""The ASGI app. It hands every request to one handler, whatever the target looks like."""
+"""The ASGI app: it passes every request to one handler, whatever its path."""
 
 import asyncio
 from urllib.parse import quote, unquote
@@ -7,7 +7,7 @@ import attrs
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from fake_assistants.adapters.asgi_delivery import BOUND_HOST, Line, deliver
+from fake_assistants.adapters.asgi_delivery import BOUND_HOST, ClientConnection, deliver
 from fake_assistants.adapters.control_access import refusal
 from fake_assistants.adapters.streams import Handler
 from fake_assistants.errors.requests import stopping, too_large
@@ -18,7 +18,7 @@ MAX_BODY = 512 * 1024 * 1024  # bytes: the documented limit of an uploaded file
 
 
 class AsgiApp:
-    """Answer every path and method from a handler. `latency` is in seconds, `max_body` in bytes."""
+    """Answers every path and method from a handler. `latency` is in seconds, `max_body` in bytes."""
 
     def __init__(self, handler: Handler, *, latency: float, max_body: int) -> None:
         self._handler = handler
@@ -32,13 +32,13 @@ class AsgiApp:
         await scopes[scope["type"]](scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line = Line(scope, receive, send)
+        connection = ClientConnection(scope, receive, send)
         try:
-            await deliver(await self._reply(scope, receive), line)
+            await deliver(await self._reply(scope, receive), connection)
         except ClientDisconnect:
             return
         except asyncio.CancelledError:
-            if not await _stopped(line):
+            if not await _answer_shutdown(connection):
                 raise
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
@@ -72,7 +72,7 @@ def app(handler: Handler, *, latency_ms: int = 0, max_body: int | None = None) -
 
 
 async def _lifespan(_: Scope, receive: Receive, send: Send) -> None:
-    """Confirm startup and shutdown, at which nothing is done."""
+    """Confirm startup and shutdown. Neither does anything."""
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
@@ -84,11 +84,11 @@ async def _no_websocket(_: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "websocket.close", "code": 1000})
 
 
-async def _stopped(line: Line) -> bool:
-    """End a request of a server that stops. Return False if it cannot be ended here, only by the exception."""
-    if line.has_begun:
-        return await line.aborts()
-    await deliver(error_reply(stopping()), line)
+async def _answer_shutdown(connection: ClientConnection) -> bool:
+    """Answer a request of a server that shuts down. Return False if only the exception can end it."""
+    if connection.has_begun:
+        return await connection.abort()
+    await deliver(error_reply(stopping()), connection)
     return True
 
 
@@ -98,7 +98,7 @@ def error_reply(problem: ErrorBody) -> Reply:
 
 
 def _own_hosts(scope: Scope) -> list[str]:
-    """The address that a request arrived at, and the name that our server was to bind."""
+    """Return the address at which a request arrived, and the host that the server was started with."""
     address, bound = scope.get("server"), scope.get("state", {}).get(BOUND_HOST)
     return [host for host in (address and address[0], bound) if host]
 
@@ -111,7 +111,7 @@ def as_request(scope: Scope, body: bytes) -> Request:
 
 
 def _path(scope: Scope) -> str:
-    """Return the path as on the wire, below the prefix at which the app is mounted."""
+    """Return the path as on the wire, without the prefix at which the app is mounted."""
     raw: bytes | None = scope.get("raw_path")  # optional in ASGI
     path = quote(scope["path"], errors="replace") if raw is None else raw.decode("latin-1")
     root: str = scope.get("root_path", "")

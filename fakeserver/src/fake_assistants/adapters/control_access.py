@@ -1,7 +1,7 @@
-"""Who may call the control API over HTTP: nobody whom a web page in a browser could stand behind.
+"""Protect the control API against web pages in a browser.
 
-A page sends an Origin header with whatever changes something. With a name of its own that it has pointed to this
-machine (DNS rebinding) it would need none, but the Host header carries that name.
+A page sends an Origin header with every request that changes something. With DNS rebinding, where the page's own name
+is pointed at this machine, it would not need one, but then the Host header has that name.
 """
 
 from collections.abc import Iterable
@@ -13,9 +13,10 @@ from fake_assistants.http.message import CONTROL_PREFIX, Request
 
 
 def refusal(request: Request, own_hosts: Iterable[str]) -> ErrorBody | None:
-    """The refusal of a control request; None for one that is allowed, and for every other request.
+    """Return the error for a control request that is not allowed; None for any other request.
 
-    `own_hosts` are the names and addresses of the server. A request without a Host header comes from no browser.
+    `own_hosts` are the names and addresses of the server. Browsers always send a Host header, so a request without one
+    is allowed.
     """
     if not request.path.startswith(CONTROL_PREFIX):
         return None

@@ -1,7 +1,7 @@
 """Transports for httpx and httpx2 clients, sync and async.
 
-The client calls a transport by its methods alone, so no base class of either library is needed. The answer
-is made by the library whose request came in, a stream of that library's kind.
+A client needs only the methods of a transport, so no base class of either library is used. The response is of the
+library that the request belongs to, and so is a stream.
 """
 
 from functools import cache
@@ -20,12 +20,12 @@ _LIBRARIES = ("httpx", "httpx2")
 class Transport:
     """For `httpx.Client(transport=...)` and `httpx2.Client(transport=...)`."""
 
-    def __init__(self, speaker: Handler) -> None:
-        self._speaker = speaker
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
 
     def handle_request(self, request: Any) -> Any:
         """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
-        reply = answered(self._speaker, from_httpx(request, request.read()))
+        reply = answered(self._handler, from_httpx(request, request.read()))
         caller = Caller.of(request, _LIBRARIES)
         begin(reply, caller)
         return _response(reply, caller, SyncChunks, "SyncByteStream")
@@ -45,12 +45,12 @@ class Transport:
 class AsyncTransport:
     """For `httpx.AsyncClient(transport=...)` and `httpx2.AsyncClient(transport=...)`."""
 
-    def __init__(self, speaker: Handler) -> None:
-        self._speaker = speaker
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
 
     async def handle_async_request(self, request: Any) -> Any:
         """Answer with the caller's own response class. Raises that library's errors for breaks and long waits."""
-        reply = answered(self._speaker, from_httpx(request, await request.aread()))
+        reply = answered(self._handler, from_httpx(request, await request.aread()))
         caller = Caller.of(request, _LIBRARIES)
         await begin_async(reply, caller)
         return _response(reply, caller, AsyncChunks, "AsyncByteStream")
@@ -68,14 +68,14 @@ class AsyncTransport:
 
 
 def from_httpx(request: Any, body: bytes) -> Request:
-    """The exchange's request from either library's."""
+    """Convert a request of either library."""
     target = request.url.raw_path.decode("ascii")
     return Request.of(request.method, target, request.headers.multi_items(), body)
 
 
-def answered(speaker: Handler, request: Request) -> Reply:
-    """The speaker's reply; to HEAD without its body, as servers send it, though with the length of one."""
-    reply = speaker.handle(request)
+def answered(handler: Handler, request: Request) -> Reply:
+    """Return the handler's reply; to HEAD without its body, but with its content length, as servers do."""
+    reply = handler.handle(request)
     if request.method != "HEAD":
         return reply
     release(reply.chunks)
@@ -83,7 +83,7 @@ def answered(speaker: Handler, request: Request) -> Reply:
 
 
 def headers_of(reply: Reply) -> list[tuple[str, str]]:
-    """A reply's headers with its length, unless it is a stream or says its length itself."""
+    """Return a reply's headers, with its content length unless it is a stream or has one already."""
     headers = list(reply.headers)
     if reply.chunks is None and not any(name.lower() == "content-length" for name, _ in headers):
         headers.append(("content-length", str(len(reply.body))))
@@ -91,7 +91,7 @@ def headers_of(reply: Reply) -> list[tuple[str, str]]:
 
 
 def _response(reply: Reply, caller: Caller, playing: type, kind: str) -> Any:
-    """Not read yet, a body no more than a stream: the client does that, as with every transport."""
+    """Return the response, unread as clients expect it of a transport: they read the stream themselves."""
     library = caller.library
     if reply.chunks is None:
         stream = library.ByteStream(reply.body)
@@ -102,5 +102,5 @@ def _response(reply: Reply, caller: Caller, playing: type, kind: str) -> Any:
 
 @cache
 def _stream_class(library: ModuleType, playing: type, kind: str) -> Any:
-    """Clients insist on a stream of their library's own class."""
+    """Return a stream class that derives from the library's own, which clients require."""
     return type(playing.__name__, (playing, getattr(library, kind)), {})

@@ -1,8 +1,7 @@
-"""How a client in the same process takes a reply: each wait really waits, each break is its library's own error.
+"""Play a reply to a client in the same process: wait where it waits, raise the client library's error where it breaks.
 
-What happens when is decided here once, for transports and the mount, sync and async. A wait that the client would
-not sit out (its read timeout, counted from the last byte as on a socket) is refused at once instead of waited for,
-so a test of a 30-second stall takes no time.
+Transports and the mount, sync and async, share the decisions here. A wait that exceeds the client's read timeout
+(counted from the last byte, as on a socket) raises the timeout at once, so a test of a 30-second stall takes no time.
 """
 
 import sys
@@ -17,27 +16,27 @@ import attrs
 from fake_assistants.adapters.streams import release, released_on_error
 from fake_assistants.http.message import Chunk, Cut, Pause, Reply
 
-# As httpcore and h11 word them.
+# The messages of httpcore and h11.
 _CUT = "peer closed connection without sending complete message body (incomplete chunked read)"
 _HUNG_UP = "Server disconnected without sending a response."
 
 
 @attrs.frozen
 class Caller:
-    """Who asked: the library whose responses and errors it knows, and how many seconds it waits for a byte."""
+    """The client: the library of its responses and errors, and its read timeout in seconds (None: no limit)."""
 
     library: Any
-    patience: float | None
+    read_timeout: float | None
 
     @classmethod
     def of(cls, request: Any, libraries: Iterable[str]) -> "Caller":
-        """The one of these libraries whose request it is, and the timeout that the request carries."""
+        """Return the caller of a request: the library that it belongs to, and its timeout."""
         return cls(_library(request, libraries), (request.extensions.get("timeout") or {}).get("read"))
 
-    def bear(self, seconds: float) -> None:
-        """Raises the library's ReadTimeout when the caller does not wait for so long."""
-        if self.patience is not None and seconds > self.patience:
-            text = f"timed out: no byte for {seconds} s, and the read timeout is {self.patience} s"
+    def check_timeout(self, seconds: float) -> None:
+        """Raise the library's ReadTimeout if the wait is longer than the client's read timeout."""
+        if self.read_timeout is not None and seconds > self.read_timeout:
+            text = f"timed out: no byte for {seconds} s, and the read timeout is {self.read_timeout} s"
             raise self.library.ReadTimeout(text)
 
 
@@ -47,30 +46,30 @@ def _library(request: Any, libraries: Iterable[str]) -> ModuleType:
 
 
 def begin(reply: Reply, caller: Caller) -> None:
-    """Wait until the answer begins. Raises ReadTimeout and RemoteProtocolError, the library's."""
+    """Wait until the answer begins. Raises the library's ReadTimeout or RemoteProtocolError."""
     with released_on_error(reply.chunks):
-        for seconds in _prelude(reply, caller):
+        for seconds in _initial_waits(reply, caller):
             time.sleep(seconds)
 
 
 async def begin_async(reply: Reply, caller: Caller) -> None:
-    """The same, awaited."""
+    """Wait as `begin` does, for async clients."""
     with released_on_error(reply.chunks):
-        for seconds in _prelude(reply, caller):
+        for seconds in _initial_waits(reply, caller):
             await anyio.sleep(seconds)
 
 
-def _prelude(reply: Reply, caller: Caller) -> Iterator[float]:
-    """Seconds to wait before the answer."""
+def _initial_waits(reply: Reply, caller: Caller) -> Iterator[float]:
+    """Yield the seconds to wait before the answer."""
     if reply.delay:
-        caller.bear(reply.delay)
+        caller.check_timeout(reply.delay)
         yield reply.delay
     if reply.hang_up:
         raise caller.library.RemoteProtocolError(_HUNG_UP)
 
 
 def _play(chunks: Iterator[Chunk], caller: Caller) -> Iterator[bytes | float]:
-    """Bytes to hand on, and seconds to wait before the next."""
+    """Yield bytes to return, and seconds to wait before the next."""
     silent = 0.0
     for chunk in chunks:
         match chunk:
@@ -78,7 +77,7 @@ def _play(chunks: Iterator[Chunk], caller: Caller) -> Iterator[bytes | float]:
                 raise caller.library.RemoteProtocolError(_CUT)
             case Pause(seconds):
                 silent += seconds
-                caller.bear(silent)
+                caller.check_timeout(silent)
                 yield seconds
             case _:
                 silent = 0.0 if chunk else silent
@@ -86,7 +85,7 @@ def _play(chunks: Iterator[Chunk], caller: Caller) -> Iterator[bytes | float]:
 
 
 class SyncChunks:
-    """A stream for sync clients: one chunk is taken for each that is asked for."""
+    """A stream for sync clients. A chunk is taken from the reply when the client reads one."""
 
     def __init__(self, chunks: Iterator[Chunk], caller: Caller) -> None:
         self._chunks = chunks
@@ -109,7 +108,7 @@ class SyncChunks:
 
 
 class AsyncChunks:
-    """The same for async clients, on any event loop that anyio knows."""
+    """A stream for async clients, on any event loop that anyio supports."""
 
     def __init__(self, chunks: Iterator[Chunk], caller: Caller) -> None:
         self._chunks = chunks

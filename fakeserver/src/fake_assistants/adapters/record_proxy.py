@@ -15,13 +15,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from fake_assistants.adapters.asgi import MAX_BODY, as_request, error_reply, read_body
-from fake_assistants.adapters.asgi_delivery import Line, deliver
+from fake_assistants.adapters.asgi_delivery import ClientConnection, deliver
 from fake_assistants.errors.requests import too_large
 from fake_assistants.http.error_envelope import ErrorBody
 from fake_assistants.http.message import Request
 from fake_assistants.store.recording import Recording
 
-try:  # the library of openai 3, and that of openai 1 and 2
+try:  # openai 3 uses httpx2, openai 1 and 2 use httpx
     import httpx2 as httpx
 except ImportError:
     try:
@@ -29,10 +29,10 @@ except ImportError:
     except ImportError:
         raise ImportError("record needs httpx2 or httpx: pip install 'fake-assistants[record]'") from None
 
-# Seconds for a connection, and between two pieces of an answer: what the official SDKs allow.
+# Seconds for a connection, and between two pieces of an answer: the limits of the official SDKs.
 _TIMEOUT = httpx.Timeout(600, connect=30)
 
-# Of a connection, not of a message (RFC 9110, 7.6.1). The client and the server here write their own.
+# Headers of a connection, not of a message (RFC 9110, 7.6.1). The client and the server here set their own.
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer"}
     | {"transfer-encoding", "upgrade"}
@@ -63,7 +63,7 @@ class RecordProxy:
                 await self._pass_on(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
-        """Open the client with the server's event loop, and close it with that."""
+        """Open the client in the server's event loop, and close it there."""
         await receive()
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         async with httpx.AsyncClient(timeout=_TIMEOUT, cookies=no_cookies) as self._client:
@@ -72,27 +72,27 @@ class RecordProxy:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        line = Line(scope, receive, send)
+        connection = ClientConnection(scope, receive, send)
         body = await read_body(receive, self._max_body)
         if body is None:
-            await deliver(error_reply(too_large(self._max_body)), line)
+            await deliver(error_reply(too_large(self._max_body)), connection)
             return
         request = as_request(scope, body)
         try:
-            async with self._asked(scope, request) as answer:
-                await self._return(request, answer, line)
+            async with self._forward(scope, request) as answer:
+                await self._return(request, answer, connection)
         except httpx.HTTPError as error:
-            if line.has_begun:
-                await line.aborts()
+            if connection.has_begun:
+                await connection.abort()
             else:
                 with self._lock:
                     self._recording.unused["no answer"] += 1
-                await deliver(error_reply(_unreachable(error)), line)
+                await deliver(error_reply(_unreachable(error)), connection)
         except asyncio.CancelledError:  # the server stops
-            await line.aborts()
+            await connection.abort()
 
     @asynccontextmanager
-    async def _asked(self, scope: Scope, request: Request) -> AsyncIterator[Any]:
+    async def _forward(self, scope: Scope, request: Request) -> AsyncIterator[Any]:
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
         headers = [(name, value) for name, value in request.headers.items() if name not in _NOT_SENT]
         headers.append(("accept-encoding", "identity"))
@@ -101,18 +101,18 @@ class RecordProxy:
         async with self._client.stream(request.method, url, headers=headers, content=content) as answer:
             yield answer
 
-    async def _return(self, request: Request, answer: Any, line: Line) -> None:
-        """Send the answer on, piece by piece, and record it. Of a stream that breaks off, what has arrived counts."""
+    async def _return(self, request: Request, answer: Any, connection: ClientConnection) -> None:
+        """Send the answer on, piece by piece, and record it. Of a stream that breaks, record what arrived."""
         body, is_complete = bytearray(), False
         try:
-            await line.sends(
+            await connection.send(
                 {"type": "http.response.start", "status": answer.status_code, "headers": _returned(answer)}
             )
             async for piece in answer.aiter_bytes():
                 body += piece
-                await line.sends({"type": "http.response.body", "body": piece, "more_body": True})
+                await connection.send({"type": "http.response.body", "body": piece, "more_body": True})
             is_complete = True
-            await line.sends({"type": "http.response.body", "body": b""})
+            await connection.send({"type": "http.response.body", "body": b""})
         finally:
             with self._lock:
                 content_type = answer.headers.get("content-type", "")
@@ -122,7 +122,7 @@ class RecordProxy:
                     self._recording.unused["cut off"] += 1
 
     def save(self, path: Path) -> None:
-        """Write the recorded state, atomically, for this user alone. Raises OSError."""
+        """Write the recorded state, atomically, readable by this user only. Raises OSError."""
         with self._lock:
             state = self._recording.state()
         with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -1,12 +1,12 @@
-"""The mount: every httpx and httpx2 client of the process reaches the fake, and `openai.DefaultAioHttpClient`.
+"""Mount the fake for all httpx and httpx2 clients of the process, and for `openai.DefaultAioHttpClient`.
 
-It patches httpcore and httpcore2 below the client, so `OpenAI()` of every major, sync and async, goes through
-it; respx converts their requests and answers. Its routers, which keep every call for ever, are not used. What
-breaks or takes too long is raised as httpcore's own errors, which the client turns into those of its library.
+httpcore and httpcore2 are patched below the client, so `OpenAI()` of every major version, sync and async, is covered.
+respx converts requests and responses. Its routers are not used, since they store every call. A break or a timeout is
+raised as httpcore's own error, which the client converts to its library's.
 
-Each mount is a layer of patches of its own, laid over whatever is there, and taken off again at its end. So
-the innermost wins: of two mounts the newer, under an outer `respx.mock` the fake, and inside the fake an inner
-`respx.mock`, whose passed-through requests come to the fake.
+Each mount adds a layer of patches over the existing ones, and removes it at its end, so the innermost takes
+precedence: the newer of two mounts, the fake under an outer `respx.mock`, and an inner `respx.mock` under the fake,
+whose passed-through requests reach the fake.
 """
 
 from collections.abc import Iterator
@@ -30,13 +30,13 @@ from fake_assistants.http.message import Reply
 _HTTPCORE = tuple(HTTPCoreMocker.targets)
 _HTTPCORE2 = tuple(target.replace("httpcore.", "httpcore2.", 1) for target in _HTTPCORE)
 
-# The adapters of aiohttp for httpx2 and for httpx clients, which `openai.DefaultAioHttpClient` stands on.
+# The adapters of aiohttp for httpx2 and for httpx clients, which `openai.DefaultAioHttpClient` uses.
 _AIOHTTP = ("openai._vendor.httpx_aiohttp", "httpx_aiohttp")
 
-# Where a converted request keeps who asked.
+# The extension of a converted request that has its caller.
 _CALLER = "fake_assistants.caller"
 
-AnySpeaker = TypeVar("AnySpeaker", bound=Handler)
+AnyHandler = TypeVar("AnyHandler", bound=Handler)
 
 
 def _installed(targets: tuple[str, ...]) -> list[str]:
@@ -45,10 +45,10 @@ def _installed(targets: tuple[str, ...]) -> list[str]:
 
 
 class _Layer:
-    """One mount: who answers, and the patches that bring requests to it."""
+    """One mount: its handler, and the patches that direct requests to it."""
 
-    def __init__(self, speaker: Handler) -> None:
-        self.speaker = speaker
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
         self.is_over = False
         self.patches = ExitStack()
         for target in FakeAssistantsMocker.targets:
@@ -69,14 +69,14 @@ def _is_installed(adapter: str) -> bool:
 
 
 async def _answer_aiohttp(_transport: object, request: Any) -> Any:
-    return await AsyncTransport(FakeAssistantsMocker.layers[-1].speaker).handle_async_request(request)
+    return await AsyncTransport(FakeAssistantsMocker.layers[-1].handler).handle_async_request(request)
 
 
 class FakeAssistantsMocker(HTTPCoreMocker):
-    """Stands in for the methods of httpcore, and of httpcore2 where it is installed.
+    """Replaces the methods of httpcore, and of httpcore2 if it is installed.
 
-    respx registers it by its name, which must be nobody else's. Its own way of patching is not used: it
-    leaves a method alone that is patched already.
+    respx registers the class by its name, which must be unique. respx's own patching is not used: it skips a method
+    that is patched already.
     """
 
     name = "fake-assistants"
@@ -85,7 +85,7 @@ class FakeAssistantsMocker(HTTPCoreMocker):
 
     @classmethod
     def to_httpx_request(cls, **given: Any) -> httpx.Request:
-        """respx's conversion, which keeps the timeouts but not whose request it was."""
+        """Convert a request as respx does, and add its caller: respx preserves the timeouts only."""
         convert: Any = super().to_httpx_request
         converted: httpx.Request = convert(**given)
         caller = Caller.of(given["request"], ("httpcore", "httpcore2"))
@@ -101,19 +101,19 @@ class FakeAssistantsMocker(HTTPCoreMocker):
 
     @classmethod
     async def async_handler(cls, httpx_request: httpx.Request) -> httpx.Response:
-        """The same, for async clients."""
+        """Answer as `handler` does, for async clients."""
         reply, caller = cls._ask(httpx_request)
         await begin_async(reply, caller)
         return _response(reply, caller, AsyncChunks)
 
     @classmethod
     def _ask(cls, httpx_request: httpx.Request) -> tuple[Reply, Caller]:
-        reply = answered(cls.layers[-1].speaker, from_httpx(httpx_request, httpx_request.content))
+        reply = answered(cls.layers[-1].handler, from_httpx(httpx_request, httpx_request.content))
         return reply, httpx_request.extensions[_CALLER]
 
     @classmethod
     def mock(cls, spec: Any) -> Any:
-        """What stands in for `spec` while anything is mounted. It has the names that respx looks for."""
+        """Return the function that replaces `spec` while anything is mounted. It has the names that respx expects."""
         converting: Any = super().mock
 
         async def handle_async_request(self: object, request: object) -> Any:
@@ -122,26 +122,26 @@ class FakeAssistantsMocker(HTTPCoreMocker):
         def handle_request(self: object, request: object) -> Any:
             return (answer if cls.layers else spec)(self, request)
 
-        standing_in = handle_async_request if iscoroutinefunction(spec) else handle_request
-        answer = converting(standing_in)
-        return standing_in
+        replacement = handle_async_request if iscoroutinefunction(spec) else handle_request
+        answer = converting(replacement)
+        return replacement
 
 
 def _response(reply: Reply, caller: Caller, playing: Any) -> httpx.Response:
-    """respx hands its stream on as it is, to httpx and httpx2 alike."""
+    """Return the response. respx passes its stream on unchanged, to httpx and httpx2 alike."""
     if reply.chunks is None:
         return httpx.Response(reply.status, headers=headers_of(reply), content=reply.body)
     return httpx.Response(reply.status, headers=headers_of(reply), stream=playing(reply.chunks, caller))
 
 
 @contextmanager
-def mounted(speaker: AnySpeaker) -> Iterator[AnySpeaker]:
-    """Answer every request of the process from `speaker`; of two that are mounted, the newer answers."""
+def mounted(handler: AnyHandler) -> Iterator[AnyHandler]:
+    """Answer every request of the process from `handler`; of two mounted handlers the newer answers."""
     layers = FakeAssistantsMocker.layers
-    layer = _Layer(speaker)
+    layer = _Layer(handler)
     layers.append(layer)
     try:
-        yield speaker
+        yield handler
     finally:
         layer.is_over = True
         while layers and layers[-1].is_over:  # a layer can only be taken off from the top

@@ -1,4 +1,4 @@
-"""Serve in the foreground of a process, until a signal ends it."""
+"""Serve in the foreground of a process until a signal."""
 
 import os
 import signal
@@ -12,16 +12,18 @@ from starlette.types import ASGIApp
 
 from fake_assistants.adapters.server import Server, serving
 
-# Seconds that open requests are given at the end. With everything else, the end takes less than a second.
-_PATIENCE = 0.5
+# Seconds that open requests get at shutdown. The complete shutdown takes less than a second.
+_SHUTDOWN_SECONDS = 0.5
 
-# Windows does not wake a thread that waits without a limit, in seconds.
+# Windows does not wake a thread that waits without a timeout. In seconds.
 _WAKE_UP = 0.5
 
 
 class SignalWaiter:
-    """Wait for a signal. Event cannot do it: a handler that interrupts a waiting thread would wait for the lock that
-    this thread holds. SimpleQueue is documented to be reentrant.
+    """Waits for a signal.
+
+    threading.Event could deadlock: a handler that interrupts the waiting thread needs the lock that this thread holds.
+    SimpleQueue is documented to be reentrant.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class SignalWaiter:
         self._signals.put(number)
 
     def wait(self) -> None:
-        """Return when a signal has come."""
+        """Block until a signal arrives."""
         has_come = False
         while not has_come:
             with suppress(Empty):
@@ -49,14 +51,14 @@ def serve_until_signal(
     warn: Callable[[], None] | None = None,
     notes: Callable[[Server], Iterable[str]] = lambda _: (),
 ) -> None:
-    """Print the address on stdout, and serve until SIGTERM or SIGINT. Raises OSError when it cannot listen.
+    """Print the address to stdout, and serve until SIGTERM or SIGINT. Raises OSError if it cannot listen.
 
-    `warn` is called first, when other machines can reach the address. The lines of `notes` follow the address.
+    `warn` is called first if other machines can reach the address. The lines of `notes` are printed after the address.
     """
     waiter = SignalWaiter()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, waiter.notify)
-    with serving(app, host=host, port=port, patience=_PATIENCE, base_path=base_path) as server:
+    with serving(app, host=host, port=port, shutdown_seconds=_SHUTDOWN_SECONDS, base_path=base_path) as server:
         if warn and not server.is_private:
             warn()
         _print("".join(f"{line}\n" for line in (f"listening on {server.base_url}", *notes(server))))

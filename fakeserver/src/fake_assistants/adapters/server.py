@@ -1,4 +1,4 @@
-"""A real HTTP server, on a thread: uvicorn on a socket that is bound before anything else."""
+"""Run a real HTTP server on a thread: uvicorn, on a socket that is bound first."""
 
 import asyncio
 import socket
@@ -17,19 +17,19 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fake_assistants.adapters.asgi_delivery import BOUND_HOST, TRANSPORT
 
-# Answers on their way are given this long at the end, in seconds; idle connections are closed at once.
+# Seconds that open answers get at shutdown; idle connections are closed at once.
 _GRACE = 1
 
-# The server must be ready after this many seconds, and its thread is waited for no longer.
+# Limits in seconds: until the server accepts connections, and until its thread ends.
 _STARTS_WITHIN = 10
 _ENDS_WITHIN = 5
 
 
 def _real_monotonic() -> Callable[[], float]:
-    """Return the clock of the machine, even where a test has replaced `time.monotonic`.
+    """Return the machine's clock, even if a test has replaced `time.monotonic`.
 
-    Tools that freeze time replace the functions of the module `time`, and with it stop every timer of asyncio. A
-    second copy of that module is out of their reach.
+    Tools that freeze time replace the functions of the module `time`, which stops all timers of asyncio. They do not
+    reach a second copy of the module.
     """
     spec = BuiltinImporter.find_spec("time")
     assert spec is not None  # `time` is built into the interpreter
@@ -39,27 +39,27 @@ def _real_monotonic() -> Callable[[], float]:
 
 @attrs.frozen
 class Server:
-    """Where a running server is reached."""
+    """The address of a running server."""
 
     host: str
     port: int
     base_path: str = "/v1"
-    is_private: bool = True  # no other machine can reach it
+    is_private: bool = True  # other machines cannot reach it
 
     @property
     def url(self) -> str:
-        """Such as `http://127.0.0.1:8000`."""
+        """The URL without a path, such as `http://127.0.0.1:8000`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes: such as `http://127.0.0.1:8000/v1`."""
+        """The base URL for an OpenAI client, such as `http://127.0.0.1:8000/v1`."""
         return f"{self.url}{self.base_path}"
 
 
 class _Breakable(asyncio.Protocol):
-    """A mixin of uvicorn's HTTP protocols that gives the app the transport, to break it off, and the bound host."""
+    """A mixin for uvicorn's HTTP protocols that gives the app the transport, to close it, and the bound host."""
 
     bound_host: str
     app_state: dict[str, Any]  # uvicorn puts it into each request's scope, as its state
@@ -70,7 +70,7 @@ class _Breakable(asyncio.Protocol):
 
 
 class _Uvicorn(uvicorn.Server):
-    """uvicorn that reports when it accepts connections, on an event loop whose clock nobody can stop."""
+    """uvicorn with an event when it accepts connections, and with an event loop whose clock cannot be frozen."""
 
     def __init__(self, app: ASGIApp, host: str) -> None:
         super().__init__(
@@ -81,9 +81,9 @@ class _Uvicorn(uvicorn.Server):
                 lifespan="on",
                 access_log=False,
                 log_config=None,
-                log_level="error",  # what clients send is no matter for stderr
+                log_level="error",  # malformed requests of clients are not printed
                 server_header=False,
-                proxy_headers=False,  # nobody asks where a request came from
+                proxy_headers=False,  # the client's address is not used
                 timeout_graceful_shutdown=_GRACE,
             )
         )
@@ -102,9 +102,10 @@ class _Uvicorn(uvicorn.Server):
         self.settled.set()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Cut off the requests that are still open: they wait for the rest of a body, out a latency, or stream.
+        """Close the requests that are still open: those waiting for a body or a latency, and streams.
 
-        Answers that nobody reads are given half of the grace: at its end uvicorn would complain of them.
+        A client that does not read its answer is disconnected after half of the grace period: at its end uvicorn would
+        log an error.
         """
         for request in self.server_state.tasks:
             request.cancel()
@@ -124,11 +125,11 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 @contextmanager
 def serving(
-    app: ASGIApp, *, host: str, port: int, patience: float = _ENDS_WITHIN, base_path: str = "/v1"
+    app: ASGIApp, *, host: str, port: int, shutdown_seconds: float = _ENDS_WITHIN, base_path: str = "/v1"
 ) -> Iterator[Server]:
     """Serve while the context lasts. Raises OSError when the address cannot be bound.
 
-    `patience` is how many seconds to wait for the end of open requests.
+    `shutdown_seconds` is how long to wait for open requests at the end.
     """
     listener = _listen(host, port)
     server = _Uvicorn(app, host)
@@ -142,11 +143,11 @@ def serving(
         yield Server(host, bound_to, base_path, ip_address(address).is_loopback)
     finally:
         server.should_exit = True
-        thread.join(patience)
+        thread.join(shutdown_seconds)
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bound and listening, so that no connection is refused while the server starts."""
+    """Return a bound and listening socket, so that no connection is refused while the server starts."""
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind, protocol)
     try:

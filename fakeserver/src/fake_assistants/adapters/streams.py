@@ -1,4 +1,4 @@
-"""The lock that lets a server on a thread and a test share one fake."""
+"""Share one fake between threads: the lock, and streams that hold it."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,15 +9,15 @@ from fake_assistants.http.message import Chunk, Reply, Request
 
 
 def new_lock() -> AbstractContextManager[bool]:
-    """A lock, to be used with `with`. Its holder may take it again: a script's predicate may look at the fake."""
+    """Return a lock for `with`. It is reentrant: the predicate of a script may read the fake."""
     return RLock()
 
 
 class LockedChunks:
-    """A stream whose every step holds the lock: it is taken from outside, and each chunk moves the database on.
+    """A stream that holds the lock while a chunk is taken, since each chunk may change the database.
 
-    Its end in garbage collection takes no lock, since that may happen wherever the lock is held already;
-    so whoever leaves a stream before its end closes it.
+    Garbage collection does not take the lock, since it may run in a thread that waits for it. A caller that leaves a
+    stream before its end must close it.
     """
 
     def __init__(self, chunks: Iterator[Chunk], lock: AbstractContextManager[bool]) -> None:
@@ -32,14 +32,14 @@ class LockedChunks:
             return next(self._chunks)
 
     def close(self) -> None:
-        """No more chunks; what the stream stood on is released. May be called twice, and by any thread."""
+        """Release the stream. May be called twice, and by any thread."""
         with self._lock:
             release(self._chunks)
             self._chunks = iter(())
 
 
 def release(chunks: Iterator[Chunk] | None) -> None:
-    """Close a stream that can be closed, as generators can; None and what has no end of its own are left alone."""
+    """Close a stream that has a `close` method, as generators do; None and other iterators are ignored."""
     close = getattr(chunks, "close", None)
     if close is not None:
         close()
@@ -47,7 +47,7 @@ def release(chunks: Iterator[Chunk] | None) -> None:
 
 @contextmanager
 def released_on_error(chunks: Iterator[Chunk] | None) -> Iterator[None]:
-    """Whatever is raised inside, cancellation too, releases the stream at once."""
+    """Release the stream at once if anything is raised inside, also a cancellation."""
     try:
         yield
     except BaseException:

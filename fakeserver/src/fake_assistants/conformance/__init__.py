@@ -1,8 +1,8 @@
-"""The conformance suite: what is known of the real Assistants API, as checks against any server of its shape.
+"""The conformance suite: the known behaviour of the real Assistants API, as checks of any compatible server.
 
     python -m fake_assistants.conformance --base-url http://127.0.0.1:8000/v1
 
-From Python, over anything that takes a Request and gives a Reply:
+From Python, over anything that takes a Request and returns a Reply:
 
     results = run(fake.handle)
     results = run(HttpPort("http://127.0.0.1:8000/v1"))  # fake_assistants.conformance.http_client

@@ -1,4 +1,4 @@
-"""A case, and what came of it."""
+"""Cases and their results."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,8 +7,8 @@ import attrs
 
 from fake_assistants.conformance.api import Api, Service
 
-# How it is known that the real API did so. "inferred" is a guess in the shape of recorded siblings; "own" is
-# what only the fake has.
+# The evidence that the real API behaves so. "inferred" is a guess from recorded similar cases; "own" is a feature of
+# the fake alone.
 Evidence = Literal["recorded", "quoted", "spec", "SDK", "inferred", "own"]
 
 # "control" is the fake's control API; "raw" are requests that no SDK sends, such as a body that is not JSON.
@@ -21,7 +21,7 @@ Outcome = Literal["ok", "deviates", "not applicable"]
 
 @attrs.frozen
 class Case:
-    """One behaviour, of `services`. `check` raises Deviation or NotApplicable; its docstring is the promise."""
+    """One behaviour, of `services`. `check` raises Deviation or NotApplicable; its docstring describes it."""
 
     area: str
     name: str
@@ -35,20 +35,20 @@ class Case:
 
     @property
     def promise(self) -> str:
-        """What the server does, in one line."""
+        """The expected behaviour, in one line."""
         return (self.check.__doc__ or "").strip().partition("\n")[0]
 
 
 @attrs.frozen
 class Result:
-    """What came of a case. `detail` says how the server deviates, or why the case does not apply."""
+    """The result of a case. `detail` describes the deviation, or why the case does not apply."""
 
     case: Case
     outcome: Outcome
     detail: str | None = None
 
     def json(self) -> dict[str, str | None]:
-        """One object for machines."""
+        """Return the result as a JSON object."""
         return {
             "area": self.case.area,
             "name": self.case.name,

@@ -18,13 +18,15 @@ from fake_assistants.option_groups import HELP, GroupedCommand, option
 
 _NAME = "python -m fake_assistants.conformance"
 
-# Exit codes: everything held, something deviated, a mistake in the call, no such server.
-HELD, DEVIATED, MISTAKE, NO_SERVER = range(4)
+# Exit codes: everything as expected, a deviation, a mistake in the call, no such server.
+AS_EXPECTED, DEVIATED, MISTAKE, NO_SERVER = range(4)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command: exit code 0 when all that applies holds, 1 when something deviates, 2 for a mistake in the
-    call, 3 when the server cannot be reached or does not speak the API, 130 when it is interrupted.
+    """Run the command.
+
+    Exit code 0 if every applicable case is as expected, 1 if one deviates, 2 for a mistake in the call, 3 if the server
+    cannot be reached or does not have the API, 130 if it is interrupted.
     """
     try:
         code = conformance.main(arguments, prog_name=_NAME, standalone_mode=False)
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 class _NoServer(click.ClickException):
-    """Nobody there, or somebody else."""
+    """The server cannot be reached, or does not have the API."""
 
     exit_code = NO_SERVER
 
@@ -110,10 +112,10 @@ def conformance(
         raise click.UsageError("give --base-url, such as http://127.0.0.1:8000/v1")
     setting = Setting(base=urlsplit(url).path, key=key, model=model, polls=polls, pause=pause(poll))
     cases, port = _cases(names), HttpPort(url, timeout=timeout)
-    told = _untold if as_json else _line
-    results = _results(port, [str(case) for case in cases], setting, None if not no_control else False, told)
-    (_object if as_json else _totals)(url, results)
-    return DEVIATED if any(result.outcome == "deviates" for result in results) else HELD
+    report = _ignore if as_json else _print_line
+    results = _results(port, [str(case) for case in cases], setting, None if not no_control else False, report)
+    (_print_object if as_json else _print_totals)(url, results)
+    return DEVIATED if any(result.outcome == "deviates" for result in results) else AS_EXPECTED
 
 
 def _cases(names: Sequence[str]) -> tuple[Case, ...]:
@@ -124,10 +126,10 @@ def _cases(names: Sequence[str]) -> tuple[Case, ...]:
 
 
 def _results(
-    port: HttpPort, names: Sequence[str], setting: Setting, control: bool | None, told: Callable[[Result], None]
+    port: HttpPort, names: Sequence[str], setting: Setting, control: bool | None, report: Callable[[Result], None]
 ) -> tuple[Result, ...]:
     try:
-        return run(port.send, only=names, setting=setting, control=control, told=told)
+        return run(port.send, only=names, setting=setting, control=control, on_result=report)
     except (NotTheApi, Unreachable) as error:
         raise _NoServer(f"{port.base_url}: {error}") from None
 
@@ -146,11 +148,11 @@ def _list(cases: Sequence[Case], *, as_json: bool) -> int:
         width = max(len(str(case)) for case in cases)
         for case in cases:
             click.echo(f"{case!s:{width}}  {case.evidence:8}  {case.promise}")
-    return HELD
+    return AS_EXPECTED
 
 
-def _line(result: Result) -> None:
-    """A line for each case; under what deviates, in what."""
+def _print_line(result: Result) -> None:
+    """Print a line for each case, and the deviation below it."""
     click.echo(f"{result.outcome:14}  {result.case}  ({result.case.evidence})")
     if result.detail is not None:
         click.echo(f"{'':14}    {result.detail}")
@@ -158,8 +160,8 @@ def _line(result: Result) -> None:
             click.echo(f"{'':14}    the promise: {result.case.promise}")
 
 
-def _untold(_: Result) -> None:
-    """Told at the end."""
+def _ignore(_: Result) -> None:
+    """Report nothing: the results are printed at the end."""
 
 
 def _counts(results: Sequence[Result]) -> dict[str, int]:
@@ -167,11 +169,11 @@ def _counts(results: Sequence[Result]) -> dict[str, int]:
     return {"ok": found["ok"], "deviates": found["deviates"], "not applicable": found["not applicable"]}
 
 
-def _totals(url: str, results: Sequence[Result]) -> None:
+def _print_totals(url: str, results: Sequence[Result]) -> None:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in _counts(results).items())
     click.echo(f"\n{url}: {len(results)} cases: {counts}")
 
 
-def _object(url: str, results: Sequence[Result]) -> None:
+def _print_object(url: str, results: Sequence[Result]) -> None:
     found = {"base_url": url, "totals": _counts(results), "results": [result.json() for result in results]}
     click.echo(json.dumps(found, ensure_ascii=False, indent=2))

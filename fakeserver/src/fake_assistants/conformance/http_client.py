@@ -1,6 +1,6 @@
-"""A port over HTTP: requests of the exchange go to a real server, and its answers come back.
+"""A port over HTTP: sends requests to a real server, for the conformance suite.
 
-For the conformance suite. The standard library's client is enough, and it changes nothing on the way.
+It uses the standard library's client, which does not change requests or answers.
 """
 
 import http.client
@@ -12,14 +12,17 @@ from urllib.parse import urlencode, urlsplit
 from fake_assistants.conformance.expectations import Unreachable
 from fake_assistants.http.message import Chunk, Cut, Reply, Request
 
-# How much of a stream is read at once, in bytes.
+# The maximum size of a read from a stream, in bytes.
 _PIECE = 64 * 1024
 
 _Connection = http.client.HTTPConnection
 
 
 class HttpPort:
-    """Asks the server of a base URL such as `http://127.0.0.1:8000/v1`. `timeout` is in seconds, of each wait."""
+    """Sends requests to the server of a base URL such as `http://127.0.0.1:8000/v1`.
+
+    `timeout` is in seconds, for each wait.
+    """
 
     def __init__(self, base_url: str, *, timeout: float = 30.0) -> None:
         self.base_url = base_url
@@ -29,13 +32,13 @@ class HttpPort:
         self._timeout = timeout
 
     def send(self, request: Request) -> Reply:
-        """The server's answer; of a stream the head, its chunks follow as they come. Raises Unreachable."""
+        """Return the server's answer. The chunks of a stream are read as they are taken. Raises Unreachable."""
         connection = self._connection()
         try:
             return _reply(connection, request)
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
-            raise Unreachable(f"{request.method} {request.path}: {_told(error)}") from None
+            raise Unreachable(f"{request.method} {request.path}: {_message(error)}") from None
 
     def _connection(self) -> _Connection:
         if self._is_tls:
@@ -44,8 +47,8 @@ class HttpPort:
         return _Connection(self._host, self._port, timeout=self._timeout)
 
 
-def _told(error: Exception) -> str:
-    """In one line: a server that speaks something else is quoted in the error, control characters and all."""
+def _message(error: Exception) -> str:
+    """Return an error's message in one line: it may quote bytes of a server that does not speak HTTP."""
     text = str(error) or type(error).__name__
     return text if text.isprintable() else repr(text)
 
@@ -65,7 +68,7 @@ def _reply(connection: _Connection, request: Request) -> Reply:
 
 
 def _chunks(connection: _Connection, answer: http.client.HTTPResponse) -> Iterator[Chunk]:
-    """The stream as it comes; a break is a Cut."""
+    """Yield the stream as it comes; a break is a Cut."""
     try:
         while piece := answer.read1(_PIECE):
             yield piece
@@ -78,5 +81,5 @@ def _chunks(connection: _Connection, answer: http.client.HTTPResponse) -> Iterat
 
 
 def pause(seconds: float) -> Callable[[], None]:
-    """What passes the time between two polls."""
+    """Return a function that waits between two polls."""
     return lambda: time.sleep(seconds)

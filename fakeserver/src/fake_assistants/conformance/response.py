@@ -1,4 +1,4 @@
-"""One answer of the server under test."""
+"""Answers of the server under test."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ ENVELOPE = ("message", "type", "param", "code")
 
 @attrs.frozen
 class Answer:
-    """A reply and the request that brought it, as in "POST /v1/threads"."""
+    """A reply and its request, as in "POST /v1/threads"."""
 
     asked: str
     reply: Reply
@@ -25,32 +25,32 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """The body as it came; of a stream nothing, see `events`."""
+        """The body as received; empty for a stream, see `events`."""
         return self.reply.body
 
     def header(self, name: str) -> str | None:
-        """The value of a header, by its name in any case."""
+        """Return the value of a header, by its name in any case."""
         return next((value for key, value in self.reply.headers if key.lower() == name.lower()), None)
 
-    def has_header(self, name: str, wanted: str) -> None:
-        """Want a header with exactly this value. Raises Deviation."""
-        came = self.header(name)
-        if came != wanted:
-            raise Deviation(self.asked, f"{name}: {wanted}", f"{name}: {came}" if came else f"no {name}")
+    def has_header(self, name: str, expected: str) -> None:
+        """Expect a header with exactly this value. Raises Deviation."""
+        actual = self.header(name)
+        if actual != expected:
+            raise Deviation(self.asked, f"{name}: {expected}", f"{name}: {actual}" if actual else f"no {name}")
 
-    def deviates(self, wanted: str) -> Deviation:
-        """The deviation that shows this whole answer."""
-        return Deviation(self.asked, wanted, f"{self.status} {shown(self.body)}".rstrip())
+    def deviates(self, expected: str) -> Deviation:
+        """Return the deviation that shows this complete answer."""
+        return Deviation(self.asked, expected, f"{self.status} {shown(self.body)}".rstrip())
 
     def json(self) -> Found:
-        """The body as JSON. Raises Deviation."""
+        """Parse the body as JSON. Raises Deviation."""
         try:
             return Found(loads(self.body), self.asked)
         except MalformedJson:
             raise self.deviates("a JSON body") from None
 
     def ok(self) -> Found:
-        """The JSON body of a 200. Raises Deviation."""
+        """Return the JSON body of a 200. Raises Deviation."""
         if self.status != 200:
             raise self.deviates("status 200")
         return self.json()
@@ -64,7 +64,10 @@ class Answer:
         code: str | None = None,
         type: str = "invalid_request_error",  # noqa: A002, the envelope's own word
     ) -> None:
-        """Want an error in the envelope, with these fields. Without a message any text will do. Raises Deviation."""
+        """Expect an error in the envelope, with these fields. Raises Deviation.
+
+        Without a message any text is accepted.
+        """
         statuses = (status,) if isinstance(status, int) else status
         if self.status not in statuses:
             raise self.deviates(f"status {' or '.join(map(str, statuses))}{f' and {message!r}' if message else ''}")
@@ -73,8 +76,8 @@ class Answer:
         error.has(**({} if message is None else {"message": message}), type=type, param=param, code=code)
 
 
-# More than any answer of a model; a server that streams for ever is stopped here. In bytes.
-_MOST = 16 * 1024 * 1024
+# Longer than any answer of a model; an endless stream is stopped here. In bytes.
+_MAX_STREAM = 16 * 1024 * 1024
 
 
 @attrs.frozen
@@ -87,7 +90,7 @@ class Event:
 
     @property
     def data(self) -> Found:
-        """The event's JSON. Raises Deviation."""
+        """Parse the event's JSON. Raises Deviation."""
         try:
             return Found(loads(self.text.encode()), self.asked, f"({self.name or 'event'}) $")
         except MalformedJson:
@@ -95,7 +98,7 @@ class Event:
 
 
 def wire(answer: Answer) -> bytes:
-    """The bytes of a stream, read to its end. Raises Deviation for a stream that breaks or does not end."""
+    """Read a stream to its end, and return its bytes. Raises Deviation if it breaks or does not end."""
     read: list[bytes] = []
     size = 0
     for chunk in (answer.body,) if answer.reply.chunks is None else answer.reply.chunks:
@@ -105,13 +108,13 @@ def wire(answer: Answer) -> bytes:
             continue
         read.append(chunk)
         size += len(chunk)
-        if size > _MOST:
-            raise Deviation(answer.asked, "a stream that ends", f"more than {_MOST} bytes")
+        if size > _MAX_STREAM:
+            raise Deviation(answer.asked, "a stream that ends", f"more than {_MAX_STREAM} bytes")
     return b"".join(read)
 
 
 def events(answer: Answer) -> list[Event]:
-    """The events of a 200, in their order. Raises Deviation."""
+    """Return the events of a 200, in order. Raises Deviation."""
     if answer.status != 200:
         raise answer.deviates("status 200")
     blocks = wire(answer).decode("utf-8", "replace").replace("\r\n", "\n").split("\n\n")
@@ -123,5 +126,5 @@ def _event(block: str, asked: str) -> Event:
     return Event(_joined(fields, "event"), _joined(fields, "data"), asked)
 
 
-def _joined(fields: Iterable[tuple[str, str, str]], wanted: str) -> str:
-    return "\n".join(value.removeprefix(" ") for name, _, value in fields if name == wanted)
+def _joined(fields: Iterable[tuple[str, str, str]], expected: str) -> str:
+    return "\n".join(value.removeprefix(" ") for name, _, value in fields if name == expected)

@@ -1,4 +1,4 @@
-"""The run of a suite: which cases, in which order, and what came of each."""
+"""Run the cases of the suite, and collect their results."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -11,29 +11,29 @@ from fake_assistants.conformance.cases.all_cases import CASES
 from fake_assistants.conformance.expectations import Deviation, NotApplicable, Unreachable
 from fake_assistants.conformance.response import Answer
 
-# So many cases in a row without any answer, and the server is taken to be gone.
-_SILENT = 3
+# The number of cases in a row without any answer after which the server is considered gone.
+_MAX_SILENT = 3
 
 
 class NoSuchCase(ValueError):
-    """A name that no case has. The message says which."""
+    """No case has this name. The message has the name."""
 
 
 class NotTheApi(Exception):
-    """What answers is no Assistants API, or refuses the key. The message says what came."""
+    """The server does not have the Assistants API, or refuses the key. The message has its answer."""
 
 
 def selected(names: Iterable[str]) -> tuple[Case, ...]:
-    """The cases with these names, in the table's order: an area, AREA/NAME, or either with `*`; all without names.
+    """Return the cases with these names, in the table's order; all without names.
 
-    Raises NoSuchCase.
+    A name is an area, AREA/NAME, or either with `*`. Raises NoSuchCase.
     """
-    wanted = list(names)
-    for name in wanted:
+    expected = list(names)
+    for name in expected:
         if not any(_fits(case, name) for case in CASES):
             areas = ", ".join(dict.fromkeys(case.area for case in CASES))
             raise NoSuchCase(f"no case {name!r}; the areas are {areas}")
-    return tuple(case for case in CASES if not wanted or any(_fits(case, name) for name in wanted))
+    return tuple(case for case in CASES if not expected or any(_fits(case, name) for name in expected))
 
 
 def _fits(case: Case, name: str) -> bool:
@@ -47,14 +47,14 @@ def run(
     setting: Setting | None = None,
     control: bool | None = None,
     lacks: Sequence[Need] = (),
-    told: Callable[[Result], None] | None = None,
+    on_result: Callable[[Result], None] | None = None,
 ) -> tuple[Result, ...]:
-    """Run the cases over a port and report each result as it comes.
+    """Run the cases over a port, and pass each result to `on_result` as it comes.
 
-    `send` takes a Request and returns a Reply, as `fake.handle` and `http_client.HttpPort` do. `control` says whether
-    to use the fake's control API, None finds out; `lacks` names other needs that the port cannot serve. Which service
-    it is is found out too: cases of others do not apply. Raises NoSuchCase, NotTheApi, and Unreachable when nobody
-    answers.
+    `send` takes a Request and returns a Reply, as `fake.handle` and `http_client.HttpPort` do. `control` is whether to
+    use the fake's control API, None to find out; `lacks` are other needs that the port cannot meet. The service is
+    found out too: cases of other services do not apply. Raises NoSuchCase, NotTheApi, and Unreachable if no answers
+    come.
     """
     cases = selected(only)
     asked = setting or Setting()
@@ -63,9 +63,9 @@ def run(
     asked = attrs.evolve(asked, control=has, service=service)
     missing: tuple[Need, ...] = (*lacks, *(() if asked.control else ("control",)))
     results = []
-    for result in _alive(check(case, send, asked, missing) for case in cases):
+    for result in _while_answering(check(case, send, asked, missing) for case in cases):
         results.append(result)
-        (told or _untold)(result)
+        (on_result or _ignore)(result)
     return tuple(results)
 
 
@@ -96,35 +96,35 @@ _NO_ANSWER = "no answer came"
 
 
 def probe(send: Port, setting: Setting) -> Answer:
-    """The answer of a server that creates a thread. Raises NotTheApi or Unreachable."""
+    """Create a thread, and return the answer. Raises NotTheApi or Unreachable."""
     api = Api(send, setting)
     answer = api.post("/threads", {})
     try:
         if answer.status in {401, 403}:
-            raise NotTheApi(f"the server refuses the key: {_said(answer)}")
+            raise NotTheApi(f"the server refuses the key: {_description(answer)}")
         if not 200 <= answer.status < 300:
-            raise NotTheApi(f"this address does not serve the Assistants API: {_said(answer)}")
+            raise NotTheApi(f"this address does not serve the Assistants API: {_description(answer)}")
         answer.json()["id"].text()
         return answer
     except Deviation:
-        raise NotTheApi(f"this address does not serve the Assistants API: {_said(answer)}") from None
+        raise NotTheApi(f"this address does not serve the Assistants API: {_description(answer)}") from None
     finally:
         api.tidy()
 
 
-def _said(answer: Answer) -> str:
+def _description(answer: Answer) -> str:
     return str(answer.deviates("a thread"))
 
 
-def _alive(results: Iterator[Result]) -> Iterator[Result]:
-    """The results, as long as answers come. Raises Unreachable."""
+def _while_answering(results: Iterator[Result]) -> Iterator[Result]:
+    """Yield the results while the server answers. Raises Unreachable."""
     silent = 0
     for result in results:
         silent = silent + 1 if (result.detail or "").startswith(_NO_ANSWER) else 0
         yield result
-        if silent == _SILENT:
+        if silent == _MAX_SILENT:
             raise Unreachable(f"the server stopped answering: {result.detail}")
 
 
-def _untold(_: Result) -> None:
-    """Nobody listens."""
+def _ignore(_: Result) -> None:
+    """Report nothing."""

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 
 def base_url(given: str) -> str:
-    """Return a base URL without the slash at its end. Raises ValueError for what is none, or cannot be used as one."""
+    """Return a base URL without the slash at its end. Raises ValueError if it is not a usable base URL."""
     parts = urlsplit(given)
     fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     # A query, a fragment and credentials would not be sent.

@@ -7,21 +7,21 @@ from fake_assistants.http.lossless_json import dumps
 
 @attrs.frozen
 class ErrorBody:
-    """What an error answer says. The body has the real key order: message, type, param, code."""
+    """The status and the fields of an error reply. The body has the real key order: message, type, param, code."""
 
     status: int
     message: str
     param: str | None = None
     code: str | None = None
     type: str = "invalid_request_error"
-    is_detailed: bool = False  # the files' routes say it twice (recorded)
+    is_detailed: bool = False  # the files' routes repeat the error under `detail` (recorded)
 
     def error(self) -> dict[str, str | None]:
         """The object under `error`."""
         return {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
 
     def body(self) -> bytes:
-        """The envelope as it goes over the wire (recorded shape)."""
+        """Return the envelope as sent over the wire (recorded shape)."""
         detail = {"detail": {"message": self.message, "code": self.code}} if self.is_detailed else {}
         return dumps({"error": self.error(), **detail})
 
@@ -36,7 +36,7 @@ class AzureErrorBody(ErrorBody):
 
 
 class ApiProblem(Exception):
-    """A request is refused. Raised by the request pipeline, the handlers and the control API, which answer it."""
+    """A request is refused. Raised by handlers and the control API; the pipeline turns it into a reply."""
 
     def __init__(self, problem: ErrorBody) -> None:
         super().__init__(problem.message)
@@ -44,4 +44,4 @@ class ApiProblem(Exception):
 
 
 class Unrouted(ApiProblem):
-    """No route takes the request: the path is unknown, or has other methods."""
+    """No route matches the request: the path is unknown, or does not have this method."""

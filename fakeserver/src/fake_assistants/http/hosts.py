@@ -1,16 +1,19 @@
-"""Names of hosts, as the Host header carries them."""
+"""Read and compare host names, as in the Host header."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-# A name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port.
+# A name or an IPv4 address, or an IPv6 address in brackets; then an optional port.
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)(?:%[^\[\]/@?#\s]*)?\]|([^\[\]:/@?#\s,]+))(?::\d{0,5})?")
 
 Address = IPv4Address | IPv6Address
 
 
 def hostname(host: str) -> str | None:
-    """The name in a Host header, in lower case, without port, brackets, zone or trailing dot; None if malformed."""
+    """Return the name in a Host header, in lower case, without port, brackets, zone or trailing dot.
+
+    Returns None if the header is malformed.
+    """
     found = _HOST.fullmatch(host.strip())
     if found is None:
         return None
@@ -18,13 +21,13 @@ def hostname(host: str) -> str | None:
 
 
 def is_loopback(name: str) -> bool:
-    """Whether a name, as `hostname` returns it, means this machine to every client: localhost, or such an address."""
+    """Return whether a name, as `hostname` returns it, is localhost or a loopback address."""
     address = _address(name)
     return name == "localhost" if address is None else address.is_loopback
 
 
 def is_same(name: str, other: str) -> bool:
-    """Whether two names are one: equal but for case, zone and a trailing dot, or spellings of one address."""
+    """Return whether two names are the same: case, zone and trailing dot are ignored, addresses are compared."""
     address = _address(_plain(name))
     return _plain(name) == _plain(other) if address is None else address == _address(_plain(other))
 
@@ -34,7 +37,7 @@ def _plain(name: str) -> str:
 
 
 def _address(name: str) -> Address | None:
-    """An IPv6 address that wraps one of IPv4 is that."""
+    """Parse an address; None for a name. An IPv4 address mapped into IPv6 is returned as IPv4."""
     try:
         address = ip_address(name)
     except ValueError:

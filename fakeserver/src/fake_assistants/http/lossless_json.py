@@ -1,13 +1,13 @@
-"""JSON that loses nothing: number types, key order, big integers and lone surrogates survive.
+"""Read and write JSON without loss: number types, key order, big integers and lone surrogates are preserved.
 
-orjson is the fast path. It is left where it would lose something (each case was tried):
+orjson is used wherever it is lossless. The standard library is used where it is not (each case was tried):
 
-- it reads integers beyond 64 bits as floats, so text with a long run of digits goes to the standard library;
-- it refuses lone surrogate escapes, on the way in and on the way out;
+- orjson reads integers beyond 64 bits as floats, so text with a long run of digits goes to the standard library;
+- it refuses lone surrogate escapes, in reading and in writing;
 - it refuses to write integers beyond 64 bits and nesting beyond 254 levels.
 
-The standard library is kept strict: no NaN or Infinity, no number that overflows to infinity, and no
-surrogates smuggled in as raw bytes. What could be read but not written back is refused at the door.
+The standard library is used strictly: no NaN or Infinity, no number that overflows to infinity, and no
+surrogates as raw bytes. Text that could be read but not written back is refused when it is read.
 """
 
 import json
@@ -20,29 +20,29 @@ import orjson
 Obj = dict[str, Any]
 """A JSON object."""
 
-# The standard library's writer needs one frame a level, and Python has about a thousand.
+# The standard library's writer uses one stack frame for each level, and Python allows about a thousand.
 MAX_LEVELS = 500
 
-# How deep an object of a database may be: a state or a page that holds it is two levels more.
+# The deepest nesting of an object in a database: the state or page that contains it adds two levels.
 OBJECT_LEVELS = MAX_LEVELS - 2
 
-# What stands between the lines of a text that is kept: a newline, and how far items of a list page are set in.
-SET_IN = b"\n    "
+# The line separator of stored texts: a newline, and the indentation of the items of a list page.
+STORED_NEWLINE = b"\n    "
 
-# A number that does not fit 64 bits has 19 digits or more. Flattened digits are found ten times faster
-# than by a regular expression, which would cost more than the reading itself.
-_FLATTENED = bytes.maketrans(b"123456789", b"000000000")
+# A number that does not fit 64 bits has 19 digits or more. To replace every digit by 0 and search for zeros is ten
+# times faster than a regular expression, which would take longer than the parsing.
+_DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _LONG_NUMBER = b"0" * 19
 
 
 class MalformedJson(ValueError):
-    """The text is not JSON, or is nested too deep. The message says where."""
+    """The text is not JSON, or is nested too deep. The message has the position."""
 
 
 def loads(text: bytes, *, levels: int = MAX_LEVELS) -> Any:
     """Read UTF-8 JSON text, nested at most `levels` deep. Raises MalformedJson."""
     value = _read(text)
-    if text.count(b"[") + text.count(b"{") > levels and _deeper(value, levels):
+    if text.count(b"[") + text.count(b"{") > levels and _is_deeper(value, levels):
         raise MalformedJson(f"nested more than {levels} levels deep")
     return value
 
@@ -61,16 +61,19 @@ def dumps(value: object) -> bytes:
 
 
 def dumps_to_keep(value: object) -> bytes:
-    """`dumps`, set in as the items of a list page are, so that a page is joined without touching them.
+    """Write a JSON value as a stored text: indented as an item of a list page, so that pages are joined unchanged.
 
-    The copy has its own size: what orjson gives holds on to several times its length in memory.
+    The replacement also copies: the buffer that orjson returns occupies several times its length in memory.
     """
-    return dumps(value).replace(b"\n", SET_IN)
+    return dumps(value).replace(b"\n", STORED_NEWLINE)
 
 
-def alone(kept: bytes) -> bytes:
-    """What `dumps` writes for the object of a kept text. Only newlines between tokens are raw: strings escape them."""
-    return kept.replace(SET_IN, b"\n")
+def unindented(stored: bytes) -> bytes:
+    """Return what `dumps` writes for the object of a stored text.
+
+    Every raw newline is one between tokens: strings have theirs escaped.
+    """
+    return stored.replace(STORED_NEWLINE, b"\n")
 
 
 def dumps_compact(value: object) -> bytes:
@@ -82,25 +85,25 @@ def dumps_compact(value: object) -> bytes:
         return text.encode("utf-8", "backslashreplace")
 
 
-def array_of(kept: Sequence[bytes], head: bytes = b"", tail: bytes = b"") -> bytes:
-    """What `dumps` writes for an array of the objects of kept texts, where it stands in an object, between two texts.
+def array_of(stored: Sequence[bytes], head: bytes = b"", tail: bytes = b"") -> bytes:
+    """Return what `dumps` writes for an array in an object, between the texts `head` and `tail`.
 
-    Pages are large: each copy of one that is spared shows in the rate at which they are served.
+    `stored` are the stored texts of the items. The result is built with a single copy, since pages are large.
     """
-    if not kept:
+    if not stored:
         return b"%b[]%b" % (head, tail)
-    items = [*kept]
-    items[0] = head + b"[" + SET_IN + items[0]
+    items = [*stored]
+    items[0] = head + b"[" + STORED_NEWLINE + items[0]
     items[-1] += b"\n  ]" + tail
-    return (b"," + SET_IN).join(items)
+    return (b"," + STORED_NEWLINE).join(items)
 
 
 def _read(text: bytes) -> Any:
-    if _LONG_NUMBER not in text.translate(_FLATTENED):
+    if _LONG_NUMBER not in text.translate(_DIGITS_TO_ZERO):
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            pass  # the slow path reads what orjson refuses, or words the refusal
+            pass  # the standard library reads what orjson refuses, or raises with a message
     try:
         return json.loads(text.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
@@ -120,8 +123,8 @@ def _finite(text: str) -> float:
     return number
 
 
-def _deeper(value: object, levels: int) -> bool:
-    """Whether containers stand more than `levels` deep. orjson's own limit settles it quickly for most."""
+def _is_deeper(value: object, levels: int) -> bool:
+    """Return whether containers are nested more than `levels` deep. Within orjson's own limit the answer is quick."""
     try:
         orjson.dumps(value)
     except orjson.JSONEncodeError:

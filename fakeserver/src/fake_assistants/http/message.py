@@ -1,4 +1,4 @@
-"""One exchange: a request in, a reply out. Bytes and text only, no library's own types."""
+"""Requests and replies, as bytes and text: independent of any HTTP library."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +11,7 @@ from fake_assistants.http.lossless_json import loads
 
 Pairs = tuple[tuple[str, str], ...]
 
-# Below this path is the control API; everything else is the API that is faked.
+# Paths with this prefix are the control API; all others are the API that is faked.
 CONTROL_PREFIX = "/_fake/"
 
 # Scheme and host of an absolute target (RFC 9112, 3.2.2).
@@ -23,7 +23,7 @@ def _pairs(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
 
 
 def _lowered(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Header names in lower case; a repeated header is joined with commas, as RFC 9110 allows."""
+    """Return headers with names in lower case; a repeated header is joined with commas, as RFC 9110 allows."""
     headers: dict[str, str] = {}
     for name, value in _pairs(given):
         key = name.lower()
@@ -33,9 +33,9 @@ def _lowered(given: Mapping[str, str] | Iterable[tuple[str, str]]) -> dict[str, 
 
 @attrs.frozen
 class Request:
-    """What a client asks. `path` is as on the wire, percent-encoded and without the query.
+    """A client's request. `path` is as on the wire: percent-encoded, without the query.
 
-    `query` and `headers` may be given as mappings or as pairs. Header names are kept in lower case.
+    `query` and `headers` may be given as mappings or as pairs. Header names are stored in lower case.
     """
 
     method: str
@@ -52,9 +52,9 @@ class Request:
         headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> "Request":
-        """A request from a wire target such as `/v1/threads/thread_1/messages?limit=2`.
+        """Return a request for a wire target such as `/v1/threads/thread_1/messages?limit=2`.
 
-        An absolute target, as proxies send it (`http://host/v1/threads`), stands for its path.
+        Of an absolute target, as proxies send it (`http://host/v1/threads`), the path is used.
         """
         path, _, query = target.partition("?")
         absolute = _ABSOLUTE.match(path)
@@ -62,24 +62,24 @@ class Request:
         return cls(method, path, parse_qsl(query, keep_blank_values=True), headers, body)
 
     def asked(self, name: str) -> str | None:
-        """The value of a query parameter; the last one when it is repeated, None when it is absent."""
+        """Return the value of a query parameter; the last one if it is repeated, None if it is absent."""
         return dict(self.query).get(name)
 
     def asked_all(self, name: str) -> tuple[str, ...]:
-        """Every value of a repeated query parameter, such as `include[]`."""
+        """Return every value of a repeated query parameter, such as `include[]`."""
         return tuple(value for key, value in self.query if key == name)
 
 
 @attrs.frozen
 class Pause:
-    """In a stream: so many seconds pass before the next chunk."""
+    """In a stream: wait this many seconds before the next chunk."""
 
     seconds: float
 
 
 @attrs.frozen
 class Cut:
-    """In a stream: here the connection breaks, and the client sees no proper end."""
+    """In a stream: break the connection here, without a proper end."""
 
 
 Chunk = bytes | Pause | Cut
@@ -87,11 +87,13 @@ Chunk = bytes | Pause | Cut
 
 @attrs.frozen
 class Reply:
-    """What the fake answers. Skins add `content-length` (streams have none) and nothing else.
+    """The fake's answer to a request. Adapters add `content-length` (not to streams) and nothing else.
 
-    `chunks` is a stream in place of the body; whoever takes from it moves the database on. After `delay` seconds
-    the answer begins, or, with `hang_up`, the connection is closed without any. `unrouted` is for the request log: no
-    route took the request. It is not told to the client.
+    Attributes:
+        chunks: a stream in place of the body. Taking a chunk may change the database.
+        delay: seconds before the answer begins.
+        hang_up: after the delay, close the connection without an answer.
+        unrouted: no route matched the request. For the request log only; it is not sent.
     """
 
     status: int
@@ -103,9 +105,9 @@ class Reply:
     unrouted: bool = attrs.field(default=False, kw_only=True)
 
     def header(self, name: str) -> str | None:
-        """The value of one header, by its lower-case name."""
+        """Return the value of a header, by its lower-case name."""
         return dict(self.headers).get(name)
 
     def json(self) -> Any:
-        """The body as JSON. Raises MalformedJson (a ValueError) when it is not."""
+        """Parse the body as JSON. Raises MalformedJson (a ValueError)."""
         return loads(self.body)

@@ -62,7 +62,7 @@ def read(request: Request) -> tuple[Part, ...]:
 
 @attrs.define
 class _PartBuffer:
-    """A part while it is parsed. Only its Content-Disposition is used."""
+    """A part that is being parsed. Of its headers only Content-Disposition is used."""
 
     header_name: bytearray = attrs.field(factory=bytearray)
     header_value: bytearray = attrs.field(factory=bytearray)

@@ -1,4 +1,4 @@
-"""Masking: no key of a request is passed on, wherever it is and however it is spelled."""
+"""Mask the API keys of a request, wherever they occur and in every percent-encoded spelling."""
 
 import re
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ _MASK = "***"
 
 _SECRET_NAMES = frozenset({"api-key", "api_key", "apikey", "key", "token", "access_token", "authorization"})
 
-# Of a JSON body: "key" and "token" are names of metadata and of arguments there.
+# In a JSON body "key" and "token" are ordinary names, of metadata and of arguments.
 _SECRET_FIELDS = _SECRET_NAMES - {"key", "token"}
 
 _SECRET_HEADERS = re.compile(r"api-?key|subscription-key|token|secret|cookie|credential|authorization")
 
-# Where a word begins: behind no letter or digit, or behind a percent-encoded character.
-_EDGE = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
+# The beginning of a word: not preceded by a letter or digit, or preceded by a percent-encoded character.
+_WORD_START = r"(?:(?<![^\W_])|(?<=%[0-9a-fA-F]{2}))"
 
 
 def _spelled(text: str) -> str:
-    """A pattern for a text in whichever spelling, each character plain or percent-encoded."""
+    """Return a pattern for a text in which each character may be plain or percent-encoded."""
     return "".join(f"(?:{re.escape(one)}|(?i:{_percent(one)}))" for one in text)
 
 
@@ -32,31 +32,31 @@ def _percent(character: str) -> str:
     return "".join(f"%{byte:02x}" for byte in character.encode("utf-8", "replace"))
 
 
-# What looks like a key; and what may be one, after a letter or digit only when it is long, so that "task-list" stays.
+# Text that looks like a key, and text that may be one: within a word only if it is long, unlike "task-list".
 _SK, _REST = _spelled("sk-"), r"(?:[\w-]|%[0-9a-fA-F]{2})"
-_LOOKS = rf"{_EDGE}{_SK}{_REST}+"
+_LOOKS = rf"{_WORD_START}{_SK}{_REST}+"
 _MAY_BE = rf"{_SK}{_REST}{{16,}}"
 
-# A shorter key than this is masked only where it stands alone: "a" must not tear "assistants" apart.
+# A shorter key is masked only as a word by itself: the key "a" must not be masked in "assistants".
 _LONG = 8
 
 
 def bearer(request: Request) -> str | None:
-    """The key of a bearer token, "" when it is empty; None when the request has no bearer token."""
+    """Return the bearer token of a request, "" if it is empty, None if there is none."""
     scheme, _, key = request.headers.get("authorization", "").strip().partition(" ")
     return key.strip() if scheme.lower() == "bearer" else None
 
 
 def api_key(request: Request) -> str | None:
-    """The key in the `api-key` header, as Azure's services take it; None when there is none."""
+    """Return the key in the `api-key` header, which Azure's services read; None if there is none."""
     key = request.headers.get("api-key")
     return None if key is None else key.strip()
 
 
 def masked(key: str) -> str:
-    """A key as the API showed it to whoever sent it: the first 8 and last 4 characters, asterisks between.
+    """Return a key as the API's error messages show it: the first 8 and last 4 characters, asterisks between.
 
-    Short keys are shown whole, '' for an empty one (recorded; how long a short one may be is inferred).
+    Short keys are shown completely, '' for an empty one (recorded; the length of a short key is inferred).
     """
     if len(key) <= 12:
         return key or "''"
@@ -64,45 +64,49 @@ def masked(key: str) -> str:
 
 
 class Mask:
-    """What hides the secrets of one request."""
+    """Masks the secrets of one request."""
 
     def __init__(self, request: Request) -> None:
         self._own = keys_of(request)
         self._looks, self._may_be = _patterns(*self._own)
 
     def text(self, text: str) -> str:
-        """A text without secrets."""
+        """Return a text without secrets."""
         return self._may_be.sub(_MASK, text)
 
     def shown(self, problem: ErrorBody) -> ErrorBody:
-        """A problem that shows keys as the real API did. What only may be one stays: an answer tells what was asked."""
+        """Return an error with keys shown as the real API shows them.
+
+        Text that only may be a key is not masked: error messages quote the request.
+        """
         param = None if problem.param is None else self._shown(problem.param)
         return attrs.evolve(problem, message=self._shown(problem.message), param=param)
 
     def query(self, query: Pairs) -> Pairs:
-        """Names and values without secrets; a name that promises one has its value hidden whole."""
+        """Return names and values without secrets; the value of a name such as `token` is masked completely."""
         return tuple((self.text(name), self._value(name, value)) for name, value in query)
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return headers without secrets. Of an authorization the scheme stays."""
+        """Return headers without secrets. The scheme of an authorization is not masked."""
         return {self.text(name): self._header(name, value) for name, value in headers.items()}
 
     def json(self, value: Any) -> Any:
-        """Mask a JSON value in place, and return it. Names of objects are masked too.
+        """Mask a JSON value in place, and return it. Keys of objects are masked too.
 
-        A key of fewer than 8 characters, as tests use them, is also a word, so it stays; no real key is so short.
+        An API key of fewer than 8 characters, as tests use them, may be an ordinary word and is not masked; no real
+        key is so short.
         """
         _, pattern = _patterns(*(key for key in self._own if len(key) >= _LONG))
         top = [value]
         pending: list[Any] = [top]
         while pending:  # not recursive: JSON may be nested deeper than Python can call
             holder = pending.pop()
-            for place, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
+            for position, item in list(holder.items() if isinstance(holder, dict) else enumerate(holder)):
                 if isinstance(holder, dict):
-                    del holder[place]
-                    item = _MASK if isinstance(item, str) and place.lower() in _SECRET_FIELDS else item
-                    place = pattern.sub(_MASK, place)
-                holder[place] = pattern.sub(_MASK, item) if isinstance(item, str) else item
+                    del holder[position]
+                    item = _MASK if isinstance(item, str) and position.lower() in _SECRET_FIELDS else item
+                    position = pattern.sub(_MASK, position)
+                holder[position] = pattern.sub(_MASK, item) if isinstance(item, str) else item
                 if isinstance(item, dict | list):
                     pending.append(item)
         return top[0]
@@ -130,11 +134,11 @@ def keys_of(request: Request) -> list[str]:
 
 @lru_cache(maxsize=256)  # few keys send many requests
 def _patterns(*keys: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """These keys and what looks like one; and with them what may be one."""
+    """Return two patterns: these keys and text that looks like one; and in addition text that may be one."""
     looks = "|".join([*map(_pattern, keys), _LOOKS])
     return re.compile(looks), re.compile(f"{looks}|{_MAY_BE}")
 
 
 def _pattern(key: str) -> str:
     pattern = _spelled(key)
-    return pattern if len(key) >= _LONG else rf"{_EDGE}{pattern}(?![^\W_])"
+    return pattern if len(key) >= _LONG else rf"{_WORD_START}{pattern}(?![^\W_])"

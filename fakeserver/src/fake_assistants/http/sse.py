@@ -1,4 +1,4 @@
-"""Server-sent events, as recorded: a name, compact JSON in raw UTF-8, no ids, no comments."""
+"""Encode server-sent events, as recorded: a name, compact JSON in raw UTF-8, no ids, no comments."""
 
 from fake_assistants.http.lossless_json import dumps_compact
 
@@ -8,10 +8,10 @@ CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
 def event(name: str, data: object) -> bytes:
-    """One named event."""
+    """Encode an event with a name."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), dumps_compact(data))
 
 
 def data(value: object) -> bytes:
-    """One event without a name, as chat completions stream."""
+    """Encode an event without a name, as chat completions are streamed."""
     return b"data: %b\n\n" % dumps_compact(value)

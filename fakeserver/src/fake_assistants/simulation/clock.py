@@ -1,10 +1,10 @@
-"""The fake's clock: integer epoch seconds, moved by hand or carried by a time source."""
+"""The fake's clock: integer epoch seconds, set by hand or read from a time source."""
 
 import copy
 import math
 from collections.abc import Callable
 
-# The farthest second that a clock can be set to, either way: beyond it, dates and JSON readers give out.
+# The largest second that a clock can be set to, of either sign: dates and JSON readers fail beyond it.
 LIMIT = 10**12
 
 EPOCH = 1774963200  # 2026-03-31T13:20:00Z, the day of the newest recordings
@@ -17,9 +17,9 @@ def _still() -> float:
 class Clock:
     """A clock that can be set, frozen and advanced.
 
-    Without a source it stands at `now` (epoch seconds, EPOCH by default) and moves only when it is told:
-    tests are the same on every run. With a source (a callable that gives epoch seconds, such as
-    `time.time`) it shows the source's time until it is set or frozen.
+    Without a source it starts at `now` (epoch seconds, EPOCH by default) and changes only when set or advanced, so
+    tests are the same on every run. With a source (a callable that returns epoch seconds, such as `time.time`) it shows
+    the source's time until it is set or frozen.
     """
 
     def __init__(self, source: Callable[[], float] | None = None, *, now: int | None = None) -> None:
@@ -28,7 +28,7 @@ class Clock:
         self.restart()
 
     def restart(self) -> None:
-        """Back to how the clock was made."""
+        """Return to the time and state that the clock was created with."""
         now, self._frozen = self._start
         self._offset = 0
         self._stopped_at = self._reading()
@@ -37,25 +37,25 @@ class Clock:
 
     @property
     def frozen(self) -> bool:
-        """Whether the clock stands still."""
+        """Whether the clock is frozen."""
         return self._frozen
 
     def now(self) -> int:
-        """The time, in whole epoch seconds."""
+        """Return the time, in whole epoch seconds."""
         return self._stopped_at if self._frozen else self._reading() + self._offset
 
     def exact(self) -> float:
-        """The time, in epoch seconds with their fraction where the source has one; `now` is its whole seconds."""
+        """Return the time, in epoch seconds with the source's fraction; `now` has its whole seconds."""
         return float(self._stopped_at) if self._frozen else self._source() + self._offset
 
     def copy(self) -> "Clock":
-        """A clock of its own that shows what this one shows, and goes back to the same beginning."""
+        """Return an independent clock with the same time, which `restart` returns to the same start."""
         return copy.copy(self)
 
     def set(self, *, now: int | None = None, frozen: bool | None = None) -> None:
-        """Show `now` (epoch seconds) from here on, and stand still or run. What is not given stays as it is.
+        """Set the time to `now` (epoch seconds), and freeze or unfreeze the clock. None leaves either unchanged.
 
-        Raises ValueError for a second beyond LIMIT, and then nothing has changed.
+        Raises ValueError for a second beyond LIMIT, and then changes nothing.
         """
         if now is not None and abs(now) > LIMIT:
             raise ValueError(f"expected seconds from {-LIMIT} to {LIMIT}")
@@ -65,7 +65,7 @@ class Clock:
         self._offset = target - self._reading()
 
     def advance(self, seconds: int) -> None:
-        """Move by whole seconds; a negative number moves back. Raises ValueError as `set` does."""
+        """Advance by whole seconds; a negative number goes back. Raises ValueError as `set` does."""
         self.set(now=self.now() + seconds)
 
     def _reading(self) -> int:

@@ -1,19 +1,20 @@
-"""From a fault plan's JSON to its rules, or a refusal with the path of what is wrong.
+"""Parse a fault plan (JSON) into rules. Errors have the path of the wrong value.
 
     [{"match": {"method", "path", "thread", "nth", "times", "probability"}, "do": {...}}, ...]
 
-What is done is one of these, and "delay" (seconds) may stand beside it, or alone:
+"do" is one of these; "delay" (seconds) may be added to each, or be used alone:
 
-    {"status": 429, "headers": {...}, "body": ...}   the request is not carried out; a text body is sent as it is,
-                                                     other JSON is printed, without a body the real one is sent
-    {"drop": "before"}                               the connection is closed; the request is not carried out
-    {"drop": "mid-body", "after": 3}                 carried out, and the answer breaks in the middle; a stream
-                                                     breaks after so many chunks
-    {"truncate": 100}                                carried out, and the answer ends properly after so many bytes
-    {"rewrite": "lie-has-more"}                      carried out, and a list page is changed
+    {"status": 429, "headers": {...}, "body": ...}   do not carry out the request; send a text body as it is, any
+                                                     other JSON printed, and without a body the real API's
+    {"drop": "before"}                               do not carry out the request; close the connection
+    {"drop": "mid-body", "after": 3}                 carry out the request, and break the answer in the middle; a
+                                                     stream breaks after this many chunks
+    {"truncate": 100}                                carry out the request, and end the answer properly after this
+                                                     many bytes
+    {"rewrite": "lie-has-more"}                      carry out the request, and change the list page
 
-`path` is a regular expression, searched in the path as on the wire. One that backtracks without end holds up the
-whole fake.
+`path` is a regular expression, searched in the path as on the wire. One with catastrophic backtracking blocks the
+fake.
 """
 
 import re
@@ -31,22 +32,22 @@ from fake_assistants.user_input import BadInput, a_count, a_list, a_string, an_o
 
 DROPS = ("before", "mid-body")
 
-# Statuses whose answer has no body (RFC 9110, 6.4.1).
+# Statuses of answers without a body (RFC 9110, 6.4.1).
 BODILESS = frozenset({204, 205, 304})
 
-# How many chunks of a stream go out before it breaks.
+# The number of chunks of a stream that are sent before it breaks.
 _CHUNKS = 3
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FIELD = re.compile(r"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-# What frames an answer is the skins' own.
+# Headers that the adapters set.
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @attrs.frozen(kw_only=True)
 class Match:
-    """Which calls a rule is for, and which of those it strikes."""
+    """The calls that a rule applies to, by request, number and probability."""
 
     method: str | None = None
     path: re.Pattern[str] | None = None
@@ -56,23 +57,23 @@ class Match:
     probability: float = 1.0
 
     def fits(self, request: Request) -> bool:
-        """Whether the rule counts this call."""
+        """Return whether a request matches."""
         return (
             (self.method is None or self.method == request.method.upper())
             and (self.path is None or self.path.search(request.path) is not None)
             and (self.thread is None or self.thread in map(unquote, request.path.split("/")))
         )
 
-    def due(self, call: int, struck: int) -> bool:
-        """Whether the rule may strike its call with this number, after it struck so often."""
+    def due(self, call: int, hits: int) -> bool:
+        """Return whether the rule may apply to the matching call with this number, after it applied `hits` times."""
         if self.nth:
             return any(first <= call < first + (1 if self.times is None else self.times) for first in self.nth)
-        return self.times is None or struck < self.times
+        return self.times is None or hits < self.times
 
 
 @attrs.frozen(kw_only=True)
 class FaultAction:
-    """What a rule does. Of status, drop, truncate and rewrite at most one is there; `delay` is in seconds."""
+    """The effect of a rule. At most one of status, drop, truncate and rewrite is set; `delay` is in seconds."""
 
     status: int | None = None
     headers: Pairs = ()
@@ -87,14 +88,14 @@ class FaultAction:
 
 @attrs.frozen
 class Rule:
-    """One line of a plan."""
+    """One rule of a plan."""
 
     match: Match
     do: FaultAction
 
 
 def rules(given: object) -> tuple[Rule, ...]:
-    """Read a whole plan. Raises BadInput."""
+    """Parse a plan. Raises BadInput."""
     return tuple(_rule(one, f"$[{index}]") for index, one in enumerate(a_list(given, "$")))
 
 
@@ -102,15 +103,15 @@ def _rule(given: object, where: str) -> Rule:
     fields = an_object(given, where, {"match", "do"})
     if "do" not in fields:
         raise BadInput('expected a "do"', where)
-    return Rule(_match(fields.get("match", {}), f"{where}.match"), _do(fields["do"], f"{where}.do"))
+    return Rule(_match(fields.get("match", {}), f"{where}.match"), _action(fields["do"], f"{where}.do"))
 
 
 # --- match ----------------------------------------------------------------------------------------------
 
 
 def _match(given: object, where: str) -> Match:
-    fields = an_object(given, where, _MATCHES)
-    return Match(**{key: _MATCHES[key](fields, key, where) for key in fields})
+    fields = an_object(given, where, _MATCH_FIELDS)
+    return Match(**{key: _MATCH_FIELDS[key](fields, key, where) for key in fields})
 
 
 def _text(fields: Obj, key: str, where: str) -> str:
@@ -126,7 +127,7 @@ def _path(fields: Obj, key: str, where: str) -> re.Pattern[str]:
     text = _text(fields, key, where)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Python warns of doubtful sets
+            warnings.simplefilter("error")  # Python warns about ambiguous sets
             return re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning) as error:
         raise BadInput(f"not a regular expression: {error}", f"{where}.{key}") from None
@@ -135,7 +136,7 @@ def _path(fields: Obj, key: str, where: str) -> re.Pattern[str]:
 def _nth(fields: Obj, key: str, where: str) -> tuple[int, ...]:
     calls = fields[key] if isinstance(fields[key], list) else [fields[key]]
     if not calls or any(type(call) is not int or call < 1 for call in calls):
-        raise BadInput("expected a call's number, 1 or more, or a list of such", f"{where}.{key}")
+        raise BadInput("expected the number of a call, 1 or more, or a list of numbers", f"{where}.{key}")
     return tuple(calls)
 
 
@@ -153,7 +154,7 @@ def _probability(fields: Obj, key: str, where: str) -> float:
     return float(value)
 
 
-_MATCHES: Mapping[str, Callable[[Obj, str, str], Any]] = {
+_MATCH_FIELDS: Mapping[str, Callable[[Obj, str, str], Any]] = {
     "method": _method,
     "path": _path,
     "thread": _text,
@@ -164,7 +165,7 @@ _MATCHES: Mapping[str, Callable[[Obj, str, str], Any]] = {
 
 # --- do -------------------------------------------------------------------------------------------------
 
-# What may be done, each with the keys that may stand beside it.
+# The actions, each with the keys that it may be combined with.
 _ACTIONS = {
     "status": {"headers", "body"},
     "drop": {"after"},
@@ -173,22 +174,22 @@ _ACTIONS = {
 }
 
 
-def _do(given: object, where: str) -> FaultAction:
-    fields = an_object(given, where, _DOINGS)
+def _action(given: object, where: str) -> FaultAction:
+    fields = an_object(given, where, _ACTION_FIELDS)
     actions = [key for key in fields if key in _ACTIONS]
     if len(actions) > 1 or not (actions or "delay" in fields):
         raise BadInput(f"expected exactly one of {', '.join(_ACTIONS)}, or a delay alone", where)
-    beside = {"delay", *actions}.union(*(_ACTIONS[action] for action in actions))
+    allowed = {"delay", *actions}.union(*(_ACTIONS[action] for action in actions))
     for key in fields:
-        if key not in beside:
-            raise BadInput(f"does not stand beside {', '.join(actions) or 'delay'}", f"{where}.{key}")
-    return _whole(FaultAction(**{key: _DOINGS[key](fields, key, where) for key in fields}), fields, where)
+        if key not in allowed:
+            raise BadInput(f"cannot be combined with {', '.join(actions) or 'delay'}", f"{where}.{key}")
+    return _checked(FaultAction(**{key: _ACTION_FIELDS[key](fields, key, where) for key in fields}), fields, where)
 
 
-def _whole(do: FaultAction, fields: Obj, where: str) -> FaultAction:
-    """With what follows from more than one key."""
+def _checked(do: FaultAction, fields: Obj, where: str) -> FaultAction:
+    """Check the combination of keys, and add the content type of the body."""
     if "after" in fields and do.drop == "before":
-        raise BadInput('stands beside "drop": "mid-body" only', f"{where}.after")
+        raise BadInput('can be combined with "drop": "mid-body" only', f"{where}.after")
     if do.body and do.status in BODILESS:
         raise BadInput(f"an answer {do.status} has no body", f"{where}.body")
     if do.body is None:
@@ -197,7 +198,7 @@ def _whole(do: FaultAction, fields: Obj, where: str) -> FaultAction:
 
 
 def _content_type(body: object) -> str | None:
-    """What a body's own look says; None for none at all."""
+    """Return the content type that a body appears to have; None for an empty one."""
     if not isinstance(body, str):
         return "application/json"
     looks = {"<": "text/html", "{": "application/json", "[": "application/json"}
@@ -214,9 +215,11 @@ def _headers(fields: Obj, key: str, where: str) -> Pairs:
     headers = an_object(fields[key], f"{where}.{key}")
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or not isinstance(value, str) or not _FIELD.fullmatch(value):
-            raise BadInput("expected a header's name and its value, a string", f"{where}.{key}.{name}")
+            raise BadInput("expected the name of a header and a string as its value", f"{where}.{key}.{name}")
         if name.lower() in _FRAMING:
-            raise BadInput("the fake frames its answers itself; truncate and drop break them", f"{where}.{key}.{name}")
+            raise BadInput(
+                "the fake sets this header itself; use truncate or drop to break an answer", f"{where}.{key}.{name}"
+            )
     return tuple((name.lower(), value) for name, value in headers.items())
 
 
@@ -238,7 +241,7 @@ def _delay(fields: Obj, key: str, where: str) -> float:
     return seconds(fields[key], f"{where}.{key}")
 
 
-_DOINGS: Mapping[str, Callable[[Obj, str, str], Any]] = {
+_ACTION_FIELDS: Mapping[str, Callable[[Obj, str, str], Any]] = {
     "status": _status,
     "headers": _headers,
     "body": _body,

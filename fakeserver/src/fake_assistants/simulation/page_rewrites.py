@@ -1,4 +1,4 @@
-"""List pages that contradict their cursors: what a broken paging may answer. All of this is the fake's own."""
+"""Rewrite list pages so that they contradict their cursors, as a broken server might. The faults are the fake's own."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,17 +7,17 @@ from fake_assistants.http.message import Reply, Request
 
 _CURSORS = frozenset({"after", "before"})
 
-# Which list a page is of: its path and query, but for the cursors.
-Place = tuple[object, ...]
+# The identity of a list: path and query of a request, without the cursors.
+ListKey = tuple[object, ...]
 
 
-def place_of(request: Request) -> Place:
-    """The list that a request asks for a page of."""
+def list_key(request: Request) -> ListKey:
+    """Return the key of the list that a request asks for."""
     return (request.path, *(pair for pair in request.query if pair[0] not in _CURSORS))
 
 
 def page_in(body: bytes) -> Obj | None:
-    """The list page that a body holds; None for anything else."""
+    """Parse a body as a list page; None if it is not one."""
     try:
         value = loads(body)
     except MalformedJson:
@@ -32,17 +32,17 @@ def page_in(body: bytes) -> Obj | None:
 
 
 def page_of(request: Request, reply: Reply) -> Obj | None:
-    """The list page that was answered to a request; None for any other answer."""
+    """Return the list page in the answer to a request; None for any other answer."""
     return page_in(reply.body) if request.method == "GET" and reply.status == 200 else None
 
 
 def _repeat(_: Request, __: Obj, before: Obj | None) -> Obj | None:
-    """The page of this list that was answered before, once more."""
+    """Repeat the previous page of the list."""
     return before
 
 
 def _shift(request: Request, page: Obj, before: Obj | None) -> Obj | None:
-    """The cursor's own row comes again at the front, and the last row falls off."""
+    """Repeat the row of the cursor at the front of the page, and drop the last row."""
     cursor = request.asked("after")
     again = [row for row in (before or {"data": []})["data"] if _id(row) == cursor]
     if cursor is None or not again or not page["data"]:
@@ -53,7 +53,7 @@ def _shift(request: Request, page: Obj, before: Obj | None) -> Obj | None:
 
 
 def _lie(_: Request, page: Obj, __: Obj | None) -> Obj | None:
-    """has_more is turned round."""
+    """Invert has_more."""
     return {**page, "has_more": not page["has_more"]}
 
 
@@ -61,10 +61,10 @@ def _id(row: object) -> object:
     return row.get("id") if isinstance(row, dict) else None
 
 
-# Each takes the request, its page, and the page of that list that was answered before. None: it cannot be done.
+# Takes a request, its page, and the previous page of that list. Returns None if the rewrite does not apply.
 Rewrite = Callable[[Request, Obj, Obj | None], Obj | None]
 
 REWRITES: Mapping[str, Rewrite] = {"repeat-page": _repeat, "shift-page": _shift, "lie-has-more": _lie}
 
-# Those that want to know the page before.
+# Rewrites that need the previous page.
 REMEMBERING = frozenset({"repeat-page", "shift-page"})

@@ -1,7 +1,7 @@
-"""The services that the fake can imitate: where their routes are, how a key is sent, and what is different about them.
+"""The services that the fake can imitate: their paths, their authentication, and how they differ.
 
-A profile is one service. A base is a path of it with routes below, such as `/openai/deployments/NAME`. The host of a
-request selects the profile where it is one of a service's own; for any other host it is the profile that was chosen.
+A profile is one service. A base is a path of it with routes below, such as `/openai/deployments/NAME`. A request to
+a host of one of the services selects its profile; for any other host the configured profile is used.
 """
 
 import re
@@ -15,7 +15,7 @@ from fake_assistants.http.hosts import hostname
 from fake_assistants.http.message import Request
 from fake_assistants.http.redaction import api_key, bearer
 
-# dated: an `api-version` such as 2024-05-01-preview is required. v1: none, or `v1` or `preview`. any: not looked at.
+# dated: an `api-version` such as 2024-05-01-preview is required. v1: none, or `v1` or `preview`. any: ignored.
 Versions = Literal["dated", "v1", "any"]
 
 
@@ -23,12 +23,18 @@ Versions = Literal["dated", "v1", "any"]
 class Base:
     """A base path of a service.
 
-    `pattern` matches it, `path` is an example of it. `roots` are the first segments that are served below it, None for
-    all, without those in `not_roots`. `key` returns the key of a request: "" for an empty one, None for none.
-
-    `is_azure`: Microsoft's headers and error envelope, and no `reasoning_effort`. `is_project`: below a project of
-    Foundry, where access is a matter of roles. `is_new_foundry`: conversations can be listed, and have shapes of their
-    own.
+    Attributes:
+        pattern: matches the base path.
+        path: an example of it.
+        roots: the first path segments of the routes that are served below it; None for all.
+        not_roots: first path segments that are not served below it.
+        key: returns the key of a request: "" for an empty one, None for none.
+        versions: the values of `api-version` that are accepted.
+        wants_beta: whether the beta header is required.
+        lists_threads: whether threads can be listed.
+        is_azure: whether it has Microsoft's headers and error envelope, and no `reasoning_effort`.
+        is_project: whether it is in a project of Foundry, where access depends on roles.
+        is_new_foundry: whether conversations can be listed, and have other shapes.
     """
 
     pattern: re.Pattern[str]
@@ -44,20 +50,20 @@ class Base:
     is_new_foundry: bool = False
 
     def serves(self, route: str) -> bool:
-        """Whether a route such as `/v1/threads/{thread_id}` may be asked for below this base."""
+        """Return whether a route such as `/v1/threads/{thread_id}` is served below this base."""
         root = route.split("/")[2] if route.count("/") > 1 else ""
         return root not in self.not_roots and (self.roots is None or root in self.roots)
 
     def url_path(self, route: str) -> str:
-        """The path at which clients find a route."""
+        """Return the path at which clients find a route."""
         return self.path + route.removeprefix("/v1")
 
 
 @attrs.frozen
 class Place:
-    """Where a request goes: a base, the path below it as the route table has it, and the deployment in its path.
+    """The target of a request: a base, the path below it as in the route table, and the deployment in its path.
 
-    `route` is "", which is no route, for a path that no base serves.
+    `route` is "", which matches no route, if no base serves the path.
     """
 
     base: Base
@@ -67,7 +73,7 @@ class Place:
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """One service. `base_path` is what a base URL ends in; `bases` are tried in order."""
+    """A service. `base_path` is the path of its base URL; `bases` are tried in order."""
 
     name: str
     title: str
@@ -75,7 +81,7 @@ class Profile:
     bases: tuple[Base, ...]
 
     def place(self, path: str) -> Place:
-        """Find the base of a path. Where there is none, the first base says how that is answered."""
+        """Return the target of a path. If no base serves it, the first base decides how the error looks."""
         for base in self.bases:
             found = base.pattern.match(path)
             if found:
@@ -85,12 +91,12 @@ class Profile:
         return Place(self.bases[0], "")
 
     def url_path(self, route: str) -> str | None:
-        """The path at which clients find a route; None where the service does not have it."""
+        """Return the path at which clients find a route; None if the service does not have it."""
         return next((base.url_path(route) for base in self.bases if base.serves(route)), None)
 
 
 def anyones_key(request: Request) -> str | None:
-    """The key of a request in either form; a bearer token goes before the api-key header."""
+    """Return the key of a request in either form; a bearer token takes precedence over the api-key header."""
     key = bearer(request)
     return api_key(request) if key is None else key
 
@@ -102,7 +108,7 @@ OPENAI = Profile(
     bases=(Base(pattern=re.compile(r"/v1(?=/|\Z)"), path="/v1", key=bearer, wants_beta=True, is_azure=False),),
 )
 
-# What has the deployment in its path, and is not found without.
+# Routes that have the deployment in their path, and are not served without it.
 _DEPLOYED = frozenset({"chat", "embeddings"})
 _ASSISTANTS = frozenset({"assistants", "threads"})
 
@@ -140,7 +146,7 @@ def _project(tail: str, **given: Any) -> Base:
     )
 
 
-# Agents (classic): read from its client and its documents. The rest of a project is the new Foundry's.
+# Agents (classic), according to its client and its documentation. The rest of a project is the new Foundry.
 _CLASSIC = _project("", roots=_ASSISTANTS | {"files", "vector_stores"}, lists_threads=True)
 
 FOUNDRY = Profile(
@@ -159,7 +165,7 @@ FOUNDRY = Profile(
 
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (OPENAI, AZURE, FOUNDRY)}
 
-# The hosts of each service, by their ends.
+# The hosts of each service, by their suffixes.
 HOSTS: Mapping[str, Profile] = {
     "api.openai.com": OPENAI,
     ".api.openai.com": OPENAI,
@@ -171,6 +177,8 @@ HOSTS: Mapping[str, Profile] = {
 
 @lru_cache(maxsize=256)
 def profile_of(host: str | None) -> Profile | None:
-    """The profile of a Host header: of one of a service's own hosts, else None."""
+    """Return the profile of a Host header if it names a host of one of the services, else None."""
     name = (hostname(host) if host else None) or ""
-    return next((HOSTS[end] for end in HOSTS if name == end or (end[0] == "." and name.endswith(end))), None)
+    return next(
+        (HOSTS[suffix] for suffix in HOSTS if name == suffix or (suffix[0] == "." and name.endswith(suffix))), None
+    )

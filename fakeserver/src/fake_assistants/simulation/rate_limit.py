@@ -1,7 +1,7 @@
-"""The limit of requests a minute, for each key a bucket of tokens by the fake's clock.
+"""Limit the requests per minute with one token bucket for each key, by the fake's clock.
 
-How the real API shared out a minute is not known. Inferred: a bucket that is full at first and is filled evenly; it
-holds a minute's worth for small limits, and a second's worth for great ones.
+How the real API divided a minute is not known. Inferred: a bucket starts full and is refilled evenly; its capacity is
+a minute's requests for small limits, and a second's for large ones.
 """
 
 import attrs
@@ -10,8 +10,8 @@ from fake_assistants.simulation.clock import Clock
 
 _MINUTE = 60
 
-# Epoch seconds are known to a fraction of a microsecond only.
-_GRAIN = 1e-6
+# Epoch seconds as floats are precise to a fraction of a microsecond only.
+_TOLERANCE = 1e-6
 
 
 @attrs.define
@@ -21,7 +21,7 @@ class _Bucket:
 
 
 class RateLimit:
-    """`rpm` requests a minute and key. Raises ValueError for less than 1."""
+    """Allows `rpm` requests per minute and key. Raises ValueError if it is less than 1."""
 
     def __init__(self, clock: Clock, rpm: int) -> None:
         if rpm < 1:
@@ -33,27 +33,27 @@ class RateLimit:
 
     @property
     def capacity(self) -> float:
-        """How many requests may come at once."""
+        """The number of requests that a key can send at once."""
         return min(self.rpm, max(_MINUTE, self._rate))
 
     def wait(self, key: str) -> float:
-        """Take a token and answer 0; or take none and answer the seconds until there is one."""
+        """Take a token and return 0; if there is none, return the seconds until there is one."""
         bucket = self._filled(key)
-        if bucket.tokens + self._rate * _GRAIN < 1:
+        if bucket.tokens + self._rate * _TOLERANCE < 1:
             return (1 - bucket.tokens) / self._rate
         bucket.tokens -= 1
         return 0.0
 
     def restart(self) -> None:
-        """Every bucket is full."""
+        """Refill every bucket."""
         self._buckets.clear()
 
     def copy(self, clock: Clock) -> "RateLimit":
-        """The same limit by another clock, all buckets full."""
+        """Return the same limit on another clock, with all buckets full."""
         return RateLimit(clock, self.rpm)
 
     def _filled(self, key: str) -> _Bucket:
-        """The bucket of a key with what the time since has brought; a clock that goes back brings nothing."""
+        """Return the bucket of a key, refilled for the elapsed time. A clock that was set back adds nothing."""
         now = self._clock.exact()
         bucket = self._buckets.setdefault(key, _Bucket(self.capacity, now))
         elapsed = max(0.0, now - bucket.filled_at)

@@ -1,4 +1,4 @@
-"""The request log: the requests to the API, in order, without any key."""
+"""The request log: all requests to the API, in order, with keys masked."""
 
 import re
 from collections import deque
@@ -14,7 +14,7 @@ from fake_assistants.http.message import Request
 from fake_assistants.http.redaction import Mask
 from fake_assistants.simulation.profiles import PROFILES
 
-# A server that runs for days must not grow without end. Sizes are in bytes.
+# Limits on memory, for servers that run for days. Sizes are in bytes.
 KEPT = 100_000
 KEPT_BODIES = 256 * 1024 * 1024
 LARGEST_BODY = 16 * 1024 * 1024
@@ -26,11 +26,14 @@ _SHOWN = 10  # requests in a message
 class Entry:
     """One request to the API and the status of its answer. Every key in it is `***`.
 
-    `path` is as on the wire, percent-encoded. `query` has a list of values for a name that was given twice; names of
-    `headers` are in lower case. `body` is the request's JSON; None where it had no body, none that is JSON (a file
-    upload), or one of more than 16 MiB. The status is 0 where a fault closed the connection before any answer.
-    `fault` names an injected fault. `unrouted` is whether no route took it: an unknown path, or a method that the path
-    does not have.
+    Attributes:
+        path: as on the wire, percent-encoded.
+        query: the parameters; a list of values for a name that was given twice.
+        headers: with names in lower case.
+        body: the request's JSON; None if there was none, if it was not JSON (a file upload), or above 16 MiB.
+        status: 0 if a fault closed the connection before any answer.
+        fault: the name of an injected fault.
+        unrouted: whether no route matched: an unknown path, or a method that the path does not have.
     """
 
     method: str
@@ -44,7 +47,7 @@ class Entry:
     unrouted: bool = False
 
     def as_dict(self) -> Obj:
-        """Return the entry as plain JSON, as `GET /_fake/requests` answers it."""
+        """Return the entry as plain JSON, as in the answer to `GET /_fake/requests`."""
         return {field.name: getattr(self, field.name) for field in attrs.fields(Entry)}
 
     def __str__(self) -> str:
@@ -53,9 +56,9 @@ class Entry:
 
 
 class Requests(Sequence[Entry]):
-    """Some requests, oldest first. Equal to any sequence of the same entries.
+    """A selection of requests, oldest first. Equal to any sequence of the same entries.
 
-    `choice` names in messages how they were chosen (" to GET /threads"), `others` are all that there were.
+    `choice` describes the selection in messages (" to GET /threads"); `others` are all requests.
     """
 
     def __init__(self, entries: Sequence[Entry] = (), choice: str = "", others: Sequence[Entry] = ()) -> None:
@@ -99,8 +102,8 @@ class Requests(Sequence[Entry]):
     def to(self, method: str, path: str) -> "Requests":
         """Return the requests with this method and path, such as `to("POST", "/threads/*/messages")`.
 
-        In the path `*` stands for one segment or a part of one, `**` for any number of segments; `"*"` is any method.
-        The path may have a profile's prefix or not: `/threads` and `/v1/threads` find the same requests.
+        In the path `*` matches one segment or a part of one, `**` any number of segments; the method `"*"` matches any.
+        A profile's prefix is optional: `/threads` and `/v1/threads` find the same requests.
 
         Raises ValueError for a path with a query: look at the entries' `query`.
         """
@@ -112,14 +115,14 @@ class Requests(Sequence[Entry]):
         return Requests(chosen, f" to {method.upper()} {path}", self._others or entries)
 
     def only(self) -> Entry:
-        """Return the one request. Raises AssertionError, with those that there are, unless there is exactly one."""
+        """Return the only request. Raises AssertionError, listing the requests, unless there is exactly one."""
         entries = tuple(self)
         if len(entries) != 1:
             raise AssertionError(f"expected exactly one request: {self.summary()}")
         return entries[0]
 
     def summary(self) -> str:
-        """Return in words how many there are, and the newest, one a line; where there are none, the others."""
+        """Return a text with the number of requests and the newest, one a line; if there are none, the others."""
         entries = tuple(self)
         head = f"{len(entries) or 'no'} request{'' if len(entries) == 1 else 's'}{self._choice}"
         if not entries and self._others:
@@ -130,13 +133,13 @@ class Requests(Sequence[Entry]):
 
 
 class RequestLog(Requests):
-    """The newest requests: 100,000 at most, and fewer where their bodies have more than 256 MiB together."""
+    """The newest requests: at most 100,000, fewer if their bodies have more than 256 MiB in total."""
 
     def __init__(self) -> None:
         super().__init__()
         self._notes: deque[_Note] = deque()
         self._size = 0
-        self.total = 0  # every request that was ever noted, also those that are no longer here
+        self.total = 0  # all requests ever logged, including those dropped since
 
     def _entries(self) -> Sequence[Entry]:
         return tuple(note.entry() for note in tuple(self._notes))
@@ -156,7 +159,7 @@ class RequestLog(Requests):
             return super().__getitem__(index)
 
     def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
-        """Write a request down. What could be a key is masked before anybody sees it."""
+        """Log a request. Keys are masked when an entry is read."""
         note = _Note(_without_upload(request), status, fault, unrouted)
         self._notes.append(note)
         self.total += 1
@@ -165,19 +168,19 @@ class RequestLog(Requests):
             self._size -= self._notes.popleft().size
 
     def unrouted(self, since: int = 0) -> list[Entry]:
-        """Return the entries that no route took, of those noted after the first `since` ones."""
+        """Return the entries that matched no route, among those logged after the first `since` ones."""
         count = min(self.total - since, len(self._notes))
         newest = islice(reversed(tuple(self._notes)), count)
         return [note.entry() for note in newest if note.is_unrouted][::-1]
 
     def clear(self) -> None:
-        """Forget every entry."""
+        """Remove every entry."""
         self._notes.clear()
         self._size = 0
 
 
 class _Note:
-    """A request as it came; its entry is made when somebody looks at it, since masking costs more than answering."""
+    """A request as it came. Its entry is made on first access, since masking takes longer than answering."""
 
     __slots__ = ("_entry", "_given", "is_unrouted", "size")
 
@@ -189,7 +192,7 @@ class _Note:
 
     def entry(self) -> Entry:
         """Return the entry, the same at each call."""
-        given = self._given  # read once: another thread may be here too
+        given = self._given  # read once: other threads may do the same
         if given is not None:
             self._entry = _entry(*given)
             self._given = None
@@ -232,7 +235,7 @@ def _body(mask: Mask, request: Request) -> Any:
 
 
 def _without_upload(request: Request) -> Request:
-    """Drop the body of a file upload, and one that is too large to keep."""
+    """Drop the body of a file upload, and a body that is too large to store."""
     is_form = request.headers.get("content-type", "").startswith("multipart/")
     return attrs.evolve(request, body=b"") if is_form or len(request.body) > LARGEST_BODY else request
 
@@ -241,7 +244,7 @@ def _without_upload(request: Request) -> Request:
 
 
 def _fitting(pattern: str) -> Callable[[str], bool]:
-    """Return the test of a path against a pattern. Either may have a profile's prefix."""
+    """Return a function that tests a path against a pattern. Either may have a profile's prefix."""
     patterns = [re.compile(_expression(one), re.DOTALL) for one in _spellings(f"/{pattern.lstrip('/')}")]
 
     def fits(path: str) -> bool:
@@ -252,7 +255,7 @@ def _fitting(pattern: str) -> Callable[[str], bool]:
 
 
 def _spellings(path: str) -> set[str]:
-    """Return the path, and what is left of it without the base of a profile."""
+    """Return the path, and the path without the base of each profile that matches."""
     found = (base.pattern.match(path) for profile in PROFILES.values() for base in profile.bases)
     return {path, *(path[base.end() :] for base in found if base)}
 

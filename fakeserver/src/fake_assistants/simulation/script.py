@@ -1,6 +1,6 @@
-"""What the model answers: scripted, never random.
+"""The model's answers: scripted, never random.
 
-A script is a list of steps for each run. Where nothing is scripted, the model echoes the user's last words.
+A script is a list of steps for each run. Without a script, the model repeats the user's last message.
 """
 
 import copy
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import attrs
 
 from fake_assistants.http.lossless_json import Obj
-from fake_assistants.simulation.script_parser import Book, Step, book, steps_of
+from fake_assistants.simulation.script_parser import ParsedScript, Step, parse_script, steps_of
 from fake_assistants.user_input import plain
 
 Kind = Literal["run", "response", "chat"]
@@ -18,9 +18,10 @@ Kind = Literal["run", "response", "chat"]
 
 @attrs.frozen(kw_only=True)
 class Turn:
-    """What the model is asked: `request` is the run, or the body of the request to `/responses` or
-    `/chat/completions`. `text` is the user's last words, "" when there are none. `messages` is what was said
-    so far: of a run the thread's messages, oldest first.
+    """The input of the model.
+
+    `request` is the run, or the body of a request to `/responses` or `/chat/completions`. `text` is the user's last
+    message, "" if there is none. `messages` are the earlier messages: for a run those of the thread, oldest first.
     """
 
     kind: Kind
@@ -30,7 +31,7 @@ class Turn:
 
     @property
     def assistant_id(self) -> str | None:
-        """The assistant of a run; None elsewhere."""
+        """The assistant of a run; None for other kinds."""
         return self.request.get("assistant_id") if self.kind == "run" else None
 
 
@@ -38,73 +39,74 @@ Predicate = Callable[[Turn], bool]
 
 _QUEUES = ("runs", "responses", "searches")
 
-_LEVELS = 400  # below what an object of a database may have, so that a step or a message can hold what a script brought
+_LEVELS = 400  # less than an object's limit, so that a step or a message can contain a script's values
 
-_SPEECHLESS = "I have nothing to echo."
+_NO_INPUT = "I have nothing to echo."
 
 
 def echo(turn: Turn) -> tuple[Step, ...]:
-    """What is answered where nothing is scripted: the user's own words."""
-    return (Step("reply", ({"type": "text", "text": {"value": turn.text or _SPEECHLESS, "annotations": []}},)),)
+    """Return the answer to a turn without a script: the user's last message."""
+    return (Step("reply", ({"type": "text", "text": {"value": turn.text or _NO_INPUT, "annotations": []}},)),)
 
 
 class Script:
-    """The script of one fake. What serves a turn, first found: a predicate (the newest first), the queue of
-    `runs` (of `responses` for the other routes), the run's assistant, the default, the echo. `searches` serves the
-    searches in vector stores.
+    """The script of one fake.
+
+    The first of these answers a turn: a predicate (the newest first), the queue of `runs` (of `responses` for other
+    kinds), the steps of the run's assistant, the default, the echo. `searches` answers searches in vector stores.
     """
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything: the model echoes."""
-        self._book = Book()
+        """Remove all steps and predicates: the model echoes."""
+        self._parsed = ParsedScript()
         self._given: Obj = {}
         self._taken = dict.fromkeys(_QUEUES, 0)
         self._rules: list[tuple[Predicate, tuple[Step, ...]]] = []
 
     def set(self, given: object) -> None:
-        """Follow a script, given as JSON: `default`, `runs`, `responses`, `assistants`, `searches`.
+        """Use a script, given as JSON: `default`, `runs`, `responses`, `assistants`, `searches`.
 
-        Predicates stay. Raises BadInput with the path of what is wrong, and then nothing has changed.
+        Predicates are not changed. Raises BadInput with the path of the wrong value, and then changes nothing.
         """
         own = plain(given, levels=_LEVELS)
-        self._book, self._given = book(own), own
+        self._parsed, self._given = parse_script(own), own
         self._taken = dict.fromkeys(_QUEUES, 0)
 
     def when(self, predicate: Predicate, steps: Iterable[Mapping[str, Any]]) -> None:
-        """Answer the turns of which `predicate` is true with these steps. Raises BadInput."""
+        """Answer turns for which `predicate` is true with these steps. Raises BadInput."""
         self._rules.insert(0, (predicate, steps_of(plain(list(steps), levels=_LEVELS), "$")))
 
     def json(self) -> Obj:
-        """The script as `set` takes it, without what is used up."""
+        """Return the script as `set` takes it, without the steps already used."""
         queues = {name: self._given[name][taken:] for name, taken in self._taken.items() if name in self._given}
         return {**self._given, **queues}
 
     def copy(self) -> "Script":
-        """A script of its own that begins with what is left here."""
-        twin = copy.copy(self)
-        twin._taken, twin._rules = dict(self._taken), list(self._rules)  # noqa: SLF001 - its own kind
-        return twin
+        """Return an independent script with the steps that are left here."""
+        duplicate = copy.copy(self)
+        duplicate._taken, duplicate._rules = dict(self._taken), list(self._rules)  # noqa: SLF001 - the same class
+        return duplicate
 
     def steps(self, turn: Turn) -> tuple[Step, ...]:
-        """The steps that serve a turn. A queue gets shorter by it."""
+        """Return the steps for a turn, and remove them if they are from a queue."""
         for predicate, steps in self._rules:
             if predicate(turn):
                 return steps
         queued = self._next("runs" if turn.kind == "run" else "responses")
         if queued is not None:
             return queued
-        own = self._book.assistants.get(turn.assistant_id or "", self._book.default)
+        own = self._parsed.assistants.get(turn.assistant_id or "", self._parsed.default)
         return echo(turn) if own is None else own
 
     def search(self) -> tuple[Obj, ...] | None:
-        """Return the results that are scripted for the next search in a vector store; None where nothing is."""
+        """Return the scripted results of the next search in a vector store; None if there are none."""
         return copy.deepcopy(self._next("searches"))
 
     def _next(self, queue: str) -> tuple[Any, ...] | None:
-        rows: tuple[tuple[Any, ...], ...] = getattr(self._book, queue)
+        rows: tuple[tuple[Any, ...], ...] = getattr(self._parsed, queue)
         if self._taken[queue] >= len(rows):
             return None
         self._taken[queue] += 1

@@ -1,4 +1,4 @@
-"""From a script's JSON to steps, or a refusal with the path of what is wrong.
+"""Parse a script (JSON) into steps. Errors have the path of the wrong value.
 
     {"default": [step, ...], "runs": [[step, ...], ...], "responses": [[step, ...], ...],
      "assistants": {"asst_...": [step, ...]}, "searches": [[result, ...], ...]}
@@ -18,8 +18,8 @@ A step is one of:
 A result of a search in a vector store is {"file_id", "filename", "score", "attributes", "content"}, each of them
 optional; content is text, or parts as over REST.
 
-Every step may also have, for those who stream: "chunk" (characters in a delta, instead of a word), "pause"
-(seconds between deltas) and "cut" (the connection breaks after so many deltas; the run goes on).
+For streams, every step may also have: "chunk" (characters in a delta, instead of a word), "pause"
+(seconds between deltas) and "cut" (the connection breaks after this many deltas; the run continues).
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ from fake_assistants.user_input import seconds as _seconds
 
 @attrs.frozen
 class Step:
-    """One thing that the model does. What `value` is depends on the kind; it is checked and complete."""
+    """One step of the model. The type of `value` depends on the kind; it is validated and complete."""
 
     kind: str
     value: Any
@@ -51,8 +51,8 @@ Steps = tuple[Step, ...]
 
 
 @attrs.frozen(kw_only=True)
-class Book:
-    """A script that was read."""
+class ParsedScript:
+    """A parsed script."""
 
     default: Steps | None = None
     runs: tuple[Steps, ...] = ()
@@ -61,11 +61,11 @@ class Book:
     searches: tuple[tuple[Obj, ...], ...] = ()
 
 
-def book(given: object) -> Book:
-    """Read a whole script. Raises BadInput."""
+def parse_script(given: object) -> ParsedScript:
+    """Parse a script. Raises BadInput."""
     fields = _object(given, "$", {"default", "runs", "responses", "assistants", "searches"})
     assistants = _object(fields.get("assistants", {}), "$.assistants")
-    return Book(
+    return ParsedScript(
         default=steps_of(fields["default"], "$.default") if "default" in fields else None,
         runs=_queue(fields.get("runs", []), "$.runs"),
         responses=_queue(fields.get("responses", []), "$.responses"),
@@ -75,7 +75,7 @@ def book(given: object) -> Book:
 
 
 def steps_of(given: object, where: str) -> Steps:
-    """Read the steps of one answer. Raises BadInput."""
+    """Parse the steps of one answer. Raises BadInput."""
     return tuple(_step(one, f"{where}[{index}]") for index, one in enumerate(_list(given, where)))
 
 
@@ -92,7 +92,7 @@ def _results(given: object, where: str) -> tuple[Obj, ...]:
 
 
 def _found(given: object, where: str) -> Obj:
-    """A result of a search, complete. Key order as documented."""
+    """Parse a search result, and add the missing fields. Key order as documented."""
     result = _object(given, where, {"file_id", "filename", "score", "attributes", "content"})
     score, content = result.get("score", 1.0), result.get("content", "")
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
@@ -135,7 +135,7 @@ def _reply(given: object, where: str) -> tuple[Obj, ...]:
 
 
 def _part(given: object, where: str) -> Obj:
-    """A part as over REST; unknown types pass as they are."""
+    """Parse a part as over REST; unknown types are returned unchanged."""
     part = _object(given, where)
     _string(part, "type", where)
     if part["type"] == "refusal":
@@ -193,7 +193,7 @@ def _code(given: object, where: str) -> Obj:
 
 
 def _output(given: object, where: str) -> Obj:
-    """Logs or an image, as over REST; a string stands for logs."""
+    """Parse logs or an image, as over REST; a string is read as logs."""
     if isinstance(given, str):
         return {"type": "logs", "logs": given}
     output = _object(given, where)

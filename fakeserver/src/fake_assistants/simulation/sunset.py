@@ -1,4 +1,4 @@
-"""When the Assistants routes fall silent, and how."""
+"""The sunset of the Assistants routes: when they end, and how they answer then."""
 
 from typing import Literal
 
@@ -15,9 +15,9 @@ STYLES: tuple[Style, ...] = ("gone", "not-found")
 
 @attrs.frozen(kw_only=True)
 class SunsetPlan:
-    """The sunset falls at an epoch second, or after so many more requests to Assistants routes.
+    """A plan for the sunset: at an epoch second, or after a number of further requests to Assistants routes.
 
-    Raises ValueError for any other plan: it would be found out by the first request.
+    Raises ValueError for any other plan.
     """
 
     at: int | None = None
@@ -27,73 +27,73 @@ class SunsetPlan:
     def __attrs_post_init__(self) -> None:
         trigger = self.after_requests if self.at is None else self.at
         if type(trigger) is not int or None not in (self.at, self.after_requests):
-            raise ValueError("a sunset falls at an epoch second or after so many requests, a whole number")
+            raise ValueError("a sunset needs either an epoch second or a number of requests, as a whole number")
         if self.style not in STYLES:
             raise ValueError(f"unknown style {self.style!r}; known are {', '.join(STYLES)}")
 
     def fallen(self, *, now: int, served: int) -> bool:
-        """Whether the routes are silent at `now`, `served` requests after the plan was made."""
-        timely = self.at is not None and now >= self.at
-        return timely or (self.after_requests is not None and served >= self.after_requests)
+        """Return whether the routes have ended at `now`, `served` requests after the plan was set."""
+        is_past = self.at is not None and now >= self.at
+        return is_past or (self.after_requests is not None and served >= self.after_requests)
 
 
 class Sunset:
-    """The sunset of one fake: set it, lift it, ask whether it has fallen. Raises ValueError for what is no plan."""
+    """The sunset of one fake. Raises ValueError for an argument that is not a plan."""
 
     def __init__(self, clock: Clock, plan: SunsetPlan | None = None) -> None:
         if plan is not None and not isinstance(plan, SunsetPlan):
             raise ValueError(f"expected a SunsetPlan, such as SunsetPlan(after_requests=40), not {plan!r}")
         self._clock = clock
-        self._first = plan
+        self._initial = plan
         self.restart()
 
     def restart(self) -> None:
-        """Back to the plan that the fake was made with."""
-        self.follow(self._first)
+        """Return to the plan that the fake was created with."""
+        self.follow(self._initial)
 
     def copy(self, clock: Clock) -> "Sunset":
-        """A sunset of its own, by another clock, that begins with what is left of the plan here."""
+        """Return an independent sunset on another clock, with the rest of this plan."""
         return Sunset(clock, self.left)
 
     @property
     def plan(self) -> SunsetPlan | None:
-        """The plan in force."""
+        """The current plan."""
         return self._plan
 
     @property
     def left(self) -> SunsetPlan | None:
-        """The plan in force with the requests that are left; to follow it changes nothing."""
+        """The current plan with the remaining number of requests."""
         if self._plan is None or self._plan.after_requests is None:
             return self._plan
         return attrs.evolve(self._plan, after_requests=max(0, self._plan.after_requests - self._served))
 
     def follow(self, plan: SunsetPlan | None) -> None:
-        """Put a plan in force; None lifts the sunset. Requests are counted from here."""
+        """Set a plan; None lifts the sunset. Requests are counted from now on."""
         self._plan = plan
         self._served = 0
 
     def now(self, *, style: Style = "gone") -> None:
-        """Fall silent at once, whatever the clock says later."""
+        """End the routes now, whatever the clock shows later."""
         self.follow(SunsetPlan(after_requests=0, style=style))
 
     def at(self, epoch: int, *, style: Style = "gone") -> None:
-        """Fall silent when the fake's clock shows this epoch second or a later one."""
+        """End the routes when the fake's clock shows this epoch second or a later one."""
         self.follow(SunsetPlan(at=epoch, style=style))
 
     def after_requests(self, count: int, *, style: Style = "gone") -> None:
-        """Serve `count` more requests to Assistants routes, then fall silent."""
+        """End the routes after `count` more requests to them."""
         self.follow(SunsetPlan(after_requests=count, style=style))
 
     def lift(self) -> None:
-        """Serve again."""
+        """Serve the routes again."""
         self.follow(None)
 
     @property
     def fallen(self) -> bool:
-        """Whether Assistants routes are silent now."""
+        """Whether the Assistants routes have ended."""
         plan = self._plan
         return plan is not None and plan.fallen(now=self._clock.now(), served=self._served)
 
     def count(self) -> None:
-        """One more request to an Assistants route was served."""
+        """Count a request that an Assistants route served."""
         self._served += 1

@@ -1,4 +1,4 @@
-"""An ordered collection: insertion order is the order, and every id keeps its place for good."""
+"""Ordered collections of objects: in order of insertion; the place of a deleted id remains known."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -6,20 +6,20 @@ from itertools import compress
 
 import attrs
 
-from fake_assistants.http.lossless_json import SET_IN, Obj, dumps, loads
+from fake_assistants.http.lossless_json import STORED_NEWLINE, Obj, dumps, loads
 
-# What stands before a field of an object in its kept text.
-_LINE = SET_IN + b"  "
+# The bytes before each field of an object in its stored text.
+_LINE = STORED_NEWLINE + b"  "
 
 
 @attrs.define
 class ObjectCollection:
-    """Objects by id, in the order in which they were put here, each kept as its JSON text (what `dumps_to_keep` wrote).
+    """Objects by id, in order of insertion, each stored as JSON text (as written by `dumps_to_keep`).
 
-    A place is a number that only grows (the database deals them out). An id keeps its place after its object
-    is deleted, so a cursor that points at it still says where to go on. An object is read anew each time that
-    it is asked for: whoever modifies one puts a new one in its stead. Only the database with the same `mark` may
-    write here; others take a `fork` first.
+    The database assigns places: increasing numbers, never reused. The place of an id remains known after its object
+    is deleted, so a cursor that points at it stays valid. Objects are parsed at each access, so a caller may modify
+    the result; `replace` stores a change. Only the database with the same `mark` may write to a collection; any other
+    makes a `fork` first.
     """
 
     mark: object = None
@@ -35,72 +35,72 @@ class ObjectCollection:
         return object_id in self._texts
 
     def fork(self, mark: object) -> "ObjectCollection":
-        """A collection of its own with the same objects, for the database with this mark."""
+        """Return an independent copy, for the database with this mark."""
         return ObjectCollection(mark, self._texts.copy(), self._place_of.copy(), self._places.copy(), self._ids.copy())
 
     @property
     def places(self) -> Sequence[int]:
-        """The places of what stands here, ascending."""
+        """The places of all objects, ascending."""
         return self._places
 
     @property
     def order(self) -> Sequence[str]:
-        """The ids of what stands here, in the order of their places."""
+        """The ids of all objects, in the order of their places."""
         return self._ids
 
     @property
     def ids(self) -> Collection[str]:
-        """The ids of what stands here; a look-up is not a scan."""
+        """The ids of all objects, as a view with constant-time membership tests."""
         return self._texts.keys()
 
     def get(self, object_id: str) -> Obj | None:
-        """The object, the caller's own; None when it is not here (any more)."""
+        """Return a copy of the object, or None if it does not exist or was deleted."""
         text = self._texts.get(object_id)
         return None if text is None else loads(text)
 
     def text(self, object_id: str) -> bytes | None:
-        """The object's kept text, or None."""
+        """Return the object's stored text, or None."""
         return self._texts.get(object_id)
 
     def texts_of(self, object_ids: Iterable[str]) -> list[bytes]:
-        """The kept texts of objects that stand here."""
+        """Return the stored texts of objects. All of them must exist."""
         return [self._texts[object_id] for object_id in object_ids]
 
     def place_of(self, object_id: str) -> int | None:
-        """Where the id stands or stood; None when it was never here."""
+        """Return the place of an id, also of a deleted one; None if it was never in this collection."""
         return self._place_of.get(object_id)
 
     def at(self, place: int) -> Obj:
-        """The object that stands at a place, the caller's own."""
+        """Return a copy of the object at a place."""
         value: Obj = loads(self._texts[self._ids[bisect_left(self._places, place)]])
         return value
 
     def rows(self) -> Iterator[tuple[int, Obj]]:
-        """Place and object, in order. Each object is read on its way: `texts` costs less."""
+        """Yield places and objects, in order. Each object is parsed: `texts` is faster."""
         return ((place, loads(text)) for place, text in self.texts())
 
     def texts(self) -> Iterator[tuple[int, bytes]]:
-        """Place and kept text, in order."""
+        """Yield places and stored texts, in order."""
         return zip(self._places, map(self._texts.__getitem__, self._ids), strict=True)
 
     def those(self, fit: Callable[[Iterable[bytes]], list[bool]]) -> tuple[Sequence[int], Sequence[str]]:
-        """Places and ids of the objects whose texts fit, in order."""
+        """Return the places and ids of the objects whose stored texts fit, in order."""
         fitting = fit(map(self._texts.__getitem__, self._ids))
         return list(compress(self._places, fitting)), list(compress(self._ids, fitting))
 
     def append(self, object_id: str, text: bytes, place: int) -> None:
-        """Put a new object at the end. `place` is greater than every place given before."""
+        """Append a new object. `place` must be greater than every earlier place."""
         self._texts[object_id] = text
         self._place_of[object_id] = place
         self._places.append(place)
         self._ids.append(object_id)
 
     def replace(self, object_id: str, text: bytes) -> None:
-        """Put another object where this id stands."""
+        """Replace the object with this id; its place does not change."""
         self._texts[object_id] = text
 
     def delete(self, object_id: str) -> None:
-        """Take the object away; its place stays known."""
+        """Delete the object; its place remains known."""
         del self._texts[object_id]
         position = bisect_left(self._places, self._place_of[object_id])
         del self._places[position]
@@ -109,10 +109,10 @@ class ObjectCollection:
 
 @attrs.frozen
 class Field:
-    """A field of an object that holds this string; told from the object's kept text without reading it.
+    """A test whether a field of an object has this string as its value. The stored text is searched, not parsed.
 
-    Exact, because `dumps_to_keep` wrote the text: a field of the object itself stands on a line of its own behind so
-    many blanks, deeper ones stand behind more, a JSON string holds no raw newline, and a string ends with its quote.
+    This is exact for text written by `dumps_to_keep`: each field of the object itself is on a separate line with the
+    same indentation, nested fields are indented further, a JSON string has no raw newline, and it ends with a quote.
     """
 
     name: str
@@ -124,18 +124,18 @@ class Field:
         return _LINE + dumps(self.name) + b": " + dumps(self.value)
 
     def among(self, texts: Iterable[bytes]) -> list[bool]:
-        """For each text, whether its object has the field."""
+        """Return for each stored text whether its object has the field."""
         line = self._line
         return [line in text for text in texts]
 
     def is_in(self, text: bytes) -> bool:
-        """Whether the object of this text has the field."""
+        """Return whether the object of this stored text has the field."""
         return self._line in text
 
 
 @attrs.frozen
 class OneOf:
-    """A field that holds one of these strings, told like a `Field`: one search for all of them."""
+    """A test whether a field has one of these strings as its value, with one search for all of them. See `Field`."""
 
     name: str
     values: Collection[str]
@@ -151,6 +151,6 @@ class OneOf:
         return tuple(dumps(value)[1:] for value in self.values)
 
     def is_in(self, text: bytes) -> bool:
-        """Whether the object of this text has the field."""
+        """Return whether the object of this stored text has the field."""
         start = text.find(self._head)
         return start >= 0 and text.startswith(self._tails, start + len(self._head))

@@ -1,11 +1,11 @@
-"""The database: everything that the fake keeps, on collections."""
+"""The database: all objects of a fake, in collections by kind and parent."""
 
 from collections.abc import Collection, Iterator
 from operator import itemgetter
 
 import attrs
 
-from fake_assistants.http.lossless_json import Obj, alone, array_of, dumps_to_keep, loads
+from fake_assistants.http.lossless_json import Obj, array_of, dumps_to_keep, loads, unindented
 from fake_assistants.store.collection import ObjectCollection
 from fake_assistants.store.ids import IdSource
 from fake_assistants.store.kinds import CONVERSATION_ITEMS, KINDS, RESPONSE_INPUT_ITEMS, RESPONSES, THREADS, Kind
@@ -14,7 +14,7 @@ from fake_assistants.store.snapshot import Staged, State, parent_of
 
 @attrs.define
 class UsedIds:
-    """A set that only grows. A fork shares the older layers; only the newest one is its own."""
+    """A set of ids that only grows, made of layers. Forks share all layers but the newest."""
 
     _layers: tuple[frozenset[str], ...] = ()
     _own: set[str] = attrs.field(factory=set)
@@ -23,18 +23,18 @@ class UsedIds:
         return object_id in self._own or any(object_id in layer for layer in self._layers)
 
     def add(self, object_id: str) -> None:
-        """Note an id."""
+        """Add an id."""
         self._own.add(object_id)
 
     def fork(self) -> "UsedIds":
-        """The same ids; what is added to either from here on is not in the other."""
+        """Return a set with the same ids; later additions to either are not in the other."""
         if self._own:
             self._layers, self._own = _stacked(self._layers, frozenset(self._own)), set()
         return UsedIds(self._layers)
 
 
 def _stacked(layers: tuple[frozenset[str], ...], top: frozenset[str]) -> tuple[frozenset[str], ...]:
-    """One layer more. Layers of like size become one, so there are few and an id is seldom copied."""
+    """Add a layer. Layers of similar size are merged, so that there are few and an id is rarely copied."""
     while layers and len(layers[-1]) < 2 * len(top):
         layers, top = layers[:-1], layers[-1] | top
     return (*layers, top)
@@ -44,7 +44,7 @@ _place = itemgetter(0)
 
 _Collections = dict[str, dict[str, ObjectCollection]]
 
-# What has ids within, or is itself called by two.
+# Kinds whose objects contain other ids: the items of a response, and the `call_id` of an item.
 _ITEMS = frozenset(kind.name for kind in (RESPONSES, CONVERSATION_ITEMS, RESPONSE_INPUT_ITEMS))
 
 
@@ -54,11 +54,10 @@ def _no_collections() -> _Collections:
 
 @attrs.define
 class Database:
-    """One collection per kind, or per kind and parent for what stands in something else.
+    """Collections of objects: one for each kind, or for each kind and parent, such as the messages of a thread.
 
-    Places are dealt out by one counter for the whole database, so the order of insertion is known across
-    threads too and a snapshot gives it back. Objects are kept as JSON text: what is given is copied in, and
-    what is found is the finder's own.
+    Places come from one counter for the whole database, so a snapshot has the order of insertion across threads.
+    Objects are stored as JSON text: `put` copies its argument, and `find` returns a copy.
 
     Two databases may share collections (`fork`). A collection has the mark of the database that may write to it; any
     other database copies it first.
@@ -71,19 +70,19 @@ class Database:
     _mark: object = attrs.field(factory=object, init=False)
 
     def fork(self) -> "Database":
-        """A database with the same objects and places. A change of either is not seen in the other."""
-        self._mark = object()  # from here on nothing is this database's alone
+        """Return a database with the same objects and places. Later changes to either are not seen in the other."""
+        self._mark = object()  # from now on every collection is shared
         collections = {name: by_parent.copy() for name, by_parent in self._collections.items()}
         return Database(collections, self._used.fork(), self._next_place, self)
 
     def is_still(self, database: "Database") -> bool:
-        """Whether this is a fork of that database, and nothing was put or deleted here since."""
+        """Return whether this is a fork of that database, without changes since."""
         return self._forked_from is database
 
     def collection(self, kind: Kind, parent: str = "") -> ObjectCollection:
-        """The collection of a kind, for reading; `parent` is the id of what its objects stand in, such as a thread.
+        """Return the collection of a kind, for reading; `parent` is the id of its parent object, such as a thread.
 
-        Ask again after a change: the database may have put a copy in its stead.
+        Do not hold it across a change: the database may have replaced it by a copy.
         """
         by_parent = self._collections[kind.name]
         collection = by_parent.get(parent)
@@ -92,26 +91,26 @@ class Database:
         return collection
 
     def find(self, kind: Kind, object_id: str, parent: str = "") -> Obj | None:
-        """The object with this id, the caller's own, or None."""
+        """Return a copy of the object with this id, or None."""
         collection = self._collections[kind.name].get(parent)
         return None if collection is None else collection.get(object_id)
 
     def text(self, kind: Kind, object_id: str, parent: str = "") -> bytes | None:
-        """The JSON text of the object with this id, as it goes over the wire, or None."""
+        """Return the JSON text of the object with this id, as sent over the wire, or None."""
         collection = self._collections[kind.name].get(parent)
-        kept = None if collection is None else collection.text(object_id)
-        return None if kept is None else alone(kept)
+        stored = None if collection is None else collection.text(object_id)
+        return None if stored is None else unindented(stored)
 
     def thread_ids(self) -> Collection[str]:
-        """The ids of all threads."""
+        """Return the ids of all threads."""
         return self.collection(THREADS).ids
 
     def put(self, kind: Kind, value: Obj) -> None:
-        """Append a new object, or replace the one with its id where it stands."""
+        """Append a new object, or replace the one with the same id at its place."""
         self._put(kind, parent_of(kind, value), value["id"], dumps_to_keep(value))
 
     def delete(self, kind: Kind, object_id: str, parent: str = "") -> None:
-        """Take an object away, and with it all that stands in it."""
+        """Delete an object and all that it contains."""
         self._writable(kind, parent).delete(object_id)
         self._clear(kind, object_id)
 
@@ -141,11 +140,11 @@ class Database:
                 self._clear(inner, inner_id)
 
     def new_id(self, ids: IdSource, prefix: str, shape: str = "") -> str:
-        """A new id that nothing in this database has or had. `shape` as in `IdSource.draw`."""
+        """Return a new id, which no object of this database has or had. `shape` is as in `IdSource.draw`."""
         return ids.draw(prefix, self._used.__contains__, shape)
 
     def put_all(self, state: Staged) -> None:
-        """Merge a checked state by id. A thread that was made up does not replace one that is here."""
+        """Merge a checked state by id. A placeholder thread does not replace an existing one."""
         known = state.made_up.intersection(self.thread_ids())
         for kind in KINDS.values():
             for parent, object_id, text in state.rows[kind.name]:
@@ -153,22 +152,22 @@ class Database:
                     self._put(kind, parent, object_id, text)
 
     def snapshot(self) -> State:
-        """The database as a state, in the order of insertion, the caller's own."""
+        """Return a copy of the database as a state, in order of insertion."""
         return {kind.name: [loads(text) for text in self._texts(kind)] for kind in KINDS.values()}
 
     def json(self) -> bytes:
-        """The snapshot as JSON text."""
+        """Return the snapshot as JSON text."""
         kinds = [b'\n  "%b": %b' % (name.encode(), array_of(self._texts(kind))) for name, kind in KINDS.items()]
         return b"{" + b",".join(kinds) + b"\n}"
 
     def _texts(self, kind: Kind) -> list[bytes]:
         rows = [row for collection in self._collections[kind.name].values() for row in collection.texts()]
-        rows.sort(key=_place)  # each collection is sorted already, which sorting makes use of
+        rows.sort(key=_place)  # fast: each collection is sorted already
         return [text for _, text in rows]
 
 
 def _item_ids(kind: Kind, value: Obj) -> Iterator[str]:
-    """The ids of an item, or of those that a response said; a state may have brought in any JSON for them."""
+    """Yield the ids of an item, or of the items of a response. An imported state may have any JSON in their place."""
     items = value.get("output") if kind is RESPONSES else [value]
     for item in items if isinstance(items, list) else ():
         if isinstance(item, dict):

@@ -1,4 +1,4 @@
-"""Ids in the real shapes, the same on every run with the same seed."""
+"""Generate ids in the shapes of the real API, the same for the same seed."""
 
 import copy
 import hashlib
@@ -8,7 +8,7 @@ from string import ascii_letters, digits
 
 
 def _table(alphabet: str) -> bytes:
-    """Which character stands for each of the 256 bytes."""
+    """Return a translation table from all 256 bytes to the characters of an alphabet."""
     return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
 
 
@@ -27,7 +27,7 @@ _SHAPES = {
     "conv_": (_HEX, 48),
     FOUNDRY_CONVERSATION: (_BASE62, 48),
     "chatcmpl-": (_BASE62, 29),
-    # Of a response and its items: 50 hex digits, the first of them 0. Messages of threads begin `msg_` too.
+    # Of a response and its items: 50 hex digits, the first of them 0. Ids of thread messages also begin with `msg_`.
     **dict.fromkeys(("resp_0", "msg_0", "fc_0", "fs_0", "ci_0", "rs_0", "cntr_0"), (_HEX, 49)),
 }
 _USUAL = (_BASE62, 24)
@@ -38,16 +38,16 @@ def _never(_: str) -> bool:
 
 
 class IdSource:
-    """Draws ids from a seed. Each prefix has its own row, so request ids never shift thread ids."""
+    """Generates ids from a seed. Each prefix has its own counter, so request ids do not change thread ids."""
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
         self._drawn: Counter[str] = Counter()
 
     def draw(self, prefix: str, taken: Callable[[str], bool] = _never, shape: str = "") -> str:
-        """The next id with this prefix (`thread_`, `msg_`, ...) that is not `taken`.
+        """Return the next id with this prefix (`thread_`, `msg_`, ...) that is not `taken`.
 
-        Its characters and length are those of ids with the prefix `shape`, by default its own.
+        Its alphabet and length are those of the prefix `shape`, by default those of `prefix`.
         """
         while True:
             self._drawn[prefix] += 1
@@ -56,13 +56,13 @@ class IdSource:
                 return drawn
 
     def copy(self) -> "IdSource":
-        """A source of its own that draws the same ids from the beginning."""
-        twin = copy.deepcopy(self)
-        twin.restart()
-        return twin
+        """Return an independent source that generates the same ids from the beginning."""
+        duplicate = copy.deepcopy(self)
+        duplicate.restart()
+        return duplicate
 
     def restart(self) -> None:
-        """Draw from the beginning again."""
+        """Start again from the first id."""
         self._drawn.clear()
 
     def _tail(self, prefix: str, count: int, shape: str) -> str:

@@ -1,4 +1,4 @@
-"""From a file to a staged state: a state file (JSON), or a full export (NDJSON), one line a message."""
+"""Read a file into a staged state: a state file (JSON), or a full export (NDJSON) with one message a line."""
 
 import gc
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from fake_assistants.user_input import BadInput
 
 
 def read(file: BinaryIO) -> Staged:
-    """The state that a binary file holds. Raises BadInput with the path or the line.
+    """Read the state of a binary file. Raises BadInput with the path or the line.
 
-    An export's first line is a JSON object with a `thread_id`; anything else is read as one JSON state. An
-    export is read line by line, and of a message only its JSON text is kept.
+    If the first line is a JSON object with a `thread_id`, the file is read as an export, line by line; any other file
+    is read as one JSON state.
     """
-    head = list(_head(file))  # lines are broken on b"\n" only: U+2028 and U+0085 stand in messages raw
+    head = list(_head(file))  # lines end at b"\n" only: messages contain U+2028 and U+0085 unescaped
     if _is_export(head[-1] if head else b""):
         return _from_export(chain(head, file))
     head.append(file.read())
@@ -26,7 +26,7 @@ def read(file: BinaryIO) -> Staged:
 
 
 def _head(file: BinaryIO) -> Iterator[bytes]:
-    """The first line that is not blank, and the blank ones before it."""
+    """Yield the lines up to the first that is not blank."""
     for line in file:
         yield line
         if line.strip():
@@ -35,7 +35,7 @@ def _head(file: BinaryIO) -> Iterator[bytes]:
 
 def _is_export(first: bytes) -> bool:
     if not first.strip():
-        return True  # the export of no thread has no lines
+        return True  # an export without threads has no lines
     try:
         line = loads(first)
     except MalformedJson:
@@ -72,9 +72,9 @@ def _take(staged: Staged, line: bytes, where: str) -> None:
 
 def _message(line: bytes, where: str) -> Obj:
     try:
-        row = loads(line, levels=OBJECT_LEVELS + 1)  # the message stands in its line
+        row = loads(line, levels=OBJECT_LEVELS + 1)  # the message is nested in its line
     except MalformedJson as error:
-        reason = str(error).replace("line 1 column", "column")  # it knows this line alone
+        reason = str(error).replace("line 1 column", "column")  # the reader gets one line at a time
         raise BadInput(f"not JSON: {reason}", where) from None
     if not isinstance(row, dict):
         raise BadInput("expected an object", where)
@@ -90,7 +90,7 @@ def _message(line: bytes, where: str) -> Obj:
 
 
 def _thread(first: Obj) -> Obj:
-    """An export has no threads, so one is made up for each: as old as its first message."""
+    """Return a placeholder thread, since an export has none; it is created at the time of its first message."""
     return {
         "id": first["thread_id"],
         "object": "thread",
@@ -102,7 +102,7 @@ def _thread(first: Obj) -> Obj:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Pause the cyclic collector. JSON has no cycles, and a database of 300,000 messages loads twice as fast."""
+    """Pause the cyclic garbage collector: JSON has no cycles, and 300,000 messages are loaded twice as fast."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

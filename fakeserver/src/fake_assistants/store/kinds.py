@@ -1,15 +1,19 @@
-"""The kinds of object in a database, in the API's own words."""
+"""The kinds of object in a database, with the API's names for them."""
 
 import attrs
 
 
 @attrs.frozen
 class Kind:
-    """`noun` stands in "No thread found"; `prefix` in "Expected an ID that begins with 'thread'".
+    """A kind of object. The objects of a kind with a parent have a collection for each parent.
 
-    What stands in something else has a collection for each: `parent` is the field that names what it stands in,
-    `within` is the kind of that. Only messages must name a parent that exists: any other object of a state
-    that names none is kept, though no route leads to it.
+    Only messages must name a parent that exists. Any other object of a state may lack one; no route reaches it then.
+
+    Attributes:
+        noun: as in "No thread found".
+        prefix: as in "Expected an ID that begins with 'thread'".
+        parent: the field that has the id of the parent, such as `thread_id`.
+        within: the kind of the parent.
     """
 
     name: str
@@ -28,17 +32,17 @@ FILES = Kind("files", "file", "")  # recorded: a file id of any shape is looked 
 FILE_CONTENTS = Kind("file_contents", "file content", "")  # the fake's own: {"id": a file's, "content": base64}
 VECTOR_STORES = Kind("vector_stores", "vector store", "vs")
 VECTOR_STORE_FILES = Kind("vector_store_files", "file", "", parent="vector_store_id", within=VECTOR_STORES)
-# A batch does not name its files, so the database's batches have a field more than the API's: `file_ids`.
+# The API's batches do not name their files, so those of the database have one more field: `file_ids`.
 VECTOR_STORE_FILE_BATCHES = Kind(
     "vector_store_file_batches", "file batch", "vsfb", parent="vector_store_id", within=VECTOR_STORES
 )
 CONVERSATIONS = Kind("conversations", "conversation", "conv")
-# An item names nothing that it stands in, so the database's items have a field more than the API's.
+# The API's items do not name their parent, so those of the database have one more field: `conversation_id`.
 CONVERSATION_ITEMS = Kind("conversation_items", "item", "", parent="conversation_id", within=CONVERSATIONS)
 RESPONSES = Kind("responses", "response", "resp")
 RESPONSE_INPUT_ITEMS = Kind("response_input_items", "item", "", parent="response_id", within=RESPONSES)
 
-# The order is that of a state file. Parents come before what stands in them.
+# In the order of a state file: parents come before the objects that they contain.
 KINDS = {
     kind.name: kind
     for kind in (

@@ -67,7 +67,7 @@ _LEAST_KEY = 8
 
 @attrs.define
 class _Series:
-    """The objects of one kind and parent: their texts, when they were created, and which one follows which."""
+    """The objects of one kind and parent: stored text, creation time and successor of each, by id."""
 
     texts: dict[str, bytes] = attrs.field(factory=dict)
     created: dict[str, float] = attrs.field(factory=dict)
@@ -79,11 +79,11 @@ class _Series:
         self.created[value["id"]] = created if isinstance(created, int | float) else 0
 
     def link(self, ids: Sequence[str]) -> None:
-        """Note that these ids follow one another, oldest first."""
+        """Record that these ids follow one another, oldest first."""
         self.following.update(pairwise(ids))
 
     def ordered(self) -> list[str]:
-        """Return the ids, oldest first: as the lists had them, and where no list says it, by `created_at`."""
+        """Return the ids, oldest first: in the order of the recorded lists, otherwise by `created_at`."""
         ranks = {object_id: (self.created[object_id], rank) for rank, object_id in enumerate(self.texts)}
         links = {one: other for one, other in self.following.items() if one in ranks and other in ranks}
         waiting = Counter(links.values())
@@ -105,7 +105,7 @@ class Recording:
     """The newest version of each object that was seen.
 
     Attributes:
-        unused: how many answers held nothing that a state can hold, by reason.
+        unused: the number of answers without an object that a state can hold, by reason.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Recording:
         self._keys: set[str] = set()
 
     def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
-        """Take over the objects of an answer. An object that was deleted is dropped, with all that it contained."""
+        """Record the objects of an answer. A deleted object is dropped, with all that it contained."""
         self._keys.update(key for key in keys_of(request) if len(key) >= _LEAST_KEY)
         if not 200 <= status < 300:
             self.unused[f"status {status}"] += 1
@@ -154,7 +154,7 @@ class Recording:
         return True
 
     def _see_events(self, request: Request, body: bytes) -> None:
-        """Take over the objects of an event stream. Deltas are left out: the complete object comes at their end."""
+        """Record the objects of an event stream. Deltas are skipped: the complete object follows them."""
         kinds = set()
         for line in body.split(b"\n"):
             if line.startswith(b"data:"):
@@ -166,7 +166,7 @@ class Recording:
             self.unused["event stream"] += 1
 
     def _see_object(self, request: Request, value: Any) -> Kind | None:
-        """Keep an object. Return its kind, or None if it is nothing that a state can hold."""
+        """Record an object. Return its kind, or None if a state cannot hold it."""
         kind = _kind(value, request) if isinstance(value, dict) and isinstance(value.get("id"), str) else None
         if kind is None or not kind.parent:
             return kind and self._put(kind, "", value)
@@ -220,7 +220,7 @@ class Recording:
                 yield from map(series.texts.__getitem__, series.ordered())
 
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
-        """Make up the parents that were not seen themselves, each as old as what belongs to it."""
+        """Yield placeholders for parents that were not recorded, as old as their oldest child."""
         if kind.name in _STAND_INS:
             known = self._series_of(kind, "").texts
             since: dict[str, float] = {}
@@ -237,13 +237,16 @@ class Recording:
 
 
 def _name(value: Any) -> str:
-    """Name an answer that is not used."""
+    """Return the name under which an unused answer is counted."""
     name = value.get("object") if isinstance(value, dict) else None
     return name if isinstance(name, str) else "unknown JSON"
 
 
 def _downloaded(request: Request) -> str | None:
-    """Return the id of the file whose content is asked for; the files of a vector store have pages of text there."""
+    """Return the id of the file that a request downloads.
+
+    The content of a vector store's file is JSON, not a download.
+    """
     segments = _segments(request)
     is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
     return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
@@ -260,10 +263,10 @@ def _kind(value: Obj, request: Request) -> Kind | None:
 
 
 def _parent(kind: Kind, value: Obj, request: Request) -> str:
-    """Return the id of what the object belongs to: its own field has it, or the path, behind the parent's kind."""
+    """Return the id of an object's parent: from its field, or from the path, where it follows the parent's kind."""
     given = value.get(kind.parent) if kind.parent else None
     if isinstance(given, str) or kind.within is None:
         return given or ""
     segments = _segments(request)
-    place = segments.index(kind.within.name) + 1 if kind.within.name in segments else len(segments)
-    return segments[place] if place < len(segments) else ""
+    index = segments.index(kind.within.name) + 1 if kind.within.name in segments else len(segments)
+    return segments[index] if index < len(segments) else ""

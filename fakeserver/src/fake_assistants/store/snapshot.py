@@ -1,7 +1,7 @@
-"""A state: the whole database as plain JSON, and the check that it is one.
+"""Check a state, which is the complete database as plain JSON.
 
-A state is an object with a list for each kind; objects are the API's own REST JSON, with any ids and any
-fields. What must be there is an `id`, and for messages the `thread_id` of a thread that exists.
+A state is an object with a list for each kind. The items are objects as the REST API returns them, with any ids and
+any fields. Required are an `id`, and for messages the `thread_id` of an existing thread.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,7 +15,7 @@ State = dict[str, list[Obj]]
 
 
 class Row(NamedTuple):
-    """An object of a state: what it stands in, its id, and its JSON text."""
+    """An object of a state: the id of its parent, its id, and its JSON text."""
 
     parent: str
     id: str
@@ -23,9 +23,9 @@ class Row(NamedTuple):
 
 
 class Staged:
-    """A state on its way into a database: its objects checked, each written down as JSON text.
+    """A state that was checked and is ready for a database. Objects are stored as JSON text.
 
-    `made_up` are the ids of threads that nobody gave: they stand in for what an export does not have.
+    `made_up` are the ids of placeholder threads: an export has messages only.
     """
 
     def __init__(self) -> None:
@@ -34,20 +34,22 @@ class Staged:
         self._seen: dict[str, dict[str, tuple[str, set[str]]]] = {name: {} for name in KINDS}
 
     def add(self, kind: Kind, value: Obj, text: bytes) -> None:
-        """The next object of a kind. Raises BadInput when it is none, or when its id is there already."""
+        """Add an object of a kind. Raises BadInput if it is not well formed or its id is already used."""
         rows = self.rows[kind.name]
         wrong = _wrong(kind, value)
         if wrong is not None:
             raise BadInput(wrong[0], f"$.{kind.name}[{len(rows)}]{wrong[1]}")
         parent, object_id = parent_of(kind, value), value["id"]
-        parent, ids = self._seen[kind.name].setdefault(parent, (parent, set()))  # one string for all of a thread
+        parent, ids = self._seen[kind.name].setdefault(
+            parent, (parent, set())
+        )  # share one string among all of a thread
         if object_id in ids:
             raise BadInput(f"the id {object_id!r} is there twice", f"$.{kind.name}[{len(rows)}].id")
         ids.add(object_id)
         rows.append(Row(parent, object_id, text))
 
     def refuse_strays(self, threads: Collection[str] = ()) -> None:
-        """Raise BadInput for a message whose thread is neither here nor in `threads`, ids that exist already."""
+        """Raise BadInput for a message whose thread is neither in this state nor among the ids `threads`."""
         known = {row.id for row in self.rows[THREADS.name]}
         strays = {parent for parent in self._seen[MESSAGES.name] if parent not in known and parent not in threads}
         for index, row in enumerate(self.rows[MESSAGES.name]) if strays else ():
@@ -56,32 +58,31 @@ class Staged:
 
 
 def empty() -> State:
-    """The state of an empty database: every kind, nothing in it."""
+    """Return the state of an empty database: an empty list for each kind."""
     return {name: [] for name in KINDS}
 
 
 def parent_of(kind: Kind, value: Obj) -> str:
-    """The id of what the object stands in, such as its thread; "" for what stands alone or names no parent."""
+    """Return the id of an object's parent, such as its thread; "" if its kind has no parent or it names none."""
     parent = value.get(kind.parent) if kind.parent else None
     return parent if isinstance(parent, str) else ""
 
 
 def written(value: object) -> tuple[Any, bytes]:
-    """A value that was read from JSON, and its text."""
+    """Return a value that was read from JSON, and its stored text."""
     return value, dumps_to_keep(value)
 
 
 def copied(value: object) -> tuple[Any, bytes]:
-    """A copy of a Python value, and its text. Raises BadInput for what is not JSON, or deeper than an object may be."""
+    """Return a copy of a Python value, and its stored text. Raises BadInput if it is not JSON or nested too deep."""
     copy = plain(value, levels=OBJECT_LEVELS)
     return copy, dumps_to_keep(copy)
 
 
 def checked(given: object, take: Callable[[object], tuple[Any, bytes]] = written) -> Staged:
-    """The state, ready to be put into a database; what was staged before is given back.
+    """Check a state, and return it staged for a database; a staged state is returned as it is.
 
-    Raises BadInput with the path of the first thing that is wrong. Whether the threads of its messages exist
-    is asked by `refuse_strays`.
+    Raises BadInput with the path of the first error. `refuse_strays` checks that the threads of messages exist.
     """
     if isinstance(given, Staged):
         return given
@@ -101,7 +102,7 @@ def checked(given: object, take: Callable[[object], tuple[Any, bytes]] = written
 
 
 def _wrong(kind: Kind, value: Any) -> tuple[str, str] | None:
-    """What is wrong with an object, and where below it."""
+    """Return the error in an object and the path to it, or None."""
     if not isinstance(value, dict):
         return "expected an object", ""
     if not isinstance(value.get("id"), str):

@@ -30,7 +30,7 @@ def effort(api: Api) -> None:
 
 
 def defaults(api: Api) -> None:
-    """What is not given is null, empty, 1.0 or "auto"."""
+    """Fields that are not given are null, empty, 1.0 or "auto"."""
     made = api.post("/assistants", {"model": api.model}).ok()
     made.has(name=None, description=None, instructions=None, response_format="auto")
     made.has(tools=[], tool_resources={}, metadata={}, top_p=1.0, temperature=1.0)
@@ -72,7 +72,7 @@ def bare_function(api: Api) -> None:
 
 
 def stores(api: Api) -> None:
-    """One vector store may be named and another one asked for, both at once."""
+    """A request can name one vector store and create another."""
     first = api.post("/vector_stores", {"name": "notes"}).ok()["id"].text()
     search = {"vector_store_ids": [first], "vector_stores": [{}]}
     made = api.post("/assistants", {"model": api.model, "tool_resources": {"file_search": search}}).ok()
@@ -88,14 +88,14 @@ def search_echo(api: Api) -> None:
 
 
 def retrieve(api: Api) -> None:
-    """Retrieve answers what create did."""
+    """Retrieve returns the same object as create."""
     made = api.post("/assistants", {"model": api.model, "description": "d", "metadata": {"a": "1"}}).ok()
     made.has(object="assistant", description="d", metadata={"a": "1"})
     api.get(f"/assistants/{made['id'].text()}").ok().same(made.value)
 
 
 def modify(api: Api) -> None:
-    """What is given replaces, what is not given stays."""
+    """Fields that are given are replaced, the others are not changed."""
     made = api.post("/assistants", {"model": api.model, "name": "A", "instructions": "Be kind."}).ok()
     path = f"/assistants/{made['id'].text()}"
     changed = api.post(path, {"name": "B", "metadata": {"a": "1"}}).ok()
@@ -105,7 +105,7 @@ def modify(api: Api) -> None:
 
 
 def delete(api: Api) -> None:
-    """Delete says so in the recorded shape; after it the assistant is unknown."""
+    """Delete answers in the recorded shape; afterwards the assistant is unknown."""
     chosen = staging.assistant(api)
     gone = api.delete(f"/assistants/{chosen}").ok()
     gone.same({"id": chosen, "object": "assistant.deleted", "deleted": True})
@@ -123,7 +123,7 @@ def newest_first(api: Api) -> None:
 
 
 def cursors(api: Api) -> None:
-    """`after` goes on strictly behind its assistant, in the order that is asked for."""
+    """`after` starts strictly after its assistant, in the requested order."""
     made = [staging.assistant(api) for _ in range(4)]
     api.get(f"/assistants?limit=2&after={made[3]}").ok().ids(made[2:0:-1])
     api.get(f"/assistants?limit=2&order=asc&after={made[0]}").ok().ids(made[1:3])

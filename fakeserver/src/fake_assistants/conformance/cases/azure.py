@@ -1,4 +1,4 @@
-"""Cases: what Azure OpenAI and Microsoft Foundry do otherwise than OpenAI."""
+"""Cases: differences of Azure OpenAI and Microsoft Foundry from OpenAI."""
 
 import re
 from typing import Any
@@ -19,7 +19,7 @@ _HEADERS = (
 
 
 def _refused(answer: Answer, status: int, code: str, pattern: str, words: str) -> None:
-    """Want an error in Azure's envelope: code and message, in this order."""
+    """Expect an error in Azure's envelope: code and message, in this order."""
     if answer.status != status:
         raise answer.deviates(f"status {status}")
     error = answer.json()["error"]
@@ -43,7 +43,7 @@ def headers(api: Api) -> None:
 
 
 def no_effort(api: Api) -> None:
-    """An assistant has no reasoning_effort, when it is made, retrieved and listed."""
+    """An assistant has no reasoning_effort when it is created, retrieved or listed."""
     made = api.post("/assistants", {"model": api.model}).ok()
     path = f"/assistants/{made['id'].text()}"
     for found in (made, api.get(path).ok(), *api.get("/assistants?limit=1").ok()["data"].rows(1)):
@@ -71,14 +71,14 @@ def unknown_url(api: Api) -> None:
 
 
 def rate_limit(api: Api) -> None:
-    """A 429 tells the wait in seconds, in Azure's envelope."""
+    """A 429 has the wait in seconds, in Azure's envelope."""
     with api.staged("faults", [{"match": {"path": "/threads"}, "do": {"status": 429}}]):
         answer = api.post("/threads", {})
     _refused(answer, 429, "429", r".*Please retry after \d+ seconds\.", "... Please retry after N seconds.")
 
 
 def permission(api: Api) -> None:
-    """A token without the role is refused with PermissionDenied, which names the operation."""
+    """A token without the role is refused with PermissionDenied, and the message names the operation."""
     with api.staged("faults", [{"match": {"path": "/threads"}, "do": {"status": 401}}]):
         answer = api.get("/threads")
     if answer.json()["error"]["code"].value == "401":
@@ -89,7 +89,7 @@ def permission(api: Api) -> None:
 
 
 def list_threads(api: Api) -> None:
-    """Foundry lists threads, newest first, with cursors; beyond the last there is an empty page."""
+    """Foundry lists threads, newest first, with cursors; after the last there is an empty page."""
     if api.get("/threads?limit=1").status != 200:
         raise NotApplicable("the server lists no threads")
     ids = [staging.thread(api).rpartition("/")[2] for _ in range(3)]
@@ -130,7 +130,7 @@ def list_conversations(api: Api) -> None:
 
 
 def conversation_items(api: Api) -> None:
-    """Items are listed with the oldest first, in their own order of keys; so is what was added."""
+    """Items are listed oldest first, with their keys in Foundry's order; so are added items."""
     made = _conversation(api, items=[_said("one"), _said("two")])
     path = f"/conversations/{made['id'].text()}/items"
     added = api.post(path, {"items": [_said("three")]}).ok()

@@ -1,4 +1,4 @@
-"""Cases: what a fake must do to be staged, as every case that needs it leans on that."""
+"""Cases: the control API of the fake, which other cases depend on."""
 
 import fake_assistants.conformance.fixtures as staging
 from fake_assistants.conformance.api import Api
@@ -8,12 +8,12 @@ _NOW = 1767225600
 
 
 def health(api: Api) -> None:
-    """The health is told, without a key."""
+    """The health check answers without a key."""
     api.control("GET", "health").ok().same({"status": "ok"})
 
 
 def clock(api: Api) -> None:
-    """A frozen clock is what new objects are dated with."""
+    """New objects have the time of a frozen clock."""
     with api.staged("clock", {"now": _NOW, "frozen": True}):
         api.post("/threads", {}).ok()["created_at"].same(_NOW)
         api.control("PUT", "clock", {"advance": 60}).ok()
@@ -21,7 +21,7 @@ def clock(api: Api) -> None:
 
 
 def state(api: Api) -> None:
-    """A state that is put back changes nothing."""
+    """Putting back a state changes nothing."""
     path = staging.thread(api, "one", "two")
     staging.finished(api, path)
     before = api.control("GET", "state").ok()
@@ -30,8 +30,8 @@ def state(api: Api) -> None:
     api.get(f"{path}/messages").ok()["data"].rows(3)
 
 
-def ledger(api: Api) -> None:
-    """API requests are logged with query, headers, JSON body and status, control requests are not; a key never is."""
+def request_log(api: Api) -> None:
+    """API requests are logged with query, headers, JSON body and status, but without keys; control requests are not."""
     target = f"/threads/thread_{'0' * 24}"
     api.post(f"{target}?limit=1", {"metadata": {"a": "b"}}).refused(404)
     answer = api.control("GET", "requests")
@@ -41,11 +41,11 @@ def ledger(api: Api) -> None:
     row["headers"]["authorization"].same("Bearer ***")
     row["host"].text()
     if api.setting.key.encode() in answer.body:
-        raise answer.deviates("a ledger without keys")
+        raise answer.deviates("a request log without keys")
 
 
 def mistakes(api: Api) -> None:
-    """What is not well formed is answered 400, and changes nothing."""
+    """Malformed input is answered with 400, and changes nothing."""
     before = api.control("GET", "clock").ok()["frozen"].value
     for name, body in (("clock", {"soon": 1}), ("sunset", {"at": "soon"}), ("script", {"default": 5}), ("state", [])):
         answer = api.control("PUT", name, body)
@@ -56,7 +56,7 @@ def mistakes(api: Api) -> None:
 
 
 def echo(api: Api) -> None:
-    """Without a script the model says the user's last words."""
+    """Without a script the model repeats the user's last message."""
     with api.staged("script", {}):
         path = staging.thread(api, "one", "Łódź 🌮")
         staging.finished(api, path)
@@ -85,7 +85,7 @@ def server_error(api: Api) -> None:
 
 
 def repeated_page(api: Api) -> None:
-    """A page can come twice, once, and then the walk goes on."""
+    """A page can be repeated once; then the walk continues."""
     path = f"{staging.thread(api, 'one', 'two', 'three')}/messages?order=asc&limit=1"
     rule = {"match": {"method": "GET", "nth": 2}, "do": {"rewrite": "repeat-page"}}
     with api.staged("faults", [rule]):
@@ -101,7 +101,7 @@ CASES = (
     Case("control", "health", "own", health, needs=("control",)),
     Case("control", "clock", "own", clock, needs=("control",)),
     Case("control", "state", "own", state, needs=("control",)),
-    Case("control", "ledger", "own", ledger, needs=("control",)),
+    Case("control", "request-log", "own", request_log, needs=("control",)),
     Case("control", "mistakes", "own", mistakes, needs=("control",)),
     Case("control", "echo", "own", echo, needs=("control",)),
     Case("faults", "rate-limit", "quoted", rate_limit, needs=("control",), services=("openai",)),

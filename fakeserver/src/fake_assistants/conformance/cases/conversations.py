@@ -1,4 +1,4 @@
-"""Cases: conversations, which threads are carried over to. They want no beta header."""
+"""Cases: conversations, responses and chat completions, which replace threads and runs. No beta header is needed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,8 +16,8 @@ def _new(api: Api, **body: Any) -> Found:
     return served(api.post("/conversations", body)).ok()
 
 
-def _told(api: Api, *texts: str) -> str:
-    """The path of a new conversation's items, with a user's message for each text."""
+def _items_path(api: Api, *texts: str) -> str:
+    """Create a conversation with a user's message for each text, and return the path of its items."""
     return f"/conversations/{_new(api, items=[_said(text) for text in texts])['id'].text()}/items"
 
 
@@ -36,7 +36,7 @@ def create(api: Api) -> None:
 
 
 def no_beta(api: Api) -> None:
-    """No beta header is wanted."""
+    """No beta header is needed."""
     answer = served(api.ask("POST", "/conversations", b"{}", headers={"openai-beta": None}))
     made = answer.ok()
     api.owns(f"/conversations/{made['id'].text()}")
@@ -44,8 +44,8 @@ def no_beta(api: Api) -> None:
 
 
 def items_create(api: Api) -> None:
-    """Adding items answers those only, as a page; an item has no created_at."""
-    path = _told(api, "first")
+    """Adding items returns only those, as a page; an item has no created_at."""
+    path = _items_path(api, "first")
     page = api.post(path, {"items": [_said("second")]}).ok()
     page.keys(_PAGE)
     item = page["data"].only()
@@ -59,7 +59,7 @@ def items_create(api: Api) -> None:
 
 def items_list(api: Api) -> None:
     """Items are listed newest first in the order of insertion, with `after`."""
-    path = _told(api, "one", "two", "three")
+    path = _items_path(api, "one", "two", "three")
     rows = api.get(f"{path}?order=asc").ok()["data"].rows(3)
     for row, text in zip(rows, ("one", "two", "three"), strict=False):
         row["content"].same([{"type": "input_text", "text": text}])
@@ -72,7 +72,7 @@ def items_list(api: Api) -> None:
 
 
 def output_text(api: Api) -> None:
-    """An assistant's words are kept as output_text, with empty annotations and logprobs."""
+    """An assistant's text is stored as output_text, with empty annotations and logprobs."""
     item = _said("", "assistant") | {"content": [{"type": "output_text", "text": "Hi"}]}
     path = f"/conversations/{_new(api, items=[item])['id'].text()}/items"
     part = api.get(path).ok()["data"].only()["content"].only()
@@ -99,14 +99,14 @@ def searches_need_ids(api: Api) -> None:
 
 
 def unknown(api: Api) -> None:
-    """404 with its own words."""
+    """404, with the text for conversations."""
     _new(api)
-    nobody = f"conv_{'0' * 48}"
-    api.get(f"/conversations/{nobody}").refused(404, f"Conversation with id '{nobody}' not found.")
+    unknown = f"conv_{'0' * 48}"
+    api.get(f"/conversations/{unknown}").refused(404, f"Conversation with id '{unknown}' not found.")
 
 
 def delete(api: Api) -> None:
-    """Delete says so in the recorded shape; a second time the conversation is unknown."""
+    """Delete answers in the recorded shape; afterwards the conversation is unknown."""
     made = _new(api)["id"].text()
     gone = api.delete(f"/conversations/{made}").ok()
     gone.same({"id": made, "object": "conversation.deleted", "deleted": True})
@@ -114,8 +114,8 @@ def delete(api: Api) -> None:
 
 
 def after_the_sunset(api: Api) -> None:
-    """Conversations go on when the Assistants API has fallen silent."""
-    path = _told(api, "Hello")
+    """Conversations are served after the sunset of the Assistants API."""
+    path = _items_path(api, "Hello")
     with api.staged("sunset", {"now": True, "style": "not-found"}):
         api.get(path).ok()["data"].only()
 
@@ -139,8 +139,8 @@ def response(api: Api) -> None:
 
 
 def response_in_conversation(api: Api) -> None:
-    """With a conversation, what came in and what was answered stand in it afterwards."""
-    path = _told(api, "My name is Ada.")
+    """A response in a conversation adds its input and its output to the items."""
+    path = _items_path(api, "My name is Ada.")
     conversation = path.split("/")[2]
     made = _response(api, input="Say hello.", conversation=conversation).ok()
     rows = api.get(f"{path}?order=asc").ok()["data"].rows(3)
@@ -159,7 +159,7 @@ def both_pasts(api: Api) -> None:
 
 
 def assistants_input(api: Api) -> None:
-    """400 for input_text in the assistant's mouth."""
+    """400 for input_text in an assistant's message."""
     item: Mapping[str, Any] = {"role": "assistant", "content": [{"type": "input_text", "text": "x"}]}
     answer = _response(api, input=[_said("Hello"), item])
     text = "Invalid value: 'input_text'. Supported values are: 'output_text' and 'refusal'."
@@ -175,15 +175,15 @@ def lone_reasoning(api: Api) -> None:
 
 
 def padding(api: Api) -> None:
-    """Every delta of a text has a random string, unless the request says no."""
+    """Every delta of a text has a random string, unless the request turns it off."""
     body = {"model": api.model, "input": "Say hello."}
     served(api.post("/responses", body)).ok()
-    for options, wanted in ({}, True), ({"stream_options": {"include_obfuscation": False}}, False):
+    for options, expected in ({}, True), ({"stream_options": {"include_obfuscation": False}}, False):
         read = api.stream("/responses", {**body, **options})
         api.owns(f"/responses/{read[-1].data['response']['id'].text()}")
         for event in read:
-            if event.name == "response.output_text.delta" and ("obfuscation" in event.data.value) is not wanted:
-                raise event.data.deviates("an obfuscation" if wanted else "no obfuscation")
+            if event.name == "response.output_text.delta" and ("obfuscation" in event.data.value) is not expected:
+                raise event.data.deviates("an obfuscation" if expected else "no obfuscation")
 
 
 def response_stream(api: Api) -> None:
@@ -237,7 +237,7 @@ _CALLS = {
 
 
 def tool_without_call(api: Api) -> None:
-    """400 for a tool message without its call, which is named by its place."""
+    """400 for a tool message without its call; the error names its index."""
     messages = [_HELLO, {"role": "tool", "tool_call_id": "call_1", "content": "x"}]
     answer = served(api.post("/chat/completions", {"model": api.model, "messages": messages}))
     answer.refused(400, param="messages.[1].role")

@@ -1,4 +1,4 @@
-"""Cases: refusals, word for word where the words are known."""
+"""Cases: errors, word for word where the text is known."""
 
 from collections.abc import Callable
 
@@ -60,7 +60,7 @@ def unknown_message(api: Api) -> None:
 
 
 def short_id(api: Api) -> None:
-    """Of an id only the prefix is checked, never the length."""
+    """Only the prefix of an id is checked, never its length."""
     api.get("/threads/thread_abc123").refused(404, "No thread found with id 'thread_abc123'.")
 
 
@@ -79,7 +79,7 @@ def _malformed(target: str, param: str, prefix: str) -> Callable[[Api], None]:
 
 
 def no_beta(api: Api) -> None:
-    """Without the beta header 400 (or 401, nobody knows any more), with the text that names it."""
+    """Without the beta header 400 (or 401, which is no longer known), with the text that names it."""
     answer = api.ask("POST", "/threads", headers={"openai-beta": None})
     answer.refused((400, 401), _NO_BETA, code="invalid_beta")
 
@@ -91,7 +91,7 @@ def old_beta(api: Api) -> None:
 
 
 def no_key(api: Api) -> None:
-    """401 without a key, as another layer says it: with a charset."""
+    """401 without a key, with a charset, as sent by another layer of the API."""
     answer = api.ask("POST", "/threads", headers={"authorization": None})
     answer.refused(401)
     answer.json()["error"]["message"].like(r"You didn't provide an API key\..*", "You didn't provide an API key. ...")
@@ -99,7 +99,7 @@ def no_key(api: Api) -> None:
 
 
 def wrong_key(api: Api) -> None:
-    """401 for a wrong key, which is named."""
+    """401 for a wrong key, which the text quotes."""
     answer = api.ask("GET", f"/threads/thread_{_NOBODY}", headers={"authorization": "Bearer fake_key"})
     if answer.status == 404:
         raise NotApplicable("the server takes every key")
@@ -125,7 +125,7 @@ def wrong_method(api: Api) -> None:
 
 
 def list_threads(api: Api) -> None:
-    """Threads cannot be listed with a key."""
+    """Threads cannot be listed with an API key."""
     answer = api.get("/threads")
     if answer.status == 200:
         raise NotApplicable("the server lists threads, as Microsoft Foundry does")

@@ -1,4 +1,4 @@
-"""Cases: files, vector stores, embeddings and models: what the set-up of an assistant needs beside it."""
+"""Cases: files, vector stores, embeddings and models, which assistants depend on."""
 
 from fake_assistants.conformance.api import Api
 from fake_assistants.conformance.case import Case
@@ -10,7 +10,7 @@ _CONTENT = "Ada\r\nŁódź\x00".encode()
 
 
 def _upload(api: Api, purpose: str, name: str = "notes.txt") -> Found:
-    """A new file; multipart, as every client sends it."""
+    """Upload a file as a multipart form, as every client does."""
     fields = (
         f'--{_BOUNDARY}\r\ncontent-disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
         f'--{_BOUNDARY}\r\ncontent-disposition: form-data; name="file"; filename="{name}"\r\n'
@@ -24,7 +24,7 @@ def _upload(api: Api, purpose: str, name: str = "notes.txt") -> Found:
 
 
 def upload(api: Api) -> None:
-    """An uploaded file has its name, purpose and size, and is retrieved the same; no beta header is wanted."""
+    """An uploaded file has its name, purpose and size, and is retrieved the same; no beta header is needed."""
     made = _upload(api, "assistants")
     made.has(object="file", purpose="assistants", filename="notes.txt", bytes=len(_CONTENT), status="processed")
     made["id"].like("file-[A-Za-z0-9]{22,24}", "file- and 22 or 24 letters and digits")
@@ -33,7 +33,7 @@ def upload(api: Api) -> None:
 
 
 def locked_content(api: Api) -> None:
-    """400 for the content of what was uploaded for assistants."""
+    """400 for the content of a file that was uploaded for assistants."""
     made = _upload(api, "assistants")
     answer = api.get(f"/files/{made['id'].text()}/content")
     answer.refused(400, "Not allowed to download files of purpose: assistants")
@@ -48,14 +48,14 @@ def content(api: Api) -> None:
 
 
 def unknown(api: Api) -> None:
-    """404, No such File object: ..., said twice: in the envelope and beside it."""
+    """404, No such File object: ..., in the envelope and again under `detail`."""
     answer = served(api.get("/files?limit=1")) and api.get("/files/fake_id")
     answer.refused(404, "No such File object: fake_id", param="id")
     answer.json()["detail"].same({"message": "No such File object: fake_id", "code": None})
 
 
 def delete(api: Api) -> None:
-    """Delete says so; after it the file is unknown."""
+    """Delete is confirmed; afterwards the file is unknown."""
     made = _upload(api, "assistants")["id"].text()
     api.delete(f"/files/{made}").ok().same({"object": "file", "id": made, "deleted": True})
     api.get(f"/files/{made}").refused(404, f"No such File object: {made}", param="id")
@@ -118,7 +118,7 @@ def search(api: Api) -> None:
 
 
 def scripted_search(api: Api) -> None:
-    """A script serves a search."""
+    """A script answers a search."""
     path = _store_path(api)
     with api.staged("script", {"searches": [[{"file_id": "file-1", "score": 0.5, "content": "Ada"}]]}):
         page = api.post(f"{path}/search", {"query": "x"}).ok()
@@ -131,7 +131,7 @@ _EMBEDDER = "text-embedding-3-small"
 
 
 def embeddings(api: Api) -> None:
-    """Each input has a vector of the size that is asked for, of length 1, in order."""
+    """Each input has a vector of the requested size and of length 1, in order."""
     body = {"model": _EMBEDDER, "input": ["Ada", "Łódź"], "dimensions": 8, "encoding_format": "float"}
     answer = served(api.post("/embeddings", body)).ok()
     answer.has(object="list", model=_EMBEDDER)
@@ -145,7 +145,7 @@ def embeddings(api: Api) -> None:
 
 
 def no_embeddings(api: Api) -> None:
-    """400 for an input that is empty."""
+    """400 for an empty input."""
     served(api.post("/embeddings", {"model": _EMBEDDER, "input": "Ada"})).ok()
     answer = api.post("/embeddings", {"model": _EMBEDDER, "input": []})
     if answer.status != 400:

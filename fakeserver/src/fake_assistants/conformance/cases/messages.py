@@ -23,7 +23,7 @@ def create(api: Api) -> None:
 
 
 def by_hand(api: Api) -> None:
-    """A message by hand has neither run nor assistant, also in the assistant's role."""
+    """A message that is created by a client has neither run nor assistant, also in the role assistant."""
     path = staging.thread(api)
     for role in ("user", "assistant"):
         staging.message(api, path, role=role).has(role=role, run_id=None, assistant_id=None)
@@ -39,7 +39,7 @@ def text(api: Api) -> None:
 
 
 def parts(api: Api) -> None:
-    """Parts keep their order, and an image that cannot be fetched is taken."""
+    """Parts keep their order, and an image that cannot be fetched is accepted."""
     given: list[dict[str, Any]] = [
         {"type": "text", "text": "one"},
         {"type": "image_url", "image_url": {"url": _URL, "detail": "low"}},
@@ -51,14 +51,14 @@ def parts(api: Api) -> None:
 
 
 def image_detail(api: Api) -> None:
-    """The detail of an image is "auto" when nobody says otherwise."""
+    """The detail of an image is "auto" by default."""
     image = {"type": "image_url", "image_url": {"url": _URL}}
     made = staging.message(api, staging.thread(api), content=[image])
     made["content"].same([{"type": "image_url", "image_url": {"url": _URL, "detail": "auto"}}])
 
 
 def every_character(api: Api) -> None:
-    """Text comes back as it was sent: line ends, separators, every plane."""
+    """Text is returned as it was sent: line ends, separators, characters of every plane."""
     given = 'a\r\nb\u2028c\u0085d\te 🌮 【4:0†source】 \\ " é e\u0301 \U0010fffd'
     path = staging.thread(api)
     made = staging.message(api, path, content=given)
@@ -67,7 +67,7 @@ def every_character(api: Api) -> None:
 
 
 def retrieve(api: Api) -> None:
-    """Retrieve and list answer what create did."""
+    """Retrieve and list return the same object as create."""
     path = staging.thread(api)
     made = staging.message(api, path, metadata={"a": "1"})
     found = api.get(f"{path}/messages/{made['id'].text()}").ok()
@@ -99,7 +99,7 @@ def modified(api: Api) -> None:
 
 
 def delete(api: Api) -> None:
-    """Delete says so in the recorded shape; the other messages stay."""
+    """Delete answers in the recorded shape; the other messages remain."""
     path = staging.thread(api, "one", "two")
     rows = api.get(f"{path}/messages").ok()["data"].rows(2)
     first, other = rows[0]["id"].text(), rows[1]["id"].text()
@@ -110,7 +110,7 @@ def delete(api: Api) -> None:
 
 
 def elsewhere(api: Api) -> None:
-    """A message is known in its own thread only."""
+    """A message is found in its own thread only."""
     made = staging.message(api, staging.thread(api))
     other, message_id = staging.thread(api), made["id"].text()
     api.get(f"{other}/messages/{message_id}").refused(404, f"No message found with id '{message_id}'.")

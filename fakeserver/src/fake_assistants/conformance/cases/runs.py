@@ -1,4 +1,4 @@
-"""Cases: runs, from the queue to their end."""
+"""Cases: runs, from creation to a final status."""
 
 from itertools import pairwise
 
@@ -30,7 +30,7 @@ def create(api: Api) -> None:
 
 
 def defaults(api: Api) -> None:
-    """What neither run nor assistant says is null, "auto" or 1.0; tool resources are `{}`."""
+    """Fields that neither run nor assistant sets are null, "auto" or 1.0; tool resources are `{}`."""
     made = staging.run(api, staging.thread(api, "Hello"), assistant_id=staging.assistant(api))
     made.has(model=api.model, instructions=None, tools=[], tool_resources={}, metadata={})
     made.has(temperature=1.0, top_p=1.0, max_completion_tokens=None, max_prompt_tokens=None)
@@ -45,14 +45,14 @@ def expires(api: Api) -> None:
 
 
 def inherits(api: Api) -> None:
-    """Instructions and tools are the assistant's, where the run has none of its own."""
+    """Instructions and tools are the assistant's, unless the run sets them."""
     chosen = staging.assistant(api, instructions="Be kind.", tools=[{"type": "code_interpreter"}], temperature=0.5)
     made = staging.run(api, staging.thread(api, "Hello"), assistant_id=chosen)
     made.has(instructions="Be kind.", tools=[{"type": "code_interpreter"}], temperature=0.5)
 
 
 def overrides(api: Api) -> None:
-    """What the run says goes before what the assistant says, down to a token limit of 16."""
+    """Settings of the run override those of the assistant, including a token limit of 16."""
     chosen = staging.assistant(api, instructions="Be kind.", temperature=0.5)
     own = {"instructions": "Be short.", "temperature": 0.25, "max_completion_tokens": 16, "metadata": {"a": "1"}}
     made = staging.run(api, staging.thread(api, "Hello"), assistant_id=chosen, **own)
@@ -60,7 +60,7 @@ def overrides(api: Api) -> None:
 
 
 def completes(api: Api) -> None:
-    """A run ends completed, with times and usage, and without expires_at."""
+    """A run ends as completed, with times and usage, and without expires_at."""
     made = staging.finished(api, staging.thread(api, "Say hello."))
     made.keys(KEYS)
     made.has(status="completed", expires_at=None, **dict.fromkeys(_UNSET))
@@ -83,7 +83,7 @@ def usage(api: Api) -> None:
 
 
 def answers(api: Api) -> None:
-    """The answer stands in the thread, with the run's and the assistant's id."""
+    """The answer is in the thread, with the ids of the run and the assistant."""
     path = staging.thread(api, "Say hello.")
     made = staging.finished(api, path)
     rows = api.get(f"{path}/messages").ok()["data"].rows(2)
@@ -94,7 +94,7 @@ def answers(api: Api) -> None:
 
 
 def retrieve(api: Api) -> None:
-    """A run that has ended is retrieved and listed the same each time."""
+    """A run that has ended is the same in every answer, retrieved or listed."""
     path = staging.thread(api, "Hello")
     made = staging.finished(api, path)
     api.get(staging.run_path(made)).ok().same(made.value)
@@ -122,7 +122,7 @@ def modify(api: Api) -> None:
 
 
 def additional_messages(api: Api) -> None:
-    """Messages given with a run stand in the thread before its answer."""
+    """Messages given with a run are in the thread, before its answer."""
     path = staging.thread(api)
     more = [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]
     made = staging.finished(api, path, additional_messages=more)
@@ -156,9 +156,9 @@ def nothing_to_say(api: Api) -> None:
 
 def unknown_assistant(api: Api) -> None:
     """404, No assistant found with id '...'."""
-    nobody = f"asst_{'0' * 24}"
-    answer = api.post(f"{staging.thread(api, 'Hello')}/runs", {"assistant_id": nobody})
-    answer.refused(404, f"No assistant found with id '{nobody}'.")
+    unknown = f"asst_{'0' * 24}"
+    answer = api.post(f"{staging.thread(api, 'Hello')}/runs", {"assistant_id": unknown})
+    answer.refused(404, f"No assistant found with id '{unknown}'.")
 
 
 def malformed_assistant(api: Api) -> None:
@@ -170,9 +170,9 @@ def malformed_assistant(api: Api) -> None:
 
 def unknown_run(api: Api) -> None:
     """404, No run found with id '...'."""
-    nobody = f"run_{'0' * 24}"
-    answer = api.get(f"{staging.thread(api)}/runs/{nobody}")
-    answer.refused(404, f"No run found with id '{nobody}'.")
+    unknown = f"run_{'0' * 24}"
+    answer = api.get(f"{staging.thread(api)}/runs/{unknown}")
+    answer.refused(404, f"No run found with id '{unknown}'.")
 
 
 def locked_for_messages(api: Api) -> None:
@@ -194,7 +194,7 @@ def locked_for_runs(api: Api) -> None:
 
 
 def unlocked(api: Api) -> None:
-    """After a run has ended, messages and runs are taken again."""
+    """After a run has ended, messages and runs are accepted again."""
     path = staging.thread(api, "Hello")
     chosen = staging.assistant(api)
     staging.finished(api, path, assistant_id=chosen)
@@ -203,13 +203,13 @@ def unlocked(api: Api) -> None:
 
 
 def cancel(api: Api) -> None:
-    """Cancelling an active run answers `cancelling`, still with its expiry; it ends cancelled, without one."""
+    """Cancelling an active run returns `cancelling`, with expires_at; it ends as cancelled, without expires_at."""
     with staging.calling(api) as made:
         staging.calls_of(made)
         path = staging.run_path(made)
-        told = api.post(f"{path}/cancel").ok()
-        told.keys(KEYS)
-        told.has(status="cancelling", cancelled_at=None, expires_at=made["expires_at"].value)
+        cancelling = api.post(f"{path}/cancel").ok()
+        cancelling.keys(KEYS)
+        cancelling.has(status="cancelling", cancelled_at=None, expires_at=made["expires_at"].value)
         ended = api.until(path, staging.TERMINAL)
         ended.has(status="cancelled", completed_at=None, expires_at=None)
         ended["cancelled_at"].number()
@@ -218,7 +218,7 @@ def cancel(api: Api) -> None:
 
 
 def cancel_queued(api: Api) -> None:
-    """A run that is cancelled while it is queued has started when it was created."""
+    """A run that is cancelled while queued has started_at equal to created_at."""
     made = staging.run(api, staging.thread(api, "Hello"))
     made["status"].same("queued")
     path = staging.run_path(made)
@@ -227,7 +227,7 @@ def cancel_queued(api: Api) -> None:
 
 
 def open_output(api: Api) -> None:
-    """An output without a call id is for the only call."""
+    """An output without a call id is accepted for the only call."""
     with staging.calling(api) as made:
         path = staging.run_path(made)
         api.post(f"{path}/submit_tool_outputs", {"tool_outputs": [{"output": "sunny"}]}).ok()["status"].same("queued")
@@ -235,14 +235,14 @@ def open_output(api: Api) -> None:
 
 
 def cancel_ended(api: Api) -> None:
-    """400 for cancelling what has ended."""
+    """400 for cancelling a run that has ended."""
     made = staging.finished(api, staging.thread(api, "Hello"))
     answer = api.post(f"{staging.run_path(made)}/cancel")
     answer.refused(400, f"Cannot cancel run with status '{made['status'].text()}'.")
 
 
 def submit_ended(api: Api) -> None:
-    """400 for tool outputs that nobody waits for, with the status in double quotes."""
+    """400 for tool outputs that the run does not wait for, with the status in double quotes."""
     made = staging.finished(api, staging.thread(api, "Hello"))
     outputs = {"tool_outputs": [{"tool_call_id": "call_x", "output": "x"}]}
     answer = api.post(f"{staging.run_path(made)}/submit_tool_outputs", outputs)
@@ -268,7 +268,7 @@ def incomplete(api: Api) -> None:
 
 
 def expired(api: Api) -> None:
-    """A run whose outputs are not handed in within 600 seconds expires."""
+    """A run whose outputs are not submitted within 600 seconds expires."""
     with staging.calling(api) as made:
         staging.calls_of(made)
         with api.staged("clock", {"advance": 601}):
@@ -279,12 +279,12 @@ _BY_READS = {"progress": "read", "reads": 1}
 
 
 def by_reads(api: Api) -> None:
-    """Each read carries a run on by one status."""
+    """Each read advances a run by one status."""
     with api.staged("script", {}), api.staged("runs", _BY_READS):
         path = staging.run_path(staging.run(api, staging.thread(api, "Hello")))
         found = [api.get(path).ok()["status"] for _ in range(3)]
-    for status, wanted in zip(found, ("in_progress", "completed", "completed"), strict=True):
-        status.same(wanted)
+    for status, expected in zip(found, ("in_progress", "completed", "completed"), strict=True):
+        status.same(expected)
 
 
 def unseen_while_queued(api: Api) -> None:

@@ -24,7 +24,7 @@ def _of(api: Api, made: Found, query: str = "order=asc", least: int = 1) -> list
 
 
 def message_creation(api: Api) -> None:
-    """A run that answers has a step that names its message; recorded keys, in order."""
+    """A run that answers has a step with the id of its message; recorded keys, in order."""
     path = staging.thread(api, "Say hello.")
     made = staging.finished(api, path)
     step = _of(api, made)[-1]
@@ -64,18 +64,18 @@ def empty(api: Api) -> None:
 
 
 def waiting_call(api: Api) -> None:
-    """While outputs are waited for, the step is in progress and its output null."""
+    """While the run waits for outputs, the step is in progress and its output null."""
     with staging.calling(api) as made:
         call = staging.calls_of(made)[0]
         step = _of(api, made)[-1]
         step.has(type="tool_calls", status="in_progress", completed_at=None)
-        told = step["step_details"]["tool_calls"].rows(1)[0]
-        told.has(id=call["id"].value, type="function")
-        told["function"].has(name="get_weather", arguments=call["function"]["arguments"].value, output=None)
+        call_in_step = step["step_details"]["tool_calls"].rows(1)[0]
+        call_in_step.has(id=call["id"].value, type="function")
+        call_in_step["function"].has(name="get_weather", arguments=call["function"]["arguments"].value, output=None)
 
 
 def answered_call(api: Api) -> None:
-    """After the outputs the step is completed and shows them; the message's step follows it."""
+    """After the outputs the step is completed and contains them; the message's step follows it."""
     with staging.calling(api) as made:
         staging.submit(api, made, "warm and sunny")
         api.until(staging.run_path(made), staging.TERMINAL)["status"].same("completed")
@@ -86,7 +86,7 @@ def answered_call(api: Api) -> None:
 
 
 def listing(api: Api) -> None:
-    """Steps page like any list: two, and then the one that is left."""
+    """Steps have pages like any list: two, then the remaining one."""
     steps = ({"code": {"input": "1", "outputs": ["1"]}}, {"code": {"input": "2"}}, {"reply": "Done."})
     with staging.scripted(api, *steps):
         made = staging.finished(api, staging.thread(api, "Count."))
@@ -101,7 +101,7 @@ def listing(api: Api) -> None:
 
 
 def code(api: Api) -> None:
-    """A code interpreter's step holds its input and outputs, line ends kept."""
+    """A code interpreter's step has its input and outputs, with their line ends."""
     outputs = [{"type": "logs", "logs": "65"}]
     with staging.scripted(api, {"code": {"input": "a = 60\r\na + 5", "outputs": outputs}}, {"reply": "65"}):
         made = staging.finished(api, staging.thread(api, "Add."))
@@ -112,13 +112,13 @@ def code(api: Api) -> None:
 
 
 def search(api: Api) -> None:
-    """A file search's step holds its results; their content only when it is asked for with `include[]`."""
+    """A file search's step has its results; their content only with `include[]`."""
     with staging.scripted(api, {"search": {"results": [_RESULT]}}, {"reply": "Cake."}):
         made = staging.finished(api, staging.thread(api, "What does Filip like?"))
     bare = {key: value for key, value in _RESULT.items() if key != "content"}
-    for query, wanted in (("order=asc", bare), (f"order=asc&include[]={_CONTENT}", _RESULT)):
+    for query, expected in (("order=asc", bare), (f"order=asc&include[]={_CONTENT}", _RESULT)):
         call = _of(api, made, query)[0]["step_details"]["tool_calls"].only()
-        call["file_search"]["results"].same([wanted])
+        call["file_search"]["results"].same([expected])
 
 
 CASES = (

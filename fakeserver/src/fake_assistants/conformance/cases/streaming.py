@@ -35,13 +35,13 @@ def _run(api: Api, text: str = "Say hello.", **fields: Any) -> list[Event]:
     return api.stream(f"{staging.thread(api, text)}/runs", {"assistant_id": chosen, **fields})
 
 
-def _in_order(read: Sequence[Event], *wanted: str) -> None:
-    """Want events of these names; a star stands for one or more."""
-    came = [event.name.removeprefix("thread.") for event in read]
-    parts = (f"(?:{re.escape(name[:-1])} )+" if name.endswith("*") else f"{re.escape(name)} " for name in wanted)
-    if not re.fullmatch("".join(parts), "".join(f"{name} " for name in came)):
-        shown = [name for at, name in enumerate(came) if came[at - 1 : at] != [name]]
-        raise Deviation(_asked(read), f"the events {', '.join(wanted)}", ", ".join(shown) or "none")
+def _in_order(read: Sequence[Event], *expected: str) -> None:
+    """Expect events of these names; a star matches one or more."""
+    actual = [event.name.removeprefix("thread.") for event in read]
+    parts = (f"(?:{re.escape(name[:-1])} )+" if name.endswith("*") else f"{re.escape(name)} " for name in expected)
+    if not re.fullmatch("".join(parts), "".join(f"{name} " for name in actual)):
+        shown = [name for at, name in enumerate(actual) if actual[at - 1 : at] != [name]]
+        raise Deviation(_asked(read), f"the events {', '.join(expected)}", ", ".join(shown) or "none")
 
 
 def _asked(read: Sequence[Event]) -> str:
@@ -65,10 +65,10 @@ def on_the_wire(api: Api) -> None:
     body = {"assistant_id": staging.assistant(api), "stream": True}
     answer = api.post(f"{path}/runs", body)
     answer.has_header("content-type", "text/event-stream; charset=utf-8")
-    came = wire(answer)
-    if not re.fullmatch(rb"(event: thread\.[a-z._]+\ndata: \{[^\n]*\}\n\n)+event: done\ndata: \[DONE\]\n\n", came):
-        raise Deviation(answer.asked, "blocks of event: and data:, and [DONE] at the end", shown(came))
-    for line in re.findall(rb"^data: (\{.*)$", came, re.MULTILINE):
+    actual = wire(answer)
+    if not re.fullmatch(rb"(event: thread\.[a-z._]+\ndata: \{[^\n]*\}\n\n)+event: done\ndata: \[DONE\]\n\n", actual):
+        raise Deviation(answer.asked, "blocks of event: and data:, and [DONE] at the end", shown(actual))
+    for line in re.findall(rb"^data: (\{.*)$", actual, re.MULTILINE):
         event = Event("event", line.decode("utf-8", "replace"), answer.asked)
         if dumps_compact(event.data.value) != line:
             raise Deviation(answer.asked, "compact JSON in raw UTF-8", shown(line))
@@ -97,7 +97,7 @@ def deltas(api: Api) -> None:
 
 
 def message_form(api: Api) -> None:
-    """A message has its long form here: with status and times, empty until its first delta."""
+    """A message in a stream has its long form: with status and times, empty until its first delta."""
     read = _run(api)
     for name, status in (("created", "in_progress"), ("in_progress", "in_progress"), ("completed", "completed")):
         message = _data(read, f"message.{name}")
@@ -108,7 +108,7 @@ def message_form(api: Api) -> None:
 
 
 def run_form(api: Api) -> None:
-    """A run has its recorded keys here, and empty tool resources in their long form."""
+    """A run in a stream has its recorded keys, and empty tool resources in their long form."""
     read = _run(api)
     for name, status in (("created", "queued"), ("queued", "queued"), ("in_progress", "in_progress")):
         found = _data(read, f"run.{name}")
@@ -121,7 +121,7 @@ def run_form(api: Api) -> None:
 
 
 def step_form(api: Api) -> None:
-    """A step keeps its expires_at here, also when it is completed."""
+    """A step in a stream has its expires_at, also when it is completed."""
     read = _run(api)
     for name, status in (("created", "in_progress"), ("in_progress", "in_progress"), ("completed", "completed")):
         step = _data(read, f"run.step.{name}")
@@ -131,7 +131,7 @@ def step_form(api: Api) -> None:
 
 
 def afterwards(api: Api) -> None:
-    """When the stream is over, the run is completed and its message stands in the thread."""
+    """After the stream the run is completed and its message is in the thread."""
     read = _run(api)
     ended = _data(read, "run.completed")
     found = api.get(staging.run_path(ended)).ok()
@@ -142,7 +142,7 @@ def afterwards(api: Api) -> None:
 
 
 def create_and_run(api: Api) -> None:
-    """A thread created on the way comes first, with its tool resources in the long form."""
+    """A thread created in the same call comes first, with its tool resources in the long form."""
     thread = {"messages": [{"role": "user", "content": "Hello"}]}
     read = api.stream("/threads/runs", {"assistant_id": staging.assistant(api), "thread": thread})
     _in_order(read, "created", *_START, *_MESSAGE, *_END)
@@ -152,7 +152,7 @@ def create_and_run(api: Api) -> None:
 
 
 def refused(api: Api) -> None:
-    """What is wrong before the stream begins is an ordinary error in JSON."""
+    """An error before the stream begins is an ordinary error in JSON."""
     body = {"assistant_id": staging.assistant(api), "stream": True}
     answer = api.post(f"{staging.thread(api)}/runs", body)
     answer.refused(400, code="invalid_thread")
@@ -185,7 +185,7 @@ def function_call(api: Api) -> None:
 
 
 def submitted(api: Api) -> None:
-    """The outputs' stream: the open step completed, queued, in progress, the message, completed; no run.created."""
+    """The stream after outputs: open step completed, queued, in progress, the message, completed; no run.created."""
     with staging.scripted(api, *_SUNNY):
         waiting = _data(_called(api), "run.requires_action")
         outputs = [{"tool_call_id": call["id"].text(), "output": "sunny"} for call in staging.calls_of(waiting)]
@@ -220,7 +220,7 @@ def error(api: Api) -> None:
 
 
 def incomplete(api: Api) -> None:
-    """A message that is cut off ends incomplete, with the reason; its step is completed all the same."""
+    """A message that is cut off ends as incomplete, with the reason; its step is completed."""
     with staging.scripted(api, {"reply": "Hello there"}, {"incomplete": "max_completion_tokens"}):
         read = _run(api)
     message = _data(read, "message.incomplete")
@@ -244,10 +244,10 @@ def annotations(api: Api) -> None:
     part = {"type": "text", "text": {"value": value, "annotations": [cited]}}
     with staging.scripted(api, {"reply": [part]}):
         read = _run(api)
-    told = [event.data["delta"]["content"].only()["text"] for event in _all(read, "message.delta")]
-    notes = [note.value for text in told for note in text.either("annotations", []).rows()]
-    wanted = [{"index": 0, **cited, "file_citation": {"file_id": "file-abc", "quote": ""}}]
-    Found(notes, _asked(read), "(thread.message.delta) annotations").same(wanted)
+    texts = [event.data["delta"]["content"].only()["text"] for event in _all(read, "message.delta")]
+    notes = [note.value for text in texts for note in text.either("annotations", []).rows()]
+    expected = [{"index": 0, **cited, "file_citation": {"file_id": "file-abc", "quote": ""}}]
+    Found(notes, _asked(read), "(thread.message.delta) annotations").same(expected)
     _data(read, "message.completed")["content"].same([part])
 
 

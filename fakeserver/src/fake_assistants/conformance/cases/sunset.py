@@ -1,4 +1,4 @@
-"""Cases: the end of the API, staged on a fake."""
+"""Cases: the sunset of the API, set on a fake."""
 
 import fake_assistants.conformance.fixtures as staging
 from fake_assistants.conformance.api import Api
@@ -15,15 +15,15 @@ def not_found(api: Api) -> None:
 
 
 def gone(api: Api) -> None:
-    """In the style `gone` it is 410, in the envelope."""
+    """In the style `gone` every route answers 410, in the envelope."""
     with api.staged("sunset", {"now": True, "style": "gone"}):
         answer = api.post("/threads", {})
         answer.refused(410)
-        answer.json()["error"]["message"].like(r".*no longer available.*", "a text that says so")
+        answer.json()["error"]["message"].like(r".*no longer available.*", "a text about the end of the API")
 
 
 def keys_first(api: Api) -> None:
-    """A wrong key is still told, before the silence."""
+    """A wrong key is still reported after the sunset."""
     with api.staged("sunset", {"now": True, "style": "not-found"}):
         answer = api.ask("GET", "/assistants", headers={"authorization": None})
         if answer.status != 401:
@@ -31,18 +31,18 @@ def keys_first(api: Api) -> None:
 
 
 def after_requests(api: Api) -> None:
-    """It can fall in the middle of a walk: so many requests are served, and no more."""
+    """The sunset can come in the middle of a walk, after a given number of requests."""
     path = staging.thread(api, "one", "two", "three")
     with api.staged("sunset", {"after_requests": 2, "style": "not-found"}):
         first = api.get(f"{path}/messages?limit=1").ok()["last_id"].text()
         second = api.get(f"{path}/messages?limit=1&after={first}").ok()["last_id"].text()
         third = api.get(f"{path}/messages?limit=1&after={second}")
         if (third.status, third.body) != (404, b""):
-            raise third.deviates("silence after two requests")
+            raise third.deviates("no more answers after two requests")
 
 
 def lifted(api: Api) -> None:
-    """When it is lifted, everything is still there."""
+    """After the sunset is lifted, all objects are still there."""
     path = staging.thread(api, "Hello")
     with api.staged("sunset", {"now": True, "style": "gone"}):
         api.get(path).refused(410)

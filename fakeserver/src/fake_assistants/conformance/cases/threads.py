@@ -26,7 +26,7 @@ def long_form(api: Api) -> None:
 
 
 def modify(api: Api) -> None:
-    """Modify answers the short form again, with the new metadata in place of the old."""
+    """Modify returns the short form again, with the new metadata in place of the old."""
     made = api.post("/threads", {"metadata": {"a": "1"}}).ok()
     changed = api.post(f"/threads/{made['id'].text()}", {"metadata": {"b": "2"}}).ok()
     changed.same(made.value | {"metadata": {"b": "2"}})
@@ -34,7 +34,7 @@ def modify(api: Api) -> None:
 
 
 def with_messages(api: Api) -> None:
-    """A thread can be created with messages; they stand in it in their order."""
+    """A thread can be created with messages, which are in it in their order."""
     messages: list[dict[str, Any]] = [
         {"role": "user", "content": "one"},
         {"role": "assistant", "content": [{"type": "text", "text": "two"}], "metadata": {"n": "2"}},
@@ -50,25 +50,25 @@ def with_messages(api: Api) -> None:
 
 
 def code_files(api: Api) -> None:
-    """Tool resources that are given are echoed, and retrieved unchanged."""
-    wanted = LONG_FORM
-    made = api.post("/threads", {"tool_resources": wanted}).ok()
-    made["tool_resources"].same(wanted)
-    api.get(f"/threads/{made['id'].text()}").ok()["tool_resources"].same(wanted)
+    """Tool resources that are given are returned, and retrieved unchanged."""
+    expected = LONG_FORM
+    made = api.post("/threads", {"tool_resources": expected}).ok()
+    made["tool_resources"].same(expected)
+    api.get(f"/threads/{made['id'].text()}").ok()["tool_resources"].same(expected)
 
 
 def vector_stores(api: Api) -> None:
-    """A vector store asked for on the way is created, and named by its id."""
-    wanted: dict[str, Any] = {"file_search": {"vector_stores": [{"file_ids": []}]}}
-    made = api.post("/threads", {"tool_resources": wanted}).ok()
+    """A vector store defined in the request is created, and named by its id."""
+    expected: dict[str, Any] = {"file_search": {"vector_stores": [{"file_ids": []}]}}
+    made = api.post("/threads", {"tool_resources": expected}).ok()
     store = made["tool_resources"]["file_search"]["vector_store_ids"].only()
     api.owns(f"/vector_stores/{store.text()}")
     store.like("vs_[0-9a-f]{32}", "vs_ and 32 hexadecimal digits")
     made["tool_resources"].same({"file_search": {"vector_store_ids": [store.value]}})
 
 
-def code_files_beside(api: Api) -> None:
-    """Retrieve shows the empty list of code files after other tool resources; create and modify leave it out."""
+def empty_code_files(api: Api) -> None:
+    """Retrieve has the empty list of code files next to other tool resources; create and modify omit it."""
     search: dict[str, Any] = {"file_search": {"vector_store_ids": []}}
     made = api.post("/threads", {"tool_resources": search}).ok()
     path = f"/threads/{made['id'].text()}"
@@ -80,7 +80,7 @@ def code_files_beside(api: Api) -> None:
 
 
 def delete(api: Api) -> None:
-    """Delete says so in the recorded shape; after it the thread and its messages are unknown."""
+    """Delete answers in the recorded shape; afterwards the thread and its messages are unknown."""
     path = staging.thread(api, "Hello")
     thread_id = path.rpartition("/")[2]
     gone = api.delete(path).ok()
@@ -98,6 +98,6 @@ CASES = (
     Case("threads", "with-messages", "recorded", with_messages),
     Case("threads", "code-files", "spec", code_files),
     Case("threads", "vector-stores", "recorded", vector_stores),
-    Case("threads", "code-files-beside", "recorded", code_files_beside),
+    Case("threads", "code-files-beside", "recorded", empty_code_files),
     Case("threads", "delete", "quoted", delete),
 )

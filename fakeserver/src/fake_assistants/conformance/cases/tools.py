@@ -10,7 +10,7 @@ from fake_assistants.conformance.expectations import Found
 
 
 def requires_action(api: Api) -> None:
-    """A run that calls a function says so, in the recorded shape; arguments are JSON text."""
+    """A run that calls a function requires an action, in the recorded shape; arguments are JSON text."""
     with staging.calling(api) as made:
         made.keys(runs.KEYS)
         action = made["required_action"]
@@ -35,18 +35,18 @@ def _arguments(call: Found) -> None:
 
 
 def submit(api: Api) -> None:
-    """Handing in the outputs answers the run, queued, with nothing required; it completes."""
+    """Submitting the outputs returns the run, queued, with no required action; it completes."""
     with staging.calling(api) as made:
-        told = staging.submit(api, made)
-        told.keys(runs.KEYS)
-        told.has(id=made["id"].value, status="queued", required_action=None, expires_at=made["expires_at"].value)
+        queued = staging.submit(api, made)
+        queued.keys(runs.KEYS)
+        queued.has(id=made["id"].value, status="queued", required_action=None, expires_at=made["expires_at"].value)
         ended = api.until(staging.run_path(made), staging.TERMINAL)
     ended["status"].same("completed")
     api.get(f"/threads/{made['thread_id'].text()}/messages").ok()["data"].rows(2)[0]["role"].same("assistant")
 
 
 def wrong_outputs(api: Api) -> None:
-    """400 when not every output comes at once, naming both sets; the run goes on waiting."""
+    """400 if not every output is submitted at once, naming both sets; the run still waits."""
     with staging.calling(api, calls=2) as made:
         ids = [call["id"].text() for call in staging.calls_of(made)]
         path = staging.run_path(made)

@@ -1,4 +1,4 @@
-"""Cases: bodies and queries that are refused, in the words of the validator."""
+"""Cases: bodies and queries that are refused, with the validator's texts."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,14 +26,17 @@ def _missing(what: str) -> str:
     return f"Missing required parameter: '{what}'."
 
 
-def _type(what: str, wanted: str, got: str) -> str:
-    return f"Invalid type for '{what}': expected {wanted}, but got {got} instead."
+def _type(what: str, expected: str, got: str) -> str:
+    return f"Invalid type for '{what}': expected {expected}, but got {got} instead."
 
 
 def _body(
     route: str, name: str, evidence: Evidence, body: dict[str, Any], text: str | None, param: str, code: str
 ) -> Case:
-    """A case that posts a body below a new thread, or to another route. Without a text only the code is known."""
+    """Return a check that posts a body below a new thread, or to another route.
+
+    Without a text only the code is expected.
+    """
 
     def check(api: Api) -> None:
         path = staging.thread(api)
@@ -59,7 +62,7 @@ def _assistant(name: str, evidence: Evidence, body: dict[str, Any], text: str | 
 
 
 def _query(name: str, query: str, text: str, param: str, code: str) -> Case:
-    """A case that lists the messages of a new thread. No text of these routes was ever quoted."""
+    """Return a check that lists the messages of a new thread. The texts of these routes are not known."""
 
     def check(api: Api) -> None:
         path = staging.thread(api, "one")
@@ -70,7 +73,7 @@ def _query(name: str, query: str, text: str, param: str, code: str) -> Case:
 
 
 def _name(route: str, param: str, body: Callable[[dict[str, Any]], dict[str, Any]]) -> Case:
-    """A case that gives a function a name with a blank."""
+    """Return a check that gives a function a name with a blank."""
     text = (
         f"Invalid '{param}': string does not match pattern. "
         "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
@@ -107,16 +110,16 @@ def many_messages_in_run(api: Api) -> None:
 
 
 def image_url(api: Api) -> None:
-    """400 for the address of an image without the ending of one."""
+    """400 for an image URL without the file extension of an image."""
     content = [{"type": "image_url", "image_url": {"url": "https://example.com/image"}}]
     answer = api.post(f"{staging.thread(api)}/messages", {"role": "user", "content": content})
     staging.worded(answer, r".*image_url\.url'\. Expected url to end in a supported format.*", "... a supported format")
 
 
 def unknown_cursor(api: Api) -> None:
-    """404 for a cursor that is well formed and nobody's."""
-    path, nobody = staging.thread(api, "one"), f"msg_{'0' * 24}"
-    api.get(f"{path}/messages?after={nobody}").refused(404, f"No message found with id '{nobody}'.")
+    """404 for a cursor that is well formed and unknown."""
+    path, unknown = staging.thread(api, "one"), f"msg_{'0' * 24}"
+    api.get(f"{path}/messages?after={unknown}").refused(404, f"No message found with id '{unknown}'.")
 
 
 def role_in_thread(api: Api) -> None:

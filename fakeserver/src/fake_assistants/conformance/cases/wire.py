@@ -1,4 +1,4 @@
-"""Cases: what every answer looks like on the wire."""
+"""Cases: the form of every answer on the wire."""
 
 import re
 
@@ -19,7 +19,7 @@ def pretty(api: Api) -> None:
 
 
 def raw_unicode(api: Api) -> None:
-    """Text goes out as raw UTF-8, not as escapes."""
+    """Text is sent as raw UTF-8, not as escapes."""
     answer = api.post("/threads", {"metadata": {"é": "🌮【†】"}})
     answer.ok()["metadata"].same({"é": "🌮【†】"})
     if "🌮【†】".encode() not in answer.body:
@@ -33,18 +33,18 @@ def json_type(api: Api) -> None:
 
 
 def request_id(api: Api) -> None:
-    """Each answer has an x-request-id of its own: `req_` and 32 hexadecimal digits."""
+    """Each answer has a unique x-request-id: `req_` and 32 hexadecimal digits."""
     answers = (api.post("/threads", {}), api.get("/threads/thread_nobody"))
     ids = [answer.header("x-request-id") or "" for answer in answers]
     for answer, found in zip(answers, ids, strict=True):
         if not re.fullmatch(r"req_[0-9a-f]{32}", found):
             raise answer.deviates(f"an x-request-id such as req_0123...cdef, not {found!r}")
     if ids[0] == ids[1]:
-        raise answers[1].deviates("an x-request-id of its own")
+        raise answers[1].deviates("another x-request-id")
 
 
 def openai_headers(api: Api) -> None:
-    """Answers name the API's version and how many milliseconds they took."""
+    """Answers have headers with the API's version and the processing time in milliseconds."""
     answer = api.post("/threads", {})
     answer.has_header("openai-version", "2020-10-01")
     if not (answer.header("openai-processing-ms") or "").isdecimal():
