@@ -2,10 +2,10 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import inf
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +29,7 @@ from fake_assistants.store.kinds import (
     RUN_STEPS,
     RUNS,
     THREADS,
+    VECTOR_STORE_FILE_BATCHES,
     VECTOR_STORE_FILES,
     VECTOR_STORES,
     Kind,
@@ -45,6 +46,7 @@ _BY_OBJECT = {
     "file": FILES,
     "vector_store": VECTOR_STORES,
     "vector_store.file": VECTOR_STORE_FILES,
+    "vector_store.files_batch": VECTOR_STORE_FILE_BATCHES,
     "conversation": CONVERSATIONS,
     "response": RESPONSES,
 }
@@ -111,6 +113,7 @@ class Recording:
     def __init__(self) -> None:
         self.unused: Counter[str] = Counter()
         self._series: dict[tuple[str, str], _Series] = {}
+        self._batches: dict[str, dict[str, None]] = {}  # the files of a batch, which does not name them itself
         self._keys: set[str] = set()
 
     def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
@@ -145,12 +148,17 @@ class Recording:
         kinds = [self._see_object(request, row) for row in rows]
         if None in kinds:
             return False
-        if kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
-            ids = [row["id"] for row in rows]
+        ids = [row["id"] for row in rows]
+        batch_id = _batch_listed(request)
+        if batch_id is not None:
+            self._add_files(batch_id, ids)
+        elif kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
             cursor = request.asked("after")
-            chain = ids if cursor is None else [cursor, *ids]
+            walked = ids if cursor is None else [cursor, *ids]
             is_ascending = request.method != "GET" or request.asked("order") == "asc"
-            self._series_of(kinds[0], _parent(kinds[0], rows[0], request)).link(chain if is_ascending else chain[::-1])
+            self._series_of(kinds[0], _parent(kinds[0], rows[0], request)).link(
+                walked if is_ascending else walked[::-1]
+            )
         return True
 
     def _see_events(self, request: Request, body: bytes) -> None:
@@ -168,6 +176,8 @@ class Recording:
     def _see_object(self, request: Request, value: Any) -> Kind | None:
         """Keep an object. Return its kind, or None if it is nothing that a state can hold."""
         kind = _kind(value, request) if isinstance(value, dict) and isinstance(value.get("id"), str) else None
+        if kind is VECTOR_STORE_FILE_BATCHES:
+            self._add_files(value["id"], _files_asked(request))
         if kind is None or not kind.parent:
             return kind and self._put(kind, "", value)
         parent = _parent(kind, value, request)
@@ -183,6 +193,9 @@ class Recording:
     def _put(self, kind: Kind, parent: str, value: Obj) -> Kind:
         self._series_of(kind, parent).put(value)
         return kind
+
+    def _add_files(self, batch_id: str, ids: Iterable[str]) -> None:
+        self._batches.setdefault(batch_id, {}).update(dict.fromkeys(ids))
 
     def _series_of(self, kind: Kind, parent: str) -> _Series:
         return self._series.setdefault((kind.name, parent), _Series())
@@ -217,7 +230,13 @@ class Recording:
     def _texts(self, kind: Kind) -> Iterator[bytes]:
         for (name, _), series in self._series.items():
             if name == kind.name:
-                yield from map(series.texts.__getitem__, series.ordered())
+                texts = map(series.texts.__getitem__, series.ordered())
+                yield from map(self._with_files, texts) if kind is VECTOR_STORE_FILE_BATCHES else texts
+
+    def _with_files(self, text: bytes) -> bytes:
+        """Return a batch with the ids of its files, as the fake keeps it."""
+        batch = loads(text)
+        return dumps_to_keep(batch | {"file_ids": [*self._batches[batch["id"]]]})
 
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
         """Make up the parents that were not seen themselves, each as old as what belongs to it."""
@@ -247,6 +266,24 @@ def _downloaded(request: Request) -> str | None:
     segments = _segments(request)
     is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
     return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
+
+
+def _batch_listed(request: Request) -> str | None:
+    """Return the id of the batch whose files are listed."""
+    segments = _segments(request)
+    return segments[-2] if segments[-1] == "files" and segments[-3:-2] == ["file_batches"] else None
+
+
+def _files_asked(request: Request) -> list[str]:
+    """Return the ids of the files that a new batch is to have. A server may have taken any body."""
+    try:
+        body = loads(request.body)
+    except MalformedJson:
+        return []
+    wanted = body if isinstance(body, dict) else {}
+    listed = [wanted[name] for name in ("file_ids", "files") if isinstance(wanted.get(name), list)]
+    ids = [one.get("file_id") if isinstance(one, dict) else one for one in chain.from_iterable(listed)]
+    return [one for one in ids if isinstance(one, str)]
 
 
 def _segments(request: Request) -> list[str]:
