@@ -116,8 +116,13 @@ class Recording:
         self._batches: dict[str, dict[str, None]] = {}  # the files of a batch, which does not name them itself
         self._keys: set[str] = set()
 
-    def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
-        """Take over the objects of an answer. An object that was deleted is dropped, with all that it contained."""
+    def see(
+        self, request: Request, status: int, content_type: str, body: bytes, *, is_oldest_first: bool = False
+    ) -> None:
+        """Take over the objects of an answer. An object that was deleted is dropped, with all that it contained.
+
+        `is_oldest_first`: the server begins this list with the oldest where the request names no order.
+        """
         self._keys.update(key for key in keys_of(request) if len(key) >= _LEAST_KEY)
         if not 200 <= status < 300:
             self.unused[f"status {status}"] += 1
@@ -126,9 +131,9 @@ class Recording:
         elif status == 200 and (file_id := _downloaded(request)):
             self._put(FILE_CONTENTS, "", {"id": file_id, "content": base64.b64encode(body).decode()})
         else:
-            self._see_json(request, body)
+            self._see_json(request, body, "asc" if is_oldest_first else "desc")
 
-    def _see_json(self, request: Request, body: bytes) -> None:
+    def _see_json(self, request: Request, body: bytes, order: str) -> None:
         try:
             value = loads(body, levels=OBJECT_LEVELS)
         except MalformedJson:
@@ -138,13 +143,15 @@ class Recording:
         if request.method == "DELETE":
             is_used = self._see_deletion(request, value)
         elif isinstance(rows, list):
-            is_used = self._see_page(request, rows)
+            is_used = self._see_page(
+                request, rows, "asc" if request.method != "GET" else request.asked("order") or order
+            )
         else:
             is_used = self._see_object(request, value) is not None
         if not is_used:
             self.unused[_name(value)] += 1
 
-    def _see_page(self, request: Request, rows: list[Any]) -> bool:
+    def _see_page(self, request: Request, rows: list[Any], order: str) -> bool:
         kinds = [self._see_object(request, row) for row in rows]
         if None in kinds:
             return False
@@ -155,10 +162,8 @@ class Recording:
         elif kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
             cursor = request.asked("after")
             walked = ids if cursor is None else [cursor, *ids]
-            is_ascending = request.method != "GET" or request.asked("order") == "asc"
-            self._series_of(kinds[0], _parent(kinds[0], rows[0], request)).link(
-                walked if is_ascending else walked[::-1]
-            )
+            series = self._series_of(kinds[0], _parent(kinds[0], rows[0], request))
+            series.link(walked if order == "asc" else walked[::-1])
         return True
 
     def _see_events(self, request: Request, body: bytes) -> None:
