@@ -83,7 +83,7 @@ def walk(client: OpenAI, threads: list[str]) -> Any:
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_recording_is_walked_as_the_server_was(tmp_path: Path, number: signal.Signals) -> None:
     """Lists, single objects, file contents, a run that is streamed; the file is complete at the end, and private."""
     world, out = demo_world(3, 50), tmp_path / "state.json"
