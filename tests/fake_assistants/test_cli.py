@@ -48,7 +48,7 @@ def ask(connection: http.client.HTTPConnection, method: str, target: str, body: 
     return reply.status, json.loads(text) if text else None
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_it_listens_answers_and_ends_by_a_signal(number: signal.Signals) -> None:
     """One line on stdout, also into a pipe; exit code 0, also with a connection kept open."""
     with serving() as (running, connection):
@@ -56,6 +56,23 @@ def test_it_listens_answers_and_ends_by_a_signal(number: signal.Signals) -> None
         running.send_signal(number)
         rest, errors = running.communicate(timeout=60)
     assert (running.returncode, rest, errors) == (0, "", "")
+
+
+def test_nohup_outlives_its_terminal() -> None:
+    """What was ignored when it began stays ignored."""
+    with kept_port() as port:
+        command = ["nohup", *COMMAND, "serve", "--port", str(port)]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            try:
+                with closing(connected(port, running)) as connection:
+                    running.send_signal(signal.SIGHUP)
+                    assert ask(connection, "GET", "/_fake/health") == (200, {"status": "ok"})
+            finally:
+                running.terminate()
+            running.communicate(timeout=60)
+    assert running.returncode == 0
 
 
 def test_it_ends_in_the_middle_of_a_request() -> None:

@@ -287,6 +287,19 @@ def test_a_hidden_request_without_a_route_fails_the_test(run: Run, fixture: str,
     assert "pytest_plugin.py" not in text
 
 
+def test_a_reset_does_not_hide_it(run: Run) -> None:
+    """Though the request log starts again."""
+    code = """
+def test_it(fake_assistants):
+    asked(base_url="http://a")
+    fake_assistants.reset()
+    assert fake_assistants.requests == []
+"""
+    done = run(HIDDEN + code)
+    done.assert_outcomes(failed=1)
+    assert shown(done).count(TOLD) == 1
+
+
 def test_a_request_of_a_teardown_is_an_error(run: Run) -> None:
     """The test has passed by then. What its setup asked fails the test."""
     code = """

@@ -210,7 +210,7 @@ def serve(
     check_files: bool,
     demo: tuple[int, int | None] | None,
 ) -> None:
-    """Serve the fake over HTTP until SIGTERM or SIGINT."""
+    """Serve the fake over HTTP until SIGTERM, SIGINT or SIGHUP."""
     from fake_assistants.adapters.serve_command import now  # it imports uvicorn, which slows down help
 
     fake = FakeAssistants(
@@ -333,7 +333,7 @@ def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callab
     help="Write the state here at the end, in place of what is there.",
 )
 def record(upstream: str, port: int, out: Path) -> None:
-    """Pass requests on to a real server of this API until SIGTERM or SIGINT, and write what it answered as a state.
+    """Pass requests on to a real server of this API until SIGTERM, SIGINT or SIGHUP, and write what it answered.
 
     `fake-assistants serve --load FILE` serves that state. The keys of requests are not written.
     """

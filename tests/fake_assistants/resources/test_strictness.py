@@ -103,6 +103,21 @@ NAMED: list[tuple[str, str, Callable[[str], Body]]] = [
         lambda name: {"model": "m", "input": "x", "tools": [{"type": "function", "name": name}]},
     ),
     (
+        "/chat/completions",
+        "functions[0].name",
+        lambda name: {"model": "m", "messages": [USER], "functions": [{"name": name}]},
+    ),
+    (
+        "/chat/completions",
+        "function_call.name",
+        lambda name: {"model": "m", "messages": [USER], "function_call": {"name": name}},
+    ),
+    (
+        "/responses",
+        "tool_choice.name",
+        lambda name: {"model": "m", "input": "x", "tool_choice": {"type": "function", "name": name}},
+    ),
+    (
         "/responses",
         "text.format.name",
         lambda name: {"model": "m", "input": "x", "text": {"format": {"type": "json_schema", "name": name}}},
@@ -290,6 +305,8 @@ def stored(file_id: str) -> Body:
 SEARCHED: list[tuple[str, Callable[[str], Body]]] = [
     ("/vector_stores", lambda file: {"file_ids": [file]}),
     ("/vector_stores/vs_1/files", lambda file: {"file_id": file}),
+    ("/vector_stores/vs_1/file_batches", lambda file: {"file_ids": [file]}),
+    ("/vector_stores/vs_1/file_batches", lambda file: {"files": [{"file_id": file}]}),
     ("/assistants", lambda file: {"model": "m", **stored(file)}),
     ("/threads", stored),
     ("/threads", lambda file: {"messages": [attached(file)]}),

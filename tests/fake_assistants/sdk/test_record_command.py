@@ -83,7 +83,7 @@ def walk(client: OpenAI, threads: list[str]) -> Any:
     }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_the_recording_is_walked_as_the_server_was(tmp_path: Path, number: signal.Signals) -> None:
     """Lists, single objects, file contents, a run that is streamed; the file is complete at the end, and private."""
     world, out = demo_world(3, 50), tmp_path / "state.json"
@@ -108,6 +108,30 @@ def test_the_recording_is_walked_as_the_server_was(tmp_path: Path, number: signa
     assert KEY not in out.read_text()
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+@pytest.mark.parametrize("order", [{}, {"order": "asc"}, {"order": "desc"}], ids=str)
+def test_conversations_of_foundry_keep_their_order(tmp_path: Path, order: dict[str, Any]) -> None:
+    """Though its lists begin with the oldest by default, and items have no time."""
+    out = tmp_path / "state.json"
+    upstream = FakeAssistants(profile="foundry")
+    with (
+        upstream.serve() as server,
+        recording(f"{server.base_url}/openai/v1", out) as (running, base_url),
+        OpenAI(base_url=base_url, api_key=KEY) as client,
+    ):
+        for _ in range(3):
+            made = client.conversations.create(items=[{"role": "user", "content": text} for text in "abc"])
+            walked = list(client.conversations.items.list(made.id, limit=2, **order))
+        client.get("/conversations", cast_to=object, options={"params": order})
+        ended(running)
+    second = FakeAssistants(profile="foundry")
+    second.load(out)
+    assert [one["id"] for one in second.state["conversations"]] == [
+        one["id"] for one in upstream.state["conversations"]
+    ]
+    with second.serve() as server, OpenAI(base_url=f"{server.base_url}/openai/v1", api_key=KEY) as client:
+        assert list(client.conversations.items.list(made.id, **order)) == walked
 
 
 def test_errors_come_through_and_are_counted(tmp_path: Path) -> None:

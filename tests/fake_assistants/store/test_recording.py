@@ -160,6 +160,49 @@ def test_responses_are_recorded_with_their_items() -> None:
     assert recorded.state() == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
 
 
+BATCH_BODIES = [
+    {"file_ids": ["file-b", "file-a"]},
+    {"files": [{"file_id": "file-b"}, {"file_id": "file-a", "attributes": {"n": 1}}]},
+]
+
+
+@pytest.mark.parametrize("body", BATCH_BODIES, ids=["file_ids", "files"])
+@pytest.mark.parametrize("is_walked", [False, True])
+def test_a_batch_is_recorded_with_its_files(body: dict[str, Any], is_walked: bool) -> None:
+    """It does not name them: the request that made it does. Its list does not change the order of the store's."""
+    recorded = Recorded()
+    store = recorded.ask("POST", "/v1/vector_stores", {"file_ids": ["file-b", "file-c", "file-a"]}).json()["id"]
+    batch = recorded.ask("POST", f"/v1/vector_stores/{store}/file_batches", body).json()["id"]
+    recorded.walk(f"/v1/vector_stores/{store}/files")
+    if is_walked:
+        recorded.walk(f"/v1/vector_stores/{store}/file_batches/{batch}/files")
+        recorded.ask("GET", f"/v1/vector_stores/{store}/file_batches/{batch}")
+    recorded.ask("GET", f"/v1/vector_stores/{store}")
+    assert recorded.state() == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
+    assert not recorded.recording.unused
+
+
+def test_the_list_of_a_batch_names_its_files() -> None:
+    """Where nobody saw how it was made."""
+    recorded = Recorded()
+    store = recorded.fake.handle(Request.of("POST", "/v1/vector_stores", HEADERS, b"{}")).json()["id"]
+    path = f"/v1/vector_stores/{store}/file_batches"
+    made = recorded.fake.handle(Request.of("POST", path, HEADERS, b'{"file_ids": ["file-a", "file-b"]}')).json()
+    assert recorded.ask("GET", f"{path}/{made['id']}").status == 200
+    recorded.walk(f"{path}/{made['id']}/files", order="asc")
+    assert recorded.state()["vector_store_file_batches"] == recorded.fake.state["vector_store_file_batches"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[", b"[1]", b'{"file_ids": 1, "files": [1, {}, {"file_id": null}]}'])
+def test_an_odd_request_for_a_batch_names_no_files(body: bytes) -> None:
+    """Whatever made the server accept it."""
+    recording = Recording()
+    path = "/v1/vector_stores/vs_a/file_batches"
+    batch = b'{"object": "vector_store.files_batch", "id": "vsfb_a", "vector_store_id": "vs_a"}'
+    recording.see(Request.of("POST", path, HEADERS, body), 200, "application/json", batch)
+    assert json.loads(recording.state())["vector_store_file_batches"][0]["file_ids"] == []
+
+
 def test_a_parent_that_was_not_seen_is_made_up() -> None:
     """As old as its oldest message: a message without a thread could not be loaded."""
     recorded = Recorded()

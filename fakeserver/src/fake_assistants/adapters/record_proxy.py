@@ -19,6 +19,7 @@ from fake_assistants.adapters.asgi_delivery import ClientConnection, deliver
 from fake_assistants.errors.requests import too_large
 from fake_assistants.http.error_envelope import ErrorBody
 from fake_assistants.http.message import Request
+from fake_assistants.simulation.profiles import PROFILES, profile_of
 from fake_assistants.store.recording import Recording
 
 try:  # openai 3 uses httpx2, openai 1 and 2 use httpx
@@ -50,6 +51,8 @@ class RecordProxy:
     def __init__(self, upstream: str, recording: Recording, *, max_body: int = MAX_BODY) -> None:
         parts = urlsplit(upstream)
         self._origin = httpx.URL(f"{parts.scheme}://{parts.netloc}")
+        known = profile_of(parts.netloc)
+        self._profiles = [known] if known else [*PROFILES.values()]
         self._recording = recording
         self._max_body = max_body
         self._lock = Lock()
@@ -117,9 +120,20 @@ class RecordProxy:
             with self._lock:
                 content_type = answer.headers.get("content-type", "")
                 if is_complete or content_type.startswith("text/event-stream"):
-                    self._recording.see(request, answer.status_code, content_type, bytes(body))
+                    self._recording.see(
+                        request,
+                        answer.status_code,
+                        content_type,
+                        bytes(body),
+                        is_oldest_first=self._is_oldest_first(request.path),
+                    )
                 else:
                     self._recording.unused["cut off"] += 1
+
+    def _is_oldest_first(self, path: str) -> bool:
+        """Whether a list begins with the oldest by default: the conversations of the new Foundry, and their items."""
+        place = next((found for found in (one.place(path) for one in self._profiles) if found.route), None)
+        return place is not None and place.base.is_new_foundry and place.route.startswith("/v1/conversations")
 
     def save(self, path: Path) -> None:
         """Write the recorded state, atomically, readable by this user only. Raises OSError."""

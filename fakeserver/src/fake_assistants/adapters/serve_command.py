@@ -51,13 +51,18 @@ def serve_until_signal(
     warn: Callable[[], None] | None = None,
     notes: Callable[[Server], Iterable[str]] = lambda _: (),
 ) -> None:
-    """Print the address to stdout, and serve until SIGTERM or SIGINT. Raises OSError if it cannot listen.
+    """Print the address on stdout, and serve until a signal ends it. Raises OSError if it cannot listen.
+
+    The signals are SIGTERM, SIGINT and SIGHUP; a SIGHUP that is ignored, as nohup does it, stays ignored.
 
     `warn` is called first if other machines can reach the address. The lines of `notes` are printed after the address.
     """
     waiter = SignalWaiter()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, waiter.notify)
+    hangup = getattr(signal, "SIGHUP", None)  # a closed terminal; Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        signal.signal(hangup, waiter.notify)
     with serving(app, host=host, port=port, shutdown_seconds=_SHUTDOWN_SECONDS, base_path=base_path) as server:
         if warn and not server.is_private:
             warn()

@@ -11,6 +11,7 @@ import fake_assistants.schemas.vector_stores as bodies
 from fake_assistants.engine.backend import Backend, Call, found
 from fake_assistants.errors.values import missing_parameter, mutually_exclusive
 from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.file_checks import refuse_unsearchable
 from fake_assistants.resources.vector_stores import STATUSES, attach, count_files
 from fake_assistants.store.kinds import VECTOR_STORE_FILE_BATCHES, VECTOR_STORE_FILES, VECTOR_STORES
 
@@ -19,6 +20,7 @@ def create(backend: Backend, call: Call) -> Obj:
     """POST /vector_stores/{vector_store_id}/file_batches. Key order as documented."""
     store = _store(backend, call)
     files = _files(call.body(bodies.NEW_FILE_BATCH))
+    refuse_unsearchable(backend, files)
     for file in files.values():
         attach(backend, store["id"], file)
     count_files(backend, store)

@@ -25,6 +25,7 @@ _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _MOST_TOKENS = 10**9  # no limit of the API's, which has one for each model
 
 
+_CHOSEN = Open({"name": NAME})  # of one function, by the older parameters
 _CONTENT = OrNull(TextOr(Text(), ListOf(typed), takes=list, expected="one of a string or array of objects"))
 _CALLED = Shape({"name": NAME, "arguments": Text()}, needed=("name", "arguments"))
 _CALL = Tagged(
@@ -40,7 +41,8 @@ _KEYS: dict[str, Check] = {
     "refusal": OrNull(Text()),
     "tool_calls": OrNull(ListOf(_CALL)),
     "tool_call_id": Text(),
-    **dict.fromkeys(("annotations", "audio", "function_call"), anything),
+    "function_call": _CHOSEN,
+    **dict.fromkeys(("annotations", "audio"), anything),
 }
 _MESSAGES = {
     "assistant": Shape(_KEYS),
@@ -74,7 +76,7 @@ _TOOLS = ListOf(
 
 # Keys that are accepted and ignored.
 _TAKEN = (
-    *("audio", "function_call", "functions", "logit_bias", "modalities", "moderation", "prediction"),
+    *("audio", "logit_bias", "modalities", "moderation", "prediction"),
     *(
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -90,6 +92,8 @@ _STREAM_OPTIONS = Shape({"include_usage": OrNull(boolean), "include_obfuscation"
 NEW_COMPLETION = Shape(
     {
         "frequency_penalty": OrNull(Number(-2, 2)),
+        "function_call": _CHOSEN,
+        "functions": OrNull(ListOf(_CHOSEN)),
         "logprobs": OrNull(boolean),
         "max_completion_tokens": OrNull(Number(1, _MOST_TOKENS, "integer")),
         "max_tokens": OrNull(Number(1, _MOST_TOKENS, "integer")),

@@ -31,6 +31,12 @@ def tool(value: object, path: str) -> None:
         _FUNCTION(value, path)
 
 
+def _tool_choice(value: object, path: str) -> None:
+    """A word or an object. The name of a function is checked; that of a tool of another type is not."""
+    if isinstance(value, dict) and value.get("type") == "function":
+        Open({"name": NAME})(value, path)
+
+
 _FUNCTION = Shape(
     {
         "type": anything,
@@ -50,7 +56,7 @@ _INPUT = TextOr(Text(), ListOf(item), takes=list, expected="one of a string or a
 # Keys that are echoed or ignored. Their values are not checked.
 _TAKEN = (
     *("access_programs", "background_options", "context_management", "image", "include", "moderation", "prompt"),
-    *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier", "tool_choice"),
+    *("prompt_cache_options", "prompt_cache_retention", "reasoning", "service_tier"),
 )
 
 NEW_RESPONSE = Shape(
@@ -72,6 +78,7 @@ NEW_RESPONSE = Shape(
         "stream_options": Open({"include_obfuscation": OrNull(boolean)}),
         "temperature": OrNull(Number(0, 2)),
         "text": Open({"format": Open({"name": NAME})}),
+        "tool_choice": _tool_choice,
         "tools": OrNull(ListOf(tool)),
         "top_logprobs": OrNull(Number(0, 20, "integer")),
         "top_p": OrNull(Number(0, 1)),

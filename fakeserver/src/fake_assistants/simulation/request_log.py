@@ -3,7 +3,6 @@
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, overload
 from urllib.parse import unquote
 
@@ -138,6 +137,7 @@ class RequestLog(Requests):
     def __init__(self) -> None:
         super().__init__()
         self._notes: deque[_Note] = deque()
+        self._unrouted: deque[tuple[int, _Note]] = deque(maxlen=KEPT)  # each with its number, from 1
         self._size = 0
         self.total = 0  # all requests ever logged, including those dropped since
 
@@ -164,17 +164,20 @@ class RequestLog(Requests):
         self._notes.append(note)
         self.total += 1
         self._size += note.size
+        if unrouted:
+            self._unrouted.append((self.total, _Note(attrs.evolve(request, body=b""), status, fault, unrouted)))
         while len(self._notes) > KEPT or self._size > KEPT_BODIES:
             self._size -= self._notes.popleft().size
 
     def unrouted(self, since: int = 0) -> list[Entry]:
-        """Return the entries that matched no route, among those logged after the first `since` ones."""
-        count = min(self.total - since, len(self._notes))
-        newest = islice(reversed(tuple(self._notes)), count)
-        return [note.entry() for note in newest if note.is_unrouted][::-1]
+        """Return the requests that matched no route, of those logged after the first `since` ones, without their bodies.
+
+        They are here after `clear` too: a test that resets the fake must not lose them.
+        """
+        return [note.entry() for number, note in tuple(self._unrouted) if number > since]
 
     def clear(self) -> None:
-        """Remove every entry."""
+        """Remove every entry, though not what `unrouted` returns."""
         self._notes.clear()
         self._size = 0
 
@@ -182,11 +185,10 @@ class RequestLog(Requests):
 class _Note:
     """A request as it came. Its entry is made on first access, since masking takes longer than answering."""
 
-    __slots__ = ("_entry", "_given", "is_unrouted", "size")
+    __slots__ = ("_entry", "_given", "size")
 
     def __init__(self, request: Request, status: int, fault: str | None, unrouted: bool) -> None:
         self.size = len(request.body)
-        self.is_unrouted = unrouted
         self._given: tuple[Request, int, str | None, bool] | None = (request, status, fault, unrouted)
         self._entry: Entry | None = None
 

@@ -2,10 +2,10 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import inf
 from typing import Any
 from urllib.parse import unquote
@@ -29,6 +29,7 @@ from fake_assistants.store.kinds import (
     RUN_STEPS,
     RUNS,
     THREADS,
+    VECTOR_STORE_FILE_BATCHES,
     VECTOR_STORE_FILES,
     VECTOR_STORES,
     Kind,
@@ -45,6 +46,7 @@ _BY_OBJECT = {
     "file": FILES,
     "vector_store": VECTOR_STORES,
     "vector_store.file": VECTOR_STORE_FILES,
+    "vector_store.files_batch": VECTOR_STORE_FILE_BATCHES,
     "conversation": CONVERSATIONS,
     "response": RESPONSES,
 }
@@ -111,10 +113,16 @@ class Recording:
     def __init__(self) -> None:
         self.unused: Counter[str] = Counter()
         self._series: dict[tuple[str, str], _Series] = {}
+        self._batches: dict[str, dict[str, None]] = {}  # the files of a batch, which does not name them itself
         self._keys: set[str] = set()
 
-    def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
-        """Record the objects of an answer. A deleted object is dropped, with all that it contained."""
+    def see(
+        self, request: Request, status: int, content_type: str, body: bytes, *, is_oldest_first: bool = False
+    ) -> None:
+        """Record the objects of an answer. An object that was deleted is dropped, with all that it contained.
+
+        `is_oldest_first`: the server begins this list with the oldest where the request names no order.
+        """
         self._keys.update(key for key in keys_of(request) if len(key) >= _LEAST_KEY)
         if not 200 <= status < 300:
             self.unused[f"status {status}"] += 1
@@ -123,9 +131,9 @@ class Recording:
         elif status == 200 and (file_id := _downloaded(request)):
             self._put(FILE_CONTENTS, "", {"id": file_id, "content": base64.b64encode(body).decode()})
         else:
-            self._see_json(request, body)
+            self._see_json(request, body, "asc" if is_oldest_first else "desc")
 
-    def _see_json(self, request: Request, body: bytes) -> None:
+    def _see_json(self, request: Request, body: bytes, order: str) -> None:
         try:
             value = loads(body, levels=OBJECT_LEVELS)
         except MalformedJson:
@@ -135,22 +143,27 @@ class Recording:
         if request.method == "DELETE":
             is_used = self._see_deletion(request, value)
         elif isinstance(rows, list):
-            is_used = self._see_page(request, rows)
+            is_used = self._see_page(
+                request, rows, "asc" if request.method != "GET" else request.asked("order") or order
+            )
         else:
             is_used = self._see_object(request, value) is not None
         if not is_used:
             self.unused[_name(value)] += 1
 
-    def _see_page(self, request: Request, rows: list[Any]) -> bool:
+    def _see_page(self, request: Request, rows: list[Any], order: str) -> bool:
         kinds = [self._see_object(request, row) for row in rows]
         if None in kinds:
             return False
-        if kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
-            ids = [row["id"] for row in rows]
+        ids = [row["id"] for row in rows]
+        batch_id = _batch_listed(request)
+        if batch_id is not None:
+            self._add_files(batch_id, ids)
+        elif kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
             cursor = request.asked("after")
-            chain = ids if cursor is None else [cursor, *ids]
-            is_ascending = request.method != "GET" or request.asked("order") == "asc"
-            self._series_of(kinds[0], _parent(kinds[0], rows[0], request)).link(chain if is_ascending else chain[::-1])
+            walked = ids if cursor is None else [cursor, *ids]
+            series = self._series_of(kinds[0], _parent(kinds[0], rows[0], request))
+            series.link(walked if order == "asc" else walked[::-1])
         return True
 
     def _see_events(self, request: Request, body: bytes) -> None:
@@ -168,6 +181,8 @@ class Recording:
     def _see_object(self, request: Request, value: Any) -> Kind | None:
         """Record an object. Return its kind, or None if a state cannot hold it."""
         kind = _kind(value, request) if isinstance(value, dict) and isinstance(value.get("id"), str) else None
+        if kind is VECTOR_STORE_FILE_BATCHES:
+            self._add_files(value["id"], _files_asked(request))
         if kind is None or not kind.parent:
             return kind and self._put(kind, "", value)
         parent = _parent(kind, value, request)
@@ -183,6 +198,9 @@ class Recording:
     def _put(self, kind: Kind, parent: str, value: Obj) -> Kind:
         self._series_of(kind, parent).put(value)
         return kind
+
+    def _add_files(self, batch_id: str, ids: Iterable[str]) -> None:
+        self._batches.setdefault(batch_id, {}).update(dict.fromkeys(ids))
 
     def _series_of(self, kind: Kind, parent: str) -> _Series:
         return self._series.setdefault((kind.name, parent), _Series())
@@ -217,7 +235,13 @@ class Recording:
     def _texts(self, kind: Kind) -> Iterator[bytes]:
         for (name, _), series in self._series.items():
             if name == kind.name:
-                yield from map(series.texts.__getitem__, series.ordered())
+                texts = map(series.texts.__getitem__, series.ordered())
+                yield from map(self._with_files, texts) if kind is VECTOR_STORE_FILE_BATCHES else texts
+
+    def _with_files(self, text: bytes) -> bytes:
+        """Return a batch with the ids of its files, as the fake keeps it."""
+        batch = loads(text)
+        return dumps_to_keep(batch | {"file_ids": [*self._batches[batch["id"]]]})
 
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
         """Yield placeholders for parents that were not recorded, as old as their oldest child."""
@@ -250,6 +274,24 @@ def _downloaded(request: Request) -> str | None:
     segments = _segments(request)
     is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
     return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
+
+
+def _batch_listed(request: Request) -> str | None:
+    """Return the id of the batch whose files are listed."""
+    segments = _segments(request)
+    return segments[-2] if segments[-1] == "files" and segments[-3:-2] == ["file_batches"] else None
+
+
+def _files_asked(request: Request) -> list[str]:
+    """Return the ids of the files that a new batch is to have. A server may have taken any body."""
+    try:
+        body = loads(request.body)
+    except MalformedJson:
+        return []
+    wanted = body if isinstance(body, dict) else {}
+    listed = [wanted[name] for name in ("file_ids", "files") if isinstance(wanted.get(name), list)]
+    ids = [one.get("file_id") if isinstance(one, dict) else one for one in chain.from_iterable(listed)]
+    return [one for one in ids if isinstance(one, str)]
 
 
 def _segments(request: Request) -> list[str]:
