@@ -170,7 +170,7 @@ class RequestLog(Requests):
             self._size -= self._notes.popleft().size
 
     def unrouted(self, since: int = 0) -> list[Entry]:
-        """Return the requests that matched no route, of those logged after the first `since` ones, without their bodies.
+        """Return the requests that matched no route, of those logged after the first `since`, without their bodies.
 
         They are here after `clear` too: a test that resets the fake must not lose them.
         """
