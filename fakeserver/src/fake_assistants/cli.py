@@ -344,7 +344,8 @@ def record(upstream: str, port: int, out: Path) -> None:
         raise _Failure(f"{out}: {error.strerror}") from None
     click.echo(f"{_NAME}: {out}: {_counted(recording.counts()) or 'no objects'}", err=True)
     if recording.unused:
-        click.echo(f"{_NAME}: not used: {_counted(recording.unused)}", err=True)
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in recording.unused.items())
+        click.echo(f"{_NAME}: answers not used: {reasons}", err=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

@@ -15,6 +15,10 @@ from fake_assistants.store.recording import Recording
 HEADERS = {"Authorization": "Bearer sk-secret-of-a-test", "OpenAI-Beta": "assistants=v2"}
 
 
+def _request(method: str, target: str, body: Any) -> Request:
+    return Request.of(method, target, HEADERS, b"" if body is None else json.dumps(body).encode())
+
+
 class Recorded:
     """A fake, and a recording of what it answers."""
 
@@ -22,8 +26,13 @@ class Recorded:
         self.fake = FakeAssistants(**options)
         self.recording = Recording()
 
+    def unseen(self, method: str, target: str, body: Any = None) -> Reply:
+        """Ask without recording the answer."""
+        return self.fake.handle(_request(method, target, body))
+
     def ask(self, method: str, target: str, body: Any = None) -> Reply:
-        request = Request.of(method, target, HEADERS, b"" if body is None else json.dumps(body).encode())
+        """Ask, and record the answer."""
+        request = _request(method, target, body)
         reply = self.fake.handle(request)
         content = (
             reply.body if reply.chunks is None else b"".join(one for one in reply.chunks if isinstance(one, bytes))
@@ -160,12 +169,35 @@ def test_responses_are_recorded_with_their_items() -> None:
     assert recorded.state() == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
 
 
+def test_a_batch_of_files_is_recorded_with_its_files() -> None:
+    """They are named in its creation, or in their list; that list does not change the order of the store's files."""
+    for is_created in (True, False):
+        recorded = Recorded()
+        files = [{"id": f"file-{name}", "object": "file", "purpose": "assistants"} for name in "abc"]
+        recorded.fake.load({"files": files})
+        recorded.walk("/v1/files")
+        store = f"/v1/vector_stores/{recorded.ask('POST', '/v1/vector_stores', {}).json()['id']}"
+        bodies = [{"file_ids": ["file-a", "file-c"]}, {"files": [{"file_id": "file-b"}]}]
+        record = recorded.ask if is_created else recorded.unseen
+        batches = [
+            f"{store}/file_batches/{record('POST', f'{store}/file_batches', one).json()['id']}" for one in bodies
+        ]
+        recorded.walk(f"{store}/files")
+        for batch in batches:
+            recorded.ask("GET", batch)
+            recorded.walk(f"{batch}/files", order="asc")
+        recorded.ask("GET", store)
+        assert recorded.state() == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
+        assert not recorded.recording.unused
+
+
 def test_a_parent_that_was_not_seen_is_made_up() -> None:
-    """As old as its oldest message: a message without a thread could not be loaded."""
+    """As old as its oldest message: a message without a thread could not be loaded. It counts as an object."""
     recorded = Recorded()
     recorded.fake.load(demo_world(1, 3))
     thread, rows = recorded.fake.state["threads"][0]["id"], recorded.fake.state["messages"]
     recorded.walk(f"/v1/threads/{thread}/messages")
+    assert recorded.recording.counts() == {"threads": 1, "messages": 3}
     assert [(one["id"], one["created_at"]) for one in recorded.state()["threads"]] == [(thread, rows[0]["created_at"])]
 
 
@@ -213,7 +245,7 @@ def test_keys_are_masked_in_whichever_header_they_come(headers: dict[str, str]) 
     [
         ("application/json", b"<html>", "not JSON"),
         ("application/json", b'{"object": "chat.completion", "id": "chatcmpl-1"}', "chat.completion"),
-        ("application/json", b'{"object": "list", "data": [{"object": "model", "id": "gpt-4o"}]}', "list"),
+        ("application/json", b'{"object": "list", "data": [{"object": "model", "id": "gpt-4o"}]}', "list of model"),
         ("application/json", b"[]", "unknown JSON"),
         ("application/json", b'{"object": "thread.message", "id": "msg_1"}', "thread.message"),
         ("text/event-stream; charset=utf-8", b"data: [DONE]\n\n", "event stream"),

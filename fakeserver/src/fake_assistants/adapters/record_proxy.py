@@ -87,7 +87,7 @@ class RecordProxy:
             else:
                 with self._lock:
                     self._recording.unused["no answer"] += 1
-                await deliver(error_reply(_unreachable(error)), line)
+                await deliver(error_reply(self._unreachable(error)), line)
         except asyncio.CancelledError:  # the server stops
             await line.aborts()
 
@@ -121,6 +121,10 @@ class RecordProxy:
                 else:
                     self._recording.unused["cut off"] += 1
 
+    def _unreachable(self, error: Exception) -> ErrorBody:
+        words = f"The upstream {self._origin} did not answer: {type(error).__name__}: {error}"
+        return ErrorBody(502, words, type="server_error")
+
     def save(self, path: Path) -> None:
         """Write the recorded state, atomically, for this user alone. Raises OSError."""
         with self._lock:
@@ -138,7 +142,3 @@ class RecordProxy:
 
 def _returned(answer: Any) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value) for name, value in answer.headers.raw if name.lower().decode() not in _NOT_RETURNED]
-
-
-def _unreachable(error: Exception) -> ErrorBody:
-    return ErrorBody(502, f"The upstream did not answer: {type(error).__name__}: {error}", type="server_error")

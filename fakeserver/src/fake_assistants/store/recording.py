@@ -2,7 +2,7 @@
 
 import base64
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
@@ -29,6 +29,7 @@ from fake_assistants.store.kinds import (
     RUN_STEPS,
     RUNS,
     THREADS,
+    VECTOR_STORE_FILE_BATCHES,
     VECTOR_STORE_FILES,
     VECTOR_STORES,
     Kind,
@@ -45,6 +46,7 @@ _BY_OBJECT = {
     "file": FILES,
     "vector_store": VECTOR_STORES,
     "vector_store.file": VECTOR_STORE_FILES,
+    "vector_store.files_batch": VECTOR_STORE_FILE_BATCHES,
     "conversation": CONVERSATIONS,
     "response": RESPONSES,
 }
@@ -111,6 +113,7 @@ class Recording:
     def __init__(self) -> None:
         self.unused: Counter[str] = Counter()
         self._series: dict[tuple[str, str], _Series] = {}
+        self._files_of_batches: dict[str, dict[str, None]] = {}
         self._keys: set[str] = set()
 
     def see(self, request: Request, status: int, content_type: str, body: bytes) -> None:
@@ -145,8 +148,11 @@ class Recording:
         kinds = [self._see_object(request, row) for row in rows]
         if None in kinds:
             return False
-        if kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
-            ids = [row["id"] for row in rows]
+        batch_id = _listed_batch(request)
+        ids = [row["id"] for row in rows]
+        if batch_id:  # it has a part of its store's files
+            self._note_files(batch_id, ids)
+        elif kinds and kinds[0] and all(name in _UNFILTERED for name, _ in request.query):
             cursor = request.asked("after")
             chain = ids if cursor is None else [cursor, *ids]
             is_ascending = request.method != "GET" or request.asked("order") == "asc"
@@ -171,6 +177,8 @@ class Recording:
         if kind is None or not kind.parent:
             return kind and self._put(kind, "", value)
         parent = _parent(kind, value, request)
+        if kind is VECTOR_STORE_FILE_BATCHES and request.method == "POST":
+            self._note_files(value["id"], _files_of_a_new_batch(request))
         return self._put(kind, parent, {**value, kind.parent: parent}) if parent else None
 
     def _see_deletion(self, request: Request, value: Any) -> bool:
@@ -183,6 +191,10 @@ class Recording:
     def _put(self, kind: Kind, parent: str, value: Obj) -> Kind:
         self._series_of(kind, parent).put(value)
         return kind
+
+    def _note_files(self, batch_id: str, file_ids: Iterable[str]) -> None:
+        """Note files of a batch, which does not name them itself: its creation does, and the list of its files."""
+        self._files_of_batches.setdefault(batch_id, {}).update(dict.fromkeys(file_ids))
 
     def _series_of(self, kind: Kind, parent: str) -> _Series:
         return self._series.setdefault((kind.name, parent), _Series())
@@ -197,11 +209,9 @@ class Recording:
                     self._drop(inner, object_id, inner_id)
 
     def counts(self) -> dict[str, int]:
-        """Return how many objects of each kind were seen, without kinds that have none."""
-        found: Counter[str] = Counter()
-        for (name, _), series in self._series.items():
-            found[name] += len(series.texts)
-        return {name: found[name] for name in KINDS if found[name]}
+        """Return how many objects of each kind the state has, without kinds that have none."""
+        found = {name: sum(1 for _ in (*self._stand_ins(kind), *self._texts(kind))) for name, kind in KINDS.items()}
+        return {name: count for name, count in found.items() if count}
 
     def state(self) -> bytes:
         """Return the state as JSON. Keys that requests were sent with are masked wherever they occur."""
@@ -217,12 +227,14 @@ class Recording:
     def _texts(self, kind: Kind) -> Iterator[bytes]:
         for (name, _), series in self._series.items():
             if name == kind.name:
-                yield from map(series.texts.__getitem__, series.ordered())
+                for object_id in series.ordered():
+                    text, file_ids = series.texts[object_id], self._files_of_batches.get(object_id)
+                    yield dumps_to_keep({**loads(text), "file_ids": [*file_ids]}) if file_ids else text
 
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
         """Make up the parents that were not seen themselves, each as old as what belongs to it."""
         if kind.name in _STAND_INS:
-            known = self._series_of(kind, "").texts
+            known = self._series[kind.name, ""].texts if (kind.name, "") in self._series else {}
             since: dict[str, float] = {}
             for (name, parent), series in self._series.items():
                 if KINDS[name].within is kind and series.texts and parent not in known:
@@ -239,6 +251,8 @@ class Recording:
 def _name(value: Any) -> str:
     """Name an answer that is not used."""
     name = value.get("object") if isinstance(value, dict) else None
+    if name == "list" and (rows := _list(value.get("data"))):
+        return f"list of {_name(rows[0])}"
     return name if isinstance(name, str) else "unknown JSON"
 
 
@@ -247,6 +261,27 @@ def _downloaded(request: Request) -> str | None:
     segments = _segments(request)
     is_content = segments[-1] == "content" and segments[-3:-2] == ["files"]
     return segments[-2] if is_content and not {"vector_stores", "containers"}.intersection(segments) else None
+
+
+def _listed_batch(request: Request) -> str | None:
+    """Return the id of the file batch whose files are listed."""
+    segments = _segments(request)
+    return segments[-2] if segments[-3:-2] == ["file_batches"] and segments[-1] == "files" else None
+
+
+def _files_of_a_new_batch(request: Request) -> list[str]:
+    """Return the ids of the files that a batch is created with."""
+    try:
+        body = loads(request.body, levels=OBJECT_LEVELS)
+    except MalformedJson:
+        return []
+    fields = body if isinstance(body, dict) else {}
+    files = (one.get("file_id") for one in _list(fields.get("files")) if isinstance(one, dict))
+    return [file_id for file_id in (*_list(fields.get("file_ids")), *files) if isinstance(file_id, str)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _segments(request: Request) -> list[str]:
