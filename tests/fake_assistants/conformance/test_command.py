@@ -82,7 +82,7 @@ def test_a_deviation_is_told_with_what_was_wanted_and_what_came(call: Call, bad_
     assert code == 1
     assert lines[:2] == ["ok              threads/create  (recorded)", "deviates        threads/modify  (recorded)"]
     assert "POST /v1/threads/thread_" in lines[2]
-    assert lines[2].endswith(': wanted {"b": "2"} at $.metadata, came {}')
+    assert lines[2].endswith(': expected {"b": "2"} at $.metadata, got {}')
     assert lines[3].strip().startswith("the promise: Modify answers the short form again")
     assert lines[-1].endswith("2 cases: 1 ok, 1 deviates, 0 not applicable")
 
@@ -150,7 +150,7 @@ def test_no_server_is_exit_code_3(call: Call, server: Server) -> None:
         tell(call, f"http://127.0.0.1:{port}/v1", "refused")
     for url, words in (
         (f"https://127.0.0.1:{server.port}/v1", "POST /v1/threads: "),
-        (f"{server.url}/v2", "does not serve the Assistants API: POST /v2/threads: wanted a thread, came 404"),
+        (f"{server.url}/v2", "does not serve the Assistants API: POST /v2/threads: expected a thread, got 404"),
         (server.base_url, "the server refuses the key"),
     ):
         tell(call, url, words)

@@ -417,7 +417,7 @@ def test_a_lie_is_found_by_its_case(name: str) -> None:
     found = check(BY_NAME[fitting], lying(lie), SETTING)
     assert (found.outcome, found.detail) != ("ok", None)
     assert found.outcome == "deviates"
-    assert ": wanted " in str(found.detail)
+    assert ": expected " in str(found.detail)
 
 
 # --- servers that say nothing of use
@@ -664,26 +664,26 @@ def answer() -> Answer:
 @pytest.mark.parametrize(
     ("expect", "words"),
     [
-        (lambda: found({"a": 1})["b"], """GET /v1/x: wanted the key 'b' at $, came {"a": 1}"""),
-        (lambda: found([])["b"], "wanted an object at $, came []"),
-        (lambda: found({"a": {"b": 1}})["a"]["b"].text(), "wanted a string at $.a.b, came 1"),
-        (lambda: found(True).number(), "wanted a whole number at $, came true"),
-        (lambda: found(1.5).number(), "wanted a whole number at $, came 1.5"),
-        (lambda: found({"a": [0]})["a"].rows(2), "wanted at least 2 items at $.a, came [0]"),
-        (lambda: found([0, 1]).only(), "wanted exactly one item at $, came [0, 1]"),
-        (lambda: found([{"a": 1}]).only()["a"].same(True), "wanted true at $[0].a, came 1"),
-        (lambda: found([1, {"a": None}]).same([1, {"a": 0}]), "wanted 0 at $[1].a, came null"),
-        (lambda: found({"a": [1]}).same({"a": [1, 2]}), "wanted [1, 2] at $.a, came [1]"),
-        (lambda: found({"a": 1}).same({"b": 1}), """wanted {"b": 1} at $, came {"a": 1}"""),
-        (lambda: found("a\u2028\x85").same(""), r'came "a\u2028\u0085"'),
-        (lambda: answer().has_header("b", "1"), "wanted b: 1, came no b"),
-        (lambda: answer().has_header("A", "2"), "wanted A: 2, came A: 1"),
-        (lambda: found("x").one_of(["a", None]), """wanted one of ["a", null] at $, came "x\""""),
-        (lambda: found("x").like("y", "a y"), "wanted a y at $"),
-        (lambda: found({"a": 1, "b": 2}).keys(["b", "a"]), "wanted the keys in the order b, a at $"),
-        (lambda: found({"a": 1}).keys(["a", "b"]), "wanted the keys a, b (missing: b) at $"),
+        (lambda: found({"a": 1})["b"], """GET /v1/x: expected the key 'b' at $, got {"a": 1}"""),
+        (lambda: found([])["b"], "expected an object at $, got []"),
+        (lambda: found({"a": {"b": 1}})["a"]["b"].text(), "expected a string at $.a.b, got 1"),
+        (lambda: found(True).number(), "expected a whole number at $, got true"),
+        (lambda: found(1.5).number(), "expected a whole number at $, got 1.5"),
+        (lambda: found({"a": [0]})["a"].rows(2), "expected at least 2 items at $.a, got [0]"),
+        (lambda: found([0, 1]).only(), "expected exactly one item at $, got [0, 1]"),
+        (lambda: found([{"a": 1}]).only()["a"].same(True), "expected true at $[0].a, got 1"),
+        (lambda: found([1, {"a": None}]).same([1, {"a": 0}]), "expected 0 at $[1].a, got null"),
+        (lambda: found({"a": [1]}).same({"a": [1, 2]}), "expected [1, 2] at $.a, got [1]"),
+        (lambda: found({"a": 1}).same({"b": 1}), """expected {"b": 1} at $, got {"a": 1}"""),
+        (lambda: found("a\u2028\x85").same(""), r'got "a\u2028\u0085"'),
+        (lambda: answer().has_header("b", "1"), "expected b: 1, got no b"),
+        (lambda: answer().has_header("A", "2"), "expected A: 2, got A: 1"),
+        (lambda: found("x").one_of(["a", None]), """expected one of ["a", null] at $, got "x\""""),
+        (lambda: found("x").like("y", "a y"), "expected a y at $"),
+        (lambda: found({"a": 1, "b": 2}).keys(["b", "a"]), "expected the keys in the order b, a at $"),
+        (lambda: found({"a": 1}).keys(["a", "b"]), "expected the keys a, b (missing: b) at $"),
         (lambda: found({"a": 1, "b": 2}).keys(["b", "c"]), "(missing: c; too many: a)"),
-        (lambda: found({"data": [{"id": "1"}]}).ids(["1", "2"]), """wanted 2 rows, ["1", "2"], came 1, ["1"]"""),
+        (lambda: found({"data": [{"id": "1"}]}).ids(["1", "2"]), """expected 2 rows, ["1", "2"], got 1, ["1"]"""),
         (lambda: found("x" * 300).same(""), "... (302 characters)"),
     ],
 )

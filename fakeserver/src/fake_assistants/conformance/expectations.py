@@ -21,7 +21,7 @@ class Deviation(Exception):
     """The server does something else. `asked` is the request: "GET /v1/threads/thread_1"."""
 
     def __init__(self, asked: str, wanted: str, came: str) -> None:
-        super().__init__(f"{asked}: wanted {wanted}, came {came}")
+        super().__init__(f"{asked}: expected {wanted}, got {came}")
         self.asked, self.wanted, self.came = asked, wanted, came
 
 
