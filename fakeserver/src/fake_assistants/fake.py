@@ -1,4 +1,4 @@
-"""The front door: one fake, in process."""
+"""The class FakeAssistants: one fake, and every way to use it."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -33,23 +33,31 @@ if TYPE_CHECKING:
     from fake_assistants.adapters.asgi import AsgiApp
     from fake_assistants.adapters.server import Server
 
-# The skins are imported inside the methods that need them, so that `import fake_assistants` loads neither
-# an HTTP library nor a server, and respx is only asked for by those who mount.
+# The adapters are imported inside the methods that need them, so that `import fake_assistants` loads neither
+# an HTTP library nor a server, and only `mount()` needs respx.
 
 
 class FakeAssistants:
-    """A fake of OpenAI's Assistants API with a world of its own.
+    """A fake of OpenAI's Assistants API with a state of its own.
 
-    `clock` and `ids` replace the time and the id source; by default time stands still at a fixed second
-    and ids come from `seed`, so every run is the same. With `api_keys` every other key is refused;
-    without, any key will do but an empty one. `sunset` and `faults` are the plans that `reset()` goes back to.
-    `rpm` limits the requests of each key a minute. `profile` is the service that is imitated: "openai", "azure" or
-    "foundry"; a request to one of a service's own hosts, as under `mount()`, is answered as that service does. With
-    `list_threads` clients can list the threads of every service. With
-    `worlds_by_key` every key has a world of its own, see `world()`. `runs` is what carries runs on: "read",
-    "immediate" or "clock". With `models` assistants and runs refuse every other model; with `check_files` messages
-    and vector stores refuse files of a kind that they cannot read. Raises ValueError for what is none of these, such
-    as an empty string in `api_keys` or an `rpm` below 1, and BadInput (a ValueError) for a bad plan of faults.
+    Arguments, all optional:
+        clock: a Clock. By default time does not move: it is 2026-03-31 13:20:00 UTC until `clock` is set or advanced.
+        ids: an IdSource. By default ids come from `seed`, so they are the same on every run.
+        seed: the seed of ids and of faults with a probability.
+        api_keys: refuse every other key. By default every key is accepted but an empty one.
+        sunset: a SunsetPlan, the one that `reset()` returns to.
+        messages_per_thread: refuse more messages in a thread, as the API does.
+        faults: a plan of faults, the one that `reset()` returns to.
+        rpm: the requests that each key may send in a minute.
+        profile: the service that is imitated: "openai", "azure" or "foundry". A request to a service's own host, as
+            under `mount()`, is answered as that service does, whatever the profile.
+        list_threads: let clients list the threads of every service.
+        worlds_by_key: give every API key a fake of its own, see `world()`.
+        runs: what advances runs: "read", "immediate" or "clock".
+        models: refuse every other model for assistants and runs.
+        check_files: refuse files that a search or a message cannot read.
+
+    Raises ValueError for a bad argument, such as an `rpm` below 1. For a bad plan of faults that is a BadInput.
     """
 
     def __init__(
@@ -83,24 +91,24 @@ class FakeAssistants:
             limit=None if rpm is None else RateLimit(time, rpm),
             profile=_profile(profile),
             list_threads=list_threads,
-            fakes_by_key=FakesByKey(self._born) if worlds_by_key else None,
+            fakes_by_key=FakesByKey(self._copied) if worlds_by_key else None,
             runs=_progress(runs),
         )
         self._lock = new_lock()
 
     @property
     def clock(self) -> Clock:
-        """The fake's clock: `set`, `advance`, `now`."""
+        """The fake's clock: `now()`, `advance(seconds)`, `set(now=epoch)`."""
         return self._backend.clock
 
     @property
     def sunset(self) -> Sunset:
-        """The sunset: `now`, `at`, `after_requests`, `lift`."""
+        """The sunset: `now()`, `at(epoch)`, `after_requests(count)`, `lift()`."""
         return self._backend.sunset
 
     @property
     def script(self) -> Script:
-        """What the model answers: `set`, `when`, `clear`; a script may also be assigned."""
+        """The script of the model's answers: `set`, `when`, `clear`. A script can be assigned (raises BadInput)."""
         return self._backend.script
 
     @script.setter
@@ -110,7 +118,7 @@ class FakeAssistants:
 
     @property
     def faults(self) -> Faults:
-        """Injected faults: `set`, `clear`, `json`; a plan may also be assigned (raises BadInput)."""
+        """The plan of faults: `set`, `clear`, `json`. A plan can be assigned (raises BadInput)."""
         return self._backend.faults
 
     @faults.setter
@@ -127,12 +135,15 @@ class FakeAssistants:
 
     @property
     def profile(self) -> Profile:
-        """Whose API the fake speaks; `profile.base_path` is where clients find it."""
+        """The service that is imitated at the fake's own address; `profile.base_path` is the path of its base URL."""
         return self._backend.profile
 
     @property
     def runs(self) -> Progress:
-        """How runs move on: `progress`, `reads`, `seconds`; any of them may be assigned as an object too."""
+        """What advances runs: `progress`, `reads`, `seconds`.
+
+        An object with any of these can be assigned, such as `{"progress": "immediate"}` (raises BadInput).
+        """
         return self._backend.runs
 
     @runs.setter
@@ -147,9 +158,9 @@ class FakeAssistants:
         return self._backend.request_log
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, API or control. Nothing is raised; threads may call at the same time.
+        """Answer one request, of the API or the control API. Raises nothing; can be called from several threads.
 
-        The world moves on with every chunk that is taken from a stream; whoever leaves one early closes it.
+        A stream advances its run with every chunk that is taken from it. Close a stream that you do not finish.
         """
         own = self._world_of(request)
         if own is not self:
@@ -161,10 +172,10 @@ class FakeAssistants:
 
     @property
     def state(self) -> State:
-        """The world as plain JSON, a copy; assigning a state replaces the world (raises BadInput).
+        """All objects as plain JSON, a copy. An assignment replaces all objects (raises BadInput).
 
-        A state has only what stands there: with its assignment the places of deleted ids are forgotten, and a
-        cursor that points at one is refused, where before it went on from there.
+        A state does not have the places of deleted objects: after an assignment, a cursor that is the id of one is
+        refused. Before it, the page continues from there.
         """
         return self.snapshot()
 
@@ -175,16 +186,16 @@ class FakeAssistants:
             self._backend.replace(state)
 
     def snapshot(self) -> State:
-        """The world as plain JSON: a list of objects for each kind, in the order of insertion. A copy."""
+        """Return a copy of all objects as plain JSON: a list for each kind, in the order of insertion."""
         with self._lock:
             progress.settle(self._backend)
             return self._backend.database.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
-        """Merge a state, or a file or its bytes, into the world; `reset()` comes back to what is loaded.
+        """Add the objects of a state, of a file or of its bytes; an object with a known id is replaced.
 
-        A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that
-        cannot be read; then nothing has changed.
+        `reset()` returns to what was loaded. A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and
+        OSError for a file that cannot be read; then nothing has changed.
         """
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
@@ -192,85 +203,87 @@ class FakeAssistants:
                 self._backend.load(state)
 
     def reset(self) -> None:
-        """Back to the loaded state, an empty ledger, and the clock, sunset and ids of the beginning."""
+        """Return to the loaded state, an empty request log, and the first clock, sunset, faults, limits and ids."""
         with self._lock:
             self._backend.reset()
 
     def world(self, key: str) -> "FakeAssistants":
-        """The world of an API key, with `worlds_by_key`: a fake with the same settings and with its own state, clock,
-        sunset, faults, script, ledger, ids and rate limit. It is born when it is first asked for, from what this one
-        holds then; later changes here do not reach it, and `reset()` here makes all keys begin anew. Raises ValueError
-        without `worlds_by_key`, and for a key that is refused.
+        """Return the fake of an API key, with `worlds_by_key`.
+
+        It has the same settings, and its own state, clock, sunset, faults, script, request log, ids and rate limit. It
+        is created as a copy of this one when it is first needed; later changes here do not reach it. `reset()` here
+        discards the fakes of all keys. Raises ValueError without `worlds_by_key`, and for a key that is refused.
         """
         worlds = self._backend.fakes_by_key
         if worlds is None:
-            raise ValueError("all keys share one world: make the fake with worlds_by_key=True")
+            raise ValueError("all keys share one state: make the fake with worlds_by_key=True")
         if not self._backend.accepts_key(key):
-            raise ValueError("a key that is refused has no world")
+            raise ValueError("this key is refused: it has no fake of its own")
         with self._lock:
             world: FakeAssistants = worlds.of(key)
         return world
 
     def worlds(self) -> "list[FakeAssistants]":
-        """This fake, and with `worlds_by_key` the worlds of all keys that were born so far."""
-        born = self._backend.fakes_by_key
+        """Return this fake and, with `worlds_by_key`, those of all keys so far."""
+        by_key = self._backend.fakes_by_key
         with self._lock:
-            return [self, *(born or ())]
+            return [self, *(by_key or ())]
 
     def _world_of(self, request: Request) -> "FakeAssistants":
-        """Who answers: with worlds by key the world of a good key, else this fake."""
+        """Return the fake that answers: with worlds by key that of an accepted key, else this one."""
         if self._backend.fakes_by_key is None:
             return self
         is_control = request.path.startswith(CONTROL_PREFIX)
         key = (anyones_key if is_control else self._backend.place(request).base.key)(request)
         return self.world(key) if key and self._backend.accepts_key(key) else self
 
-    def _born(self) -> "FakeAssistants":
-        """A fake like this one, around a backend of its own. The lock is held."""
-        born = copy.copy(self)
-        born._backend, born._lock = self._backend.copy(), new_lock()  # noqa: SLF001 - its own kind
-        return born
+    def _copied(self) -> "FakeAssistants":
+        """Return a fake like this one, with a backend of its own. The lock is held."""
+        other = copy.copy(self)
+        other._backend, other._lock = self._backend.copy(), new_lock()  # noqa: SLF001 - its own kind
+        return other
 
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
-        """Serve every HTTP client of this process that stands on httpx or httpx2, `OpenAI()` included.
+        """Answer every client of httpx, httpx2 and `openai.DefaultAioHttpClient` in this process, `OpenAI()` included.
 
-        Nothing that they send leaves the machine, also below an outer `respx.mock`. Inside, a `respx.mock` of
-        your own answers clients of httpx first, and what it passes through comes to the fake. Such contexts must
-        end in the reverse order. Raises ImportError without `fake-assistants[respx]`.
+        Nothing that they send leaves the machine, also under an outer `respx.mock`. An inner `respx.mock` answers
+        clients of httpx first, and what it passes through reaches the fake. Such contexts must end in reverse order.
+        Raises ImportError without `fake-assistants[respx]`.
         """
         from fake_assistants.adapters.respx_mount import mounted
 
         return mounted(self)
 
     def transport(self) -> Any:
-        """A transport for `httpx.Client` or `httpx2.Client`.
+        """Return a transport for `httpx.Client` or `httpx2.Client`.
 
-        Where a reply makes the client wait, it waits; beyond its read timeout that timeout is raised at once.
+        A delayed answer takes as long as it says. If that is longer than the client's read timeout, the timeout is
+        raised at once.
         """
         from fake_assistants.adapters.httpx_transport import Transport
 
         return Transport(self)
 
     def async_transport(self) -> Any:
-        """A transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
+        """Return a transport for `httpx.AsyncClient` or `httpx2.AsyncClient`."""
         from fake_assistants.adapters.httpx_transport import AsyncTransport
 
         return AsyncTransport(self)
 
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
-        """An ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
+        """Return an ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
 
-        The control API answers no web page, nor under a Host that is neither loopback nor the address of the server.
+        The control API refuses web pages, and a Host that is neither loopback nor the address of the server.
 
-        Only below `serve()` can a connection really be broken. Under another server a cut and a hang-up are raised
-        as ConnectionAbortedError: the first it treats as a broken connection, the second most answer with 500.
+        Only `serve()` can really break a connection. Another server gets a ConnectionAbortedError instead: within an
+        answer it breaks the connection, before one most servers answer 500.
         """
         from fake_assistants.adapters.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
-        """A real HTTP server on a thread; port 0 picks a free one. Raises OSError when it cannot bind."""
+        """Run a real HTTP server on a thread; port 0 picks a free one. Raises OSError if it cannot listen there."""
         from fake_assistants.adapters.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
