@@ -349,5 +349,9 @@ def record(upstream: str, port: int, out: Path) -> None:
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    names = {name: name.replace("_", " ").removesuffix("s" if count == 1 else "") for name, count in counts.items()}
-    return ", ".join(f"{count} {names[name]}" for name, count in counts.items())
+    return ", ".join(f"{count} {_noun(name, count)}" for name, count in counts.items())
+
+
+def _noun(plural: str, count: int) -> str:
+    noun = plural.replace("_", " ")
+    return noun if count != 1 else noun.removesuffix("es" if noun.endswith("ches") else "s")

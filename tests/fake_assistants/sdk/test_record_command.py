@@ -124,6 +124,19 @@ def test_errors_come_through_and_are_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_one_object_is_counted_in_the_singular(tmp_path: Path) -> None:
+    """Of every kind that a set-up of a file search creates."""
+    out = tmp_path / "o.json"
+    upstream = FakeAssistants()
+    upstream.load({"files": [{"id": "file-a", "object": "file", "purpose": "assistants"}]})
+    with upstream.serve() as server, recording(server.base_url, out) as (running, base_url):
+        with OpenAI(base_url=base_url, api_key=KEY) as client:
+            store = client.vector_stores.create().id
+            client.vector_stores.file_batches.create(store, file_ids=["file-a"])
+        _, _, errors = ended(running)
+    assert errors == f"fake-assistants: {out}: 1 vector store, 1 vector store file batch\n"
+
+
 def test_what_arrives_is_passed_on_before_the_end(tmp_path: Path) -> None:
     """A stream is not held back: its second piece is made when the first has arrived."""
     arrived = Event()
