@@ -262,7 +262,7 @@ TOLD = """\
 The fake has no route for 1 request:
 
   POST /threads at HOST (answered 404)
-    The base URL is wrong: this is /v1/threads here. It should be the host and /v1, nothing less, nothing more.
+    The base URL is wrong: this route is /v1/threads. It should be exactly the host and /v1.
 
 The client was answered as the real API answers, and may have hidden the error. If this is intended, mark the test:
 @pytest.mark.fake_assistants(allow_unknown_routes=True)"""

@@ -153,7 +153,7 @@ def test_a_refused_key_makes_no_world() -> None:
     assert (reply.status, "sk-wrong" in reply.body.decode()) == (401, False)
     assert [entry.status for entry in fake.requests] == [401] * 3
     for key in ("sk-wrong", ""):
-        with pytest.raises(ValueError, match="no world"):
+        with pytest.raises(ValueError, match="no fake of its own"):
             fake.world(key)
     assert ask(fake, "sk-right", "POST", "/v1/threads").status == 200
     assert len(fake.world("sk-right").requests) == 1

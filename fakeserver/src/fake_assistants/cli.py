@@ -352,9 +352,14 @@ def record(upstream: str, port: int, out: Path) -> None:
         raise _Failure(f"{out}: {error.strerror}") from None
     click.echo(f"{_NAME}: {out}: {_counted(recording.counts()) or 'no objects'}", err=True)
     if recording.unused:
-        click.echo(f"{_NAME}: not used: {_counted(recording.unused)}", err=True)
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in recording.unused.items())
+        click.echo(f"{_NAME}: answers not used: {reasons}", err=True)
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    names = {name: name.replace("_", " ").removesuffix("s" if count == 1 else "") for name, count in counts.items()}
-    return ", ".join(f"{count} {names[name]}" for name, count in counts.items())
+    return ", ".join(f"{count} {_noun(name, count)}" for name, count in counts.items())
+
+
+def _noun(plural: str, count: int) -> str:
+    noun = plural.replace("_", " ")
+    return noun if count != 1 else noun.removesuffix("es" if noun.endswith("ches") else "s")

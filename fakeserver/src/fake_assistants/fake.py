@@ -1,4 +1,4 @@
-"""FakeAssistants: one fake, in process."""
+"""The class FakeAssistants: one fake, and every way to use it."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -33,32 +33,31 @@ if TYPE_CHECKING:
     from fake_assistants.adapters.asgi import AsgiApp
     from fake_assistants.adapters.server import Server
 
-# Adapters are imported in the methods that need them: `import fake_assistants` loads neither an HTTP library nor a
-# server, and only `mount()` requires respx.
+# The adapters are imported inside the methods that need them, so that `import fake_assistants` loads neither
+# an HTTP library nor a server, and only `mount()` needs respx.
 
 
 class FakeAssistants:
-    """A fake of OpenAI's Assistants API with its own objects.
+    """A fake of OpenAI's Assistants API with a state of its own.
 
-    Args:
-        clock: the time; by default it is frozen at a fixed second.
-        ids: the id source; by default ids are generated from `seed`, so they are the same on every run.
-        seed: the seed of ids and of random faults.
-        api_keys: the accepted keys; by default every key but an empty one.
-        sunset: the sunset plan that `reset()` returns to.
-        messages_per_thread: the limit of messages in a thread.
-        faults: the fault plan that `reset()` returns to.
-        rpm: the limit of requests per minute and key.
-        profile: the service to imitate: "openai", "azure" or "foundry". A request to a host of one of the services, as
-            under `mount()`, is answered as by that service.
-        list_threads: let clients list the threads, in every profile.
-        worlds_by_key: give every key its own state, see `world()`.
+    Arguments, all optional:
+        clock: a Clock. By default time does not move: it is 2026-03-31 13:20:00 UTC until `clock` is set or advanced.
+        ids: an IdSource. By default ids come from `seed`, so they are the same on every run.
+        seed: the seed of ids and of faults with a probability.
+        api_keys: refuse every other key. By default every key is accepted but an empty one.
+        sunset: a SunsetPlan, the one that `reset()` returns to.
+        messages_per_thread: refuse more messages in a thread, as the API does.
+        faults: a plan of faults, the one that `reset()` returns to.
+        rpm: the requests that each key may send in a minute.
+        profile: the service that is imitated: "openai", "azure" or "foundry". A request to a service's own host, as
+            under `mount()`, is answered as that service does, whatever the profile.
+        list_threads: let clients list the threads of every service.
+        worlds_by_key: give every API key a fake of its own, see `world()`.
         runs: what advances runs: "read", "immediate" or "clock".
-        models: the models that assistants and runs may have; by default any.
-        check_files: refuse files of a kind that messages or vector stores cannot read.
+        models: refuse every other model for assistants and runs.
+        check_files: refuse files that a search or a message cannot read.
 
-    Raises ValueError for an invalid argument, such as an empty string in `api_keys` or an `rpm` below 1, and BadInput
-    (a ValueError) for an invalid fault plan.
+    Raises ValueError for a bad argument, such as an `rpm` below 1. For a bad plan of faults that is a BadInput.
     """
 
     def __init__(
@@ -99,17 +98,17 @@ class FakeAssistants:
 
     @property
     def clock(self) -> Clock:
-        """The fake's clock: `set`, `advance`, `now`."""
+        """The fake's clock: `now()`, `advance(seconds)`, `set(now=epoch)`."""
         return self._backend.clock
 
     @property
     def sunset(self) -> Sunset:
-        """The sunset: `now`, `at`, `after_requests`, `lift`."""
+        """The sunset: `now()`, `at(epoch)`, `after_requests(count)`, `lift()`."""
         return self._backend.sunset
 
     @property
     def script(self) -> Script:
-        """The model's scripted answers: `set`, `when`, `clear`. Can be assigned a script."""
+        """The script of the model's answers: `set`, `when`, `clear`. A script can be assigned (raises BadInput)."""
         return self._backend.script
 
     @script.setter
@@ -119,7 +118,7 @@ class FakeAssistants:
 
     @property
     def faults(self) -> Faults:
-        """The injected faults: `set`, `clear`, `json`. Can be assigned a plan (raises BadInput)."""
+        """The plan of faults: `set`, `clear`, `json`. A plan can be assigned (raises BadInput)."""
         return self._backend.faults
 
     @faults.setter
@@ -136,12 +135,15 @@ class FakeAssistants:
 
     @property
     def profile(self) -> Profile:
-        """The service that is imitated; `profile.base_path` is the path of its base URL."""
+        """The service that is imitated at the fake's own address; `profile.base_path` is the path of its base URL."""
         return self._backend.profile
 
     @property
     def runs(self) -> Progress:
-        """How runs advance: `progress`, `reads`, `seconds`. Can be assigned an object with any of them."""
+        """What advances runs: `progress`, `reads`, `seconds`.
+
+        An object with any of these can be assigned, such as `{"progress": "immediate"}` (raises BadInput).
+        """
         return self._backend.runs
 
     @runs.setter
@@ -156,9 +158,9 @@ class FakeAssistants:
         return self._backend.request_log
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, to the API or the control API. Raises nothing, and may be called by several threads.
+        """Answer one request, of the API or the control API. Raises nothing; can be called from several threads.
 
-        Each chunk that is taken from a stream may change the state. A caller that leaves a stream early must close it.
+        A stream advances its run with every chunk that is taken from it. Close a stream that you do not finish.
         """
         answering = self._world_of(request)
         if answering is not self:
@@ -170,10 +172,10 @@ class FakeAssistants:
 
     @property
     def state(self) -> State:
-        """The state as plain JSON, a copy. Assigning a state replaces all objects (raises BadInput).
+        """All objects as plain JSON, a copy. An assignment replaces all objects (raises BadInput).
 
-        A state has no deleted objects. After an assignment a cursor that points at a deleted id is refused, though it
-        was accepted before.
+        A state does not have the places of deleted objects: after an assignment, a cursor that is the id of one is
+        refused. Before it, the page continues from there.
         """
         return self.snapshot()
 
@@ -184,16 +186,16 @@ class FakeAssistants:
             self._backend.replace(state)
 
     def snapshot(self) -> State:
-        """Return a copy of the state as plain JSON: a list of objects for each kind, in order of insertion."""
+        """Return a copy of all objects as plain JSON: a list for each kind, in the order of insertion."""
         with self._lock:
             run_scheduler.settle(self._backend)
             return self._backend.database.snapshot()
 
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
-        """Merge a state, or a file or its bytes, into the present one; `reset()` returns to what was loaded.
+        """Add the objects of a state, of a file or of its bytes; an object with a known id is replaced.
 
-        A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and OSError for a file that cannot be read;
-        then nothing is changed.
+        `reset()` returns to what was loaded. A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and
+        OSError for a file that cannot be read; then nothing has changed.
         """
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
@@ -201,7 +203,7 @@ class FakeAssistants:
                 self._backend.load(state)
 
     def reset(self) -> None:
-        """Return to the loaded state, an empty request log, and the initial clock, sunset and ids."""
+        """Return to the loaded state, an empty request log, and the first clock, sunset, faults, limits and ids."""
         with self._lock:
             self._backend.reset()
 
@@ -209,28 +211,26 @@ class FakeAssistants:
         """Return the fake of an API key, with `worlds_by_key`.
 
         It has the same settings, and its own state, clock, sunset, faults, script, request log, ids and rate limit. It
-        is created at the first call or request, as a copy of this fake at that time. Later changes here do not reach
-        it; `reset()` here discards the fakes of all keys.
-
-        Raises ValueError without `worlds_by_key`, and for a key that is refused.
+        is created as a copy of this one when it is first needed; later changes here do not reach it. `reset()` here
+        discards the fakes of all keys. Raises ValueError without `worlds_by_key`, and for a key that is refused.
         """
         fakes = self._backend.fakes_by_key
         if fakes is None:
-            raise ValueError("all keys share one world: make the fake with worlds_by_key=True")
+            raise ValueError("all keys share one state: make the fake with worlds_by_key=True")
         if not self._backend.accepts_key(key):
-            raise ValueError("a key that is refused has no world")
+            raise ValueError("this key is refused: it has no fake of its own")
         with self._lock:
             fake: FakeAssistants = fakes.of(key)
         return fake
 
     def worlds(self) -> "list[FakeAssistants]":
-        """Return this fake, and with `worlds_by_key` those of all keys that were used so far."""
-        fakes = self._backend.fakes_by_key
+        """Return this fake and, with `worlds_by_key`, those of all keys so far."""
+        by_key = self._backend.fakes_by_key
         with self._lock:
-            return [self, *(fakes or ())]
+            return [self, *(by_key or ())]
 
     def _world_of(self, request: Request) -> "FakeAssistants":
-        """Return the fake that answers: with `worlds_by_key` that of an accepted key, else this one."""
+        """Return the fake that answers: with worlds by key that of an accepted key, else this one."""
         if self._backend.fakes_by_key is None:
             return self
         is_control = request.path.startswith(CONTROL_PREFIX)
@@ -244,11 +244,11 @@ class FakeAssistants:
         return fake
 
     def mount(self) -> AbstractContextManager["FakeAssistants"]:
-        """Answer all requests of this process's httpx and httpx2 clients, `OpenAI()` included.
+        """Answer every client of httpx, httpx2 and `openai.DefaultAioHttpClient` in this process, `OpenAI()` included.
 
-        None of their requests leaves the machine, also under an outer `respx.mock`. An inner `respx.mock` takes
-        precedence for httpx clients, and the requests that it passes through reach the fake. Such contexts must end in
-        the reverse order. Raises ImportError without `fake-assistants[respx]`.
+        Nothing that they send leaves the machine, also under an outer `respx.mock`. An inner `respx.mock` answers
+        clients of httpx first, and what it passes through reaches the fake. Such contexts must end in reverse order.
+        Raises ImportError without `fake-assistants[respx]`.
         """
         from fake_assistants.adapters.respx_mount import mounted
 
@@ -257,7 +257,8 @@ class FakeAssistants:
     def transport(self) -> Any:
         """Return a transport for `httpx.Client` or `httpx2.Client`.
 
-        Delays of replies are real; one beyond the client's read timeout raises that timeout at once.
+        A delayed answer takes as long as it says. If that is longer than the client's read timeout, the timeout is
+        raised at once.
         """
         from fake_assistants.adapters.httpx_transport import Transport
 
@@ -272,18 +273,17 @@ class FakeAssistants:
     def asgi(self, *, latency_ms: int = 0, max_body: int | None = None) -> "AsgiApp":
         """Return an ASGI app. `latency_ms` delays every answer; `max_body` limits request bodies, in bytes.
 
-        The control API refuses requests of web pages, and those whose Host is neither loopback nor the server's
-        address.
+        The control API refuses web pages, and a Host that is neither loopback nor the address of the server.
 
-        Only `serve()` can really break a connection. Under another server a cut and a hang-up raise
-        ConnectionAbortedError: servers treat the first as a broken connection, and answer the second mostly with 500.
+        Only `serve()` can really break a connection. Another server gets a ConnectionAbortedError instead: within an
+        answer it breaks the connection, before one most servers answer 500.
         """
         from fake_assistants.adapters.asgi import app
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
-        """Run a real HTTP server on a thread; port 0 picks a free one. Raises OSError if it cannot bind."""
+        """Run a real HTTP server on a thread; port 0 picks a free one. Raises OSError if it cannot listen there."""
         from fake_assistants.adapters.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)

@@ -103,7 +103,7 @@ def test_silence_is_no_missing_route(fake: FakeAssistants, ask: Ask, style: Any)
     assert unrouted.describe(fake.requests) == ""
 
 
-RIGHT = "It should be the host and /v1, nothing less, nothing more."
+RIGHT = "It should be exactly the host and /v1."
 
 
 def test_what_is_wrong_is_told_in_words() -> None:
@@ -118,8 +118,8 @@ def test_what_is_wrong_is_told_in_words() -> None:
     head, *blocks = unrouted.describe(asked).split("\n\n")
     assert head == "The fake has no route for 5 requests:"
     assert blocks[:2] == [
-        f"  POST /threads (answered 404, 2 times)\n    The base URL is wrong: this is /v1/threads here. {RIGHT}",
-        "  PUT /v1/threads/thread_1 (answered 405)\n    The method is another: this path takes GET, POST, DELETE.",
+        f"  POST /threads (answered 404, 2 times)\n    The base URL is wrong: this route is /v1/threads. {RIGHT}",
+        "  PUT /v1/threads/thread_1 (answered 405)\n    The method is wrong: this path takes GET, POST, DELETE.",
     ]
     assert blocks[2].startswith(
         "  GET /v1/thread/thread_1/message (answered 404)\n"
@@ -128,7 +128,7 @@ def test_what_is_wrong_is_told_in_words() -> None:
     )
     assert blocks[3].startswith(
         "  GET /v1/threads//messages (answered 404)\n"
-        "    An id in it is empty, or there is a slash too many.\n"
+        "    An id in the path is empty, or there is a slash too many.\n"
         "    The nearest routes are:\n"
     )
 
@@ -137,19 +137,19 @@ def test_what_nothing_comes_near_is_told_what_there_is() -> None:
     """Where the routes are, and why another host's answer is no better."""
     text = unrouted.describe([entry("GET", "/weather")])
     assert text.startswith(
-        "The fake has no route for 1 request:\n\n  GET /weather (answered 404)\n    Nothing comes near."
+        "The fake has no route for 1 request:\n\n  GET /weather (answered 404)\n    No route is like it."
     )
     assert "/v1/assistants, /v1/threads" in text
-    assert text.endswith("whatever the host, the fake answers.")
+    assert text.endswith("The fake answers whatever the host is.")
 
 
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("/v1/threads", "The base URL is wrong: this is /api/projects/fake/threads here."),
-        ("/api/projects/x/v1/threads", "The base URL is wrong: this is /api/projects/fake/threads here."),
+        ("/v1/threads", "The base URL is wrong: this route is /api/projects/fake/threads."),
+        ("/api/projects/x/v1/threads", "The base URL is wrong: this route is /api/projects/fake/threads."),
         ("/api/projects/x/threds", "  GET, POST /api/projects/fake/threads"),
-        ("/weather", "There are routes below /api/projects/fake/assistants, "),
+        ("/weather", "The routes are below /api/projects/fake/assistants, "),
     ],
 )
 def test_a_profile_has_its_own_paths(path: str, words: str) -> None:
@@ -167,11 +167,13 @@ def test_a_wrong_method_is_told_whatever_the_profile() -> None:
 @pytest.mark.parametrize(
     ("host", "path", "words"),
     [
-        ("unit.openai.azure.com", "/v1/threads", "this is /openai/v1/threads here"),
+        ("unit.openai.azure.com", "/v1/threads", "this route is /openai/v1/threads"),
         ("unit.openai.azure.com", "/threads", "the fake answers as Azure OpenAI does (profile 'azure')."),
-        ("unit.openai.azure.com", "/openai/deployments/gpt/threads", "this is /openai/v1/threads here"),
-        ("unit.services.ai.azure.com", "/threads", "this is /api/projects/fake/threads here"),
-        ("unit.services.ai.azure.com:443", "/api/projects/mine/chat/completions", "/openai/v1/chat/completions here"),
+        ("unit.openai.azure.com", "/openai/openai/threads", "As azure_endpoint it is the host alone."),
+        ("unit.services.ai.azure.com", "/threads", "Any name of a project will do."),
+        ("unit.openai.azure.com", "/openai/deployments/gpt/threads", "this route is /openai/v1/threads"),
+        ("unit.services.ai.azure.com", "/threads", "this route is /api/projects/fake/threads"),
+        ("unit.services.ai.azure.com:443", "/api/projects/mine/chat/completions", "/openai/v1/chat/completions."),
         ("127.0.0.1:8000", "/openai/deployments/gpt/chat/completions", "make the fake with profile='azure'"),
         ("127.0.0.1:8000", "/openai/v1/threads", "make the fake with profile='azure' (`serve --profile azure`)"),
         ("127.0.0.1:8000", "/api/projects/mine/threads", "This is a path of Microsoft Foundry."),

@@ -144,8 +144,21 @@ def test_errors_come_through_and_are_counted(tmp_path: Path) -> None:
         _, _, errors = ended(running)
     assert errors.splitlines() == [
         f"fake-assistants: {tmp_path / 'o.json'}: no objects",
-        "fake-assistants: not used: 1 status 401",
+        "fake-assistants: answers not used: status 401 (1)",
     ]
+
+
+def test_one_object_is_counted_in_the_singular(tmp_path: Path) -> None:
+    """Of every kind that a set-up of a file search creates."""
+    out = tmp_path / "o.json"
+    upstream = FakeAssistants()
+    upstream.load({"files": [{"id": "file-a", "object": "file", "purpose": "assistants"}]})
+    with upstream.serve() as server, recording(server.base_url, out) as (running, base_url):
+        with OpenAI(base_url=base_url, api_key=KEY) as client:
+            store = client.vector_stores.create().id
+            client.vector_stores.file_batches.create(store, file_ids=["file-a"])
+        _, _, errors = ended(running)
+    assert errors == f"fake-assistants: {out}: 1 vector store, 1 vector store file batch\n"
 
 
 def test_what_arrives_is_passed_on_before_the_end(tmp_path: Path) -> None:
@@ -171,7 +184,7 @@ def test_what_arrives_is_passed_on_before_the_end(tmp_path: Path) -> None:
             arrived.set()
             assert [line for line in lines if line] == ["data: 2"]
         _, _, errors = ended(running)
-    assert "not used: 1 event stream" in errors
+    assert "answers not used: event stream (1)" in errors
 
 
 def test_an_answer_that_is_compressed_or_cut_off(tmp_path: Path) -> None:
@@ -198,7 +211,7 @@ def test_an_answer_that_is_compressed_or_cut_off(tmp_path: Path) -> None:
         _, _, errors = ended(running)
     state = json.loads((tmp_path / "o.json").read_bytes())
     assert {kind: rows for kind, rows in state.items() if rows} == {"threads": [thread]}
-    assert "not used: 2 cut off" in errors
+    assert "answers not used: cut off (2)" in errors
 
 
 def test_what_a_stream_has_brought_is_in_the_recording(tmp_path: Path) -> None:
@@ -251,10 +264,10 @@ def test_an_upstream_that_does_not_answer_is_a_502(tmp_path: Path) -> None:
         recording(f"http://127.0.0.1:{port}/v1", tmp_path / "o.json") as (running, base_url),
         OpenAI(base_url=base_url, api_key=KEY, max_retries=0) as client,
     ):
-        with pytest.raises(openai.InternalServerError, match="The upstream did not answer") as failed:
+        with pytest.raises(openai.InternalServerError, match=r"The upstream http://.* did not answer") as failed:
             client.beta.threads.create()
         assert failed.value.status_code == 502
-        assert "not used: 1 no answer" in ended(running)[2]
+        assert "answers not used: no answer (1)" in ended(running)[2]
 
 
 def test_a_file_that_cannot_be_written_is_exit_code_1(tmp_path: Path) -> None:

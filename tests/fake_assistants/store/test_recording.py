@@ -15,6 +15,10 @@ from fake_assistants.store.recording import Recording
 HEADERS = {"Authorization": "Bearer sk-secret-of-a-test", "OpenAI-Beta": "assistants=v2"}
 
 
+def _request(method: str, target: str, body: Any) -> Request:
+    return Request.of(method, target, HEADERS, b"" if body is None else json.dumps(body).encode())
+
+
 class Recorded:
     """A fake, and a recording of what it answers."""
 
@@ -23,7 +27,8 @@ class Recorded:
         self.recording = Recording()
 
     def ask(self, method: str, target: str, body: Any = None) -> Reply:
-        request = Request.of(method, target, HEADERS, b"" if body is None else json.dumps(body).encode())
+        """Ask, and record the answer."""
+        request = _request(method, target, body)
         reply = self.fake.handle(request)
         content = (
             reply.body if reply.chunks is None else b"".join(one for one in reply.chunks if isinstance(one, bytes))
@@ -204,11 +209,12 @@ def test_an_odd_request_for_a_batch_names_no_files(body: bytes) -> None:
 
 
 def test_a_parent_that_was_not_seen_is_made_up() -> None:
-    """As old as its oldest message: a message without a thread could not be loaded."""
+    """As old as its oldest message: a message without a thread could not be loaded. It counts as an object."""
     recorded = Recorded()
     recorded.fake.load(demo_world(1, 3))
     thread, rows = recorded.fake.state["threads"][0]["id"], recorded.fake.state["messages"]
     recorded.walk(f"/v1/threads/{thread}/messages")
+    assert recorded.recording.counts() == {"threads": 1, "messages": 3}
     assert [(one["id"], one["created_at"]) for one in recorded.state()["threads"]] == [(thread, rows[0]["created_at"])]
 
 
@@ -256,7 +262,7 @@ def test_keys_are_masked_in_whichever_header_they_come(headers: dict[str, str]) 
     [
         ("application/json", b"<html>", "not JSON"),
         ("application/json", b'{"object": "chat.completion", "id": "chatcmpl-1"}', "chat.completion"),
-        ("application/json", b'{"object": "list", "data": [{"object": "model", "id": "gpt-4o"}]}', "list"),
+        ("application/json", b'{"object": "list", "data": [{"object": "model", "id": "gpt-4o"}]}', "list of model"),
         ("application/json", b"[]", "unknown JSON"),
         ("application/json", b'{"object": "thread.message", "id": "msg_1"}', "thread.message"),
         ("text/event-stream; charset=utf-8", b"data: [DONE]\n\n", "event stream"),

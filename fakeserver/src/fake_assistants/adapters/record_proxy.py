@@ -90,7 +90,7 @@ class RecordProxy:
             else:
                 with self._lock:
                     self._recording.unused["no answer"] += 1
-                await deliver(error_reply(_unreachable(error)), connection)
+                await deliver(error_reply(self._unreachable(error)), connection)
         except asyncio.CancelledError:  # the server stops
             await connection.abort()
 
@@ -135,6 +135,10 @@ class RecordProxy:
         place = next((found for found in (one.place(path) for one in self._profiles) if found.route), None)
         return place is not None and place.base.is_new_foundry and place.route.startswith("/v1/conversations")
 
+    def _unreachable(self, error: Exception) -> ErrorBody:
+        words = f"The upstream {self._origin} did not answer: {type(error).__name__}: {error}"
+        return ErrorBody(502, words, type="server_error")
+
     def save(self, path: Path) -> None:
         """Write the recorded state, atomically, readable by this user only. Raises OSError."""
         with self._lock:
@@ -152,7 +156,3 @@ class RecordProxy:
 
 def _returned(answer: Any) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value) for name, value in answer.headers.raw if name.lower().decode() not in _NOT_RETURNED]
-
-
-def _unreachable(error: Exception) -> ErrorBody:
-    return ErrorBody(502, f"The upstream did not answer: {type(error).__name__}: {error}", type="server_error")

@@ -54,11 +54,21 @@ def _address(_: click.Context, __: click.Parameter, given: str | None) -> str | 
 
 
 @click.command(name=_NAME, cls=GroupedCommand, context_settings=HELP)
-@option("Server", "--base-url", "url", envvar="OPENAI_BASE_URL", metavar="URL", callback=_address, help="With /v1.")
+@option(
+    "Server",
+    "--base-url",
+    "url",
+    envvar="OPENAI_BASE_URL",
+    metavar="URL",
+    callback=_address,
+    help="The server, with /v1.",
+)
 @option("Server", "--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="The key to send.")
 @option("Server", "--model", default=Setting().model, show_default=True, help="The model of assistants and runs.")
 @option("Server", "--no-control", is_flag=True, help="Do not use the fake's control API.")
-@option("Cases", "--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits all.")
+@option(
+    "Cases", "--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits any text."
+)
 @click.argument("more", nargs=-1, metavar="")
 @option("Cases", "--list", "listing", is_flag=True, help="List the cases, and send nothing.")
 @option("Cases", "--json", "as_json", is_flag=True, help="Print one JSON object instead of lines.")

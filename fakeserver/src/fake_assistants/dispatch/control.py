@@ -41,7 +41,9 @@ def answer(backend: Backend, request: Request) -> Reply:
 
 def _answer(backend: Backend, request: Request) -> object:
     if backend.fakes_by_key is not None and anyones_key(request):
-        raise _error(401, "This key is refused, so it has no world. Without a key the common world is meant.")
+        raise _error(
+            401, "This key is refused: it has no fake of its own. A call without a key acts on the common one."
+        )
     routes = CONTROLS.get(request.path)
     if routes is None:
         raise _error(404, f"There is no {request.path} here. There are: {', '.join(CONTROLS)}")

@@ -24,7 +24,10 @@ _NEAREST = 3
 _METHODS = tuple(dict.fromkeys(method for methods in routes.ROUTES.values() for method in methods))
 _ROOTS = tuple(dict.fromkeys("/".join(pattern.split("/")[:3]) for pattern in routes.ROUTES))
 
-_RIGHT = "It should be the host and {}, nothing less, nothing more."
+_RIGHT = "It should be exactly the host and {}."
+
+# How the clients of a service take its address, where that is not the base URL alone.
+_ADDRESS = {"azure": " As azure_endpoint it is the host alone.", "foundry": " Any name of a project will do."}
 
 
 def describe(entries: Iterable[Entry], profile: Profile = OPENAI) -> str:
@@ -85,7 +88,7 @@ def _advice(request: _Request, fakes: Profile) -> Iterator[str]:
 def _about_a_route(request: _Request, methods: list[str]) -> str:
     if request.method in methods:  # so it is the version
         return f"The query has no api-version. Add one, such as 2024-05-01-preview, or use {AZURE.base_path}."
-    return f"The method is another: this path takes {', '.join(methods)}."
+    return f"The method is wrong: this path takes {', '.join(methods)}."
 
 
 def _other_profile(other: Profile) -> str:
@@ -98,15 +101,15 @@ def _other_profile(other: Profile) -> str:
 def _about_no_route(path: str, profile: Profile, *, is_guessing: bool) -> Iterator[str]:
     if (right := _below_v1(path)) and (url_path := profile.url_path(right)):
         base = url_path.removesuffix(right.removeprefix("/v1"))
-        yield f"The base URL is wrong: this is {url_path} here. {_RIGHT.format(base)}"
+        yield f"The base URL is wrong: this route is {url_path}. {_RIGHT.format(base)}{_ADDRESS.get(profile.name, '')}"
     elif near := _nearest(_below(path, profile), profile):
         if "" in path.split("/")[1:]:
-            yield "An id in it is empty, or there is a slash too many."
+            yield "An id in the path is empty, or there is a slash too many."
         yield "The nearest routes are:"
         yield from (f"  {', '.join(routes.ROUTES[pattern])} {profile.url_path(pattern)}" for pattern in near)
     elif is_guessing:
         roots = ", ".join(filter(None, (profile.url_path(root) for root in _ROOTS)))
-        yield f"Nothing comes near. There are routes below {roots}; whatever the host, the fake answers."
+        yield f"No route is like it. The routes are below {roots}. The fake answers whatever the host is."
 
 
 def _below(path: str, profile: Profile) -> str:

@@ -215,11 +215,9 @@ class Recording:
                     self._drop(inner, object_id, inner_id)
 
     def counts(self) -> dict[str, int]:
-        """Return how many objects of each kind were seen, without kinds that have none."""
-        found: Counter[str] = Counter()
-        for (name, _), series in self._series.items():
-            found[name] += len(series.texts)
-        return {name: found[name] for name in KINDS if found[name]}
+        """Return how many objects of each kind the state has, without kinds that have none."""
+        found = {name: sum(1 for _ in (*self._stand_ins(kind), *self._texts(kind))) for name, kind in KINDS.items()}
+        return {name: count for name, count in found.items() if count}
 
     def state(self) -> bytes:
         """Return the state as JSON. Keys that requests were sent with are masked wherever they occur."""
@@ -246,7 +244,7 @@ class Recording:
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
         """Yield placeholders for parents that were not recorded, as old as their oldest child."""
         if kind.name in _STAND_INS:
-            known = self._series_of(kind, "").texts
+            known = self._series[kind.name, ""].texts if (kind.name, "") in self._series else {}
             since: dict[str, float] = {}
             for (name, parent), series in self._series.items():
                 if KINDS[name].within is kind and series.texts and parent not in known:
@@ -263,6 +261,8 @@ class Recording:
 def _name(value: Any) -> str:
     """Return the name under which an unused answer is counted."""
     name = value.get("object") if isinstance(value, dict) else None
+    if name == "list" and (rows := _list(value.get("data"))):
+        return f"list of {_name(rows[0])}"
     return name if isinstance(name, str) else "unknown JSON"
 
 
@@ -292,6 +292,10 @@ def _files_asked(request: Request) -> list[str]:
     listed = [wanted[name] for name in ("file_ids", "files") if isinstance(wanted.get(name), list)]
     ids = [one.get("file_id") if isinstance(one, dict) else one for one in chain.from_iterable(listed)]
     return [one for one in ids if isinstance(one, str)]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _segments(request: Request) -> list[str]:
