@@ -106,3 +106,11 @@ def test_models_are_listed_and_retrieved(ask: Ask) -> None:
         },
     )
     assert ask("DELETE", "/v1/models/gpt-4o").status == 405
+
+
+def test_the_models_that_are_accepted_are_the_ones_that_there_are() -> None:
+    """A fake that refuses every other model lists no other either."""
+    stage = Stage(FakeAssistants(models=["gpt-4o-mini", "my-model"]))
+    assert [model["id"] for model in stage.ask("GET", "/models")["data"]] == ["gpt-4o-mini", "my-model"]
+    assert stage.ask("GET", "/models/my-model")["id"] == "my-model"
+    assert stage.refused("GET", "/models/gpt-4.1") == (404, "The model 'gpt-4.1' does not exist")
