@@ -70,7 +70,7 @@ class Reply:
 class ReplyStream:
     """A reply that is iterated once for pieces of its text. The request is sent when that begins.
 
-    Whoever leaves the loop before its end closes the connection, and nothing is stored.
+    Leaving the loop before its end closes the connection, and nothing is stored then.
     """
 
     def __init__(self, pieces: Callable[[], _Pieces], turn: "_Turn") -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from threadkeep.clock import now
 from threadkeep.errors import HistoryDamaged, HistoryUnusable
+from threadkeep.storage.private_files import sync_folder
 
 __all__ = [
     "create_private",
@@ -22,7 +23,6 @@ __all__ = [
     "resolved",
     "set_aside",
     "store_path",
-    "sync_folder",
     "take_aside",
 ]
 
@@ -258,13 +258,3 @@ def take_aside(path: Path, name: str | None = None) -> Path:
             os.unlink(path)
         sync_folder(path.parent)
         return aside
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk. Some file systems refuse the call; nothing can be done then."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)

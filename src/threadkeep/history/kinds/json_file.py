@@ -23,12 +23,12 @@ from threadkeep.history.kinds.files import (
     resolved,
     set_aside,
     store_path,
-    sync_folder,
 )
 from threadkeep.history.kinds.salvage import salvage_bytes
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.serialization.own_stack import NestedTooDeeply, with_room
+from threadkeep.storage.private_files import sync_folder
 
 __all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 

@@ -37,12 +37,12 @@ from threadkeep.history.kinds.files import (
     resolved,
     set_aside,
     store_path,
-    sync_folder,
     take_aside,
 )
 from threadkeep.history.kinds.salvage import salvage
 from threadkeep.history.session import SessionInfo
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.storage.private_files import sync_folder
 
 __all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 

@@ -19,7 +19,7 @@ KEEPS_METADATA = True
 
 @attrs.define
 class _Rows:
-    """A session. Items are kept as JSON, so that a caller who changes his dict does not change the history."""
+    """A session. Items are stored as JSON, so that a later change of a caller's dict does not change the history."""
 
     metadata: Mapping[str, Any] | None
     rows: list[tuple[datetime, bytes]] = attrs.field(factory=list)

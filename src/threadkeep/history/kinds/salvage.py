@@ -1,6 +1,6 @@
 """Find the undamaged items in what was a JSON array of items.
 
-Objects that follow each other are a run. An object in which JSON breaks ends the run, and the search goes on where it
+Objects that follow each other are a run. An object in which JSON breaks ends the run, and the search continues where it
 broke, or at an object that begins in one of its strings: a lost quote shifts what is a string. Behind something
 damaged, a run is part of a damaged item, and not taken, if it is the value of a key, if an object ends behind it, or if
 keys follow it as they follow a value. Nor is a run of ``{}``, which may be a part of a string.

@@ -26,11 +26,11 @@ from threadkeep.history.kinds.files import (
     resolved,
     set_aside,
     store_path,
-    sync_folder,
     take_aside,
 )
 from threadkeep.history.kinds.sqlite_pages import Row, rows_of_pages
 from threadkeep.history.session import SessionInfo
+from threadkeep.storage.private_files import sync_folder
 
 __all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 
@@ -373,5 +373,5 @@ def _time(value: object) -> datetime | None:
 
 def _hint(error: sqlite3.Error) -> str:
     if "locked" in str(error):
-        return f" Another program has kept it locked for {_SECONDS} seconds; end it, and try again."
+        return f" Another program has held its lock for {_SECONDS} seconds; end it, and try again."
     return ""
