@@ -209,6 +209,8 @@ class _Chat:
             print_error(what, "Check --base-url, which ends where /chat/completions begins, or choose another --api.")
             return Exit.USAGE
         code, next_step = exit_for(error)
+        if error.unreachable and not next_step:
+            next_step = "Check --base-url, and whether its server runs."
         if isinstance(error, RunEnded):
             print_error(str(error), next_step)
             return code
