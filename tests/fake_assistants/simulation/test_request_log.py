@@ -57,8 +57,8 @@ def test_it_is_a_sequence(paths: list[str], one: int, other: int) -> None:
 
 def test_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many, and so many bytes of bodies; a single large body is left out instead."""
-    monkeypatch.setattr(request_log, "KEPT", 3)
-    monkeypatch.setattr(request_log, "KEPT_BODIES", 20)
+    monkeypatch.setattr(request_log, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(request_log, "MOST_BODY_BYTES", 20)
     monkeypatch.setattr(request_log, "LARGEST_BODY", 12)
     log = logged("/1", "/2", "/3", "/4")
     assert [one.path for one in log] == ["/2", "/3", "/4"]

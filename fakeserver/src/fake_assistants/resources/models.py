@@ -1,6 +1,6 @@
-"""Handlers for /models: a fixed list, or the models that the fake was told to accept.
+"""Handlers for /models: a fixed list, or the models that the fake is configured to accept.
 
-Without such a choice, other routes also accept models that are not in the list.
+Without that setting, other routes also accept models that are not in the list.
 """
 
 from fake_assistants.engine.backend import Backend, Call

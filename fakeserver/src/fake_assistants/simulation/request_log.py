@@ -14,8 +14,8 @@ from fake_assistants.http.redaction import Mask
 from fake_assistants.simulation.profiles import PROFILES
 
 # Limits on memory, for servers that run for days. Sizes are in bytes.
-KEPT = 100_000
-KEPT_BODIES = 256 * 1024 * 1024
+MOST_ENTRIES = 100_000
+MOST_BODY_BYTES = 256 * 1024 * 1024
 LARGEST_BODY = 16 * 1024 * 1024
 
 _SHOWN = 10  # requests in a message
@@ -137,7 +137,7 @@ class RequestLog(Requests):
     def __init__(self) -> None:
         super().__init__()
         self._notes: deque[_Note] = deque()
-        self._unrouted: deque[tuple[int, _Note]] = deque(maxlen=KEPT)  # each with its number, from 1
+        self._unrouted: deque[tuple[int, _Note]] = deque(maxlen=MOST_ENTRIES)  # each with its number, from 1
         self._size = 0
         self.total = 0  # all requests ever logged, including those dropped since
 
@@ -166,7 +166,7 @@ class RequestLog(Requests):
         self._size += note.size
         if unrouted:
             self._unrouted.append((self.total, _Note(attrs.evolve(request, body=b""), status, fault, unrouted)))
-        while len(self._notes) > KEPT or self._size > KEPT_BODIES:
+        while len(self._notes) > MOST_ENTRIES or self._size > MOST_BODY_BYTES:
             self._size -= self._notes.popleft().size
 
     def unrouted(self, since: int = 0) -> list[Entry]:
