@@ -2,15 +2,10 @@
 responses, mounted, by transport and over HTTP, at once and as streams."""
 
 import io
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from typing import Any, Required, get_args, get_origin, get_type_hints
 
-import httpx
-import httpx2
 import openai
 import pytest
-from openai import AsyncOpenAI, OpenAI
 
 from fake_assistants import FakeAssistants
 from fake_assistants.resources.items import PAIRS
@@ -18,49 +13,10 @@ from fake_assistants.schemas.chat import NEW_COMPLETION
 from fake_assistants.schemas.items import ITEMS, NEEDS_ID
 from fake_assistants.schemas.responses import NEW_RESPONSE
 from sdkage import gained
+from sdkways import MAJOR
 
-MAJOR = int(openai.__version__.partition(".")[0])
-LIBRARY: Any = httpx2 if MAJOR >= 3 else httpx
 HELLO: Any = [{"role": "user", "content": "Hello, world!"}]
 CALLS: Any = {"default": [{"reply": "Let me look."}, {"call": [{"name": "weather", "arguments": {"city": "Rome"}}]}]}
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-
-
-@contextmanager
-def mounted(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with fake.mount(), OpenAI() as client:
-        yield client
-
-
-@contextmanager
-def by_transport(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with OpenAI(http_client=LIBRARY.Client(transport=fake.transport())) as client:
-        yield client
-
-
-@contextmanager
-def over_http(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with fake.serve() as server, OpenAI(base_url=server.base_url) as client:
-        yield client
-
-
-@pytest.fixture(params=[mounted, by_transport, over_http], ids=lambda way: way.__name__)
-def client(request: pytest.FixtureRequest, fake: FakeAssistants) -> Iterator[Any]:
-    """An SDK client that reaches the fake."""
-    with request.param(fake) as way:
-        yield way
-
-
-@pytest.fixture
-async def async_client(fake: FakeAssistants) -> AsyncIterator[Any]:
-    """The same for async clients."""
-    async with AsyncOpenAI(http_client=LIBRARY.AsyncClient(transport=fake.async_transport())) as client:
-        yield client
 
 
 def test_the_life_of_a_file(client: Any) -> None:

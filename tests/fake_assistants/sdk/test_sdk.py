@@ -1,55 +1,19 @@
 """The official SDK cannot tell: plain `OpenAI()` and `AsyncOpenAI()`, mounted, by transport and over HTTP."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
-import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from fake_assistants import FakeAssistants, demo_world
+from sdkways import LIBRARY
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:deprecated$:DeprecationWarning"),  # how the assistants' methods say it
 ]
-
-# The SDK takes an http_client of its own library only.
-LIBRARY: Any = httpx2 if int(openai.__version__.partition(".")[0]) >= 3 else httpx
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-
-
-@contextmanager
-def mounted(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with fake.mount(), OpenAI() as client:
-        yield client
-
-
-@contextmanager
-def by_transport(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with OpenAI(http_client=LIBRARY.Client(transport=fake.transport())) as client:
-        yield client
-
-
-@contextmanager
-def over_http(fake: FakeAssistants) -> Iterator[OpenAI]:
-    with fake.serve() as server, OpenAI(base_url=server.base_url) as client:
-        yield client
-
-
-@pytest.fixture(params=[mounted, by_transport, over_http], ids=lambda way: way.__name__)
-def client(request: pytest.FixtureRequest, fake: FakeAssistants) -> Iterator[OpenAI]:
-    """An SDK client that reaches the fake."""
-    with request.param(fake) as way:
-        yield way
 
 
 def test_the_life_of_an_assistant(client: OpenAI) -> None:
