@@ -49,8 +49,11 @@ def _imported() -> None:
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a test file in a pytest of its own, without a key or an address in the environment."""
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    """Run a test file in a pytest of its own, without a key or an address in the environment.
+
+    Nor `CI`, with which pytest's summary repeats every failure in full.
+    """
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
 
     def running(code: str, *arguments: str) -> pytest.RunResult:
