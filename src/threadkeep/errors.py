@@ -20,7 +20,7 @@
       + RateLimited       429: every request with this key must wait
     + RunEnded            no further request can succeed: it ends the run
       - ApiGone           the sunset: the API answered before, or says itself that it is gone
-      - WrongAddress      no Assistants API at this address (any more)
+      - WrongAddress      no such API at this address (any more)
       - AccessRefused     the key or its permissions are rejected
       - QuotaSpent        429, and waiting does not help
       - ServerUnreachable no answer to any request any more, or no way to send one
@@ -137,6 +137,8 @@ class ApiError(ThreadkeepError):
         unreachable: no answer came at all.
         may_retry: a retry may help.
         retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
+        was_sent: the request may have reached the server.
+        unconfirmed: it was to change something there, and may have done so.
     """
 
     def __init__(self, what: str, *, quoted: str | bytes = "") -> None:
@@ -147,6 +149,8 @@ class ApiError(ThreadkeepError):
     unreachable: bool = False
     may_retry: bool = False
     retry_after: float | None = None
+    was_sent: bool = True
+    unconfirmed: bool = False
 
 
 class ThreadMissing(ApiError):
@@ -198,7 +202,7 @@ class ApiGone(RunEnded):
 
 
 class WrongAddress(RunEnded):
-    """The address does not serve the Assistants API (any more)."""
+    """The address does not serve the API that is asked for (any more)."""
 
 
 class AccessRefused(RunEnded):

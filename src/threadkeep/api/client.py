@@ -7,7 +7,7 @@ import asyncio
 import random  # noqa: TID251 - the default of a parameter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
@@ -46,6 +46,10 @@ class TransportLike(Protocol):
     async def download(
         self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
     ) -> _T: ...
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> bytes: ...
+
+    async def upload(self, file: BinaryIO, *, name: str, size: int, purpose: str) -> bytes: ...
 
     def finish(self, problem: ApiError) -> ApiError: ...
 
@@ -183,6 +187,50 @@ class ApiClient:
         """
         return await self._retried(lambda: self._send(lambda: self._transport.download(file_id, into, size)))
 
+    async def post(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
+        """Send a JSON object, and return what ``read`` makes of the body of a success.
+
+        It is sent once, and again only after 429. Whoever calls this decides what follows an error: after one that is
+        ``unconfirmed`` the server may have done what was asked for, and the same request would do it twice.
+
+        Raises:
+            ApiError: there is no usable answer; what ``read`` raises, too.
+        """
+        return await self._write(lambda: self._transport.post(path, body), read)
+
+    async def upload(self, file: BinaryIO, *, name: str, size: int, purpose: str, read: Callable[[bytes], _T]) -> _T:
+        """Send a file of so many bytes as `post` sends an object."""
+        return await self._write(lambda: self._transport.upload(file, name=name, size=size, purpose=purpose), read)
+
+    async def _write(self, send: Callable[[], Awaitable[bytes]], read: Callable[[bytes], _T]) -> _T:
+        was_sent = False
+
+        async def request() -> bytes:
+            nonlocal was_sent
+            was_sent = True
+            try:
+                return await send()
+            except RateLimited:
+                was_sent = False  # what ends the run while this waits for its turn is no answer to it
+                raise
+
+        try:
+            answer = read(await self._send(request))
+        except ApiError as problem:
+            problem = self._transport.finish(problem)
+            problem.unconfirmed |= was_sent and _may_have_been_done(problem)
+            raise problem from None
+        self._transport.answered = True
+        return answer
+
+    async def retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Call until no error is raised that a retry may help against, as often as a request is repeated.
+
+        Raises:
+            ApiError: the last one.
+        """
+        return await self._retried(attempt)
+
     async def _get(
         self, path: str, query: Mapping[str, Any], read: Callable[[bytes], _T], *, is_again: bool = False
     ) -> _T:
@@ -210,7 +258,11 @@ class ApiClient:
                 raise first.pop()
             return await attempt()
 
-        return await self._retrying.copy()(repeat)
+        try:
+            return await self._retrying.copy()(repeat)
+        except ApiError as problem:
+            problem.may_retry = False  # it has been retried
+            raise
 
     async def _send(self, request: Callable[[], Awaitable[_T]]) -> _T:
         """Send a request when the rate limit allows it, and again after each 429."""
@@ -260,6 +312,12 @@ class ApiClient:
         finally:
             for task in tasks:
                 task.cancel()
+
+
+def _may_have_been_done(problem: ApiError) -> bool:
+    """Return whether a write may have been carried out. What was refused, or never reached the server, was not."""
+    is_refused = problem.status is not None and 400 <= problem.status < 500 and problem.status not in (408, 409)
+    return problem.was_sent and not is_refused
 
 
 def _problem(state: RetryCallState) -> ApiError:

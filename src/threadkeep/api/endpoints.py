@@ -4,6 +4,7 @@ An `ApiSource` is what the user typed. `endpoint_of` resolves it to an `Endpoint
 every request, and the `Provider`, which decides what the user did not type.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ __all__ = [
     "FOUNDRY",
     "OPENAI",
     "OTHER",
+    "Api",
     "ApiSource",
     "Auth",
     "Endpoint",
@@ -28,6 +30,7 @@ __all__ = [
     "auth_and_keys",
     "credentials_of",
     "endpoint_of",
+    "is_foundry",
     "is_well_known",
     "models_endpoint_of",
     "proxy_of",
@@ -36,6 +39,14 @@ __all__ = [
 
 _VERSION = "api-version"
 _DEFAULT = "https://api.openai.com/v1"
+
+
+class Api(StrEnum):
+    """An API that is asked, by the name that messages give it."""
+
+    ASSISTANTS = "Assistants API"
+    CONVERSATIONS = "Conversations API"
+    ENGRAMIA = "Engramia API"
 
 
 class Auth(StrEnum):
@@ -113,6 +124,7 @@ FOUNDRY = Provider(version="v1", tokens=("AZURE_AI_TOKEN",), sunset=datetime(202
 OTHER = Provider()
 
 _FOUNDRY_HOST = ".services.ai.azure.com"
+_PROJECT = re.compile(r"/api/projects/[^/]+")
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", _FOUNDRY_HOST)
 
 
@@ -156,25 +168,31 @@ def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
 
 
 def models_endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
-    """Resolve a source for Chat Completions and Responses.
+    """Resolve a source for Chat Completions, Responses and Conversations.
 
     Azure OpenAI and Foundry have them in their v1 API, for all deployments and without dated versions: an
-    ``api-version`` is sent only if it is typed.
+    ``api-version`` is sent only if it is typed. The address of a Foundry project is known by its path.
 
     Raises:
         MalformedAddress: as `endpoint_of`.
     """
     endpoint = endpoint_of(source, environ)
-    if endpoint.provider not in (AZURE, FOUNDRY):
-        return endpoint
     parts = urlsplit(endpoint.base_url)
-    project = "/".join(parts.path.split("/")[:4]) if endpoint.provider is FOUNDRY else ""
+    found = _PROJECT.match(parts.path)
+    if found is None and endpoint.provider is not AZURE:
+        return endpoint
+    project = "" if found is None else found[0]
     typed = source.api_version is not None
     return attrs.evolve(
         endpoint,
         base_url=urlunsplit((parts.scheme, parts.netloc, f"{project}/openai/v1", "", "")),
         query={name: value for name, value in endpoint.query.items() if typed or name != _VERSION},
     )
+
+
+def is_foundry(address: str) -> bool:
+    """Return whether an address is one of Microsoft Foundry, where conversations can be listed (documented)."""
+    return (urlsplit(address).hostname or "").rstrip(".").endswith(_FOUNDRY_HOST)
 
 
 def is_well_known(address: str) -> bool:

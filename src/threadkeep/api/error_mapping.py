@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 import attrs
 
+from threadkeep.api.endpoints import Api
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -95,6 +96,7 @@ class RequestContext:
         answered: whether this address has answered as an Assistants API before.
         now: in UTC.
         proxy: the proxy that the request went through, without secrets; None if there is none.
+        api: the API that is asked.
     """
 
     address: str
@@ -102,6 +104,7 @@ class RequestContext:
     answered: bool
     now: datetime
     proxy: str | None = None
+    api: Api = Api.ASSISTANTS
 
 
 def translate(error: Exception, context: RequestContext) -> ApiError:
@@ -114,6 +117,8 @@ def translate(error: Exception, context: RequestContext) -> ApiError:
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _TRANSLATIONS)
     problem = _TRANSLATIONS[known](error, context)
     problem.status = getattr(error, "status_code", None)
+    causes = [type(cause).__name__ for cause in _causes(error)]
+    problem.was_sent = not (known == "APIConnectionError" and causes and causes[0] in _NO_CONNECTION)
     return problem
 
 
@@ -155,7 +160,7 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     if status == 404:
         return _not_found(message, body, context)
     if status == 410:
-        return ApiGone(f"the Assistants API at {context.address} is gone", quoted=quoted)
+        return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
     if status in (401, 403):
         return AccessRefused(what, quoted=quoted)
     if status == 407:
@@ -175,6 +180,8 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
 
 
 def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
+    if context.api is not Api.ASSISTANTS:
+        return _object_not_found(message, body, context)
     words = message
     if words is None and body[:1].strip() not in (b"", b"<", b"{", b"["):
         words = body[:_READ].decode("utf-8", "replace")
@@ -199,6 +206,13 @@ def _not_found(message: str | None, body: bytes, context: RequestContext) -> Api
         return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error of its own")
     what = f"this address does not serve the Assistants API (any more): {context.address}"
     return WrongAddress(what, quoted=message or body)
+
+
+def _object_not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
+    """A 404 of an API without a sunset: of an object, unless the address has never answered and has no such route."""
+    if context.answered or (message is not None and not _NO_SUCH_ROUTE.match(message)):
+        return RequestFailed(f"404 from {context.address}", quoted=message or body)
+    return WrongAddress(f"this address does not serve the {context.api}: {context.address}", quoted=message or body)
 
 
 def _error_of(body: bytes) -> tuple[Mapping[str, Any], str | None, bool]:
@@ -235,7 +249,8 @@ def _words(value: object) -> str | None:
 
 # The causes that mean that no server answers, by name, since each HTTP library has its own. A body that broke off is
 # not one of them.
-_NO_ANSWER = {"ConnectError", "ConnectTimeout", "ReadTimeout", "PoolTimeout"}
+_NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+_NO_ANSWER = {*_NO_CONNECTION, "ReadTimeout"}
 
 # What asking again does not help against, by the name of a cause, and what does. Once the address has answered, these
 # are faults of the network like any other.

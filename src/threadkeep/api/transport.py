@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
 
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
@@ -19,6 +19,7 @@ from openai._types import Omit  # its public name is younger than the oldest sup
 from threadkeep.api.connections import HTTP, AnswerBounds, Connections, answer_bounds, http_client
 from threadkeep.api.endpoints import (
     OTHER,
+    Api,
     ApiSource,
     Auth,
     Endpoint,
@@ -63,6 +64,9 @@ _PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64
 # Bytes a second that a file comes with at least.
 _SLOWEST_BYTES = 100_000
 
+# What servers that copy OpenAI's Assistants API need everywhere. Foundry needs no such header and ignores it.
+_BETA = {Api.ASSISTANTS: {"OpenAI-Beta": "assistants=v2"}}
+
 _SCOPES = {"OPENAI_ORG_ID": "OpenAI-Organization", "OPENAI_PROJECT_ID": "OpenAI-Project"}
 _CREDENTIAL = re.compile("auth|key|token|secret|cookie|password|signature", re.IGNORECASE)  # in names of headers
 
@@ -72,7 +76,7 @@ AsyncClient: TypeAlias = openai.AsyncOpenAI
 
 
 class Transport:
-    """An Assistants API at one address.
+    """An API at one address.
 
     Args:
         client: knows the address, and the key unless there is a token.
@@ -80,10 +84,12 @@ class Transport:
         token: the token to send instead of the client's key.
         auth: the header of the key or token.
         is_own: whether the client is not a caller's, so that its connections may be chosen here.
+        api: which API it is.
+        headers: go with every request.
 
     Attributes:
         address: the base URL without user, password and query, so that it can be shown.
-        answered: whether this address has answered as an Assistants API. The caller sets it after a valid answer.
+        answered: whether this address has answered as that API. The caller sets it after a valid answer.
     """
 
     def __init__(
@@ -94,7 +100,10 @@ class Transport:
         token: TokenSource | None = None,
         auth: Auth = Auth.BEARER,
         is_own: bool = False,
+        api: Api = Api.ASSISTANTS,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._api, self._headers = api, {**_BETA.get(api, {}), **(headers or {})}
         self._connections = Connections(client, is_own=is_own, follow_redirects=auth is not Auth.API_KEY)
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = Secrets()
@@ -134,6 +143,42 @@ class Transport:
             return answer.content
 
         return await self._send(path, request, most_bytes=_PAGE_BYTES, is_again=is_again)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> bytes:
+        """Send a JSON object once, and return the body of a success. Its texts must be Unicode.
+
+        Raises:
+            ApiError: there is no usable answer.
+        """
+
+        async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
+            answer: Any = await client.post(path, cast_to=HTTP.Response, body=body, options=self._options({}, token))
+            self._secrets.add(*_sent_credentials(answer.request))
+            return answer.content
+
+        return await self._send(path, request, most_bytes=_PAGE_BYTES)
+
+    async def upload(self, file: BinaryIO, *, name: str, size: int, purpose: str) -> bytes:
+        """Send a file of so many bytes once, under a name, and return the body of a success.
+
+        Raises:
+            ApiError: there is no usable answer.
+        """
+
+        async def request(client: openai.AsyncOpenAI, token: Key) -> Any:
+            options = self._options({}, token)
+            files = client.with_options(max_retries=options["max_retries"]).files.with_raw_response
+            file.seek(0)
+            answer: Any = await files.create(
+                file=(name, file),
+                purpose=purpose,  # type: ignore[arg-type]  # which ones there are depends on the service
+                extra_headers=options["headers"],
+                extra_query=options["params"],
+            )
+            self._secrets.add(*_sent_credentials(answer.http_request))
+            return answer.content
+
+        return await self._send("/files", request, most_bytes=max(size, _PAGE_BYTES + 1))
 
     def finish(self, problem: ApiError) -> ApiError:
         """Put what the server said into the message of an error, without secrets; return the error."""
@@ -186,7 +231,12 @@ class Transport:
             if isinstance(error, openai.APIError):
                 self._secrets.add(*_sent_credentials(error.request))
             context = RequestContext(
-                address=self.address, path=path, answered=self.answered, now=now(), proxy=self._proxy
+                address=self.address,
+                path=path,
+                answered=self.answered,
+                now=now(),
+                proxy=self._proxy,
+                api=self._api,
             )
             problem = translate(error, context)
             self.answered |= isinstance(problem, ThreadMissing)
@@ -199,8 +249,7 @@ class Transport:
 
     def _options(self, params: Mapping[str, Any], token: Key) -> Any:
         """Return the options of one request, so that all majors of the SDK send the same."""
-        # Foundry needs no such header and ignores it. Servers that copy OpenAI's need it everywhere.
-        headers: dict[str, Any] = {"OpenAI-Beta": "assistants=v2", "Accept-Encoding": "gzip, deflate"}
+        headers: dict[str, Any] = {**self._headers, "Accept-Encoding": "gzip, deflate"}
         if self._auth is Auth.API_KEY:
             headers |= {"Authorization": Omit(), "api-key": token.secret}
         elif self._token.is_renewable:
@@ -257,35 +306,47 @@ def _deadline(timeout: Any, most_bytes: int) -> float | None:
     return None if between is None else 2 * between + of_file
 
 
-def connect_all(source: ApiSource, token: str | None = None) -> tuple[Transport, ...]:
+def connect_all(
+    source: ApiSource,
+    token: str | None = None,
+    *,
+    api: Api = Api.ASSISTANTS,
+    headers: Mapping[str, str] | None = None,
+) -> tuple[Transport, ...]:
     """Make a transport for each key of a source, in their order. No request is sent.
 
     Args:
         source: as typed.
         token: what the token command printed; None to run it.
+        api: which API to ask.
+        headers: go with every request.
 
     Raises:
         AccessRefused: there is no key, or one that an HTTP header cannot carry, or the command prints no token.
         MalformedAddress: the base URL is not an HTTP address.
         ServerUnreachable: the proxy or the certificates of the environment cannot be used.
     """
-    endpoint = endpoint_of(source, os.environ)
+    endpoint = (models_endpoint_of if api is Api.CONVERSATIONS else endpoint_of)(source, os.environ)
+    given: Any = {"endpoint": endpoint, "is_own": True, "api": api, "headers": headers}
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, tokens.current), endpoint=endpoint, token=tokens, is_own=True),)
+        return (Transport(_client(endpoint, tokens.current), token=tokens, **given),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
-    return tuple(Transport(_client(endpoint, key, auth), endpoint=endpoint, auth=auth, is_own=True) for key in keys)
+    return tuple(Transport(_client(endpoint, key, auth), auth=auth, **given) for key in keys)
 
 
-def wrap_client(client: openai.AsyncOpenAI) -> Transport:
+def wrap_client(
+    client: openai.AsyncOpenAI, *, api: Api = Api.ASSISTANTS, headers: Mapping[str, str] | None = None
+) -> Transport:
     """Return a transport with the caller's own client: its key, headers, connections and timeouts. It is not closed."""
     if not isinstance(client, openai.AsyncOpenAI):
         raise TypeError(f"client must be an AsyncOpenAI, and is {type(client).__name__}")
     if client.is_closed():
         raise ValueError("client is closed: its connections are gone. Make a new one")
     query = {name: value for name, value in client.default_query.items() if isinstance(value, str)}
-    return Transport(client, endpoint=Endpoint(provider=OTHER, base_url=str(client.base_url), query=query))
+    endpoint = Endpoint(provider=OTHER, base_url=str(client.base_url), query=query)
+    return Transport(client, endpoint=endpoint, api=api, headers=headers)
 
 
 class ModelsClient:

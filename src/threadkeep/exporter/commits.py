@@ -6,47 +6,15 @@ the pages that are on their way, one for each worker. What comes while a commit 
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar, TypeVarTuple
 
 import attrs
 
 from threadkeep.exporter.events import Event, ThreadEnded
 from threadkeep.storage.index import DownloadRow, Outcome
 from threadkeep.storage.store import Change, Progress, Store
+from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["Commits", "StoreThread"]
-
-_T = TypeVar("_T")
-_Arguments = TypeVarTuple("_Arguments")
-
-
-class StoreThread:
-    """The one thread that uses the store."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="threadkeep-store")
-
-    def call(self, work: Callable[[*_Arguments], _T], *arguments: *_Arguments) -> "asyncio.Future[_T]":
-        """Call something there, and return a future of what it returns."""
-        return asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-
-    async def finish(self, work: Callable[[], _T], on_cancel: Callable[[], None] = lambda: None) -> _T:
-        """Call something there, to its end: when this task is cancelled meanwhile, ``on_cancel`` is called, no more.
-
-        No task waits for the thread, since the end of an event loop would cancel it.
-        """
-        working = self.call(work)
-        while not working.done():
-            try:
-                await asyncio.wait({working})
-            except asyncio.CancelledError:
-                on_cancel()
-        return working.result()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._executor.shutdown(wait=True)
+__all__ = ["Commits"]
 
 
 @attrs.frozen

@@ -3,32 +3,30 @@
 ``aexport`` is the export; ``export`` is the same for code without an event loop.
 """
 
-import asyncio
 import contextlib
-import functools
-import inspect
 import operator
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, ParamSpec, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex
 
+from threadkeep.api.calls import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_RETRIES,
+    connected,
+    in_own_loop,
+    refuse_out_of_bounds,
+    refuse_two_sources,
+    refuse_wrong_types,
+    run_to_its_end,
+)
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
-from threadkeep.api.tokens import TokenCommand
 from threadkeep.clock import now
-from threadkeep.errors import Interrupted, OutputUnusable, UnreadableIds
+from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.exporter.events import Event
-from threadkeep.exporter.job import (
-    CONCURRENCY,
-    DEFAULT_CONCURRENCY,
-    DEFAULT_RETRIES,
-    RETRIES,
-    ExportResult,
-    Job,
-    carry_out,
-)
+from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.serialization.id_lists import is_thread_id, iter_ids
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
@@ -37,9 +35,6 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
 __all__ = ["ExportResult", "aexport", "export"]
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 async def aexport(
@@ -124,29 +119,13 @@ async def aexport(
             pace=PacingOptions(rpm=rpm and operator.index(rpm), max_retries=operator.index(max_retries)),
         )
         keys = () if api_key is None else (Key(api_key),)
-        async with _connected(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
-            return await _to_its_end(job, transports, on_event)
+        async with connected(client, source or ApiSource(base_url=base_url, keys=keys)) as transports:
+            return await run_to_its_end(
+                lambda listen: carry_out(job, transports, transports[0].address, now=now, on_event=listen), on_event
+            )
 
 
-def _in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
-    """Give a coroutine function the form of a plain one, with the same arguments."""
-
-    @functools.wraps(call)
-    def plain(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        async def closing() -> _T:
-            # A client's connections live in this loop. What is no client of this kind is refused by the call, in words.
-            client: Any = kwargs.get("client")
-            async with client if hasattr(client, "__aexit__") else contextlib.nullcontext():
-                return await call(*args, **kwargs)
-
-        if asyncio._get_running_loop() is not None:  # noqa: SLF001 - the one without an exception
-            raise RuntimeError("an event loop is running here: use `await threadkeep.aexport(...)`")
-        return asyncio.run(closing())
-
-    return plain
-
-
-export = _in_own_loop(aexport)
+export = in_own_loop(aexport)
 export.__doc__ = """Do what `aexport` does, in an event loop of its own, from code that has none.
 
 A ``client`` is closed here: its connections live in that loop, and end with it.
@@ -157,58 +136,6 @@ Raises:
 """
 
 
-async def _to_its_end(job: Job, transports: Sequence[Any], on_event: Callable[[Event], object] | None) -> ExportResult:
-    """Run the export. What ``on_event`` raises cancels it, so that it ends in order, and is raised then.
-
-    `carry_out` catches a cancellation of somebody else's too; the caller needs it, so it is raised again.
-    """
-    task, raised = asyncio.current_task(), list[BaseException]()
-    assert task is not None
-
-    def listen(event: Event) -> None:
-        if on_event is None or raised:
-            return
-        try:
-            answer = on_event(event)
-            if inspect.iscoroutine(answer):
-                answer.close()
-                raise TypeError(_PLAIN)
-        except BaseException as error:  # noqa: BLE001 - raised to the caller when the files are in order
-            raised.append(error)
-            task.cancel()
-
-    try:
-        result = await carry_out(job, transports, transports[0].address, now=now, on_event=listen)
-        if isinstance(result.ended_by, Interrupted):
-            raise result.ended_by
-    except Interrupted:
-        raise asyncio.CancelledError from None
-    finally:
-        if raised:
-            task.uncancel()
-            with contextlib.suppress(asyncio.CancelledError):  # one that has met no await yet
-                await asyncio.sleep(0)
-            raise raised[0]
-    return result
-
-
-@contextlib.asynccontextmanager
-async def _connected(client: "AsyncOpenAI | None", source: ApiSource) -> AsyncIterator[Sequence[Any]]:
-    # Only here, since importing the SDK takes most of a second.
-    from threadkeep.api.transport import connect_all, wrap_client
-
-    if client is not None:
-        yield [wrap_client(client)]
-        return
-    command = source.token_command
-    async with contextlib.AsyncExitStack() as opened:
-        token = None if command is None else await TokenCommand(command).run_async()
-        # Aside, since to make clients takes a while.
-        transports = await asyncio.to_thread(connect_all, source, token)
-        yield [await opened.enter_async_context(api) for api in transports]
-
-
-# What the arguments must be, in words, since mistakes of type would come out as something else much later.
 _TYPES: Mapping[str, tuple[Any, str]] = {
     "thread_ids": (Iterable | os.PathLike, "ids or the path of a file of ids"),
     "assistant_id": (str, "a str"),
@@ -216,38 +143,18 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "include": (Iterable, "names"),
     **dict.fromkeys(("done", "drop"), (Iterable, "ids")),
     **dict.fromkeys(("flat", "files", "fresh", "refresh"), (bool, "True or False")),
-    **dict.fromkeys(("concurrency", "max_retries", "rpm", "limit"), (SupportsIndex, "a whole number")),
-    "source": (ApiSource, "a threadkeep.api.endpoints.ApiSource"),
-    **dict.fromkeys(("base_url", "api_key"), (str, "a str")),
-    "on_event": (Callable, "a function"),
+    "limit": (SupportsIndex, "a whole number"),
 }
-_OPTIONAL = ("source", "base_url", "api_key", "rpm", "limit", "on_event")
-_BOUNDS = {"concurrency": CONCURRENCY, "max_retries": RETRIES, "rpm": (1, None), "limit": (1, None)}
-_PLAIN = "on_event must be a plain function: what it returns is not awaited"
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    for name, (kind, words) in _TYPES.items():
-        value = arguments[name]
-        if value is None and name in _OPTIONAL:
-            continue
-        if not isinstance(value, kind) or isinstance(value, bytes):
-            raise TypeError(f"{name} must be {words}, and is {type(value).__name__}")
-    if inspect.iscoroutinefunction(arguments["on_event"]):
-        raise TypeError(_PLAIN)
-    ways = {"client": ("client",), "source": ("source",), "base_url or api_key": ("base_url", "api_key")}
-    given = [way for way, names in ways.items() if any(arguments[name] is not None for name in names)]
-    if len(given) > 1:
-        raise TypeError(f"give {' or '.join(given)}, not both: each says where to ask, and with what")
+    refuse_wrong_types(arguments, _TYPES, frozenset({"limit"}))
+    refuse_two_sources(arguments)
     if arguments["fresh"] and arguments["refresh"]:
         raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
     if not arguments["assistant_id"].strip():
         raise ValueError("assistant_id is empty: give the id of the assistant that the export is for")
-    for name, (fewest, most) in _BOUNDS.items():
-        number = arguments[name]
-        if number is not None and not fewest <= operator.index(number) <= (most or number):
-            allowed = f"at least {fewest}" if most is None else f"{fewest} to {most}"
-            raise ValueError(f"{name} is {number}: it must be {allowed}")
+    refuse_out_of_bounds(arguments, {"limit": (1, None)})
 
 
 def _listed(

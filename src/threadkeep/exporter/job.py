@@ -8,10 +8,11 @@ from datetime import datetime
 import attrs
 import msgspec
 
+from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.client import PacingOptions, TransportLike
 from threadkeep.api.worker_pool import WorkerPool, traffic_of
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, ServerUnreachable, ThreadkeepError, WrongAddress
-from threadkeep.exporter.commits import Commits, StoreThread
+from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
 from threadkeep.exporter.threads import ThreadRound
@@ -22,14 +23,9 @@ from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import InvalidId, Session, ThreadList, download_rows
 from threadkeep.storage.store import Progress
+from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["CONCURRENCY", "DEFAULT_CONCURRENCY", "DEFAULT_RETRIES", "RETRIES", "ExportResult", "Job", "carry_out"]
-
-CONCURRENCY, DEFAULT_CONCURRENCY = (1, 256), 64
-"""The fewest threads at a time, and the most; and how many where nothing else is given."""
-
-RETRIES, DEFAULT_RETRIES = (0, 100), PacingOptions().max_retries
-"""The same for retries of a request."""
+__all__ = ["ExportResult", "Job", "carry_out"]
 
 _EXAMPLES = 20
 

@@ -12,11 +12,12 @@ import pytest
 from canned_threads import ThreadServer
 from exporting import PATIENCE, Export, threads_of
 from threadkeep.errors import Interrupted, OutputUnusable
-from threadkeep.exporter.commits import Commits, StoreThread
+from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, ThreadEnded
 from threadkeep.storage import store
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.store import Progress, Restart, Store, StoreFacts
+from threadkeep.storage.store_thread import StoreThread
 
 pytestmark = pytest.mark.anyio
 THREADS = threads_of(**{f"n{number}": 3 for number in range(8)})

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_of
 from threadkeep.cli.arguments import OUT, number_option, stream_ids
@@ -20,15 +21,7 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
 from threadkeep.errors import UnreadableIds
-from threadkeep.exporter.job import (
-    CONCURRENCY,
-    DEFAULT_CONCURRENCY,
-    DEFAULT_RETRIES,
-    RETRIES,
-    ExportResult,
-    Job,
-    carry_out,
-)
+from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
 
