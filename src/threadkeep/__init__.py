@@ -67,6 +67,16 @@ if TYPE_CHECKING:
     from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.history.trimmed import Trimmed
     from threadkeep.history.trimming import trim
+    from threadkeep.migration.entrypoints import apush, push
+    from threadkeep.migration.events import (
+        ConversationVerified,
+        PushBegun,
+        PushEvent,
+        ThreadPushed,
+        VerificationBegun,
+    )
+    from threadkeep.migration.job import PushResult
+    from threadkeep.migration.planning import PushPlan
     from threadkeep.storage.index import DownloadRow, Outcome
     from threadkeep.storage.progress import ExportState, status
     from threadkeep.storage.reader import Export, ExportedThread, read
@@ -85,6 +95,7 @@ __all__ = [
     "AsyncReplyStream",
     "BadPage",
     "Conversation",
+    "ConversationVerified",
     "Converted",
     "DownloadRow",
     "Event",
@@ -115,6 +126,10 @@ __all__ = [
     "Outcome",
     "OutputUnusable",
     "Part",
+    "PushBegun",
+    "PushEvent",
+    "PushPlan",
+    "PushResult",
     "QuotaSpent",
     "RateLimited",
     "RefusalPart",
@@ -131,6 +146,7 @@ __all__ = [
     "ThreadConverted",
     "ThreadEnded",
     "ThreadMissing",
+    "ThreadPushed",
     "ThreadkeepError",
     "ThreadsBegun",
     "Trimmed",
@@ -139,10 +155,12 @@ __all__ = [
     "UnreadableIds",
     "UnreadableKeys",
     "ValidationReport",
+    "VerificationBegun",
     "WrongAddress",
     "__version__",
     "aexport",
     "aiter_messages",
+    "apush",
     "convert",
     "copy_history",
     "count_tokens",
@@ -155,6 +173,7 @@ __all__ = [
     "iter_messages",
     "list_sessions",
     "open_history",
+    "push",
     "read",
     "recover",
     "repair",
@@ -185,6 +204,10 @@ if not TYPE_CHECKING:  # a checker that sees __getattr__ takes any misspelt name
         "history.trimming": ("trim",),
         "history.trimmed": ("Trimmed",),
         "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
+        "migration.entrypoints": ("apush", "push"),
+        "migration.events": ("ConversationVerified", "PushBegun", "PushEvent", "ThreadPushed", "VerificationBegun"),
+        "migration.job": ("PushResult",),
+        "migration.planning": ("PushPlan",),
         "storage.index": ("DownloadRow", "Outcome"),
         "storage.progress": ("ExportState", "status"),
         "storage.reader": ("Export", "ExportedThread", "read"),

@@ -127,6 +127,10 @@ class ApiClient:
         pause = max(0.0, self._controller.paused_until - self._pace.clock())
         return Traffic(sent=self._controller.sent, refused=self._controller.refused, pause=pause)
 
+    def is_secret_in(self, name: str) -> bool:
+        """Return whether a name from the server holds a key, a token or a password, or a part of one."""
+        return self._transport.is_secret_in((name,))
+
     async def walk(
         self,
         path: str,

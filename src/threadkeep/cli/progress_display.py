@@ -65,6 +65,7 @@ class Screen:
         clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
         sunset: when the API will go away, where that is known.
         verbose: print which libraries ask, too.
+        unit: what threads consist of.
         console: where everything goes; None for standard error, with bars in terminals only, whatever FORCE_COLOR says.
     """
 
@@ -76,11 +77,13 @@ class Screen:
         now: Callable[[], datetime],
         sunset: datetime | None = None,
         verbose: bool = False,
+        unit: str = "messages",
         console: Console | None = None,
     ) -> None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._console = console or Console(stderr=True, force_terminal=is_terminal)
         self._clock, self._now, self._sunset, self._shown = clock, now, sunset, shown
+        self._unit = unit
         self._verbose = verbose
         self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bars = _Bars(
@@ -154,7 +157,7 @@ class Screen:
 
     def _pieces(self, traffic: Traffic, requests: Task, phase: Task | None) -> Iterator[str]:
         """Say how it goes; ``phase`` is None when it is over."""
-        yield f"{self._messages:,} messages"
+        yield f"{self._messages:,} {self._unit}"
         yield f"{traffic.sent:,} requests"
         if phase is not None and requests.speed is not None:
             yield f"{requests.speed:,.1f} requests/s"

@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
-from threadkeep.api.endpoints import ApiSource
+from threadkeep.api.endpoints import Api, ApiSource
 from threadkeep.cli.progress_display import Screen
 from threadkeep.clock import now
 
@@ -41,11 +41,19 @@ def _not_ignored() -> list[signal.Signals]:
 
 
 def ask(
-    source: ApiSource, work: _Work[_T], *, shown: bool, sunset: datetime | None = None, verbose: bool = False
+    source: ApiSource,
+    work: _Work[_T],
+    *,
+    shown: bool,
+    sunset: datetime | None = None,
+    verbose: bool = False,
+    unit: str = "messages",
+    api: Api = Api.ASSISTANTS,
+    headers: Mapping[str, str] | None = None,
 ) -> _T:
     """Connect to a source as `threadkeep.api.transport.connect_all` does, and do some work with it under a `Screen`.
 
-    The work takes an open client for each key, and the screen. A signal cancels it, once.
+    The work takes an open client for each key, and the screen, which counts this unit. A signal cancels it, once.
     """
     usual = gc.get_threshold()
     # Pages of JSON are trees that free themselves: looking for cycles in them, and in the SDK's classes, was a third of
@@ -58,9 +66,9 @@ def ask(
         gc.freeze()
 
         def screen(clock: Callable[[], float]) -> Screen:
-            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose)
+            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit)
 
-        return asyncio.run(_with_screen(connect_all(source), work, screen))
+        return asyncio.run(_with_screen(connect_all(source, api=api, headers=headers), work, screen))
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()

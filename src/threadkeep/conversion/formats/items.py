@@ -11,7 +11,7 @@ from typing import Any
 from threadkeep.conversion.content import Carried, carry, file_name, thread_losses
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
 from threadkeep.conversion.losses import Loss, together
-from threadkeep.conversion.source import PlainMessage, Thread
+from threadkeep.conversion.source import PlainMessage, Thread, Turn
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import (
     Annotation,
@@ -25,7 +25,7 @@ from threadkeep.records.model import (
     TextPart,
 )
 
-__all__ = ["DESCRIPTION", "NO_PLACE", "to_response_items", "write"]
+__all__ = ["DESCRIPTION", "NO_PLACE", "item_of", "to_response_items", "write"]
 
 DESCRIPTION = "Input items of Responses and Conversations, a line for each thread."
 NO_PLACE = (
@@ -76,12 +76,16 @@ def to_response_items(
     return together(_item(record, options, files or {}) for record in records)
 
 
+def item_of(turn: Turn, options: Options, files: Mapping[str, Path]) -> tuple[dict[str, Any] | None, Iterable[Loss]]:
+    """Turn a message into an item, None if nothing is left of it, and everything that the item cannot carry."""
+    if isinstance(turn, PlainMessage):
+        return _message(turn.role, [_text(turn.role, turn.text, [])]), ()
+    return _item(turn, options, files)
+
+
 def _items(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:
     for turn in thread.turns():
-        if isinstance(turn, PlainMessage):
-            yield _message(turn.role, [_text(turn.role, turn.text, [])])
-            continue
-        item, losses = _item(turn, conversion.options, thread.files)
+        item, losses = item_of(turn, conversion.options, thread.files)
         conversion.lose(losses)
         if item is None:
             conversion.leave_out()

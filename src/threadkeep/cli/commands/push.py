@@ -1,0 +1,132 @@
+"""``threadkeep push``: the threads of an export as conversations of another API, each once."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import Api, ApiSource
+from threadkeep.cli.arguments import OUT, number_option
+from threadkeep.cli.console import ignore_broken_pipe
+from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.push_options import PushOptions, push_options
+from threadkeep.cli.push_summary import print_dry_run, print_push, print_push_json, report_push_ending
+from threadkeep.cli.runtime import ask
+from threadkeep.cli.source_options import OptionalSource, optional_source_options
+from threadkeep.conversion.source import UnknownThread
+from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
+from threadkeep.migration.entrypoints import identity_headers
+from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
+from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
+
+__all__ = ["push", "run_push"]
+
+
+@click.command(short_help="Push the threads of an export to Conversations.")
+@click.argument("out", type=OUT)
+@click.option("--to", type=click.Choice(["conversations"]), required=True, help="What the threads become.")
+@optional_source_options
+@click.option(
+    "--target",
+    "kind",
+    type=click.Choice(["openai", "foundry"]),
+    help="Take the server for one of this kind; by default its address says which.",
+)
+@click.option("--user-identity", "--user-isolation-key", metavar="ID", help="On Foundry, push for this end user.")
+@push_options
+@click.option("--only", metavar="THREAD_ID", multiple=True, help="Push this thread only; may be given several times.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent. Nothing is asked, and nothing is written.")
+@click.option("--verify", is_flag=True, help="Read everything back, and compare it with what was to be sent.")
+@number_option("--concurrency", "Push so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY)
+@number_option("--rpm", "Send at most so many requests a minute with each key.")
+@number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES)
+@click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
+def push(
+    out: Path,
+    to: str,
+    source: OptionalSource,
+    kind: Any,
+    user_identity: str | None,
+    pushing: PushOptions,
+    only: tuple[str, ...],
+    dry_run: bool,
+    verify: bool,
+    concurrency: int,
+    rpm: int | None,
+    max_retries: int,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Push the complete threads of OUT to a Conversations API: a conversation for each thread that has messages.
+
+    The same command resumes a push: OUT.push records what was sent, and nothing is sent twice. The map,
+    OUT.conversations.ndjson, has the conversation of each thread, and MAP.losses.ndjson what conversations cannot
+    carry.
+    """
+    del to
+    target = source.source(of_threads=False)
+    job = pushing.job(
+        out,
+        target,
+        kind,
+        only=frozenset(only) or None,
+        verify=verify,
+        concurrency=concurrency,
+        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
+    )
+    printed = frozenset[str]()
+    try:
+        if dry_run:
+            result = asyncio.run(plan_only(job))
+        else:
+            result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json)
+    except UnknownThread as error:
+        raise click.UsageError(str(error)) from None
+    with ignore_broken_pipe():
+        if as_json:
+            print_push_json(job, result, dry_run=dry_run)
+        elif dry_run:
+            print_dry_run(job, result.plan, rpm)
+        elif not quiet:
+            print_push(job, result)
+    return Exit.COMPLETE if dry_run else report_push_ending(job, result, printed)
+
+
+def run_push(
+    job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool
+) -> tuple[PushResult, frozenset[str]]:
+    """Push as `threadkeep.migration.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
+
+    Returns the result, and the ids of the threads whose problems were printed.
+    """
+
+    async def work(transports: Sequence[Any], screen: Screen) -> tuple[PushResult, frozenset[str]]:
+        result = await carry_out(job, transports, on_event=lambda event: screen.take(_shown(event)))
+        return result, frozenset(screen.printed)
+
+    headers = identity_headers(user_identity)
+    return ask(target, work, shown=shown, unit="items", api=Api.CONVERSATIONS, headers=headers)
+
+
+def _shown(event: PushEvent) -> Event:
+    """Return the event of an export that is shown as this one is to be."""
+    match event:
+        case PushBegun(total=total, before=before, traffic=traffic):
+            return ThreadsBegun(total=total, before=before, traffic=traffic)
+        case ThreadPushed(thread_id=thread_id, items=items, problem=problem):
+            outcome = Outcome.COMPLETE if problem is None else Outcome.FAILED
+            return ThreadEnded(thread_id=thread_id, outcome=outcome, messages=items, reason=problem)
+        case VerificationBegun(total=total):
+            return FilesBegun(total=total, before=0)
+        case ConversationVerified(thread_id=thread_id, problem=problem):
+            outcome_of_file = DownloadOutcome.SAVED if problem is None else DownloadOutcome.FAILED
+            return DownloadRow(file_id=thread_id, outcome=outcome_of_file, reason=problem)
+        case Notice():
+            return event

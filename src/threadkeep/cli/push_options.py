@@ -1,0 +1,75 @@
+"""The options of a push, for the commands that push."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from threadkeep.api.endpoints import ApiSource, models_endpoint_of, without_secrets
+from threadkeep.conversion.job import Options
+from threadkeep.migration.entrypoints import target_is_foundry
+from threadkeep.migration.job import PushJob
+
+__all__ = ["PushOptions", "push_options"]
+
+_OPTIONS = (
+    click.option("--map", "map_", metavar="FILE", help="Write which conversation each thread became to FILE."),
+    click.option("--upload-files", is_flag=True, help="Upload downloaded files that the target does not know."),
+    click.option("--inline-images", is_flag=True, help="Send downloaded images as data URLs."),
+    click.option(
+        "--citations",
+        type=click.Choice(["keep", "strip", "footnotes"]),
+        default="keep",
+        show_default=True,
+        help="Keep the markers of citations, strip them, or put footnotes with file names in their place.",
+    ),
+    click.option(
+        "--unsupported",
+        type=click.Choice(["skip", "text"]),
+        default="skip",
+        show_default=True,
+        help="Skip what a role cannot carry in a conversation, or keep it as text. It is a loss either way.",
+    ),
+)
+
+
+@attrs.frozen(kw_only=True)
+class PushOptions:
+    """The options, as typed."""
+
+    map_: str | None
+    upload_files: bool
+    inline_images: bool
+    citations: Any
+    unsupported: Any
+
+    def job(self, out: Path, target: ApiSource, kind: Any, **more: Any) -> PushJob:
+        """Return the push of an export to a target of this kind."""
+        address = models_endpoint_of(target, os.environ).base_url
+        return PushJob(
+            out=out,
+            map=None if self.map_ is None else Path(self.map_),
+            options=Options(citations=self.citations, unsupported=self.unsupported, inline_images=self.inline_images),
+            address=without_secrets(address),
+            is_foundry=target_is_foundry(kind, address),
+            upload_files=self.upload_files,
+            **more,
+        )
+
+
+def push_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options; it takes them as `PushOptions` by the name ``pushing``."""
+
+    @functools.wraps(command)
+    def with_options(**arguments: Any) -> int:
+        names = [field.name for field in attrs.fields(PushOptions)]
+        pushing = PushOptions(**{name: arguments.pop(name) for name in names})
+        if pushing.map_ == "-":
+            raise click.UsageError("--map takes a file: standard output has the summary.")
+        return command(pushing=pushing, **arguments)
+
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_options)

@@ -1,0 +1,159 @@
+"""What a push came to, or would: the summary for people, the same for programs, and how it ended."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from threadkeep.cli.console import counted, escape, print_error, print_json, print_row, print_rows, problem_line, span
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.suggestions import command_on
+from threadkeep.errors import ApiGone, Interrupted, ThreadkeepError, WrongAddress
+from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.planning import PushPlan
+
+__all__ = ["print_dry_run", "print_push", "print_push_json", "report_push_ending"]
+
+_MOST_NAMED = 5
+_AGAIN = "The same command resumes the push: what was sent is not sent again."
+_ADDRESS = (
+    "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
+    " Foundry."
+)
+
+
+def print_dry_run(job: PushJob, plan: PushPlan, rpm: int | None) -> None:
+    """Print what a push would do."""
+    click.echo(f"{escape(str(job.out))}: dry run of a push to {escape(job.address)}; nothing was sent")
+    rows = [
+        ("conversations", f"{plan.conversations:,} to create"),
+        ("items", f"{plan.items:,} to send"),
+        ("requests", f"{plan.requests:,} that write, if each is answered"),
+    ]
+    if rpm is not None:
+        rows.append(("time", f"about {span(plan.minutes(rpm) * 60)} at {counted(rpm, 'request')} a minute"))
+    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(plan)])
+
+
+def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
+    if plan.files:
+        words = f"{counted(plan.files, 'file')} that the target may not know, {plan.files_here:,} downloaded"
+        yield "files", words
+
+
+def _others(plan: PushPlan) -> Iterator[tuple[str, str]]:
+    before = plan.threads - plan.empty - plan.to_send - plan.changed
+    if before:
+        yield "pushed before", counted(before, "thread")
+    if plan.changed:
+        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: the conversations stay as they are"
+    if plan.empty:
+        yield "empty", f"{counted(plan.empty, 'thread')} with nothing to send"
+    if plan.not_complete:
+        yield "not complete", f"{counted(plan.not_complete, 'thread')} of the export: not pushed"
+    if plan.is_flat:
+        yield "flat", "OUT has texts only: what else the messages had is not known"
+    elif not plan.has_thread_objects and plan.threads:
+        yield "metadata", "not exported: export with --include threads to carry that of the threads"
+
+
+def _lost(losses: Mapping[str, int]) -> str:
+    return ", ".join(f"{number:,} {escape(word, 40)}" for word, number in sorted(losses.items())) or "nothing"
+
+
+def print_push(job: PushJob, result: PushResult) -> None:
+    """Print the summary of a push on standard output."""
+    click.echo(f"{escape(str(job.out))}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
+    print_row("items", f"{result.items:,}, of them {result.sent:,} now, with {counted(result.requests, 'request')}")
+    if result.verified or job.verify:
+        print_row("verified", f"{result.verified:,} of {result.pushed:,}")
+    if result.map_path is not None:
+        print_row("map", escape(str(result.map_path)))
+    print_row("lost", _lost(result.losses))
+    if result.losses and result.losses_path is not None:
+        print_row("losses in", escape(str(result.losses_path)))
+    if result.in_map_only:
+        print_row("times", f"of {counted(result.in_map_only, 'conversation')} in the map only: metadata has no room")
+    if result.leftovers:
+        print_row("left over", _leftovers(result.leftovers))
+    print_rows(row for row in _others(result.plan) if row[0] != "pushed before")
+
+
+def _leftovers(threads: tuple[str, ...]) -> str:
+    names = ", ".join(escape(thread_id, 80) for thread_id in threads[:_MOST_NAMED])
+    more = f", and {len(threads) - _MOST_NAMED:,} more" if len(threads) > _MOST_NAMED else ""
+    what = counted(len(threads), "empty conversation")
+    return f"{what} may be left over, since the creation was not answered: of {names}{more}"
+
+
+def print_push_json(job: PushJob, result: PushResult, *, dry_run: bool) -> None:
+    """Print the same as one JSON object."""
+    plan = result.plan
+    value: dict[str, Any] = {
+        "out": str(job.out),
+        "to": "conversations",
+        "address": job.address,
+        "dry_run": dry_run,
+        "exit": int(Exit.COMPLETE if dry_run else _exit_code(result)),
+        "ended_by": None if result.ended_by is None else str(result.ended_by),
+        "map": _name(result.map_path),
+        "losses_file": _name(result.losses_path),
+        "planned": {
+            name: getattr(plan, name)
+            for name in ("conversations", "items", "requests", "to_send", "files", "files_here")
+        },
+        "threads": plan.threads,
+        "empty": plan.empty,
+        "not_complete": plan.not_complete,
+        "changed": plan.changed,
+        "flat": plan.is_flat,
+        "pushed": result.pushed,
+        "items": result.items,
+        "sent": result.sent,
+        "requests": result.requests,
+        "verified": result.verified,
+        "times_in_map_only": result.in_map_only,
+        "losses": dict(result.losses),
+        "problem_count": result.problem_count,
+    }
+    problems = ({"thread_id": thread_id, "reason": reason} for thread_id, reason in result.problems)
+    print_json(value, leftovers=result.leftovers, problems=problems)
+
+
+def _name(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def report_push_ending(job: PushJob, result: PushResult, printed: frozenset[str] = frozenset()) -> Exit:
+    """Print on standard error why a push is not complete, if it is not, and what to do; returns the exit code.
+
+    Args:
+        job: the push.
+        result: what came of it.
+        printed: the threads whose problems were printed already.
+    """
+    lines = [
+        problem_line(thread_id, "not pushed", why) for thread_id, why in result.problems if thread_id not in printed
+    ]
+    done = f"{result.pushed:,} of {counted(result.plan.threads - result.plan.empty, 'thread')} pushed"
+    if result.ended_by is not None:
+        print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by))
+    elif result.problem_count:
+        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, _AGAIN)
+    elif result.plan.not_complete:
+        what = counted(result.plan.not_complete, "thread")
+        print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.out))
+    return _exit_code(result)
+
+
+def _next_step(ended_by: ThreadkeepError) -> str:
+    if isinstance(ended_by, Interrupted | ApiGone):
+        return _AGAIN
+    return _ADDRESS if isinstance(ended_by, WrongAddress) else exit_for(ended_by)[1]
+
+
+def _exit_code(result: PushResult) -> Exit:
+    if result.ended_by is not None:
+        return exit_for(result.ended_by)[0]
+    return Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE

@@ -1,0 +1,253 @@
+"""One thread on its way into a conversation: created once, every item sent once, in order."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+import attrs
+
+from threadkeep.api.client import ApiClient
+from threadkeep.conversion.job import Options
+from threadkeep.conversion.losses import Loss
+from threadkeep.conversion.source import Thread
+from threadkeep.errors import ApiError, RunEnded
+from threadkeep.migration import conversations
+from threadkeep.migration.comparison import differences, fingerprint, missing_pairs
+from threadkeep.migration.files import FilesAtTarget
+from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.metadata import Metadata, encode_times, metadata_of
+from threadkeep.migration.store import PushStore
+from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.storage.store_thread import StoreThread
+
+__all__ = ["Delivery", "OtherItems"]
+
+# A request has no more bytes, unless one item has: images may be in the items.
+_REQUEST_BYTES = 16 * 1024 * 1024
+
+_MOST_NAMED = 5
+
+
+class OtherItems(Exception):
+    """A conversation does not have what was sent."""
+
+
+@attrs.frozen
+class _Expected:
+    """What a conversation is to have.
+
+    Attributes:
+        fingerprints: of its items.
+        times: of these.
+        losses: what they do not carry.
+    """
+
+    fingerprints: Sequence[bytes]
+    times: str
+    losses: Sequence[Loss]
+
+    @classmethod
+    def of(cls, items: Iterable[SentItem]) -> "_Expected":
+        fingerprints, times, losses = list[bytes](), list[int | None](), list[Loss]()
+        for one in items:
+            losses += one.losses
+            if one.item is not None:
+                fingerprints.append(fingerprint(one.item))
+                times.append(one.time)
+        return cls(fingerprints, encode_times(times), losses)
+
+
+@attrs.define
+class Delivery:
+    """Sends a thread, or compares its conversation with what was to be sent.
+
+    Attributes:
+        thread: as it is read from the export.
+        sent: how many items this run has sent.
+        was_found: a request about its conversation was answered, so that no other key has it.
+    """
+
+    thread: Thread
+    _options: Options
+    _store: PushStore
+    _store_thread: StoreThread
+    _files: FilesAtTarget
+    sent: int = attrs.field(default=0, init=False)
+    was_found: bool = attrs.field(default=False, init=False)
+
+    def may_be_anothers(self, problem: ApiError) -> bool:
+        """Return whether another key may have the conversation."""
+        return problem.status == 404 and not self.was_found and not isinstance(problem, RunEnded)
+
+    async def run(self, client: ApiClient) -> None:
+        """Send what is not there yet.
+
+        Raises:
+            ApiError: there is no usable answer. The store says how far it came.
+            OtherItems: the conversation has other items than those that were sent.
+            MalformedLine, OutputUnusable: the export or the store cannot be read.
+        """
+        thread_id = self.thread.thread_id
+        files = await self._files.settle(self._needed(), client)
+        expected = _Expected.of(self._items(files))
+        row = await self._call(self._store.thread, thread_id)
+        if not expected.fingerprints and row.conversation_id is None:
+            await self._call(self._store.empty, thread_id, expected.losses)
+            return
+        metadata = metadata_of(thread_id, (self.thread.thread or {}).get("metadata"), expected.times)
+        losses = [*metadata.losses, *expected.losses]
+        conversation_id, arrived = row.conversation_id, None
+        if conversation_id is None:
+            conversation_id, arrived = await self._create(client, metadata, losses), 0
+        target = _Target(client, conversation_id, expected.fingerprints)
+        is_certain = await self._send(target, files, arrived)
+        if row.conversation_id is not None and row.metadata != _written(metadata):
+            await conversations.set_metadata(client, conversation_id, metadata.pairs)
+        if row.conversation_id is not None:
+            await self._call(self._store.extending, thread_id, _written(metadata), losses)
+        if not is_certain:
+            await target.compare()
+        await self._call(
+            self._store.done,
+            thread_id,
+            len(expected.fingerprints),
+            expected.times,
+            metadata.has_times,
+            not is_certain,
+        )
+
+    async def verify(self, client: ApiClient) -> None:
+        """Compare the conversation with what was to be sent.
+
+        Raises:
+            ApiError: there is no usable answer.
+            OtherItems: it is not as it was sent.
+            MalformedLine, OutputUnusable: the export or the store cannot be read.
+        """
+        row = await self._call(self._store.thread, self.thread.thread_id)
+        assert row.conversation_id is not None
+        expected = _Expected.of(self._items(await self._files.known(self._needed())))
+        pairs = await conversations.fetch_metadata(client, row.conversation_id)
+        self.was_found = True
+        if lost := missing_pairs(loads((row.metadata or "{}").encode()), pairs):
+            raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
+        await _Target(client, row.conversation_id, expected.fingerprints).compare()
+
+    async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
+        thread_id = self.thread.thread_id
+        await self._call(self._store.creating, thread_id, _written(metadata), losses)
+        try:
+            conversation_id = await conversations.create(client, metadata.pairs)
+        except ApiError as problem:
+            if not problem.unconfirmed:
+                await self._call(self._store.not_created, thread_id, False)
+            raise
+        self.was_found = True
+        await self._call(self._store.created, thread_id, conversation_id)
+        return conversation_id
+
+    async def _send(self, target: "_Target", files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
+        """Send the items that have not arrived, and return whether each request was answered.
+
+        Args:
+            arrived: how many have; None if that must be asked for.
+        """
+        is_certain = arrived is not None
+        if arrived is None:
+            arrived = await target.count_arrived()
+            self.was_found = True
+        for batch in _batches(islice(self._sendable(files), arrived, None)):
+            is_certain &= await target.add(batch, arrived)
+            arrived += len(batch)
+            self.sent += len(batch)
+        return is_certain
+
+    def _needed(self) -> Iterator[str]:
+        for one in items_of_thread(self.thread, self._options):
+            yield from one.files
+
+    def _items(self, files: Mapping[str, FileAtTarget]) -> Iterator[SentItem]:
+        return items_of_thread(self.thread, self._options, files)
+
+    def _sendable(self, files: Mapping[str, FileAtTarget]) -> Iterator[Mapping[str, Any]]:
+        return (one.item for one in self._items(files) if one.item is not None)
+
+    async def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._store_thread.call(work, *arguments)
+
+
+@attrs.frozen
+class _Target:
+    """A conversation, and the fingerprints of the items that it is to have."""
+
+    _client: ApiClient
+    conversation_id: str
+    _expected: Sequence[bytes]
+
+    async def add(self, batch: Sequence[Mapping[str, Any]], place: int) -> bool:
+        """Add items, of which the first has this place, and return whether each request was answered.
+
+        A request without an answer is not repeated blindly: the items are read back, and those that are not there are
+        sent.
+        """
+        is_certain, is_open, arrived, end = True, False, place, place + len(batch)
+
+        async def attempt() -> None:
+            nonlocal is_certain, is_open, arrived
+            if is_open:
+                arrived, is_open = await self.count_arrived(), False
+            left = batch[max(0, arrived - place) :]
+            if arrived >= end:
+                return
+            try:
+                await conversations.add_items(self._client, self.conversation_id, left)
+            except ApiError as problem:
+                is_open = problem.unconfirmed
+                is_certain &= not is_open
+                raise
+
+        await self._client.retried(attempt)
+        return is_certain
+
+    async def count_arrived(self) -> int:
+        """Return how many of the items are there.
+
+        Raises:
+            OtherItems: there are others.
+        """
+        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        self._refuse_other(self._expected[: len(found)], found)
+        return len(found)
+
+    async def compare(self) -> None:
+        """Read back the items.
+
+        Raises:
+            OtherItems: they are not those that were to be sent.
+        """
+        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        self._refuse_other(self._expected, found)
+
+    def _refuse_other(self, expected: Sequence[bytes], found: Sequence[bytes]) -> None:
+        rows = differences(expected, found)
+        if rows:
+            more = f", and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
+            raise OtherItems(f"{self.conversation_id}: {', '.join(map(str, rows[:_MOST_NAMED]))}{more}")
+
+
+def _batches(items: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield items in batches, each for one request."""
+    batch, size = list[Mapping[str, Any]](), 0
+    for item in items:
+        length = len(dumps(item))
+        if batch and (len(batch) == conversations.ITEMS_PER_REQUEST or size + length > _REQUEST_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += length
+    if batch:
+        yield batch
+
+
+def _written(metadata: Metadata) -> str:
+    return dumps(metadata.pairs).decode()

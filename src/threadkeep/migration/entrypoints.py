@@ -1,0 +1,165 @@
+"""The push from Python: what ``threadkeep push`` does, with a caller's own client, and a result in its types."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from threadkeep.api.calls import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_RETRIES,
+    connected,
+    in_own_loop,
+    refuse_out_of_bounds,
+    refuse_two_sources,
+    refuse_wrong_types,
+    run_to_its_end,
+)
+from threadkeep.api.client import PacingOptions
+from threadkeep.api.endpoints import Api, ApiSource, is_foundry, models_endpoint_of, without_secrets
+from threadkeep.api.keys import Key
+from threadkeep.conversion.job import Citations, Options, Unsupported
+from threadkeep.migration.events import PushEvent
+from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
+
+__all__ = ["Destination", "TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
+
+Destination: TypeAlias = Literal["conversations"]
+"""What threads become."""
+
+TargetKind: TypeAlias = Literal["openai", "foundry"]
+"""A kind of server of conversations."""
+
+
+async def apush(
+    out: str | os.PathLike[str],
+    *,
+    to: Destination = "conversations",
+    client: "AsyncOpenAI | None" = None,
+    source: ApiSource | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    target: TargetKind | None = None,
+    user_identity: str | None = None,
+    map: str | os.PathLike[str] | None = None,  # noqa: A002 - the name of the option
+    only: Iterable[str] | None = None,
+    upload_files: bool = False,
+    inline_images: bool = False,
+    citations: Citations = "keep",
+    unsupported: Unsupported = "skip",
+    dry_run: bool = False,
+    verify: bool = False,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    rpm: int | None = None,
+    max_retries: int = DEFAULT_RETRIES,
+    on_event: Callable[[PushEvent], object] | None = None,
+) -> PushResult:
+    """Push the complete threads of an export to another API, each into one conversation, or resume that.
+
+    What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing twice. The map,
+    ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson`` names everything
+    that a conversation cannot carry.
+
+    Args:
+        out: the export.
+        to: what threads become: "conversations".
+        client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
+            are left out: a push has its own.
+        source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
+        base_url: where ``/conversations`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
+        api_key: None for one of the environment.
+        target: the kind of server; None for what the address says. Only Foundry lists conversations, and one whose
+            creation was not answered is found there.
+        user_identity: on Foundry, the end user that the conversations belong to.
+        map: the name of the map; None for the usual one.
+        only: the ids of the threads to push; None for all that are complete.
+        upload_files: upload files that the target does not know; they must have been downloaded with the export.
+        inline_images: send downloaded images as data URLs.
+        citations, unsupported: as `threadkeep.convert` takes them.
+        dry_run: plan only. Nothing is asked, and nothing is written.
+        verify: read everything back, and compare it with what was sent.
+        concurrency: threads at a time, 1 to 256.
+        rpm: requests a minute at most; None for a pace that is found.
+        max_retries: of a request, 0 to 100.
+        on_event: called in this event loop with each `threadkeep.migration.events.PushEvent`.
+
+    Returns:
+        What came of it. What ended it before its time, such as a refused key, is in ``ended_by``.
+
+    Raises:
+        TypeError, ValueError: arguments that contradict each other or are out of bounds, or a thread in ``only`` that
+            is not in the export.
+        AccessRefused, MalformedAddress, ServerUnreachable: there is no key, no address, or no way to connect.
+        MalformedLine: a line of the export is no message.
+        OutputUnusable: the export cannot be read, another push is at work, or the store or map cannot be used: they
+            belong to another target, or the disk refuses.
+        CancelledError: this task was cancelled. What was sent is recorded, and the same call resumes there.
+        BaseException: what ``on_event`` raised. The push has ended in order then.
+    """
+    _refuse_impossible(locals())
+    given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
+    address = str(client.base_url) if client is not None else models_endpoint_of(given, os.environ).base_url
+    job = PushJob(
+        out=Path(out),
+        map=None if map is None else Path(map),
+        only=None if only is None else frozenset(only),
+        options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
+        address=without_secrets(address),
+        is_foundry=target_is_foundry(target, address),
+        upload_files=upload_files,
+        verify=verify,
+        concurrency=concurrency,
+        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
+    )
+    if dry_run:
+        return await plan_only(job)
+    headers = identity_headers(user_identity)
+    async with connected(client, given, api=Api.CONVERSATIONS, headers=headers) as transports:
+        return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
+
+
+push = in_own_loop(apush)
+push.__doc__ = """Do what `apush` does, in an event loop of its own, from code that has none.
+
+A ``client`` is closed here: its connections live in that loop, and end with it.
+
+Raises:
+    RuntimeError: an event loop is running already; there, ``await apush(...)``.
+    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `apush`.
+"""
+
+
+def target_is_foundry(target: TargetKind | None, address: str) -> bool:
+    """Return whether a target is the new Foundry: as it was declared, else by its address."""
+    return is_foundry(address) if target is None else target == "foundry"
+
+
+def identity_headers(user_identity: str | None) -> Mapping[str, str]:
+    """Return the headers that say which end user the conversations belong to: the present name, and the earlier one."""
+    names = ("x-ms-user-identity", "x-ms-user-isolation-key")
+    return {} if user_identity is None else dict.fromkeys(names, user_identity)
+
+
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    "out": (str | os.PathLike, "a path"),
+    "map": (str | os.PathLike, "a path"),
+    "user_identity": (str, "a str"),
+    "only": (Iterable, "ids"),
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify"), (bool, "True or False")),
+}
+_CHOICES = {"to": ("conversations",), "target": (None, "openai", "foundry")}
+
+
+def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
+    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only"}))
+    refuse_two_sources(arguments)
+    if isinstance(arguments["only"], str):
+        raise TypeError("only is a str: give the ids themselves, such as a list of them")
+    for name, choices in _CHOICES.items():
+        if arguments[name] not in choices:
+            known = " or ".join(repr(choice) for choice in choices if choice is not None)
+            raise ValueError(f"{name} is {arguments[name]!r}: it must be {known}")
+    refuse_out_of_bounds(arguments, {})

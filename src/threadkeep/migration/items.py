@@ -1,0 +1,106 @@
+"""The items of a conversation as they are sent: converted, with the target's ids of files, and Unicode throughout."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from threadkeep.conversion.formats.items import item_of
+from threadkeep.conversion.job import Options
+from threadkeep.conversion.losses import Loss
+from threadkeep.conversion.source import Thread, Turn
+
+__all__ = ["FileAtTarget", "SentItem", "items_of_thread"]
+
+_FILES = {"input_image": "image_file", "input_file": "attachments"}
+"""The API's word for what is lost, by the type of the part that names a file."""
+
+
+@attrs.frozen
+class FileAtTarget:
+    """A file that messages refer to.
+
+    Attributes:
+        file_id: its id at the target; None if it is not there.
+        why: the reason then.
+    """
+
+    file_id: str | None
+    why: str = ""
+
+
+@attrs.frozen
+class SentItem:
+    """A message of a thread, as it is sent.
+
+    Attributes:
+        item: None if nothing is left of it.
+        time: of the message.
+        losses: what the item does not carry of it.
+        files: the ids of the files that it needs, as the source has them.
+    """
+
+    item: Mapping[str, Any] | None
+    time: int | None
+    losses: tuple[Loss, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def items_of_thread(
+    thread: Thread, options: Options, files: Mapping[str, FileAtTarget] | None = None
+) -> Iterator[SentItem]:
+    """Yield the messages of a thread as they are sent.
+
+    Args:
+        thread: as it is read from an export.
+        options: as for the format ``items``.
+        files: those that it refers to; None for the ids of the source.
+
+    Raises:
+        MalformedLine, OutputUnusable: as reading the thread does.
+        KeyError: a file is not among ``files``.
+    """
+    for turn in thread.turns():
+        item, losses = item_of(turn, options, thread.files)
+        parts = item["content"] if item is not None else []
+        needed = tuple(part["file_id"] for part in parts if part["type"] in _FILES and part.get("file_id") is not None)
+        found = [*losses]
+        if item is not None and files is not None:
+            item = _with_files(turn, item, files, found)
+        if item is not None and not _is_unicode(item):
+            item = _as_unicode(item)
+            why = "half of a surrogate pair is no character: it became U+FFFD"
+            found.append(Loss(turn.thread_id, turn.message_id, "text", why))
+        yield SentItem(item, turn.created_at, tuple(found), needed)
+
+
+def _with_files(
+    turn: Turn, item: Mapping[str, Any], files: Mapping[str, FileAtTarget], losses: list[Loss]
+) -> dict[str, Any] | None:
+    """Put the target's ids in the place of the source's. A part whose file is not there is a loss."""
+    content = []
+    for part in item["content"]:
+        if part["type"] in _FILES and part.get("file_id") is not None:
+            there = files[part["file_id"]]
+            if there.file_id is None:
+                losses.append(Loss(turn.thread_id, turn.message_id, _FILES[part["type"]], there.why))
+                continue
+            part = {**part, "file_id": there.file_id}
+        content.append(part)
+    return {**item, "content": content} if content else None
+
+
+def _is_unicode(value: object) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, Mapping):
+        return all(map(_is_unicode, value.values()))
+    return not isinstance(value, list) or all(map(_is_unicode, value))
+
+
+def _as_unicode(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {key: _as_unicode(one) for key, one in value.items()}
+    return [_as_unicode(one) for one in value] if isinstance(value, list) else value
