@@ -433,7 +433,7 @@ def _reason(row: StoredThread) -> str:
     if row.reason is not None:
         return row.reason
     if row.state is State.CHANGED:
-        return f"the export has changed what was pushed to {row.conversation_id} before: the conversation is as it was"
+        return f"it has other items now, by the export or the options, than were pushed to {row.conversation_id} before"
     if row.state is State.CREATING:
         return "the creation of its conversation was not answered"
     return "the run ended before it was through"
