@@ -19,6 +19,7 @@ from threadkeep.errors import AccessRefused, MalformedAddress
 __all__ = [
     "AZURE",
     "AZURE_V1",
+    "ENGRAMIA",
     "FOUNDRY",
     "OPENAI",
     "OTHER",
@@ -29,6 +30,7 @@ __all__ = [
     "Provider",
     "auth_and_keys",
     "credentials_of",
+    "endpoint_for",
     "endpoint_of",
     "is_foundry",
     "is_well_known",
@@ -122,6 +124,7 @@ AZURE = Provider(
 AZURE_V1 = attrs.evolve(AZURE, version=None, reads_version=False)
 FOUNDRY = Provider(version="v1", tokens=("AZURE_AI_TOKEN",), sunset=datetime(2027, 3, 31, tzinfo=UTC))
 OTHER = Provider()
+ENGRAMIA = Provider(keys=("ENGRAMIA_API_KEY",))
 
 _FOUNDRY_HOST = ".services.ai.azure.com"
 _PROJECT = re.compile(r"/api/projects/[^/]+")
@@ -145,6 +148,22 @@ class Endpoint:
     def secrets(self) -> tuple[str, ...]:
         """The texts that no message may show. User and password are sent together, in base64."""
         return (*credentials_of(self.base_url), *(value for name, value in self.query.items() if name != _VERSION))
+
+
+def endpoint_for(api: Api, source: ApiSource, environ: Mapping[str, str]) -> Endpoint:
+    """Resolve a source for an API.
+
+    Raises:
+        MalformedAddress: as `endpoint_of`; or there is no address, for an API that has none of its own.
+    """
+    if api is not Api.ENGRAMIA:
+        return (models_endpoint_of if api is Api.CONVERSATIONS else endpoint_of)(source, environ)
+    given = source.base_url if source.base_url is not None else environ.get("ENGRAMIA_API_URL")
+    if not given:
+        raise MalformedAddress("no address: give --base-url, or set ENGRAMIA_API_URL")
+    endpoint = attrs.evolve(endpoint_of(attrs.evolve(source, base_url=given), {}), provider=ENGRAMIA)
+    is_api = endpoint.base_url.endswith("/v1")  # its own clients are given the root
+    return endpoint if is_api else attrs.evolve(endpoint, base_url=f"{endpoint.base_url}/v1")
 
 
 def endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoint:

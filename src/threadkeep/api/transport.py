@@ -18,6 +18,7 @@ from openai._types import Omit  # its public name is younger than the oldest sup
 
 from threadkeep.api.connections import HTTP, AnswerBounds, Connections, answer_bounds, http_client
 from threadkeep.api.endpoints import (
+    ENGRAMIA,
     OTHER,
     Api,
     ApiSource,
@@ -25,7 +26,7 @@ from threadkeep.api.endpoints import (
     Endpoint,
     auth_and_keys,
     credentials_of,
-    endpoint_of,
+    endpoint_for,
     models_endpoint_of,
     proxy_of,
     without_secrets,
@@ -326,7 +327,7 @@ def connect_all(
         MalformedAddress: the base URL is not an HTTP address.
         ServerUnreachable: the proxy or the certificates of the environment cannot be used.
     """
-    endpoint = (models_endpoint_of if api is Api.CONVERSATIONS else endpoint_of)(source, os.environ)
+    endpoint = endpoint_for(api, source, os.environ)
     given: Any = {"endpoint": endpoint, "is_own": True, "api": api, "headers": headers}
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
@@ -441,8 +442,12 @@ def _options_of(endpoint: Endpoint, key: Key) -> dict[str, Any]:
         "api_key": key.secret,
         "organization": key.organization,
         "project": key.project,
-        # An empty variable counts as unset, and the SDK would send it.
-        "default_headers": {header: Omit() for name, header in _SCOPES.items() if os.environ.get(name) == ""},
+        # An empty variable counts as unset, and the SDK would send it. Others than OpenAI have no use for its scopes.
+        "default_headers": {
+            header: Omit()
+            for name, header in _SCOPES.items()
+            if os.environ.get(name) == "" or endpoint.provider is ENGRAMIA
+        },
     }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import attrs
 import click
 
-from threadkeep.api.endpoints import ApiSource, models_endpoint_of, without_secrets
+from threadkeep.api.endpoints import ApiSource, endpoint_for, without_secrets
 from threadkeep.conversion.job import Options
 from threadkeep.migration.entrypoints import target_is_foundry
-from threadkeep.migration.job import PushJob
+from threadkeep.migration.job import API_OF, PushJob, PushTarget
 
 __all__ = ["PushOptions", "push_options"]
 
@@ -47,11 +47,12 @@ class PushOptions:
     citations: Any
     unsupported: Any
 
-    def job(self, out: Path, target: ApiSource, kind: Any, **more: Any) -> PushJob:
+    def job(self, out: Path, to: PushTarget, target: ApiSource, kind: Any, **more: Any) -> PushJob:
         """Return the push of an export to a target of this kind."""
-        address = models_endpoint_of(target, os.environ).base_url
+        address = endpoint_for(API_OF[to], target, os.environ).base_url
         return PushJob(
             out=out,
+            to=to,
             map=None if self.map_ is None else Path(self.map_),
             options=Options(citations=self.citations, unsupported=self.unsupported, inline_images=self.inline_images),
             address=without_secrets(address),

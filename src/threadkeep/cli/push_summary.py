@@ -92,7 +92,7 @@ def print_push_json(job: PushJob, result: PushResult, *, dry_run: bool) -> None:
     plan = result.plan
     value: dict[str, Any] = {
         "out": str(job.out),
-        "to": "conversations",
+        "to": job.to,
         "address": job.address,
         "dry_run": dry_run,
         "exit": int(Exit.COMPLETE if dry_run else _exit_code(result)),

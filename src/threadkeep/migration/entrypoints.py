@@ -16,19 +16,16 @@ from threadkeep.api.calls import (
     run_to_its_end,
 )
 from threadkeep.api.client import PacingOptions
-from threadkeep.api.endpoints import Api, ApiSource, is_foundry, models_endpoint_of, without_secrets
+from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
 from threadkeep.api.keys import Key
 from threadkeep.conversion.job import Citations, Options, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
-__all__ = ["Destination", "TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
-
-Destination: TypeAlias = Literal["conversations"]
-"""What threads become."""
+__all__ = ["TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
 
 TargetKind: TypeAlias = Literal["openai", "foundry"]
 """A kind of server of conversations."""
@@ -37,7 +34,7 @@ TargetKind: TypeAlias = Literal["openai", "foundry"]
 async def apush(
     out: str | os.PathLike[str],
     *,
-    to: Destination = "conversations",
+    to: PushTarget = "conversations",
     client: "AsyncOpenAI | None" = None,
     source: ApiSource | None = None,
     base_url: str | None = None,
@@ -101,9 +98,10 @@ async def apush(
     """
     _refuse_impossible(locals())
     given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
-    address = str(client.base_url) if client is not None else models_endpoint_of(given, os.environ).base_url
+    address = str(client.base_url) if client is not None else endpoint_for(API_OF[to], given, os.environ).base_url
     job = PushJob(
         out=Path(out),
+        to=to,
         map=None if map is None else Path(map),
         only=None if only is None else frozenset(only),
         options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
@@ -117,7 +115,7 @@ async def apush(
     if dry_run:
         return await plan_only(job)
     headers = identity_headers(user_identity)
-    async with connected(client, given, api=Api.CONVERSATIONS, headers=headers) as transports:
+    async with connected(client, given, api=API_OF[to], headers=headers) as transports:
         return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
 
 
@@ -150,7 +148,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "only": (Iterable, "ids"),
     **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify"), (bool, "True or False")),
 }
-_CHOICES = {"to": ("conversations",), "target": (None, "openai", "foundry")}
+_CHOICES = {"to": tuple(API_OF), "target": (None, "openai", "foundry")}
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:

@@ -6,32 +6,35 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
+from threadkeep.api.endpoints import Api
 from threadkeep.api.worker_pool import WorkerPool, one_batch
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Source, Thread
 from threadkeep.errors import ApiError, Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter.events import Notice
-from threadkeep.migration import conversations
-from threadkeep.migration.comparison import missing_pairs
+from threadkeep.migration.conversation_delivery import Conversations
 from threadkeep.migration.conversation_map import losses_path, refuse_map, write_losses, write_map
-from threadkeep.migration.delivery import Delivery, OtherItems
+from threadkeep.migration.destination import Destination, OtherItems
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.files import FilesAtTarget
-from threadkeep.migration.metadata import THREAD_ID
 from threadkeep.migration.planning import PushPlan, plan_of, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
-from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.lock import locked
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["PushJob", "PushResult", "carry_out", "plan_only"]
+__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only"]
+
+PushTarget: TypeAlias = Literal["conversations"]
+"""What threads become."""
+
+API_OF: Mapping[PushTarget, Api] = {"conversations": Api.CONVERSATIONS}
+"""The API that they are sent to then."""
 
 # So many threads of the export are looked at together.
 _THREADS = 200
@@ -48,6 +51,7 @@ class PushJob:
 
     Attributes:
         out: the export.
+        to: what threads become.
         map: the name of the map; None for the usual one.
         only: the ids of the threads to push; None for all that are complete.
         options: of the items.
@@ -61,6 +65,7 @@ class PushJob:
     """
 
     out: Path
+    to: PushTarget = "conversations"
     map: Path | None = None
     only: frozenset[str] | None = None
     options: Options = attrs.field(factory=Options)
@@ -79,12 +84,12 @@ class PushJob:
     @property
     def map_path(self) -> Path:
         """The map."""
-        return self.map or self.out.with_name(f"{self.out.name}.conversations.ndjson")
+        return self.map or self.out.with_name(f"{self.out.name}.{self.to}.ndjson")
 
     @property
     def target(self) -> Mapping[str, str]:
         """Where it goes, as the store has it."""
-        return {"to": "conversations", "address": self.address}
+        return {"to": self.to, "address": self.address}
 
 
 @attrs.frozen(kw_only=True)
@@ -203,7 +208,8 @@ def _begin(
             store.close()
             job.store_path.unlink()
         raise
-    return _Push(job, thread, export, store, plan, on_event)
+    destination = Conversations(job.options, store, thread, job.is_foundry, upload_files=job.upload_files)
+    return _Push(job, thread, export, store, plan, on_event, destination)
 
 
 def _source(export: Export, job: PushJob) -> Source:
@@ -240,15 +246,11 @@ class _Push:
     _store: PushStore
     _plan: PushPlan
     _on_event: Callable[[PushEvent], None]
+    _destination: Destination
     _pool: WorkerPool = attrs.field(init=False)
-    _files: FilesAtTarget = attrs.field(init=False)
     _threads: dict[str, Thread] = attrs.field(factory=dict, init=False)
     _failures: Counter[str] = attrs.field(factory=Counter, init=False)
     _sent: int = attrs.field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        image, other = ("assistants", "assistants") if self._job.is_foundry else ("vision", "user_data")
-        self._files = FilesAtTarget(self._store, self._thread, self._job.upload_files, image, other)
 
     async def run(self, transports: Sequence[TransportLike]) -> tuple[ThreadkeepError | None, int]:
         """Send and read back, and return what ended that before its time, and how many requests it took."""
@@ -271,9 +273,9 @@ class _Push:
         return self._pool.ended_by
 
     async def _send_all(self) -> None:
-        """Send all threads, those that failed once more, and those whose conversation had to be looked for."""
+        """Send all threads, those that failed once more, and those of which it had to be found out what is there."""
         for number in range(self._job.pace.max_retries + 2):
-            await self._settle_creations(number)
+            await self._settle(number)
             if self._pool.ended_by is not None or not await self._run(self._push, self._is_to_be_sent):
                 return
 
@@ -304,7 +306,7 @@ class _Push:
         return self._failures[thread_id] < _TRIES and self._store.pending(thread_id)
 
     async def _push(self, thread_id: str, client: ApiClient) -> None:
-        delivery = self._delivery(thread_id)
+        delivery = self._destination.delivery(self._threads[thread_id])
         try:
             await self._pool.ask(thread_id, client, delivery.run, delivery.may_be_anothers)
         except RunEnded:
@@ -332,41 +334,28 @@ class _Push:
                 ThreadPushed(thread_id=thread_id, conversation_id=row.conversation_id, items=0, problem=reason)
             )
 
-    def _delivery(self, thread_id: str) -> Delivery:
-        return Delivery(self._threads[thread_id], self._job.options, self._store, self._thread, self._files)
-
-    # --- creations without an answer
-
-    async def _settle_creations(self, number: int) -> None:
-        """Find out which conversations are there, of those whose creation was not answered, by this run or another.
-
-        Where the server lists conversations, an empty one with the same metadata is the one. Elsewhere an empty one may
-        be left over.
-        """
+    async def _settle(self, number: int) -> None:
+        """Find out what became of threads of which a request was not answered, by this run or an earlier one."""
         rows = await self._thread.call(self._store.unanswered)
         if not rows or self._pool.ended_by is not None:
             return
         if number:
             await self._job.pace.sleep(min(0.25 * 2.0**number, 8.0) * self._job.pace.jitter())
-        if self._job.is_foundry:
-            finder = _Finder(self._store, self._thread, {row.thread_id: row for row in rows})
-            is_complete = False
 
-            async def find(pending: str, client: ApiClient) -> None:
-                nonlocal is_complete
-                try:
-                    await self._pool.ask(pending, client, finder.run, lambda _problem: False)
-                    is_complete = True
-                except ApiError as problem:
-                    if not isinstance(problem, RunEnded):
-                        self._on_event(Notice(f"the conversations of the project cannot be listed: {problem}"))
-                        self._pool.record_failure(problem)
-
-            await self._pool.run(one_batch(["conversations"]), find)
-            if not is_complete:
+        async def settle(pending: str, client: ApiClient) -> None:
+            try:
+                await self._pool.ask(
+                    pending, client, lambda key: self._destination.settle(key, rows), lambda _problem: False
+                )
+            except RunEnded:
                 return
-        for row in await self._thread.call(self._store.unanswered):
-            await self._thread.call(self._store.not_created, row.thread_id, not self._job.is_foundry)
+            except ApiError as problem:
+                self._on_event(
+                    Notice(f"what became of {len(rows):,} requests without an answer is not known: {problem}")
+                )
+                self._pool.record_failure(problem)
+
+        await self._pool.run(one_batch(["unanswered"]), settle)
 
     # --- verification
 
@@ -375,7 +364,7 @@ class _Push:
         await self._run(self._verify, lambda thread_id: self._store.thread(thread_id).state is State.DONE)
 
     async def _verify(self, thread_id: str, client: ApiClient) -> None:
-        delivery, problem = self._delivery(thread_id), None
+        delivery, problem = self._destination.delivery(self._threads[thread_id]), None
         try:
             await self._pool.ask(thread_id, client, delivery.verify, delivery.may_be_anothers)
         except RunEnded:
@@ -437,26 +426,3 @@ def _reason(row: StoredThread) -> str:
     if row.state is State.CREATING:
         return "the creation of its conversation was not answered"
     return "the run ended before it was through"
-
-
-@attrs.define
-class _Finder:
-    """Looks for the conversations of threads among all of a project."""
-
-    _store: PushStore
-    _thread: StoreThread
-    _waiting: dict[str, StoredThread]
-
-    async def run(self, client: ApiClient) -> None:
-        """Record each that is found."""
-        async for conversation in conversations.list_conversations(client):
-            pairs, conversation_id = conversation.get("metadata"), conversation["id"]
-            thread_id = pairs.get(THREAD_ID) if isinstance(pairs, Mapping) else None
-            row = self._waiting.get(thread_id) if isinstance(thread_id, str) else None
-            if row is None or missing_pairs(loads((row.metadata or "{}").encode()), pairs):
-                continue
-            if await self._thread.call(self._store.is_known, conversation_id):
-                continue
-            if not await conversations.fetch_fingerprints(client, conversation_id):
-                await self._thread.call(self._store.created, row.thread_id, conversation_id)
-                del self._waiting[row.thread_id]

@@ -9,7 +9,7 @@ import click
 
 from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
-from threadkeep.api.endpoints import Api, ApiSource
+from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT, number_option
 from threadkeep.cli.console import ignore_broken_pipe
 from threadkeep.cli.exit_codes import Exit
@@ -22,7 +22,7 @@ from threadkeep.conversion.source import UnknownThread
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.migration.entrypoints import identity_headers
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
 __all__ = ["push", "run_push"]
@@ -30,7 +30,7 @@ __all__ = ["push", "run_push"]
 
 @click.command(short_help="Push the threads of an export to Conversations.")
 @click.argument("out", type=OUT)
-@click.option("--to", type=click.Choice(["conversations"]), required=True, help="What the threads become.")
+@click.option("--to", type=click.Choice([*API_OF]), required=True, help="What the threads become.")
 @optional_source_options
 @click.option(
     "--target",
@@ -50,7 +50,7 @@ __all__ = ["push", "run_push"]
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
 def push(
     out: Path,
-    to: str,
+    to: PushTarget,
     source: OptionalSource,
     kind: Any,
     user_identity: str | None,
@@ -70,10 +70,10 @@ def push(
     OUT.conversations.ndjson, has the conversation of each thread, and MAP.losses.ndjson what conversations cannot
     carry.
     """
-    del to
     target = source.source(of_threads=False)
     job = pushing.job(
         out,
+        to,
         target,
         kind,
         only=frozenset(only) or None,
@@ -112,7 +112,7 @@ def run_push(
         return result, frozenset(screen.printed)
 
     headers = identity_headers(user_identity)
-    return ask(target, work, shown=shown, unit="items", api=Api.CONVERSATIONS, headers=headers)
+    return ask(target, work, shown=shown, unit="items", api=API_OF[job.to], headers=headers)
 
 
 def _shown(event: PushEvent) -> Event:

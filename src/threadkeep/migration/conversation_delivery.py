@@ -1,4 +1,4 @@
-"""One thread on its way into a conversation: created once, every item sent once, in order."""
+"""Threads on their way into conversations: each is created once, and every item is sent once, in order."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -13,23 +13,20 @@ from threadkeep.conversion.source import Thread
 from threadkeep.errors import ApiError, RunEnded
 from threadkeep.migration import conversations
 from threadkeep.migration.comparison import differences, fingerprint, missing_pairs
+from threadkeep.migration.destination import OtherItems
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
-from threadkeep.migration.metadata import Metadata, encode_times, metadata_of
-from threadkeep.migration.store import PushStore
+from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of
+from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["Delivery", "OtherItems"]
+__all__ = ["ConversationDelivery", "Conversations"]
 
 # A request has no more bytes, unless one item has: images may be in the items.
 _REQUEST_BYTES = 16 * 1024 * 1024
 
 _MOST_NAMED = 5
-
-
-class OtherItems(Exception):
-    """A conversation does not have what was sent."""
 
 
 @attrs.frozen
@@ -58,7 +55,7 @@ class _Expected:
 
 
 @attrs.define
-class Delivery:
+class ConversationDelivery:
     """Sends a thread, or compares its conversation with what was to be sent.
 
     Attributes:
@@ -251,3 +248,51 @@ def _batches(items: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, A
 
 def _written(metadata: Metadata) -> str:
     return dumps(metadata.pairs).decode()
+
+
+@attrs.define
+class Conversations:
+    """Conversations of OpenAI, or of the new Foundry, as a destination.
+
+    Args:
+        is_foundry: whether conversations are listed to find one whose creation was not answered.
+        upload_files: upload files that the target does not know.
+    """
+
+    _options: Options
+    _store: PushStore
+    _thread: StoreThread
+    _is_foundry: bool
+    _files: FilesAtTarget = attrs.field(init=False)
+    _upload_files: bool = attrs.field(kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        # Azure refuses the other purposes (quoted).
+        image, other = ("assistants", "assistants") if self._is_foundry else ("vision", "user_data")
+        self._files = FilesAtTarget(self._store, self._thread, self._upload_files, image, other)
+
+    def delivery(self, thread: Thread) -> ConversationDelivery:
+        """Return what sends a thread."""
+        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files)
+
+    async def settle(self, client: ApiClient, rows: Sequence[StoredThread]) -> None:
+        """Find out which conversations are there, of those whose creation was not answered, by this run or another.
+
+        Where the server lists conversations, an empty one with the same metadata is the one. Elsewhere an empty one may
+        be left over.
+        """
+        waiting = {row.thread_id: row for row in rows}
+        if self._is_foundry:
+            async for conversation in conversations.list_conversations(client):
+                pairs, conversation_id = conversation.get("metadata"), conversation["id"]
+                thread_id = pairs.get(THREAD_ID) if isinstance(pairs, Mapping) else None
+                row = waiting.get(thread_id) if isinstance(thread_id, str) else None
+                if row is None or missing_pairs(loads((row.metadata or "{}").encode()), pairs):
+                    continue
+                if await self._thread.call(self._store.is_known, conversation_id):
+                    continue
+                if not await conversations.fetch_fingerprints(client, conversation_id):
+                    await self._thread.call(self._store.created, row.thread_id, conversation_id)
+                    del waiting[row.thread_id]
+        for thread_id in waiting:
+            await self._thread.call(self._store.not_created, thread_id, not self._is_foundry)

@@ -1,0 +1,54 @@
+"""What a push asks of a destination: an API, and the form that threads take there."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from threadkeep.api.client import ApiClient
+from threadkeep.conversion.source import Thread
+from threadkeep.errors import ApiError
+from threadkeep.migration.store import StoredThread
+
+__all__ = ["Delivery", "Destination", "OtherItems"]
+
+
+class OtherItems(Exception):
+    """A destination does not have what was sent."""
+
+
+class Delivery(Protocol):
+    """One thread that is sent.
+
+    Attributes:
+        sent: how many items this run has sent of it.
+    """
+
+    sent: int
+
+    def may_be_anothers(self, problem: ApiError) -> bool:
+        """Return whether an error may mean that another key has what is asked for."""
+
+    async def run(self, client: ApiClient) -> None:
+        """Send what is not there yet.
+
+        Raises:
+            ApiError: there is no usable answer. The store says how far it came.
+            OtherItems: there is something else than what was sent.
+            MalformedLine, OutputUnusable: the export or the store cannot be read.
+        """
+
+    async def verify(self, client: ApiClient) -> None:
+        """Compare what is there with what was to be sent. Raises as `run` does."""
+
+
+class Destination(Protocol):
+    """An API that threads are pushed to."""
+
+    def delivery(self, thread: Thread) -> Delivery:
+        """Return what sends a thread."""
+
+    async def settle(self, client: ApiClient, rows: Sequence[StoredThread]) -> None:
+        """Find out what became of threads of which a request was not answered, and store it.
+
+        Raises:
+            ApiError: there is no usable answer.
+        """
