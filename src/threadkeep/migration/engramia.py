@@ -14,7 +14,7 @@ Facts about Engramia's server, version 0.6.6, which was read and asked:
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
 from typing import Any
@@ -297,9 +297,14 @@ def _compare_one_task(sent: Sequence[Sent], stored: Sequence[Stored]) -> Iterato
         run_id = each.line["run_id"] if has_runs else None
         kinds[each.line["task"], each.line["code"], each.line["source"], run_id].append(each)
     fitting = [(pattern, _fitting(pattern, kinds)) for pattern in stored]
-    for kinds_of_group in _groups(kinds, [found for _, found in fitting if found]):
-        patterns = [pattern for pattern, found in fitting if found and found[0] in kinds_of_group]
-        yield _count([kinds[kind] for kind in kinds_of_group], patterns)
+    groups = _groups(kinds, [found for _, found in fitting if found])
+    patterns = defaultdict[_Kind, list[Stored]](list)
+    for pattern, found in fitting:
+        if found:
+            patterns[groups[found[0]][0]].append(pattern)
+    for kind, group in groups.items():
+        if kind == group[0]:
+            yield _count([kinds[each] for each in group], patterns[kind])
     yield Comparison(foreign=tuple(pattern.key for pattern, found in fitting if not found))
 
 
@@ -311,16 +316,16 @@ def _fitting(pattern: Stored, kinds: Mapping[_Kind, Sequence[Sent]]) -> list[_Ki
     return [kind for kind, lines in kinds.items() if is_same(pattern, lines[0].line)]
 
 
-def _groups(kinds: Iterable[_Kind], together: Iterable[Sequence[_Kind]]) -> Iterator[Collection[_Kind]]:
-    """Group the kinds: two that one stored pattern can be are in one group."""
-    groups: dict[_Kind, dict[_Kind, None]] = {kind: {kind: None} for kind in kinds}
+def _groups(kinds: Iterable[_Kind], together: Iterable[Sequence[_Kind]]) -> Mapping[_Kind, Sequence[_Kind]]:
+    """Return the group of each kind: two that one stored pattern can be are in one group."""
+    groups = {kind: [kind] for kind in kinds}
     for first, *others in together:
         for other in others:
             if groups[other] is not groups[first]:
-                groups[first] |= groups[other]
+                groups[first] += groups[other]
                 for kind in groups[other]:
                     groups[kind] = groups[first]
-    yield from {id(group): group for group in groups.values()}.values()
+    return groups
 
 
 def _count(kinds: Sequence[Sequence[Sent]], stored: Sequence[Stored]) -> Comparison:
