@@ -1,0 +1,347 @@
+"""Decide how to push patterns to Engramia, each once. Pure: the caller sends the requests.
+
+Facts about Engramia's server, version 0.6.6, which was read and asked:
+
+* ``POST learn`` stores one pattern. Its answer has no key, and a repeated request is stored again.
+* A pattern is stored first, and much can fail after that. Most errors with status 500 and above leave it stored; so do
+  requests that overlap on a server with JSON storage. ``outcome`` says after which answers a line may be sent again.
+* The export is the only list. It has all patterns of a project and needs a key with the permission ``export`` (role
+  admin or owner). ``recall`` finds patterns too, but raises the score of each that it finds: never check with it.
+* The server replaces secrets and addresses in ``code`` by ``[REDACTED...]``, by default.
+* JSON storage drops ``run_id``. PostgreSQL keeps it, and then the export has it.
+* Scores change when a pattern is recalled and with time. Task, code and source do not.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+import attrs
+
+from threadkeep.errors import BadPage
+from threadkeep.serialization.lossless_json import dumps, loads, text_or_none
+
+__all__ = [
+    "EXPORT",
+    "LEARN",
+    "Comparison",
+    "ExportReader",
+    "Outcome",
+    "Sent",
+    "Stored",
+    "api_url",
+    "compare",
+    "is_same",
+    "learn_body",
+    "outcome",
+    "task_hash",
+    "why_refused",
+]
+
+LEARN = "learn"
+"""The route that stores a pattern, below `api_url`."""
+
+EXPORT = "governance/export"
+"""The route that lists all patterns as NDJSON, below `api_url`."""
+
+_REDACTED = re.compile(r"\[REDACTED(?:_[A-Z_]+)?\]")
+
+
+def api_url(base_url: str) -> str:
+    """Return the URL of the API below the URL of a server. Engramia's own clients take it without ``/v1``."""
+    root = base_url.rstrip("/")
+    return root if root.endswith("/v1") else f"{root}/v1"
+
+
+def learn_body(line: Mapping[str, Any]) -> bytes:
+    """Return the body of the request that stores a line of ``convert --to engramia``.
+
+    It is UTF-8 without escapes, since a server takes 1,048,576 bytes by default.
+    """
+    return dumps(line)
+
+
+def why_refused(line: Mapping[str, Any]) -> str | None:
+    """Return why every server refuses a line, or None."""
+    for key in ("task", "code"):
+        try:
+            line[key].encode()
+        except UnicodeEncodeError:
+            return f"{key} has a lone surrogate, which Engramia refuses"
+    return None
+
+
+class Outcome(Enum):
+    """What an answer to ``learn`` means for the line that was sent."""
+
+    STORED = "stored"
+    REFUSED = "refused"
+    """Nothing was stored. The server will never take this line; others are fine."""
+    LATER = "later"
+    """Nothing was stored. Wait, and send the line again."""
+    STOP = "stop"
+    """Nothing was stored, and with this key no other line would be: wrong address, key or role, a used-up quota."""
+    UNKNOWN = "unknown"
+    """Perhaps the pattern was stored. Read the export before the line is sent again. So also without any answer."""
+
+
+_BY_STATUS = {
+    307: Outcome.STOP,
+    308: Outcome.STOP,
+    400: Outcome.REFUSED,
+    401: Outcome.STOP,
+    403: Outcome.STOP,
+    404: Outcome.STOP,
+    405: Outcome.STOP,
+    413: Outcome.REFUSED,
+    429: Outcome.LATER,
+}
+_BY_CODE = {
+    (429, "QUOTA_EXCEEDED"): Outcome.STOP,
+    (503, "SERVICE_UNAVAILABLE"): Outcome.LATER,  # maintenance
+}
+# Blank texts, and 100,000 stored patterns. Other errors with this status and code may come after the effect.
+_BEFORE_THE_EFFECT = "Validation error in request."
+
+
+def outcome(status: int, body: bytes) -> Outcome:
+    """Return what an answer to ``learn`` means."""
+    value = _object(body)
+    if status == 200:
+        stored = value.get("stored")
+        return Outcome.STORED if stored is True else Outcome.REFUSED if stored is False else Outcome.UNKNOWN
+    if status == 422:
+        detail = value.get("detail")
+        return Outcome.REFUSED if isinstance(detail, list) or detail == _BEFORE_THE_EFFECT else Outcome.UNKNOWN
+    by_code = _BY_CODE.get((status, text_or_none(value.get("error_code")) or ""))
+    return by_code or _BY_STATUS.get(status, Outcome.UNKNOWN)
+
+
+def _object(body: bytes) -> Mapping[str, Any]:
+    try:
+        value = loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def task_hash(task: str) -> str:
+    """Return the part of a pattern's key that depends on its task. Patterns with another hash need no comparison."""
+    return sha256(task.encode()).hexdigest()[:8]
+
+
+@attrs.frozen(kw_only=True)
+class Stored:
+    """A pattern that a server has.
+
+    Attributes:
+        key: its id, such as ``patterns/059dc8fc_1795992158221``.
+        run_id: None if the server's storage does not keep it.
+    """
+
+    key: str
+    task: str | None
+    code: str | None
+    source: str | None
+    run_id: str | None
+
+    @property
+    def task_hash(self) -> str:
+        """The hash of the task as it was sent."""
+        return self.key.removeprefix("patterns/").partition("_")[0]
+
+
+class ExportReader:
+    """Reads the export as it arrives."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> Iterator[Stored]:
+        """Yield the patterns that end in this chunk.
+
+        Raises:
+            BadPage: a line is not a pattern.
+        """
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return map(_stored, lines)
+
+    def close(self) -> None:
+        """Check that the export is complete.
+
+        Raises:
+            BadPage: it ends inside a line.
+        """
+        if self._rest:
+            raise BadPage("the export of the patterns ends inside a line", quoted=self._rest)
+
+
+def _stored(line: bytes) -> Stored:
+    record = _object(line)
+    key, pattern = record.get("key"), record.get("data")
+    if not isinstance(key, str) or not isinstance(pattern, dict):
+        raise BadPage("the export of the patterns has a line without key and data", quoted=line)
+    design = pattern.get("design")
+    design = design if isinstance(design, dict) else {}
+    return Stored(
+        key=key,
+        task=text_or_none(pattern.get("task")),
+        code=text_or_none(design.get("code")),
+        source=text_or_none(design.get("source")),
+        run_id=text_or_none(record.get("run_id")),
+    )
+
+
+def is_same(stored: Stored, line: Mapping[str, Any]) -> bool:
+    """Return whether a stored pattern can be this line: its texts as they were sent, or redacted by the server.
+
+    Lines with equal texts are told apart by ``run_id``, if the server keeps it.
+    """
+    return (
+        stored.source == line["source"]
+        and stored.run_id in (None, line["run_id"])
+        and _can_be(stored.task, line["task"])
+        and _can_be(stored.code, line["code"])
+    )
+
+
+def _can_be(stored: str | None, sent: str) -> bool:
+    """Return whether a stored text is the sent one, perhaps with parts that were replaced by a mark of redaction."""
+    if stored is None or stored == sent:
+        return stored is not None
+    first, *others = _REDACTED.split(stored)
+    if not others or not sent.startswith(first):
+        return False
+    *between, last = others
+    place = len(first)
+    for text in between:  # a mark is for one character at least; the first place of each text leaves most to the rest
+        place = sent.find(text, place + 1)
+        if place < 0:
+            return False
+        place += len(text)
+    return len(sent) - len(last) > place and sent.endswith(last)
+
+
+@attrs.frozen
+class Sent:
+    """A line that was sent.
+
+    Attributes:
+        place: what the caller knows the line by.
+        is_acknowledged: the answer was `Outcome.STORED`; otherwise it was `Outcome.UNKNOWN`, or there was none.
+    """
+
+    place: Hashable
+    line: Mapping[str, Any]
+    is_acknowledged: bool
+
+
+@attrs.frozen(kw_only=True)
+class Comparison:
+    """What an export shows about lines that were sent. All but `doubled` and `foreign` are places of lines.
+
+    Attributes:
+        arrived: not acknowledged, but stored.
+        missing: not acknowledged and not stored: they may be sent again.
+        undecided: not acknowledged. The stored patterns are redacted so that each can be one of several lines, and
+            there are more than were acknowledged and fewer than were sent.
+        gone: acknowledged, but no longer stored.
+        redacted: stored, but not as sent.
+        doubled: keys of patterns that are stored more often than they were sent.
+        foreign: keys of patterns with the task of a line that are none of the lines.
+    """
+
+    arrived: tuple[Hashable, ...] = ()
+    missing: tuple[Hashable, ...] = ()
+    undecided: tuple[Hashable, ...] = ()
+    gone: tuple[Hashable, ...] = ()
+    redacted: tuple[Hashable, ...] = ()
+    doubled: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+
+def compare(sent: Iterable[Sent], stored: Iterable[Stored]) -> Comparison:
+    """Compare lines that were sent with the patterns of an export.
+
+    Lines that the server cannot tell apart are counted: it does not matter which of them has arrived.
+
+    Args:
+        sent: all lines that were sent whose tasks are in question, in order.
+        stored: the export, without patterns that were there before the first line was sent.
+    """
+    lines, patterns = defaultdict[str, list[Sent]](list), defaultdict[str, list[Stored]](list)
+    for line in sent:
+        lines[task_hash(line.line["task"])].append(line)
+    for pattern in stored:
+        if pattern.task_hash in lines:
+            patterns[pattern.task_hash].append(pattern)
+    found = defaultdict[str, list[Any]](list)
+    for name in lines:
+        for part in _compare_one_task(lines[name], patterns[name]):
+            for field, values in attrs.asdict(part, recurse=False).items():
+                found[field] += values
+    return Comparison(**{field: tuple(values) for field, values in found.items()})
+
+
+# Lines with equal texts, and with the same run if the server keeps runs.
+_Kind = tuple[str, str, str, str | None]
+
+
+def _compare_one_task(sent: Sequence[Sent], stored: Sequence[Stored]) -> Iterator[Comparison]:
+    has_runs = any(pattern.run_id is not None for pattern in stored)
+    kinds = defaultdict[_Kind, list[Sent]](list)
+    for each in sent:
+        run_id = each.line["run_id"] if has_runs else None
+        kinds[each.line["task"], each.line["code"], each.line["source"], run_id].append(each)
+    fitting = [(pattern, _fitting(pattern, kinds)) for pattern in stored]
+    groups = _groups(kinds, [found for _, found in fitting if found])
+    patterns = defaultdict[_Kind, list[Stored]](list)
+    for pattern, found in fitting:
+        if found:
+            patterns[groups[found[0]][0]].append(pattern)
+    for kind, group in groups.items():
+        if kind == group[0]:
+            yield _count([kinds[each] for each in group], patterns[kind])
+    yield Comparison(foreign=tuple(pattern.key for pattern, found in fitting if not found))
+
+
+def _fitting(pattern: Stored, kinds: Mapping[_Kind, Sequence[Sent]]) -> list[_Kind]:
+    exact = (pattern.task, pattern.code, pattern.source, pattern.run_id)
+    is_redacted = any(_REDACTED.search(text or "") for text in (pattern.task, pattern.code))
+    if exact in kinds and not is_redacted:
+        return [exact]  # type: ignore[list-item]  # a key of `kinds` has no None but the run
+    return [kind for kind, lines in kinds.items() if is_same(pattern, lines[0].line)]
+
+
+def _groups(kinds: Iterable[_Kind], together: Iterable[Sequence[_Kind]]) -> Mapping[_Kind, Sequence[_Kind]]:
+    """Return the group of each kind: two that one stored pattern can be are in one group."""
+    groups = {kind: [kind] for kind in kinds}
+    for first, *others in together:
+        for other in others:
+            if groups[other] is not groups[first]:
+                groups[first] += groups[other]
+                for kind in groups[other]:
+                    groups[kind] = groups[first]
+    return groups
+
+
+def _count(kinds: Sequence[Sequence[Sent]], stored: Sequence[Stored]) -> Comparison:
+    """Compare the lines of a group with the patterns that can be one of them."""
+    lines = [line for kind in kinds for line in kind]
+    sure = tuple(line.place for line in lines if line.is_acknowledged)
+    unsure = tuple(line.place for line in lines if not line.is_acknowledged)
+    surplus = min(max(len(stored) - len(sure), 0), len(unsure))
+    is_decided = len(kinds) == 1 or surplus in (0, len(unsure))
+    texts = {(line.line["task"], line.line["code"]) for line in lines}
+    is_redacted = any((each.task, each.code) not in texts for each in stored)
+    return Comparison(
+        arrived=unsure[:surplus] if is_decided else (),
+        missing=unsure[surplus:] if is_decided else (),
+        undecided=() if is_decided else unsure,
+        gone=sure[len(stored) :],
+        redacted=tuple(line.place for line in lines) if is_redacted else (),
+        doubled=tuple(each.key for each in stored[len(lines) :]),
+    )
