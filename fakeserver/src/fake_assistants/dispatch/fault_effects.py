@@ -5,8 +5,8 @@ from http import HTTPStatus
 
 import attrs
 
+import fake_assistants.dispatch.azure as azure
 import fake_assistants.errors.server as errors
-from fake_assistants.dispatch.azure import permission_denied
 from fake_assistants.engine.backend import Backend
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded
 from fake_assistants.http.error_envelope import ErrorBody
@@ -37,10 +37,7 @@ def apply(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Repl
 def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
     action = hit.do
     if action.status is not None:
-        reply, name = (
-            _status_reply(backend, action, _problems(request, backend.place(request))),
-            f"status {action.status}",
-        )
+        reply, name = _status_reply(backend, action, request), f"status {action.status}"
     elif action.drop == "before":
         reply, name = _NO_ANSWER, "drop before"
     else:
@@ -68,11 +65,11 @@ def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Repl
 # --- in place of carrying out the request -------------------------------------------------------------
 
 
-def _status_reply(backend: Backend, action: FaultAction, problems: "_Problems") -> Reply:
+def _status_reply(backend: Backend, action: FaultAction, request: Request) -> Reply:
     """Return the status of the fault, with the body of the plan or that of the real API."""
     status = action.status or 0
     headers, body = (
-        (_own_headers(backend, action), action.body) if action.body is not None else _real(backend, status, problems)
+        (_own_headers(backend, action), action.body) if action.body is not None else _real(backend, status, request)
     )
     planned = {name for name, _ in action.headers}
     others = tuple((name, value) for name, value in headers if name not in planned)
@@ -87,16 +84,16 @@ def _own_headers(backend: Backend, action: FaultAction) -> Pairs:
     return (("content-type", action.content_type),) if is_from_cdn else backend.headers(action.content_type)
 
 
-def _real(backend: Backend, status: int, problems: "_Problems") -> tuple[Pairs, bytes]:
+def _real(backend: Backend, status: int, request: Request) -> tuple[Pairs, bytes]:
     """Return the headers and the body with which the real API sent this status."""
     if status in BODILESS:
         return (), b""
     if status in _PAGES:
         return (("content-type", "text/html"),), _cdn_page(f"{status} {_PAGES[status]}")
-    headers = backend.headers()
-    request_id = dict(headers)["x-request-id"]
+    headers, place = backend.headers(), backend.place(request)
+    request_id, problems = dict(headers)["x-request-id"], _problems(request, place)
     problem = problems[status](request_id) if status in problems else errors.told_to(status, _phrase(status))
-    return headers, problem.body()
+    return headers, azure.in_envelope(problem, place).body()
 
 
 def _phrase(status: int) -> str:
@@ -141,7 +138,7 @@ def _problems(request: Request, place: Place) -> _Problems:
     azures: _Problems = {**_REAL, 401: lambda _: access_denied().problem, 429: lambda _: call_rate_exceeded(20)}
     if not place.base.is_project:
         return azures
-    return {**azures, 401: lambda _: permission_denied(request, place)}
+    return {**azures, 401: lambda _: azure.permission_denied(request, place)}
 
 
 # --- changed replies --------------------------------------------------------------------------
