@@ -55,7 +55,7 @@ class FakeAssistants:
         worlds_by_key: give every API key a fake of its own, see `world()`.
         runs: what advances runs: "read", "immediate" or "clock".
         models: refuse every other model for assistants and runs.
-        check_files: refuse files that a search or a message cannot read.
+        check_files: refuse files that a search, a message or an item cannot read.
 
     Raises ValueError for a bad argument, such as an `rpm` below 1. For a bad plan of faults that is a BadInput.
     """

@@ -7,6 +7,7 @@ formats (recorded).
 import attrs
 
 import fake_assistants.engine.pagination as paging
+import fake_assistants.resources.file_checks as file_checks
 import fake_assistants.resources.items as items
 import fake_assistants.schemas.items as bodies
 from fake_assistants.engine.backend import Backend, Call, found
@@ -19,7 +20,9 @@ from fake_assistants.store.kinds import CONVERSATION_ITEMS, CONVERSATIONS
 def create(backend: Backend, call: Call) -> Obj:
     """POST /conversations, with up to 20 items. Recorded: the answer does not show them."""
     body = call.body(bodies.NEW_CONVERSATION)
-    given = [items.stored(backend, item) for item in body.get("items") or []]
+    asked = body.get("items") or []
+    file_checks.refuse_items(backend, call, "items", asked)
+    given = [items.stored(backend, item) for item in asked]
     items.refuse_duplicates((), given)
     conversation: Obj = {
         "id": backend.new_id("conv_", FOUNDRY_CONVERSATION if call.base.is_new_foundry else ""),
@@ -54,7 +57,9 @@ def delete(backend: Backend, call: Call) -> Obj:
 def create_items(backend: Backend, call: Call) -> Obj:
     """POST /conversations/{conversation_id}/items. Recorded: the answer lists the new ones."""
     conversation_id = _conversation(backend, call)["id"]
-    given = [items.stored(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
+    asked = call.body(bodies.NEW_ITEMS)["items"]
+    file_checks.refuse_items(backend, call, "items", asked)
+    given = [items.stored(backend, item) for item in asked]
     items.refuse_duplicates(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
     extend(backend, conversation_id, given)
     return _page(call, items.listed(given))

@@ -9,6 +9,7 @@ import fake_assistants.errors.ids as id_errors
 import fake_assistants.errors.responses as errors
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.conversations as conversations
+import fake_assistants.resources.file_checks as file_checks
 import fake_assistants.resources.items as items
 import fake_assistants.resources.response_output as outputs
 import fake_assistants.resources.response_rendering as rendering
@@ -37,6 +38,7 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     """POST /responses. The answer is stored when it is complete, or when its stream ends in any way."""
     body = call.body(bodies.NEW_RESPONSE)
     conversation_id, past = _past(backend, call, body)
+    file_checks.refuse_items(backend, call, "input", _input(body))
     given = [_stored_item(backend, item) for item in _input(body)]
     items.refuse_duplicates({item["id"] for item in past}, given)
     items.refuse_lone_reasoning(given)

@@ -171,6 +171,35 @@ def after_the_sunset(api: Api) -> None:
         api.get(path).ok()["data"].only()
 
 
+_LONGEST = 10_485_760
+
+
+def long_texts(api: Api) -> None:
+    """400 for a text of more than 10,485,760 characters."""
+    path = _items_path(api)
+    answer = api.post(path, {"items": [_said("x" * (_LONGEST + 1))]})
+    text = (
+        f"Invalid 'items[0].content': string too long. Expected a string with maximum length {_LONGEST}, "
+        f"but got a string with length {_LONGEST + 1} instead."
+    )
+    answer.refused(400, text, param="items[0].content", code="string_above_max_length")
+
+
+def file_ids(api: Api) -> None:
+    """400 for a file id of another prefix, with other characters, or of more than 64."""
+    path = _items_path(api)
+    prefix = "file" if api.setting.service == "openai" else "assistant"
+    for kind in ("input_image", "input_file"):
+        for file_id, code in (
+            ("other-1", "invalid_value"),
+            (f"{prefix}-a/b.png", "invalid_value"),
+            (f"{prefix}-{'a' * 60}", "string_above_max_length"),
+        ):
+            item = {"type": "message", "role": "user", "content": [{"type": kind, "file_id": file_id}]}
+            answer = api.post(path, {"items": [item]})
+            answer.refused(400, param="items[0].content[0].file_id", code=code)
+
+
 # --- responses -------------------------------------------------------------------------------------------
 
 
@@ -316,6 +345,8 @@ CASES = (
     Case("conversations", "items-limit", "recorded", items_limit),
     Case("conversations", "no-role", "recorded", no_role),
     Case("conversations", "parts-of-roles", "inferred", parts_of_roles),
+    Case("conversations", "long-texts", "inferred", long_texts),
+    Case("conversations", "file-ids", "inferred", file_ids),
     Case("conversations", "searches-need-ids", "quoted", searches_need_ids),
     Case("conversations", "unknown", "recorded", unknown),
     Case("conversations", "delete", "recorded", delete),
