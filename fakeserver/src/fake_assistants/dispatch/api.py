@@ -32,8 +32,9 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 def answer(backend: Backend, request: Request) -> Reply:
     """Answer an API request and add it to the request log. Raises nothing."""
     place = backend.place(request)
-    reply, fault = fault_effects.apply(backend, request, lambda: _answer(backend, request, place))
-    backend.request_log.note(request, reply.status, fault, unrouted=reply.unrouted)
+    outcome = fault_effects.apply(backend, request, lambda: _answer(backend, request, place))
+    reply = outcome.reply
+    backend.request_log.note(request, reply.status, outcome.fault, executed=outcome.executed, unrouted=reply.unrouted)
     return azure.with_headers(reply) if place.base.is_azure else reply
 
 

@@ -23,27 +23,35 @@ CarryOut = Callable[[], Reply]
 _NO_ANSWER = Reply(0, hang_up=True)
 
 
-def apply(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Reply, str | None]:
-    """Carry out a request with its fault, if it has one. Return the reply and the name of the fault."""
+@attrs.frozen
+class Outcome:
+    """What a client gets, the name of the fault if there was one, and whether the request was carried out."""
+
+    reply: Reply
+    fault: str | None = None
+    executed: bool = True
+
+
+def apply(backend: Backend, request: Request, carry_out: CarryOut) -> Outcome:
+    """Carry out a request with its fault, if it has one."""
     hit = backend.faults.strike(request)
-    if hit is None:
-        reply, fault = carry_out(), None
-    else:
-        reply, fault = _apply(backend, request, hit, carry_out)
-    backend.faults.remember(request, reply)
-    return reply, fault
+    outcome = Outcome(carry_out()) if hit is None else _apply(backend, request, hit, carry_out)
+    backend.faults.remember(request, outcome.reply)
+    return outcome
 
 
-def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
+def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> Outcome:
     action = hit.do
-    if action.status is not None:
-        reply, name = _status_reply(backend, action, request), f"status {action.status}"
-    elif action.drop == "before":
-        reply, name = _NO_ANSWER, "drop before"
+    is_replaced = action.status is not None or action.drop in ("before", "answer")
+    executed = not is_replaced or action.executed or action.drop == "answer"
+    carried_out = carry_out() if executed else None
+    if is_replaced or carried_out is None:
+        reply, name = _replacement(backend, request, action, carried_out)
     else:
-        reply, name = _change_reply(backend, request, hit, carry_out())
+        reply, name = _change_reply(backend, request, hit, carried_out)
     names = [name, "delay" if action.delay else ""]
-    return attrs.evolve(reply, delay=reply.delay + action.delay), ", ".join(filter(None, names)) or None
+    fault = ", ".join(filter(None, names)) or None
+    return Outcome(attrs.evolve(reply, delay=reply.delay + action.delay), fault, executed)
 
 
 def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Reply) -> tuple[Reply, str]:
@@ -62,7 +70,20 @@ def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Repl
     return reply, ""
 
 
-# --- in place of carrying out the request -------------------------------------------------------------
+# --- in place of the reply ----------------------------------------------------------------------------
+
+
+def _replacement(
+    backend: Backend, request: Request, action: FaultAction, carried_out: Reply | None
+) -> tuple[Reply, str]:
+    """Return what comes in place of the reply, if there is one, and the name of the fault."""
+    if carried_out is not None and carried_out.chunks is not None:
+        _exhaust(carried_out.chunks)
+    unrouted = carried_out is not None and carried_out.unrouted
+    if action.status is None:
+        return attrs.evolve(_NO_ANSWER, unrouted=unrouted), f"drop {action.drop}"
+    reply = _status_reply(backend, action, request)
+    return attrs.evolve(reply, unrouted=unrouted), f"status {action.status}"
 
 
 def _status_reply(backend: Backend, action: FaultAction, request: Request) -> Reply:
