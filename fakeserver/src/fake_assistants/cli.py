@@ -119,7 +119,7 @@ class _Failure(click.ClickException):
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Load a state (JSON) or a full export (NDJSON). May be repeated.",
+    help="Load a state (JSON), or a file of a full export (NDJSON). May be repeated.",
 )
 @option(
     "Contents",
