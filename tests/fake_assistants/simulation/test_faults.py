@@ -4,15 +4,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai import OpenAI, RateLimitError
+from openai import APIConnectionError, OpenAI, RateLimitError
 
 import fake_assistants.dispatch.fault_effects as fault_effects
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
+from fake_assistants.adapters.server import Server
 from fake_assistants.errors.server import _go_duration
 from fake_assistants.http.message import Chunk, Cut, Pause
 from strategies import json_values
@@ -21,6 +23,7 @@ Ask = Callable[..., Reply]
 Plan = list[dict[str, Any]]
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
+BETA: Any = {"headers": {"OpenAI-Beta": "assistants=v2"}}
 WORLD = demo_world(1, 60)
 THREAD = WORLD["threads"][0]["id"]
 IDS = [message["id"] for message in WORLD["messages"]]
@@ -650,6 +653,22 @@ def test_the_sdk_gets_over_what_passes_and_tells_what_does_not() -> None:
             client.beta.threads.retrieve(THREAD)
     assert limited.value.code == "rate_limit_exceeded"
     assert [note for note in noted(fake) if note] == ["status 429", "status 429", "status 429"]
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_the_sdk_cannot_tell_a_lost_answer_from_a_lost_request(is_served: bool) -> None:
+    """Over a real connection and in process: both are a broken connection, and a retry makes a second object."""
+    fake = FakeAssistants()
+    with fake.serve() if is_served else fake.mount() as server:
+        base_url = server.base_url if isinstance(server, Server) else None
+        for drop, retries, made in (("before", 0, 0), ("answer", 0, 1), ("mid-body", 0, 1), ("answer", 1, 2)):
+            fake.reset()
+            fake.faults = [{"match": {"path": "/threads$", "times": 1}, "do": {"drop": drop}}]
+            fails = nullcontext() if retries else pytest.raises(APIConnectionError)
+            with OpenAI(api_key="sk-test", max_retries=retries, base_url=base_url) as client, fails:
+                client.post("/threads", cast_to=object, body={}, options=BETA)
+            assert len(fake.state["threads"]) == made
+            assert fake.requests[0].executed is (drop != "before")
 
 
 @pytest.mark.parametrize(
