@@ -3,7 +3,7 @@
 The API takes 16 pairs of 64 and 512 characters (documented). Items have no times of their own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -52,9 +52,10 @@ def metadata_of(thread_id: str, own: object, times: str) -> Metadata:
             pairs[key] = value
         else:
             losses.append(Loss(thread_id, None, "metadata", f"{key!r}: {why}"))
-    chunks = [*_chunks(times)]
+    chunks = _chunks(times)
     names = [_TIMES] if len(chunks) == 1 else [f"{_TIMES}_{number}" for number in range(1, len(chunks) + 1)]
-    has_times = len(pairs) + len(chunks) <= _PAIRS and pairs.keys().isdisjoint(names)
+    fit = len(pairs) + len(chunks) <= _PAIRS and max(map(len, chunks), default=0) <= _VALUE_LETTERS
+    has_times = fit and pairs.keys().isdisjoint(names)
     return Metadata(pairs | dict(zip(names, chunks, strict=True)) if has_times else pairs, tuple(losses), has_times)
 
 
@@ -106,11 +107,13 @@ def _in_base_36(number: int) -> str:
     return f"-{digits}" if number < 0 else digits
 
 
-def _chunks(times: str) -> Iterator[str]:
-    """Cut times at commas, which belong to no chunk, so that each fits into a value."""
-    while len(times) > _VALUE_LETTERS:
-        cut = times.rindex(",", 0, _VALUE_LETTERS + 1)
-        yield times[:cut]
-        times = times[cut + 1 :]
-    if times:
-        yield times
+def _chunks(times: str) -> list[str]:
+    """Cut times at commas, which belong to no chunk, so that each fits into a value. The last one may be empty.
+
+    Of a time that is too long for a value, and what follows it, the last chunk is made.
+    """
+    chunks, rest = list[str](), times
+    while len(rest) > _VALUE_LETTERS and (cut := rest.rfind(",", 0, _VALUE_LETTERS + 1)) >= 0:
+        chunks.append(rest[:cut])
+        rest = rest[cut + 1 :]
+    return [*chunks, rest] if times else []
