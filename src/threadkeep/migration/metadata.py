@@ -15,8 +15,9 @@ __all__ = ["THREAD_ID", "Metadata", "decode_times", "encode_times", "metadata_of
 THREAD_ID = "thread_id"
 """The key of the first pair. Its value is the id of the thread."""
 
-_TIMES = "times"
 _PAIRS, _KEY_LETTERS, _VALUE_LETTERS = 16, 64, 512
+_TIMES = "times"
+_ALL_TIMES = [_TIMES, *(f"{_TIMES}_{number}" for number in range(1, _PAIRS + 1))]
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -53,10 +54,11 @@ def metadata_of(thread_id: str, own: object, times: str) -> Metadata:
         else:
             losses.append(Loss(thread_id, None, "metadata", f"{key!r}: {why}"))
     chunks = _chunks(times)
-    names = [_TIMES] if len(chunks) == 1 else [f"{_TIMES}_{number}" for number in range(1, len(chunks) + 1)]
     fit = len(pairs) + len(chunks) <= _PAIRS and max(map(len, chunks), default=0) <= _VALUE_LETTERS
-    has_times = fit and pairs.keys().isdisjoint(names)
-    return Metadata(pairs | dict(zip(names, chunks, strict=True)) if has_times else pairs, tuple(losses), has_times)
+    # Beside a pair of the thread by one of these names, nobody could tell which are the times.
+    has_times = not chunks or (fit and pairs.keys().isdisjoint(_ALL_TIMES))
+    names = _ALL_TIMES[:1] if len(chunks) == 1 else _ALL_TIMES[1:]
+    return Metadata(pairs | dict(zip(names, chunks, strict=False)) if has_times else pairs, tuple(losses), has_times)
 
 
 def _refused(key: str, value: object, pairs: Mapping[str, str]) -> str | None:
