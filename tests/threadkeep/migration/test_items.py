@@ -1,6 +1,5 @@
 """Items as they are sent: those of a conversion, with the target's ids of files, and Unicode throughout."""
 
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converting import put_bare, text_message
+from pushes import unicode
 from strategies import messages, odd_messages
 from threadkeep import from_message_json, read, to_response_items
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Source
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
-
-HALF = re.compile("[\ud800-\udfff]")
 
 threads = st.lists(st.one_of(messages(long_texts=False), odd_messages()), min_size=1, max_size=4).map(
     lambda rows: [{**row, "thread_id": "thread_a", "id": f"msg_{place}"} for place, row in enumerate(rows)]
@@ -36,15 +34,6 @@ def sent(
                 [*items_of_thread(one, Options(**options), files)] for one in Source(export, None, lambda _event: None)
             )
     return found
-
-
-def unicode(value: Any) -> Any:
-    """A value with the sign for what cannot be read in the place of each half of a pair."""
-    if isinstance(value, str):
-        return HALF.sub("\ufffd", value)
-    if isinstance(value, dict):
-        return {key: unicode(one) for key, one in value.items()}
-    return [unicode(one) for one in value] if isinstance(value, list) else value
 
 
 def is_of_surrogates(loss: Loss) -> bool:
