@@ -10,7 +10,7 @@ import attrs
 
 from threadkeep.conversion.losses import Loss
 
-__all__ = ["THREAD_ID", "Metadata", "decode_times", "encode_times", "metadata_of"]
+__all__ = ["THREAD_ID", "Metadata", "decode_times", "encode_times", "metadata_of", "without_times"]
 
 THREAD_ID = "thread_id"
 """The key of the first pair. Its value is the id of the thread."""
@@ -59,6 +59,11 @@ def metadata_of(thread_id: str, own: object, times: str) -> Metadata:
     has_times = not chunks or (fit and pairs.keys().isdisjoint(_ALL_TIMES))
     names = _ALL_TIMES[:1] if len(chunks) == 1 else _ALL_TIMES[1:]
     return Metadata(pairs | dict(zip(names, chunks, strict=False)) if has_times else pairs, tuple(losses), has_times)
+
+
+def without_times(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the pairs that are not of the times of items."""
+    return {key: value for key, value in pairs.items() if key not in _ALL_TIMES}
 
 
 def _refused(key: str, value: object, pairs: Mapping[str, str]) -> str | None:
