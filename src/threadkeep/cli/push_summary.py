@@ -12,11 +12,15 @@ from threadkeep.cli.suggestions import command_on
 from threadkeep.errors import ApiGone, Interrupted, ThreadkeepError, WrongAddress
 from threadkeep.migration.job import PushJob, PushResult
 from threadkeep.migration.planning import PushPlan
+from threadkeep.migration.store import State
 
 __all__ = ["print_dry_run", "print_push", "print_push_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
+_NOT_REPAIRED = (
+    "A conversation that is not as it was sent stays as it is: a push changes and deletes nothing that is there."
+)
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
     " Foundry."
@@ -140,7 +144,10 @@ def report_push_ending(job: PushJob, result: PushResult, printed: frozenset[str]
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by))
     elif result.problem_count:
-        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, _AGAIN)
+        pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
+        steps = [_AGAIN] if pending else []
+        steps += [_NOT_REPAIRED] if result.problem_count > pending else []
+        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.out))

@@ -63,10 +63,10 @@ def items_of_thread(
     """
     for turn in thread.turns():
         item, losses = item_of(turn, options, thread.files)
-        parts = item["content"] if item is not None else []
-        needed = tuple(part["file_id"] for part in parts if part["type"] in _FILES and part.get("file_id") is not None)
+        named = [part["file_id"] for part in item["content"] if _names_file(part)] if item is not None else []
+        needed = tuple(filter(_is_id, named))
         found = [*losses]
-        if item is not None and files is not None:
+        if item is not None and (files is not None or len(needed) < len(named)):
             item = _with_files(turn, item, files, found)
         # Most texts need no escape at all, which is found out in a twentieth of the time.
         if item is not None and b"\\u" in dumps(item) and not _is_unicode(item):
@@ -76,20 +76,35 @@ def items_of_thread(
         yield SentItem(item, turn.created_at, tuple(found), needed)
 
 
+def _names_file(part: Mapping[str, Any]) -> bool:
+    return part["type"] in _FILES and part.get("file_id") is not None
+
+
+def _is_id(file_id: str) -> bool:
+    """Return whether a file can have this id: it is in the path of a URL."""
+    return file_id != "" and _is_unicode(file_id)
+
+
 def _with_files(
-    turn: Turn, item: Mapping[str, Any], files: Mapping[str, FileAtTarget], losses: list[Loss]
+    turn: Turn, item: Mapping[str, Any], files: Mapping[str, FileAtTarget] | None, losses: list[Loss]
 ) -> dict[str, Any] | None:
     """Put the target's ids in the place of the source's. A part whose file is not there is a loss."""
     content = []
     for part in item["content"]:
-        if part["type"] in _FILES and part.get("file_id") is not None:
-            there = files[part["file_id"]]
+        if _names_file(part):
+            there = _there(part["file_id"], files)
             if there.file_id is None:
                 losses.append(Loss(turn.thread_id, turn.message_id, _FILES[part["type"]], there.why))
                 continue
             part = {**part, "file_id": there.file_id}
         content.append(part)
     return {**item, "content": content} if content else None
+
+
+def _there(file_id: str, files: Mapping[str, FileAtTarget] | None) -> FileAtTarget:
+    if not _is_id(file_id):
+        return FileAtTarget(None, f"no file has the id {file_id!r}")
+    return FileAtTarget(file_id) if files is None else files[file_id]
 
 
 def _is_unicode(value: object) -> bool:

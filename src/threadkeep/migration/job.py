@@ -226,14 +226,23 @@ def _plan(store: PushStore, source: Source, options: Options, check: Callable[[]
     store.begin_plan()
 
     def plans() -> Iterator[Any]:
-        for place, thread in enumerate(source):
+        for thread in source:
             check()
-            yield place, plan_of(thread, options, store.pushed_of(thread.thread_id))
+            _refuse_unsendable(thread.thread_id, source)
+            yield thread.place, plan_of(thread, options, store.pushed_of(thread.thread_id))
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
         store.plan(batch)
     return planned(store, source)
+
+
+def _refuse_unsendable(thread_id: str, source: Source) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in thread_id):
+        raise OutputUnusable(
+            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread_id!r}, so nothing can"
+            " refer to it. Choose the others with --only."
+        )
 
 
 @attrs.define
