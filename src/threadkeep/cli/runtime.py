@@ -110,42 +110,43 @@ async def _with_screen(
 
 @attrs.define
 class _Signals:
-    """What the signals do to a task: the first one cancels it; when it is settled, none changes anything.
-
-    Attributes:
-        is_late: whether the first one came when the task was settled.
-    """
+    """What the signals do to a task: the first one cancels it; when it is settled, none changes anything."""
 
     _task: asyncio.Task[Any]
-    is_late: bool = False
-    _has_come: bool = False
-    _is_settled: bool = False
+    _has_come: bool = attrs.field(default=False, init=False)
+    _is_settled: bool = attrs.field(default=False, init=False)
+    _is_cancelled: bool = attrs.field(default=False, init=False)
 
-    def take(self) -> None:
+    @property
+    def is_late(self) -> bool:
+        """Whether a signal has come, and the task was not cancelled, since it was settled."""
+        return self._has_come and not self._is_cancelled
+
+    def take(self, *_signal: object) -> None:
         """Take a signal."""
-        if not self._has_come:
-            self.is_late = self._is_settled
-            if not self._is_settled:
-                self._task.cancel()
         self._has_come = True
+        self._task.get_loop().call_soon_threadsafe(self._cancel)
 
     def settle(self) -> None:
         """It is known what the task has come to."""
         self._is_settled = True
 
+    def _cancel(self) -> None:
+        if not self._is_settled and not self._is_cancelled:
+            self._is_cancelled = True
+            self._task.cancel()
+
 
 @contextlib.contextmanager
 def _cancelled_by_signals() -> Iterator[_Signals]:
     """Let the first of them cancel the task that is in here, so that it ends in order; the others change nothing."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    task = asyncio.current_task()
     assert task is not None
     signals = _Signals(task)
-    usual = {number: signal.getsignal(number) for number in _not_ignored()}
-    for number in usual:
-        loop.add_signal_handler(number, signals.take)
+    # Not by the loop, which would lose one that comes in its last turn.
+    usual = {number: signal.signal(number, signals.take) for number in _not_ignored()}
     try:
         yield signals
     finally:
         for number, handler in usual.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, handler)

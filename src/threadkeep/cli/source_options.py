@@ -16,7 +16,7 @@ import click
 from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, have_same_origin, is_well_known
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.console import escape, print_error
-from threadkeep.errors import UnreadableKeys
+from threadkeep.errors import MalformedAddress, UnreadableKeys
 from threadkeep.storage.paths import Paths
 
 __all__ = ["TARGET", "OptionalSource", "optional_source_options", "source_options", "target_options"]
@@ -91,8 +91,12 @@ class OptionalSource:
         The origin is scheme, host and port: no credential of one server goes to another.
         """
         own = self.source(of_threads=False)
-        addresses = (endpoint_of(one, os.environ).base_url for one in (own, source))
-        if own.keys or own.token_command is not None or not have_same_origin(*addresses):
+        try:
+            address = endpoint_of(own, os.environ).base_url
+        except MalformedAddress as error:
+            raise click.UsageError(f"{_typed_as('base_url', self._prefix)}: {error}") from None
+        is_same = have_same_origin(address, endpoint_of(source, os.environ).base_url)
+        if own.keys or own.token_command is not None or not is_same:
             return own
         if source.token_command is not None:
             _refuse_api_key("--token-command", own.auth, self._prefix)
