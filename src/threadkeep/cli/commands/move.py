@@ -10,7 +10,7 @@ import attrs
 import click
 
 from threadkeep.api.client import PacingOptions
-from threadkeep.api.endpoints import ApiSource, auth_and_keys, models_endpoint_of
+from threadkeep.api.endpoints import ApiSource, auth_and_keys, is_foundry, models_endpoint_of
 from threadkeep.cli.arguments import OUT, number_option
 from threadkeep.cli.commands.export import run_job
 from threadkeep.cli.commands.push import run_push
@@ -180,5 +180,8 @@ class _Move:
                 summary()
 
     def _suggest_push(self, what: str) -> None:
-        address = f"--base-url={self._push_job.address}"
-        print_error(what, command_on("push", self._push_job.out, "--to=conversations", "--verify", address))
+        job = self._push_job
+        options = ["--to=conversations", f"--base-url={job.address}", "--verify"]
+        options += ["--target=foundry"] if job.is_foundry and not is_foundry(job.address) else []
+        options += [] if job.map is None else [f"--map={job.map}"]
+        print_error(what, command_on("push", job.out, *options))
