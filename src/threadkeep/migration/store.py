@@ -179,7 +179,8 @@ class PushStore:
         if not is_there:
             _fill(db, target)
             return store
-        with _named(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+        # Not mode=ro: a commit that a kill has cut off is rolled back first.
+        with _named(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as old:
             old.backup(db)
         store.path = path
         try:
