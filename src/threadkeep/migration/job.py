@@ -25,6 +25,7 @@ from threadkeep.migration.events import ConversationVerified, PushBegun, PushEve
 from threadkeep.migration.planning import PushPlan, plan_of, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
 from threadkeep.storage.lock import locked
+from threadkeep.storage.paths import Paths
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
@@ -62,6 +63,9 @@ class PushJob:
         verify: read everything back.
         concurrency: how many threads are sent at a time.
         pace: how hard to ask.
+
+    Raises:
+        OutputUnusable: no file can have the name of the export.
     """
 
     out: Path
@@ -75,6 +79,9 @@ class PushJob:
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
+
+    def __attrs_post_init__(self) -> None:
+        Paths(self.out)
 
     @property
     def store_path(self) -> Path:
@@ -161,6 +168,7 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
+    refuse_map(job.map_path, job.out)
     with contextlib.ExitStack() as opened:
         export = opened.enter_context(read(job.out))
         store = PushStore.in_memory(job.store_path, job.target)
