@@ -26,14 +26,15 @@ def refuse_map(path: Path, out: Path) -> None:
     """Refuse a map that would take the place of something else.
 
     Raises:
-        OutputUnusable: it is a file of the export, or there is a file that is no map.
+        OutputUnusable: it is a file of the export or of its push, or there is a file that is no map.
     """
     if not path.name or "\0" in path.name:
         raise OutputUnusable(f"{str(path)!r} does not name a file. Name the map.")
     paths = Paths(out)
-    places = {one.resolve() for one in paths.all_files()} | {out.with_name(f"{out.name}.push").resolve()}
+    of_push = (out.with_name(f"{out.name}.push{suffix}") for suffix in ("", ".lock", ".new", "-journal"))
+    places = {one.resolve() for one in (*paths.all_files(), *of_push)}
     if path.resolve() in places or paths.files.resolve() in path.resolve().parents:
-        raise OutputUnusable(f"{path} is a file of the export itself. Give the map another name.")
+        raise OutputUnusable(f"{path} is a file of the export or of its push. Give the map another name.")
     with on_disk(path):
         if not path.parent.is_dir():
             raise OutputUnusable(f"{path}: there is no folder {path.parent}")
