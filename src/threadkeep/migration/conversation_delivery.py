@@ -85,9 +85,9 @@ class ConversationDelivery:
             MalformedLine, OutputUnusable: the export or the store cannot be read.
         """
         thread_id = self.thread.thread_id
-        files = await self._files.settle(self._needed(), client)
-        expected = _Expected.of(self._items(files))
         row = await self._call(self._store.thread, thread_id)
+        files = await self._settle_files(client, is_begun=row.conversation_id is not None)
+        expected = _Expected.of(self._items(files))
         if not expected.fingerprints and row.conversation_id is None:
             await self._call(self._store.empty, thread_id, expected.losses)
             return
@@ -124,7 +124,8 @@ class ConversationDelivery:
         """
         row = await self._call(self._store.thread, self.thread.thread_id)
         assert row.conversation_id is not None
-        expected = _Expected.of(self._items(await self._files.known(self._needed())))
+        files = await self._files.known(self._needed()) | await self._call(self._store.lost_files, row.thread_id)
+        expected = _Expected.of(self._items(files))
         pairs = await conversations.fetch_metadata(client, row.conversation_id)
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
@@ -143,6 +144,17 @@ class ConversationDelivery:
         self.was_found = True
         await self._call(self._store.created, thread_id, conversation_id)
         return conversation_id
+
+    async def _settle_files(self, client: ApiClient, *, is_begun: bool) -> Mapping[str, FileAtTarget]:
+        """Return the files at the target. Those that a conversation was begun without are not sent later either."""
+        thread_id = self.thread.thread_id
+        before = await self._call(self._store.lost_files, thread_id)
+        lost = before if is_begun else {}
+        files = await self._files.settle((one for one in self._needed() if one not in lost), client) | lost
+        lost = {file_id: there for file_id, there in files.items() if there.file_id is None}
+        if lost != before:
+            await self._call(self._store.lose_files, thread_id, lost)
+        return files
 
     def _own_metadata(self, row: StoredThread) -> object:
         """Return the thread's own metadata: that of the export, else as it was sent before."""

@@ -17,7 +17,7 @@ from threadkeep.api.calls import (
 )
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
-from threadkeep.api.keys import Key
+from threadkeep.api.keys import Key, header_fault
 from threadkeep.conversion.job import Citations, Options, Unsupported
 from threadkeep.migration.events import PushEvent
 from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
@@ -98,12 +98,13 @@ async def apush(
     """
     _refuse_impossible(locals())
     given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
-    address = str(client.base_url) if client is not None else endpoint_for(API_OF[to], given, os.environ).base_url
+    address = _address_of(client) if client is not None else endpoint_for(API_OF[to], given, os.environ).base_url
+    headers = identity_headers(user_identity)
     job = PushJob(
         out=Path(out),
         to=to,
         map=None if map is None else Path(map),
-        only=None if only is None else frozenset(only),
+        only=None if only is None else _ids(only),
         options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
         address=without_secrets(address),
         is_foundry=target_is_foundry(target, address),
@@ -114,7 +115,6 @@ async def apush(
     )
     if dry_run:
         return await plan_only(job)
-    headers = identity_headers(user_identity)
     async with connected(client, given, api=API_OF[to], headers=headers) as transports:
         return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
 
@@ -136,9 +136,31 @@ def target_is_foundry(target: TargetKind | None, address: str) -> bool:
 
 
 def identity_headers(user_identity: str | None) -> Mapping[str, str]:
-    """Return the headers that say which end user the conversations belong to: the present name, and the earlier one."""
-    names = ("x-ms-user-identity", "x-ms-user-isolation-key")
-    return {} if user_identity is None else dict.fromkeys(names, user_identity)
+    """Return the headers that say which end user the conversations belong to: the present name, and the earlier one.
+
+    Raises:
+        ValueError: a header cannot carry the identity.
+    """
+    if user_identity is None:
+        return {}
+    if (fault := header_fault(user_identity)) is not None:
+        raise ValueError(f"the identity of the end user {fault}")
+    return dict.fromkeys(("x-ms-user-identity", "x-ms-user-isolation-key"), user_identity)
+
+
+def _address_of(client: "AsyncOpenAI") -> str:
+    # Only here, since importing the SDK takes most of a second.
+    from threadkeep.api.transport import wrap_client
+
+    return wrap_client(client).address
+
+
+def _ids(only: Iterable[str]) -> frozenset[str]:
+    ids = frozenset(only)
+    for one in ids:
+        if not isinstance(one, str):
+            raise TypeError(f"only has {one!r}, which is no id")
+    return ids
 
 
 _TYPES: Mapping[str, tuple[Any, str]] = {

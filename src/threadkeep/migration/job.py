@@ -25,7 +25,7 @@ from threadkeep.migration.events import ConversationVerified, PushBegun, PushEve
 from threadkeep.migration.planning import PushPlan, plan_of, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
 from threadkeep.storage.lock import locked
-from threadkeep.storage.paths import new
+from threadkeep.storage.paths import Paths
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
@@ -63,6 +63,9 @@ class PushJob:
         verify: read everything back.
         concurrency: how many threads are sent at a time.
         pace: how hard to ask.
+
+    Raises:
+        OutputUnusable: no file can have the name of the export.
     """
 
     out: Path
@@ -77,6 +80,9 @@ class PushJob:
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
 
+    def __attrs_post_init__(self) -> None:
+        Paths(self.out)
+
     @property
     def store_path(self) -> Path:
         """The store of the push."""
@@ -86,12 +92,6 @@ class PushJob:
     def lock_path(self) -> Path:
         """Its lock."""
         return self.store_path.with_name(f"{self.store_path.name}.lock")
-
-    @property
-    def own_paths(self) -> tuple[Path, ...]:
-        """The store, its lock, and what is next to it while it is created or written to."""
-        path = self.store_path
-        return (path, self.lock_path, new(path), path.with_name(f"{path.name}-journal"))
 
     @property
     def map_path(self) -> Path:
@@ -156,7 +156,7 @@ def refuse_unusable(job: PushJob) -> None:
     Raises:
         OutputUnusable: they belong to another target or are something else, or another push is at work.
     """
-    refuse_map(job.map_path, job.out, job.own_paths)
+    refuse_map(job.map_path, job.out)
     with locked(job.lock_path), contextlib.ExitStack() as opened:
         is_there = job.store_path.exists()
         store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
@@ -170,6 +170,7 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
+    refuse_map(job.map_path, job.out)
     with contextlib.ExitStack() as opened:
         export = opened.enter_context(read(job.out))
         store = PushStore.in_memory(job.store_path, job.target)
@@ -221,7 +222,7 @@ def _begin(
     check: Callable[[], None],
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
-    refuse_map(job.map_path, job.out, job.own_paths)
+    refuse_map(job.map_path, job.out)
     opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()

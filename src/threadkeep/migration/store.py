@@ -49,7 +49,9 @@ CREATE TABLE losses(
     id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, message_id TEXT, lost TEXT NOT NULL, why TEXT NOT NULL);
 CREATE INDEX losses_by_thread ON losses(thread_id);
 CREATE TABLE files(
-    file_id TEXT PRIMARY KEY, path TEXT, is_image INTEGER NOT NULL, state TEXT NOT NULL, target_id TEXT, why TEXT);
+    file_id TEXT PRIMARY KEY, path TEXT, is_image INTEGER NOT NULL, state TEXT NOT NULL, target_id TEXT);
+CREATE TABLE lost_files(  -- of threads of which something was sent without them
+    thread_id TEXT NOT NULL, file_id TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (thread_id, file_id)) WITHOUT ROWID;
 CREATE TABLE leftovers(id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL);
 """
 
@@ -270,7 +272,7 @@ class PushStore:
                 if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
                     self._put_losses(db, plan.thread_id, plan.losses)
                     db.executemany(
-                        "INSERT INTO files VALUES (?1, ?2, ?3, 'wanted', NULL, NULL) ON CONFLICT DO UPDATE SET"
+                        "INSERT INTO files VALUES (?1, ?2, ?3, 'wanted', NULL) ON CONFLICT DO UPDATE SET"
                         " path=coalesce(?2, path), is_image=max(is_image, ?3)",
                         [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
                     )
@@ -294,12 +296,23 @@ class PushStore:
         with self._changes() as db:
             db.execute("UPDATE files SET state='sending' WHERE file_id=?", (file_id,))
 
-    def settle_file(self, file_id: str, there: FileAtTarget) -> None:
-        """Record which id a file has at the target, or why it has none."""
+    def settle_file(self, file_id: str, target_id: str | None) -> None:
+        """Record which id a file has at the target, or that it has none."""
         with self._changes() as db:
-            db.execute(
-                "UPDATE files SET state='settled', target_id=?, why=? WHERE file_id=?",
-                (there.file_id, _text(there.why), file_id),
+            db.execute("UPDATE files SET state='settled', target_id=? WHERE file_id=?", (target_id, file_id))
+
+    def lost_files(self, thread_id: str) -> dict[str, FileAtTarget]:
+        """Return the files without which a thread is sent."""
+        rows = self._rows("SELECT file_id, why FROM lost_files WHERE thread_id=?", thread_id)
+        return {row["file_id"]: FileAtTarget(None, row["why"]) for row in rows}
+
+    def lose_files(self, thread_id: str, files: Mapping[str, FileAtTarget]) -> None:
+        """Record the files without which a thread is sent, in the place of those that were recorded before."""
+        with self._changes() as db:
+            db.execute("DELETE FROM lost_files WHERE thread_id=?", (thread_id,))
+            db.executemany(
+                "INSERT INTO lost_files VALUES (?, ?, ?)",
+                [(thread_id, file_id, _text(one.why)) for file_id, one in files.items()],
             )
 
     # --- threads
@@ -486,6 +499,7 @@ def _stored(row: sqlite3.Row) -> StoredThread:
     values: dict[str, Any] = {field.name: row[field.name] for field in attrs.fields(StoredThread)}
     if not all(isinstance(values[name], str | None) for name in ("thread_id", "conversation_id", "metadata", "reason")):
         raise ValueError("a value is no text")
+    _sent(values["metadata"])  # what is no JSON is damaged
     values |= {"state": State(values["state"]), "times": decode_times(values["times"])}
     values |= {name: bool(values[name]) for name in ("has_times", "verified")}
     return StoredThread(**values)
@@ -535,6 +549,8 @@ def _named(path: Path | None) -> Iterator[None]:
     """Name the store in an error of SQLite, or of a value that is none of its own."""
     try:
         yield
+    except UnicodeEncodeError:  # of a value that was to be stored
+        raise
     except (ValueError, LookupError):
         raise _damaged(path) from None
     except sqlite3.DatabaseError as error:

@@ -161,3 +161,14 @@ def test_citations_keep_the_ids_of_the_source() -> None:
     assert one.item is not None
     assert [annotation["file_id"] for annotation in one.item["content"][0]["annotations"]] == ["f"]
     assert one.files == ()
+
+
+def test_an_image_that_is_longer_than_an_item_takes_is_lost() -> None:
+    """The other parts are sent: the target would refuse the request with all of them."""
+    url = "data:image/png;base64," + "A" * 20_971_520
+    image = {"type": "image_url", "image_url": {"url": url}}
+    row = text_message(1)
+    (one,) = sent([{**row, "content": [*row["content"], image]}])
+    assert one.item is not None
+    assert [part["type"] for part in one.item["content"]] == ["input_text"]
+    assert [(loss.lost, "20,971,520" in loss.why) for loss in one.losses] == [("image_file", True)]

@@ -111,7 +111,10 @@ def run_push(
         result = await carry_out(job, transports, on_event=lambda event: screen.take(_shown(event)))
         return result, frozenset(screen.printed)
 
-    headers = identity_headers(user_identity)
+    try:
+        headers = identity_headers(user_identity)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     return ask(target, work, shown=shown, unit="items", api=API_OF[job.to], headers=headers)
 
 
