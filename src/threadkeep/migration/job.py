@@ -19,13 +19,13 @@ from threadkeep.conversion.source import Source, Thread
 from threadkeep.errors import ApiError, Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter.events import Notice
 from threadkeep.migration.conversation_delivery import Conversations
-from threadkeep.migration.conversation_map import losses_path, refuse_map, write_losses, write_map
+from threadkeep.migration.conversation_map import losses_path, refuse_map, refuse_map_of_other, write_losses, write_map
 from threadkeep.migration.destination import Destination, OtherItems
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
 from threadkeep.migration.planning import PushPlan, plan_of, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
 from threadkeep.storage.lock import locked
-from threadkeep.storage.paths import Paths
+from threadkeep.storage.paths import Paths, new
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
@@ -94,6 +94,12 @@ class PushJob:
         return self.store_path.with_name(f"{self.store_path.name}.lock")
 
     @property
+    def own_paths(self) -> tuple[Path, ...]:
+        """The store, its lock, and what is next to it while it is created or written to."""
+        path = self.store_path
+        return (path, self.lock_path, new(path), path.with_name(f"{path.name}-journal"))
+
+    @property
     def map_path(self) -> Path:
         """The map."""
         return self.map or self.out.with_name(f"{self.out.name}.{self.to}.ndjson")
@@ -156,10 +162,12 @@ def refuse_unusable(job: PushJob) -> None:
     Raises:
         OutputUnusable: they belong to another target or are something else, or another push is at work.
     """
-    refuse_map(job.map_path, job.out)
-    with locked(job.lock_path):
-        if job.store_path.exists():
-            PushStore.open(job.store_path, job.target).close()
+    refuse_map(job.map_path, job.out, job.own_paths)
+    with locked(job.lock_path), contextlib.ExitStack() as opened:
+        is_there = job.store_path.exists()
+        store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
+        opened.callback(store.close)
+        refuse_map_of_other(job.map_path, job.out, store)
 
 
 async def plan_only(job: PushJob) -> PushResult:
@@ -168,7 +176,7 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
-    refuse_map(job.map_path, job.out)
+    refuse_map(job.map_path, job.out, job.own_paths)
     with contextlib.ExitStack() as opened:
         export = opened.enter_context(read(job.out))
         store = PushStore.in_memory(job.store_path, job.target)
@@ -220,13 +228,14 @@ def _begin(
     check: Callable[[], None],
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
-    refuse_map(job.map_path, job.out)
+    refuse_map(job.map_path, job.out, job.own_paths)
     opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()
     store = PushStore.open(job.store_path, job.target)
     opened.callback(store.close)
     try:
+        refuse_map_of_other(job.map_path, job.out, store)
         plan = _plan(store, _source(export, job), job.options, check)
     except BaseException:
         if is_new:

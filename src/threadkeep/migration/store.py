@@ -18,14 +18,19 @@ import attrs
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
 from threadkeep.migration.items import FileAtTarget
-from threadkeep.migration.metadata import without_times
+from threadkeep.migration.metadata import decode_times, without_times
 from threadkeep.serialization.lossless_json import loads
-from threadkeep.storage.private_files import create, on_disk, refuse_irregular, sync_folder
+from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
 __all__ = ["PushStore", "State", "StoredFile", "StoredThread", "ThreadPlan"]
 
 _APPLICATION_ID = int.from_bytes(b"tkpu", "big")
 _VERSION = 1
+
+# The header of a database (documented).
+_HEAD_BYTES = 100
+
+_IN_MEMORY = "the plan of the push"
 
 _SCHEMA = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -105,7 +110,7 @@ class StoredThread:
     conversation_id: str | None
     metadata: str | None
     items: int
-    times: str
+    times: Sequence[int | None]
     has_times: bool
     verified: bool
     reason: str | None
@@ -156,7 +161,9 @@ class PushStore:
         """
         with on_disk(path):
             refuse_irregular(path, rewritten=True)
-            if not path.exists():
+            if path.exists():
+                _refuse_other(path)
+            else:
                 _create(path, target)
         store = cls(path, _connected(path))
         try:
@@ -178,6 +185,8 @@ class PushStore:
         with on_disk(path):
             refuse_irregular(path)
             is_there = path.exists()
+            if is_there:
+                _refuse_other(path)
         if not is_there:
             _fill(db, target)
             return store
@@ -193,19 +202,14 @@ class PushStore:
 
     def close(self) -> None:
         """Close the database."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, ValueError):
             if self.path is not None:
                 self._db.execute("PRAGMA journal_mode=DELETE")  # removes the file next to it
-            self._db.close()
+        self._db.close()
 
     def _check(self, target: Mapping[str, str]) -> None:
         name = "" if self.path is None else self.path.name
         with _named(self.path):
-            marks = [self._db.execute(f"PRAGMA {one}").fetchone()[0] for one in ("application_id", "user_version")]
-            if marks != [_APPLICATION_ID, _VERSION]:
-                raise OutputUnusable(
-                    f"{name} is no store of a push of this version. Move it away, or choose another OUT."
-                )
             if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("database disk image is malformed")
             known = dict(self._db.execute("SELECT name, value FROM meta"))
@@ -230,6 +234,10 @@ class PushStore:
     def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
         with _named(self.path):
             return self._db.execute(query, values).fetchall()
+
+    def _threads(self, query: str, *values: object) -> list[StoredThread]:
+        with _named(self.path):
+            return [_stored(row) for row in self._db.execute(query, values)]
 
     def _number(self, query: str, *values: object) -> int:
         return int(self._rows(query, *values)[0][0])
@@ -311,7 +319,7 @@ class PushStore:
 
     def thread(self, thread_id: str) -> StoredThread:
         """Return a thread."""
-        return _stored(self._rows("SELECT * FROM threads WHERE thread_id=?", thread_id)[0])
+        return self._threads("SELECT * FROM threads WHERE thread_id=?", thread_id)[0]
 
     def pending(self, thread_id: str) -> bool:
         """Return whether something of a thread is to be sent."""
@@ -375,7 +383,7 @@ class PushStore:
     def unanswered(self) -> list[StoredThread]:
         """Return the threads of this run of whose creation there was no answer yet."""
         query = "SELECT * FROM threads WHERE state='creating' AND run=? ORDER BY place"
-        return [_stored(row) for row in self._rows(query, self._run)]
+        return self._threads(query, self._run)
 
     def is_known(self, conversation_id: str) -> bool:
         """Return whether a conversation is one of a thread."""
@@ -449,7 +457,7 @@ class PushStore:
             "SELECT * FROM threads WHERE run=? AND (state NOT IN ('done', 'empty') OR reason IS NOT NULL)"
             " ORDER BY place LIMIT ?"
         )
-        return [_stored(row) for row in self._rows(query, self._run, most)]
+        return self._threads(query, self._run, most)
 
     def count_problems(self) -> int:
         """Return how many there are."""
@@ -489,7 +497,10 @@ def _sent(metadata: str | None) -> dict[str, str] | None:
 
 def _stored(row: sqlite3.Row) -> StoredThread:
     values: dict[str, Any] = {field.name: row[field.name] for field in attrs.fields(StoredThread)}
-    values |= {"state": State(values["state"])} | {name: bool(values[name]) for name in ("has_times", "verified")}
+    if not all(isinstance(values[name], str | None) for name in ("thread_id", "conversation_id", "metadata", "reason")):
+        raise ValueError("a value is no text")
+    values |= {"state": State(values["state"]), "times": decode_times(values["times"])}
+    values |= {name: bool(values[name]) for name in ("has_times", "verified")}
     return StoredThread(**values)
 
 
@@ -509,29 +520,48 @@ def _fill(db: sqlite3.Connection, target: Mapping[str, str]) -> None:
     db.execute("COMMIT")
 
 
+def _refuse_other(path: Path) -> None:
+    """Refuse another file than such a store by its first bytes: SQLite changes some of those that it opens."""
+    with open_regular(path) as file:
+        head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES or not head.startswith(b"SQLite format 3\0"):
+        raise _damaged(path)
+    version, application_id = (int.from_bytes(head[start : start + 4], "big") for start in (60, 68))
+    if (version, application_id) != (_VERSION, _APPLICATION_ID):
+        raise OutputUnusable(f"{path} is no store of a push of this version. Move it away, or choose another OUT.")
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     with _named(path):
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=TRUNCATE")
-        db.execute("PRAGMA synchronous=FULL")
+        try:
+            db.execute("PRAGMA journal_mode=TRUNCATE")
+            db.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            db.close()
+            raise
     return db
 
 
 @contextlib.contextmanager
 def _named(path: Path | None) -> Iterator[None]:
-    """Name the store in an error of SQLite."""
+    """Name the store in an error of SQLite, or of a value that is none of its own."""
     try:
         yield
+    except (ValueError, LookupError):
+        raise _damaged(path) from None
     except sqlite3.DatabaseError as error:
-        name = "the plan of the push" if path is None else str(path)
-        what = f"{name}: {error}."
         if "malformed" in str(error) or "not a database" in str(error):
-            what = (
-                f"{name} is damaged, and it alone says which conversations were created. Restore it from a copy, or"
-                " move it away and look for those conversations by their metadata first: without it, all threads are"
-                " pushed again."
-            )
-        raise OutputUnusable(what) from None
+            raise _damaged(path) from None
+        raise OutputUnusable(f"{path or _IN_MEMORY}: {error}.") from None
+
+
+def _damaged(path: Path | None) -> OutputUnusable:
+    return OutputUnusable(
+        f"{path or _IN_MEMORY} is damaged, and it alone says which conversations were created. Restore it from a copy,"
+        " or move it away and look for those conversations by their metadata first: without it, all threads are pushed"
+        " again."
+    )
 
 
 def _text(value: str | None) -> str | None:
