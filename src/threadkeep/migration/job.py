@@ -170,7 +170,7 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
-    refuse_map(job.map_path, job.out)
+    refuse_map(job.map_path, job.out, job.own_paths)
     with contextlib.ExitStack() as opened:
         export = opened.enter_context(read(job.out))
         store = PushStore.in_memory(job.store_path, job.target)
