@@ -41,10 +41,9 @@ def refused(target: Target, out: Path, **options: Any) -> str:
     before, asked = contents(out.parent), len(target.fake.requests)
     with pytest.raises(OutputUnusable) as push:
         target.push(out, **options)
-    if "map" not in options:
-        with pytest.raises(OutputUnusable) as plan:
-            target.plan(out)
-        assert str(plan.value) == str(push.value)
+    with pytest.raises(OutputUnusable) as plan:
+        target.plan(out, **options)
+    assert str(plan.value) == str(push.value)
     assert (contents(out.parent), len(target.fake.requests)) == (before, asked)
     return str(push.value)
 

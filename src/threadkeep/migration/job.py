@@ -170,11 +170,12 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
-    refuse_map(job.map_path, job.out, job.own_paths)
+    refuse_map(job.map_path, job.out)
     with contextlib.ExitStack() as opened:
         export = opened.enter_context(read(job.out))
         store = PushStore.in_memory(job.store_path, job.target)
         opened.callback(store.close)
+        refuse_map_of_other(job.map_path, job.out, store)
         source = _source(export, job)
         plan = await asyncio.to_thread(_plan, store, source, job.options, lambda: None)
         return PushResult(plan=plan, states=store.count(), losses=store.losses())
