@@ -45,6 +45,9 @@ _TRIES = 2
 
 _MOST_PROBLEMS = 20
 
+# Seconds that an interrupted push waits for answers.
+_GRACE_SECONDS = 10.0
+
 
 @attrs.frozen(kw_only=True)
 class PushJob:
@@ -300,15 +303,29 @@ class _Push:
         self._pool = WorkerPool(transports, job.pace, job.concurrency, lambda text: self._on_event(Notice(text)))
         total = self._plan.threads - self._plan.empty
         self._on_event(PushBegun(total=total, before=total - self._plan.to_send, traffic=lambda: self._pool.traffic))
+        work = asyncio.create_task(self._send_and_verify())
         try:
-            await self._send_all()
-            if job.verify and self._pool.ended_by is None:
-                await self._verify_all()
+            await asyncio.shield(work)
         except OutputUnusable as error:
             return error
         except asyncio.CancelledError:
+            await self._interrupt(work)
             return Interrupted("interrupted")
         return self._pool.ended_by
+
+    async def _interrupt(self, work: "asyncio.Task[None]") -> None:
+        """Send no more, and wait a while for the answers on their way: what was created is known then."""
+        self._pool.end(RunEnded("interrupted"))
+        try:
+            await asyncio.wait({work}, timeout=_GRACE_SECONDS)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _send_and_verify(self) -> None:
+        await self._send_all()
+        if self._job.verify and self._pool.ended_by is None:
+            await self._verify_all()
 
     async def _send_all(self) -> None:
         """Send all threads, those that failed once more, and those of which it had to be found out what is there."""
