@@ -165,8 +165,9 @@ class WorkerPool:
         answered = any(transport.answered for transport in self._transports)
         counts = problem.unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
         self._failures_in_a_row = self._failures_in_a_row + 1 if counts else 0
-        limit = 1 if problem.unreachable and not answered else max(16, 2 * self._concurrency)
-        if self._failures_in_a_row >= limit:
+        # A write that may have been carried out was sent only once; everything else was repeated.
+        is_silent = problem.unreachable and not answered and not problem.unconfirmed
+        if self._failures_in_a_row >= (1 if is_silent else max(16, 2 * self._concurrency)):
             self.end(ServerUnreachable(str(problem)))
 
 

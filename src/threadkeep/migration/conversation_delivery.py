@@ -134,13 +134,19 @@ class ConversationDelivery:
 
     async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
         thread_id = self.thread.thread_id
-        await self._call(self._store.creating, thread_id, _written(metadata), losses)
-        try:
-            conversation_id = await conversations.create(client, metadata.pairs)
-        except ApiError as problem:
-            if not problem.unconfirmed:
-                await self._call(self._store.not_created, thread_id, False)
-            raise
+
+        async def attempt() -> str:
+            await self._call(self._store.creating, thread_id, _written(metadata), losses)
+            try:
+                return await conversations.create(client, metadata.pairs)
+            except ApiError as problem:
+                if problem.unconfirmed:
+                    problem.may_retry = False  # it is found out first whether it was carried out
+                else:
+                    await self._call(self._store.not_created, thread_id, False)
+                raise
+
+        conversation_id = await client.retried(attempt)
         self.was_found = True
         await self._call(self._store.created, thread_id, conversation_id)
         return conversation_id
