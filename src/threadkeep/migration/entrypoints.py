@@ -18,14 +18,14 @@ from threadkeep.api.calls import (
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
 from threadkeep.api.keys import Key, header_fault
-from threadkeep.conversion.job import Citations, Options, Unsupported
+from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
+from threadkeep.migration.job import API_OF, CHOICES, PushJob, PushResult, PushTarget, carry_out, plan_only
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
-__all__ = ["TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
+__all__ = ["TargetKind", "apush", "choices_of", "identity_headers", "push", "target_is_foundry"]
 
 TargetKind: TypeAlias = Literal["openai", "foundry"]
 """A kind of server of conversations."""
@@ -43,11 +43,12 @@ async def apush(
     user_identity: str | None = None,
     map: str | os.PathLike[str] | None = None,  # noqa: A002 - the name of the option
     only: Iterable[str] | None = None,
-    upload_files: bool = False,
-    inline_images: bool = False,
-    citations: Citations = "keep",
-    unsupported: Unsupported = "skip",
+    upload_files: bool | None = None,
+    inline_images: bool | None = None,
+    citations: Citations | None = None,
+    unsupported: Unsupported | None = None,
     dry_run: bool = False,
+    anew: bool = False,
     verify: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     rpm: int | None = None,
@@ -75,8 +76,12 @@ async def apush(
         only: the ids of the threads to push; None for all that are complete.
         upload_files: upload files that the target does not know; they must have been downloaded with the export.
         inline_images: send downloaded images as data URLs.
-        citations, unsupported: as `threadkeep.convert` takes them.
+        citations, unsupported: as `threadkeep.convert` takes them. None, for these and the two above, is what an
+            earlier push of this export said, else as `convert` has it. Once anything was sent only ``upload_files`` may
+            change.
         dry_run: plan only. Nothing is asked, and nothing is written.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
+            whose messages have changed since. The old conversations stay, and are named in ``replaced``.
         verify: read everything back, and compare it with what was sent.
         concurrency: threads at a time, 1 to 256.
         rpm: requests a minute at most; None for a pace that is found.
@@ -105,10 +110,12 @@ async def apush(
         to=to,
         map=None if map is None else Path(map),
         only=None if only is None else _ids(only),
-        options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
+        choices=choices_of(
+            citations=citations, unsupported=unsupported, inline_images=inline_images, upload_files=upload_files
+        ),
+        anew=anew,
         address=without_secrets(address),
         is_foundry=target_is_foundry(target, address),
-        upload_files=upload_files,
         verify=verify,
         concurrency=concurrency,
         pace=PacingOptions(rpm=rpm, max_retries=max_retries),
@@ -128,6 +135,22 @@ Raises:
     RuntimeError: an event loop is running already; there, ``await apush(...)``.
     KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `apush`.
 """
+
+
+def choices_of(**given: str | bool | None) -> dict[str, str]:
+    """Return choices of how items are made, as a job takes them: without those that are left open.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    words = {False: "no", True: "yes"}
+    chosen = {
+        name: words[value] if isinstance(value, bool) else value for name, value in given.items() if value is not None
+    }
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, CHOICES[name]))}")
+    return chosen
 
 
 def target_is_foundry(target: TargetKind | None, address: str) -> bool:
@@ -168,13 +191,13 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "map": (str | os.PathLike, "a path"),
     "user_identity": (str, "a str"),
     "only": (Iterable, "ids"),
-    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify"), (bool, "True or False")),
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
 }
 _CHOICES = {"to": tuple(API_OF), "target": (None, "openai", "foundry")}
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only"}))
+    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only", "upload_files", "inline_images"}))
     refuse_two_sources(arguments)
     if isinstance(arguments["only"], str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")

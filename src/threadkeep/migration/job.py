@@ -29,7 +29,7 @@ from threadkeep.storage.paths import Paths, new
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
+__all__ = ["API_OF", "CHOICES", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
 
 PushTarget: TypeAlias = Literal["conversations"]
 """What threads become."""
@@ -55,11 +55,11 @@ class PushJob:
         to: what threads become.
         map: the name of the map; None for the usual one.
         only: the ids of the threads to push; None for all that are complete.
-        options: of the items.
+        choices: how items are made, as far as this push says it; see `CHOICES`.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
         address: of the target, without secrets.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
             was not answered.
-        upload_files: upload files that the target does not know.
         verify: read everything back.
         concurrency: how many threads are sent at a time.
         pace: how hard to ask.
@@ -72,10 +72,10 @@ class PushJob:
     to: PushTarget = "conversations"
     map: Path | None = None
     only: frozenset[str] | None = None
-    options: Options = attrs.field(factory=Options)
+    choices: Mapping[str, str] = attrs.field(factory=dict)
+    anew: bool = False
     address: str
     is_foundry: bool = False
-    upload_files: bool = False
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
@@ -126,6 +126,8 @@ class PushResult:
         losses: how many losses there are, by what is lost, in the API's words.
         leftovers: the threads for which an empty conversation may be left over, once for each: the answer to its
             creation was lost, and the server lists no conversations.
+        continued: how many conversations had items of others behind ours when they were verified.
+        replaced: the conversations that are in no map any more, since their threads were pushed anew.
         in_map_only: how many conversations have the times of their items in the map only.
         problems: the first threads that are not complete or not as they were sent, with the reason.
         problem_count: how many there are.
@@ -143,7 +145,9 @@ class PushResult:
     requests: int = 0
     states: Mapping[str, int]
     losses: Mapping[str, int]
+    continued: int = 0
     leftovers: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     in_map_only: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     problem_count: int = 0
@@ -176,14 +180,33 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
-    refuse_map(job.map_path, job.out, job.own_paths)
-    with contextlib.ExitStack() as opened:
-        export = opened.enter_context(read(job.out))
-        store = PushStore.in_memory(job.store_path, job.target)
-        opened.callback(store.close)
-        source = _source(export, job)
-        plan = await asyncio.to_thread(_plan, store, source, job.options, lambda: None)
-        return PushResult(plan=plan, states=store.count(), losses=store.losses())
+    over, thread = threading.Event(), StoreThread()
+
+    def plan() -> PushResult:
+        refuse_map(job.map_path, job.out, job.own_paths)
+        with contextlib.ExitStack() as opened:
+            export = opened.enter_context(read(job.out))
+            store = PushStore.in_memory(job.store_path, job.target)
+            opened.callback(store.close)
+            made = _plan(store, export, job, _Items.chosen(store, job), _checked(over))
+            return PushResult(plan=made, states=store.count(), losses=store.losses())
+
+    try:
+        return await thread.finish(plan, on_cancel=over.set)
+    except Interrupted:
+        raise asyncio.CancelledError from None
+    finally:
+        thread.close()
+
+
+def _checked(over: threading.Event) -> Callable[[], None]:
+    """Return what raises Interrupted once that is set."""
+
+    def check() -> None:
+        if over.is_set():
+            raise Interrupted("interrupted")
+
+    return check
 
 
 async def carry_out(
@@ -207,11 +230,7 @@ async def carry_out(
         UnknownThread: a thread of ``only`` is not a complete thread of the export; likewise.
     """
     started, over, thread = asyncio.get_running_loop().time(), threading.Event(), StoreThread()
-
-    def check() -> None:
-        if over.is_set():
-            raise Interrupted("interrupted")
-
+    check = _checked(over)
     with contextlib.ExitStack() as opened:
         opened.callback(thread.close)
         push = await thread.finish(lambda: _begin(job, thread, opened, check, on_event), on_cancel=over.set)
@@ -236,13 +255,18 @@ def _begin(
     opened.callback(store.close)
     try:
         refuse_map_of_other(job.map_path, job.out, store)
-        plan = _plan(store, _source(export, job), job.options, check)
+        items = _Items.chosen(store, job)
+        if job.anew:
+            store.forget_broken(job.only)
+        plan = _plan(store, export, job, items, check)
     except BaseException:
         if is_new:
             store.close()
             job.store_path.unlink()
         raise
-    destination = Conversations(job.options, store, thread, job.is_foundry, upload_files=job.upload_files)
+    for words in items.in_vain(export):
+        on_event(Notice(words))
+    destination = Conversations(items.options, store, thread, job.is_foundry, upload_files=items.upload_files)
     return _Push(job, thread, export, store, plan, on_event, destination)
 
 
@@ -255,15 +279,16 @@ def _source(export: Export, job: PushJob) -> Source:
     return Source(export, job.only, lambda _event: None)
 
 
-def _plan(store: PushStore, source: Source, options: Options, check: Callable[[], None]) -> PushPlan:
+def _plan(store: PushStore, export: Export, job: PushJob, items: "_Items", check: Callable[[], None]) -> PushPlan:
     """Read the export, and store what is to be sent of each thread."""
+    source = _source(export, job)
     store.begin_plan()
 
     def plans() -> Iterator[Any]:
         for thread in source:
             check()
-            _refuse_unsendable(thread.thread_id, source)
-            yield thread.place, plan_of(thread, options, store.pushed_of(thread.thread_id))
+            _refuse_unsendable(thread, source)
+            yield thread.place, plan_of(thread, items.options, store.pushed_of(thread.thread_id))
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
@@ -271,12 +296,51 @@ def _plan(store: PushStore, source: Source, options: Options, check: Callable[[]
     return planned(store, source)
 
 
-def _refuse_unsendable(thread_id: str, source: Source) -> None:
-    if any("\ud800" <= letter <= "\udfff" for letter in thread_id):
+def _refuse_unsendable(thread: Thread, source: Source) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in thread.thread_id):
         raise OutputUnusable(
-            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread_id!r}, so nothing can"
-            " refer to it. Choose the others with --only."
+            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread.thread_id!r}, so"
+            " nothing can refer to it. Choose the others with --only."
         )
+    if not thread.is_as_written():
+        raise OutputUnusable(
+            f"{source.export.path}: the lines of {thread.thread_id} are not those that were exported. The export"
+            " command fetches them again, and `threadkeep validate` says more. Nothing was sent."
+        )
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "citations": ("keep", "strip", "footnotes"),
+    "unsupported": ("skip", "text"),
+    "inline_images": ("no", "yes"),
+    "upload_files": ("no", "yes"),
+}
+"""What each choice of how items are made may be; the first one where nothing is said."""
+
+
+@attrs.frozen
+class _Items:
+    """How items are made."""
+
+    options: Options
+    upload_files: bool
+
+    @classmethod
+    def chosen(cls, store: PushStore, job: PushJob) -> "_Items":
+        """Return what this push says, or the first one did."""
+        chosen: dict[str, Any] = store.choose(job.choices, CHOICES)
+        options = Options(
+            citations=chosen["citations"],
+            unsupported=chosen["unsupported"],
+            inline_images=chosen["inline_images"] == "yes",
+        )
+        return cls(options, chosen["upload_files"] == "yes")
+
+    def in_vain(self, export: Export) -> Iterator[str]:
+        """Say which of them can do nothing."""
+        manifest = export.manifest
+        if (self.upload_files or self.options.inline_images) and manifest is not None and manifest.downloads is None:
+            yield "the export has no files to send: export with --files, before anything is pushed"
 
 
 @attrs.define
@@ -403,7 +467,7 @@ class _Push:
     # --- verification
 
     async def _verify_all(self) -> None:
-        self._on_event(VerificationBegun(total=self._store.count()[State.DONE]))
+        self._on_event(VerificationBegun(total=await self._thread.call(self._store.begin_verification)))
         await self._run(self._verify, lambda thread_id: self._store.thread(thread_id).state is State.DONE)
 
     async def _verify(self, thread_id: str, client: ApiClient) -> None:
@@ -418,7 +482,7 @@ class _Push:
             problem = f"it cannot be read back: {error}"
             if error.status != 404:
                 self._pool.record_failure(error)
-        await self._thread.call(self._store.verified, thread_id, problem)
+        await self._thread.call(self._store.verified, thread_id, problem, delivery.behind)
         row = await self._thread.call(self._store.thread, thread_id)
         self._on_event(
             ConversationVerified(thread_id=thread_id, conversation_id=row.conversation_id or "", problem=problem)
@@ -440,7 +504,7 @@ class _Push:
                 is_written = True
             except OutputUnusable as error:
                 ended_by = error
-        states, (items, verified) = store.count(), store.totals()
+        states, (items, verified, continued) = store.count(), store.totals()
         return PushResult(
             plan=self._plan,
             map_path=job.map_path if is_written else None,
@@ -452,7 +516,9 @@ class _Push:
             requests=requests,
             states=states,
             losses=store.losses(),
+            continued=continued,
             leftovers=tuple(store.leftovers()),
+            replaced=tuple(store.replaced()),
             in_map_only=store.count_in_map_only(),
             problems=tuple((row.thread_id, _reason(row)) for row in store.problems(_MOST_PROBLEMS)),
             problem_count=store.count_problems(),

@@ -115,7 +115,9 @@ def run_push(
         headers = identity_headers(user_identity)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return ask(target, work, shown=shown, unit="items", api=API_OF[job.to], headers=headers)
+    return ask(
+        target, work, shown=shown, unit="items", second="conversations read back", api=API_OF[job.to], headers=headers
+    )
 
 
 def _shown(event: PushEvent) -> Event:
