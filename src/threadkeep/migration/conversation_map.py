@@ -21,16 +21,11 @@ def losses_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.losses.ndjson")
 
 
-def refuse_map(path: Path, out: Path, own: Iterable[Path]) -> None:
+def refuse_map(path: Path, out: Path) -> None:
     """Refuse a map that would take the place of something else, or whose report of losses would.
 
-    Args:
-        path: of the map.
-        out: the export.
-        own: the other files of the push.
-
     Raises:
-        OutputUnusable: it is a file of the export or the push, or there is a file that is no map.
+        OutputUnusable: it is a file of the export or of its push, or there is a file that is no map.
     """
     if not path.name or "\0" in path.name:
         raise OutputUnusable(f"{str(path)!r} does not name a file. Name the map.")
@@ -41,11 +36,12 @@ def refuse_map(path: Path, out: Path, own: Iterable[Path]) -> None:
         for place in (path, losses):
             refuse_irregular(place)
         paths = Paths(out)
+        of_push = (out.with_name(f"{out.name}.push{suffix}") for suffix in ("", ".lock", ".new", "-journal"))
         written = set(map(os.path.realpath, (path, new(path), losses, new(losses))))
-        is_of_export = not written.isdisjoint(map(os.path.realpath, (*paths.all_files(), *own)))
-        if is_of_export or Path(os.path.realpath(paths.files)) in Path(os.path.realpath(path)).parents:
+        is_taken = not written.isdisjoint(map(os.path.realpath, (*paths.all_files(), *of_push)))
+        if is_taken or Path(os.path.realpath(paths.files)) in Path(os.path.realpath(path)).parents:
             raise OutputUnusable(
-                f"{path} or its report of losses would replace a file of the export itself. Give the map another name."
+                f"{path}, or its report of losses, is a file of the export or of its push. Give the map another name."
             )
         for place, keys, what in ((path, _MAP_KEYS, "map"), (losses, _LOSS_KEYS, "report of losses")):
             if not _first_row(place).keys() >= keys:

@@ -25,7 +25,7 @@ from threadkeep.migration.events import ConversationVerified, PushBegun, PushEve
 from threadkeep.migration.planning import PushPlan, plan_of, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
 from threadkeep.storage.lock import locked
-from threadkeep.storage.paths import Paths, new
+from threadkeep.storage.paths import Paths
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
@@ -44,6 +44,9 @@ _THREADS = 200
 _TRIES = 2
 
 _MOST_PROBLEMS = 20
+
+# Seconds that an interrupted push waits for answers.
+_GRACE_SECONDS = 10.0
 
 
 @attrs.frozen(kw_only=True)
@@ -92,12 +95,6 @@ class PushJob:
     def lock_path(self) -> Path:
         """Its lock."""
         return self.store_path.with_name(f"{self.store_path.name}.lock")
-
-    @property
-    def own_paths(self) -> tuple[Path, ...]:
-        """The store, its lock, and what is next to it while it is created or written to."""
-        path = self.store_path
-        return (path, self.lock_path, new(path), path.with_name(f"{path.name}-journal"))
 
     @property
     def map_path(self) -> Path:
@@ -166,7 +163,7 @@ def refuse_unusable(job: PushJob) -> None:
     Raises:
         OutputUnusable: they belong to another target or are something else, or another push is at work.
     """
-    refuse_map(job.map_path, job.out, job.own_paths)
+    refuse_map(job.map_path, job.out)
     with locked(job.lock_path), contextlib.ExitStack() as opened:
         is_there = job.store_path.exists()
         store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
@@ -183,11 +180,12 @@ async def plan_only(job: PushJob) -> PushResult:
     over, thread = threading.Event(), StoreThread()
 
     def plan() -> PushResult:
-        refuse_map(job.map_path, job.out, job.own_paths)
+        refuse_map(job.map_path, job.out)
         with contextlib.ExitStack() as opened:
             export = opened.enter_context(read(job.out))
             store = PushStore.in_memory(job.store_path, job.target)
             opened.callback(store.close)
+            refuse_map_of_other(job.map_path, job.out, store)
             made = _plan(store, export, job, _Items.chosen(store, job), _checked(over))
             return PushResult(plan=made, states=store.count(), losses=store.losses())
 
@@ -247,7 +245,7 @@ def _begin(
     check: Callable[[], None],
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
-    refuse_map(job.map_path, job.out, job.own_paths)
+    refuse_map(job.map_path, job.out)
     opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()
@@ -369,15 +367,29 @@ class _Push:
         self._pool = WorkerPool(transports, job.pace, job.concurrency, lambda text: self._on_event(Notice(text)))
         total = self._plan.threads - self._plan.empty
         self._on_event(PushBegun(total=total, before=total - self._plan.to_send, traffic=lambda: self._pool.traffic))
+        work = asyncio.create_task(self._send_and_verify())
         try:
-            await self._send_all()
-            if job.verify and self._pool.ended_by is None:
-                await self._verify_all()
+            await asyncio.shield(work)
         except OutputUnusable as error:
             return error
         except asyncio.CancelledError:
+            await self._interrupt(work)
             return Interrupted("interrupted")
         return self._pool.ended_by
+
+    async def _interrupt(self, work: "asyncio.Task[None]") -> None:
+        """Send no more, and wait a while for the answers on their way: what was created is known then."""
+        self._pool.end(RunEnded("interrupted"))
+        try:
+            await asyncio.wait({work}, timeout=_GRACE_SECONDS)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _send_and_verify(self) -> None:
+        await self._send_all()
+        if self._job.verify and self._pool.ended_by is None:
+            await self._verify_all()
 
     async def _send_all(self) -> None:
         """Send all threads, those that failed once more, and those of which it had to be found out what is there."""

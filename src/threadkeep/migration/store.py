@@ -581,6 +581,7 @@ def _stored(row: sqlite3.Row) -> StoredThread:
     values: dict[str, Any] = {field.name: row[field.name] for field in attrs.fields(StoredThread)}
     if not all(isinstance(values[name], str | None) for name in ("thread_id", "conversation_id", "metadata", "reason")):
         raise ValueError("a value is no text")
+    _sent(values["metadata"])  # what is no JSON is damaged
     values |= {"state": State(values["state"]), "times": decode_times(values["times"])}
     values |= {name: bool(values[name]) for name in ("has_times", "verified")}
     return StoredThread(**values)
@@ -630,6 +631,8 @@ def _named(path: Path | None) -> Iterator[None]:
     """Name the store in an error of SQLite, or of a value that is none of its own."""
     try:
         yield
+    except UnicodeEncodeError:  # of a value that was to be stored
+        raise
     except (ValueError, LookupError):
         raise _damaged(path) from None
     except sqlite3.DatabaseError as error:
