@@ -201,6 +201,31 @@ def paging(quick: bool) -> Iterator[Line]:
     yield Line("run_id that matches none of 100,000", none, None, 100, "ms")
 
 
+CONVERSATIONS = "/api/projects/bench/openai/v1/conversations"
+ITEMS = json.dumps({"items": [{"type": "message", "role": "user", "content": TEXT}] * 20}).encode()
+
+
+def conversations(quick: bool) -> Iterator[Line]:
+    """Conversations of the new Foundry, as a push makes and lists them: the last of 10,000 cost what the first do."""
+    fake = FakeAssistants(profile="foundry")
+    headers = HEADERS | {"x-ms-user-identity": "bench"}
+
+    def ask(method: str, target: str, body: bytes = b"") -> Any:
+        return json.loads(fake.handle(Request.of(method, target, headers, body)).body)
+
+    def make() -> None:
+        ask("POST", f"{CONVERSATIONS}/{ask('POST', CONVERSATIONS, b'{}')['id']}/items", ITEMS)
+
+    made = [best_of(1, 100, make)[0] for _ in range(100)]
+    yield Line(
+        "a conversation with 20 items after 9,000 others (after none)", min(made[-10:]), min(made[:10]), 1.5, "ms"
+    )
+    cursor = ask("GET", f"{CONVERSATIONS}?limit=100&order=desc")["last_id"]
+    targets = (f"{CONVERSATIONS}?limit=100&after={cursor}", f"{CONVERSATIONS}?limit=100")
+    last, first = best_of(9 if quick else 25, 20, *(functools.partial(ask, "GET", target) for target in targets))
+    yield Line("a page at the end of 10,000 conversations (its first page)", last, first, 1.5, "ms")
+
+
 def demo(quick: bool) -> Iterator[Line]:
     """The world of the demo, made and loaded, beside a copy of it by the standard library."""
     threads = 200 if quick else 1000
@@ -325,7 +350,7 @@ def write_export(path: Path, threads: int, messages: int) -> None:
                 file.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
 
 
-PARTS = (in_process, small_things, imports, paging, demo, over_http, starting)
+PARTS = (in_process, small_things, imports, paging, conversations, demo, over_http, starting)
 
 
 if __name__ == "__main__":

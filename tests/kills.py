@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-__all__ = ["after_kills", "command_killed_at", "killed_at", "recorded"]
+__all__ = ["after_kills", "command_killed_at", "dying_at", "killed_at", "recorded"]
 
 _CHANGES = ("rename", "replace", "unlink", "link", "mkdir", "open")
 
@@ -54,7 +54,8 @@ def killed_at(nth: int, work: Callable[[], object]) -> bool:
     return False
 
 
-def _work_and_die(nth: int, work: Callable[[], object]) -> None:
+def dying_at(nth: int) -> contextlib.ExitStack:
+    """Kill this process before its nth change of the disk in here."""
     left = nth
 
     def count(_name: str, _arguments: tuple[Any, ...]) -> None:
@@ -63,8 +64,12 @@ def _work_and_die(nth: int, work: Callable[[], object]) -> None:
         if not left:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    return _counting(count)
+
+
+def _work_and_die(nth: int, work: Callable[[], object]) -> None:
     try:
-        with _counting(count):
+        with dying_at(nth):
             work()
     except BaseException as error:  # noqa: BLE001 - nothing may come back into the test of the parent
         os.write(2, f"{error!r}\n".encode())

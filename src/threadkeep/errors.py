@@ -7,7 +7,8 @@
   - UnreadableIds         a list of thread ids that cannot be read as text
   - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
   - MalformedAddress      a base URL that is not an HTTP address
-  - OutputUnusable        the export or one of its files cannot be opened or written
+  + OutputUnusable        the export or one of its files cannot be opened or written
+    - OtherExport         the export was begun as another one: address, assistant, what it saves
   + HistoryUnusable       a chat history cannot be opened, read or written
     - HistoryDamaged      a chat history is damaged; nothing of it was deleted
   - Interrupted           Ctrl-C or SIGTERM
@@ -42,6 +43,7 @@ __all__ = [
     "MalformedAddress",
     "MalformedLine",
     "MalformedMessage",
+    "OtherExport",
     "OutputUnusable",
     "QuotaSpent",
     "RateLimited",
@@ -102,6 +104,10 @@ class MalformedAddress(ThreadkeepError):
 
 class OutputUnusable(ThreadkeepError):
     """The export or one of its files cannot be used: it exists already, or the disk refuses."""
+
+
+class OtherExport(OutputUnusable):
+    """The export was begun as another one: from another address, for another assistant, or to save something else."""
 
 
 class HistoryUnusable(ThreadkeepError):

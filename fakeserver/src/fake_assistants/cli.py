@@ -119,7 +119,7 @@ class _Failure(click.ClickException):
     multiple=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Load a state (JSON) or a full export (NDJSON). May be repeated.",
+    help="Load a state (JSON), or a file of a full export (NDJSON). May be repeated.",
 )
 @option(
     "Contents",
@@ -166,7 +166,7 @@ class _Failure(click.ClickException):
     metavar="NAME",
     help="Refuse other models for assistants and runs. May be repeated.",
 )
-@option("API", "--check-files", is_flag=True, help="Refuse files that a search or a message cannot read.")
+@option("API", "--check-files", is_flag=True, help="Refuse files that a search, a message or an item cannot read.")
 @option(
     "Sunset", "--sunset", "when", callback=_epoch_second, metavar="WHEN", help="End the API then: epoch or ISO, in UTC."
 )

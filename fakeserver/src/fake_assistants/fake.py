@@ -55,7 +55,7 @@ class FakeAssistants:
         worlds_by_key: give every API key a fake of its own, see `world()`.
         runs: what advances runs: "read", "immediate" or "clock".
         models: refuse every other model for assistants and runs.
-        check_files: refuse files that a search or a message cannot read.
+        check_files: refuse files that a search, a message or an item cannot read.
 
     Raises ValueError for a bad argument, such as an `rpm` below 1. For a bad plan of faults that is a BadInput.
     """
@@ -194,8 +194,8 @@ class FakeAssistants:
     def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
         """Add the objects of a state, of a file or of its bytes; an object with a known id is replaced.
 
-        `reset()` returns to what was loaded. A file is a state (JSON) or a full export (NDJSON). Raises BadInput, and
-        OSError for a file that cannot be read; then nothing has changed.
+        `reset()` returns to what was loaded. A file is a state (JSON), or of a full export (NDJSON): its messages, its
+        threads or its runs. Raises BadInput, and OSError for a file that cannot be read; then nothing has changed.
         """
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)

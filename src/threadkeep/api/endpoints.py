@@ -32,6 +32,7 @@ __all__ = [
     "credentials_of",
     "endpoint_for",
     "endpoint_of",
+    "have_same_origin",
     "is_foundry",
     "is_well_known",
     "models_endpoint_of",
@@ -41,6 +42,7 @@ __all__ = [
 
 _VERSION = "api-version"
 _DEFAULT = "https://api.openai.com/v1"
+_PORTS = {"http": 80, "https": 443}
 
 
 class Api(StrEnum):
@@ -207,6 +209,14 @@ def models_endpoint_of(source: ApiSource, environ: Mapping[str, str]) -> Endpoin
         base_url=urlunsplit((parts.scheme, parts.netloc, f"{project}/openai/v1", "", "")),
         query={name: value for name, value in endpoint.query.items() if typed or name != _VERSION},
     )
+
+
+def have_same_origin(one: str, other: str) -> bool:
+    """Return whether two addresses, of endpoints, have the same scheme, host and port."""
+    places = [
+        (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme]) for parts in map(urlsplit, (one, other))
+    ]
+    return places[0] == places[1]
 
 
 def is_foundry(address: str) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -44,15 +44,32 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
         print_row(name, words)
 
 
-def print_json(value: object, **lists: Iterable[object]) -> None:
-    """Print one JSON object, which is not empty, on standard output; of ``lists`` the rows are printed one by one."""
-    click.echo(dumps_pretty(value).decode().rstrip().removesuffix("}").rstrip(), nl=False)
-    for name, rows in lists.items():
-        click.echo(f',\n  "{name}": [', nl=False)
-        for number, row in enumerate(rows):
-            click.echo(f"{',' if number else ''}\n    {dumps(row).decode()}", nl=False)
-        click.echo("\n  ]", nl=False)
-    click.echo("\n}")
+def print_json(value: Mapping[str, object]) -> None:
+    """Print one JSON object on standard output. Where it has an iterator, its rows are printed one by one."""
+    for piece in _pieces(value, "\n"):
+        click.echo(piece, nl=False)
+    click.echo()
+
+
+def _pieces(value: object, line_end: str) -> Iterator[str]:
+    """Yield JSON; every line but the first begins behind ``line_end``, which has the indentation."""
+    if isinstance(value, Iterator):
+        opened = "["
+        for row in value:
+            yield f"{opened}{line_end}  {dumps(row).decode()}"
+            opened = ","
+        yield "[]" if opened == "[" else f"{line_end}]"
+    elif isinstance(value, Mapping) and _has_iterator(value):
+        for number, (key, one) in enumerate(value.items()):
+            yield f"{',' if number else '{'}{line_end}  {dumps(key).decode()}: "
+            yield from _pieces(one, f"{line_end}  ")
+        yield f"{line_end}}}"
+    else:
+        yield dumps_pretty(value).decode().rstrip("\n").replace("\n", line_end)
+
+
+def _has_iterator(value: object) -> bool:
+    return isinstance(value, Iterator) or (isinstance(value, Mapping) and any(map(_has_iterator, value.values())))
 
 
 @contextlib.contextmanager

@@ -44,6 +44,10 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     ),
     errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
+    errors.OtherExport: (
+        Exit.OUTPUT,
+        "Use the same, or choose another OUT; --fresh begins anew and keeps the old files under another name.",
+    ),
     errors.HistoryUnusable: (Exit.OUTPUT, ""),
     errors.HistoryDamaged: (Exit.OUTPUT, ""),
     errors.MalformedLine: (Exit.OUTPUT, "`threadkeep validate` finds every line that is no message of an export."),

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any
 
 import attrs
 import click
 import msgspec
 
-from threadkeep.cli.console import counted, escape, print_error, print_json, print_row, problem_line
+from threadkeep.cli.console import counted, escape, print_error, print_row, problem_line
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.suggestions import Next
 from threadkeep.errors import Interrupted, OutputUnusable
@@ -16,7 +17,7 @@ from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
-__all__ = ["print_manifest", "print_result", "print_result_json", "report_ending"]
+__all__ = ["print_manifest", "print_result", "report_ending", "result_as_json"]
 
 # So many threads, lines or files are printed with their reasons; --json has all of them.
 _MOST = 20
@@ -54,7 +55,7 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
     left = (row for row in _not_saved(result) if row.file_id not in printed)
     files = (problem_line(row.file_id, row.outcome, row.reason) for row in left)
     _print_list("Files that are not saved:", files, paths.downloads.name)
-    if result.is_complete:
+    if result.is_complete and step.command is not None:
         click.echo(f"Next: {step.command}")
 
 
@@ -117,26 +118,24 @@ def _not_saved(result: ExportResult) -> Iterator[DownloadRow]:
 _COUNTS = ("seconds", "fetched", "messages", "already_complete", "left_over", "invalid_count", "not_refreshed")
 
 
-def print_result_json(result: ExportResult, step: Next) -> None:
-    """Print the summary for programs, and all of it."""
+def result_as_json(result: ExportResult, step: Next) -> dict[str, Any]:
+    """Return the summary for programs, and all of it; what may be long as iterators."""
     manifest, is_unwritten = result.manifest, _is_unwritten(result)
-    print_json(
-        {
-            "out": str(result.paths.out),
-            "exit": int(_exit_code(result)),
-            "ended_by": None if result.ended_by is None else str(result.ended_by),
-            "written": manifest is not None and not is_unwritten,
-            **{name: getattr(result, name) for name in _COUNTS},
-            "outcomes": dict(result.outcomes),
-            "totals": None if manifest is None else msgspec.to_builtins(manifest.totals),
-            "downloads": None if manifest is None else manifest.downloads,
-            "next": {"words": " ".join(step.words), "command": step.command},
-        },
-        invalid=map(attrs.asdict, result.invalid),
-        not_refreshed_examples=result.not_refreshed_examples,
-        problems=() if is_unwritten else map(msgspec.to_builtins, result.problems()),
-        not_saved=() if is_unwritten else map(msgspec.to_builtins, _not_saved(result)),
-    )
+    return {
+        "out": str(result.paths.out),
+        "exit": int(_exit_code(result)),
+        "ended_by": None if result.ended_by is None else str(result.ended_by),
+        "written": manifest is not None and not is_unwritten,
+        **{name: getattr(result, name) for name in _COUNTS},
+        "outcomes": dict(result.outcomes),
+        "totals": None if manifest is None else msgspec.to_builtins(manifest.totals),
+        "downloads": None if manifest is None else manifest.downloads,
+        "next": {"words": " ".join(step.words), "command": step.command},
+        "invalid": map(attrs.asdict, result.invalid),
+        "not_refreshed_examples": iter(result.not_refreshed_examples),
+        "problems": iter(()) if is_unwritten else map(msgspec.to_builtins, result.problems()),
+        "not_saved": iter(()) if is_unwritten else map(msgspec.to_builtins, _not_saved(result)),
+    }
 
 
 def report_ending(result: ExportResult, step: Next) -> Exit:

@@ -6,17 +6,21 @@ from typing import Any
 
 import click
 
-from threadkeep.cli.console import counted, escape, print_error, print_json, print_row, print_rows, problem_line, span
+from threadkeep.cli.console import counted, escape, print_error, print_row, print_rows, problem_line, span
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.suggestions import command_on
 from threadkeep.errors import ApiGone, Interrupted, ThreadkeepError, WrongAddress
 from threadkeep.migration.job import PushJob, PushResult
 from threadkeep.migration.planning import PushPlan
+from threadkeep.migration.store import State
 
-__all__ = ["print_dry_run", "print_push", "print_push_json", "report_push_ending"]
+__all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
+_NOT_REPAIRED = (
+    "A conversation that is not as it was sent stays as it is: a push changes and deletes nothing that is there."
+)
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
     " Foundry."
@@ -87,10 +91,10 @@ def _leftovers(threads: tuple[str, ...]) -> str:
     return f"{what} may be left over, since the creation was not answered: of {names}{more}"
 
 
-def print_push_json(job: PushJob, result: PushResult, *, dry_run: bool) -> None:
-    """Print the same as one JSON object."""
+def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> dict[str, Any]:
+    """Return the same for programs; what may be long as iterators."""
     plan = result.plan
-    value: dict[str, Any] = {
+    return {
         "out": str(job.out),
         "to": job.to,
         "address": job.address,
@@ -116,31 +120,37 @@ def print_push_json(job: PushJob, result: PushResult, *, dry_run: bool) -> None:
         "times_in_map_only": result.in_map_only,
         "losses": dict(result.losses),
         "problem_count": result.problem_count,
+        "leftovers": iter(result.leftovers),
+        "problems": ({"thread_id": thread_id, "reason": reason} for thread_id, reason in result.problems),
     }
-    problems = ({"thread_id": thread_id, "reason": reason} for thread_id, reason in result.problems)
-    print_json(value, leftovers=result.leftovers, problems=problems)
 
 
 def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def report_push_ending(job: PushJob, result: PushResult, printed: frozenset[str] = frozenset()) -> Exit:
+def report_push_ending(
+    job: PushJob, result: PushResult, printed: frozenset[str] = frozenset(), *, prefix: str = "--"
+) -> Exit:
     """Print on standard error why a push is not complete, if it is not, and what to do; returns the exit code.
 
     Args:
         job: the push.
         result: what came of it.
         printed: the threads whose problems were printed already.
+        prefix: of the options of the target.
     """
     lines = [
         problem_line(thread_id, "not pushed", why) for thread_id, why in result.problems if thread_id not in printed
     ]
     done = f"{result.pushed:,} of {counted(result.plan.threads - result.plan.empty, 'thread')} pushed"
     if result.ended_by is not None:
-        print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by))
+        print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
     elif result.problem_count:
-        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, _AGAIN)
+        pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
+        steps = [_AGAIN] if pending else []
+        steps += [_NOT_REPAIRED] if result.problem_count > pending else []
+        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.out))

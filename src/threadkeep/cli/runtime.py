@@ -11,6 +11,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
+import attrs
+
 from threadkeep.api.endpoints import Api, ApiSource
 from threadkeep.cli.progress_display import Screen
 from threadkeep.clock import now
@@ -50,10 +52,16 @@ def ask(
     unit: str = "messages",
     api: Api = Api.ASSISTANTS,
     headers: Mapping[str, str] | None = None,
+    is_last: bool = True,
 ) -> _T:
     """Connect to a source as `threadkeep.api.transport.connect_all` does, and do some work with it under a `Screen`.
 
-    The work takes an open client for each key, and the screen, which counts this unit. A signal cancels it, once.
+    The work takes an open client for each key, and the screen, which counts this unit. A signal cancels it, once. One
+    that comes when its result is known changes nothing, unless the command has more to do (``is_last`` is False): it is
+    raised then.
+
+    Raises:
+        KeyboardInterrupt: such a signal has come.
     """
     usual = gc.get_threshold()
     # Pages of JSON are trees that free themselves: looking for cycles in them, and in the SDK's classes, was a third of
@@ -68,7 +76,10 @@ def ask(
         def screen(clock: Callable[[], float]) -> Screen:
             return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit)
 
-        return asyncio.run(_with_screen(connect_all(source, api=api, headers=headers), work, screen))
+        result, is_interrupted = asyncio.run(_with_screen(connect_all(source, api=api, headers=headers), work, screen))
+        if is_interrupted and not is_last:
+            raise KeyboardInterrupt
+        return result
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
@@ -76,44 +87,66 @@ def ask(
 
 async def _with_screen(
     transports: Sequence[Any], work: _Work[_T], make_screen: Callable[[Callable[[], float]], Screen]
-) -> _T:
+) -> tuple[_T, bool]:
+    """Return the result, and whether a signal has come when it was known."""
+
     async def tick() -> None:
         while True:
             screen.tick()
             await asyncio.sleep(_TICK)
 
     async with contextlib.AsyncExitStack() as opened:
-        settled = opened.enter_context(_cancelled_by_signals())
+        signals = opened.enter_context(_cancelled_by_signals())
         for transport in transports:
             await opened.enter_async_context(transport)
         screen = opened.enter_context(make_screen(asyncio.get_running_loop().time))
         opened.callback(asyncio.create_task(tick()).cancel)
         try:
-            return await work(transports, screen)
+            result = await work(transports, screen)
         finally:
-            settled()
+            signals.settle()
+    return result, signals.is_late
+
+
+@attrs.define
+class _Signals:
+    """What the signals do to a task: the first one cancels it; when it is settled, none changes anything."""
+
+    _task: asyncio.Task[Any]
+    _has_come: bool = attrs.field(default=False, init=False)
+    _is_settled: bool = attrs.field(default=False, init=False)
+    _is_cancelled: bool = attrs.field(default=False, init=False)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether a signal has come, and the task was not cancelled, since it was settled."""
+        return self._has_come and not self._is_cancelled
+
+    def take(self, *_signal: object) -> None:
+        """Take a signal."""
+        self._has_come = True
+        self._task.get_loop().call_soon_threadsafe(self._cancel)
+
+    def settle(self) -> None:
+        """It is known what the task has come to."""
+        self._is_settled = True
+
+    def _cancel(self) -> None:
+        if not self._is_settled and not self._is_cancelled:
+            self._is_cancelled = True
+            self._task.cancel()
 
 
 @contextlib.contextmanager
-def _cancelled_by_signals() -> Iterator[Callable[[], None]]:
-    """Cancel the task that is in here at the first of them, so that it ends in order; the others change nothing.
-
-    Yields a function to be called when it is known what the task has come to: from then on no signal changes anything.
-    """
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+def _cancelled_by_signals() -> Iterator[_Signals]:
+    """Let the first of them cancel the task that is in here, so that it ends in order; the others change nothing."""
+    task = asyncio.current_task()
     assert task is not None
-    tasks = [task]
-    usual = {number: signal.getsignal(number) for number in _not_ignored()}
-
-    def end() -> None:
-        while tasks:
-            tasks.pop().cancel()
-
-    for number in usual:
-        loop.add_signal_handler(number, end)
+    signals = _Signals(task)
+    # Not by the loop, which would lose one that comes in its last turn.
+    usual = {number: signal.signal(number, signals.take) for number in _not_ignored()}
     try:
-        yield tasks.clear
+        yield signals
     finally:
         for number, handler in usual.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, handler)

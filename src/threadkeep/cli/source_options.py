@@ -1,4 +1,7 @@
-"""The options that say which server to ask, and with what: the same for every command that asks one."""
+"""The options that say which server to ask, and with what: the same for every command that asks one.
+
+A command that asks a second server has them once more, with the prefix ``--to-``.
+"""
 
 import functools
 import os
@@ -10,13 +13,13 @@ from typing import Any
 import attrs
 import click
 
-from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, is_well_known
+from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, have_same_origin, is_well_known
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.console import escape, print_error
-from threadkeep.errors import UnreadableKeys
+from threadkeep.errors import MalformedAddress, UnreadableKeys
 from threadkeep.storage.paths import Paths
 
-__all__ = ["OptionalSource", "optional_source_options", "source_options"]
+__all__ = ["TARGET", "OptionalSource", "optional_source_options", "source_options", "target_options"]
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "base_url": {"metavar": "URL", "help": "Ask at this address; else at OPENAI_BASE_URL, else at OpenAI's own."},
@@ -28,6 +31,17 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "token_command": {"help": "Send the bearer token that this command prints; it runs again when that is refused."},
     "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, and not the environment's."},
 }
+
+_TARGET_OPTIONS: dict[str, dict[str, Any]] = {
+    "base_url": {"metavar": "URL", "required": True, "help": "Push to this address."},
+    "api_version": {"metavar": "V", "help": "Send the target this api-version with every request."},
+    "auth": {**_OPTIONS["auth"], "help": "Send the target its key in this header, as with --auth."},
+    "token_command": {"help": "Send the target the bearer token that this command prints, as with --token-command."},
+    "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, for the target."},
+}
+
+TARGET = "--to-"
+"""The prefix of the options of a second server."""
 
 _WHAT_CAN_BE_DONE = (
     "Asking all the same, in case something still answers there. Threads live on in Microsoft Foundry Agents (classic)"
@@ -41,12 +55,13 @@ class OptionalSource:
     """The options of a source, as typed. Nothing is read or printed before `source` is called."""
 
     _typed: Mapping[str, str | None] = attrs.field(repr=False)
+    _prefix: str = "--"
 
     def refuse(self, option: str) -> None:
         """Raise click.UsageError if any of them was given: only this option, which was not, has a use for them."""
         for name, value in self._typed.items():
             if value is not None:
-                raise click.UsageError(f"{_typed_as(name)} says where to ask, which only {option} does.")
+                raise click.UsageError(f"{_typed_as(name, self._prefix)} says where to ask, which only {option} does.")
 
     def source(self, exported_from: str | None = None, *, of_threads: bool = True) -> ApiSource:
         """Return the source: as typed, else by the environment, else where the export came from.
@@ -70,30 +85,61 @@ class OptionalSource:
             print_error(notice, _WHAT_CAN_BE_DONE)
         return source
 
+    def beside(self, source: ApiSource) -> ApiSource:
+        """Return a second server, as typed. At the origin of the first it has the same credentials, unless it has own.
+
+        The origin is scheme, host and port: no credential of one server goes to another.
+        """
+        own = self.source(of_threads=False)
+        try:
+            address = endpoint_of(own, os.environ).base_url
+        except MalformedAddress as error:
+            raise click.UsageError(f"{_typed_as('base_url', self._prefix)}: {error}") from None
+        is_same = have_same_origin(address, endpoint_of(source, os.environ).base_url)
+        if own.keys or own.token_command is not None or not is_same:
+            return own
+        if source.token_command is not None:
+            _refuse_api_key("--token-command", own.auth, self._prefix)
+        auth = own.auth or source.auth
+        return attrs.evolve(own, keys=source.keys, token_command=source.token_command, auth=auth)
+
 
 def source_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a source; it takes them as one `ApiSource` by the name ``source``."""
-    return _with_options(command, OptionalSource.source)
+    return _with_options(command, "source", OptionalSource.source)
 
 
 def optional_source_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the same options; it takes them as an `OptionalSource` by the name ``source``."""
-    return _with_options(command, lambda typed: typed)
+    return _with_options(command, "source", lambda typed: typed)
 
 
-def _with_options(command: Callable[..., int], made: Callable[[OptionalSource], object]) -> Callable[..., int]:
+def target_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Give a command the options of a second server; it takes them as an `OptionalSource` by the name ``target``."""
+    return _with_options(command, "target", lambda typed: typed, TARGET, _TARGET_OPTIONS)
+
+
+def _with_options(
+    command: Callable[..., int],
+    server: str,
+    made: Callable[[OptionalSource], object],
+    prefix: str = "--",
+    settings: Mapping[str, Mapping[str, Any]] = _OPTIONS,
+) -> Callable[..., int]:
+    parameters = {name: _typed_as(name, prefix).removeprefix("--").replace("-", "_") for name in settings}
+
     @functools.wraps(command)
-    def with_source(**arguments: Any) -> int:
-        typed = {name: arguments.pop(name) for name in _OPTIONS}
-        _refuse_contradictions(typed, arguments)
-        return command(source=made(OptionalSource(typed)), **arguments)
+    def with_server(**arguments: Any) -> int:
+        typed = {name: arguments.pop(parameter) for name, parameter in parameters.items()}
+        _refuse_contradictions(typed, arguments, prefix)
+        return command(**{server: made(OptionalSource(typed, prefix))}, **arguments)
 
-    options = [click.option(_typed_as(name), **settings) for name, settings in _OPTIONS.items()]
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_source)
+    options = [click.option(_typed_as(name, prefix), **given) for name, given in settings.items()]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_server)
 
 
-def _typed_as(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _typed_as(name: str, prefix: str) -> str:
+    return f"{prefix}{name.replace('_', '-')}"
 
 
 def _load_keys(name: str) -> tuple[Key, ...]:
@@ -110,19 +156,26 @@ def _load_keys(name: str) -> tuple[Key, ...]:
     return keys
 
 
-def _refuse_contradictions(typed: Mapping[str, str | None], arguments: Mapping[str, Any]) -> None:
+def _refuse_contradictions(typed: Mapping[str, str | None], arguments: Mapping[str, Any], prefix: str) -> None:
     keys_file, token_command = typed["keys_file"], typed["token_command"]
     if keys_file == "-":
-        raise click.UsageError("--keys-file takes a file: standard input may hold the ids.")
+        raise click.UsageError(f"{prefix}keys-file takes a file: standard input may hold the ids.")
     if token_command is not None and keys_file is not None:
-        raise click.UsageError("Give --keys-file or --token-command, not both.")
-    if token_command is not None and typed["auth"] == Auth.API_KEY:
-        raise click.UsageError("What --token-command prints is sent as the bearer: --auth api-key contradicts it.")
+        raise click.UsageError(f"Give {prefix}keys-file or {prefix}token-command, not both.")
+    if token_command is not None:
+        _refuse_api_key(f"{prefix}token-command", typed["auth"], prefix)
     if keys_file is None:
         return
     # It must be taken neither for the file of ids, whose wrong lines are printed, nor for the export.
     path = Path(keys_file).resolve()
     if path == Path(arguments.get("thread_ids") or arguments.get("ids") or "-").resolve():
-        raise click.UsageError("The thread ids and --keys-file are the same file.")
+        raise click.UsageError(f"The thread ids and {prefix}keys-file are the same file.")
     if "out" in arguments and path in {one.resolve() for one in Paths(arguments["out"]).all_files()}:
         raise click.UsageError("OUT would take the place of the file of keys.")
+
+
+def _refuse_api_key(token_command: str, auth: str | None, prefix: str) -> None:
+    if auth == Auth.API_KEY:
+        raise click.UsageError(
+            f"What {token_command} prints is sent as the bearer: {prefix}auth api-key contradicts it."
+        )

@@ -15,10 +15,13 @@ from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["FORMAT", "as_json", "next_lines", "print_verdict"]
+__all__ = ["FORMAT", "MOST_ON_SCREEN", "as_json", "next_lines", "print_verdict"]
 
 FORMAT = "threadkeep-report/1"
 """The schema of what `--json` prints: keys are added to it, and never changed or taken away."""
+
+MOST_ON_SCREEN = 5
+"""How many findings of each code are printed by default."""
 
 # Notes that are printed with what they say: what else there is has to be read with them in mind.
 _ALWAYS = ("export_at_work", "unfinished_run")
@@ -33,7 +36,7 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
     return {**own, **attrs.asdict(report), "out": str(report.out), "sizes": sizes}
 
 
-def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int) -> None:
+def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN) -> None:
     """Print the report for people, the verdict and what to do last, with so many findings of each code but notes."""
     console = _Console(highlight=False)
     count = Column("count", justify="right")

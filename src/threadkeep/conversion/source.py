@@ -73,12 +73,13 @@ class Thread:
         thread_id, assistant_id: its id, and the assistant that it was exported for.
         thread: the thread object as the API gave it, with its metadata; None where it was not saved.
         files: where downloaded files are, by their ids, as far as it refers to them.
+        place: its number among all threads of the export, from 0.
         messages: how many were read when they were last read.
         is_flat: whether a flat line was among them.
     """
 
-    def __init__(self, exported: ExportedThread) -> None:
-        self._exported = exported
+    def __init__(self, exported: ExportedThread, place: int = 0) -> None:
+        self._exported, self.place = exported, place
         self.thread_id, self.assistant_id = exported.thread_id, exported.assistant_id
         self.thread: Mapping[str, Any] | None = exported.thread
         self.files: Mapping[str, Path] = exported.files
@@ -195,7 +196,7 @@ class Source:
             UnknownThread: a thread that is wanted is not in OUT.
         """
         missing, seen, total = {*(self.only or ())}, set[int](), self._total()
-        for exported in self.export.threads():
+        for place, exported in enumerate(self.export.threads()):
             thread_id = exported.thread_id
             if exported.outcome is None:
                 self._refuse_split(thread_id, seen)
@@ -205,7 +206,7 @@ class Source:
                 self.not_complete += exported.outcome is not Outcome.DROPPED
                 continue
             missing.discard(thread_id)
-            thread = Thread(exported)
+            thread = Thread(exported, place)
             yield thread
             self.threads += 1
             self.messages += thread.messages

@@ -16,7 +16,7 @@ from threadkeep.migration.comparison import differences, fingerprint, missing_pa
 from threadkeep.migration.destination import OtherItems
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
-from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of
+from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
 from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
@@ -91,16 +91,17 @@ class ConversationDelivery:
         if not expected.fingerprints and row.conversation_id is None:
             await self._call(self._store.empty, thread_id, expected.losses)
             return
-        metadata = metadata_of(thread_id, (self.thread.thread or {}).get("metadata"), expected.times)
+        own = self._own_metadata(row)
+        metadata = metadata_of(thread_id, own, expected.times)
         losses = [*metadata.losses, *expected.losses]
         conversation_id, arrived = row.conversation_id, None
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
         target = _Target(client, conversation_id, expected.fingerprints)
         is_certain = await self._send(target, files, arrived)
-        if row.conversation_id is not None and row.metadata != _written(metadata):
-            await conversations.set_metadata(client, conversation_id, metadata.pairs)
         if row.conversation_id is not None:
+            if row.metadata != _written(metadata):
+                metadata = await self._replace_metadata(client, row, metadata, own, expected.times)
             await self._call(self._store.extending, thread_id, _written(metadata), losses)
         if not is_certain:
             await target.compare()
@@ -126,7 +127,7 @@ class ConversationDelivery:
         expected = _Expected.of(self._items(await self._files.known(self._needed())))
         pairs = await conversations.fetch_metadata(client, row.conversation_id)
         self.was_found = True
-        if lost := missing_pairs(loads((row.metadata or "{}").encode()), pairs):
+        if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
         await _Target(client, row.conversation_id, expected.fingerprints).compare()
 
@@ -142,6 +143,29 @@ class ConversationDelivery:
         self.was_found = True
         await self._call(self._store.created, thread_id, conversation_id)
         return conversation_id
+
+    def _own_metadata(self, row: StoredThread) -> object:
+        """Return the thread's own metadata: that of the export, else as it was sent before."""
+        if self.thread.thread is not None:
+            return self.thread.thread.get("metadata")
+        return without_times(_read(row.metadata))
+
+    async def _replace_metadata(
+        self, client: ApiClient, row: StoredThread, metadata: Metadata, own: object, times: str
+    ) -> Metadata:
+        """Replace the metadata of a conversation, and return it, without the pairs that others have added there.
+
+        These are sent along, since whatever is not sent is removed.
+        """
+        assert row.conversation_id is not None
+        found = await conversations.fetch_metadata(client, row.conversation_id)
+        ours = _read(row.metadata).keys() | metadata.pairs.keys()
+        theirs = {key: value for key, value in without_times(found).items() if key not in ours}
+        if theirs:
+            pairs = own if isinstance(own, Mapping) else {}
+            metadata = metadata_of(row.thread_id, {**pairs, **theirs}, times)
+        await conversations.set_metadata(client, row.conversation_id, metadata.pairs)
+        return attrs.evolve(metadata, pairs={key: value for key, value in metadata.pairs.items() if key not in theirs})
 
     async def _send(self, target: "_Target", files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
         """Send the items that have not arrived, and return whether each request was answered.
@@ -250,6 +274,11 @@ def _written(metadata: Metadata) -> str:
     return dumps(metadata.pairs).decode()
 
 
+def _read(metadata: str | None) -> Mapping[str, str]:
+    pairs: Mapping[str, str] = loads((metadata or "{}").encode())
+    return pairs
+
+
 @attrs.define
 class Conversations:
     """Conversations of OpenAI, or of the new Foundry, as a destination.
@@ -287,7 +316,7 @@ class Conversations:
                 pairs, conversation_id = conversation.get("metadata"), conversation["id"]
                 thread_id = pairs.get(THREAD_ID) if isinstance(pairs, Mapping) else None
                 row = waiting.get(thread_id) if isinstance(thread_id, str) else None
-                if row is None or missing_pairs(loads((row.metadata or "{}").encode()), pairs):
+                if row is None or missing_pairs(_read(row.metadata), pairs):
                     continue
                 if await self._thread.call(self._store.is_known, conversation_id):
                     continue

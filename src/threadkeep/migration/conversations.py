@@ -76,10 +76,11 @@ async def fetch_fingerprints(client: ApiClient, conversation_id: str) -> list[by
     return found
 
 
-async def fetch_metadata(client: ApiClient, conversation_id: str) -> object:
+async def fetch_metadata(client: ApiClient, conversation_id: str) -> Mapping[str, Any]:
     """Return the metadata of a conversation."""
     conversation = await client.fetch(_path(conversation_id), object_id=conversation_id)
-    return conversation.get("metadata")
+    pairs = conversation.get("metadata")
+    return pairs if isinstance(pairs, Mapping) else {}
 
 
 async def list_conversations(client: ApiClient) -> AsyncIterator[Mapping[str, Any]]:

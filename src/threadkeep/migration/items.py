@@ -16,6 +16,9 @@ __all__ = ["FileAtTarget", "SentItem", "items_of_thread"]
 _FILES = {"input_image": "image_file", "input_file": "attachments"}
 """The API's word for what is lost, by the type of the part that names a file."""
 
+# The longest URL of an image, data URLs too (spec of Responses).
+_IMAGE_LETTERS = 20_971_520
+
 
 @attrs.frozen
 class FileAtTarget:
@@ -63,10 +66,10 @@ def items_of_thread(
     """
     for turn in thread.turns():
         item, losses = item_of(turn, options, thread.files)
-        parts = item["content"] if item is not None else []
-        needed = tuple(part["file_id"] for part in parts if part["type"] in _FILES and part.get("file_id") is not None)
+        media = [part for part in item["content"] if part["type"] in _FILES] if item is not None else []
+        needed = tuple(part["file_id"] for part in media if _is_id(part.get("file_id") or ""))
         found = [*losses]
-        if item is not None and files is not None:
+        if item is not None and media:
             item = _with_files(turn, item, files, found)
         # Most texts need no escape at all, which is found out in a twentieth of the time.
         if item is not None and b"\\u" in dumps(item) and not _is_unicode(item):
@@ -76,20 +79,34 @@ def items_of_thread(
         yield SentItem(item, turn.created_at, tuple(found), needed)
 
 
+def _is_id(file_id: str) -> bool:
+    """Return whether a file can have this id: it is in the path of a URL."""
+    return file_id != "" and _is_unicode(file_id)
+
+
 def _with_files(
-    turn: Turn, item: Mapping[str, Any], files: Mapping[str, FileAtTarget], losses: list[Loss]
+    turn: Turn, item: Mapping[str, Any], files: Mapping[str, FileAtTarget] | None, losses: list[Loss]
 ) -> dict[str, Any] | None:
-    """Put the target's ids in the place of the source's. A part whose file is not there is a loss."""
+    """Put the target's ids in the place of the source's. A part that the target cannot have is a loss."""
     content = []
     for part in item["content"]:
+        why = None
         if part["type"] in _FILES and part.get("file_id") is not None:
-            there = files[part["file_id"]]
-            if there.file_id is None:
-                losses.append(Loss(turn.thread_id, turn.message_id, _FILES[part["type"]], there.why))
-                continue
-            part = {**part, "file_id": there.file_id}
-        content.append(part)
+            there = _there(part["file_id"], files)
+            part, why = {**part, "file_id": there.file_id}, there.why if there.file_id is None else None
+        elif part["type"] == "input_image" and len(part["image_url"]) > _IMAGE_LETTERS:
+            why = f"the image has {len(part['image_url']):,} letters as a URL, and an item takes {_IMAGE_LETTERS:,}"
+        if why is None:
+            content.append(part)
+        else:
+            losses.append(Loss(turn.thread_id, turn.message_id, _FILES[part["type"]], why))
     return {**item, "content": content} if content else None
+
+
+def _there(file_id: str, files: Mapping[str, FileAtTarget] | None) -> FileAtTarget:
+    if not _is_id(file_id):
+        return FileAtTarget(None, f"no file has the id {file_id!r}")
+    return FileAtTarget(file_id) if files is None else files[file_id]
 
 
 def _is_unicode(value: object) -> bool:

@@ -28,7 +28,7 @@ from threadkeep.storage.lock import locked
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only"]
+__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
 
 PushTarget: TypeAlias = Literal["conversations"]
 """What threads become."""
@@ -80,6 +80,11 @@ class PushJob:
     def store_path(self) -> Path:
         """The store of the push."""
         return self.out.with_name(f"{self.out.name}.push")
+
+    @property
+    def lock_path(self) -> Path:
+        """Its lock."""
+        return self.store_path.with_name(f"{self.store_path.name}.lock")
 
     @property
     def map_path(self) -> Path:
@@ -136,6 +141,18 @@ class PushResult:
     def is_complete(self) -> bool:
         """Whether every thread of the export that has anything to send is at the target, as far as was looked at."""
         return self.ended_by is None and not self.problem_count and not self.plan.not_complete
+
+
+def refuse_unusable(job: PushJob) -> None:
+    """Refuse a push whose store or map cannot be used, before the export is made that it is of. Nothing changes.
+
+    Raises:
+        OutputUnusable: they belong to another target or are something else, or another push is at work.
+    """
+    refuse_map(job.map_path, job.out)
+    with locked(job.lock_path):
+        if job.store_path.exists():
+            PushStore.open(job.store_path, job.target).close()
 
 
 async def plan_only(job: PushJob) -> PushResult:
@@ -196,7 +213,7 @@ def _begin(
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
     refuse_map(job.map_path, job.out)
-    opened.enter_context(locked(job.store_path.with_name(f"{job.store_path.name}.lock")))
+    opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()
     store = PushStore.open(job.store_path, job.target)
@@ -226,14 +243,23 @@ def _plan(store: PushStore, source: Source, options: Options, check: Callable[[]
     store.begin_plan()
 
     def plans() -> Iterator[Any]:
-        for place, thread in enumerate(source):
+        for thread in source:
             check()
-            yield place, plan_of(thread, options, store.pushed_of(thread.thread_id))
+            _refuse_unsendable(thread.thread_id, source)
+            yield thread.place, plan_of(thread, options, store.pushed_of(thread.thread_id))
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
         store.plan(batch)
     return planned(store, source)
+
+
+def _refuse_unsendable(thread_id: str, source: Source) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in thread_id):
+        raise OutputUnusable(
+            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread_id!r}, so nothing can"
+            " refer to it. Choose the others with --only."
+        )
 
 
 @attrs.define

@@ -3,20 +3,21 @@
 The API takes 16 pairs of 64 and 512 characters (documented). Items have no times of their own.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from threadkeep.conversion.losses import Loss
 
-__all__ = ["THREAD_ID", "Metadata", "decode_times", "encode_times", "metadata_of"]
+__all__ = ["THREAD_ID", "Metadata", "decode_times", "encode_times", "metadata_of", "without_times"]
 
 THREAD_ID = "thread_id"
 """The key of the first pair. Its value is the id of the thread."""
 
-_TIMES = "times"
 _PAIRS, _KEY_LETTERS, _VALUE_LETTERS = 16, 64, 512
+_TIMES = "times"
+_ALL_TIMES = [_TIMES, *(f"{_TIMES}_{number}" for number in range(1, _PAIRS + 1))]
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -52,10 +53,17 @@ def metadata_of(thread_id: str, own: object, times: str) -> Metadata:
             pairs[key] = value
         else:
             losses.append(Loss(thread_id, None, "metadata", f"{key!r}: {why}"))
-    chunks = [*_chunks(times)]
-    names = [_TIMES] if len(chunks) == 1 else [f"{_TIMES}_{number}" for number in range(1, len(chunks) + 1)]
-    has_times = len(pairs) + len(chunks) <= _PAIRS and pairs.keys().isdisjoint(names)
-    return Metadata(pairs | dict(zip(names, chunks, strict=True)) if has_times else pairs, tuple(losses), has_times)
+    chunks = _chunks(times)
+    fit = len(pairs) + len(chunks) <= _PAIRS and max(map(len, chunks), default=0) <= _VALUE_LETTERS
+    # Beside a pair of the thread by one of these names, nobody could tell which are the times.
+    has_times = not chunks or (fit and pairs.keys().isdisjoint(_ALL_TIMES))
+    names = _ALL_TIMES[:1] if len(chunks) == 1 else _ALL_TIMES[1:]
+    return Metadata(pairs | dict(zip(names, chunks, strict=False)) if has_times else pairs, tuple(losses), has_times)
+
+
+def without_times(pairs: Mapping[str, str]) -> dict[str, str]:
+    """Return the pairs that are not of the times of items."""
+    return {key: value for key, value in pairs.items() if key not in _ALL_TIMES}
 
 
 def _refused(key: str, value: object, pairs: Mapping[str, str]) -> str | None:
@@ -106,11 +114,13 @@ def _in_base_36(number: int) -> str:
     return f"-{digits}" if number < 0 else digits
 
 
-def _chunks(times: str) -> Iterator[str]:
-    """Cut times at commas, which belong to no chunk, so that each fits into a value."""
-    while len(times) > _VALUE_LETTERS:
-        cut = times.rindex(",", 0, _VALUE_LETTERS + 1)
-        yield times[:cut]
-        times = times[cut + 1 :]
-    if times:
-        yield times
+def _chunks(times: str) -> list[str]:
+    """Cut times at commas, which belong to no chunk, so that each fits into a value. The last one may be empty.
+
+    Of a time that is too long for a value, and what follows it, the last chunk is made.
+    """
+    chunks, rest = list[str](), times
+    while len(rest) > _VALUE_LETTERS and (cut := rest.rfind(",", 0, _VALUE_LETTERS + 1)) >= 0:
+        chunks.append(rest[:cut])
+        rest = rest[cut + 1 :]
+    return [*chunks, rest] if times else []

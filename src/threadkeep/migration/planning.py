@@ -92,6 +92,7 @@ def plan_of(thread: Thread, options: Options, pushed: int) -> ThreadPlan:
         files={file_id: file_id in images for file_id in files},
         paths={file_id: str(path) for file_id, path in thread.files.items()},
         has_thread_object=thread.thread is not None,
+        metadata=metadata.pairs,
     )
 
 
@@ -106,7 +107,8 @@ def planned(store: PushStore, source: Source) -> PushPlan:
         changed=states[State.CHANGED],
         conversations=sum(not is_there for is_there, _ in work),
         items=sum(items for _, items in work),
-        requests=sum(chain.from_iterable((not is_there, -(-items // ITEMS_PER_REQUEST)) for is_there, items in work)),
+        requests=sum(chain.from_iterable((not is_there, -(-items // ITEMS_PER_REQUEST)) for is_there, items in work))
+        + store.count_new_metadata(),
         losses=store.losses(),
         files=files,
         files_here=files_here,

@@ -18,6 +18,8 @@ import attrs
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
 from threadkeep.migration.items import FileAtTarget
+from threadkeep.migration.metadata import without_times
+from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.private_files import create, on_disk, refuse_irregular, sync_folder
 
 __all__ = ["PushStore", "State", "StoredFile", "StoredThread", "ThreadPlan"]
@@ -30,6 +32,7 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE threads(
     thread_id TEXT PRIMARY KEY, place INTEGER NOT NULL, state TEXT NOT NULL,
     messages INTEGER NOT NULL,          -- of the export that have an item
+    new_metadata INTEGER NOT NULL,      -- whether the conversation has other metadata
     digest BLOB NOT NULL,               -- over them
     pushed INTEGER NOT NULL DEFAULT 0,  -- how many of them the conversation had when it was complete
     pushed_digest BLOB,                 -- over those
@@ -75,6 +78,7 @@ class ThreadPlan:
         files: whether each file that they refer to is an image, by its id.
         paths: where files were downloaded to, likewise.
         has_thread_object: whether the export has the thread object.
+        metadata: of the conversation, as far as the target is not asked.
     """
 
     thread_id: str
@@ -85,6 +89,7 @@ class ThreadPlan:
     files: Mapping[str, bool]
     paths: Mapping[str, str]
     has_thread_object: bool
+    metadata: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -174,7 +179,8 @@ class PushStore:
         if not is_there:
             _fill(db, target)
             return store
-        with _named(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as old:
+        # Not mode=ro: a commit that a kill has cut off is rolled back first.
+        with _named(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as old:
             old.backup(db)
         store.path = path
         try:
@@ -242,14 +248,16 @@ class PushStore:
             for place, plan in plans:
                 self.has_thread_objects |= plan.has_thread_object
                 found = db.execute(
-                    "SELECT state, pushed, pushed_digest FROM threads WHERE thread_id=?", (plan.thread_id,)
+                    "SELECT state, pushed, pushed_digest, metadata FROM threads WHERE thread_id=?", (plan.thread_id,)
                 ).fetchone()
-                state = _state(plan, *(found or (State.PLANNED, 0, None)))
+                state = _state(plan, *(found or (State.PLANNED, 0, None, None)))
+                new_metadata = found is not None and _sent(found["metadata"]) not in (None, plan.metadata)
                 db.execute(
-                    "INSERT INTO threads(thread_id, place, state, messages, digest, run) VALUES (?, ?, ?, ?, ?, ?)"
+                    "INSERT INTO threads(thread_id, place, state, messages, new_metadata, digest, run)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET place=excluded.place, state=excluded.state, messages=excluded.messages,"
-                    " digest=excluded.digest, run=excluded.run, reason=NULL",
-                    (plan.thread_id, place, state, plan.messages, plan.digest, self._run),
+                    " new_metadata=excluded.new_metadata, digest=excluded.digest, run=excluded.run, reason=NULL",
+                    (plan.thread_id, place, state, plan.messages, new_metadata, plan.digest, self._run),
                 )
                 if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
                     self._put_losses(db, plan.thread_id, plan.losses)
@@ -263,7 +271,7 @@ class PushStore:
         db.execute("DELETE FROM losses WHERE thread_id=?", (thread_id,))
         db.executemany(
             "INSERT INTO losses(thread_id, message_id, lost, why) VALUES (?, ?, ?, ?)",
-            [(one.thread_id, one.message_id, one.lost, _text(one.why)) for one in losses],
+            [(one.thread_id, _text(one.message_id), _text(one.lost), _text(one.why)) for one in losses],
         )
 
     # --- files
@@ -348,7 +356,7 @@ class PushStore:
         with self._changes() as db:
             db.execute(
                 "UPDATE threads SET verified=?, reason=? WHERE thread_id=?",
-                (problem is None, None if problem is None else _text(problem), thread_id),
+                (problem is None, _text(problem), thread_id),
             )
 
     def unanswered(self) -> list[StoredThread]:
@@ -386,6 +394,11 @@ class PushStore:
             " WHERE run=? AND state IN ('planned', 'creating', 'sending')"
         )
         return [(bool(row[0]), int(row[1])) for row in self._rows(query, self._run)]
+
+    def count_new_metadata(self) -> int:
+        """Return how many conversations are to get other metadata."""
+        query = "SELECT count(*) FROM threads WHERE run=? AND state='sending' AND new_metadata"
+        return self._number(query, self._run)
 
     def count_files(self) -> tuple[int, int]:
         """Return how many files messages refer to that the target may not have, and how many of these are here."""
@@ -439,7 +452,7 @@ class PushStore:
         return [row[0] for row in self._rows("SELECT thread_id FROM leftovers ORDER BY id")]
 
 
-def _state(plan: ThreadPlan, state: str, pushed: int, pushed_digest: bytes | None) -> State:
+def _state(plan: ThreadPlan, state: str, pushed: int, pushed_digest: bytes | None, metadata: str | None) -> State:
     """Return what is to be done with a thread whose state was this one."""
     if state in (State.PLANNED, State.EMPTY):
         return State.PLANNED if plan.messages else State.EMPTY
@@ -447,7 +460,18 @@ def _state(plan: ThreadPlan, state: str, pushed: int, pushed_digest: bytes | Non
         return State(state)
     if plan.messages < pushed or plan.pushed_digest != pushed_digest:
         return State.CHANGED
-    return State.DONE if plan.messages == pushed else State.SENDING
+    is_same = plan.messages == pushed and not (plan.has_thread_object and _has_other_pairs(plan, metadata))
+    return State.DONE if is_same else State.SENDING
+
+
+def _has_other_pairs(plan: ThreadPlan, metadata: str | None) -> bool:
+    """Return whether the thread has other pairs than were sent. The times depend on what of it the target takes."""
+    sent = _sent(metadata)
+    return sent is not None and without_times(sent) != without_times(plan.metadata)
+
+
+def _sent(metadata: str | None) -> dict[str, str] | None:
+    return None if metadata is None else loads(metadata.encode())
 
 
 def _stored(row: sqlite3.Row) -> StoredThread:
@@ -497,8 +521,9 @@ def _named(path: Path | None) -> Iterator[None]:
         raise OutputUnusable(what) from None
 
 
-def _text(value: str) -> str:
-    return value.encode("utf-8", "replace").decode()
+def _text(value: str | None) -> str | None:
+    """Return a text as SQLite takes it: in Unicode."""
+    return None if value is None else value.encode("utf-8", "replace").decode()
 
 
 def _target_in_words(target: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 
 from threadkeep.clock import now
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.combine import Combined
 from threadkeep.storage.damage import Inspection, index_rows
@@ -460,10 +460,7 @@ def _refuse_other(was: IndexHeader, now: IndexHeader, paths: Paths) -> None:
     for field, option in _OPTIONS.items():
         before, given = getattr(was, field), getattr(now, field)
         if before != given:
-            raise OutputUnusable(
-                f"{paths.out} was begun {_typed(option, before)}, and not {_typed(option, given)}. Use the same, or"
-                " choose another OUT; --fresh begins anew and keeps the old files under another name."
-            )
+            raise OtherExport(f"{paths.out} was begun {_typed(option, before)}, and not {_typed(option, given)}")
 
 
 def _typed(option: str, value: object) -> str:

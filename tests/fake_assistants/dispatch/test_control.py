@@ -281,6 +281,7 @@ def test_the_request_log_lists_the_requests(fake: FakeAssistants, ask: Ask) -> N
             "body": None,
             "status": 404,
             "fault": None,
+            "executed": True,
             "unrouted": False,
         },
         {
@@ -292,6 +293,7 @@ def test_the_request_log_lists_the_requests(fake: FakeAssistants, ask: Ask) -> N
             "body": {"a": [1]},
             "status": 404,
             "fault": None,
+            "executed": True,
             "unrouted": True,
         },
     ]

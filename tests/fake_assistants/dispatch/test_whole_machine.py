@@ -22,7 +22,8 @@ METADATA = st.dictionaries(st.sampled_from("abc"), st.sampled_from(["", "x", "č
 SAID = st.sampled_from(["Hi", "What is 3x + 11?", "č\u2028"])
 DOINGS: list[dict[str, Any]] = [
     *({"status": status} for status in (400, 429, 500, 502, 503)),
-    *({"drop": "before"}, {"drop": "mid-body"}, {"truncate": 7}, {"delay": 1}),
+    *({"drop": "before"}, {"drop": "answer"}, {"drop": "mid-body"}, {"truncate": 7}, {"delay": 1}),
+    {"status": 500, "executed": True},
     *({"rewrite": "repeat-page"}, {"rewrite": "shift-page"}, {"rewrite": "lie-has-more"}),
 ]
 MATCHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -83,23 +84,23 @@ class Whole(RuleBasedStateMachine):
         entry = list(self.fake.requests)[-1]
         fault = self.foretold_fault(may_strike, entry.fault or "", path)
         self.request_log.append((method, entry.status))
-        if fault.get("drop") == "before":
-            assert (reply.hang_up, entry.status) == (True, 0)
-            return None
         assert reply.status == entry.status
-        if "status" in fault:
-            assert reply.status == fault["status"]
+        is_lost = fault.get("drop") in ("before", "answer") or "status" in fault
+        if is_lost:
+            assert (reply.hang_up, reply.status) == ("drop" in fault, fault.get("status", 0))
+        assert entry.executed is (not is_lost or fault.get("drop") == "answer" or fault.get("executed", False))
+        if not entry.executed:
             return None
-        is_spoiled = any(key in fault for key in ("drop", "truncate", "rewrite"))
+        is_spoiled = any(key in fault for key in ("drop", "truncate", "rewrite", "executed"))
         is_assistants = path.startswith(("/assistants", "/threads"))
         if is_assistants and self.is_silent():
-            assert reply.status == GONE[(self.sunset or {})["style"]]
+            assert is_lost or reply.status == GONE[(self.sunset or {})["style"]]
             assert is_spoiled or not reply.body or self.is_envelope(reply)
             return None
         self.served += is_assistants
         self.model.settle()
         status = expected()
-        assert reply.status == status, (reply.status, reply.body, status)
+        assert is_lost or reply.status == status, (reply.status, reply.body, status)
         assert status == 200 or is_spoiled or self.is_envelope(reply)
         return (reply, is_spoiled) if status == 200 else None
 
@@ -329,9 +330,8 @@ class Whole(RuleBasedStateMachine):
         reply, is_spoiled = answer
         (run,) = made
         if stream:
-            assert reply.chunks is not None
             run.inboxes.append(first)
-            self.streams.append(Stream(reply.chunks, run, first, is_spoiled=is_spoiled))
+            self.streamed(reply, run, first, is_spoiled=is_spoiled)
         else:
             assert is_spoiled or reply.json()["status"] == "queued"
             self.model.answered(run)
@@ -361,8 +361,7 @@ class Whole(RuleBasedStateMachine):
         body = {"tool_outputs": [{"tool_call_id": call, "output": "x"} for call in given], "stream": stream}
         answer = self.ask("POST", f"/threads/{thread}/runs/{run_id}/submit_tool_outputs", expected, body)
         if answer is not None and stream:
-            assert answer[0].chunks is not None
-            self.streams.append(Stream(answer[0].chunks, made[0], inbox, is_spoiled=answer[1]))
+            self.streamed(answer[0], made[0], inbox, is_spoiled=answer[1])
         elif answer is not None:
             assert answer[1] or answer[0].json()["status"] == "queued"
             self.model.answered(made[0])
@@ -446,15 +445,27 @@ class Whole(RuleBasedStateMachine):
 
     # --- streams
 
+    def streamed(self, reply: Reply, run: Run, inbox: list[Beat], *, is_spoiled: bool) -> None:
+        """A stream has begun; one that was lost has ended already."""
+        assert reply.chunks is not None or is_spoiled
+        stream = Stream(reply.chunks or nothing(), run, inbox, is_spoiled=is_spoiled)
+        self.streams.append(stream)
+        if reply.chunks is None:
+            self.took_unseen(stream)
+
+    def took_unseen(self, stream: Stream) -> None:
+        """The rest of a stream is taken, whatever was read, and the run has come as far as it does."""
+        list(stream.chunks)
+        self.hung_up(stream)
+        while self.foretold() != self.shown() and self.model.pull(stream.run, self.model.now):
+            pass
+
     @precondition(lambda self: self.streams)
     @rule(data=st.data(), count=st.integers(1, 12))
     def read_stream(self, data: st.DataObject, count: int) -> None:
         stream = data.draw(st.sampled_from(self.streams))
-        if stream.is_spoiled:  # the rest is taken unseen, whatever was read
-            list(stream.chunks)
-            self.hung_up(stream)
-            while self.foretold() != self.shown() and self.model.pull(stream.run, self.model.now):
-                pass
+        if stream.is_spoiled:
+            self.took_unseen(stream)
             return
         for _ in range(count):
             if not self.takes(stream):
@@ -688,6 +699,11 @@ class Whole(RuleBasedStateMachine):
     def teardown(self) -> None:
         for stream in self.streams:
             stream.chunks.close()  # type: ignore[attr-defined]
+
+
+def nothing() -> Iterator[Any]:
+    """The chunks of a stream that never arrived."""
+    yield from ()
 
 
 def is_beginning(told: list[Any], whole: list[Any]) -> bool:

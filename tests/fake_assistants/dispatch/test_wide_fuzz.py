@@ -238,8 +238,8 @@ def taken(reply: Reply) -> bytes:
     return b"".join(chunk for chunk in chunks if isinstance(chunk, bytes))
 
 
-# OpenAI's, and then what Microsoft's services have in some errors.
-ENVELOPES = [["message", "type", "param", "code"], ["code", "message"]]
+# OpenAI's, then what Microsoft's services have in some errors, and what a project of the new Foundry has.
+ENVELOPES = [["message", "type", "param", "code"], ["code", "message"], ["code", "message", "param", "type"]]
 
 
 def is_sound(fake: FakeAssistants, request: Request, reply: Reply) -> None:
@@ -255,7 +255,7 @@ def is_sound(fake: FakeAssistants, request: Request, reply: Reply) -> None:
     is_silent = reply.status == 404 and not text and fake.sunset.plan is not None
     if reply.status != 200 and not is_silent:
         error = json.loads(text)["error"]
-        assert list(error) in ENVELOPES[: 1 if fake.profile.name == "openai" else 2]
+        assert list(error) in ENVELOPES[: {"openai": 1, "azure": 2, "foundry": 3}[fake.profile.name]]
 
 
 def drive(fake: FakeAssistants, requests: list[Request], rebased: str = "/v1") -> None:

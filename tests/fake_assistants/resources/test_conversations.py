@@ -124,7 +124,7 @@ KEPT: list[tuple[dict[str, Any], dict[str, Any]]] = [
             ]
         },
     ),
-    (user([{"type": "input_file", "file_id": "f"}]), {"content": [{"type": "input_file", "file_id": "f"}]}),
+    (user([{"type": "input_file", "file_id": "file-f"}]), {"content": [{"type": "input_file", "file_id": "file-f"}]}),
     (
         {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
         {"type": "function_call", "status": "completed", "arguments": "{}", "call_id": "c", "name": "f"},
@@ -199,6 +199,23 @@ BAD_ITEMS: list[tuple[Any, str, str]] = [
         "Invalid 'items[0].name': string does not match pattern.",
     ),
     ({"type": "reasoning", "id": 5}, "items[0].id", "Invalid type for 'items[0].id'"),
+    (
+        user([{"type": "input_image", "file_id": "/config/a.png"}]),
+        "items[0].content[0].file_id",
+        "Invalid 'items[0].content[0].file_id': '/config/a.png'. Expected an ID that contains letters, numbers, "
+        "underscores, or dashes, but this value contained additional characters.",
+    ),
+    (
+        user([{"type": "input_text", "text": "see"}, {"type": "input_file", "file_id": "file-" + "x" * 60}]),
+        "items[0].content[1].file_id",
+        "Invalid 'items[0].content[1].file_id': string too long. Expected a string with maximum length 64, "
+        "but got a string with length 65 instead.",
+    ),
+    (
+        user([{"type": "input_image", "file_id": "F0BGSHE3JGJ"}]),
+        "items[0].content[0].file_id",
+        "Invalid 'items[0].content[0].file_id': 'F0BGSHE3JGJ'. Expected an ID that begins with 'file'.",
+    ),
 ]
 
 
@@ -210,6 +227,94 @@ def test_a_bad_item_is_refused(fake: FakeAssistants, ask: Ask, item: Any, param:
     assert (reply.status, error["param"]) == (400, param)
     assert error["message"].startswith(text)
     assert not any(fake.state.values())
+
+
+@pytest.mark.parametrize("where", ["", ".content[0].text", ".content[0].image_url", ".output"])
+def test_texts_have_limits(ask: Ask, where: str) -> None:
+    """Of 10,485,760 characters, and addresses of images of 20,971,520, by which data URLs are meant."""
+    most = 20_971_520 if "url" in where else 10_485_760
+
+    def item(text: str) -> dict[str, Any]:
+        return {
+            "": user(text),
+            ".content[0].text": user([{"type": "input_text", "text": text}]),
+            ".content[0].image_url": user([{"type": "input_image", "image_url": text}]),
+            ".output": {"type": "function_call_output", "call_id": "c", "output": text},
+        }[where]
+
+    path = f"{conversation(ask)}/items"
+    error = ask("POST", path, {"items": [item("x" * (most + 1))]}).json()["error"]
+    assert (error["param"], error["code"]) == (f"items[0]{where or '.content'}", "string_above_max_length")
+    assert ask("POST", path, {"items": [item("x" * most)]}).status == 200
+
+
+# --- files of items ---------------------------------------------------------------------------------------
+
+FOUNDRY = {**AUTH, "Host": "unit.services.ai.azure.com"}
+PROJECT = "/api/projects/mine/openai/v1"
+SERVICES = [(AUTH, "/v1"), ({**AUTH, "Host": "unit.openai.azure.com"}, "/openai/v1"), (FOUNDRY, PROJECT)]
+UPLOAD = {"Content-Type": "multipart/form-data; boundary=B"}
+
+
+def sent(fake: FakeAssistants, headers: dict[str, str], base: str, file_id: str, kind: str = "input_image") -> Reply:
+    """The answer to a new conversation that names the file."""
+    body = {"items": [user("look"), user([{"type": kind, "file_id": file_id}])]}
+    return fake.handle(Request.of("POST", f"{base}/conversations", headers, json.dumps(body).encode()))
+
+
+def uploaded(fake: FakeAssistants, headers: dict[str, str], base: str, purpose: str) -> str:
+    """The id of a new file."""
+    form = (
+        f'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
+        f'--B\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\nx\r\n--B--\r\n'
+    )
+    reply = fake.handle(Request.of("POST", f"{base}/files", headers | UPLOAD, form.encode()))
+    assert reply.status == 200, reply.body
+    name: str = reply.json()["id"]
+    assert fake.handle(Request.of("GET", f"{base}/files/{name}", headers)).json() == reply.json()
+    return name
+
+
+@pytest.mark.parametrize("purpose", ["assistants", "user_data", "vision"])
+@pytest.mark.parametrize(("headers", "base"), SERVICES)
+@pytest.mark.parametrize("checks", [False, True])
+def test_what_was_uploaded_can_be_in_an_item(purpose: str, headers: dict[str, str], base: str, checks: bool) -> None:
+    """In OpenAI's whatever its purpose, in Microsoft's services only what was uploaded for assistants."""
+    fake = FakeAssistants(check_files=checks)
+    name = uploaded(fake, headers, base, purpose)
+    assert name.partition("-")[0] == ("assistant" if "openai" in base and purpose == "assistants" else "file")
+    for kind in ("input_image", "input_file"):
+        reply = sent(fake, headers, base, name, kind)
+        if base == "/v1" or purpose == "assistants":
+            assert reply.status == 200
+        else:
+            error = reply.json()["error"]
+            text = f"Invalid 'items[1].content[0].file_id': '{name}'. Expected an ID that begins with 'assistant'."
+            assert (reply.status, error["message"], error["code"]) == (400, text, "invalid_value")
+
+
+@pytest.mark.parametrize(("headers", "base"), SERVICES)
+def test_a_file_that_is_unknown(headers: dict[str, str], base: str) -> None:
+    """Is taken by default if its id begins as the service's do; in a response too. A loaded one may have any id."""
+    prefix = "file" if base == "/v1" else "assistant"
+    other = "assistant" if base == "/v1" else "file"
+    for checks, status in ((False, 200), (True, 404)):
+        fake = FakeAssistants(check_files=checks)
+        fake.load({"files": [{"id": "odd", "purpose": "vision"}]})
+        assert sent(fake, headers, base, "odd").status == 200
+        before = fake.state
+        assert sent(fake, headers, base, f"{other}-1").status == 400
+        assert fake.state == before
+        reply = sent(fake, headers, base, f"{prefix}-1")
+        assert reply.status == status
+        assert status == 200 or reply.json()["error"]["message"] == f"File with id '{prefix}-1' not found."
+        parts = [{"type": "input_file", "file_id": f"{prefix}-1"}]
+        calls = [{"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}]
+        given = [user("x"), *calls, {"type": "function_call_output", "call_id": "c", "output": parts}]
+        body = json.dumps({"model": "gpt-4o", "input": given}).encode()
+        reply = fake.handle(Request.of("POST", f"{base}/responses", headers, body))
+        assert reply.status == status
+        assert status == 200 or reply.json()["error"]["param"] == "input"
 
 
 def test_twenty_items_at_most(ask: Ask) -> None:

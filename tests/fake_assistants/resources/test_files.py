@@ -139,6 +139,37 @@ def test_files_are_listed_by_purpose(ask: Ask) -> None:
     assert ask("GET", "/v1/files?limit=10001").json()["error"]["message"].endswith("<= 10000, but got 10001 instead.")
 
 
+BASES = [
+    ("api.openai.com", "/v1"),
+    ("unit.openai.azure.com", "/openai/v1"),
+    ("unit.services.ai.azure.com", "/api/projects/mine"),
+    ("unit.services.ai.azure.com", "/api/projects/mine/openai/v1"),
+    ("unit.services.ai.azure.com", "/openai/v1"),
+]
+
+
+@pytest.mark.parametrize(("host", "base"), BASES)
+def test_files_are_at_every_base(ask: Ask, host: str, base: str) -> None:
+    """Uploaded with each purpose, listed with all parameters, retrieved, and 404 when they are unknown."""
+    at = {"Host": host, **FORM}
+    purposes = ("vision", "user_data", "assistants", "user_data")
+    made = [ask("POST", f"{base}/files", form(purpose=purpose), at).json() for purpose in purposes]
+    assert [file["purpose"] for file in made] == list(purposes)
+
+    def listed(query: str) -> list[str]:
+        return [row["id"] for row in ask("GET", f"{base}/files?{query}", headers=at).json()["data"]]
+
+    ids = [file["id"] for file in made]
+    assert listed("order=asc") == ids == listed("order=desc")[::-1] == listed("")[::-1]
+    assert listed(f"order=asc&after={ids[0]}&limit=2") == ids[1:3]
+    assert listed("purpose=user_data&limit=1") == ids[3:]
+    assert listed("purpose=user_data&order=asc") == [ids[1], ids[3]]
+    for file in made:
+        assert ask("GET", f"{base}/files/{file['id']}", headers=at).json() == file
+    unknown = ask("GET", f"{base}/files/file-unknown", headers=at)
+    assert (unknown.status, unknown.json()["error"]["message"]) == (404, "No such File object: file-unknown")
+
+
 KNOWN = "['fine-tune', 'assistants', 'batch', 'user_data', 'vision', 'evals']"
 NO_FORM = "Could not parse multipart form."
 BAD_FORMS = [

@@ -2,16 +2,19 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai import OpenAI, RateLimitError
+from openai import APIConnectionError, OpenAI, RateLimitError
 
 import fake_assistants.dispatch.fault_effects as fault_effects
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
+from fake_assistants.adapters.server import Server
 from fake_assistants.errors.server import _go_duration
 from fake_assistants.http.message import Chunk, Cut, Pause
 from strategies import json_values
@@ -20,6 +23,7 @@ Ask = Callable[..., Reply]
 Plan = list[dict[str, Any]]
 
 HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
+BETA: Any = {"headers": {"OpenAI-Beta": "assistants=v2"}}
 WORLD = demo_world(1, 60)
 THREAD = WORLD["threads"][0]["id"]
 IDS = [message["id"] for message in WORLD["messages"]]
@@ -42,9 +46,11 @@ pauses = st.fixed_dictionaries({}, optional={"delay": st.sampled_from([0, 0.5, 3
 doings = st.sampled_from(
     [
         {"status": 429},
+        {"status": 500, "executed": True},
         {"status": 502},
         {"status": 418, "headers": {"X-Odd": "1"}, "body": {"a": 1}},
         {"drop": "before"},
+        {"drop": "answer"},
         {"drop": "mid-body", "after": 1},
         {"truncate": 10},
         {"rewrite": "repeat-page"},
@@ -210,8 +216,11 @@ def test_a_probability_is_heeded_roughly_and_the_dice_differ() -> None:
         ({"do": {"status": 200, "headers": {"a": 1}}}, ".do.headers.a", "the name of a header"),
         ({"do": {"status": 200, "headers": {"a": "1\r\nb: 2"}}}, ".do.headers.a", "the name of a header"),
         ({"do": {"status": 200, "headers": {"Content-Length": "1"}}}, ".do.headers.Content-Length", "sets this header"),
-        ({"do": {"drop": "after"}}, ".do.drop", "one of before, mid-body"),
+        ({"do": {"drop": "after"}}, ".do.drop", "one of before, answer, mid-body"),
         ({"do": {"drop": "before", "after": 1}}, ".do.after", "mid-body"),
+        ({"do": {"drop": "answer", "after": 1}}, ".do.after", "mid-body"),
+        ({"do": {"drop": "answer", "executed": True}}, ".do.executed", "cannot be combined with drop"),
+        ({"do": {"status": 500, "executed": 1}}, ".do.executed", "true or false"),
         ({"do": {"drop": "mid-body", "after": 1.5}}, ".do.after", "0 or more"),
         ({"do": {"truncate": -1}}, ".do.truncate", "0 or more"),
         ({"do": {"rewrite": "lie"}}, ".do.rewrite", "repeat-page, shift-page, lie-has-more"),
@@ -330,7 +339,7 @@ def test_an_answer_without_a_body_has_none(ask: Ask, fake: FakeAssistants, body:
     assert ran(one(ask, fake, {"status": 204, **body})) == (204, (), b"", 0.0, False, ())
 
 
-@pytest.mark.parametrize("do", [{"status": 500}, {"drop": "before"}])
+@pytest.mark.parametrize("do", [{"status": 500}, {"status": 500, "executed": False}, {"drop": "before"}])
 def test_what_is_answered_instead_changes_nothing(ask: Ask, fake: FakeAssistants, do: dict[str, Any]) -> None:
     """No thread is made, no id is drawn, no request is counted towards the sunset, and no key is asked for."""
     fake.sunset.after_requests(1)
@@ -339,6 +348,87 @@ def test_what_is_answered_instead_changes_nothing(ask: Ask, fake: FakeAssistants
     assert fake.state["threads"] == []
     fresh = FakeAssistants()
     assert ask("POST", "/v1/threads").json() == fresh.handle(Request.of("POST", "/v1/threads", HEADERS)).json()
+
+
+@pytest.mark.parametrize("do", [{"status": 500, "executed": True}, {"drop": "answer"}, {"drop": "mid-body"}])
+def test_an_answer_is_lost_though_the_request_was_carried_out(
+    ask: Ask, fake: FakeAssistants, do: dict[str, Any]
+) -> None:
+    """The state is that of a fake without the fault; a client cannot know it."""
+    fake.faults = [{"match": {"times": 1}, "do": do}]
+    lost = ask("POST", "/v1/threads", {"metadata": {"a": "b"}})
+    assert lost.status == 500 or lost.hang_up or Cut() in (lost.chunks or ())
+    fresh = FakeAssistants()
+    made = fresh.handle(Request.of("POST", "/v1/threads", HEADERS, b'{"metadata": {"a": "b"}}')).json()
+    assert fake.state["threads"] == fresh.state["threads"] == [made]
+
+
+@pytest.mark.parametrize("do", [{"status": 500, "executed": True}, {"drop": "answer"}])
+def test_a_stream_that_is_lost_ends_in_the_fake(ask: Ask, fake: FakeAssistants, do: dict[str, Any]) -> None:
+    """Its run is complete."""
+    assistant = ask("POST", "/v1/assistants", {"model": "gpt-4o", "instructions": "Answer."}).json()["id"]
+    thread = ask("POST", "/v1/threads", {"messages": [{"role": "user", "content": "hello"}]}).json()["id"]
+    fake.faults = [{"match": {"path": "/runs$"}, "do": do}]
+    reply = ask("POST", f"/v1/threads/{thread}/runs", {"assistant_id": assistant, "stream": True})
+    assert reply.chunks is None
+    assert [run["status"] for run in fake.state["runs"]] == ["completed"]
+
+
+CONVERSATIONS = "/v1/conversations"
+SAID = {"items": [{"type": "message", "role": "user", "content": "hello"}]}
+LOSSES: Plan = [
+    {"match": {"method": "POST", "path": "/items$", "probability": 0.05}, "do": {"drop": "answer"}},
+    {"match": {"method": "POST", "path": "/items$", "probability": 0.05}, "do": {"drop": "mid-body"}},
+    {"match": {"method": "POST", "path": "/items$", "probability": 0.05}, "do": {"drop": "before"}},
+    {"match": {"method": "POST", "path": "/items$", "probability": 0.05}, "do": {"status": 500}},
+    {"match": {"method": "POST", "path": "/items$", "probability": 0.05}, "do": {"status": 500, "executed": True}},
+    {
+        "match": {"method": "POST", "path": "/items$", "probability": 0.05},
+        "do": {"status": 429, "headers": {"retry-after": "1"}},
+    },
+]
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "unit.services.ai.azure.com"])
+def test_losses_at_conversations_are_the_same_on_every_run(host: str) -> None:
+    """Of each kind about as many as were asked for; the items are those of the requests that were carried out."""
+    base = CONVERSATIONS if host == "api.openai.com" else "/api/projects/p/openai/v1/conversations"
+    headers = HEADERS | {"Host": host}
+    runs = []
+    for _ in range(2):
+        fake = FakeAssistants(seed=11, faults=LOSSES)
+        path = f"{base}/{fake.handle(Request.of('POST', base, headers, b'{}')).json()['id']}/items"
+        waits = set()
+        for _ in range(400):
+            reply = fake.handle(Request.of("POST", path, headers, json.dumps(SAID).encode()))
+            if reply.status == 429:
+                waits.add(reply.header("retry-after"))
+        entries = fake.requests.to("POST", "/**/items")
+        assert len(fake.state["conversation_items"]) == sum(entry.executed for entry in entries)
+        assert waits == {"1"}
+        runs.append([(entry.status, entry.fault, entry.executed) for entry in entries])
+    assert runs[0] == runs[1]
+    counts = Counter(runs[0])
+    assert set(counts) == {
+        (200, None, True),
+        (0, "drop answer", True),
+        (200, "drop mid-body", True),
+        (0, "drop before", False),
+        (500, "status 500", False),
+        (500, "status 500", True),
+        (429, "status 429", False),
+    }
+    assert all(8 <= count <= 40 for found, count in counts.items() if found[1])
+
+
+def test_a_lost_creation_leaves_a_conversation(ask: Ask, fake: FakeAssistants) -> None:
+    """Unless the request was dropped before it was carried out."""
+    body = {"metadata": {"thread_id": "thread_1"}}
+    for do, left in (({"drop": "before"}, 0), ({"drop": "answer"}, 1), ({"drop": "mid-body"}, 2)):
+        fake.faults = [{"match": {"method": "POST", "path": "/conversations$"}, "do": do}]
+        ask("POST", CONVERSATIONS, body)
+        assert [row["metadata"] for row in fake.state["conversations"]] == [body["metadata"]] * left
+    assert [entry.executed for entry in fake.requests] == [False, True, True]
 
 
 def test_a_drop_is_no_answer(ask: Ask, fake: FakeAssistants) -> None:
@@ -354,22 +444,28 @@ def test_the_request_log_names_the_fault(ask: Ask, fake: FakeAssistants) -> None
     fake.load(WORLD)
     for do in (
         {"status": 429, "delay": 1},
+        {"status": 500, "executed": True},
         {"delay": 0.5},
         {"truncate": 3},
         {"rewrite": "lie-has-more"},
         {"drop": "mid-body"},
+        {"drop": "answer"},
+        {"drop": "before"},
     ):
         one(ask, fake, do)
     fake.faults.clear()
     ask("GET", "/v1/assistants")
-    told = [(entry["status"], entry["fault"]) for entry in ask("GET", "/_fake/requests").json()]
+    told = [(entry["status"], entry["fault"], entry["executed"]) for entry in ask("GET", "/_fake/requests").json()]
     assert told == [
-        (429, "status 429, delay"),
-        (200, "delay"),
-        (200, "truncate"),
-        (200, "rewrite lie-has-more"),
-        (200, "drop mid-body"),
-        (200, None),
+        (429, "status 429, delay", False),
+        (500, "status 500", True),
+        (200, "delay", True),
+        (200, "truncate", True),
+        (200, "rewrite lie-has-more", True),
+        (200, "drop mid-body", True),
+        (0, "drop answer", True),
+        (0, "drop before", False),
+        (200, None, True),
     ]
 
 
@@ -423,8 +519,8 @@ def streamed(do: dict[str, Any], chunks: tuple[Chunk, ...] = CHUNKS) -> tuple[li
         ends.append(True)
 
     core = FakeAssistants(faults=[{"do": do}])._backend
-    reply, _ = fault_effects.apply(core, Request("POST", "/v1/threads/runs"), lambda: Reply(200, chunks=stream()))
-    taken = list(reply.chunks or ())
+    outcome = fault_effects.apply(core, Request("POST", "/v1/threads/runs"), lambda: Reply(200, chunks=stream()))
+    taken = list(outcome.reply.chunks or ())
     return taken, bool(ends)
 
 
@@ -557,6 +653,22 @@ def test_the_sdk_gets_over_what_passes_and_tells_what_does_not() -> None:
             client.beta.threads.retrieve(THREAD)
     assert limited.value.code == "rate_limit_exceeded"
     assert [note for note in noted(fake) if note] == ["status 429", "status 429", "status 429"]
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_the_sdk_cannot_tell_a_lost_answer_from_a_lost_request(is_served: bool) -> None:
+    """Over a real connection and in process: both are a broken connection, and a retry makes a second object."""
+    fake = FakeAssistants()
+    with fake.serve() if is_served else fake.mount() as server:
+        base_url = server.base_url if isinstance(server, Server) else None
+        for drop, retries, made in (("before", 0, 0), ("answer", 0, 1), ("mid-body", 0, 1), ("answer", 1, 2)):
+            fake.reset()
+            fake.faults = [{"match": {"path": "/threads$", "times": 1}, "do": {"drop": drop}}]
+            fails = nullcontext() if retries else pytest.raises(APIConnectionError)
+            with OpenAI(api_key="sk-test", max_retries=retries, base_url=base_url) as client, fails:
+                client.post("/threads", cast_to=object, body={}, options=BETA)
+            assert len(fake.state["threads"]) == made
+            assert fake.requests[0].executed is (drop != "before")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from fake_assistants.store.recording import Recording
 HEADERS = {"Authorization": "Bearer sk-secret-of-a-test", "OpenAI-Beta": "assistants=v2"}
 
 
-def _request(method: str, target: str, body: Any) -> Request:
-    return Request.of(method, target, HEADERS, b"" if body is None else json.dumps(body).encode())
+def _request(method: str, target: str, body: Any, **more: str) -> Request:
+    return Request.of(method, target, HEADERS | more, b"" if body is None else json.dumps(body).encode())
 
 
 class Recorded:
@@ -26,9 +26,9 @@ class Recorded:
         self.fake = FakeAssistants(**options)
         self.recording = Recording()
 
-    def ask(self, method: str, target: str, body: Any = None) -> Reply:
-        """Ask, and record the answer."""
-        request = _request(method, target, body)
+    def ask(self, method: str, target: str, body: Any = None, **more: str) -> Reply:
+        """Ask, with more headers, and record the answer."""
+        request = _request(method, target, body, **more)
         reply = self.fake.handle(request)
         content = (
             reply.body if reply.chunks is None else b"".join(one for one in reply.chunks if isinstance(one, bytes))
@@ -147,6 +147,21 @@ def test_what_was_deleted_is_gone_with_all_that_it_contained() -> None:
     assert [row["id"] for row in state["threads"]] == [other]
     assert [row["id"] for row in state["messages"]] == [messages[2]]
     assert [row["id"] for row in state["conversation_items"]] == [made[1]["id"]]
+    assert state == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
+
+
+def test_conversations_are_recorded_with_their_users() -> None:
+    """A user's own ones, those of nobody, and one of which only the items were seen."""
+    recorded = Recorded(profile="foundry")
+    path = "/api/projects/fake/openai/v1/conversations"
+    ada = {"x-ms-user-identity": "ada"}
+    items = [{"type": "message", "role": "user", "content": "x"}]
+    names = [recorded.ask("POST", path, {"items": items}, **user).json()["id"] for user in (ada, {}, ada)]
+    recorded.ask("DELETE", f"{path}/{names[2]}", **ada)
+    for name, user in ((names[0], ada), (names[1], {})):
+        recorded.ask("GET", f"{path}/{name}/items", **user)
+    state = recorded.state()
+    assert [row.get("user_identity") for row in state["conversations"]] == ["ada", None]
     assert state == {kind: rows for kind, rows in recorded.fake.state.items() if rows}
 
 

@@ -4,6 +4,7 @@ import gc
 import json
 from collections.abc import Callable
 from io import BytesIO
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +361,42 @@ def test_a_made_up_thread_replaces_none(fake: FakeAssistants) -> None:
         fake.reset()
 
 
+def exported_rows(*rows: dict[str, Any]) -> bytes:
+    return b"\n".join(json.dumps(row).encode() for row in rows)
+
+
+THREAD = {"id": "thread_a", "object": "thread", "created_at": 5, "metadata": {"from": "the export"}}
+RUN = {"id": "run_1", "object": "thread.run", "thread_id": "thread_a", "status": "completed"}
+STEPS = [{"id": f"step_{n}", "run_id": "run_1", "thread_id": "thread_a", "n": n * 1.0} for n in range(2)]
+FILES_OF_AN_EXPORT = [
+    export_line("thread_a", "msg_1"),
+    exported_rows({"thread_id": "thread_a", "thread": THREAD}, {"thread_id": "t", "thread": {"id": "t"}}),
+    exported_rows({"thread_id": "thread_a", "run_id": "run_1", "run": RUN, "steps": STEPS}),
+]
+
+
+@pytest.mark.parametrize("order", [*permutations(range(3))], ids=str)
+def test_thread_objects_and_runs_of_an_export_are_served_too(
+    fake: FakeAssistants, ask: Ask, order: tuple[int, ...]
+) -> None:
+    """In whichever order its files are loaded; a thread without messages comes with its object."""
+    for place in order:
+        fake.load(FILES_OF_AN_EXPORT[place])
+    for _ in range(2):
+        assert ask("GET", "/v1/threads/thread_a").json() == THREAD
+        assert ask("GET", "/v1/threads/t/messages").json()["data"] == []
+        assert ask("GET", "/v1/threads/thread_a/messages").json()["first_id"] == "msg_1"
+        assert ask("GET", "/v1/threads/thread_a/runs").json()["data"] == [RUN]
+        assert ask("GET", "/v1/threads/thread_a/runs/run_1/steps?order=asc").json()["data"] == STEPS
+        fake.reset()
+
+
+def test_runs_alone_have_made_up_threads(fake: FakeAssistants, ask: Ask) -> None:
+    """As old as their first run."""
+    fake.load(exported_rows({"thread_id": "thread_a", "run": RUN | {"created_at": 9}}))
+    assert ask("GET", "/v1/threads/thread_a").json()["created_at"] == 9
+
+
 def test_a_file_that_goes_bad_late_changes_nothing(fake: FakeAssistants, tmp_path: Path) -> None:
     """It is read line by line, and put into the world only when all of it is good."""
     fake.load(demo_world(1, 3))
@@ -411,6 +448,16 @@ def test_a_state_file_is_loaded(fake: FakeAssistants, tmp_path: Path) -> None:
         (b'{"thread_id": "t", "role": "user", "text": "flat"}', "line 1", "a full export is needed"),
         (b'{"thread_id": "t", "message": {"thread_id": "t"}}', "line 1", "string id"),
         (b'{"thread_id": "t", "message": {"id": "m"}}', "line 1", "same thread_id"),
+        (b'{"thread_id": "t", "thread": {"id": "u"}}', "line 1", "its thread must name the same thread_id"),
+        (b'{"thread_id": "t", "thread": []}', "line 1", "a thread with a string id"),
+        (b'{"thread_id": "t", "run": {"id": "r"}}', "line 1", "its run must name the same thread_id"),
+        (b'{"thread_id": "t", "run": {"id": "r", "thread_id": "t"}, "steps": {}}', "line 1", "the steps of the run"),
+        (b'{"thread_id": "t", "run": {"id": "r", "thread_id": "t"}, "steps": [{}]}', "line 1", "the steps of the run"),
+        (
+            b'{"thread_id": "t", "run": {"id": "r", "thread_id": "t"}, "steps": [{"run_id": "r"}]}',
+            "line 1",
+            "expected a string",
+        ),
         (b'{"thread_id": 1, "message": {"id": "m", "thread_id": 1}}', "line 1", "same thread_id"),
         (export_line("t", "m") + b"\n\n" + export_line("t", "m"), "line 3", "there twice"),
         (export_line("t", "m") + b'\n{"thread_id"', "line 2", r"delimiter: column 13 \(char 12\) @ line 2"),

@@ -34,7 +34,7 @@ def cut_off(folder: Path, commits: int = 2) -> Export:
 OTHERS: list[tuple[dict[str, Any], str]] = [
     (
         {"assistant_id": "asst_other"},
-        r"and not with ASSISTANT_ID asst_other\. Use the same",
+        r"and not with ASSISTANT_ID asst_other$",
     ),
     ({"flat": True}, "begun without --flat, and not with --flat"),
     ({"include": ("runs",)}, "begun without --include, and not with --include runs"),

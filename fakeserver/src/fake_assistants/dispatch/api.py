@@ -32,8 +32,9 @@ _UNAUTHORIZED_HEADERS = (("content-type", "application/json; charset=utf-8"), ("
 def answer(backend: Backend, request: Request) -> Reply:
     """Answer an API request and add it to the request log. Raises nothing."""
     place = backend.place(request)
-    reply, fault = fault_effects.apply(backend, request, lambda: _answer(backend, request, place))
-    backend.request_log.note(request, reply.status, fault, unrouted=reply.unrouted)
+    outcome = fault_effects.apply(backend, request, lambda: _answer(backend, request, place))
+    reply = outcome.reply
+    backend.request_log.note(request, reply.status, outcome.fault, executed=outcome.executed, unrouted=reply.unrouted)
     return azure.with_headers(reply) if place.base.is_azure else reply
 
 
@@ -41,7 +42,7 @@ def _answer(backend: Backend, request: Request, place: Place) -> Reply:
     try:
         reply = _carry_out(backend, request, place)
     except ApiProblem as error:
-        reply = _error_reply(backend, Mask(request).shown(error.problem))
+        reply = _error_reply(backend, azure.in_envelope(Mask(request).shown(error.problem), place))
         return attrs.evolve(reply, unrouted=isinstance(error, Unrouted))
     return azure.without_effort(reply) if place.base.is_azure else reply
 
@@ -59,9 +60,10 @@ def _carry_out(backend: Backend, request: Request, place: Place) -> Reply:
     if route.is_assistants:
         backend.sunset.count()
         _check_beta(request, base)
-    _check_ids(backend, route.ids)
+    ids = {**route.ids, "user_identity": request.user_identity} if base.is_new_foundry else route.ids
+    _check_ids(backend, ids)
     scheduler.settle(backend)
-    return _reply(backend, route.handler(backend, Call(request, route.ids, base)))
+    return _reply(backend, route.handler(backend, Call(request, ids, base)))
 
 
 def _match(request: Request, place: Place) -> Match:

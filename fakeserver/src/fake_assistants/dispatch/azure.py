@@ -10,7 +10,7 @@ import fake_assistants.errors.azure as errors
 import fake_assistants.http.sse as sse
 from fake_assistants.adapters.streams import release
 from fake_assistants.dispatch.routes import is_assistants, pattern_of
-from fake_assistants.http.error_envelope import ErrorBody
+from fake_assistants.http.error_envelope import ErrorBody, FoundryErrorBody
 from fake_assistants.http.lossless_json import MalformedJson, dumps, loads
 from fake_assistants.http.message import Chunk, Pairs, Reply, Request
 from fake_assistants.simulation.profiles import Place
@@ -68,6 +68,12 @@ def _camel(pattern: str) -> str:
 
 
 # --- replies ----------------------------------------------------------------------------------------------
+
+
+def in_envelope(problem: ErrorBody, place: Place) -> ErrorBody:
+    """Return an error in the envelope of the service that is addressed; one that has Microsoft's already stays."""
+    is_foundrys = place.base.is_new_foundry and place.base.is_project and type(problem) is ErrorBody
+    return FoundryErrorBody(*attrs.astuple(problem)) if is_foundrys else problem
 
 
 def with_headers(reply: Reply) -> Reply:

@@ -5,8 +5,8 @@ from http import HTTPStatus
 
 import attrs
 
+import fake_assistants.dispatch.azure as azure
 import fake_assistants.errors.server as errors
-from fake_assistants.dispatch.azure import permission_denied
 from fake_assistants.engine.backend import Backend
 from fake_assistants.errors.azure import access_denied, call_rate_exceeded
 from fake_assistants.http.error_envelope import ErrorBody
@@ -23,30 +23,35 @@ CarryOut = Callable[[], Reply]
 _NO_ANSWER = Reply(0, hang_up=True)
 
 
-def apply(backend: Backend, request: Request, carry_out: CarryOut) -> tuple[Reply, str | None]:
-    """Carry out a request with its fault, if it has one. Return the reply and the name of the fault."""
+@attrs.frozen
+class Outcome:
+    """What a client gets, the name of the fault if there was one, and whether the request was carried out."""
+
+    reply: Reply
+    fault: str | None = None
+    executed: bool = True
+
+
+def apply(backend: Backend, request: Request, carry_out: CarryOut) -> Outcome:
+    """Carry out a request with its fault, if it has one."""
     hit = backend.faults.strike(request)
-    if hit is None:
-        reply, fault = carry_out(), None
-    else:
-        reply, fault = _apply(backend, request, hit, carry_out)
-    backend.faults.remember(request, reply)
-    return reply, fault
+    outcome = Outcome(carry_out()) if hit is None else _apply(backend, request, hit, carry_out)
+    backend.faults.remember(request, outcome.reply)
+    return outcome
 
 
-def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> tuple[Reply, str | None]:
+def _apply(backend: Backend, request: Request, hit: FaultHit, carry_out: CarryOut) -> Outcome:
     action = hit.do
-    if action.status is not None:
-        reply, name = (
-            _status_reply(backend, action, _problems(request, backend.place(request))),
-            f"status {action.status}",
-        )
-    elif action.drop == "before":
-        reply, name = _NO_ANSWER, "drop before"
+    is_replaced = action.status is not None or action.drop in ("before", "answer")
+    executed = not is_replaced or action.executed or action.drop == "answer"
+    carried_out = carry_out() if executed else None
+    if is_replaced or carried_out is None:
+        reply, name = _replacement(backend, request, action, carried_out)
     else:
-        reply, name = _change_reply(backend, request, hit, carry_out())
+        reply, name = _change_reply(backend, request, hit, carried_out)
     names = [name, "delay" if action.delay else ""]
-    return attrs.evolve(reply, delay=reply.delay + action.delay), ", ".join(filter(None, names)) or None
+    fault = ", ".join(filter(None, names)) or None
+    return Outcome(attrs.evolve(reply, delay=reply.delay + action.delay), fault, executed)
 
 
 def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Reply) -> tuple[Reply, str]:
@@ -65,14 +70,27 @@ def _change_reply(backend: Backend, request: Request, hit: FaultHit, reply: Repl
     return reply, ""
 
 
-# --- in place of carrying out the request -------------------------------------------------------------
+# --- in place of the reply ----------------------------------------------------------------------------
 
 
-def _status_reply(backend: Backend, action: FaultAction, problems: "_Problems") -> Reply:
+def _replacement(
+    backend: Backend, request: Request, action: FaultAction, carried_out: Reply | None
+) -> tuple[Reply, str]:
+    """Return what comes in place of the reply, if there is one, and the name of the fault."""
+    if carried_out is not None and carried_out.chunks is not None:
+        _exhaust(carried_out.chunks)
+    unrouted = carried_out is not None and carried_out.unrouted
+    if action.status is None:
+        return attrs.evolve(_NO_ANSWER, unrouted=unrouted), f"drop {action.drop}"
+    reply = _status_reply(backend, action, request)
+    return attrs.evolve(reply, unrouted=unrouted), f"status {action.status}"
+
+
+def _status_reply(backend: Backend, action: FaultAction, request: Request) -> Reply:
     """Return the status of the fault, with the body of the plan or that of the real API."""
     status = action.status or 0
     headers, body = (
-        (_own_headers(backend, action), action.body) if action.body is not None else _real(backend, status, problems)
+        (_own_headers(backend, action), action.body) if action.body is not None else _real(backend, status, request)
     )
     planned = {name for name, _ in action.headers}
     others = tuple((name, value) for name, value in headers if name not in planned)
@@ -87,16 +105,16 @@ def _own_headers(backend: Backend, action: FaultAction) -> Pairs:
     return (("content-type", action.content_type),) if is_from_cdn else backend.headers(action.content_type)
 
 
-def _real(backend: Backend, status: int, problems: "_Problems") -> tuple[Pairs, bytes]:
+def _real(backend: Backend, status: int, request: Request) -> tuple[Pairs, bytes]:
     """Return the headers and the body with which the real API sent this status."""
     if status in BODILESS:
         return (), b""
     if status in _PAGES:
         return (("content-type", "text/html"),), _cdn_page(f"{status} {_PAGES[status]}")
-    headers = backend.headers()
-    request_id = dict(headers)["x-request-id"]
+    headers, place = backend.headers(), backend.place(request)
+    request_id, problems = dict(headers)["x-request-id"], _problems(request, place)
     problem = problems[status](request_id) if status in problems else errors.told_to(status, _phrase(status))
-    return headers, problem.body()
+    return headers, azure.in_envelope(problem, place).body()
 
 
 def _phrase(status: int) -> str:
@@ -141,7 +159,7 @@ def _problems(request: Request, place: Place) -> _Problems:
     azures: _Problems = {**_REAL, 401: lambda _: access_denied().problem, 429: lambda _: call_rate_exceeded(20)}
     if not place.base.is_project:
         return azures
-    return {**azures, 401: lambda _: permission_denied(request, place)}
+    return {**azures, 401: lambda _: azure.permission_denied(request, place)}
 
 
 # --- changed replies --------------------------------------------------------------------------

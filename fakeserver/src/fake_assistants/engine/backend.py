@@ -161,11 +161,19 @@ class Backend:
 
 @attrs.frozen
 class Call:
-    """A routed request. `ids` maps the parameters of the path to their decoded values."""
+    """A routed request.
+
+    `ids` maps the parameters of the path to their decoded values; in the new Foundry, `user_identity` to the user.
+    """
 
     request: Request
     ids: Mapping[str, str]
     base: Base = OPENAI.bases[0]
+
+    @property
+    def user(self) -> str:
+        """The user whose conversations the request can see: "" for those that belong to none."""
+        return self.ids.get("user_identity", "")
 
     def body(self, shape: Shape) -> Obj:
         """Parse and check the body. Raises ApiProblem."""

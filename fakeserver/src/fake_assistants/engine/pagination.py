@@ -19,7 +19,7 @@ from fake_assistants.http.message import Request
 from fake_assistants.store.collection import Field, ObjectCollection
 from fake_assistants.store.kinds import Kind
 
-_LIMITS = (0, 100)
+_LEAST, _MOST = 0, 100
 _DEFAULT_LIMIT = 20
 _ORDERS = ("asc", "desc")
 _INTEGER = re.compile(r"-?[0-9]{1,400}")
@@ -69,11 +69,18 @@ def select(places: Sequence[int], ask: PageRequest) -> PageSlice:
 
 
 def asked(
-    request: Request, collection: ObjectCollection, kind: Kind, *, default: int = _DEFAULT_LIMIT, most: int = _LIMITS[1]
+    request: Request,
+    collection: ObjectCollection,
+    kind: Kind,
+    *,
+    default: int = _DEFAULT_LIMIT,
+    least: int = _LEAST,
+    most: int = _MOST,
 ) -> PageRequest:
-    """Read limit, order, after and before from the query. Raises ApiProblem."""
+    """Read limit, order, after and before from the query. `least` and `most` bound the limit. Raises ApiProblem."""
+    limit = request.asked("limit")
     return PageRequest(
-        limit=_limit(request.asked("limit"), default, most),
+        limit=default if limit is None else _limit(limit, least, most),
         order=_order(request.asked("order")),
         after=_cursor("after", request.asked("after"), collection, kind),
         before=_cursor("before", request.asked("before"), collection, kind),
@@ -98,12 +105,10 @@ def _filter(keep: Field | Callable[[Obj], bool]) -> Callable[[Iterable[bytes]], 
     return keep.among if isinstance(keep, Field) else lambda texts: [keep(loads(text)) for text in texts]
 
 
-def _limit(given: str | None, default: int, most: int) -> int:
-    if given is None:
-        return default
+def _limit(given: str, least: int, most: int) -> int:
     if not _INTEGER.fullmatch(given):
         raise errors.invalid_type("limit", "an integer", given)
-    limit, least = int(given), _LIMITS[0]
+    limit = int(given)
     if limit < least:
         raise errors.out_of_bounds("limit", "below", "integer", least, limit)
     if limit > most:

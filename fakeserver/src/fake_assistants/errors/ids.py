@@ -53,6 +53,26 @@ _NOT_FOUND: Mapping[str, Callable[[str], ApiProblem]] = {
 }
 
 
+def id_characters(param: str, value: str) -> ApiProblem:
+    """Report a file id with other characters. Quoted for the inputs of responses, inferred for items."""
+    text = (
+        f"Invalid '{param}': '{value}'. Expected an ID that contains letters, numbers, underscores, or dashes, "
+        "but this value contained additional characters."
+    )
+    return ApiProblem(ErrorBody(400, text, param, "invalid_value"))
+
+
+def foreign_file_id(param: str, value: str, prefix: str) -> ApiProblem:
+    """Report a file id without the prefix of the service. Quoted for the inputs of responses, inferred for items."""
+    text = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{prefix}'."
+    return ApiProblem(ErrorBody(400, text, param, "invalid_value"))
+
+
+def no_such_input_file(param: str, file_id: str) -> ApiProblem:
+    """Report an unknown file in an item. Quoted for the inputs of responses, from a test; inferred for items."""
+    return ApiProblem(ErrorBody(404, f"File with id '{file_id}' not found.", param))
+
+
 def malformed_id(param: str, value: str, kind: Kind) -> ApiProblem:
     """Report an id without its prefix. Recorded for assistants, quoted for threads, inferred for others and cursors."""
     text = f"Invalid '{param}': '{value}'. Expected an ID that begins with '{kind.prefix}'."

@@ -35,6 +35,15 @@ class AzureErrorBody(ErrorBody):
         return {"code": self.code, "message": self.message}
 
 
+@attrs.frozen
+class FoundryErrorBody(ErrorBody):
+    """The error envelope of a project of the new Foundry (documented; the order of its keys is inferred)."""
+
+    def error(self) -> dict[str, str | None]:
+        """The object under `error`."""
+        return {"code": self.code, "message": self.message, "param": self.param, "type": self.type}
+
+
 class ApiProblem(Exception):
     """A request is refused. Raised by handlers and the control API; the pipeline turns it into a reply."""
 

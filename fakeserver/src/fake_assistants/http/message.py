@@ -61,6 +61,15 @@ class Request:
         path = (path[absolute.end() :] or "/") if absolute else path
         return cls(method, path, parse_qsl(query, keep_blank_values=True), headers, body)
 
+    @property
+    def user_identity(self) -> str:
+        """The end user on whose behalf a service of Microsoft is asked, "" for none.
+
+        Documented: the header `x-ms-user-identity`, earlier called `x-ms-user-isolation-key`.
+        """
+        given = (self.headers.get(name, "").strip() for name in ("x-ms-user-identity", "x-ms-user-isolation-key"))
+        return next(filter(None, given), "")
+
     def asked(self, name: str) -> str | None:
         """Return the value of a query parameter; the last one if it is repeated, None if it is absent."""
         return dict(self.query).get(name)

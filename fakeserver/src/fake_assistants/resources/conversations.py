@@ -7,6 +7,7 @@ formats (recorded).
 import attrs
 
 import fake_assistants.engine.pagination as paging
+import fake_assistants.resources.file_checks as file_checks
 import fake_assistants.resources.items as items
 import fake_assistants.schemas.items as bodies
 from fake_assistants.engine.backend import Backend, Call, found
@@ -19,7 +20,9 @@ from fake_assistants.store.kinds import CONVERSATION_ITEMS, CONVERSATIONS
 def create(backend: Backend, call: Call) -> Obj:
     """POST /conversations, with up to 20 items. Recorded: the answer does not show them."""
     body = call.body(bodies.NEW_CONVERSATION)
-    given = [items.stored(backend, item) for item in body.get("items") or []]
+    asked = body.get("items") or []
+    file_checks.refuse_items(backend, call, "items", asked)
+    given = [items.stored(backend, item) for item in asked]
     items.refuse_duplicates((), given)
     conversation: Obj = {
         "id": backend.new_id("conv_", FOUNDRY_CONVERSATION if call.base.is_new_foundry else ""),
@@ -27,7 +30,7 @@ def create(backend: Backend, call: Call) -> Obj:
         "created_at": backend.clock.now(),
         "metadata": body.get("metadata") or {},
     }
-    backend.database.put(CONVERSATIONS, conversation)
+    _put(backend, call, conversation)
     extend(backend, conversation["id"], given)
     return conversation
 
@@ -40,21 +43,23 @@ def retrieve(backend: Backend, call: Call) -> Obj:
 def modify(backend: Backend, call: Call) -> Obj:
     """POST /conversations/{conversation_id}: its metadata."""
     new = _conversation(backend, call) | {"metadata": call.body(bodies.CHANGED_CONVERSATION)["metadata"] or {}}
-    backend.database.put(CONVERSATIONS, new)
+    _put(backend, call, new)
     return new
 
 
 def delete(backend: Backend, call: Call) -> Obj:
     """DELETE /conversations/{conversation_id}: also deletes its items."""
     conversation_id = _conversation(backend, call)["id"]
-    backend.database.delete(CONVERSATIONS, conversation_id)
+    backend.database.delete(CONVERSATIONS, conversation_id, call.user)
     return {"id": conversation_id, "object": "conversation.deleted", "deleted": True}
 
 
 def create_items(backend: Backend, call: Call) -> Obj:
     """POST /conversations/{conversation_id}/items. Recorded: the answer lists the new ones."""
     conversation_id = _conversation(backend, call)["id"]
-    given = [items.stored(backend, item) for item in call.body(bodies.NEW_ITEMS)["items"]]
+    asked = call.body(bodies.NEW_ITEMS)["items"]
+    file_checks.refuse_items(backend, call, "items", asked)
+    given = [items.stored(backend, item) for item in asked]
     items.refuse_duplicates(backend.database.collection(CONVERSATION_ITEMS, conversation_id).ids, given)
     extend(backend, conversation_id, given)
     return _page(call, items.listed(given))
@@ -62,15 +67,17 @@ def create_items(backend: Backend, call: Call) -> Obj:
 
 def listing(backend: Backend, call: Call) -> Obj:
     """GET /conversations, in the new Foundry only. `agent_name` and `agent_id` are accepted and ignored."""
-    collection = backend.database.collection(CONVERSATIONS)
-    page: Obj = loads(paging.page(collection, paging.asked(_oldest_first(call), collection, CONVERSATIONS)))
+    collection = backend.database.collection(CONVERSATIONS, call.user)
+    ask = paging.asked(_oldest_first(call), collection, CONVERSATIONS, **_limits(call))
+    page: Obj = loads(paging.page(collection, ask))
+    page["data"] = [items.shown(CONVERSATIONS, conversation) for conversation in page["data"]]
     return _ordered(page, _FOUNDRY_PAGE)
 
 
 def list_items(backend: Backend, call: Call) -> Obj:
     """GET /conversations/{conversation_id}/items. `include` is accepted and ignored."""
     collection = backend.database.collection(CONVERSATION_ITEMS, _conversation(backend, call)["id"])
-    return _page(call, items.page(_oldest_first(call), collection, CONVERSATION_ITEMS))
+    return _page(call, items.page(_oldest_first(call), collection, CONVERSATION_ITEMS, **_limits(call)))
 
 
 def retrieve_item(backend: Backend, call: Call) -> Obj:
@@ -114,6 +121,11 @@ def _oldest_first(call: Call) -> Request:
     return attrs.evolve(call.request, query=(*call.request.query, ("order", "asc")))
 
 
+def _limits(call: Call) -> dict[str, int]:
+    """Return the bounds of the limit. In the new Foundry a page has at least one row (documented)."""
+    return {"least": 1} if call.base.is_new_foundry else {}
+
+
 def _foundry_item(item: Obj) -> Obj:
     return _ordered(item, _FOUNDRY_ITEM)
 
@@ -125,8 +137,22 @@ def _page(call: Call, page: Obj) -> Obj:
     return _ordered(page | {"data": [_foundry_item(item) for item in page["data"]]}, _FOUNDRY_PAGE)
 
 
+def visible(backend: Backend, call: Call, conversation_id: str) -> Obj:
+    """Return the conversation as the API shows it. Raises ApiProblem if the user of the request has none with this id.
+
+    Inferred: without a user, a request sees the conversations that belong to none.
+    """
+    return items.shown(CONVERSATIONS, found(backend, CONVERSATIONS, conversation_id, call.user))
+
+
 def _conversation(backend: Backend, call: Call) -> Obj:
-    return found(backend, CONVERSATIONS, call.ids["conversation_id"])
+    return visible(backend, call, call.ids["conversation_id"])
+
+
+def _put(backend: Backend, call: Call, conversation: Obj) -> None:
+    backend.database.put(
+        CONVERSATIONS, items.within(CONVERSATIONS, call.user, conversation) if call.user else conversation
+    )
 
 
 def _item(backend: Backend, call: Call) -> Obj:

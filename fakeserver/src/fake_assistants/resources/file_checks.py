@@ -1,13 +1,15 @@
-"""Refuse files of the wrong kind. Only a fake that was made with `check_files` does so.
+"""Refuse files that cannot be used.
 
-The kind of a file is the extension of its name. Those for file search and those of images are documented.
+Only a fake that was made with `check_files` refuses files that are unknown or of the wrong kind. The kind of a file is
+the extension of its name. Those for file search and those of images are documented.
 """
 
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 import fake_assistants.errors.files as errors
-from fake_assistants.engine.backend import Backend
+import fake_assistants.errors.ids as id_errors
+from fake_assistants.engine.backend import Backend, Call
 from fake_assistants.http.lossless_json import Obj
 from fake_assistants.store.kinds import FILES
 
@@ -41,6 +43,29 @@ def refuse_unsearchable(backend: Backend, file_ids: Iterable[str]) -> None:
     wrong = [extension for extension in dict.fromkeys(found) if extension not in _SEARCHABLE]
     if wrong:
         raise errors.unsupported_extensions(wrong)
+
+
+def refuse_items(backend: Backend, call: Call, param: str, given: Iterable[Obj]) -> None:
+    """Check the files that items name. Raise ApiProblem before anything is created.
+
+    An id has the prefix of the service, unless a loaded state has it. `param` is the name of the list of items.
+    """
+    prefix = call.base.file_prefix
+    for where, file_id in _files_of(param, given):
+        if not file_id.startswith(prefix) and backend.loaded.text(FILES, file_id) is None:
+            raise id_errors.foreign_file_id(where, file_id, prefix)
+        if backend.check_files and backend.database.text(FILES, file_id) is None:
+            raise id_errors.no_such_input_file(param, file_id)
+
+
+def _files_of(param: str, given: Iterable[Obj]) -> Iterator[tuple[str, str]]:
+    """Yield the place and the id of each file in the parts of items, of messages and of outputs of functions."""
+    for index, item in enumerate(given):
+        for key in ("content", "output"):
+            parts = item.get(key)
+            for at, part in enumerate(parts if isinstance(parts, list) else ()):
+                if isinstance(part, dict) and isinstance(part.get("file_id"), str):
+                    yield f"{param}[{index}].{key}[{at}].file_id", part["file_id"]
 
 
 def _refuse_images(backend: Backend, file_ids: list[str]) -> None:

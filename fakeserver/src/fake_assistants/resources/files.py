@@ -35,7 +35,7 @@ _MANY = 10_000
 
 
 def upload(backend: Backend, call: Call) -> Obj:
-    """POST /files, a multipart form."""
+    """POST /files, a multipart form. Key order as recorded."""
     form = _form(call)
     file, purpose = form.get("file"), form.get("purpose")
     if file is None or file.filename is None:
@@ -44,26 +44,27 @@ def upload(backend: Backend, call: Call) -> Obj:
         raise errors.required_property("purpose")
     if purpose.text not in _PURPOSES:
         raise errors.not_one_of("purpose", purpose.text, _PURPOSES)
-    return add(backend, file.filename, purpose.text, file.content, lifetime=_lifetime(form, purpose.text))
-
-
-def add(backend: Backend, filename: str, purpose: str, content: bytes, *, lifetime: int | None = None) -> Obj:
-    """Store a new file. It expires after `lifetime` seconds. Key order as recorded."""
-    now = backend.clock.now()
-    file: Obj = {
+    lifetime, now = _lifetime(form, purpose.text), backend.clock.now()
+    file_id = backend.new_id(_prefix(call, purpose.text))
+    made: Obj = {
         "object": "file",
-        "id": backend.new_id("file-"),
-        "purpose": purpose,
-        "filename": filename,
-        "bytes": len(content),
+        "id": file_id,
+        "purpose": purpose.text,
+        "filename": file.filename,
+        "bytes": len(file.content),
         "created_at": now,
         "expires_at": None if lifetime is None else now + lifetime,
         "status": "processed",
         "status_details": None,
     }
-    backend.database.put(FILES, file)
-    backend.database.put(FILE_CONTENTS, {"id": file["id"], "content": base64.b64encode(content).decode("ascii")})
-    return file
+    backend.database.put(FILES, made)
+    backend.database.put(FILE_CONTENTS, {"id": file_id, "content": base64.b64encode(file.content).decode("ascii")})
+    return made
+
+
+def _prefix(call: Call, purpose: str) -> str:
+    """Return the prefix of a new file's id. Quoted: what Microsoft's services have for assistants has its own."""
+    return f"{call.base.file_prefix if purpose == 'assistants' else 'file'}-"
 
 
 def listing(backend: Backend, call: Call) -> bytes:

@@ -95,10 +95,13 @@ def all_items(backend: Backend, kind: Kind, parent_id: str) -> list[Obj]:
     return [shown(kind, item) for _, item in backend.database.collection(kind, parent_id).rows()]
 
 
-def page(request: Request, collection: ObjectCollection, kind: Kind) -> Obj:
-    """Return a page of items. Recorded: the order of its keys. Documented: there is no `before`."""
+def page(request: Request, collection: ObjectCollection, kind: Kind, **limits: int) -> Obj:
+    """Return a page of items. Recorded: the order of its keys. Documented: there is no `before`.
+
+    `limits` are those of `pagination.asked`.
+    """
     query = [pair for pair in request.query if pair[0] != "before"]
-    ask = paging.asked(Request(request.method, request.path, query), collection, kind)
+    ask = paging.asked(Request(request.method, request.path, query), collection, kind, **limits)
     plain: Obj = loads(paging.page(collection, ask))
     return listed([shown(kind, item) for item in plain["data"]], has_more=plain["has_more"])
 

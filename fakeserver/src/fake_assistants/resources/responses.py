@@ -9,6 +9,7 @@ import fake_assistants.errors.ids as id_errors
 import fake_assistants.errors.responses as errors
 import fake_assistants.http.sse as sse
 import fake_assistants.resources.conversations as conversations
+import fake_assistants.resources.file_checks as file_checks
 import fake_assistants.resources.items as items
 import fake_assistants.resources.response_output as outputs
 import fake_assistants.resources.response_rendering as rendering
@@ -26,6 +27,7 @@ class _Exchange:
     """One request and its answer: the new items, and all items that the model has read."""
 
     conversation_id: str | None
+    user: str  # to whom the conversation belongs
     given: list[Obj]
     context: list[Obj]
     answer: Obj
@@ -35,7 +37,8 @@ class _Exchange:
 def create(backend: Backend, call: Call) -> Obj | Reply:
     """POST /responses. The answer is stored when it is complete, or when its stream ends in any way."""
     body = call.body(bodies.NEW_RESPONSE)
-    conversation_id, past = _past(backend, body)
+    conversation_id, past = _past(backend, call, body)
+    file_checks.refuse_items(backend, call, "input", _input(body))
     given = [_stored_item(backend, item) for item in _input(body)]
     items.refuse_duplicates({item["id"] for item in past}, given)
     items.refuse_lone_reasoning(given)
@@ -46,6 +49,7 @@ def create(backend: Backend, call: Call) -> Obj | Reply:
     closed = rendering.closed(backend, opened, context, output)
     exchange = _Exchange(
         conversation_id=conversation_id,
+        user=call.user,
         given=given,
         context=context,
         answer=closed,
@@ -86,15 +90,16 @@ def input_items(backend: Backend, call: Call) -> Obj:
 # --- what the model reads -----------------------------------------------------------------------------
 
 
-def _past(backend: Backend, body: Obj) -> tuple[str | None, list[Obj]]:
+def _past(backend: Backend, call: Call, body: Obj) -> tuple[str | None, list[Obj]]:
     """Return the id of the conversation, if there is one, and the items before this request."""
     conversation, previous_id = body.get("conversation"), body.get("previous_response_id")
     if conversation is not None and previous_id is not None:
         raise errors.two_pasts()
     if conversation is not None:
         conversation_id = conversation if isinstance(conversation, str) else conversation["id"]
-        _check_id(backend, "conversation", conversation_id, CONVERSATIONS)
-        return conversation_id, conversations.all_items(backend, found(backend, CONVERSATIONS, conversation_id)["id"])
+        _check_id(backend, "conversation", conversation_id, CONVERSATIONS, call.user)
+        found_id = conversations.visible(backend, call, conversation_id)["id"]
+        return conversation_id, conversations.all_items(backend, found_id)
     if previous_id is not None:
         return None, _before(backend, previous_id)
     if body.get("input") is None and body.get("prompt") is None:
@@ -119,8 +124,8 @@ def _output_items(response: Obj) -> Iterator[Obj]:
             yield item
 
 
-def _check_id(backend: Backend, param: str, value: str, kind: Kind) -> None:
-    if not value.startswith(kind.prefix) and backend.database.find(kind, value) is None:
+def _check_id(backend: Backend, param: str, value: str, kind: Kind, parent: str = "") -> None:
+    if not value.startswith(kind.prefix) and backend.database.find(kind, value, parent) is None:
         raise id_errors.malformed_id(param, value, kind)
 
 
@@ -173,5 +178,7 @@ def _store(backend: Backend, database: Database, exchange: _Exchange) -> None:
         for item in exchange.context:
             database.put(RESPONSE_INPUT_ITEMS, items.within(RESPONSE_INPUT_ITEMS, exchange.answer["id"], item))
     parent_id = exchange.conversation_id
-    if parent_id is not None and exchange.answer["status"] != "failed" and database.find(CONVERSATIONS, parent_id):
+    if parent_id is None or exchange.answer["status"] == "failed":
+        return
+    if database.find(CONVERSATIONS, parent_id, exchange.user):
         conversations.extend(backend, parent_id, [*exchange.given, *exchange.answer["output"]])

@@ -3,9 +3,11 @@
 Messages and function calls are checked in full. Of the items of other tools only the id is checked.
 """
 
+import re
 from collections.abc import Mapping
 
 import fake_assistants.errors.values as errors
+from fake_assistants.errors.ids import id_characters
 from fake_assistants.schemas.checks import (
     NAME,
     Check,
@@ -20,16 +22,30 @@ from fake_assistants.schemas.checks import (
     anything,
 )
 
+# Limits in characters. Quoted: of texts and file ids in the inputs of responses. Documented: of an image's address, on
+# another route.
+_TEXT, _FILE_ID, _IMAGE_URL = Text(10_485_760), Text(64), Text(20_971_520)
+
+_ID = re.compile("[A-Za-z0-9_-]+")
+
+
+def _file_id(value: object, path: str) -> None:
+    """The id of a file. `resources.file_checks` checks whether it can be used."""
+    _FILE_ID(value, path)
+    if not _ID.fullmatch(str(value)):
+        raise id_characters(path, str(value))
+
+
 _DETAIL = Choice(("auto", "low", "high", "original"))
 _STATUS = OrNull(Choice(("in_progress", "completed", "incomplete")))
 
 _INPUT_PARTS: Mapping[str, Shape] = {
-    "input_text": Shape({"text": Text(), "prompt_cache_breakpoint": anything}, needed=("text",)),
+    "input_text": Shape({"text": _TEXT, "prompt_cache_breakpoint": anything}, needed=("text",)),
     "input_image": Shape(
         {
             "detail": OrNull(_DETAIL),
-            "file_id": OrNull(Text()),
-            "image_url": OrNull(Text()),
+            "file_id": OrNull(_file_id),
+            "image_url": OrNull(_IMAGE_URL),
             "prompt_cache_breakpoint": anything,
         }
     ),
@@ -37,7 +53,7 @@ _INPUT_PARTS: Mapping[str, Shape] = {
         {
             "detail": anything,
             "file_data": OrNull(Text()),
-            "file_id": OrNull(Text()),
+            "file_id": OrNull(_file_id),
             "file_url": OrNull(Text()),
             "filename": OrNull(Text()),
             "prompt_cache_breakpoint": anything,
@@ -46,7 +62,7 @@ _INPUT_PARTS: Mapping[str, Shape] = {
 }
 _OUTPUT_PARTS: Mapping[str, Shape] = {
     "output_text": Shape(
-        {"text": Text(), "annotations": ListOf(anything), "logprobs": OrNull(ListOf(anything))}, needed=("text",)
+        {"text": _TEXT, "annotations": ListOf(anything), "logprobs": OrNull(ListOf(anything))}, needed=("text",)
     ),
     "refusal": Shape({"refusal": Text()}, needed=("refusal",)),
 }
@@ -67,7 +83,7 @@ class _Parts:
 
 
 def _message(parts: Mapping[str, Shape]) -> Shape:
-    content = TextOr(Text(), ListOf(_Parts(parts)), takes=list, expected="one of a string or array of objects")
+    content = TextOr(_TEXT, ListOf(_Parts(parts)), takes=list, expected="one of a string or array of objects")
     known: dict[str, Check] = {
         "type": Choice(("message",)),
         "id": OrNull(Text()),
@@ -106,7 +122,7 @@ _CALL_KEYS: dict[str, Check] = {
     "caller": anything,
     "namespace": anything,
 }
-_OUTPUT = TextOr(Text(), ListOf(_Parts(_INPUT_PARTS)), takes=list, expected="one of a string or array of objects")
+_OUTPUT = TextOr(_TEXT, ListOf(_Parts(_INPUT_PARTS)), takes=list, expected="one of a string or array of objects")
 _CALL = Shape(
     {**_CALL_KEYS, "name": NAME, "arguments": Text(), "async": anything}, needed=("call_id", "name", "arguments")
 )

@@ -6,7 +6,9 @@
 
     {"status": 429, "headers": {...}, "body": ...}   do not carry out the request; send a text body as it is, any
                                                      other JSON printed, and without a body the real API's
+    {"status": 500, "executed": true}                the same, after the request was carried out
     {"drop": "before"}                               do not carry out the request; close the connection
+    {"drop": "answer"}                               carry out the request, and close the connection without an answer
     {"drop": "mid-body", "after": 3}                 carry out the request, and break the answer in the middle; a
                                                      stream breaks after this many chunks
     {"truncate": 100}                                carry out the request, and end the answer properly after this
@@ -30,7 +32,7 @@ from fake_assistants.http.message import Pairs, Request
 from fake_assistants.simulation.page_rewrites import REWRITES
 from fake_assistants.user_input import BadInput, a_count, a_list, a_string, an_object, seconds
 
-DROPS = ("before", "mid-body")
+DROPS = ("before", "answer", "mid-body")
 
 # Statuses of answers without a body (RFC 9110, 6.4.1).
 BODILESS = frozenset({204, 205, 304})
@@ -73,12 +75,16 @@ class Match:
 
 @attrs.frozen(kw_only=True)
 class FaultAction:
-    """The effect of a rule. At most one of status, drop, truncate and rewrite is set; `delay` is in seconds."""
+    """The effect of a rule. At most one of status, drop, truncate and rewrite is set; `delay` is in seconds.
+
+    `executed` is whether a request that is answered with `status` was carried out.
+    """
 
     status: int | None = None
     headers: Pairs = ()
     body: bytes | None = None
     content_type: str | None = None
+    executed: bool = False
     drop: str | None = None
     after: int = _CHUNKS
     truncate: int | None = None
@@ -167,7 +173,7 @@ _MATCH_FIELDS: Mapping[str, Callable[[Obj, str, str], Any]] = {
 
 # The actions, each with the keys that it may be combined with.
 _ACTIONS = {
-    "status": {"headers", "body"},
+    "status": {"headers", "body", "executed"},
     "drop": {"after"},
     "truncate": set[str](),
     "rewrite": set[str](),
@@ -188,7 +194,7 @@ def _action(given: object, where: str) -> FaultAction:
 
 def _checked(do: FaultAction, fields: Obj, where: str) -> FaultAction:
     """Check the combination of keys, and add the content type of the body."""
-    if "after" in fields and do.drop == "before":
+    if "after" in fields and do.drop != "mid-body":
         raise BadInput('can be combined with "drop": "mid-body" only', f"{where}.after")
     if do.body and do.status in BODILESS:
         raise BadInput(f"an answer {do.status} has no body", f"{where}.body")
@@ -228,6 +234,12 @@ def _body(fields: Obj, key: str, _: str) -> bytes:
     return body.encode("utf-8", "backslashreplace") if isinstance(body, str) else dumps(body)
 
 
+def _boolean(fields: Obj, key: str, where: str) -> bool:
+    if not isinstance(fields[key], bool):
+        raise BadInput("expected true or false", f"{where}.{key}")
+    return bool(fields[key])
+
+
 def _one_of(*values: str) -> Callable[[Obj, str, str], str]:
     def read(fields: Obj, key: str, where: str) -> str:
         if fields[key] not in values:
@@ -245,6 +257,7 @@ _ACTION_FIELDS: Mapping[str, Callable[[Obj, str, str], Any]] = {
     "status": _status,
     "headers": _headers,
     "body": _body,
+    "executed": _boolean,
     "drop": _one_of(*DROPS),
     "after": _number,
     "truncate": _number,

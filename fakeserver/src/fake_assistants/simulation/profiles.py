@@ -49,6 +49,11 @@ class Base:
     is_project: bool = False
     is_new_foundry: bool = False
 
+    @property
+    def file_prefix(self) -> str:
+        """How the ids of files begin that can be in an item (quoted)."""
+        return "assistant" if self.is_azure else "file"
+
     def serves(self, route: str) -> bool:
         """Return whether a route such as `/v1/threads/{thread_id}` is served below this base."""
         root = route.split("/")[2] if route.count("/") > 1 else ""

@@ -3,7 +3,7 @@
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 from urllib.parse import unquote
 
 import attrs
@@ -32,6 +32,7 @@ class Entry:
         body: the request's JSON; None if there was none, if it was not JSON (a file upload), or above 16 MiB.
         status: 0 if a fault closed the connection before any answer.
         fault: the name of an injected fault.
+        executed: whether the request reached the API, which may have refused it. Where it did not, a fault was first.
         unrouted: whether no route matched: an unknown path, or a method that the path does not have.
     """
 
@@ -43,6 +44,7 @@ class Entry:
     body: Any = None
     status: int
     fault: str | None = None
+    executed: bool = True
     unrouted: bool = False
 
     def as_dict(self) -> Obj:
@@ -51,7 +53,8 @@ class Entry:
 
     def __str__(self) -> str:
         fault = "" if self.fault is None else f" ({self.fault})"
-        return f"{self.method} {self.path} -> {self.status}{fault}{', no route' if self.unrouted else ''}"
+        notes = ("" if self.executed else ", not executed") + (", no route" if self.unrouted else "")
+        return f"{self.method} {self.path} -> {self.status}{fault}{notes}"
 
 
 class Requests(Sequence[Entry]):
@@ -158,14 +161,23 @@ class RequestLog(Requests):
         except IndexError:
             return super().__getitem__(index)
 
-    def note(self, request: Request, status: int, fault: str | None = None, *, unrouted: bool = False) -> None:
+    def note(
+        self,
+        request: Request,
+        status: int,
+        fault: str | None = None,
+        *,
+        executed: bool = True,
+        unrouted: bool = False,
+    ) -> None:
         """Log a request. Keys are masked when an entry is read."""
-        note = _Note(_without_upload(request), status, fault, unrouted)
+        result = _Result(status, fault, executed, unrouted)
+        note = _Note(_without_upload(request), result)
         self._notes.append(note)
         self.total += 1
         self._size += note.size
         if unrouted:
-            self._unrouted.append((self.total, _Note(attrs.evolve(request, body=b""), status, fault, unrouted)))
+            self._unrouted.append((self.total, _Note(attrs.evolve(request, body=b""), result)))
         while len(self._notes) > MOST_ENTRIES or self._size > MOST_BODY_BYTES:
             self._size -= self._notes.popleft().size
 
@@ -182,14 +194,23 @@ class RequestLog(Requests):
         self._size = 0
 
 
+class _Result(NamedTuple):
+    """What became of a request, as in `Entry`."""
+
+    status: int
+    fault: str | None
+    executed: bool
+    unrouted: bool
+
+
 class _Note:
     """A request as it came. Its entry is made on first access, since masking takes longer than answering."""
 
     __slots__ = ("_entry", "_given", "size")
 
-    def __init__(self, request: Request, status: int, fault: str | None, unrouted: bool) -> None:
+    def __init__(self, request: Request, result: _Result) -> None:
         self.size = len(request.body)
-        self._given: tuple[Request, int, str | None, bool] | None = (request, status, fault, unrouted)
+        self._given: tuple[Request, _Result] | None = (request, result)
         self._entry: Entry | None = None
 
     def entry(self) -> Entry:
@@ -202,7 +223,7 @@ class _Note:
         return self._entry
 
 
-def _entry(request: Request, status: int, fault: str | None, unrouted: bool) -> Entry:
+def _entry(request: Request, result: _Result) -> Entry:
     mask = Mask(request)
     headers = mask.headers(request.headers)
     return Entry(
@@ -212,9 +233,7 @@ def _entry(request: Request, status: int, fault: str | None, unrouted: bool) -> 
         query=_query(mask, request),
         headers=headers,
         body=_body(mask, request),
-        status=status,
-        fault=fault,
-        unrouted=unrouted,
+        **result._asdict(),
     )
 
 

@@ -1,4 +1,7 @@
-"""Read a file into a staged state: a state file (JSON), or a full export (NDJSON) with one message a line."""
+"""Read a file into a staged state: a state file (JSON), or a file of a full export (NDJSON).
+
+A line of an export has one object: a message, a thread, or a run with its steps. Each kind is in a file of its own.
+"""
 
 import gc
 from collections.abc import Iterable, Iterator
@@ -7,7 +10,7 @@ from itertools import chain
 from typing import Any, BinaryIO
 
 from fake_assistants.http.lossless_json import OBJECT_LEVELS, MalformedJson, Obj, dumps_to_keep, loads
-from fake_assistants.store.kinds import MESSAGES, THREADS
+from fake_assistants.store.kinds import MESSAGES, RUN_STEPS, RUNS, THREADS
 from fake_assistants.store.snapshot import Staged, checked
 from fake_assistants.user_input import BadInput
 
@@ -58,39 +61,59 @@ def _from_export(lines: Iterable[bytes]) -> Staged:
     return staged
 
 
+# The kinds of object in the lines of an export, by the key that has them.
+_EXPORTED = {"message": MESSAGES, "thread": THREADS, "run": RUNS}
+
+
 def _take(staged: Staged, line: bytes, where: str) -> None:
-    message = _message(line, where)
-    if message["thread_id"] not in staged.made_up:
-        staged.made_up.add(message["thread_id"])
-        thread = _thread(message)
-        staged.add(THREADS, thread, dumps_to_keep(thread))
+    row = _row(line, where)
+    key = next((key for key in _EXPORTED if key in row), None)
+    if key is None:
+        raise BadInput("no raw message: flat lines cannot be served again, a full export is needed", where)
+    value = _object(row, key, where)
     try:
-        staged.add(MESSAGES, message, dumps_to_keep(message))
+        if key != "thread" and value["thread_id"] not in staged.made_up:
+            staged.made_up.add(value["thread_id"])
+            thread = _thread(value)
+            staged.add(THREADS, thread, dumps_to_keep(thread))
+        staged.add(_EXPORTED[key], value, dumps_to_keep(value))
+        for step in _steps(row, value) if key == "run" else ():
+            staged.add(RUN_STEPS, step, dumps_to_keep(step))
     except BadInput as error:
         raise BadInput(error.reason, where) from None
 
 
-def _message(line: bytes, where: str) -> Obj:
+def _row(line: bytes, where: str) -> Obj:
     try:
-        row = loads(line, levels=OBJECT_LEVELS + 1)  # the message is nested in its line
+        row = loads(line, levels=OBJECT_LEVELS + 1)  # the object is nested in its line
     except MalformedJson as error:
         reason = str(error).replace("line 1 column", "column")  # the reader gets one line at a time
         raise BadInput(f"not JSON: {reason}", where) from None
     if not isinstance(row, dict):
         raise BadInput("expected an object", where)
-    if "message" not in row:
-        raise BadInput("no raw message: flat lines cannot be served again, a full export is needed", where)
-    message = row["message"]
-    if not isinstance(message, dict) or not isinstance(message.get("id"), str):
-        raise BadInput("expected a message with a string id", where)
-    thread_id = row.get("thread_id")
-    if not isinstance(thread_id, str) or message.get("thread_id") != thread_id:
-        raise BadInput("the line and its message must name the same thread_id", where)
-    return message
+    return row
+
+
+def _object(row: Obj, key: str, where: str) -> Obj:
+    value, thread_id = row[key], row.get("thread_id")
+    if not isinstance(value, dict) or not isinstance(value.get("id"), str):
+        raise BadInput(f"expected a {key} with a string id", where)
+    name = "id" if key == "thread" else "thread_id"
+    if not isinstance(thread_id, str) or value.get(name) != thread_id:
+        raise BadInput(f"the line and its {key} must name the same thread_id", where)
+    return value
+
+
+def _steps(row: Obj, run: Obj) -> list[Obj]:
+    """Return the steps of a run. Raises BadInput if they are not its own."""
+    steps = row.get("steps", [])
+    if not isinstance(steps, list) or any(not isinstance(one, dict) or one.get("run_id") != run["id"] for one in steps):
+        raise BadInput("expected the steps of the run", "")
+    return steps
 
 
 def _thread(first: Obj) -> Obj:
-    """Return a placeholder thread, since an export has none; it is created at the time of its first message."""
+    """Return a placeholder thread, which has the time of the first object in it: its file has no threads."""
     return {
         "id": first["thread_id"],
         "object": "thread",

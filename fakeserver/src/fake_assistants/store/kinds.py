@@ -12,8 +12,9 @@ class Kind:
     Attributes:
         noun: as in "No thread found".
         prefix: as in "Expected an ID that begins with 'thread'".
-        parent: the field that has the id of the parent, such as `thread_id`.
-        within: the kind of the parent.
+        parent: the field that has the id of the parent, such as `thread_id`; of a conversation the field that has the
+            user it belongs to, if it belongs to one.
+        within: the kind of the parent; None for a user, who is not an object.
     """
 
     name: str
@@ -36,7 +37,8 @@ VECTOR_STORE_FILES = Kind("vector_store_files", "file", "", parent="vector_store
 VECTOR_STORE_FILE_BATCHES = Kind(
     "vector_store_file_batches", "file batch", "vsfb", parent="vector_store_id", within=VECTOR_STORES
 )
-CONVERSATIONS = Kind("conversations", "conversation", "conv")
+# A conversation does not show its user, so those of the database that have one have one more field.
+CONVERSATIONS = Kind("conversations", "conversation", "conv", parent="user_identity")
 # The API's items do not name their parent, so those of the database have one more field: `conversation_id`.
 CONVERSATION_ITEMS = Kind("conversation_items", "item", "", parent="conversation_id", within=CONVERSATIONS)
 RESPONSES = Kind("responses", "response", "resp")

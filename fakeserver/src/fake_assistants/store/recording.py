@@ -186,7 +186,9 @@ class Recording:
         if kind is None or not kind.parent:
             return kind and self._put(kind, "", value)
         parent = _parent(kind, value, request)
-        return self._put(kind, parent, {**value, kind.parent: parent}) if parent else None
+        if not parent:
+            return None if kind.within else self._put(kind, "", value)
+        return self._put(kind, parent, {**value, kind.parent: parent})
 
     def _see_deletion(self, request: Request, value: Any) -> bool:
         """Drop the object that the path names."""
@@ -244,7 +246,7 @@ class Recording:
     def _stand_ins(self, kind: Kind) -> Iterator[bytes]:
         """Yield placeholders for parents that were not recorded, as old as their oldest child."""
         if kind.name in _STAND_INS:
-            known = self._series[kind.name, ""].texts if (kind.name, "") in self._series else {}
+            known = {key for (name, _), series in self._series.items() if name == kind.name for key in series.texts}
             since: dict[str, float] = {}
             for (name, parent), series in self._series.items():
                 if KINDS[name].within is kind and series.texts and parent not in known:
@@ -309,10 +311,15 @@ def _kind(value: Obj, request: Request) -> Kind | None:
 
 
 def _parent(kind: Kind, value: Obj, request: Request) -> str:
-    """Return the id of an object's parent: from its field, or from the path, where it follows the parent's kind."""
+    """Return the id of an object's parent: from its field, or from the path, where it follows the parent's kind.
+
+    A conversation may have a user in its place, whom a header of the request names.
+    """
     given = value.get(kind.parent) if kind.parent else None
-    if isinstance(given, str) or kind.within is None:
-        return given or ""
+    if isinstance(given, str):
+        return given
+    if kind.within is None:
+        return request.user_identity if kind.parent else ""
     segments = _segments(request)
     index = segments.index(kind.within.name) + 1 if kind.within.name in segments else len(segments)
     return segments[index] if index < len(segments) else ""

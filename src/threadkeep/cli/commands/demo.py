@@ -72,6 +72,6 @@ def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
         kinds = Counter(part["type"] for line in lines for part in loads(line)["message"]["content"])
     click.echo("content parts in the export")
     print_rows((kind, f"{count:,}") for kind, count in sorted(kinds.items()))
-    print_verdict(report, (), most=5)
+    print_verdict(report, ())
     click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return Exit.COMPLETE if result.is_complete and report.is_complete else Exit.INCOMPLETE

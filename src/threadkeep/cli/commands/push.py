@@ -11,11 +11,11 @@ from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRI
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT, number_option
-from threadkeep.cli.console import ignore_broken_pipe
+from threadkeep.cli.console import ignore_broken_pipe, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.push_options import PushOptions, push_options
-from threadkeep.cli.push_summary import print_dry_run, print_push, print_push_json, report_push_ending
+from threadkeep.cli.push_summary import print_dry_run, print_push, push_as_json, report_push_ending
 from threadkeep.cli.runtime import ask
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
 from threadkeep.conversion.source import UnknownThread
@@ -91,7 +91,7 @@ def push(
         raise click.UsageError(str(error)) from None
     with ignore_broken_pipe():
         if as_json:
-            print_push_json(job, result, dry_run=dry_run)
+            print_json(push_as_json(job, result, dry_run=dry_run))
         elif dry_run:
             print_dry_run(job, result.plan, rpm)
         elif not quiet:

@@ -15,7 +15,7 @@ from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
-from threadkeep.cli.validation_summary import as_json, next_lines, print_verdict
+from threadkeep.cli.validation_summary import MOST_ON_SCREEN, as_json, next_lines, print_verdict
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.exporter.events import Notice, ThreadEnded, ThreadsBegun
@@ -29,8 +29,6 @@ from threadkeep.validation.report import ValidationReport
 
 __all__ = ["report_live_ending", "run_live", "validate"]
 
-_MOST_ON_SCREEN = 5
-
 
 @click.command(short_help="Check that an export is complete and unchanged.")
 @click.argument("out", type=OUT)
@@ -43,7 +41,7 @@ _MOST_ON_SCREEN = 5
 @number_option("--sample", "With --live: compare only so many threads.")
 @click.option("--seed", type=int, metavar="N", help="With --sample: choose other threads; 0 by default.")
 @optional_source_options
-@number_option("--most", f"List N findings of each code; by default {_MOST_ON_SCREEN} in the summary, else {MOST}.")
+@number_option("--most", f"List N findings of each code; by default {MOST_ON_SCREEN} in the summary, else {MOST}.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object with the findings.")
 def validate(
     out: Path,
@@ -79,7 +77,7 @@ def validate(
         if is_json:
             print_json(as_json(report))
         else:
-            print_verdict(report, next_lines(report, found.manifest, ids, ids_to_refetch), most=most or _MOST_ON_SCREEN)
+            print_verdict(report, next_lines(report, found.manifest, ids, ids_to_refetch), most=most or MOST_ON_SCREEN)
     _write(report, ids_to_refetch, page)
     ended = None if outcome is None else report_live_ending(outcome)
     return ended if ended is not None else Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE

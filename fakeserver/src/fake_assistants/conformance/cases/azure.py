@@ -144,6 +144,40 @@ def conversation_items(api: Api) -> None:
     api.get(f"{path}/{added['first_id'].text()}").ok().keys(_ITEM)
 
 
+def list_limits(api: Api) -> None:
+    """A page of conversations or of items has 1 to 100 rows."""
+    path = f"/conversations/{_conversation(api, items=[_said('x')])['id'].text()}/items"
+    for target in ("/conversations", path):
+        api.get(f"{target}?limit=1").ok()["data"].only()
+        api.get(f"{target}?limit=100").ok()["data"].rows(1)
+        api.get(f"{target}?limit=0").refused(400, param="limit", code="integer_below_min_value")
+        api.get(f"{target}?limit=101").refused(400, param="limit", code="integer_above_max_value")
+
+
+def list_between(api: Api) -> None:
+    """Conversations before a cursor are listed; an unknown cursor is 404."""
+    ids = [_conversation(api)["id"].text() for _ in range(3)]
+    api.get(f"/conversations?after={ids[0]}&before={ids[2]}").ok().ids(ids[1:2])
+    unknown = f"conv_{'0' * 48}"
+    text = f"Conversation with id '{unknown}' not found."
+    api.get(f"/conversations?after={unknown}").refused(404, text)
+
+
+def users(api: Api) -> None:
+    """What is created for a user is seen by requests for the same user, and by no others."""
+    ada, bob = ({"x-ms-user-identity": name} for name in ("conformance-ada", "conformance-bob"))
+    made = api.ask("POST", "/conversations", b"{}", headers=ada).ok()
+    path = f"/conversations/{made['id'].text()}"
+    api.ask("GET", path, headers=ada).ok().same(made.value)
+    api.ask("GET", "/conversations?order=desc&limit=1", headers=ada).ok().ids([made["id"].text()])
+    for other in (bob, {}):
+        api.ask("GET", path, headers=other).refused(404)
+        for row in api.ask("GET", "/conversations?order=desc&limit=100", headers=other).ok()["data"].rows():
+            if row["id"].value == made["id"].value:
+                raise row.deviates("no conversation of another user")
+    api.ask("DELETE", path, headers=ada).ok().has(deleted=True)
+
+
 _AZURE: tuple[Service, ...] = ("azure", "foundry")
 _FOUNDRY: tuple[Service, ...] = ("foundry",)
 
@@ -159,4 +193,7 @@ CASES = (
     Case("foundry", "conversation-ids", "recorded", conversation_ids, services=_FOUNDRY),
     Case("foundry", "list-conversations", "recorded", list_conversations, services=_FOUNDRY),
     Case("foundry", "conversation-items", "recorded", conversation_items, services=_FOUNDRY),
+    Case("foundry", "list-limits", "spec", list_limits, services=_FOUNDRY),
+    Case("foundry", "list-between", "spec", list_between, services=_FOUNDRY),
+    Case("foundry", "users", "inferred", users, services=_FOUNDRY),
 )

@@ -84,6 +84,20 @@ def server_error(api: Api) -> None:
         answer.json()["error"]["message"].like(text, "The server had an error processing your request. ...")
 
 
+def lost_answers(api: Api) -> None:
+    """A 500 comes in place of a request, or after it was carried out; the request log says which."""
+    path = f"{staging.thread(api)}/messages"
+    for executed in (False, True):
+        rule = {"match": {"method": "POST", "path": "/messages$"}, "do": {"status": 500, "executed": executed}}
+        with api.staged("faults", [rule]):
+            api.post(path, {"role": "user", "content": "Hello"}).refused(500, type="server_error")
+        entry = api.control("GET", "requests").ok().rows(1)[-1]
+        entry.has(method="POST", status=500, fault="status 500", executed=executed)
+        rows = api.get(path).ok()["data"]
+        if len(rows.rows()) != executed:
+            raise rows.deviates(f"{int(executed)} messages")
+
+
 def repeated_page(api: Api) -> None:
     """A page can be repeated once; then the walk continues."""
     path = f"{staging.thread(api, 'one', 'two', 'three')}/messages?order=asc&limit=1"
@@ -106,5 +120,6 @@ CASES = (
     Case("control", "echo", "own", echo, needs=("control",)),
     Case("faults", "rate-limit", "quoted", rate_limit, needs=("control",), services=("openai",)),
     Case("faults", "server-error", "recorded", server_error, needs=("control",)),
+    Case("faults", "lost-answers", "own", lost_answers, needs=("control",)),
     Case("faults", "repeated-page", "own", repeated_page, needs=("control",)),
 )

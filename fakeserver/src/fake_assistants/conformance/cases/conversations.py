@@ -80,13 +80,61 @@ def output_text(api: Api) -> None:
 
 
 def many_items(api: Api) -> None:
-    """400 for more than 20 items at once."""
+    """400 for more than 20 items at once, in a new conversation and in one that exists."""
     text = (
         "Invalid 'items': array too long. Expected an array with maximum length 20, "
         "but got an array with length 21 instead."
     )
-    answer = served(api.post("/conversations", {"items": [_said("x")] * 21}))
-    answer.refused(400, text, param="items", code="array_above_max_length")
+    path = _items_path(api, *["x"] * 20)
+    for target in ("/conversations", path):
+        answer = api.post(target, {"items": [_said("x")] * 21})
+        answer.refused(400, text, param="items", code="array_above_max_length")
+    api.post(path, {"items": [_said("y")] * 20}).ok()["data"].rows(20)
+
+
+_BEYOND_METADATA: tuple[tuple[dict[str, str], str, str], ...] = (
+    ({str(number): "x" for number in range(17)}, "metadata", "object_above_max_properties"),
+    ({"k" * 65: "x"}, "metadata", "property_name_above_max_length"),
+    ({"key": "v" * 513}, "metadata.key", "string_above_max_length"),
+)
+
+
+def metadata(api: Api) -> None:
+    """Metadata has up to 16 pairs of 64 and 512 characters; more is refused, also when it is changed."""
+    most = {f"{number:064}": "v" * 512 for number in range(16)}
+    made = _new(api, metadata=most)
+    made["metadata"].same(most)
+    for target in ("/conversations", f"/conversations/{made['id'].text()}"):
+        for beyond, param, code in _BEYOND_METADATA:
+            answer = api.post(target, {"metadata": beyond})
+            answer.refused(400, param=param, code=code)
+    api.get(f"/conversations/{made['id'].text()}").ok()["metadata"].same(most)
+
+
+def items_limit(api: Api) -> None:
+    """A page has at most 100 items."""
+    path = _items_path(api, "one", "two")
+    api.get(f"{path}?limit=100").ok()["data"].rows(2)
+    text = "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 1000 instead."
+    api.get(f"{path}?limit=1000").refused(400, text, param="limit", code="integer_above_max_value")
+
+
+def no_role(api: Api) -> None:
+    """400 for an item without a role; the error lists the roles."""
+    path = _items_path(api)
+    text = "Invalid value: ''. Supported values are: 'assistant', 'system', 'developer', and 'user'."
+    answer = api.post(path, {"items": [{"type": "message", "content": "x"}]})
+    answer.refused(400, text, param="items[0]", code="invalid_value")
+
+
+def parts_of_roles(api: Api) -> None:
+    """400 for input_text in an assistant's item, and for output_text in a user's."""
+    path = _items_path(api)
+    for role, kind in (("assistant", "input_text"), ("user", "output_text")):
+        item = {"type": "message", "role": role, "content": [{"type": kind, "text": "x"}]}
+        answer = api.post(path, {"items": [_said("fine"), item]})
+        answer.refused(400, param="items[1].content[0]", code="invalid_value")
+    api.get(path).ok()["data"].same([])
 
 
 def searches_need_ids(api: Api) -> None:
@@ -102,7 +150,10 @@ def unknown(api: Api) -> None:
     """404, with the text for conversations."""
     _new(api)
     unknown = f"conv_{'0' * 48}"
-    api.get(f"/conversations/{unknown}").refused(404, f"Conversation with id '{unknown}' not found.")
+    text = f"Conversation with id '{unknown}' not found."
+    api.get(f"/conversations/{unknown}").refused(404, text)
+    api.get(f"/conversations/{unknown}/items").refused(404, text)
+    api.post(f"/conversations/{unknown}/items", {"items": [_said("x")]}).refused(404, text)
 
 
 def delete(api: Api) -> None:
@@ -118,6 +169,35 @@ def after_the_sunset(api: Api) -> None:
     path = _items_path(api, "Hello")
     with api.staged("sunset", {"now": True, "style": "not-found"}):
         api.get(path).ok()["data"].only()
+
+
+_LONGEST = 10_485_760
+
+
+def long_texts(api: Api) -> None:
+    """400 for a text of more than 10,485,760 characters."""
+    path = _items_path(api)
+    answer = api.post(path, {"items": [_said("x" * (_LONGEST + 1))]})
+    text = (
+        f"Invalid 'items[0].content': string too long. Expected a string with maximum length {_LONGEST}, "
+        f"but got a string with length {_LONGEST + 1} instead."
+    )
+    answer.refused(400, text, param="items[0].content", code="string_above_max_length")
+
+
+def file_ids(api: Api) -> None:
+    """400 for a file id of another prefix, with other characters, or of more than 64."""
+    path = _items_path(api)
+    prefix = "file" if api.setting.service == "openai" else "assistant"
+    for kind in ("input_image", "input_file"):
+        for file_id, code in (
+            ("other-1", "invalid_value"),
+            (f"{prefix}-a/b.png", "invalid_value"),
+            (f"{prefix}-{'a' * 60}", "string_above_max_length"),
+        ):
+            item = {"type": "message", "role": "user", "content": [{"type": kind, "file_id": file_id}]}
+            answer = api.post(path, {"items": [item]})
+            answer.refused(400, param="items[0].content[0].file_id", code=code)
 
 
 # --- responses -------------------------------------------------------------------------------------------
@@ -261,6 +341,12 @@ CASES = (
     Case("conversations", "items-list", "recorded", items_list, services=_WITH_OPENAIS_PAGES),
     Case("conversations", "output-text", "recorded", output_text),
     Case("conversations", "many-items", "inferred", many_items),
+    Case("conversations", "metadata", "spec", metadata),
+    Case("conversations", "items-limit", "recorded", items_limit),
+    Case("conversations", "no-role", "recorded", no_role),
+    Case("conversations", "parts-of-roles", "inferred", parts_of_roles),
+    Case("conversations", "long-texts", "inferred", long_texts),
+    Case("conversations", "file-ids", "inferred", file_ids),
     Case("conversations", "searches-need-ids", "quoted", searches_need_ids),
     Case("conversations", "unknown", "recorded", unknown),
     Case("conversations", "delete", "recorded", delete),

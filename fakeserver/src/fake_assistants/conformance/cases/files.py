@@ -27,7 +27,8 @@ def upload(api: Api) -> None:
     """An uploaded file has its name, purpose and size, and is retrieved the same; no beta header is needed."""
     made = _upload(api, "assistants")
     made.has(object="file", purpose="assistants", filename="notes.txt", bytes=len(_CONTENT), status="processed")
-    made["id"].like("file-[A-Za-z0-9]{22,24}", "file- and 22 or 24 letters and digits")
+    prefix = "file" if api.setting.service == "openai" else "assistant"
+    made["id"].like(f"{prefix}-[A-Za-z0-9]{{22,24}}", f"{prefix}- and 22 or 24 letters and digits")
     made["created_at"].number()
     api.get(f"/files/{made['id'].text()}").ok().same(made.value)
 
@@ -45,6 +46,18 @@ def content(api: Api) -> None:
     answer = api.get(f"/files/{made['id'].text()}/content")
     if (answer.status, answer.body) != (200, _CONTENT):
         raise answer.deviates("the uploaded bytes")
+
+
+def listing(api: Api) -> None:
+    """Files are listed newest first, by purpose, with limit, order and after."""
+    ids = [_upload(api, purpose)["id"].text() for purpose in ("vision", "user_data", "assistants", "vision")]
+    api.get("/files?limit=4").ok().ids(ids[::-1])
+    first, *others = api.get("/files?purpose=vision&limit=2").ok()["data"].rows(2)
+    first.has(id=ids[3], purpose="vision")
+    others[0].has(id=ids[0], purpose="vision")
+    page = api.get(f"/files?order=desc&limit=2&after={ids[3]}").ok()
+    page.ids(ids[2:0:-1])
+    page["has_more"].same(True)
 
 
 def unknown(api: Api) -> None:
@@ -171,6 +184,7 @@ CASES = (
     Case("files", "upload", "recorded", upload, needs=("raw",)),
     Case("files", "locked-content", "quoted", locked_content, needs=("raw",)),
     Case("files", "content", "spec", content, needs=("raw",)),
+    Case("files", "list", "spec", listing, needs=("raw",)),
     Case("files", "unknown", "recorded", unknown),
     Case("files", "delete", "spec", delete, needs=("raw",)),
     Case("stores", "life", "spec", store),
