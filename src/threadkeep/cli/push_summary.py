@@ -18,26 +18,25 @@ __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
-_NOT_REPAIRED = (
-    "A conversation that is not as it was sent stays as it is: a push changes and deletes nothing that is there."
-)
+_NOT_REPAIRED = "What is not as it was sent stays as it is: a push changes and deletes nothing that is there."
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
-    " Foundry."
+    " Foundry. Of Engramia it is that of the server, with or without /v1."
 )
 
 
-def print_dry_run(job: PushJob, plan: PushPlan, rpm: int | None) -> None:
+def print_dry_run(job: PushJob, plan: PushPlan) -> None:
     """Print what a push would do."""
+    rpm = job.pace.rpm
     click.echo(f"{escape(str(job.out))}: dry run of a push to {escape(job.address)}; nothing was sent")
-    rows = [
-        ("conversations", f"{plan.conversations:,} to create"),
-        ("items", f"{plan.items:,} to send"),
+    rows = [("conversations", f"{plan.conversations:,} to create")] if job.kind.has_conversations else []
+    rows += [
+        (job.kind.items, f"{plan.items:,} to send"),
         ("requests", f"{plan.requests:,} that write, if each is answered"),
     ]
     if rpm is not None:
         rows.append(("time", f"about {span(plan.minutes(rpm) * 60)} at {counted(rpm, 'request')} a minute"))
-    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(plan)])
+    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(job, plan)])
 
 
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
@@ -46,19 +45,19 @@ def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
         yield "files", words
 
 
-def _others(plan: PushPlan) -> Iterator[tuple[str, str]]:
+def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:
     before = plan.threads - plan.empty - plan.to_send - plan.changed
     if before:
         yield "pushed before", counted(before, "thread")
     if plan.changed:
-        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: the conversations stay as they are"
+        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: what is there stays as it is"
     if plan.empty:
         yield "empty", f"{counted(plan.empty, 'thread')} with nothing to send"
     if plan.not_complete:
         yield "not complete", f"{counted(plan.not_complete, 'thread')} of the export: not pushed"
     if plan.is_flat:
         yield "flat", "OUT has texts only: what else the messages had is not known"
-    elif not plan.has_thread_objects and plan.threads:
+    elif job.kind.has_conversations and not plan.has_thread_objects and plan.threads:
         yield "metadata", "not exported: export with --include threads to carry that of the threads"
 
 
@@ -69,7 +68,9 @@ def _lost(losses: Mapping[str, int]) -> str:
 def print_push(job: PushJob, result: PushResult) -> None:
     """Print the summary of a push on standard output."""
     click.echo(f"{escape(str(job.out))}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
-    print_row("items", f"{result.items:,}, of them {result.sent:,} now, with {counted(result.requests, 'request')}")
+    print_row(
+        job.kind.items, f"{result.items:,}, of them {result.sent:,} now, with {counted(result.requests, 'request')}"
+    )
     if result.verified or job.verify:
         print_row("verified", f"{result.verified:,} of {result.pushed:,}")
     if result.map_path is not None:
@@ -81,7 +82,7 @@ def print_push(job: PushJob, result: PushResult) -> None:
         print_row("times", f"of {counted(result.in_map_only, 'conversation')} in the map only: metadata has no room")
     if result.leftovers:
         print_row("left over", _leftovers(result.leftovers))
-    print_rows(row for row in _others(result.plan) if row[0] != "pushed before")
+    print_rows(row for row in _others(job, result.plan) if row[0] != "pushed before")
 
 
 def _leftovers(threads: tuple[str, ...]) -> str:

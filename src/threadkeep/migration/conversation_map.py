@@ -14,7 +14,7 @@ from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
-__all__ = ["losses_path", "refuse_map", "write_losses", "write_map"]
+__all__ = ["losses_path", "refuse_losses", "refuse_map", "write_losses", "write_map"]
 
 
 def losses_path(path: Path) -> Path:
@@ -37,10 +37,19 @@ def refuse_map(path: Path, out: Path) -> None:
     with on_disk(path):
         if not path.parent.is_dir():
             raise OutputUnusable(f"{path}: there is no folder {path.parent}")
-        for place in (path, losses_path(path)):
-            refuse_irregular(place)
+        refuse_irregular(path)
         if path.exists() and not _is_map(path):
             raise OutputUnusable(f"{path} is there already, and is no map of a push. Give the map another name.")
+
+
+def refuse_losses(path: Path) -> None:
+    """Refuse a report of losses that is no regular file.
+
+    Raises:
+        OutputUnusable: it is not.
+    """
+    with on_disk(path):
+        refuse_irregular(path)
 
 
 def _is_map(path: Path) -> bool:
