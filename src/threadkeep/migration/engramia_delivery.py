@@ -89,7 +89,7 @@ class PatternDelivery:
                 raise OtherItems(f"pattern {count + 1} is another one now, by the export or the options, than was sent")
             count += 1
         if known:
-            raise OtherItems(f"{count + len(known):,} patterns were sent before, and the export has {count:,} now")
+            raise OtherItems(f"fewer patterns, by the export or the options, than were sent: {count:,} now")
         if refused:
             raise RequestFailed(f"{len(refused):,} of {count:,} patterns refused: {'; '.join(refused[:_MOST_NAMED])}")
         if unknown := await target.call(target.store.count_unknown, thread_id):
@@ -210,9 +210,7 @@ class Patterns:
                 try:
                     found = await _listed(client, lambda _pattern: True)
                 except _NotListed as problem:
-                    self.context.notify(
-                        f"{problem}. What has no answer will not be sent again, since nothing says whether it arrived"
-                    )
+                    self.context.notify(f"a pattern without an answer will not be sent again: {problem}")
                 else:
                     await self.call(self.store.list_before, [pattern.key for pattern in found])
             self._is_prepared = True
@@ -340,7 +338,7 @@ def _places(found: Iterable[_Found]) -> list[Place]:
 
 
 def _unknown(count: int) -> str:
-    return f"of {count:,} patterns it is not known whether they arrived"
+    return f"it is not known whether {count:,} {'pattern has' if count == 1 else 'patterns have'} arrived"
 
 
 def _first(words: Sequence[str]) -> str:
