@@ -16,7 +16,6 @@ from fake_assistants.adapters.httpx_transport import AsyncTransport
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import Api
 from threadkeep.api.transport import Transport
-from threadkeep.conversion.job import Options
 from threadkeep.migration.events import PushEvent
 from threadkeep.migration.job import PushJob, PushResult, carry_out
 from threadkeep.serialization.lossless_json import dumps
@@ -92,13 +91,11 @@ class Pushes:
         pace = PacingOptions(
             rpm=rpm, max_retries=max_retries, sleep=clock.sleep, clock=lambda: clock.now, jitter=lambda: 1.0
         )
-        options = Options(**{name: given.pop(name) for name in ("citations",) if name in given})
         usual: dict[str, Any] = {
             "to": "engramia",
             "address": ADDRESS,
             "concurrency": 1,
             "pace": pace,
-            "options": options,
         }
         self.events.clear()
         return asyncio.run(self._carry_out(PushJob(out=self.out, **usual | given)))

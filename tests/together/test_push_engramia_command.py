@@ -90,7 +90,8 @@ def test_what_is_printed(out: Path, url: str, engramia: Engramia, threadkeep: Ru
         0,
         [
             f"{out}: 1 thread pushed to {url}/v1",
-            "  patterns      3, of them 3 now, with 5 requests",
+            "  patterns      3 in these threads",
+            "  this run      3 patterns sent, 5 requests",
             "  verified      1 of 1",
             "  lost          2 message, 1 redacted, 1 run_id",
             f"  losses in     {losses}",
@@ -103,8 +104,8 @@ def test_what_is_printed(out: Path, url: str, engramia: Engramia, threadkeep: Ru
     assert (done.code, done.err.splitlines()[-2:]) == (
         1,
         [
-            "threadkeep: not every thread is pushed and as it was sent: 1 of 1 thread pushed",
-            "  What is not as it was sent stays as it is: a push changes and deletes nothing that is there.",
+            "threadkeep: 1 thread not pushed, or not as it was sent (1 of 1 thread pushed)",
+            "  A push changes and deletes nothing that is there.",
         ],
     )
 
@@ -128,6 +129,7 @@ def test_what_is_sent_is_what_a_conversion_writes(out: Path, url: str, engramia:
         (("--user-identity", "me"), "--user-identity is of no use with --to engramia."),
         (("--upload-files",), "--upload-files is of no use with --to engramia."),
         (("--inline-images",), "--inline-images is of no use with --to engramia."),
+        (("--anew",), "--anew is of no use with --to engramia."),
         (("--keys-file", "keys.txt"), "More than one key is of no use with --to engramia."),
     ],
 )

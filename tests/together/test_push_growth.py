@@ -1,5 +1,6 @@
 """A push after the export has changed, of a part of it, and of exports of every form."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pushes import Target, export_of, rows_of_losses, rows_of_map
 from threadkeep import MalformedLine, OutputUnusable, convert
 from threadkeep.conversion.source import UnknownThread
 from threadkeep.migration.events import PushBegun
+from threadkeep.migration.job import plan_only
 from threadkeep.migration.metadata import decode_times
 from threadkeep.migration.store import State
 
@@ -178,7 +180,8 @@ def test_a_conversation_that_others_have_written_to_is_named_when_its_thread_has
     put_bare(out, [text_message(0), text_message(1)])
     result = target.push(out)
     assert not result.is_complete
-    assert "item 2 is changed" in result.problems[0][1]
+    assert "was continued behind item 1, so what the export has since is not sent" in result.problems[0][1]
+    assert [row["items"] for row in rows_of_map(out).values()] == [1]
     assert texts(target.items["thread_a"]) == ["text 0", "mine"]
 
 
@@ -402,3 +405,45 @@ def test_the_first_event_says_what_there_is_to_do(target: Target, tmp_path: Path
     begun = target.events[0]
     assert isinstance(begun, PushBegun)
     assert (begun.total, begun.before) == (2, 1)
+
+
+# --- what was exported
+
+
+def test_lines_that_are_not_those_of_the_index_are_not_sent(target: Target, tmp_path: Path) -> None:
+    """Not even where the size is the same: nothing would be proved then."""
+    out = export_of(tmp_path, threads_of(a=3, b=2))
+    out.write_bytes(out.read_bytes().replace(b"number 1", b"number 7"))
+    for attempt in (target.plan, target.push):
+        with pytest.raises(OutputUnusable, match="are not those that were exported"):
+            attempt(out)
+    assert target.written == []
+    assert not [*tmp_path.glob("out.ndjson.push*")]
+
+
+def test_the_choices_of_the_first_push_count(target: Target, tmp_path: Path) -> None:
+    """Also where they are not given again; others are refused once anything was sent."""
+    row = text_message(1, text="see 【1†a.txt】")
+    citation = {"type": "file_citation", "text": "【1†a.txt】", "start_index": 4, "end_index": 13}
+    row["content"][0]["text"]["annotations"] = [{**citation, "file_citation": {"file_id": "file-1"}}]
+    out = put_bare(tmp_path / "out.ndjson", [row])
+    target.push(out, citations="strip")
+    assert target.push(out, verify=True).verified == 1
+    assert target.push(out, citations="strip", upload_files=True).is_complete
+    for attempt in (target.plan, target.push):
+        with pytest.raises(OutputUnusable, match="was pushed with --citations strip and without --inline-images"):
+            attempt(out, citations="keep", inline_images=True)
+
+
+def test_a_plan_that_is_cancelled_ends_in_order(target: Target, tmp_path: Path) -> None:
+    """The store is not closed while it is used."""
+    out = export_of(tmp_path, threads_of(a=300, b=300, c=300))
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(plan_only(target.job(out)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())

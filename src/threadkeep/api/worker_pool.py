@@ -145,13 +145,14 @@ class WorkerPool:
         was_usable = client.ended_by is None
         client.end(ending)
         if not isinstance(ending, AccessRefused) or not self._usable:
-            self._end(ending)
+            self.end(ending)
             return
         self._queue.append(pending)
         if was_usable:
             self._on_notice(f"a key was rejected, the run continues with the other keys: {ending}")
 
-    def _end(self, ending: RunEnded) -> None:
+    def end(self, ending: RunEnded) -> None:
+        """End the work, unless it has ended already. No more is sent; answers on their way still count."""
         self.ended_by = self.ended_by or ending
         for client in self._clients:
             client.end(ending)
@@ -170,7 +171,7 @@ class WorkerPool:
         self._failures_in_a_row = self._failures_in_a_row + 1 if counts else 0
         limit = 1 if problem.unreachable and not answered else max(16, 2 * self._concurrency)
         if self._failures_in_a_row >= limit:
-            self._end(ServerUnreachable(str(problem)))
+            self.end(ServerUnreachable(str(problem)))
 
 
 def traffic_of(pools: Sequence[WorkerPool]) -> Traffic:

@@ -12,7 +12,7 @@ from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
 from threadkeep.errors import ApiError, RunEnded
 from threadkeep.migration import conversations
-from threadkeep.migration.comparison import differences, fingerprint, missing_pairs
+from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
 from threadkeep.migration.destination import OtherItems, PushContext
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
@@ -62,6 +62,7 @@ class ConversationDelivery:
         thread: as it is read from the export.
         sent: how many items this run has sent.
         was_found: a request about its conversation was answered, so that no other key has it.
+        behind: how many items of others were behind ours when it was verified.
     """
 
     thread: Thread
@@ -71,6 +72,7 @@ class ConversationDelivery:
     _files: FilesAtTarget
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
+    behind: int = attrs.field(default=0, init=False)
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether another key may have the conversation."""
@@ -85,9 +87,9 @@ class ConversationDelivery:
             MalformedLine, OutputUnusable: the export or the store cannot be read.
         """
         thread_id = self.thread.thread_id
-        files = await self._files.settle(self._needed(), client)
-        expected = _Expected.of(self._items(files))
         row = await self._call(self._store.thread, thread_id)
+        files = await self._settle_files(client, is_begun=row.conversation_id is not None)
+        expected = _Expected.of(self._items(files))
         if not expected.fingerprints and row.conversation_id is None:
             await self._call(self._store.empty, thread_id, expected.losses)
             return
@@ -97,7 +99,7 @@ class ConversationDelivery:
         conversation_id, arrived = row.conversation_id, None
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
-        target = _Target(client, conversation_id, expected.fingerprints)
+        target = _Target(client, conversation_id, expected.fingerprints, known=row.items)
         is_certain = await self._send(target, files, arrived)
         if row.conversation_id is not None:
             if row.metadata != _written(metadata):
@@ -124,12 +126,13 @@ class ConversationDelivery:
         """
         row = await self._call(self._store.thread, self.thread.thread_id)
         assert row.conversation_id is not None
-        expected = _Expected.of(self._items(await self._files.known(self._needed())))
+        files = await self._files.known(self._needed()) | await self._call(self._store.lost_files, row.thread_id)
+        expected = _Expected.of(self._items(files))
         pairs = await conversations.fetch_metadata(client, row.conversation_id)
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
-        await _Target(client, row.conversation_id, expected.fingerprints).compare()
+        self.behind = await _Target(client, row.conversation_id, expected.fingerprints).compare()
 
     async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
         thread_id = self.thread.thread_id
@@ -143,6 +146,17 @@ class ConversationDelivery:
         self.was_found = True
         await self._call(self._store.created, thread_id, conversation_id)
         return conversation_id
+
+    async def _settle_files(self, client: ApiClient, *, is_begun: bool) -> Mapping[str, FileAtTarget]:
+        """Return the files at the target. Those that a conversation was begun without are not sent later either."""
+        thread_id = self.thread.thread_id
+        before = await self._call(self._store.lost_files, thread_id)
+        lost = before if is_begun else {}
+        files = await self._files.settle((one for one in self._needed() if one not in lost), client) | lost
+        lost = {file_id: there for file_id, there in files.items() if there.file_id is None}
+        if lost != before:
+            await self._call(self._store.lose_files, thread_id, lost)
+        return files
 
     def _own_metadata(self, row: StoredThread) -> object:
         """Return the thread's own metadata: that of the export, else as it was sent before."""
@@ -199,11 +213,12 @@ class ConversationDelivery:
 
 @attrs.frozen
 class _Target:
-    """A conversation, and the fingerprints of the items that it is to have."""
+    """A conversation, the fingerprints of the items that it is to have, and how many it had when it was complete."""
 
     _client: ApiClient
     conversation_id: str
     _expected: Sequence[bytes]
+    _known: int = attrs.field(default=0, kw_only=True)
 
     async def add(self, batch: Sequence[Mapping[str, Any]], place: int) -> bool:
         """Add items, of which the first has this place, and return whether each request was answered.
@@ -237,17 +252,27 @@ class _Target:
             OtherItems: there are others.
         """
         found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        if items_behind(self._expected, found):
+            return len(self._expected)
+        if self._known and items_behind(self._expected[: self._known], found) and found != self._expected[: len(found)]:
+            raise OtherItems(
+                f"{self.conversation_id} was continued behind item {self._known}, so what the export has since is not"
+                " sent"
+            )
         self._refuse_other(self._expected[: len(found)], found)
         return len(found)
 
-    async def compare(self) -> None:
-        """Read back the items.
+    async def compare(self) -> int:
+        """Read back the items, and return how many of others are behind them.
 
         Raises:
             OtherItems: they are not those that were to be sent.
         """
         found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        if behind := items_behind(self._expected, found):
+            return behind
         self._refuse_other(self._expected, found)
+        return 0
 
     def _refuse_other(self, expected: Sequence[bytes], found: Sequence[bytes]) -> None:
         rows = differences(expected, found)

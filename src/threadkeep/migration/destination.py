@@ -46,9 +46,11 @@ class Delivery(Protocol):
 
     Attributes:
         sent: how many items this run has sent of it.
+        behind: how many items of others were behind ours when it was verified.
     """
 
     sent: int
+    behind: int
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether an error may mean that another key has what is asked for."""

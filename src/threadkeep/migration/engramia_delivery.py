@@ -59,11 +59,13 @@ class PatternDelivery:
     Attributes:
         thread: as it is read from the export.
         sent: how many patterns this run has sent.
+        behind: 0: patterns have no order.
     """
 
     thread: Thread
     _target: "Patterns"
     sent: int = attrs.field(default=0, init=False)
+    behind: int = attrs.field(default=0, init=False)
 
     def may_be_anothers(self, _problem: ApiError) -> bool:
         """Return False: there is one key."""

@@ -16,16 +16,16 @@ from threadkeep.api.calls import (
 )
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
-from threadkeep.api.keys import Key
-from threadkeep.conversion.job import Citations, Options, Unsupported
+from threadkeep.api.keys import Key, header_fault
+from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult, carry_out, plan_only
 from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
-__all__ = ["TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
+__all__ = ["TargetKind", "apush", "choices_of", "identity_headers", "push", "target_is_foundry"]
 
 TargetKind: TypeAlias = Literal["openai", "foundry"]
 """A kind of server of conversations."""
@@ -43,11 +43,12 @@ async def apush(
     user_identity: str | None = None,
     map: str | os.PathLike[str] | None = None,  # noqa: A002 - the name of the option
     only: Iterable[str] | None = None,
-    upload_files: bool = False,
-    inline_images: bool = False,
-    citations: Citations = "keep",
-    unsupported: Unsupported = "skip",
+    upload_files: bool | None = None,
+    inline_images: bool | None = None,
+    citations: Citations | None = None,
+    unsupported: Unsupported | None = None,
     dry_run: bool = False,
+    anew: bool = False,
     verify: bool = False,
     concurrency: int | None = None,
     rpm: int | None = None,
@@ -59,12 +60,12 @@ async def apush(
     With "conversations", each thread becomes one conversation; with "engramia", each question with its answer becomes
     one pattern. What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing
     twice. The map, ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson``
-    names everything that a conversation cannot carry; ``OUT.engramia.losses.ndjson`` does so for patterns.
+    names everything that a conversation cannot carry; for patterns ``OUT.engramia.losses.ndjson`` does that.
 
     Args:
         out: the export.
         to: what threads become: "conversations" or "engramia". With "engramia" there is no use for ``target``,
-            ``user_identity``, ``map``, ``upload_files`` and ``inline_images``, nor for several keys.
+            ``user_identity``, ``map``, ``upload_files``, ``inline_images`` and ``anew``, nor for several keys.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: a push has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
@@ -78,8 +79,12 @@ async def apush(
         only: the ids of the threads to push; None for all that are complete.
         upload_files: upload files that the target does not know; they must have been downloaded with the export.
         inline_images: send downloaded images as data URLs.
-        citations, unsupported: as `threadkeep.convert` takes them.
+        citations, unsupported: as `threadkeep.convert` takes them. None, for these and the two above, is what an
+            earlier push of this export said, else as `convert` has it. Once anything was sent only ``upload_files`` may
+            change.
         dry_run: plan only. Nothing is asked, and nothing is written.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
+            whose messages have changed since. The old conversations stay, and are named in ``replaced``.
         verify: read everything back, and compare it with what was sent.
         concurrency: threads at a time, 1 to 256; None for 64, and for 1 to Engramia.
         rpm: requests a minute at most; None for a pace that is found, and for 60 to Engramia.
@@ -100,25 +105,27 @@ async def apush(
         BaseException: what ``on_event`` raised. The push has ended in order then.
     """
     _refuse_impossible(locals())
-    given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
     kind = TARGETS[to]
-    address = str(client.base_url) if client is not None else endpoint_for(kind.api, given, os.environ).base_url
+    given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
+    address = _address_of(client) if client is not None else endpoint_for(kind.api, given, os.environ).base_url
+    headers = identity_headers(user_identity)
     job = PushJob(
         out=Path(out),
         to=to,
         map=None if map is None else Path(map),
-        only=None if only is None else frozenset(only),
-        options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
+        only=None if only is None else _ids(only),
+        choices=choices_of(
+            citations=citations, unsupported=unsupported, inline_images=inline_images, upload_files=upload_files
+        ),
+        anew=anew,
         address=without_secrets(address),
         is_foundry=target_is_foundry(target, address),
-        upload_files=upload_files,
         verify=verify,
         concurrency=concurrency or kind.concurrency,
         pace=PacingOptions(rpm=rpm or kind.rpm, max_retries=max_retries),
     )
     if dry_run:
         return await plan_only(job)
-    headers = identity_headers(user_identity)
     async with connected(client, given, api=kind.api, headers=headers) as transports:
         return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
 
@@ -134,15 +141,53 @@ Raises:
 """
 
 
+def choices_of(**given: str | bool | None) -> dict[str, str]:
+    """Return choices of how items are made, as a job takes them: without those that are left open.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    words = {False: "no", True: "yes"}
+    chosen = {
+        name: words[value] if isinstance(value, bool) else value for name, value in given.items() if value is not None
+    }
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, CHOICES[name]))}")
+    return chosen
+
+
 def target_is_foundry(target: TargetKind | None, address: str) -> bool:
     """Return whether a target is the new Foundry: as it was declared, else by its address."""
     return is_foundry(address) if target is None else target == "foundry"
 
 
 def identity_headers(user_identity: str | None) -> Mapping[str, str]:
-    """Return the headers that say which end user the conversations belong to: the present name, and the earlier one."""
-    names = ("x-ms-user-identity", "x-ms-user-isolation-key")
-    return {} if user_identity is None else dict.fromkeys(names, user_identity)
+    """Return the headers that say which end user the conversations belong to: the present name, and the earlier one.
+
+    Raises:
+        ValueError: a header cannot carry the identity.
+    """
+    if user_identity is None:
+        return {}
+    if (fault := header_fault(user_identity)) is not None:
+        raise ValueError(f"the identity of the end user {fault}")
+    return dict.fromkeys(("x-ms-user-identity", "x-ms-user-isolation-key"), user_identity)
+
+
+def _address_of(client: "AsyncOpenAI") -> str:
+    # Only here, since importing the SDK takes most of a second.
+    from threadkeep.api.transport import wrap_client
+
+    return wrap_client(client).address
+
+
+def _ids(only: Iterable[str]) -> frozenset[str]:
+    ids = frozenset(only)
+    for one in ids:
+        if not isinstance(one, str):
+            raise TypeError(f"only has {one!r}, which is no id")
+    return ids
 
 
 _TYPES: Mapping[str, tuple[Any, str]] = {
@@ -150,14 +195,15 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "map": (str | os.PathLike, "a path"),
     "user_identity": (str, "a str"),
     "only": (Iterable, "ids"),
-    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify"), (bool, "True or False")),
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
 }
+_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images", "anew")
+_OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
 _CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
-_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images")
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only", "concurrency"}))
+    refuse_wrong_types(arguments, _TYPES, _OPTIONAL)
     refuse_two_sources(arguments)
     if isinstance(arguments["only"], str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")

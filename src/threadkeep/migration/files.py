@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -37,7 +37,7 @@ class FilesAtTarget:
     _found: dict[str, FileAtTarget] = attrs.field(factory=dict, init=False)
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=lambda: defaultdict(asyncio.Lock), init=False)
 
-    async def settle(self, file_ids: Iterable[str], client: ApiClient) -> Mapping[str, FileAtTarget]:
+    async def settle(self, file_ids: Iterable[str], client: ApiClient) -> dict[str, FileAtTarget]:
         """Return the files at the target, or why they are not there, by their ids at the source.
 
         Raises:
@@ -52,7 +52,7 @@ class FilesAtTarget:
             found[file_id] = self._found[file_id]
         return found
 
-    async def known(self, file_ids: Iterable[str]) -> Mapping[str, FileAtTarget]:
+    async def known(self, file_ids: Iterable[str]) -> dict[str, FileAtTarget]:
         """Return what the store knows of files, without a request."""
         rows = {file_id: await self._thread.call(self._store.file, file_id) for file_id in dict.fromkeys(file_ids)}
         return {file_id: FileAtTarget(row.target_id, "") for file_id, row in rows.items()}
@@ -64,14 +64,16 @@ class FilesAtTarget:
         if row.state != "sending" and await self._is_there(file_id, client):
             there = FileAtTarget(file_id)
         elif not self._is_uploading:
-            there = FileAtTarget(None, f"the target does not have the file {file_id}: give --upload-files")
+            # Which option helps depends on the target, and on whether it is an image.
+            options = "neither --upload-files nor --inline-images was given"
+            there = FileAtTarget(None, f"the target does not have the file {file_id}, and {options}")
         elif row.path is None:
             there = FileAtTarget(
-                None, f"the target does not have the file {file_id}, and it was not downloaded: export with --files"
+                None, f"the target does not have the file {file_id}, and it is not among the files that were downloaded"
             )
         else:
             there = await self._upload(row, Path(row.path), client)
-        await self._thread.call(self._store.settle_file, file_id, there)
+        await self._thread.call(self._store.settle_file, file_id, there.file_id)
         return there
 
     async def _is_there(self, file_id: str, client: ApiClient) -> bool:
@@ -97,21 +99,23 @@ class FilesAtTarget:
             size = size_of(file)
             was_sent = row.state == "sending"
 
-            async def attempt() -> str:
+            async def attempt() -> FileAtTarget:
                 nonlocal was_sent
                 if was_sent and (uploaded := await self._uploaded(path.name, size, purpose, client)) is not None:
-                    return uploaded
+                    return FileAtTarget(uploaded)
                 await self._thread.call(self._store.sending_file, row.file_id)
                 was_sent = True
                 read = lambda body: str(read_object(body)["id"])  # noqa: E731 - the answer has more
-                return await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
+                try:
+                    return FileAtTarget(
+                        await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
+                    )
+                except ApiError as problem:
+                    if not _is_refusal(problem):
+                        raise
+                    return FileAtTarget(None, f"the target refuses the file {row.file_id}: {problem}")
 
-            try:
-                return FileAtTarget(await client.retried(attempt))
-            except ApiError as problem:
-                if isinstance(problem, RunEnded) or problem.unconfirmed or problem.status is None:
-                    raise
-                return FileAtTarget(None, f"the target refuses the file {row.file_id}: {problem}")
+            return await client.retried(attempt)
 
     async def _uploaded(self, name: str, size: int, purpose: str, client: ApiClient) -> str | None:
         """Return the id of a file that was uploaded under this name, if its upload has come to its end.
@@ -123,3 +127,9 @@ class FilesAtTarget:
                 if one.get("filename") == name and one.get("bytes") == size:
                     return str(one["id"])
         return None
+
+
+def _is_refusal(problem: ApiError) -> bool:
+    """Return whether the target has answered that it does not take a file."""
+    is_answer = problem.status is not None and not problem.unconfirmed
+    return is_answer and not problem.may_retry and not isinstance(problem, RunEnded)

@@ -22,8 +22,8 @@ CREATE TABLE patterns_before(key TEXT PRIMARY KEY) WITHOUT ROWID;  -- of others:
 Place: TypeAlias = tuple[str, int]
 """A thread, and the number of one of its patterns, from 0."""
 
-# The name of a row of `meta`.
-_LISTED = "patterns_listed"
+# No pattern has this key: it is among those that were there before once they are all known.
+_ALL = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -54,7 +54,7 @@ class PatternStore:
 
     def is_listed(self) -> bool:
         """Return whether it is known which patterns the server had before the push."""
-        return bool(self._rows("SELECT 1 FROM meta WHERE name=?", _LISTED))
+        return bool(self._rows("SELECT 1 FROM patterns_before WHERE key=?", _ALL))
 
     def is_begun(self) -> bool:
         """Return whether a pattern was sent."""
@@ -63,8 +63,7 @@ class PatternStore:
     def list_before(self, keys: Iterable[str]) -> None:
         """Record the keys of the patterns that the server has before the first one is sent."""
         with self._changes() as db:
-            db.executemany("INSERT OR IGNORE INTO patterns_before VALUES (?)", [(key,) for key in keys])
-            db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (_LISTED,))
+            db.executemany("INSERT OR IGNORE INTO patterns_before VALUES (?)", [(key,) for key in (*keys, _ALL)])
 
     def before(self) -> set[str]:
         """Return these keys."""

@@ -33,7 +33,8 @@ class Target:
         requests_for: returns how many requests create something for a thread, and how many send its items: by whether
             it has a conversation, and how many items are left.
         destination: connects to the API.
-        items: the word for what is sent.
+        item: the word for what is sent.
+        thread: the word for what a thread is there.
         has_conversations: whether each thread becomes a conversation, with an id and metadata; there is a map then.
         concurrency: how many threads are sent at a time, if nothing else is said.
         rpm: the requests a minute, likewise; None for a pace that is found.
@@ -43,7 +44,8 @@ class Target:
     plan_of: Callable[[Thread, Options, int], ThreadPlan]
     requests_for: Callable[[bool, int], tuple[int, int]]
     destination: Callable[[PushContext], Destination]
-    items: str
+    item: str
+    thread: str
     has_conversations: bool
     concurrency: int = DEFAULT_CONCURRENCY
     rpm: int | None = None
@@ -55,7 +57,8 @@ TARGETS: Mapping[PushTarget, Target] = {
         plan_of=planning.plan_of,
         requests_for=lambda is_there, items: (not is_there, -(-items // ITEMS_PER_REQUEST)),
         destination=Conversations.of,
-        items="items",
+        item="item",
+        thread="conversation",
         has_conversations=True,
     ),
     # The server's own limit is 60 requests a minute. With JSON storage, requests that overlap fail after their effect.
@@ -64,7 +67,8 @@ TARGETS: Mapping[PushTarget, Target] = {
         plan_of=patterns.plan_of,
         requests_for=lambda _is_there, items: (0, items),
         destination=Patterns,
-        items="patterns",
+        item="pattern",
+        thread="thread",
         has_conversations=False,
         concurrency=1,
         rpm=60,

@@ -29,9 +29,6 @@ from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 __all__ = ["push", "run_push"]
 
 
-_BY_DEFAULT = ", ".join(f"{target.concurrency} for {name}" for name, target in TARGETS.items())
-
-
 @click.command(short_help="Push the threads of an export to Conversations or Engramia.")
 @click.argument("out", type=OUT)
 @click.option("--to", type=click.Choice([*TARGETS]), required=True, help="What the threads become.")
@@ -47,8 +44,8 @@ _BY_DEFAULT = ", ".join(f"{target.concurrency} for {name}" for name, target in T
 @click.option("--only", metavar="THREAD_ID", multiple=True, help="Push this thread only; may be given several times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Nothing is asked, and nothing is written.")
 @click.option("--verify", is_flag=True, help="Read everything back, and compare it with what was to be sent.")
-@number_option("--concurrency", f"Push so many threads at a time; by default {_BY_DEFAULT}.", None, CONCURRENCY)
-@number_option("--rpm", "Send at most so many requests a minute with each key; by default 60 to Engramia.")
+@number_option("--concurrency", "Push so many threads at a time; by default 64, to Engramia 1.", None, CONCURRENCY)
+@number_option("--rpm", "Send at most so many requests a minute with each key; to Engramia 60 by default.")
 @number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES)
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
@@ -71,11 +68,11 @@ def push(
     """Push the complete threads of OUT to a Conversations API: a conversation for each thread that has messages.
 
     With --to engramia, each question with its answer becomes a pattern there. The address is --base-url or
-    ENGRAMIA_API_URL, and the key is of ENGRAMIA_API_KEY.
+    ENGRAMIA_API_URL, and the key that of ENGRAMIA_API_KEY.
 
     The same command resumes a push: OUT.push records what was sent, and nothing is sent twice. The map,
     OUT.conversations.ndjson, has the conversation of each thread, and MAP.losses.ndjson what conversations cannot
-    carry. For patterns OUT.engramia.losses.ndjson has that.
+    carry; for patterns OUT.engramia.losses.ndjson does that.
     """
     target, usual = source.source(of_threads=False), TARGETS[to]
     _refuse_useless(to, pushing, target, kind, user_identity)
@@ -116,6 +113,7 @@ def _refuse_useless(
         "--map": pushing.map_,
         "--upload-files": pushing.upload_files,
         "--inline-images": pushing.inline_images,
+        "--anew": pushing.anew,
         "More than one key": len(target.keys) > 1,
     }
     if (option := useless_with(to, given)) is not None:
@@ -134,8 +132,13 @@ def run_push(
         result = await carry_out(job, transports, on_event=lambda event: screen.take(_shown(event)))
         return result, frozenset(screen.printed)
 
-    headers = identity_headers(user_identity)
-    return ask(target, work, shown=shown, unit=job.kind.items, api=job.kind.api, headers=headers)
+    try:
+        headers = identity_headers(user_identity)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    kind = job.kind
+    unit, second = f"{kind.item}s", f"{kind.thread}s read back"
+    return ask(target, work, shown=shown, unit=unit, second=second, api=kind.api, headers=headers)
 
 
 def _shown(event: PushEvent) -> Event:
