@@ -11,7 +11,8 @@ import click
 
 from threadkeep.api.endpoints import ApiSource, endpoint_for, without_secrets
 from threadkeep.migration.entrypoints import choices_of, target_is_foundry
-from threadkeep.migration.job import API_OF, PushJob, PushTarget
+from threadkeep.migration.job import PushJob
+from threadkeep.migration.targets import TARGETS, PushTarget
 
 __all__ = ["PushOptions", "push_options"]
 
@@ -52,7 +53,7 @@ class PushOptions:
 
     def job(self, out: Path, to: PushTarget, target: ApiSource, kind: Any, **more: Any) -> PushJob:
         """Return the push of an export to a target of this kind."""
-        address = endpoint_for(API_OF[to], target, os.environ).base_url
+        address = endpoint_for(TARGETS[to].api, target, os.environ).base_url
         return PushJob(
             out=out,
             to=to,

@@ -18,27 +18,29 @@ __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
-_NOT_REPAIRED = (
-    "A push changes and deletes nothing that is there. The same command with --anew pushes these threads again, into"
-    " new conversations; the old ones stay, and leave the map."
+_NOT_REPAIRED = "A push changes and deletes nothing that is there."
+_ANEW = (
+    "The same command with --anew pushes these threads again, into new conversations; the old ones stay, and leave the"
+    " map."
 )
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
-    " Foundry."
+    " Foundry. Of Engramia it is that of the server, with or without /v1."
 )
 
 
-def print_dry_run(job: PushJob, plan: PushPlan, rpm: int | None) -> None:
+def print_dry_run(job: PushJob, plan: PushPlan) -> None:
     """Print what a push would do."""
+    rpm = job.pace.rpm
     click.echo(f"{escape(str(job.out))}: dry run of a push to {escape(job.address)}; nothing was sent")
-    rows = [
-        ("conversations", f"{plan.conversations:,} to create"),
-        ("items", f"{plan.items:,} to send"),
+    rows = [("conversations", f"{plan.conversations:,} to create")] if job.kind.has_conversations else []
+    rows += [
+        (f"{job.kind.item}s", f"{plan.items:,} to send"),
         ("requests", f"{plan.requests:,} that write, if each is answered"),
     ]
     if rpm is not None:
         rows.append(("time", f"about {span(plan.minutes(rpm) * 60)} at {counted(rpm, 'request')} a minute"))
-    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(plan)])
+    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(job, plan)])
 
 
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
@@ -47,19 +49,19 @@ def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
         yield "files", f"{files}; lost unless the target gets it"
 
 
-def _others(plan: PushPlan) -> Iterator[tuple[str, str]]:
+def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:
     before = plan.threads - plan.empty - plan.to_send - plan.changed
     if before:
         yield "pushed before", counted(before, "thread")
     if plan.changed:
-        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: the conversations stay as they are"
+        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: what is there stays as it is"
     if plan.empty:
         yield "empty", f"{counted(plan.empty, 'thread')} with nothing to send"
     if plan.not_complete:
         yield "not complete", f"{counted(plan.not_complete, 'thread')} of the export: not pushed"
     if plan.is_flat:
         yield "flat", "OUT has texts only: what else the messages had is not known"
-    elif not plan.has_thread_objects and plan.threads:
+    elif job.kind.has_conversations and not plan.has_thread_objects and plan.threads:
         yield "metadata", "not exported: export with --include threads to carry that of the threads"
 
 
@@ -70,8 +72,8 @@ def _lost(losses: Mapping[str, int]) -> str:
 def print_push(job: PushJob, result: PushResult) -> None:
     """Print the summary of a push on standard output."""
     click.echo(f"{escape(str(job.out))}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
-    print_row("items", f"{result.items:,} in these conversations")
-    print_row("this run", f"{counted(result.sent, 'item')} sent, {counted(result.requests, 'request')}")
+    print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s")
+    print_row("this run", f"{counted(result.sent, job.kind.item)} sent, {counted(result.requests, 'request')}")
     print_row("verified", f"{result.verified:,} of {result.pushed:,}")
     if result.continued:
         what = counted(result.continued, "conversation")
@@ -88,7 +90,7 @@ def print_push(job: PushJob, result: PushResult) -> None:
     if result.replaced:
         what = counted(len(result.replaced), "conversation")
         print_row("replaced", f"{what} of threads that were pushed anew: {_some(result.replaced)}")
-    print_rows(row for row in _others(result.plan) if row[0] != "pushed before")
+    print_rows(row for row in _others(job, result.plan) if row[0] != "pushed before")
 
 
 def _leftovers(threads: tuple[str, ...]) -> str:
@@ -161,7 +163,8 @@ def report_push_ending(
     elif result.problem_count:
         pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
         steps = [_AGAIN] if pending else []
-        steps += [_NOT_REPAIRED] if result.problem_count > pending else []
+        if result.problem_count > pending:
+            steps.append(f"{_NOT_REPAIRED} {_ANEW}" if job.kind.has_conversations else _NOT_REPAIRED)
         what = counted(result.problem_count, "thread")
         print_error(f"{what} not pushed, or not as it was sent ({done})", *lines, *steps)
     elif result.plan.not_complete:

@@ -13,7 +13,7 @@ from threadkeep.conversion.source import Thread
 from threadkeep.errors import ApiError, RunEnded
 from threadkeep.migration import conversations
 from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
-from threadkeep.migration.destination import OtherItems
+from threadkeep.migration.destination import OtherItems, PushContext
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
 from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
@@ -324,6 +324,13 @@ class Conversations:
         # Azure refuses the other purposes (quoted).
         image, other = ("assistants", "assistants") if self._is_foundry else ("vision", "user_data")
         self._files = FilesAtTarget(self._store, self._thread, self._upload_files, image, other)
+
+    @classmethod
+    def of(cls, context: PushContext) -> "Conversations":
+        """Return the destination of a push."""
+        return cls(
+            context.options, context.store, context.thread, context.is_foundry, upload_files=context.upload_files
+        )
 
     def delivery(self, thread: Thread) -> ConversationDelivery:
         """Return what sends a thread."""

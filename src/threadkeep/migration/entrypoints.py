@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from threadkeep.api.calls import (
-    DEFAULT_CONCURRENCY,
     DEFAULT_RETRIES,
     connected,
     in_own_loop,
@@ -20,7 +19,8 @@ from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, withou
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import API_OF, CHOICES, PushJob, PushResult, PushTarget, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
@@ -50,25 +50,28 @@ async def apush(
     dry_run: bool = False,
     anew: bool = False,
     verify: bool = False,
-    concurrency: int = DEFAULT_CONCURRENCY,
+    concurrency: int | None = None,
     rpm: int | None = None,
     max_retries: int = DEFAULT_RETRIES,
     on_event: Callable[[PushEvent], object] | None = None,
 ) -> PushResult:
-    """Push the complete threads of an export to another API, each into one conversation, or resume that.
+    """Push the complete threads of an export to another API, or resume that.
 
-    What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing twice. The map,
-    ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson`` names everything
-    that a conversation cannot carry.
+    With "conversations", each thread becomes one conversation; with "engramia", each question with its answer becomes
+    one pattern. What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing
+    twice. The map, ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson``
+    names everything that a conversation cannot carry; for patterns ``OUT.engramia.losses.ndjson`` does that.
 
     Args:
         out: the export.
-        to: what threads become: "conversations".
+        to: what threads become: "conversations" or "engramia". With "engramia" there is no use for ``target``,
+            ``user_identity``, ``map``, ``upload_files``, ``inline_images`` and ``anew``, nor for several keys.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: a push has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
-        base_url: where ``/conversations`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
-        api_key: None for one of the environment.
+        base_url: where ``/conversations`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own. Of Engramia the
+            address of the server; None for ``ENGRAMIA_API_URL``.
+        api_key: None for one of the environment; for Engramia that is ``ENGRAMIA_API_KEY``.
         target: the kind of server; None for what the address says. Only Foundry lists conversations, and one whose
             creation was not answered is found there.
         user_identity: on Foundry, the end user that the conversations belong to.
@@ -83,8 +86,8 @@ async def apush(
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
             whose messages have changed since. The old conversations stay, and are named in ``replaced``.
         verify: read everything back, and compare it with what was sent.
-        concurrency: threads at a time, 1 to 256.
-        rpm: requests a minute at most; None for a pace that is found.
+        concurrency: threads at a time, 1 to 256; None for 64, and for 1 to Engramia.
+        rpm: requests a minute at most; None for a pace that is found, and for 60 to Engramia.
         max_retries: of a request, 0 to 100.
         on_event: called in this event loop with each `threadkeep.migration.events.PushEvent`.
 
@@ -102,8 +105,9 @@ async def apush(
         BaseException: what ``on_event`` raised. The push has ended in order then.
     """
     _refuse_impossible(locals())
+    kind = TARGETS[to]
     given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
-    address = _address_of(client) if client is not None else endpoint_for(API_OF[to], given, os.environ).base_url
+    address = _address_of(client) if client is not None else endpoint_for(kind.api, given, os.environ).base_url
     headers = identity_headers(user_identity)
     job = PushJob(
         out=Path(out),
@@ -117,12 +121,12 @@ async def apush(
         address=without_secrets(address),
         is_foundry=target_is_foundry(target, address),
         verify=verify,
-        concurrency=concurrency,
-        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
+        concurrency=concurrency or kind.concurrency,
+        pace=PacingOptions(rpm=rpm or kind.rpm, max_retries=max_retries),
     )
     if dry_run:
         return await plan_only(job)
-    async with connected(client, given, api=API_OF[to], headers=headers) as transports:
+    async with connected(client, given, api=kind.api, headers=headers) as transports:
         return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
 
 
@@ -193,11 +197,13 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "only": (Iterable, "ids"),
     **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
 }
-_CHOICES = {"to": tuple(API_OF), "target": (None, "openai", "foundry")}
+_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images", "anew")
+_OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
+_CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only", "upload_files", "inline_images"}))
+    refuse_wrong_types(arguments, _TYPES, _OPTIONAL)
     refuse_two_sources(arguments)
     if isinstance(arguments["only"], str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")
@@ -205,4 +211,8 @@ def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
         if arguments[name] not in choices:
             known = " or ".join(repr(choice) for choice in choices if choice is not None)
             raise ValueError(f"{name} is {arguments[name]!r}: it must be {known}")
+    given = {name: arguments[name] for name in _OF_CONVERSATIONS}
+    given["more than one key"] = arguments["source"] is not None and len(arguments["source"].keys) > 1
+    if (useless := useless_with(arguments["to"], given)) is not None:
+        raise ValueError(f"{useless} is of no use with to={arguments['to']!r}")
     refuse_out_of_bounds(arguments, {})

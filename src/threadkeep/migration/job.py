@@ -6,36 +6,36 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import attrs
 
 from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
-from threadkeep.api.endpoints import Api
 from threadkeep.api.worker_pool import WorkerPool, one_batch
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Source, Thread
 from threadkeep.errors import ApiError, Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter.events import Notice
-from threadkeep.migration.conversation_delivery import Conversations
-from threadkeep.migration.conversation_map import losses_path, refuse_map, refuse_map_of_other, write_losses, write_map
-from threadkeep.migration.destination import Destination, OtherItems
+from threadkeep.migration.conversation_map import (
+    losses_path,
+    refuse_losses,
+    refuse_map,
+    refuse_map_of_other,
+    write_losses,
+    write_map,
+)
+from threadkeep.migration.destination import Destination, OtherItems, PushContext
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.planning import PushPlan, plan_of, planned
+from threadkeep.migration.planning import PushPlan, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
+from threadkeep.migration.targets import TARGETS, PushTarget, Target
 from threadkeep.storage.lock import locked
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["API_OF", "CHOICES", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
-
-PushTarget: TypeAlias = Literal["conversations"]
-"""What threads become."""
-
-API_OF: Mapping[PushTarget, Api] = {"conversations": Api.CONVERSATIONS}
-"""The API that they are sent to then."""
+__all__ = ["CHOICES", "PushJob", "PushResult", "carry_out", "plan_only", "refuse_unusable"]
 
 # So many threads of the export are looked at together.
 _THREADS = 200
@@ -97,9 +97,21 @@ class PushJob:
         return self.store_path.with_name(f"{self.store_path.name}.lock")
 
     @property
-    def map_path(self) -> Path:
-        """The map."""
+    def kind(self) -> Target:
+        """What threads become."""
+        return TARGETS[self.to]
+
+    @property
+    def map_path(self) -> Path | None:
+        """The map; None if there is none, since threads do not become conversations."""
+        if not self.kind.has_conversations:
+            return None
         return self.map or self.out.with_name(f"{self.out.name}.{self.to}.ndjson")
+
+    @property
+    def losses_path(self) -> Path:
+        """The report of losses."""
+        return losses_path(self.map_path or self.out.with_name(f"{self.out.name}.{self.to}"))
 
     @property
     def target(self) -> Mapping[str, str]:
@@ -114,7 +126,7 @@ class PushResult:
     Attributes:
         plan: what there was to do when it began.
         map_path, losses_path: what was written; None where nothing was, since the run was interrupted or only planned.
-        pushed: how many threads have a conversation with all their items.
+        pushed: how many threads have all their items there.
         items: how many items these have.
         verified: how many of them were read back, and are as they were sent.
         sent: how many items this run has sent.
@@ -163,11 +175,23 @@ def refuse_unusable(job: PushJob) -> None:
     Raises:
         OutputUnusable: they belong to another target or are something else, or another push is at work.
     """
-    refuse_map(job.map_path, job.out)
+    _refuse_files(job)
     with locked(job.lock_path), contextlib.ExitStack() as opened:
         is_there = job.store_path.exists()
         store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
         opened.callback(store.close)
+        _refuse_files_of_other(job, store)
+
+
+def _refuse_files(job: PushJob) -> None:
+    if job.map_path is None:
+        refuse_losses(job.losses_path)
+    else:
+        refuse_map(job.map_path, job.out)
+
+
+def _refuse_files_of_other(job: PushJob, store: PushStore) -> None:
+    if job.map_path is not None:
         refuse_map_of_other(job.map_path, job.out, store)
 
 
@@ -180,12 +204,12 @@ async def plan_only(job: PushJob) -> PushResult:
     over, thread = threading.Event(), StoreThread()
 
     def plan() -> PushResult:
-        refuse_map(job.map_path, job.out)
+        _refuse_files(job)
         with contextlib.ExitStack() as opened:
             export = opened.enter_context(read(job.out))
             store = PushStore.in_memory(job.store_path, job.target)
             opened.callback(store.close)
-            refuse_map_of_other(job.map_path, job.out, store)
+            _refuse_files_of_other(job, store)
             made = _plan(store, export, job, _Items.chosen(store, job), _checked(over))
             return PushResult(plan=made, states=store.count(), losses=store.losses())
 
@@ -245,14 +269,14 @@ def _begin(
     check: Callable[[], None],
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
-    refuse_map(job.map_path, job.out)
+    _refuse_files(job)
     opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()
     store = PushStore.open(job.store_path, job.target)
     opened.callback(store.close)
     try:
-        refuse_map_of_other(job.map_path, job.out, store)
+        _refuse_files_of_other(job, store)
         items = _Items.chosen(store, job)
         if job.anew:
             store.forget_broken(job.only)
@@ -264,8 +288,16 @@ def _begin(
         raise
     for words in items.in_vain(export):
         on_event(Notice(words))
-    destination = Conversations(items.options, store, thread, job.is_foundry, upload_files=items.upload_files)
-    return _Push(job, thread, export, store, plan, on_event, destination)
+    context = PushContext(
+        options=items.options,
+        store=store,
+        thread=thread,
+        threads=lambda: Source(export, None, lambda _event: None),
+        notify=lambda text: on_event(Notice(text)),
+        is_foundry=job.is_foundry,
+        upload_files=items.upload_files,
+    )
+    return _Push(job, thread, export, store, plan, on_event, job.kind.destination(context))
 
 
 def _source(export: Export, job: PushJob) -> Source:
@@ -286,12 +318,12 @@ def _plan(store: PushStore, export: Export, job: PushJob, items: "_Items", check
         for thread in source:
             check()
             _refuse_unsendable(thread, source)
-            yield thread.place, plan_of(thread, items.options, store.pushed_of(thread.thread_id))
+            yield thread.place, job.kind.plan_of(thread, items.options, store.pushed_of(thread.thread_id))
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
         store.plan(batch)
-    return planned(store, source)
+    return planned(store, source, job.kind.requests_for)
 
 
 def _refuse_unsendable(thread: Thread, source: Source) -> None:
@@ -511,8 +543,9 @@ class _Push:
             job.store_path.unlink()  # as if it had never begun
         elif not isinstance(ended_by, Interrupted | OutputUnusable):
             try:
-                write_map(job.map_path, store.each_done())
-                write_losses(losses_path(job.map_path), store.each_loss())
+                if job.map_path is not None:
+                    write_map(job.map_path, store.each_done())
+                write_losses(job.losses_path, store.each_loss())
                 is_written = True
             except OutputUnusable as error:
                 ended_by = error
@@ -520,7 +553,7 @@ class _Push:
         return PushResult(
             plan=self._plan,
             map_path=job.map_path if is_written else None,
-            losses_path=losses_path(job.map_path) if is_written else None,
+            losses_path=job.losses_path if is_written else None,
             pushed=states[State.DONE],
             items=items,
             verified=verified,
@@ -543,7 +576,8 @@ def _reason(row: StoredThread) -> str:
     if row.reason is not None:
         return row.reason
     if row.state is State.CHANGED:
-        return f"it has other items now, by the export or the options, than were pushed to {row.conversation_id} before"
+        to = "" if row.conversation_id is None else f" to {row.conversation_id}"
+        return f"it has other items now, by the export or the options, than were pushed{to} before"
     if row.state is State.CREATING:
-        return "the creation of its conversation was not answered"
+        return "a request was not answered, and what became of it is not known"
     return "the run ended before it was through"

@@ -19,6 +19,7 @@ from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
 from threadkeep.migration.items import FileAtTarget
 from threadkeep.migration.metadata import decode_times, without_times
+from threadkeep.migration.pattern_store import PATTERN_SCHEMA, PatternStore
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
@@ -32,7 +33,8 @@ _HEAD_BYTES = 100
 
 _IN_MEMORY = "the plan of the push"
 
-_SCHEMA = """
+_SCHEMA = (
+    """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE choices(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE threads(
@@ -58,6 +60,8 @@ CREATE TABLE lost_files(  -- of threads of which something was sent without them
 CREATE TABLE leftovers(id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL);
 CREATE TABLE replaced(id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL);
 """
+    + PATTERN_SCHEMA
+)
 
 
 class State(StrEnum):
@@ -68,9 +72,9 @@ class State(StrEnum):
     PLANNED = "planned"
     """Nothing was sent."""
     CREATING = "creating"
-    """A request to create its conversation was sent, and there was no answer yet."""
+    """A request was sent that must not be repeated, and there was no answer yet: the creation of its conversation."""
     SENDING = "sending"
-    """Its conversation is there, and may lack items."""
+    """It was begun, and may lack items."""
     DONE = "done"
     """All items were sent."""
     CHANGED = "changed"
@@ -251,6 +255,11 @@ class PushStore:
     def _number(self, query: str, *values: object) -> int:
         return int(self._rows(query, *values)[0][0])
 
+    @property
+    def patterns(self) -> PatternStore:
+        """The patterns that were sent."""
+        return PatternStore(self._changes, self._rows)
+
     # --- choices
 
     def choose(self, asked: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -344,6 +353,9 @@ class PushStore:
 
     def _put_losses(self, db: sqlite3.Connection, thread_id: str, losses: Iterable[Loss]) -> None:
         db.execute("DELETE FROM losses WHERE thread_id=?", (thread_id,))
+        self._add_losses(db, losses)
+
+    def _add_losses(self, db: sqlite3.Connection, losses: Iterable[Loss]) -> None:
         db.executemany(
             "INSERT INTO losses(thread_id, message_id, lost, why) VALUES (?, ?, ?, ?)",
             [(one.thread_id, _text(one.message_id), _text(one.lost), _text(one.why)) for one in losses],
@@ -432,6 +444,12 @@ class PushStore:
             db.execute("UPDATE threads SET state='empty', reason=NULL WHERE thread_id=?", (thread_id,))
             self._put_losses(db, thread_id, losses)
 
+    def found_lost(self, words: Sequence[str], losses: Iterable[Loss]) -> None:
+        """Record losses that were found in what was read back, in the place of all earlier ones by these words."""
+        with self._changes() as db:
+            db.executemany("DELETE FROM losses WHERE lost=?", [(word,) for word in words])
+            self._add_losses(db, losses)
+
     def failed(self, thread_id: str, reason: str) -> None:
         """Record why a thread is not complete."""
         with self._changes() as db:
@@ -465,7 +483,8 @@ class PushStore:
         """Return whether nothing was sent, for all that is known."""
         sent = "SELECT 1 FROM threads WHERE conversation_id IS NOT NULL OR state='creating' LIMIT 1"
         uploaded = "SELECT 1 FROM files WHERE target_id IS NOT NULL OR state='sending' LIMIT 1"
-        return not any(map(self._rows, (sent, uploaded, "SELECT 1 FROM leftovers LIMIT 1")))
+        others = ("SELECT 1 FROM leftovers LIMIT 1", "SELECT 1 FROM patterns LIMIT 1")
+        return not any(map(self._rows, (sent, uploaded, *others)))
 
     def count(self) -> Counter[str]:
         """Return how many threads of this plan have each state."""
@@ -487,7 +506,7 @@ class PushStore:
     def to_send(self) -> list[tuple[bool, int]]:
         """Return of each thread that is to be sent whether it has a conversation, and how many items are left."""
         query = (
-            "SELECT conversation_id IS NOT NULL, messages - pushed FROM threads"
+            "SELECT conversation_id IS NOT NULL, messages - max(pushed, items) FROM threads"
             " WHERE run=? AND state IN ('planned', 'creating', 'sending')"
         )
         return [(bool(row[0]), int(row[1])) for row in self._rows(query, self._run)]
