@@ -28,6 +28,7 @@ Suicide = tuple[Literal["before record", "after record", "before change"], int]
 _PATIENCE = 300
 
 _RECORDS = ("plan", "sending_file", "settle_file", "creating", "not_created", "created", "extending", "done", "failed")
+_PATTERNS = ("list_before", "sending", "stored", "not_stored", "resume")
 
 
 class PushProcesses:
@@ -74,6 +75,7 @@ def push_processes() -> Iterator[PushProcesses]:
 
 @contextmanager
 def _dying_at_record(number: int, *, is_after: bool) -> Iterator[None]:
+    from threadkeep.migration.pattern_store import PatternStore
     from threadkeep.migration.store import PushStore
 
     left = number
@@ -90,8 +92,8 @@ def _dying_at_record(number: int, *, is_after: bool) -> Iterator[None]:
         return die_in
 
     with contextlib.ExitStack() as patched:
-        for name in _RECORDS:
-            patched.enter_context(mock.patch.object(PushStore, name, counted(getattr(PushStore, name))))
+        for store, name in [*((PushStore, name) for name in _RECORDS), *((PatternStore, name) for name in _PATTERNS)]:
+            patched.enter_context(mock.patch.object(store, name, counted(getattr(store, name))))
         yield
 
 

@@ -143,6 +143,7 @@ class ApiError(ThreadkeepError):
         unreachable: no answer came at all.
         may_retry: a retry may help.
         retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
+        code: the code that the server gives the error, or the type; None if it gives neither.
         was_sent: the request may have reached the server.
         unconfirmed: it was to change something there, and may have done so.
     """
@@ -155,6 +156,7 @@ class ApiError(ThreadkeepError):
     unreachable: bool = False
     may_retry: bool = False
     retry_after: float | None = None
+    code: str | None = None
     was_sent: bool = True
     unconfirmed: bool = False
 
@@ -188,11 +190,13 @@ class RequestFailed(ApiError):
         unreachable: bool = False,
         may_retry: bool = False,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(what, quoted=quoted)
         self.unreachable = unreachable
         self.may_retry = may_retry
         self.retry_after = retry_after
+        self.code = code
 
 
 class RateLimited(RequestFailed):
@@ -216,7 +220,7 @@ class AccessRefused(RunEnded):
 
 
 class QuotaSpent(RunEnded):
-    """429 with the code ``insufficient_quota``, or 429 to every request however long all of them waited."""
+    """429 with a code that says so, or 429 to every request however long all of them waited."""
 
 
 class ServerUnreachable(RunEnded):

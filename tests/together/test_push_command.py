@@ -62,7 +62,7 @@ def test_a_dry_run_asks_nobody_needs_no_key_and_writes_nothing(
             "  requests      11 that write, if each is answered",
             "  time          about 0:01:50 at 6 requests a minute",
             "  lost          1 metadata",
-            "  files         1 file that the target may not know, 0 downloaded",
+            "  files         1 file of messages, 0 downloaded; lost unless the target gets it",
             "  empty         1 thread with nothing to send",
             "  not complete  1 thread of the export: not pushed",
         ]
@@ -115,7 +115,8 @@ def test_the_summary_says_what_is_there(fake: Watched, base_url: str, out: Path,
     map_name = f"{out}.conversations.ndjson"
     assert done.out.splitlines() == [
         f"{out}: 4 threads pushed to {base_url}",
-        f"  items         89, of them 89 now, with {len(fake.requests)} requests",
+        "  items         89 in these conversations",
+        f"  this run      89 items sent, {len(fake.requests)} requests",
         "  verified      4 of 4",
         f"  map           {map_name}",
         "  lost          1 attachments, 1 metadata",

@@ -47,6 +47,8 @@ class TransportLike(Protocol):
         self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
     ) -> _T: ...
 
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T: ...
+
     async def post(self, path: str, body: Mapping[str, Any]) -> bytes: ...
 
     async def upload(self, file: BinaryIO, *, name: str, size: int, purpose: str) -> bytes: ...
@@ -190,6 +192,20 @@ class ApiClient:
             ApiError: there is no usable answer.
         """
         return await self._retried(lambda: self._send(lambda: self._transport.download(file_id, into, size)))
+
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Pass the body of an answer of any size to ``into``, as `download` does with the content of a file.
+
+        Raises:
+            ApiError: there is no usable answer; what ``into`` raises, too.
+        """
+
+        async def get() -> _T:
+            value = await self._send(lambda: self._transport.stream(path, into))
+            self._transport.answered = True
+            return value
+
+        return await self._retried(get)
 
     async def post(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         """Send a JSON object, and return what ``read`` makes of the body of a success.

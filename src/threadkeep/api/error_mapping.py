@@ -142,6 +142,9 @@ _OTHER_OBJECT = re.compile(
 
 _BARE, _MESSAGES = re.compile(r"not found\.?", re.IGNORECASE), re.compile(r"/threads/[^/]+(/messages)?")
 
+# What says that it does not help to wait: a code of OpenAI (recorded), and of Engramia (seen).
+_SPENT = {"insufficient_quota", "QUOTA_EXCEEDED"}
+
 # 404s about the route in a JSON body: OpenAI's (recorded), and those of other servers and frameworks.
 _NO_SUCH_ROUTE = re.compile(
     r"invalid url|resource not found|unknown request url|unexpected endpoint|not found\.?$|cannot (get|post) /|no route"
@@ -152,7 +155,7 @@ _NO_SUCH_ROUTE = re.compile(
 
 def _by_status(error: Any, context: RequestContext) -> ApiError:
     status, body, headers = error.status_code, error.response.content, error.response.headers
-    fields, message, is_cut_short = _error_of(body)
+    codes, message, is_cut_short = _error_of(body)
     words, quoted = message or body[:_READ].decode("utf-8", "replace"), message or body
     what = f"{status} from {context.address}"
     if status in (400, 404) and is_cut_short:  # the words that decide what this status means are missing
@@ -169,14 +172,14 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
         return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused("", quoted=words)
-    if status == 429 and "insufficient_quota" in (fields.get("code"), fields.get("type")):
+    if status == 429 and not _SPENT.isdisjoint(codes):
         return QuotaSpent(f"the quota of this key is used up: {what}", quoted=quoted)
     wait = retry_after(headers, words, context.now)
     if status == 429:
         return RateLimited(what, quoted=quoted, may_retry=True, retry_after=wait)
     by_status = status in (408, 409) or status >= 500  # as the SDK decides, unless the server itself says
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
-    return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait)
+    return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
 
 
 def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
@@ -215,24 +218,25 @@ def _object_not_found(message: str | None, body: bytes, context: RequestContext)
     return WrongAddress(f"this address does not serve the {context.api}: {context.address}", quoted=message or body)
 
 
-def _error_of(body: bytes) -> tuple[Mapping[str, Any], str | None, bool]:
-    """Read an error: the object under ``error``, empty if there is none; its message; whether it is JSON cut short.
+def _error_of(body: bytes) -> tuple[tuple[str, ...], str | None, bool]:
+    """Read an error: its code and its type, as far as it has them; its message; whether it is JSON cut short.
 
-    The API has ``{"error": {"message"}}``; servers like it have ``{"error": "..."}``, ``{"message"}``, FastAPI's
-    ``{"detail"}``, or ``{"errors": [...]}``.
+    The API has ``{"error": {"message", "type", "code"}}``; servers like it have ``{"error": "..."}``, ``{"message"}``,
+    FastAPI's ``{"detail"}``, or ``{"errors": [...]}``. Engramia has ``{"error_code", "detail"}``.
     """
     try:
         answer = loads(body)
     except ValueError:
-        return {}, None, body.lstrip()[:1] == b"{"
+        return (), None, body.lstrip()[:1] == b"{"
     if not isinstance(answer, dict):
-        return {}, None, False
+        return (), None, False
     error = answer.get("error")
     fields = error if isinstance(error, dict) else {}
     # The reason phrase may be under "error" as well, so that comes last.
     found = (fields.get("message"), *(answer.get(name) for name in ("message", "detail", "errors", "error")))
     words = next((words for words in map(_words, found) if words), None)
-    return fields, None if words is None else words[:_READ], False
+    codes = (fields.get("code"), fields.get("type"), answer.get("error_code"))
+    return tuple(code for code in codes if isinstance(code, str)), None if words is None else words[:_READ], False
 
 
 def _words(value: object) -> str | None:

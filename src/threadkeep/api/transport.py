@@ -62,6 +62,9 @@ _TIMEOUT_SECONDS = 60.0
 # files of 512 MiB (documented). Of a file's size its object says the most that is taken, and some more.
 _PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64 * 1024
 
+# Far above a list that comes in one answer: Engramia's, of 100,000 patterns at most.
+_STREAM_BYTES = 16 * 1024 * 1024 * 1024
+
 # Bytes a second that a file comes with at least.
 _SLOWEST_BYTES = 100_000
 
@@ -213,6 +216,21 @@ class Transport:
                 return await into(response.iter_bytes(_CHUNK_BYTES))
 
         return await self._send(f"/files/{file_id}", request, most_bytes=most)
+
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Pass the body of a success to ``into`` in chunks, and return its result. It may have any size.
+
+        Raises:
+            ApiError: there is no usable answer, or it breaks off.
+        """
+
+        async def request(client: openai.AsyncOpenAI, token: Key) -> _T:
+            kind, options = openai.AsyncStream[object], self._options({}, token)
+            async with await client.get(path, cast_to=object, options=options, stream=True, stream_cls=kind) as answer:
+                self._secrets.add(*_sent_credentials(answer.response.request))
+                return await into(answer.response.aiter_bytes(_CHUNK_BYTES))
+
+        return await self._send(path, request, most_bytes=_STREAM_BYTES)
 
     async def _send(
         self, path: str, request: _Request[_T], *, most_bytes: int, is_again: bool = False, is_last: bool = False

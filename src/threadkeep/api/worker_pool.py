@@ -20,6 +20,9 @@ __all__ = ["Work", "WorkerPool", "one_batch", "traffic_of"]
 
 _T = TypeVar("_T")
 
+# So many seconds a person should know of.
+_LONG = 30.0
+
 Work = Callable[[str, ApiClient], Awaitable[None]]
 """Processes one id with one key."""
 
@@ -155,10 +158,11 @@ class WorkerPool:
             client.end(ending)
 
     def _report_silence(self, problem: ApiError) -> None:
-        """Report the first retry of an unreachable server at once: until the run ends, all retries take a while."""
-        if not self._silence_is_reported and problem.unreachable:
+        """Report at once that a server cannot be reached, or asks for a long wait: all retries take a while."""
+        seconds = problem.retry_after or 0.0
+        if not self._silence_is_reported and (problem.unreachable or seconds >= _LONG):
             self._silence_is_reported = True
-            self._on_notice(f"{problem}; retrying")
+            self._on_notice(f"{problem}; retrying{f' in {seconds:,.0f} s' if seconds else ''}")
 
     def record_failure(self, problem: ApiError) -> None:
         """Record a failed id, and end the run if the server answers no request, or never answered as an API."""

@@ -50,6 +50,7 @@ def ask(
     sunset: datetime | None = None,
     verbose: bool = False,
     unit: str = "messages",
+    second: str = "files",
     api: Api = Api.ASSISTANTS,
     headers: Mapping[str, str] | None = None,
     is_last: bool = True,
@@ -74,7 +75,7 @@ def ask(
         gc.freeze()
 
         def screen(clock: Callable[[], float]) -> Screen:
-            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit)
+            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
 
         result, is_interrupted = asyncio.run(_with_screen(connect_all(source, api=api, headers=headers), work, screen))
         if is_interrupted and not is_last:

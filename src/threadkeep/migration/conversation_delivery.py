@@ -12,8 +12,8 @@ from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
 from threadkeep.errors import ApiError, RunEnded
 from threadkeep.migration import conversations
-from threadkeep.migration.comparison import differences, fingerprint, missing_pairs
-from threadkeep.migration.destination import OtherItems
+from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
+from threadkeep.migration.destination import OtherItems, PushContext
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
 from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
@@ -62,6 +62,7 @@ class ConversationDelivery:
         thread: as it is read from the export.
         sent: how many items this run has sent.
         was_found: a request about its conversation was answered, so that no other key has it.
+        behind: how many items of others were behind ours when it was verified.
     """
 
     thread: Thread
@@ -71,6 +72,7 @@ class ConversationDelivery:
     _files: FilesAtTarget
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
+    behind: int = attrs.field(default=0, init=False)
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether another key may have the conversation."""
@@ -97,7 +99,7 @@ class ConversationDelivery:
         conversation_id, arrived = row.conversation_id, None
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
-        target = _Target(client, conversation_id, expected.fingerprints)
+        target = _Target(client, conversation_id, expected.fingerprints, known=row.items)
         is_certain = await self._send(target, files, arrived)
         if row.conversation_id is not None:
             if row.metadata != _written(metadata):
@@ -130,7 +132,7 @@ class ConversationDelivery:
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
-        await _Target(client, row.conversation_id, expected.fingerprints).compare()
+        self.behind = await _Target(client, row.conversation_id, expected.fingerprints).compare()
 
     async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
         thread_id = self.thread.thread_id
@@ -217,11 +219,12 @@ class ConversationDelivery:
 
 @attrs.frozen
 class _Target:
-    """A conversation, and the fingerprints of the items that it is to have."""
+    """A conversation, the fingerprints of the items that it is to have, and how many it had when it was complete."""
 
     _client: ApiClient
     conversation_id: str
     _expected: Sequence[bytes]
+    _known: int = attrs.field(default=0, kw_only=True)
 
     async def add(self, batch: Sequence[Mapping[str, Any]], place: int) -> bool:
         """Add items, of which the first has this place, and return whether each request was answered.
@@ -255,17 +258,27 @@ class _Target:
             OtherItems: there are others.
         """
         found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        if items_behind(self._expected, found):
+            return len(self._expected)
+        if self._known and items_behind(self._expected[: self._known], found) and found != self._expected[: len(found)]:
+            raise OtherItems(
+                f"{self.conversation_id} was continued behind item {self._known}, so what the export has since is not"
+                " sent"
+            )
         self._refuse_other(self._expected[: len(found)], found)
         return len(found)
 
-    async def compare(self) -> None:
-        """Read back the items.
+    async def compare(self) -> int:
+        """Read back the items, and return how many of others are behind them.
 
         Raises:
             OtherItems: they are not those that were to be sent.
         """
         found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        if behind := items_behind(self._expected, found):
+            return behind
         self._refuse_other(self._expected, found)
+        return 0
 
     def _refuse_other(self, expected: Sequence[bytes], found: Sequence[bytes]) -> None:
         rows = differences(expected, found)
@@ -317,6 +330,13 @@ class Conversations:
         # Azure refuses the other purposes (quoted).
         image, other = ("assistants", "assistants") if self._is_foundry else ("vision", "user_data")
         self._files = FilesAtTarget(self._store, self._thread, self._upload_files, image, other)
+
+    @classmethod
+    def of(cls, context: PushContext) -> "Conversations":
+        """Return the destination of a push."""
+        return cls(
+            context.options, context.store, context.thread, context.is_foundry, upload_files=context.upload_files
+        )
 
     def delivery(self, thread: Thread) -> ConversationDelivery:
         """Return what sends a thread."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.paths import Paths, new
 from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
-__all__ = ["losses_path", "refuse_map", "refuse_map_of_other", "write_losses", "write_map"]
+__all__ = ["losses_path", "refuse_losses", "refuse_map", "refuse_map_of_other", "write_losses", "write_map"]
 
 
 def losses_path(path: Path) -> Path:
@@ -33,8 +33,6 @@ def refuse_map(path: Path, out: Path) -> None:
     with on_disk(path):
         if not path.parent.is_dir():
             raise OutputUnusable(f"{path}: there is no folder {path.parent}")
-        for place in (path, losses):
-            refuse_irregular(place)
         paths = Paths(out)
         of_push = (out.with_name(f"{out.name}.push{suffix}") for suffix in ("", ".lock", ".new", "-journal"))
         written = set(map(os.path.realpath, (path, new(path), losses, new(losses))))
@@ -43,11 +41,24 @@ def refuse_map(path: Path, out: Path) -> None:
             raise OutputUnusable(
                 f"{path}, or its report of losses, is a file of the export or of its push. Give the map another name."
             )
-        for place, keys, what in ((path, _MAP_KEYS, "map"), (losses, _LOSS_KEYS, "report of losses")):
-            if not _first_row(place).keys() >= keys:
-                raise OutputUnusable(
-                    f"{place} is there already, and is no {what} of a push. Give the map another name."
-                )
+    _refuse_other(path, _MAP_KEYS, "map of a push. Give the map another name")
+    _refuse_other(losses, _LOSS_KEYS, "report of losses of a push. Give the map another name")
+
+
+def refuse_losses(path: Path) -> None:
+    """Refuse a report of losses, of a push without a map, that would take the place of something else.
+
+    Raises:
+        OutputUnusable: there is a file that is no such report.
+    """
+    _refuse_other(path, _LOSS_KEYS, "report of losses of a push. Move it away")
+
+
+def _refuse_other(path: Path, keys: Set[str], what: str) -> None:
+    with on_disk(path):
+        refuse_irregular(path)
+        if not _first_row(path).keys() >= keys:
+            raise OutputUnusable(f"{path} is there already, and is no {what}.")
 
 
 _MAP_KEYS, _LOSS_KEYS = {"thread_id", "conversation_id"}, {"thread_id", "lost", "why"}

@@ -64,10 +64,12 @@ class FilesAtTarget:
         if row.state != "sending" and await self._is_there(file_id, client):
             there = FileAtTarget(file_id)
         elif not self._is_uploading:
-            there = FileAtTarget(None, f"the target does not have the file {file_id}: give --upload-files")
+            # Which option helps depends on the target, and on whether it is an image.
+            options = "neither --upload-files nor --inline-images was given"
+            there = FileAtTarget(None, f"the target does not have the file {file_id}, and {options}")
         elif row.path is None:
             there = FileAtTarget(
-                None, f"the target does not have the file {file_id}, and it was not downloaded: export with --files"
+                None, f"the target does not have the file {file_id}, and it is not among the files that were downloaded"
             )
         else:
             there = await self._upload(row, Path(row.path), client)

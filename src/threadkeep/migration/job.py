@@ -6,36 +6,36 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import attrs
 
 from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
-from threadkeep.api.endpoints import Api
 from threadkeep.api.worker_pool import WorkerPool, one_batch
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Source, Thread
 from threadkeep.errors import ApiError, Interrupted, OutputUnusable, RunEnded, ThreadkeepError
 from threadkeep.exporter.events import Notice
-from threadkeep.migration.conversation_delivery import Conversations
-from threadkeep.migration.conversation_map import losses_path, refuse_map, refuse_map_of_other, write_losses, write_map
-from threadkeep.migration.destination import Destination, OtherItems
+from threadkeep.migration.conversation_map import (
+    losses_path,
+    refuse_losses,
+    refuse_map,
+    refuse_map_of_other,
+    write_losses,
+    write_map,
+)
+from threadkeep.migration.destination import Destination, OtherItems, PushContext
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.planning import PushPlan, plan_of, planned
+from threadkeep.migration.planning import PushPlan, planned
 from threadkeep.migration.store import PushStore, State, StoredThread
+from threadkeep.migration.targets import TARGETS, PushTarget, Target
 from threadkeep.storage.lock import locked
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.reader import Export, read
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
-
-PushTarget: TypeAlias = Literal["conversations"]
-"""What threads become."""
-
-API_OF: Mapping[PushTarget, Api] = {"conversations": Api.CONVERSATIONS}
-"""The API that they are sent to then."""
+__all__ = ["CHOICES", "PushJob", "PushResult", "carry_out", "plan_only", "refuse_unusable"]
 
 # So many threads of the export are looked at together.
 _THREADS = 200
@@ -58,11 +58,11 @@ class PushJob:
         to: what threads become.
         map: the name of the map; None for the usual one.
         only: the ids of the threads to push; None for all that are complete.
-        options: of the items.
+        choices: how items are made, as far as this push says it; see `CHOICES`.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
         address: of the target, without secrets.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
             was not answered.
-        upload_files: upload files that the target does not know.
         verify: read everything back.
         concurrency: how many threads are sent at a time.
         pace: how hard to ask.
@@ -75,10 +75,10 @@ class PushJob:
     to: PushTarget = "conversations"
     map: Path | None = None
     only: frozenset[str] | None = None
-    options: Options = attrs.field(factory=Options)
+    choices: Mapping[str, str] = attrs.field(factory=dict)
+    anew: bool = False
     address: str
     is_foundry: bool = False
-    upload_files: bool = False
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
@@ -97,9 +97,21 @@ class PushJob:
         return self.store_path.with_name(f"{self.store_path.name}.lock")
 
     @property
-    def map_path(self) -> Path:
-        """The map."""
+    def kind(self) -> Target:
+        """What threads become."""
+        return TARGETS[self.to]
+
+    @property
+    def map_path(self) -> Path | None:
+        """The map; None if there is none, since threads do not become conversations."""
+        if not self.kind.has_conversations:
+            return None
         return self.map or self.out.with_name(f"{self.out.name}.{self.to}.ndjson")
+
+    @property
+    def losses_path(self) -> Path:
+        """The report of losses."""
+        return losses_path(self.map_path or self.out.with_name(f"{self.out.name}.{self.to}"))
 
     @property
     def target(self) -> Mapping[str, str]:
@@ -114,7 +126,7 @@ class PushResult:
     Attributes:
         plan: what there was to do when it began.
         map_path, losses_path: what was written; None where nothing was, since the run was interrupted or only planned.
-        pushed: how many threads have a conversation with all their items.
+        pushed: how many threads have all their items there.
         items: how many items these have.
         verified: how many of them were read back, and are as they were sent.
         sent: how many items this run has sent.
@@ -123,6 +135,8 @@ class PushResult:
         losses: how many losses there are, by what is lost, in the API's words.
         leftovers: the threads for which an empty conversation may be left over, once for each: the answer to its
             creation was lost, and the server lists no conversations.
+        continued: how many conversations had items of others behind ours when they were verified.
+        replaced: the conversations that are in no map any more, since their threads were pushed anew.
         in_map_only: how many conversations have the times of their items in the map only.
         problems: the first threads that are not complete or not as they were sent, with the reason.
         problem_count: how many there are.
@@ -140,7 +154,9 @@ class PushResult:
     requests: int = 0
     states: Mapping[str, int]
     losses: Mapping[str, int]
+    continued: int = 0
     leftovers: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     in_map_only: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     problem_count: int = 0
@@ -159,11 +175,23 @@ def refuse_unusable(job: PushJob) -> None:
     Raises:
         OutputUnusable: they belong to another target or are something else, or another push is at work.
     """
-    refuse_map(job.map_path, job.out)
+    _refuse_files(job)
     with locked(job.lock_path), contextlib.ExitStack() as opened:
         is_there = job.store_path.exists()
         store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
         opened.callback(store.close)
+        _refuse_files_of_other(job, store)
+
+
+def _refuse_files(job: PushJob) -> None:
+    if job.map_path is None:
+        refuse_losses(job.losses_path)
+    else:
+        refuse_map(job.map_path, job.out)
+
+
+def _refuse_files_of_other(job: PushJob, store: PushStore) -> None:
+    if job.map_path is not None:
         refuse_map_of_other(job.map_path, job.out, store)
 
 
@@ -173,15 +201,34 @@ async def plan_only(job: PushJob) -> PushResult:
     Raises:
         As `carry_out`.
     """
-    refuse_map(job.map_path, job.out)
-    with contextlib.ExitStack() as opened:
-        export = opened.enter_context(read(job.out))
-        store = PushStore.in_memory(job.store_path, job.target)
-        opened.callback(store.close)
-        refuse_map_of_other(job.map_path, job.out, store)
-        source = _source(export, job)
-        plan = await asyncio.to_thread(_plan, store, source, job.options, lambda: None)
-        return PushResult(plan=plan, states=store.count(), losses=store.losses())
+    over, thread = threading.Event(), StoreThread()
+
+    def plan() -> PushResult:
+        _refuse_files(job)
+        with contextlib.ExitStack() as opened:
+            export = opened.enter_context(read(job.out))
+            store = PushStore.in_memory(job.store_path, job.target)
+            opened.callback(store.close)
+            _refuse_files_of_other(job, store)
+            made = _plan(store, export, job, _Items.chosen(store, job), _checked(over))
+            return PushResult(plan=made, states=store.count(), losses=store.losses())
+
+    try:
+        return await thread.finish(plan, on_cancel=over.set)
+    except Interrupted:
+        raise asyncio.CancelledError from None
+    finally:
+        thread.close()
+
+
+def _checked(over: threading.Event) -> Callable[[], None]:
+    """Return what raises Interrupted once that is set."""
+
+    def check() -> None:
+        if over.is_set():
+            raise Interrupted("interrupted")
+
+    return check
 
 
 async def carry_out(
@@ -205,11 +252,7 @@ async def carry_out(
         UnknownThread: a thread of ``only`` is not a complete thread of the export; likewise.
     """
     started, over, thread = asyncio.get_running_loop().time(), threading.Event(), StoreThread()
-
-    def check() -> None:
-        if over.is_set():
-            raise Interrupted("interrupted")
-
+    check = _checked(over)
     with contextlib.ExitStack() as opened:
         opened.callback(thread.close)
         push = await thread.finish(lambda: _begin(job, thread, opened, check, on_event), on_cancel=over.set)
@@ -226,22 +269,35 @@ def _begin(
     check: Callable[[], None],
     on_event: Callable[[PushEvent], None],
 ) -> "_Push":
-    refuse_map(job.map_path, job.out)
+    _refuse_files(job)
     opened.enter_context(locked(job.lock_path))
     export = opened.enter_context(read(job.out))
     is_new = not job.store_path.exists()
     store = PushStore.open(job.store_path, job.target)
     opened.callback(store.close)
     try:
-        refuse_map_of_other(job.map_path, job.out, store)
-        plan = _plan(store, _source(export, job), job.options, check)
+        _refuse_files_of_other(job, store)
+        items = _Items.chosen(store, job)
+        if job.anew:
+            store.forget_broken(job.only)
+        plan = _plan(store, export, job, items, check)
     except BaseException:
         if is_new:
             store.close()
             job.store_path.unlink()
         raise
-    destination = Conversations(job.options, store, thread, job.is_foundry, upload_files=job.upload_files)
-    return _Push(job, thread, export, store, plan, on_event, destination)
+    for words in items.in_vain(export):
+        on_event(Notice(words))
+    context = PushContext(
+        options=items.options,
+        store=store,
+        thread=thread,
+        threads=lambda: Source(export, None, lambda _event: None),
+        notify=lambda text: on_event(Notice(text)),
+        is_foundry=job.is_foundry,
+        upload_files=items.upload_files,
+    )
+    return _Push(job, thread, export, store, plan, on_event, job.kind.destination(context))
 
 
 def _source(export: Export, job: PushJob) -> Source:
@@ -253,28 +309,68 @@ def _source(export: Export, job: PushJob) -> Source:
     return Source(export, job.only, lambda _event: None)
 
 
-def _plan(store: PushStore, source: Source, options: Options, check: Callable[[], None]) -> PushPlan:
+def _plan(store: PushStore, export: Export, job: PushJob, items: "_Items", check: Callable[[], None]) -> PushPlan:
     """Read the export, and store what is to be sent of each thread."""
+    source = _source(export, job)
     store.begin_plan()
 
     def plans() -> Iterator[Any]:
         for thread in source:
             check()
-            _refuse_unsendable(thread.thread_id, source)
-            yield thread.place, plan_of(thread, options, store.pushed_of(thread.thread_id))
+            _refuse_unsendable(thread, source)
+            yield thread.place, job.kind.plan_of(thread, items.options, store.pushed_of(thread.thread_id))
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
         store.plan(batch)
-    return planned(store, source)
+    return planned(store, source, job.kind.requests_for)
 
 
-def _refuse_unsendable(thread_id: str, source: Source) -> None:
-    if any("\ud800" <= letter <= "\udfff" for letter in thread_id):
+def _refuse_unsendable(thread: Thread, source: Source) -> None:
+    if any("\ud800" <= letter <= "\udfff" for letter in thread.thread_id):
         raise OutputUnusable(
-            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread_id!r}, so nothing can"
-            " refer to it. Choose the others with --only."
+            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread.thread_id!r}, so"
+            " nothing can refer to it. Choose the others with --only."
         )
+    if not thread.is_as_written():
+        raise OutputUnusable(
+            f"{source.export.path}: the lines of {thread.thread_id} are not those that were exported. The export"
+            " command fetches them again, and `threadkeep validate` says more. Nothing was sent."
+        )
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "citations": ("keep", "strip", "footnotes"),
+    "unsupported": ("skip", "text"),
+    "inline_images": ("no", "yes"),
+    "upload_files": ("no", "yes"),
+}
+"""What each choice of how items are made may be; the first one where nothing is said."""
+
+
+@attrs.frozen
+class _Items:
+    """How items are made."""
+
+    options: Options
+    upload_files: bool
+
+    @classmethod
+    def chosen(cls, store: PushStore, job: PushJob) -> "_Items":
+        """Return what this push says, or the first one did."""
+        chosen: dict[str, Any] = store.choose(job.choices, CHOICES)
+        options = Options(
+            citations=chosen["citations"],
+            unsupported=chosen["unsupported"],
+            inline_images=chosen["inline_images"] == "yes",
+        )
+        return cls(options, chosen["upload_files"] == "yes")
+
+    def in_vain(self, export: Export) -> Iterator[str]:
+        """Say which of them can do nothing."""
+        manifest = export.manifest
+        if (self.upload_files or self.options.inline_images) and manifest is not None and manifest.downloads is None:
+            yield "the export has no files to send: export with --files, before anything is pushed"
 
 
 @attrs.define
@@ -415,7 +511,7 @@ class _Push:
     # --- verification
 
     async def _verify_all(self) -> None:
-        self._on_event(VerificationBegun(total=self._store.count()[State.DONE]))
+        self._on_event(VerificationBegun(total=await self._thread.call(self._store.begin_verification)))
         await self._run(self._verify, lambda thread_id: self._store.thread(thread_id).state is State.DONE)
 
     async def _verify(self, thread_id: str, client: ApiClient) -> None:
@@ -430,7 +526,7 @@ class _Push:
             problem = f"it cannot be read back: {error}"
             if error.status != 404:
                 self._pool.record_failure(error)
-        await self._thread.call(self._store.verified, thread_id, problem)
+        await self._thread.call(self._store.verified, thread_id, problem, delivery.behind)
         row = await self._thread.call(self._store.thread, thread_id)
         self._on_event(
             ConversationVerified(thread_id=thread_id, conversation_id=row.conversation_id or "", problem=problem)
@@ -447,16 +543,17 @@ class _Push:
             job.store_path.unlink()  # as if it had never begun
         elif not isinstance(ended_by, Interrupted | OutputUnusable):
             try:
-                write_map(job.map_path, store.each_done())
-                write_losses(losses_path(job.map_path), store.each_loss())
+                if job.map_path is not None:
+                    write_map(job.map_path, store.each_done())
+                write_losses(job.losses_path, store.each_loss())
                 is_written = True
             except OutputUnusable as error:
                 ended_by = error
-        states, (items, verified) = store.count(), store.totals()
+        states, (items, verified, continued) = store.count(), store.totals()
         return PushResult(
             plan=self._plan,
             map_path=job.map_path if is_written else None,
-            losses_path=losses_path(job.map_path) if is_written else None,
+            losses_path=job.losses_path if is_written else None,
             pushed=states[State.DONE],
             items=items,
             verified=verified,
@@ -464,7 +561,9 @@ class _Push:
             requests=requests,
             states=states,
             losses=store.losses(),
+            continued=continued,
             leftovers=tuple(store.leftovers()),
+            replaced=tuple(store.replaced()),
             in_map_only=store.count_in_map_only(),
             problems=tuple((row.thread_id, _reason(row)) for row in store.problems(_MOST_PROBLEMS)),
             problem_count=store.count_problems(),
@@ -477,7 +576,8 @@ def _reason(row: StoredThread) -> str:
     if row.reason is not None:
         return row.reason
     if row.state is State.CHANGED:
-        return f"it has other items now, by the export or the options, than were pushed to {row.conversation_id} before"
+        to = "" if row.conversation_id is None else f" to {row.conversation_id}"
+        return f"it has other items now, by the export or the options, than were pushed{to} before"
     if row.state is State.CREATING:
-        return "the creation of its conversation was not answered"
+        return "a request was not answered, and what became of it is not known"
     return "the run ended before it was through"

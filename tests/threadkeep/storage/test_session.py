@@ -80,6 +80,15 @@ def test_nothing_that_was_fetched_binds_nobody(others: dict[str, Any], tmp_path:
     assert export.result.left_over == 2
 
 
+def test_another_source_is_no_damage_while_nothing_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest says what the index next to it says."""
+    export = Export(tmp_path)
+    export.run_alone(THREADS, lambda _request: HTTP.Response(410))
+    monkeypatch.setattr("exporting.SOURCE", "https://other.test/v1")
+    export.run_alone(THREADS, ThreadServer(THREADS))
+    assert (export.notices, export.result.is_complete) == ([], True)
+
+
 def test_ids_of_a_run_that_was_killed_before_its_first_page_stay_wanted(tmp_path: Path) -> None:
     """The next one counts and names them, whatever it is asked for."""
     with cut_off_at_commit(1):

@@ -91,7 +91,7 @@ def move(
     # The export may take hours: what stops the push is better known before.
     _refuse_without_key(to, push_job)
     refuse_unusable(push_job)
-    files = exporting.files or pushing.upload_files or pushing.inline_images
+    files = bool(exporting.files or pushing.upload_files or pushing.inline_images)
     job = exporting.job(CountedIds(thread_ids), assistant_id, out, include=("threads",), files=files)
     moving = _Move(job, source, exporting.sunset_of(source), push_job, to, user_identity, is_silent=quiet or as_json)
     try:
