@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import openai
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from openai import AsyncOpenAI
 
 from canned import HTTP
 from exporting import threads_of
-from fake_assistants import FakeAssistants
+from fake_assistants import FakeAssistants, Reply, Request
 from pushes import ADDRESSES, Target, export_of, rows_of_map
+from sdkage import HAS_AIOHTTP
 from threadkeep import apush
 from threadkeep.migration.job import PushResult
 from watched import Watched
@@ -237,3 +239,46 @@ def test_a_client_that_gives_up_after_its_own_timeout(kind: str, path: str, out:
     assert others(target) == Counter(result.leftovers)
     assert bool(result.leftovers) == (kind == "openai" and path == "conversations$")
     check(target, out, result)
+
+
+class HangsUp(FakeAssistants):
+    """Carries the second request of a kind out, and closes the connection without a byte of an answer."""
+
+    def __init__(self, end: str, **options: Any) -> None:
+        super().__init__(**options)
+        self._end, self._left = end, 2
+
+    def handle(self, request: Request) -> Reply:
+        """Answer, but for that request."""
+        reply = super().handle(request)
+        self._left -= request.method == "POST" and request.path.endswith(self._end)
+        if self._left:
+            return reply
+        self._left -= 1
+        return Reply(0, hang_up=True)
+
+
+CLIENTS = {"usual": "DefaultAsyncHttpxClient", **({"aiohttp": "DefaultAioHttpClient"} if HAS_AIOHTTP else {})}
+"""The classes of the SDK's clients, by the library that they speak HTTP with."""
+
+
+@pytest.mark.parametrize("end", ["/items", "/conversations"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("library", CLIENTS)
+def test_a_connection_that_is_lost_is_no_connection_that_was_not_made(
+    library: str, kind: str, end: str, out: Path
+) -> None:
+    """Whatever a caller's client takes it for: over aiohttp the SDK takes it for a timeout before anything was sent."""
+    fake = HangsUp(end, profile=kind)
+
+    async def app(address: str) -> PushResult:
+        http_client = getattr(openai, CLIENTS[library])()
+        async with AsyncOpenAI(base_url=address, api_key="sk-test", http_client=http_client) as client:
+            return await apush(out, client=client, target=kind, verify=True)  # type: ignore[arg-type]
+
+    with fake.serve() as server:
+        result = asyncio.run(app(server.base_url + ("" if kind == "openai" else "/openai/v1")))
+    target = Target(kind, fake)
+    check(target, out, result)
+    assert (result.is_complete, others(target)) == (True, Counter(result.leftovers))
+    assert bool(result.leftovers) == (kind == "openai" and end == "/conversations")

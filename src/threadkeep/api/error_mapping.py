@@ -6,7 +6,7 @@ Pure, and without the SDK: no major version has all classes, and those of its HT
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -117,8 +117,7 @@ def translate(error: Exception, context: RequestContext) -> ApiError:
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _TRANSLATIONS)
     problem = _TRANSLATIONS[known](error, context)
     problem.status = getattr(error, "status_code", None)
-    causes = [type(cause).__name__ for cause in _causes(error)]
-    problem.was_sent = not (known == "APIConnectionError" and causes and causes[0] in _NO_CONNECTION)
+    problem.was_sent = not (known == "APIConnectionError" and _has_reached_nobody(list(_causes(error))))
     return problem
 
 
@@ -254,7 +253,10 @@ def _words(value: object) -> str | None:
 # The causes that mean that no server answers, by name, since each HTTP library has its own. A body that broke off is
 # not one of them.
 _NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
-_NO_ANSWER = {*_NO_CONNECTION, "ReadTimeout"}
+
+# Over aiohttp the SDK takes most errors for timeouts of a connection, also where a connection was lost. Of its own
+# errors these mean that there was none.
+_NO_CONNECTION_OF_AIOHTTP = {"ClientConnectorError", "ConnectionTimeoutError"}
 
 # What asking again does not help against, by the name of a cause, and what does. Once the address has answered, these
 # are faults of the network like any other.
@@ -275,6 +277,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
+def _has_reached_nobody(causes: Sequence[BaseException]) -> bool:
+    """Return whether an error means that a request has reached no server, by its causes, the nearest first."""
+    kinds = [[kind.__name__ for kind in type(cause).__mro__] for cause in causes if _is_of_aiohttp(cause)]
+    is_certain = all(_NO_CONNECTION_OF_AIOHTTP.intersection(names) for names in kinds[:1])
+    return bool(causes) and type(causes[0]).__name__ in _NO_CONNECTION and is_certain
+
+
+def _is_of_aiohttp(cause: BaseException) -> bool:
+    return type(cause).__module__.partition(".")[0] == "aiohttp"
+
+
 def _no_connection(error: Exception, context: RequestContext) -> ApiError:
     causes = list(_causes(error))
     names = [type(cause).__name__ for cause in causes]
@@ -289,7 +302,7 @@ def _no_connection(error: Exception, context: RequestContext) -> ApiError:
         if name in names and not context.answered:
             return WrongAddress(remedy.format(peer, source), quoted=str(causes[names.index(name)]))
     why = f" ({causes[0]})" if causes and str(causes[0]) else ""
-    is_silent = bool(causes) and names[0] in _NO_ANSWER
+    is_silent = _has_reached_nobody(causes) or names[:1] == ["ReadTimeout"]
     what = f"no complete answer from {context.address}"
     if is_silent and context.proxy is not None:
         what += f" through the proxy {context.proxy}, see {_PROXIES}"
