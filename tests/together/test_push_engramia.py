@@ -310,6 +310,31 @@ def test_a_thread_that_was_changed_is_named(out: Path) -> None:
     )
 
 
+def test_what_is_gone_or_has_changed_is_sent_anew_if_that_is_wanted(out: Path) -> None:
+    """And nothing else: what is there stays. The others of a thread are looked up, and not sent again."""
+    pushes = pushed(out, keeps_runs=True)
+    put_pairs(out, {"thread_a": [("hello", "hi!"), *PAIRS_A[1:]], "thread_b": [*PAIRS_B, ("more", "yes")]})
+    assert pushes.run(verify=True).problem_count == 1
+    del pushes.engramia.patterns[key_of(pushes, "yes")]
+    del pushes.engramia.patterns[key_of(pushes, "ho")]
+    assert pushes.run(verify=True).problem_count == 2
+    pushes.engramia.requests.clear()
+    result = pushes.run(verify=True, anew=True)
+    assert (result.problems, result.verified, result.replaced, result.sent) == ((), 2, (), 3 + 2)
+    assert pushes.engramia.requests == {LEARN: 3, EXPORT: 2}
+    assert sorted(pushes.engramia.stored()) == sorted([*STORED, ("hello", "hi!"), ("more", "yes")])
+    pushes.engramia.requests.clear()
+    assert (pushes.run(anew=True).is_complete, pushes.engramia.requests) == (True, {})
+
+
+def test_without_a_list_nothing_is_sent_anew(out: Path) -> None:
+    """Nobody can say what is gone."""
+    pushes = Pushes(out, server(keys={"key-two": "editor"}), "key-two")
+    assert pushes.run(verify=True).problem_count == 2
+    pushes.engramia.requests.clear()
+    assert (pushes.run(anew=True).problem_count, pushes.engramia.requests) == (2, {})
+
+
 @pytest.mark.parametrize(
     ("pairs", "words"),
     [

@@ -234,8 +234,11 @@ class Patterns:
             await self.call(self.context.store.failed, thread_id, f"{_unknown(count)}: {why}")
 
     async def _settle(self, client: ApiClient) -> None:
-        rows = await self.call(self.store.in_question)
-        sent, lost = await self.call(self._in_export, rows)
+        sent, left = await self.call(self._in_export, await self.call(self.store.in_question))
+        if self.context.anew:
+            await self.call(self.store.not_stored, [row.place for row in left if not row.is_stored])
+            left = [row for row in left if row.is_stored]
+        lost = {row.task_hash for row in left}
         found = await self._compare(client, [one for one in sent if task_hash(one.line["task"]) not in lost])
         await self.call(self.store.not_stored, _places(found.missing))
         if await self.call(self.store.is_listed):  # otherwise they may have been there before
@@ -264,9 +267,9 @@ class Patterns:
         problems, losses = defaultdict[str, list[tuple[int, str]]](list), list[Loss]()
         parts = -(-await self.call(self.store.count) // _TOGETHER)
         for number in range(parts):
-            sent, lost = await self.call(self._in_export, await self.call(self.store.part, number, parts))
+            sent, left = await self.call(self._in_export, await self.call(self.store.part, number, parts))
             found = await self._compare(client, sent)
-            for (thread_id, place), words in _problems(found, lost):
+            for (thread_id, place), words in _problems(found, {row.task_hash for row in left}):
                 problems[thread_id].append((place, f"pattern {place + 1} {words}"))
             losses += _losses(found)
         await self.call(self.context.store.found_lost, [*_WHY_LOST], losses)
@@ -280,8 +283,8 @@ class Patterns:
         stored = await _listed(client, lambda pattern: pattern.task_hash in tasks and pattern.key not in before)
         return compare(sent, stored)
 
-    def _in_export(self, rows: Iterable[StoredPattern]) -> tuple[list[Sent[_Found]], set[str]]:
-        """Return the patterns of rows, and the hashes of the tasks of which the export does not have all any more."""
+    def _in_export(self, rows: Iterable[StoredPattern]) -> tuple[list[Sent[_Found]], list[StoredPattern]]:
+        """Return the patterns of rows, and the rows of which the export does not have the pattern any more."""
         left, sent = {row.place: row for row in rows}, list[Sent[_Found]]()
         thread_ids = {thread_id for thread_id, _ in left}
         for thread in self.context.threads():
@@ -292,7 +295,7 @@ class Patterns:
                 if row is not None and row.fingerprint == fingerprint(pattern.line):
                     del left[row.place]
                     sent.append(Sent(_Found(row, pattern.message_ids[-1]), pattern.line, row.is_stored))
-        return sent, {row.task_hash for row in left.values()}
+        return sent, [*left.values()]
 
 
 async def _listed(client: ApiClient, is_wanted: Callable[[Stored], bool]) -> list[Stored]:
