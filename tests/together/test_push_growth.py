@@ -1,12 +1,16 @@
 """A push after the export has changed, of a part of it, and of exports of every form."""
 
 import asyncio
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import strategies
 from converting import put_bare, text_message
 from exporting import threads_of
 from exports import beside
@@ -36,6 +40,35 @@ def numbers(count: int) -> list[str]:
 
 
 # --- growth
+
+
+@given(threads=strategies.threads(max_messages=45), data=st.data())
+@settings(max_examples=30)
+def test_a_thread_that_was_pushed_while_it_grew_is_as_one_that_was_pushed_at_once(
+    threads: dict[str, list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    """Items, metadata, map and losses are the same, and nothing is sent twice."""
+    cuts = {name: sorted(data.draw(st.integers(0, len(rows))) for _ in range(2)) for name, rows in threads.items()}
+    grown, at_once = Target(), Target()
+    with tempfile.TemporaryDirectory() as folder:
+        out, whole = Path(folder, "grown"), Path(folder, "whole")
+        sent = 0
+        for step in range(3):
+            now = {name: rows[: [*cuts[name], len(rows)][step]] for name, rows in threads.items()}
+            result = grown.push(put_bare(out, [row for rows in now.values() for row in rows]), verify=True)
+            assert (result.is_complete, result.problems) == (True, ())
+            sent += result.sent
+        put_bare(whole, [row for rows in threads.values() for row in rows])
+        assert at_once.push(whole).sent == sent
+        assert grown.items == at_once.items
+        assert {name: row["metadata"] for name, row in grown.conversations.items()} == {
+            name: row["metadata"] for name, row in at_once.conversations.items()
+        }
+        one, other = rows_of_map(out), rows_of_map(whole)
+        assert [{**row, "conversation_id": "", "verified": True} for row in one.values()] == [
+            {**row, "conversation_id": "", "verified": True} for row in other.values()
+        ]
+        assert rows_of_losses(out) == rows_of_losses(whole)
 
 
 def test_new_messages_at_the_end_are_appended_and_the_times_follow(target: Target, tmp_path: Path) -> None:

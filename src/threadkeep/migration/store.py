@@ -339,6 +339,8 @@ class PushStore:
                     "SELECT state, pushed, pushed_digest, metadata FROM threads WHERE thread_id=?", (plan.thread_id,)
                 ).fetchone()
                 state = _state(plan, *(found or (State.PLANNED, 0, None, None)))
+                if state is State.DONE and self._has_new_losses(db, plan):
+                    state = State.SENDING  # no items, but the report is to have them
                 new_metadata = found is not None and _sent(found["metadata"]) not in (None, plan.metadata)
                 db.execute(
                     "INSERT INTO threads(thread_id, place, state, messages, new_metadata, digest, run)"
@@ -356,6 +358,12 @@ class PushStore:
                         " path=coalesce(?2, path), is_image=max(is_image, ?3)",
                         [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
                     )
+
+    def _has_new_losses(self, db: sqlite3.Connection, plan: ThreadPlan) -> bool:
+        """Return whether a thread loses more than is recorded: a new message may have no item at all."""
+        known = db.execute("SELECT message_id, lost, why FROM losses WHERE thread_id=?", (plan.thread_id,))
+        planned = Counter((_text(one.message_id), _text(one.lost), _text(one.why)) for one in plan.losses)
+        return bool(planned - Counter(map(tuple, known)))
 
     def _put_losses(self, db: sqlite3.Connection, thread_id: str, losses: Iterable[Loss]) -> None:
         db.execute("DELETE FROM losses WHERE thread_id=?", (thread_id,))

@@ -180,13 +180,26 @@ def test_done_and_changed_threads_keep_their_losses_and_others_get_those_of_the_
 
     planned(store, losses=[loss("planned")])
     assert [one.why for one in store.each_loss()] == ["planned"]
-    store.creating("thread_a", '{"thread_id":"thread_a"}', [loss("sent")])
+    store.creating("thread_a", '{"thread_id":"thread_a"}', [loss("planned"), loss("found when it was sent")])
     store.created("thread_a", "conv_1")
     store.done("thread_a", 1, "", has_times=True, verified=True)
-    planned(store, losses=[loss("planned again")])
-    assert [one.why for one in store.each_loss()] == ["sent"]
-    planned(store, ["changed"], losses=[loss("planned again")])
-    assert [one.why for one in store.each_loss()] == ["sent"]
+    assert planned(store, losses=[loss("planned")]) is State.DONE
+    assert [one.why for one in store.each_loss()] == ["planned", "found when it was sent"]
+    assert planned(store, ["changed"], losses=[loss("another")]) is State.CHANGED
+    assert [one.why for one in store.each_loss()] == ["planned", "found when it was sent"]
+
+
+def test_a_thread_that_loses_more_than_is_recorded_is_looked_at_again(store: PushStore) -> None:
+    """A new message of which nothing is left is no item, and has a loss all the same."""
+    loss = Loss("thread_a", "msg_1", "refusal", "no \ud83d place")
+    planned(store)
+    done(store)
+    assert planned(store, losses=[loss]) is State.SENDING
+    assert store.to_send() == [(True, 0)]
+    store.extending("thread_a", '{"thread_id":"thread_a"}', [loss])
+    store.done("thread_a", 1, "", has_times=True, verified=False)
+    assert planned(store, losses=[loss]) is State.DONE
+    assert planned(store, losses=[loss, loss]) is State.SENDING
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), raw_text), raw_text, raw_text), max_size=5))
