@@ -1,38 +1,52 @@
-"""The threads of an export that is written, as they are written again into another one: every line is checked."""
+"""An export that is written, as it is written again into another one: every line and every file is checked."""
 
+import contextlib
+import filecmp
+import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.combine import Lines, ThreadToWrite
 from threadkeep.storage.damage import spans_of
-from threadkeep.storage.file_set import FileSet
+from threadkeep.storage.file_set import FileSet, faults_of
 from threadkeep.storage.index import IndexHeader, IndexRow, Span, decode_header
-from threadkeep.storage.lines import chunks, digest_of, lines_in, size_of
+from threadkeep.storage.lines import CHUNK, chunks, digest_of, lines_in, size_of
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.private_files import on_disk, sync_folder
+from threadkeep.storage.writer import link_or_copy
 
-__all__ = ["decoded_lines", "proven", "thread_as_written"]
+__all__ = ["REPAIR", "decoded_lines", "link_files", "proven", "thread_as_written"]
 
-_REPAIR = "Run the same export command again: it repairs the export."
+REPAIR = "Run the same export command again: it repairs the export."
 
 _T = TypeVar("_T")
 
 
 def proven(files: FileSet) -> tuple[IndexHeader, Manifest]:
-    """Return the header and the manifest of an export whose index is the one that it was written with.
+    """Return the header and the manifest of an export whose files are those that it was written with, as far as is
+    known without reading OUT and the sidecars.
 
     Raises:
-        OutputUnusable: there is no index or no manifest, or the index is another one.
+        OutputUnusable: there is no index or no manifest, the index or the list of downloads is another one, or a file
+            is not there, or of another size.
     """
     paths, manifest = files.paths, files.manifest
     header = next(decoded_lines(files, "index", decode_header), None)
     if header is None:
         raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only.")
     if manifest is None:
-        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {_REPAIR}")
-    index, claim = files.files["index"], manifest.files.get("index")
-    if claim is None or digest_of(index, 0, size_of(index)) != claim.sha256:
-        raise OutputUnusable(f"{paths.index} is not the one that {paths.manifest.name} was written with. {_REPAIR}")
+        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {REPAIR}")
+    for name in ("index", "downloads"):
+        file, claim = files.files.get(name), manifest.files.get(name)
+        found = None if file is None else digest_of(file, 0, size_of(file))
+        if found != (None if claim is None else claim.sha256):
+            path = paths.written[name]
+            raise OutputUnusable(f"{path} is not the one that {paths.manifest.name} was written with. {REPAIR}")
+    for _, fault in faults_of(files):
+        raise OutputUnusable(f"{fault}. {REPAIR}")
     return header, manifest
 
 
@@ -65,10 +79,16 @@ def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[
     if not span.bytes:
         return ()
     file = files.files.get(name)
-    if file is None or digest_of(file, span.offset, span.end) != span.sha256:
+    pieces: Iterable[bytes] | None = None
+    if file is not None and span.bytes <= CHUNK:
+        content = b"".join(chunks(file, span.offset, span.end))
+        pieces = (content,) if hashlib.sha256(content).hexdigest() == span.sha256 else None
+    elif file is not None and digest_of(file, span.offset, span.end) == span.sha256:
+        pieces = chunks(file, span.offset, span.end)
+    if pieces is None:
         path = files.paths.written.get(name, files.paths.out)
-        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {_REPAIR}")
-    return chunks(file, span.offset, span.end)
+        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {REPAIR}")
+    return pieces
 
 
 def decoded_lines(files: FileSet, name: str, decode: Callable[[bytes], _T], first: int = 1) -> Iterator[_T]:
@@ -84,5 +104,31 @@ def decoded_lines(files: FileSet, name: str, decode: Callable[[bytes], _T], firs
             try:
                 row = decode(line)
             except ValueError as error:
-                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {_REPAIR}") from None
+                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {REPAIR}") from None
             yield row
+
+
+def link_files(sources: Iterable[Path], folder: Path, undo: contextlib.ExitStack) -> None:
+    """Put downloaded files into the folder of another export too; those that are not there are passed over.
+
+    Args:
+        sources: the files.
+        folder: of the other export.
+        undo: gets what removes them again.
+
+    Raises:
+        OutputUnusable: another file has the name of one, or the disk refuses.
+    """
+    with on_disk(folder):
+        for number, source in enumerate(sources):
+            if not number and not folder.exists():
+                undo.callback(shutil.rmtree, folder, ignore_errors=True)
+                folder.mkdir(mode=0o700)
+            target = folder / source.name
+            if not target.exists():
+                undo.callback(target.unlink, missing_ok=True)
+            link_or_copy(source, target)
+            if source.exists() and not (source.samefile(target) or filecmp.cmp(source, target, shallow=False)):
+                raise OutputUnusable(f"{target} exists already, and is another file. Move it away, and try again.")
+        if folder.exists():
+            sync_folder(folder)
