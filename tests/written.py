@@ -76,8 +76,6 @@ def write_part(
     usual = {"source": SOURCE, "assistant_id": ASSISTANT, "flat": False, "include": ()}
     facts = RunFacts(started_at=at(0), finished_at=at(hour), versions={"threadkeep": "0"}, ended_by=ended_by)
     paths = Paths(out)
-    manifest: Manifest = write_new_set(
-        paths, IndexHeader(**{**usual, **header}), threads, facts, downloads=downloads
-    )
+    manifest: Manifest = write_new_set(paths, IndexHeader(**{**usual, **header}), threads, facts, downloads=downloads)
     put_in_place(paths, manifest)
     return paths

@@ -132,13 +132,15 @@ def _completed(old: _Held, new: _Held) -> _Held:
             f"{new.thread_id} is one thread at {old.source} and another one at {new.source}: they have no message in"
             " common. Merge what comes from each address by itself."
         )
-    later = _without(old.partial, was)
+    # Where nothing in OUT has changed, the thread was not fetched again: it may be a part and what it was merged into.
+    later = _without(old.partial, was) if was != lines else {}
     messages = _merged(_as_in(new, {**was, **later}), lines, "messages")
+    partial = new.partial if later else _merged(_as_in(new, old.partial, flat=False), new.partial, "messages")
     return attrs.evolve(
         new,
         files=tuple(dict.fromkeys([*old.files, *_files_in(later), *new.files])),
         messages=messages,
-        partial=_without(new.partial, messages),
+        partial=_without(partial, messages),
         sidecars=_merged_sidecars(old, new),
     )
 
