@@ -7,7 +7,6 @@ not depend on the order of the exports.
 import contextlib
 import resource
 import sqlite3
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -250,20 +249,18 @@ def _facts(parts: Sequence[_Part]) -> RunFacts:
 
 @contextlib.contextmanager
 def _catalog(parts: _Parts, ids: Iterable[str]) -> Iterator[sqlite3.Connection]:
-    """Yield a database of where each row is: ids of millions of threads would fill the memory."""
-    with contextlib.ExitStack() as opened:
-        with on_disk(tempfile.gettempdir()):
-            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="threadkeep-"))
-        try:
-            db = opened.enter_context(
-                contextlib.closing(sqlite3.connect(Path(folder) / "catalog", isolation_level=None))
-            )
+    """Yield a database of where each row is: ids of millions of threads would fill the memory.
+
+    It is in a temporary file without a name, so that nothing is left after a kill.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect("", isolation_level=None)) as db:
             _fill(db, parts, ids)
             yield db
-        except sqlite3.Error as error:
-            raise OutputUnusable(
-                f"{folder}: {error}. Make room there, or name another folder for temporary files in TMPDIR."
-            ) from None
+    except sqlite3.Error as error:
+        raise OutputUnusable(
+            f"The temporary file of the merge: {error}. Make room for it, or name another folder in TMPDIR."
+        ) from None
 
 
 def _fill(db: sqlite3.Connection, parts: _Parts, ids: Iterable[str]) -> None:

@@ -1,8 +1,8 @@
 """What several exports have of one thread, as one.
 
-One rule: the thread is as an export would have it that was made when the first of them was finished, and resumed or
-refreshed when each of the others was. So a complete version takes the place of those before it, and what only these
-have stays; a version that is not complete takes nobody's place.
+One rule: the versions follow each other as runs of one export do, in the order in which the exports were finished. A
+complete version takes the place of those before it, and what only these have stays. A version that is not complete takes
+no complete one's place. What is in a partial file stays there, unless it is in OUT.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +12,6 @@ from typing import TypeAlias
 import attrs
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.records.content import files_of
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.combine import Lines, ThreadToWrite
 from threadkeep.storage.damage import spans_of
@@ -70,7 +69,6 @@ class _Held:
 
     thread_id: str
     source: str
-    flat: bool
     assistant_id: str | None
     outcome: Outcome
     reason: str | None
@@ -97,7 +95,6 @@ def _held(version: Version) -> _Held:
     return _Held(
         thread_id=thread.thread_id,
         source=version.header.source,
-        flat=version.header.flat,
         assistant_id=thread.assistant_id,
         outcome=thread.outcome,
         reason=thread.reason,
@@ -121,45 +118,37 @@ def _lines(rows: _Rows) -> Lines:
 
 def _followed(old: _Held, new: _Held) -> _Held:
     """Return a thread as it is after another run, which has come to a version of its own."""
-    return _completed(old, new) if new.messages is not None else _continued(old, new)
-
-
-def _completed(old: _Held, new: _Held) -> _Held:
-    """The new version is complete: what only the old one has is put back, and what came of it afterwards."""
-    was, lines = old.messages or {}, new.messages or {}
-    if old.source != new.source and was and lines and was.keys().isdisjoint(lines):
-        raise OutputUnusable(
-            f"{new.thread_id} is one thread at {old.source} and another one at {new.source}: they have no message in"
-            " common. Merge what comes from each address by itself."
-        )
-    # Where nothing in OUT has changed, the thread was not fetched again: it may be a part and what it was merged into.
-    later = _without(old.partial, was) if was != lines else {}
-    messages = _merged(_as_in(new, {**was, **later}), lines, "messages")
-    partial = new.partial if later else _merged(_as_in(new, old.partial, flat=False), new.partial, "messages")
-    return attrs.evolve(
-        new,
-        files=tuple(dict.fromkeys([*old.files, *_files_in(later), *new.files])),
-        messages=messages,
-        partial=_without(partial, messages),
-        sidecars=_merged_sidecars(old, new),
-    )
-
-
-def _continued(old: _Held, new: _Held) -> _Held:
-    """The new version is not complete: an old one that is stays, and the messages of both go to the partial file."""
-    base = attrs.evolve(new, assistant_id=new.assistant_id or old.assistant_id) if old.messages is None else old
-    partial = _merged(_as_in(base, old.partial, flat=False), _as_in(base, new.partial, flat=False), "messages")
-    partial = _without(partial, old.messages or {})
-    outcome, reason = (old.outcome, None) if old.messages is not None else _settled(old, new, has_lines=bool(partial))
+    base = old if new.messages is None and old.messages is not None else new
+    if base.assistant_id is None and base.messages is None:
+        base = attrs.evolve(base, assistant_id=old.assistant_id)
+    messages = _messages(old, new)
+    lines = _merged(_as_in(base, old.partial), _as_in(base, new.partial), "messages")
+    partial = {row_id: line for row_id, line in lines.items() if row_id not in (messages or {})}
+    outcome, reason = (Outcome.COMPLETE, None) if messages is not None else _settled(old, new, has_lines=bool(partial))
+    kinds = dict.fromkeys([*old.sidecars, *new.sidecars])
     return attrs.evolve(
         base,
         source=new.source,
         outcome=outcome,
         reason=reason,
         files=tuple(dict.fromkeys([*old.files, *new.files])),
+        messages=messages,
         partial=partial,
-        sidecars=_merged_sidecars(old, new),
+        sidecars={kind: _merged(old.sidecars.get(kind, {}), new.sidecars.get(kind, {}), kind) for kind in kinds},
     )
+
+
+def _messages(old: _Held, new: _Held) -> _Rows | None:
+    """Return the lines in OUT: None where no version is complete."""
+    was, lines = old.messages, new.messages
+    if was is None or lines is None:
+        return was if lines is None else lines
+    if old.source != new.source and was and lines and was.keys().isdisjoint(lines):
+        raise OutputUnusable(
+            f"{new.thread_id} is one thread at {old.source} and another one at {new.source}: they have no message in"
+            " common. Merge what comes from each address by itself."
+        )
+    return _merged(_as_in(new, was), lines, "messages")
 
 
 def _settled(old: _Held, new: _Held, *, has_lines: bool) -> tuple[Outcome, str | None]:
@@ -167,11 +156,6 @@ def _settled(old: _Held, new: _Held, *, has_lines: bool) -> tuple[Outcome, str |
     last = old if new.outcome is Outcome.UNFINISHED and old.outcome in _ANSWERED else new
     is_cut_off = has_lines and last.outcome in (Outcome.FAILED, Outcome.UNFINISHED)
     return Outcome.PARTIAL if is_cut_off else last.outcome, last.reason
-
-
-def _merged_sidecars(old: _Held, new: _Held) -> Mapping[str, _Rows]:
-    kinds = dict.fromkeys([*old.sidecars, *new.sidecars])
-    return {kind: _merged(old.sidecars.get(kind, {}), new.sidecars.get(kind, {}), kind) for kind in kinds}
 
 
 def _merged(old: _Rows, new: _Rows, kind: str) -> _Rows:
@@ -182,24 +166,11 @@ def _merged(old: _Rows, new: _Rows, kind: str) -> _Rows:
     }
 
 
-def _without(rows: _Rows, others: _Rows) -> _Rows:
-    return {row_id: line for row_id, line in rows.items() if row_id not in others}
+def _as_in(thread: _Held, rows: _Rows) -> _Rows:
+    """Return lines of messages as they would be written for a thread, whose assistant may be another one."""
+    return {row_id: _with_assistant(line, thread.assistant_id) for row_id, line in rows.items()}
 
 
-def _as_in(thread: _Held, rows: _Rows, *, flat: bool | None = None) -> _Rows:
-    """Return lines of messages as they would be written for a thread: with its assistant, and flat where it is."""
-    is_flat = thread.flat if flat is None else flat
-    return {row_id: _as_written(line, thread.assistant_id, flat=is_flat) for row_id, line in rows.items()}
-
-
-def _as_written(line: bytes, assistant_id: str | None, *, flat: bool) -> bytes:
+def _with_assistant(line: bytes, assistant_id: str | None) -> bytes:
     value = loads(line)
-    if value["assistant_id"] == assistant_id and not (flat and "message" in value):
-        return line
-    return dumps(
-        {key: one for key, one in {**value, "assistant_id": assistant_id}.items() if not flat or key != "message"}
-    )
-
-
-def _files_in(rows: _Rows) -> list[str]:
-    return [file_id for line in rows.values() for file_id in files_of(loads(line)["message"])]
+    return line if value["assistant_id"] == assistant_id else dumps({**value, "assistant_id": assistant_id})
