@@ -169,3 +169,27 @@ def test_a_wrong_line_of_a_sharded_list(threadkeep: Run, tmp_path: Path) -> None
         named += [line for line in done.err.splitlines() if "is no thread id" in line]
     assert sorted(codes) == [0, 0, 1]
     assert named == ["threadkeep: line 2 of the list is no thread id: asst_1"]
+
+
+def test_what_came_from_several_addresses(
+    names: list[str], threadkeep: Run, base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No command suggests to ask that name: the parts are resumed, each from its own address."""
+    out, parts = tmp_path / "o", [tmp_path / "1", tmp_path / "2"]
+    for number, (part, name) in enumerate(zip(parts, names, strict=False)):
+        address = base_url.replace("127.0.0.1", "localhost") if number else base_url
+        assert threadkeep("export", write_ids(tmp_path, name), ASSISTANT, part, "--base-url", address).code == 0
+    ids = write_ids(tmp_path, *names[:2], "thread_more")
+    assert threadkeep("merge", *parts, "-o", out, "--ids", ids).code == 1
+    assert manifest(out)["source"] == "several addresses"
+    step = "The export was merged from exports of several addresses. Resume those that are not complete"
+    for command in ("status", "validate"):
+        done = threadkeep(command, out)
+        assert step in done.out
+        assert done.out.splitlines()[-1] == f"  threadkeep validate {out}"
+    assert threadkeep("validate", out, "--live").code == 1
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    done = threadkeep("validate", out, "--live")
+    assert (done.code, "several addresses. Give --base-url to ask one" in done.err) == (2, True)
+    done = threadkeep("export", ids, ASSISTANT, out, "--base-url", base_url)
+    assert (done.code, "was begun with --base-url several addresses, and not with" in done.err) == (5, True)

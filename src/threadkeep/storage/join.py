@@ -21,6 +21,7 @@ from threadkeep.storage.combine import ThreadToWrite
 from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import (
     AUTO,
+    SEVERAL_SOURCES,
     DownloadOutcome,
     DownloadRow,
     IndexHeader,
@@ -38,10 +39,7 @@ from threadkeep.storage.rewriting import REPAIR, decoded_lines, link_files, prov
 from threadkeep.storage.versions import Version, joined
 from threadkeep.storage.writer import RunFacts, finish_exchange, put_in_place, remove_unfinished, write_new_set
 
-__all__ = ["SEVERAL", "join_exports"]
-
-SEVERAL = "several addresses"
-"""The source of an export that was merged from exports of more than one."""
+__all__ = ["join_exports"]
 
 _FILES_OF_A_PART = 6
 
@@ -227,7 +225,7 @@ def _header(parts: Sequence[_Part]) -> IndexHeader:
     kinds = {kind for part in parts for kind in part.header.include}
     return msgspec.structs.replace(
         first.header,
-        source=sources.pop() if len(sources) == 1 else SEVERAL,
+        source=sources.pop() if len(sources) == 1 else SEVERAL_SOURCES,
         assistant_id=assistants.pop() if len(assistants) == 1 else AUTO,
         include=tuple(kind for kind in SIDECAR_KINDS if kind in kinds),
     )

@@ -1,8 +1,8 @@
 """What several exports have of one thread, as one.
 
 One rule: the versions follow each other as runs of one export do, in the order in which the exports were finished. A
-complete version takes the place of those before it, and what only these have stays. A version that is not complete takes
-no complete one's place. What is in a partial file stays there, unless it is in OUT.
+complete version takes the place of those before it, and what only these have stays. A version that is not complete
+takes no complete one's place. What is in a partial file stays there, unless it is in OUT.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
