@@ -56,7 +56,7 @@ def thread_as_written(files: FileSet, row: IndexRow) -> ThreadToWrite:
     Raises:
         OutputUnusable: when the lines are read: they are not as they were written.
     """
-    lines = {name: Lines.of(row, _checked(files, name, span, row.thread_id)) for name, span in spans_of(row)}
+    lines = {name: _checked(files, name, span, row) for name, span in spans_of(row)}
     messages, partial = lines.pop("out", None), lines.pop("partial", None)
     if partial is not None and row.partial is not None and "partial" in files.files:
         # The row may count lines of OUT.
@@ -74,21 +74,21 @@ def thread_as_written(files: FileSet, row: IndexRow) -> ThreadToWrite:
     )
 
 
-def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[bytes]:
-    """Return a range of bytes, in pieces, and make sure that they are as they were written."""
-    if not span.bytes:
-        return ()
+def _checked(files: FileSet, name: str, span: Span, row: IndexRow) -> Lines:
+    """Return the lines in a range of bytes, and make sure that they are as they were written."""
     file = files.files.get(name)
-    pieces: Iterable[bytes] | None = None
+    if not span.bytes:
+        return Lines.of(row, ())
     if file is not None and span.bytes <= CHUNK:
         content = b"".join(chunks(file, span.offset, span.end))
-        pieces = (content,) if hashlib.sha256(content).hexdigest() == span.sha256 else None
+        if hashlib.sha256(content).hexdigest() == span.sha256:
+            lines = Lines.of(row, (content,))
+            lines.sha256 = span.sha256
+            return lines
     elif file is not None and digest_of(file, span.offset, span.end) == span.sha256:
-        pieces = chunks(file, span.offset, span.end)
-    if pieces is None:
-        path = files.paths.written.get(name, files.paths.out)
-        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {REPAIR}")
-    return pieces
+        return Lines.of(row, chunks(file, span.offset, span.end))
+    path = files.paths.written.get(name, files.paths.out)
+    raise OutputUnusable(f"{path}: the lines of {row.thread_id} are damaged. {REPAIR}")
 
 
 def decoded_lines(files: FileSet, name: str, decode: Callable[[bytes], _T], first: int = 1) -> Iterator[_T]:
