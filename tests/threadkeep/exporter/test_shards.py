@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import threadkeep
 from canned_threads import ThreadServer
-from exporting import Export, threads_of
+from exporting import Answering, Export, threads_of
 from fake_assistants import FakeAssistants
 from small_world import IDS, OPTIONS, world
 from threadkeep.storage.index import Outcome
@@ -217,6 +217,23 @@ def test_shards_from_python(tmp_path: Path) -> None:
             found.append({thread.thread_id for thread in export.threads()})
     assert found == [set(filter(Shard(number, 2).has, IDS[:3])) for number in range(2)]
     assert not list(tmp_path.glob("wrong*"))
+
+
+def test_a_part_that_is_being_exported(tmp_path: Path) -> None:
+    """A merge in the middle of it is refused, and the export goes on."""
+    refused = []
+
+    def answer(_request: Any, _times: int) -> None:
+        with pytest.raises(
+            threadkeep.OutputUnusable, match=r"out\.ndjson is being written by process \d+\. Merge when"
+        ):
+            join_exports([Paths(tmp_path / "out.ndjson")], Paths(tmp_path / "merged.ndjson"))
+        refused.append(1)
+
+    export = Export(tmp_path).run_alone(NAMES[:2], Answering(threads_of(**{"0": 1, "1": 1}), answer))
+    assert refused
+    assert export.result.is_complete
+    assert not list(tmp_path.glob("merged*"))
 
 
 def test_more_parts_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
