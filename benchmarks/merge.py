@@ -136,14 +136,14 @@ def memory(quick: bool) -> Iterator[Line]:
     for threads in (10_000, 100_000) if quick else (100_000, 1_000_000):
         with tempfile.TemporaryDirectory() as folder:
             _shards(Path(folder), threads, 1)
-            code = f"import merge; merge.tell_peak({folder!r}, {threads})"
-            told = subprocess.run(
+            code = f"import merge; merge.print_peak({folder!r}, {threads})"
+            printed = subprocess.run(
                 [sys.executable, "-c", code], check=True, capture_output=True, cwd=Path(__file__).parent, timeout=1800
             )
-            yield Line(f"memory of merging {threads:,} threads", json.loads(told.stdout), None, 250, "MiB")
+            yield Line(f"memory of merging {threads:,} threads", json.loads(printed.stdout), None, 250, "MiB")
 
 
-def tell_peak(folder: str, threads: int) -> None:
+def print_peak(folder: str, threads: int) -> None:
     """Merge the parts in a folder, and print the peak of memory in MiB."""
     parts = [Paths(path) for path in sorted(Path(folder).glob("part-*.ndjson"))]
     ids = (f"thread_{number:024d}" for number in range(threads))

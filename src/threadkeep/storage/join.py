@@ -261,7 +261,7 @@ def _catalog(parts: _Parts, ids: Iterable[str]) -> Iterator[sqlite3.Connection]:
             yield db
     except sqlite3.Error as error:
         raise OutputUnusable(
-            f"The temporary file of the merge: {error}. Make room for it, or name another folder in TMPDIR."
+            f"The temporary file of the merge: {error}. Free some space, or name another folder in TMPDIR."
         ) from None
 
 

@@ -179,6 +179,23 @@ def test_what_a_merged_export_was_begun_with(tmp_path: Path) -> None:
     assert len(export.rows) == 3
 
 
+def test_what_threads_lack_after_a_merge_is_fetched(tmp_path: Path) -> None:
+    """Where parts were exported with other sidecars: the next export that lists them completes it."""
+    parts = []
+    for number, kind in enumerate(("threads", "runs")):
+        folder = tmp_path / kind
+        folder.mkdir()
+        parts.append(Export(folder).run_alone([IDS[number]], world(), include=(kind,)))
+    export = merged(tmp_path / "merged", parts, IDS[:2])
+    assert threadkeep.validate(export.paths.out).counts == {"lost_thread": 2}
+    export.run_alone(IDS[:2], world(), include=("threads", "runs"))
+    (tmp_path / "one").mkdir()
+    one = Export(tmp_path / "one").run_alone(IDS[:2], world(), include=("threads", "runs"))
+    assert {name: content for name, content in without_manifest(export).items() if ".old-" not in name} == (
+        without_manifest(one)
+    )
+
+
 def test_what_came_from_several_addresses(tmp_path: Path) -> None:
     """Is not resumed from one of them: they may not know the threads of the others."""
     parts = []
