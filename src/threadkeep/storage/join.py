@@ -288,7 +288,11 @@ def _rows(files: FileSet) -> Iterator[tuple[IndexRow, int]]:
     index, name = files.files["index"], files.paths.index.name
     start = len(next(lines_in(index, name)))
     for line in lines_in(index, name, start):
-        yield decode_row(line), start
+        try:
+            row = decode_row(line)
+        except ValueError as error:
+            raise OutputUnusable(f"{files.paths.index}: byte {start:,} begins no row: {error}. {REPAIR}") from None
+        yield row, start
         start += len(line)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import msgspec
 import pytest
 
 import threadkeep
@@ -22,6 +23,7 @@ from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.lock import locked
+from threadkeep.storage.manifest import FileClaim, encode_manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.sharding import Shard
 from threadkeep.storage.split import split_by_assistant
@@ -324,6 +326,21 @@ def test_a_damaged_part(suffix: str, harm: Callable[[bytes], bytes] | None, word
     with pytest.raises(OutputUnusable, match=words):
         merge(folder)
     assert contents(folder) == before
+
+
+def test_an_index_that_agrees_with_its_manifest_and_is_none(folder: Path) -> None:
+    """Somebody has changed both."""
+    part = parts_in(folder)[0]
+    with open_file_set(part) as files:
+        assert files.manifest is not None
+        manifest = files.manifest
+    content = part.index.read_bytes().replace(b'"outcome":"', b'"outcome":"in')
+    part.index.write_bytes(content)
+    claims = {**manifest.files, "index": FileClaim(len(content), sha256(content).hexdigest())}
+    part.manifest.write_bytes(encode_manifest(msgspec.structs.replace(manifest, files=claims)))
+    with pytest.raises(OutputUnusable, match=r"part-0\.ndjson\.index: byte \d+ begins no row: .*it repairs the export"):
+        merge(folder)
+    assert of_out(folder) == {}
 
 
 def test_a_part_that_is_being_written(folder: Path) -> None:
