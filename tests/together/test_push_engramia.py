@@ -5,14 +5,16 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from converting import lines
-from engramia_pushes import ADDRESS, Pushes, learn, put_pairs, server
-from engramia_server import KEY, Fault, planned
-from threadkeep.errors import AccessRefused, QuotaSpent
+from engramia_pushes import ADDRESS, Hours, Pushes, learn, put_pairs, server
+from engramia_server import KEY, Engramia, Fault, planned
+from fake_assistants import Reply, Request
+from threadkeep.errors import AccessRefused, QuotaSpent, ServerUnreachable
 from threadkeep.exporter.events import Notice
 from threadkeep.migration import engramia_delivery
 from threadkeep.migration.targets import TARGETS
@@ -104,6 +106,28 @@ def test_a_server_that_fails_after_each_effect_is_asked_once_for_each_pattern(ou
     result = Pushes(out, engramia).run()
     assert (result.is_complete, result.sent, sorted(engramia.stored())) == (True, 4, STORED)
     assert engramia.requests == {LEARN: 4, EXPORT: 2}
+
+
+class Slow(Engramia):
+    """A server that takes an hour for each pattern, which is stored all the same."""
+
+    def handle(self, request: Request) -> Reply:
+        reply = super().handle(request)
+        return attrs.evolve(reply, delay=3600) if request.path == LEARN else reply
+
+
+def test_a_server_that_falls_silent_is_not_sent_all_patterns(tmp_path: Path) -> None:
+    """Each would take the time of an answer. What it has stored is not sent again."""
+    pairs = [(f"question {number}", "answer") for number in range(5)]
+    slow = Slow(clock=Hours(), per_minute=None, per_key=None)
+    pushes = Pushes(put_pairs(tmp_path / "out.ndjson", {f"thread_{number}": pairs for number in range(40)}), slow)
+    result = pushes.run()
+    assert isinstance(result.ended_by, ServerUnreachable)
+    assert slow.requests[LEARN] == len(slow.stored()) == 16
+    pushes.engramia = attrs.evolve(server(), clock=slow.clock)
+    pushes.engramia.patterns = slow.patterns
+    assert pushes.run(verify=True).is_complete
+    assert pushes.engramia.requests[LEARN] == 200 - 16
 
 
 def test_the_usual_pace_is_within_the_limits_of_the_server(tmp_path: Path) -> None:
@@ -308,6 +332,40 @@ def test_a_thread_that_was_changed_is_named(out: Path) -> None:
     assert result.problems == (
         ("thread_a", "it has other items now, by the export or the options, than were pushed before"),
     )
+
+
+def test_what_is_gone_or_has_changed_is_sent_anew_if_that_is_wanted(out: Path) -> None:
+    """And nothing else: what is there stays. The others of a thread are looked up, and not sent again."""
+    pushes = pushed(out, keeps_runs=True)
+    put_pairs(out, {"thread_a": [("hello", "hi!"), *PAIRS_A[1:]], "thread_b": [*PAIRS_B, ("more", "yes")]})
+    assert pushes.run(verify=True).problem_count == 1
+    del pushes.engramia.patterns[key_of(pushes, "yes")]
+    del pushes.engramia.patterns[key_of(pushes, "ho")]
+    assert pushes.run(verify=True).problem_count == 2
+    pushes.engramia.requests.clear()
+    result = pushes.run(verify=True, anew=True)
+    assert (result.problems, result.verified, result.replaced, result.sent) == ((), 2, (), 3 + 2)
+    assert pushes.engramia.requests == {LEARN: 3, EXPORT: 2}
+    assert sorted(pushes.engramia.stored()) == sorted([*STORED, ("hello", "hi!"), ("more", "yes")])
+    pushes.engramia.requests.clear()
+    assert (pushes.run(anew=True).is_complete, pushes.engramia.requests) == (True, {})
+
+
+def test_a_key_that_was_refused_ends_a_verification(out: Path) -> None:
+    """Nothing is said about the patterns."""
+    pushes = pushed(out)
+    pushes.engramia.keys = {}
+    result = pushes.run(verify=True)
+    assert isinstance(result.ended_by, AccessRefused)
+    assert (result.problems, result.verified, result.pushed) == ((), 0, 2)
+
+
+def test_without_a_list_nothing_is_sent_anew(out: Path) -> None:
+    """Nobody can say what is gone."""
+    pushes = Pushes(out, server(keys={"key-two": "editor"}), "key-two")
+    assert pushes.run(verify=True).problem_count == 2
+    pushes.engramia.requests.clear()
+    assert (pushes.run(anew=True).problem_count, pushes.engramia.requests) == (2, {})
 
 
 @pytest.mark.parametrize(

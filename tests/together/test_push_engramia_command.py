@@ -105,7 +105,8 @@ def test_what_is_printed(out: Path, url: str, engramia: Engramia, threadkeep: Ru
         1,
         [
             "threadkeep: 1 thread not pushed, or not as it was sent (1 of 1 thread pushed)",
-            "  A push changes and deletes nothing that is there.",
+            "  A push changes and deletes nothing that is there. The same command with --anew sends the patterns again"
+            " that are gone, and those of which the export has other texts now.",
         ],
     )
 
@@ -129,7 +130,6 @@ def test_what_is_sent_is_what_a_conversion_writes(out: Path, url: str, engramia:
         (("--user-identity", "me"), "--user-identity is of no use with --to engramia."),
         (("--upload-files",), "--upload-files is of no use with --to engramia."),
         (("--inline-images",), "--inline-images is of no use with --to engramia."),
-        (("--anew",), "--anew is of no use with --to engramia."),
         (("--keys-file", "keys.txt"), "More than one key is of no use with --to engramia."),
     ],
 )

@@ -19,6 +19,7 @@ from threadkeep.errors import UnreadableIds
 from threadkeep.exporter.job import Job
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
+from threadkeep.storage.sharding import Shard
 
 __all__ = ["CountedIds", "ExportOptions", "export_options"]
 
@@ -33,6 +34,13 @@ def _moment(_context: click.Context, _parameter: click.Parameter, given: str | N
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
+def _shard(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Shard | None:
+    try:
+        return None if given is None else Shard.parse(given)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
 _OPTIONS = (
     number_option("--concurrency", "Work on so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY),
     number_option("--rpm", "Send at most so many requests a minute."),
@@ -45,6 +53,12 @@ _OPTIONS = (
         "--drop", metavar="FILE", help="Stop asking for the thread ids in FILE until a list names them again."
     ),
     number_option("--limit", "Export only the first N threads of the list."),
+    click.option(
+        "--shard",
+        callback=_shard,
+        metavar="I/N",
+        help="Export only shard I of N, from 0: each id is in the same one on every machine.",
+    ),
     click.option(
         "--sunset",
         callback=_moment,
@@ -82,6 +96,7 @@ class ExportOptions:
     done: str | None
     drop: str | None
     limit: int | None
+    shard: Shard | None
     sunset: datetime | None
 
     def sunset_of(self, source: ApiSource) -> datetime | None:
@@ -101,7 +116,12 @@ class ExportOptions:
             UnreadableIds: the file of --done or --drop cannot be opened.
         """
         wanted = ThreadList(
-            ids=ids, done=_ids_in(self.done), drop=_ids_in(self.drop), limit=self.limit, refresh=refresh
+            ids=ids,
+            done=_ids_in(self.done),
+            drop=_ids_in(self.drop),
+            limit=self.limit,
+            shard=self.shard,
+            refresh=refresh,
         )
         given = {
             "files": self.files,

@@ -11,6 +11,7 @@ from threadkeep.cli.commands.convert import convert
 from threadkeep.cli.commands.demo import demo
 from threadkeep.cli.commands.export import export
 from threadkeep.cli.commands.listings import assistants, threads
+from threadkeep.cli.commands.merge import merge
 from threadkeep.cli.commands.move import move
 from threadkeep.cli.commands.push import push
 from threadkeep.cli.commands.show import show
@@ -35,7 +36,7 @@ class _Group(click.Group):
         return list(self.commands)
 
 
-_COMMANDS = (export, write, validate, status, show, convert, push, move, chat, split, threads, assistants, demo)
+_COMMANDS = (export, write, validate, status, show, convert, push, move, chat, split, merge, threads, assistants, demo)
 
 
 @click.group(cls=_Group, commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,11 +18,7 @@ __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
-_NOT_REPAIRED = "A push changes and deletes nothing that is there."
-_ANEW = (
-    "The same command with --anew pushes these threads again, into new conversations; the old ones stay, and leave the"
-    " map."
-)
+_NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command with --anew"
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
     " Foundry. Of Engramia it is that of the server, with or without /v1."
@@ -163,8 +159,7 @@ def report_push_ending(
     elif result.problem_count:
         pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
         steps = [_AGAIN] if pending else []
-        if result.problem_count > pending:
-            steps.append(f"{_NOT_REPAIRED} {_ANEW}" if job.kind.has_conversations else _NOT_REPAIRED)
+        steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
         what = counted(result.problem_count, "thread")
         print_error(f"{what} not pushed, or not as it was sent ({done})", *lines, *steps)
     elif result.plan.not_complete:

@@ -30,6 +30,7 @@ from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.serialization.id_lists import is_thread_id, iter_ids
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
+from threadkeep.storage.sharding import Shard
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
@@ -57,6 +58,7 @@ async def aexport(
     done: Iterable[str] = (),
     drop: Iterable[str] = (),
     limit: int | None = None,
+    shard: tuple[int, int] | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Export threads to NDJSON, or resume the export that is there.
@@ -82,6 +84,7 @@ async def aexport(
         done: ids that are saved elsewhere: they are left out of the list.
         drop: ids of earlier runs that are not wanted any more.
         limit: how many of the list to take; None for all.
+        shard: (i, n) to take only shard i of n, from 0. Each id is in the same shard on every machine.
         on_event: called in this event loop with each `Event`; a thread's comes when it is in the working store.
 
     Returns:
@@ -105,6 +108,7 @@ async def aexport(
             done=_ids(done),
             drop=_ids(drop),
             limit=limit and operator.index(limit),
+            shard=None if shard is None else _shard(shard),
             refresh=refresh,
         )
         job = Job(
@@ -144,11 +148,12 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     **dict.fromkeys(("done", "drop"), (Iterable, "ids")),
     **dict.fromkeys(("flat", "files", "fresh", "refresh"), (bool, "True or False")),
     "limit": (SupportsIndex, "a whole number"),
+    "shard": (tuple, "a pair of numbers"),
 }
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"limit"}))
+    refuse_wrong_types(arguments, _TYPES, frozenset({"limit", "shard"}))
     refuse_two_sources(arguments)
     if arguments["fresh"] and arguments["refresh"]:
         raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
@@ -172,6 +177,14 @@ def _listed(
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
     return _entries(file, name)
+
+
+def _shard(pair: tuple[int, int]) -> Shard:
+    try:
+        number, count = map(operator.index, pair)
+    except (TypeError, ValueError):
+        raise TypeError(f"shard is a pair of whole numbers, such as (0, 4), and not {pair!r}") from None
+    return Shard(number, count)
 
 
 def _ids(ids: Iterable[str]) -> Iterator[str]:

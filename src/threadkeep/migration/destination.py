@@ -25,7 +25,7 @@ class PushContext:
         thread: uses the store.
         threads: reads all complete threads of the export, on that thread.
         notify: called with a text for people.
-        is_foundry, upload_files: as `threadkeep.migration.job.PushJob` has them.
+        anew, is_foundry, upload_files: as `threadkeep.migration.job.PushJob` has them.
     """
 
     options: Options
@@ -33,6 +33,7 @@ class PushContext:
     thread: StoreThread
     threads: Callable[[], Iterable[Thread]]
     notify: Callable[[str], None]
+    anew: bool
     is_foundry: bool
     upload_files: bool
 

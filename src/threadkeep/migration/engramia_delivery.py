@@ -7,7 +7,7 @@ before the first one is sent, once a round if anything is unknown, and once or a
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -35,6 +35,8 @@ from threadkeep.migration.patterns import Pattern, fingerprint, patterns_of
 from threadkeep.migration.store import StoredThread
 
 __all__ = ["PatternDelivery", "Patterns"]
+
+_T = TypeVar("_T")
 
 # So many patterns are compared together: all their texts are in memory.
 _TOGETHER = 20_000
@@ -210,11 +212,11 @@ class Patterns:
                 return
             if not await self.call(self.store.is_begun) and not await self.call(self.store.is_listed):
                 try:
-                    found = await _listed(client, lambda _pattern: True)
+                    keys = await _listed(client, lambda patterns: (pattern.key for pattern in patterns))
                 except _NotListed as problem:
                     self.context.notify(f"a pattern without an answer will not be sent again: {problem}")
                 else:
-                    await self.call(self.store.list_before, [pattern.key for pattern in found])
+                    await self.call(self.store.list_before, keys)
             self._is_prepared = True
 
     async def settle(self, client: ApiClient, _rows: Sequence[StoredThread]) -> None:
@@ -234,8 +236,11 @@ class Patterns:
             await self.call(self.context.store.failed, thread_id, f"{_unknown(count)}: {why}")
 
     async def _settle(self, client: ApiClient) -> None:
-        rows = await self.call(self.store.in_question)
-        sent, lost = await self.call(self._in_export, rows)
+        sent, left = await self.call(self._in_export, await self.call(self.store.in_question))
+        if self.context.anew:
+            await self.call(self.store.not_stored, [row.place for row in left if not row.is_stored])
+            left = [row for row in left if row.is_stored]
+        lost = {row.task_hash for row in left}
         found = await self._compare(client, [one for one in sent if task_hash(one.line["task"]) not in lost])
         await self.call(self.store.not_stored, _places(found.missing))
         if await self.call(self.store.is_listed):  # otherwise they may have been there before
@@ -264,9 +269,9 @@ class Patterns:
         problems, losses = defaultdict[str, list[tuple[int, str]]](list), list[Loss]()
         parts = -(-await self.call(self.store.count) // _TOGETHER)
         for number in range(parts):
-            sent, lost = await self.call(self._in_export, await self.call(self.store.part, number, parts))
+            sent, left = await self.call(self._in_export, await self.call(self.store.part, number, parts))
             found = await self._compare(client, sent)
-            for (thread_id, place), words in _problems(found, lost):
+            for (thread_id, place), words in _problems(found, {row.task_hash for row in left}):
                 problems[thread_id].append((place, f"pattern {place + 1} {words}"))
             losses += _losses(found)
         await self.call(self.context.store.found_lost, [*_WHY_LOST], losses)
@@ -277,11 +282,14 @@ class Patterns:
             return Comparison()
         tasks = {task_hash(one.line["task"]) for one in sent}
         before = await self.call(self.store.before)
-        stored = await _listed(client, lambda pattern: pattern.task_hash in tasks and pattern.key not in before)
-        return compare(sent, stored)
 
-    def _in_export(self, rows: Iterable[StoredPattern]) -> tuple[list[Sent[_Found]], set[str]]:
-        """Return the patterns of rows, and the hashes of the tasks of which the export does not have all any more."""
+        def ours(patterns: Iterable[Stored]) -> Iterable[Stored]:
+            return (pattern for pattern in patterns if pattern.task_hash in tasks and pattern.key not in before)
+
+        return compare(sent, await _listed(client, ours))
+
+    def _in_export(self, rows: Iterable[StoredPattern]) -> tuple[list[Sent[_Found]], list[StoredPattern]]:
+        """Return the patterns of rows, and the rows of which the export does not have the pattern any more."""
         left, sent = {row.place: row for row in rows}, list[Sent[_Found]]()
         thread_ids = {thread_id for thread_id, _ in left}
         for thread in self.context.threads():
@@ -292,20 +300,20 @@ class Patterns:
                 if row is not None and row.fingerprint == fingerprint(pattern.line):
                     del left[row.place]
                     sent.append(Sent(_Found(row, pattern.message_ids[-1]), pattern.line, row.is_stored))
-        return sent, {row.task_hash for row in left.values()}
+        return sent, [*left.values()]
 
 
-async def _listed(client: ApiClient, is_wanted: Callable[[Stored], bool]) -> list[Stored]:
-    """Read the list of all patterns, and return those that are wanted.
+async def _listed(client: ApiClient, wanted: Callable[[Iterable[Stored]], Iterable[_T]]) -> list[_T]:
+    """Read the list of all patterns, and return what is wanted of them. No more is in memory at a time.
 
     Raises:
         ApiError: there is no usable answer; `_NotListed` if the key may not.
     """
 
-    async def read(chunks: AsyncIterator[bytes]) -> list[Stored]:
-        reader, found = ExportReader(), list[Stored]()
+    async def read(chunks: AsyncIterator[bytes]) -> list[_T]:
+        reader, found = ExportReader(), list[_T]()
         async for chunk in chunks:
-            found += filter(is_wanted, reader.feed(chunk))
+            found += wanted(reader.feed(chunk))
         reader.close()
         return found
 

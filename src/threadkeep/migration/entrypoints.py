@@ -65,7 +65,7 @@ async def apush(
     Args:
         out: the export.
         to: what threads become: "conversations" or "engramia". With "engramia" there is no use for ``target``,
-            ``user_identity``, ``map``, ``upload_files``, ``inline_images`` and ``anew``, nor for several keys.
+            ``user_identity``, ``map``, ``upload_files`` and ``inline_images``, nor for several keys.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: a push has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
@@ -197,7 +197,7 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "only": (Iterable, "ids"),
     **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
 }
-_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images", "anew")
+_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images")
 _OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
 _CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
 

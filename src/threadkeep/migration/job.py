@@ -294,6 +294,7 @@ def _begin(
         thread=thread,
         threads=lambda: Source(export, None, lambda _event: None),
         notify=lambda text: on_event(Notice(text)),
+        anew=job.anew,
         is_foundry=job.is_foundry,
         upload_files=items.upload_files,
     )

@@ -93,6 +93,15 @@ class PatternStore:
             db.executemany("DELETE FROM patterns WHERE thread_id=? AND number=?", places)
             self._settle(db, places)
 
+    def can_be_found(self, thread_id: str) -> bool:
+        """Return whether a list can show which patterns of a thread are there, if any were sent."""
+        return self.is_listed() or not self.of_thread(thread_id)
+
+    def forget(self, db: sqlite3.Connection, thread_id: str) -> None:
+        """Forget that the patterns of a thread are there, so that it must be found out."""
+        if db.execute("UPDATE patterns SET is_stored=0 WHERE thread_id=?", (thread_id,)).rowcount:
+            db.execute("UPDATE threads SET state='creating' WHERE thread_id=?", (thread_id,))
+
     def _settle(self, db: sqlite3.Connection, places: Iterable[Place]) -> None:
         """Let threads be sent of which nothing is unknown any more."""
         db.executemany(

@@ -300,6 +300,8 @@ class PushStore:
     def forget_broken(self, thread_ids: Set[str] | None) -> None:
         """Forget the conversations that are gone or not as they were sent, so that their threads are pushed anew.
 
+        Of patterns it is forgotten that they are there. Those that still are will be found in the list.
+
         Args:
             thread_ids: the threads that this is for; None for all.
         """
@@ -308,13 +310,17 @@ class PushStore:
             for row in broken:
                 if thread_ids is not None and row.thread_id not in thread_ids:
                     continue
+                if not self.patterns.can_be_found(row.thread_id):
+                    continue
                 db.execute(
                     "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
                     " pushed_digest=NULL, verified=0, behind=0, reason=NULL WHERE thread_id=?",
                     (row.thread_id,),
                 )
                 db.execute("DELETE FROM lost_files WHERE thread_id=?", (row.thread_id,))
-                db.execute("INSERT INTO replaced(conversation_id) VALUES (?)", (row.conversation_id,))
+                if row.conversation_id is not None:
+                    db.execute("INSERT INTO replaced(conversation_id) VALUES (?)", (row.conversation_id,))
+                self.patterns.forget(db, row.thread_id)
 
     def pushed_of(self, thread_id: str) -> int:
         """Return how many messages of a thread were sent when it was complete last; 0 if it never was."""

@@ -35,6 +35,7 @@ class Target:
         destination: connects to the API.
         item: the word for what is sent.
         thread: the word for what a thread is there.
+        anew: what becomes of threads that are pushed anew.
         has_conversations: whether each thread becomes a conversation, with an id and metadata; there is a map then.
         concurrency: how many threads are sent at a time, if nothing else is said.
         rpm: the requests a minute, likewise; None for a pace that is found.
@@ -46,6 +47,7 @@ class Target:
     destination: Callable[[PushContext], Destination]
     item: str
     thread: str
+    anew: str
     has_conversations: bool
     concurrency: int = DEFAULT_CONCURRENCY
     rpm: int | None = None
@@ -59,6 +61,7 @@ TARGETS: Mapping[PushTarget, Target] = {
         destination=Conversations.of,
         item="item",
         thread="conversation",
+        anew="pushes these threads again, into new conversations; the old ones stay, and leave the map",
         has_conversations=True,
     ),
     # The server's own limit is 60 requests a minute. With JSON storage, requests that overlap fail after their effect.
@@ -69,6 +72,7 @@ TARGETS: Mapping[PushTarget, Target] = {
         destination=Patterns,
         item="pattern",
         thread="thread",
+        anew="sends the patterns again that are gone, and those of which the export has other texts now",
         has_conversations=False,
         concurrency=1,
         rpm=60,

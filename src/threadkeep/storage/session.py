@@ -29,6 +29,7 @@ from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk, refuse_irregular
+from threadkeep.storage.sharding import Shard
 from threadkeep.storage.store import (
     DamagedPage,
     DamagedStore,
@@ -67,6 +68,7 @@ class ThreadList:
         done: ids that are saved elsewhere: they are left out of the list.
         drop: ids that are not wanted any more.
         limit: how many of the list to take; None for all.
+        shard: take only the ids of this shard, before they are counted.
         refresh: ask for the threads that are complete too.
     """
 
@@ -74,6 +76,7 @@ class ThreadList:
     done: Iterable[str] = ()
     drop: Iterable[str] = ()
     limit: int | None = None
+    shard: Shard | None = None
     refresh: bool = False
 
 
@@ -259,7 +262,7 @@ class Session:
             exported = inspection.threads()
         self.plan = self.store.plan(
             self._checked(exported),
-            self._checked(self._valid(wanted.ids)),
+            self._checked(self._valid(wanted.ids, wanted.shard)),
             done=wanted.done,
             drop=wanted.drop,
             limit=wanted.limit,
@@ -271,8 +274,10 @@ class Session:
         self.store.apply((), self.progress)
         self._note(inspection)
 
-    def _valid(self, ids: Iterable[tuple[int, str]]) -> Iterator[str]:
+    def _valid(self, ids: Iterable[tuple[int, str]], shard: Shard | None) -> Iterator[str]:
         for place, text in ids:
+            if shard is not None and not shard.has(text):
+                continue
             if is_thread_id(text):
                 yield text
                 continue

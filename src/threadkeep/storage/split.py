@@ -1,28 +1,23 @@
 """One export for each assistant of an export, next to it. The export itself is only read."""
 
 import contextlib
-import filecmp
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
 
 import attrs
 import msgspec
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.storage.combine import Lines, ThreadToWrite
-from threadkeep.storage.damage import spans_of
+from threadkeep.storage.combine import ThreadToWrite
 from threadkeep.storage.file_set import FileSet, open_file_set
-from threadkeep.storage.index import DownloadRow, Span, decode_download, decode_header, decode_row
-from threadkeep.storage.lines import chunks, digest_of, lines_in, size_of
+from threadkeep.storage.index import decode_download, decode_row
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
+from threadkeep.storage.private_files import refuse_irregular
+from threadkeep.storage.rewriting import decoded_lines, link_files, proven, thread_as_written
 from threadkeep.storage.writer import (
     RunFacts,
     finish_exchange,
-    link_or_copy,
     put_in_place,
     remove_unfinished,
     write_new_set,
@@ -34,9 +29,6 @@ NO_ASSISTANT = "none"
 """In the name of the export of those threads that have no assistant."""
 
 _NAME_BYTES = 200
-_REPAIR = "Run the same export command again: it repairs the export."
-
-_T = TypeVar("_T")
 
 
 @attrs.frozen
@@ -79,20 +71,12 @@ def split_by_assistant(paths: Paths) -> list[Part]:
 
 def _written(files: FileSet, held: contextlib.ExitStack) -> list[Part]:
     """Write the files of every part, or of none. The locks of the parts are held then."""
-    paths, of = files.paths, files.manifest
-    header = next(_decoded(files, "index", decode_header), None)
-    if header is None:
-        raise OutputUnusable(f"{paths.index} does not exist: only an export with its index can be split.")
-    if of is None:
-        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {_REPAIR}")
-    index, claim = files.files["index"], of.files.get("index")
-    if claim is None or digest_of(index, 0, size_of(index)) != claim.sha256:
-        raise OutputUnusable(f"{paths.index} is not the one that {paths.manifest.name} was written with. {_REPAIR}")
+    paths, (header, of) = files.paths, proven(files)
     facts = RunFacts(started_at=of.started_at, finished_at=of.finished_at, versions=of.versions, ended_by=of.ended_by)
     referred: dict[str | None, dict[str, None]] = {}
-    for row in _decoded(files, "index", decode_row, first=2):
+    for row in decoded_lines(files, "index", decode_row, first=2):
         referred.setdefault(row.assistant_id, {}).update(dict.fromkeys(row.files))
-    downloads = {row.file_id: row for row in _decoded(files, "downloads", decode_download)}
+    downloads = {row.file_id: row for row in decoded_lines(files, "downloads", decode_download)}
     written = []
     with contextlib.ExitStack() as undo:
         for one, part in _part_paths(paths, referred).items():
@@ -104,7 +88,8 @@ def _written(files: FileSet, held: contextlib.ExitStack) -> list[Part]:
             undo.callback(remove_unfinished, part)
             manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
             _refuse_other(part, manifest)
-            _link_files(paths, part, own, undo)
+            saved = [row.name for row in own.values() if row.name is not None and "/" not in row.name]
+            link_files((paths.files / name for name in saved), part.files, undo)
             written.append(Part(part, manifest))
         undo.pop_all()
     return written
@@ -139,62 +124,6 @@ def _refuse_other(part: Paths, manifest: Manifest) -> None:
 
 
 def _threads(files: FileSet, assistant_id: str | None) -> Iterator[ThreadToWrite]:
-    for row in _decoded(files, "index", decode_row, first=2):
-        if row.assistant_id != assistant_id:
-            continue
-        lines = {name: Lines.of(row, _checked(files, name, span, row.thread_id)) for name, span in spans_of(row)}
-        messages, partial = lines.pop("out", None), lines.pop("partial", None)
-        if partial is not None and row.partial is not None and "partial" in files.files:
-            # The row may count lines of OUT.
-            pieces = chunks(files.files["partial"], row.partial.offset, row.partial.end)
-            partial.count = sum(piece.count(b"\n") for piece in pieces)
-        yield ThreadToWrite(
-            thread_id=row.thread_id,
-            assistant_id=row.assistant_id,
-            outcome=row.outcome,
-            reason=row.reason,
-            files=row.files,
-            messages=messages,
-            sidecars=lines,
-            partial=partial,
-        )
-
-
-def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[bytes]:
-    """Return a range of bytes, in pieces, and make sure that they are as they were written."""
-    if not span.bytes:
-        return ()
-    file = files.files.get(name)
-    if file is None or digest_of(file, span.offset, span.end) != span.sha256:
-        path = files.paths.written.get(name, files.paths.out)
-        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {_REPAIR}")
-    return chunks(file, span.offset, span.end)
-
-
-def _link_files(paths: Paths, part: Paths, downloads: Mapping[str, DownloadRow], undo: contextlib.ExitStack) -> None:
-    names = [row.name for row in downloads.values() if row.name is not None and "/" not in row.name]
-    if not names:
-        return
-    with on_disk(part.files):
-        if not part.files.exists():
-            undo.callback(shutil.rmtree, part.files, ignore_errors=True)
-            part.files.mkdir(mode=0o700)
-        for name in names:
-            source, target = paths.files / name, part.files / name
-            link_or_copy(source, target)
-            if source.exists() and not (source.samefile(target) or filecmp.cmp(source, target, shallow=False)):
-                raise OutputUnusable(f"{target} exists already, and is another file. Move it away, and try again.")
-        sync_folder(part.files)
-
-
-def _decoded(files: FileSet, name: str, decode: Callable[[bytes], _T], first: int = 1) -> Iterator[_T]:
-    """Decode the lines of a file, from the first one wanted on."""
-    path = files.paths.written[name]
-    file = files.files.get(name)
-    for number, line in enumerate(lines_in(file, path.name) if file is not None else (), 1):
-        if number >= first:
-            try:
-                row = decode(line)
-            except ValueError as error:
-                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {_REPAIR}") from None
-            yield row
+    for row in decoded_lines(files, "index", decode_row, first=2):
+        if row.assistant_id == assistant_id:
+            yield thread_as_written(files, row)

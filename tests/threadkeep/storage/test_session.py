@@ -57,14 +57,13 @@ def test_an_export_is_resumed_as_what_it_was_begun_as(
     assert kept.items() <= export.contents().items()
 
 
-def test_another_source_is_refused(export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_source_is_refused(export: Export) -> None:
     """Its threads may be others."""
-    monkeypatch.setattr("exporting.SOURCE", "https://other.test/v1")
     with pytest.raises(
         OutputUnusable,
         match=r"begun with --base-url https://api.test/v1, and not with --base-url https://other.test/v1",
     ):
-        export.run_alone(THREADS, ThreadServer(THREADS))
+        export.run_alone(THREADS, ThreadServer(THREADS), source="https://other.test/v1")
 
 
 @pytest.mark.parametrize("others", [others for others, _ in OTHERS])

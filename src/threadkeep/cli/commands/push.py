@@ -113,7 +113,6 @@ def _refuse_useless(
         "--map": pushing.map_,
         "--upload-files": pushing.upload_files,
         "--inline-images": pushing.inline_images,
-        "--anew": pushing.anew,
         "More than one key": len(target.keys) > 1,
     }
     if (option := useless_with(to, given)) is not None:
