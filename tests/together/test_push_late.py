@@ -187,6 +187,26 @@ def test_items_that_arrive_later_are_named_by_the_same_push(more: int, kind: str
     written = target.written
     again = target.push(out, verify=True)
     assert (again.problems, again.verified, target.written) == (result.problems, 2, written)
+    assert target.push(out, anew=True, verify=True).is_complete
+    assert texts(target, rows_of_map(out)["thread_a"]["conversation_id"]) == expected("thread_a")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_conversation_that_is_deleted_before_it_is_complete_is_pushed_anew_only_when_that_is_asked_for(
+    kind: str, out: Path
+) -> None:
+    """It is not there by mistake, as far as anybody knows."""
+    target = Target(kind)
+    target.fake.faults = [{"match": {"method": "POST", "path": "items$", "nth": [2, 3]}, "do": {"status": 400}}]
+    assert not target.push(out, concurrency=1, only=frozenset(["thread_a"])).is_complete
+    state = target.fake.state
+    target.fake.state = {**state, "conversations": [], "conversation_items": []}
+    target.fake.faults = []
+    result = target.push(out)
+    assert [thread_id for thread_id, _ in result.problems] == ["thread_a"]
+    assert "404" in result.problems[0][1]
+    assert target.push(out, anew=True, verify=True).is_complete
+    assert others(target) == Counter()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -465,11 +465,11 @@ class _Push:
             return  # another key takes over, or the run has ended: the store knows how far it came
         except OtherItems as problem:
             self._failures[thread_id] = _TRIES
-            await self._fail(thread_id, str(problem))
+            await self._fail(thread_id, str(problem), True)
         except ApiError as problem:
             row = await self._thread.call(self._store.thread, thread_id)
             self._failures[thread_id] += row.state is not State.CREATING  # of which more than this is to be found out
-            await self._fail(thread_id, str(problem))
+            await self._fail(thread_id, str(problem), row.conversation_id is not None and problem.status == 404)
             self._pool.record_failure(problem)
         else:
             row = await self._thread.call(self._store.thread, thread_id)
@@ -478,8 +478,8 @@ class _Push:
             self._sent += delivery.sent
         del self._threads[thread_id]
 
-    async def _fail(self, thread_id: str, reason: str) -> None:
-        await self._thread.call(self._store.failed, thread_id, reason)
+    async def _fail(self, thread_id: str, reason: str, broken: bool) -> None:
+        await self._thread.call(self._store.failed, thread_id, reason, broken)
         if self._failures[thread_id] >= _TRIES:
             row = await self._thread.call(self._store.thread, thread_id)
             self._on_event(

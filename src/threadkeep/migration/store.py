@@ -47,6 +47,7 @@ CREATE TABLE threads(
     conversation_id TEXT, metadata TEXT,
     items INTEGER NOT NULL DEFAULT 0, times TEXT NOT NULL DEFAULT '', has_times INTEGER NOT NULL DEFAULT 1,
     verified INTEGER NOT NULL DEFAULT 0, reason TEXT,
+    broken INTEGER NOT NULL DEFAULT 0,  -- whether the conversation, which is not complete, is gone or has other items
     behind INTEGER NOT NULL DEFAULT 0,  -- items of others that were behind ours when it was read back
     run INTEGER NOT NULL);
 CREATE INDEX threads_by_place ON threads(place);
@@ -305,7 +306,10 @@ class PushStore:
         Args:
             thread_ids: the threads that this is for; None for all.
         """
-        broken = self._threads("SELECT * FROM threads WHERE state='changed' OR (state='done' AND reason IS NOT NULL)")
+        broken = self._threads(
+            "SELECT * FROM threads WHERE state='changed' OR (state='done' AND reason IS NOT NULL)"
+            " OR (state='sending' AND broken)"
+        )
         with self._changes() as db:
             for row in broken:
                 if thread_ids is not None and row.thread_id not in thread_ids:
@@ -314,7 +318,7 @@ class PushStore:
                     continue
                 db.execute(
                     "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
-                    " pushed_digest=NULL, verified=0, behind=0, reason=NULL WHERE thread_id=?",
+                    " pushed_digest=NULL, verified=0, behind=0, reason=NULL, broken=0 WHERE thread_id=?",
                     (row.thread_id,),
                 )
                 db.execute("DELETE FROM lost_files WHERE thread_id=?", (row.thread_id,))
@@ -448,7 +452,7 @@ class PushStore:
         with self._changes() as db:
             db.execute(
                 "UPDATE threads SET state='done', pushed=messages, pushed_digest=digest, items=?, times=?, has_times=?,"
-                " verified=?, reason=NULL WHERE thread_id=?",
+                " verified=?, reason=NULL, broken=0 WHERE thread_id=?",
                 (items, times, has_times, verified, thread_id),
             )
 
@@ -464,10 +468,10 @@ class PushStore:
             db.executemany("DELETE FROM losses WHERE lost=?", [(word,) for word in words])
             self._add_losses(db, losses)
 
-    def failed(self, thread_id: str, reason: str) -> None:
-        """Record why a thread is not complete."""
+    def failed(self, thread_id: str, reason: str, broken: bool = False) -> None:
+        """Record why a thread is not complete, and whether its conversation is gone or has other items."""
         with self._changes() as db:
-            db.execute("UPDATE threads SET reason=? WHERE thread_id=?", (_text(reason), thread_id))
+            db.execute("UPDATE threads SET reason=?, broken=? WHERE thread_id=?", (_text(reason), broken, thread_id))
 
     def begin_verification(self) -> int:
         """Forget which conversations of this plan were verified before, and return how many are to be."""
