@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI
 
 from canned import HTTP
+from command import Run
 from exporting import threads_of
 from fake_assistants import FakeAssistants, Reply, Request
 from pushes import ADDRESSES, Target, export_of, rows_of_map
@@ -207,6 +208,23 @@ def test_a_conversation_that_is_deleted_before_it_is_complete_is_pushed_anew_onl
     assert "404" in result.problems[0][1]
     assert target.push(out, anew=True, verify=True).is_complete
     assert others(target) == Counter()
+
+
+def test_a_doubled_conversation_is_named_with_what_can_be_done(
+    out: Path, threadkeep: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command alone would change nothing."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    fake = Watched()
+    fake.before(lambda: fake.handle(fake.asked[-1]), of=lambda request: request.path.endswith("/items"), nth=2)
+    with fake.serve() as server:
+        arguments = ("push", out, "--to", "conversations", "--base-url", server.base_url, "--concurrency", 1)
+        fake.faults = [{"match": {"path": "/items$", "nth": 3}, "do": {"drop": "mid-body"}}]
+        done = threadkeep(*arguments)
+        assert (done.code, "is there twice" in done.err) == (1, True)
+        assert "The same command with --anew pushes these threads again" in done.err
+        assert "The same command resumes the push" not in done.err
+        assert threadkeep(*arguments, "--anew", "--verify").code == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

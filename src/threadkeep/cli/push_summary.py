@@ -157,7 +157,8 @@ def report_push_ending(
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
     elif result.problem_count:
-        pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
+        states = (State.PLANNED, State.CREATING, State.SENDING)
+        pending = sum(result.states.get(state, 0) for state in states) - result.broken
         steps = [_AGAIN] if pending else []
         steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
         what = counted(result.problem_count, "thread")

@@ -140,6 +140,7 @@ class PushResult:
         in_map_only: how many conversations have the times of their items in the map only.
         problems: the first threads that are not complete or not as they were sent, with the reason.
         problem_count: how many there are.
+        broken: how many of them have a conversation that is not complete, and is gone or not as it was sent.
         seconds: how long this run took.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
@@ -160,6 +161,7 @@ class PushResult:
     in_map_only: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     problem_count: int = 0
+    broken: int = 0
     seconds: float = 0.0
     ended_by: ThreadkeepError | None = None
 
@@ -568,6 +570,7 @@ class _Push:
             in_map_only=store.count_in_map_only(),
             problems=tuple((row.thread_id, _reason(row)) for row in store.problems(_MOST_PROBLEMS)),
             problem_count=store.count_problems(),
+            broken=store.count_broken(),
             seconds=seconds,
             ended_by=ended_by,
         )

@@ -577,6 +577,10 @@ class PushStore:
         query = "SELECT count(*) FROM threads WHERE run=? AND (state NOT IN ('done', 'empty') OR reason IS NOT NULL)"
         return self._number(query, self._run)
 
+    def count_broken(self) -> int:
+        """Return how many conversations of this plan are gone or have other items, and are not complete."""
+        return self._number("SELECT count(*) FROM threads WHERE run=? AND state='sending' AND broken", self._run)
+
     def count_in_map_only(self) -> int:
         """Return how many conversations of this plan have not the times of their items."""
         return self._number("SELECT count(*) FROM threads WHERE run=? AND state='done' AND NOT has_times", self._run)
