@@ -138,7 +138,7 @@ CREATIONS = [("conversations", number) for number in range(1, 5)]
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_nothing_is_doubled_without_a_word(kind: str, exported: Path, data: st.DataObject) -> None:
     """Each thread is as it was exported, or a verification names it. What is left over is empty, and named."""
     chosen = st.sampled_from(ITEMS if kind == "foundry" else [*ITEMS, *CREATIONS])
