@@ -12,7 +12,7 @@ from command import Run
 from converting import lines
 from engramia_pushes import put_pairs, server
 from engramia_server import KEY, Engramia, Fault, by_chance
-from push_kills import Suicide, push_processes
+from push_kills import Death, push_processes
 from threadkeep import convert, push
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
@@ -58,8 +58,8 @@ def test_kills_leave_each_pattern_once(tmp_path: Path, url: str, engramia: Engra
     with push_processes() as processes:
         for _ in range(12):
             nth = draw.randrange(2, 40)
-            suicide: Suicide = ("before record", nth) if draw.random() < 0.5 else ("after record", nth)
-            assert processes.run(*arguments, "--quiet", suicide=suicide) == -9
+            death: Death = ("before record", nth) if draw.random() < 0.5 else ("after record", nth)
+            assert processes.run(*arguments, "--quiet", death=death) == -9
     done = threadkeep(*arguments, "--json")
     assert (done.code, done.err) == (0, "")
     pairs = [pair for row in threads.values() for pair in row]

@@ -222,7 +222,7 @@ def test_a_kill_before_any_change_of_the_disk_costs_nothing(fake: Watched, base_
             out = export_of(tmp_path / str(nth), threads_of(a=3))
             arguments = ("push", out, "--to", "conversations", "--base-url", base_url)
             fake.reset()
-            code = processes.run(*arguments, suicide=("before change", nth))
+            code = processes.run(*arguments, death=("before change", nth))
             if code != -signal.SIGKILL:
                 break
             assert processes.run(*arguments, "--verify") == 0
