@@ -239,9 +239,7 @@ def test_an_outage_proves_nothing(pushed: Callable[..., Done], target: Target, o
     }
 
 
-def test_last_items_that_are_there_twice_are_no_continuation(
-    pushed: Callable[..., Done], target: Target, out: Path
-) -> None:
+def test_last_items_that_are_there_twice_are_no_continuation(pushed: Callable[..., Done], target: Target) -> None:
     """Whatever somebody has added behind them."""
 
     def damage(rows: list[dict[str, Any]]) -> None:
