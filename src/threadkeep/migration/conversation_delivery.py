@@ -11,7 +11,7 @@ from threadkeep.api.error_mapping import LOCKED
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
-from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded
+from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, WrongAddress
 from threadkeep.migration import conversations
 from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
 from threadkeep.migration.destination import OtherItems, PushContext
@@ -250,10 +250,8 @@ class _Target:
                 return
             try:
                 await conversations.add_items(self._client, self.conversation_id, left)
-            except RunEnded as problem:
-                if problem.status not in (400, 403):
-                    raise
-                # This key may write here: something of these items is refused, as a firewall refuses texts.
+            except WrongAddress as problem:
+                # The address has taken the conversation: what it refuses is one of these items.
                 raise RequestFailed(f"items {arrived + 1} to {end} of {self.conversation_id}: {problem}") from None
             except ApiError as problem:
                 is_open = problem.unconfirmed or problem.code == LOCKED
