@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ class PushJob:
         choices: how items are made, as far as this push says it; see `CHOICES`.
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
         address: of the target, without secrets.
+        user_identity: the end user that the conversations belong to, on Foundry.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
             was not answered.
         verify: read everything back.
@@ -79,6 +81,7 @@ class PushJob:
     anew: bool = False
     address: str
     is_foundry: bool = False
+    user_identity: str | None = None
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
@@ -116,7 +119,11 @@ class PushJob:
     @property
     def target(self) -> Mapping[str, str]:
         """Where it goes, as the store has it."""
-        return {"to": self.to, "address": self.address}
+        target = {"to": self.to, "address": self.address}
+        if self.user_identity is None:
+            return target
+        # Not the identity itself: it may be a person's address.
+        return {**target, "user": hashlib.sha256(self.user_identity.encode()).hexdigest()[:16]}
 
 
 @attrs.frozen(kw_only=True)

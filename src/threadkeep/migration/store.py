@@ -705,4 +705,5 @@ def _choice_in_words(name: str, value: str) -> str:
 
 
 def _target_in_words(target: Mapping[str, str]) -> str:
-    return f"{target.get('to')} at {target.get('address')}"
+    user = " for one end user (--user-identity)" if "user" in target else ""
+    return f"{target.get('to')} at {target.get('address')}{user}"
