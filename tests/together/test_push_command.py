@@ -254,6 +254,17 @@ def test_a_store_belongs_to_one_target(fake: Watched, base_url: str, out: Path, 
     assert len(fake.asked) == asked
 
 
+def test_a_store_belongs_to_one_end_user(fake: Watched, out: Path, push: Push) -> None:
+    """The conversations of the others would be seen by the wrong one. The identity itself is written nowhere."""
+    assert push("--only", "thread_a", "--user-identity", "alice@example.com").code == 0
+    asked = len(fake.asked)
+    for options in ((), ("--user-identity", "bob")):
+        done = push(*options)
+        assert (done.code, "for one end user (--user-identity)" in done.err) == (5, True)
+    assert len(fake.asked) == asked
+    assert b"alice" not in beside(out, ".push").read_bytes()
+
+
 def test_a_second_push_is_refused_while_the_first_is_at_work(fake: Watched, out: Path, push: Push) -> None:
     """As of an export."""
     with locked(beside(out, ".push.lock")):

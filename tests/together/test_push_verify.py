@@ -224,3 +224,29 @@ def test_without_verify_nothing_is_read_back(pushed: Callable[..., Done], target
     done = pushed()
     assert (done.code, done.err) == (0, "")
     assert len(target.fake.requests) == asked
+
+
+def test_an_outage_proves_nothing(pushed: Callable[..., Done], target: Target, out: Path) -> None:
+    """What could not be read back is not pushed anew, and is verified again."""
+    old = rows_of_map(out)
+    target.fake.faults = [{"match": {"method": "GET"}, "do": {"status": 400}}]
+    assert pushed("--verify").code == 1
+    target.fake.faults = []
+    done = pushed("--anew", "--verify")
+    assert (done.code, done.err) == (0, "")
+    assert {name: row["conversation_id"] for name, row in rows_of_map(out).items()} == {
+        name: row["conversation_id"] for name, row in old.items()
+    }
+
+
+def test_last_items_that_are_there_twice_are_no_continuation(pushed: Callable[..., Done], target: Target) -> None:
+    """Whatever somebody has added behind them."""
+
+    def damage(rows: list[dict[str, Any]]) -> None:
+        rows.extend([{**row, "id": f"msg_again_{number}"} for number, row in enumerate(rows[-5:])])
+        rows.append(other(rows[0]))
+
+    target.change_items(damage, of="thread_a")
+    done = pushed("--verify", "--json")
+    assert (done.code, json.loads(done.out)["continued"]) == (1, 0)
+    assert "item 46 is there twice" in done.err

@@ -243,6 +243,10 @@ class ApiClient:
         self._transport.answered = True
         return answer
 
+    async def pause(self, seconds: float) -> None:
+        """Wait, at most until the run ends."""
+        await self._sleep(seconds)
+
     async def retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Call until no error is raised that a retry may help against, as often as a request is repeated.
 

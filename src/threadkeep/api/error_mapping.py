@@ -29,7 +29,10 @@ from threadkeep.errors import (
 )
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["MAX_WAIT", "RequestContext", "retry_after", "translate"]
+__all__ = ["LOCKED", "MAX_WAIT", "RequestContext", "retry_after", "translate"]
+
+LOCKED = "conversation_locked"
+"""The code with which OpenAI refuses a request while another one is at work on the same conversation (quoted)."""
 
 MAX_WAIT = 900.0
 """Seconds. A server that asks for a longer wait gets a request after these all the same."""
@@ -176,7 +179,8 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     wait = retry_after(headers, words, context.now)
     if status == 429:
         return RateLimited(what, quoted=quoted, may_retry=True, retry_after=wait)
-    by_status = status in (408, 409) or status >= 500  # as the SDK decides, unless the server itself says
+    # As the SDK decides, unless the server itself says. A locked conversation is free again in a moment (quoted).
+    by_status = status in (408, 409) or status >= 500 or LOCKED in codes
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
     return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
 

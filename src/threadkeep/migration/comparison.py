@@ -99,9 +99,11 @@ def items_behind(sent: Sequence[bytes], found: Sequence[bytes]) -> int:
     It is 0 if there are none, if something else differs, or if all that is behind are items that were sent before: they
     are there twice.
     """
-    behind = found[len(sent) :]
+    behind = list(found[len(sent) :])
     is_continued = list(found[: len(sent)]) == list(sent) and not set(sent).issuperset(behind)
-    return len(behind) if is_continued else 0
+    # A request that was carried out twice has left our last items directly behind ours.
+    is_doubled = any(behind[:count] == list(sent[-count:]) for count in range(1, min(len(sent), len(behind), 20) + 1))
+    return len(behind) if is_continued and not is_doubled else 0
 
 
 def _surplus(ours: Sequence[bytes], theirs: Sequence[bytes], start: int) -> tuple[list[int], list[tuple[int, bytes]]]:

@@ -7,10 +7,11 @@ from typing import Any
 import attrs
 
 from threadkeep.api.client import ApiClient
+from threadkeep.api.error_mapping import LOCKED
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
-from threadkeep.errors import ApiError, RunEnded
+from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, WrongAddress
 from threadkeep.migration import conversations
 from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
 from threadkeep.migration.destination import OtherItems, PushContext
@@ -27,6 +28,9 @@ __all__ = ["ConversationDelivery", "Conversations"]
 _REQUEST_BYTES = 16 * 1024 * 1024
 
 _MOST_NAMED = 5
+
+# What a server has begun when its answer was lost is mostly carried out after so many seconds.
+_REST_SECONDS = 2.0
 
 
 @attrs.frozen
@@ -63,6 +67,7 @@ class ConversationDelivery:
         sent: how many items this run has sent.
         was_found: a request about its conversation was answered, so that no other key has it.
         behind: how many items of others were behind ours when it was verified.
+        is_certain: whether each request that adds items was answered.
     """
 
     thread: Thread
@@ -73,6 +78,7 @@ class ConversationDelivery:
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
     behind: int = attrs.field(default=0, init=False)
+    is_certain: bool = attrs.field(default=True, init=False)
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether another key may have the conversation."""
@@ -100,7 +106,7 @@ class ConversationDelivery:
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
         target = _Target(client, conversation_id, expected.fingerprints, known=row.items)
-        is_certain = await self._send(target, files, arrived)
+        is_certain = self.is_certain = await self._send(target, files, arrived)
         if row.conversation_id is not None:
             if row.metadata != _written(metadata):
                 metadata = await self._replace_metadata(client, row, metadata, own, expected.times)
@@ -237,19 +243,37 @@ class _Target:
         async def attempt() -> None:
             nonlocal is_certain, is_open, arrived
             if is_open:
-                arrived, is_open = await self.count_arrived(), False
-            left = batch[max(0, arrived - place) :]
+                arrived = await self._count_at_rest(place)
+                is_open = False
+            left = batch[arrived - place :]
             if arrived >= end:
                 return
             try:
                 await conversations.add_items(self._client, self.conversation_id, left)
+            except WrongAddress as problem:
+                # The address has taken the conversation: what it refuses is one of these items.
+                raise RequestFailed(f"items {arrived + 1} to {end} of {self.conversation_id}: {problem}") from None
             except ApiError as problem:
-                is_open = problem.unconfirmed
-                is_certain &= not is_open
+                is_open = problem.unconfirmed or problem.code == LOCKED
+                is_certain &= not problem.unconfirmed
                 raise
 
         await self._client.retried(attempt)
         return is_certain
+
+    async def _count_at_rest(self, place: int) -> int:
+        """Return how many of the items are there, once a request without an answer has had its time.
+
+        Raises:
+            BadPage: the list has fewer than the server has confirmed, so it lags behind. A retry may help.
+        """
+        arrived = await self.count_arrived()
+        if arrived <= place:
+            await self._client.pause(_REST_SECONDS)
+            arrived = await self.count_arrived()
+        if arrived < place:
+            raise BadPage(f"the list of {self.conversation_id} has {arrived} items, and {place} were confirmed")
+        return arrived
 
     async def count_arrived(self) -> int:
         """Return how many of the items are there.
@@ -349,6 +373,18 @@ class Conversations:
         be left over.
         """
         waiting = {row.thread_id: row for row in rows}
+        is_listed = self._is_foundry
+        try:
+            await self._adopt(client, waiting)
+        except (AccessRefused, RequestFailed) as problem:
+            if problem.status not in (403, 404, 405, 501):
+                raise
+            is_listed = False  # it may not be listed with this key: what is there cannot be found
+        for thread_id in waiting:
+            await self._thread.call(self._store.not_created, thread_id, not is_listed)
+
+    async def _adopt(self, client: ApiClient, waiting: dict[str, StoredThread]) -> None:
+        """Record the conversations that are found in the list, and take their threads from those that wait."""
         if self._is_foundry:
             async for conversation in conversations.list_conversations(client):
                 pairs, conversation_id = conversation.get("metadata"), conversation["id"]
@@ -361,5 +397,3 @@ class Conversations:
                 if not await conversations.fetch_fingerprints(client, conversation_id):
                     await self._thread.call(self._store.created, row.thread_id, conversation_id)
                     del waiting[row.thread_id]
-        for thread_id in waiting:
-            await self._thread.call(self._store.not_created, thread_id, not self._is_foundry)

@@ -89,13 +89,16 @@ def refuse_map_of_other(path: Path, out: Path, store: PushStore) -> None:
     Raises:
         OutputUnusable: it has a conversation that is not in the store.
     """
-    with on_disk(path):
-        conversation_id = _first_row(path).get("conversation_id")
-    if isinstance(conversation_id, str) and not store.is_known(conversation_id):
-        raise OutputUnusable(
-            f"{path} is the map of another push: it has the conversation {conversation_id!r}, and {out.name}.push has"
-            " not. Give the map another name, or move that one away."
-        )
+    with on_disk(path), contextlib.suppress(FileNotFoundError), open_regular(path) as file:
+        while line := file.readline(_ROW_BYTES):
+            with contextlib.suppress(ValueError, AttributeError):
+                conversation_id = loads(line).get("conversation_id")
+                if isinstance(conversation_id, str) and not store.is_known(conversation_id):
+                    raise OutputUnusable(
+                        f"{path} has the conversation {conversation_id!r}, and {out.name}.push has not: it is the map"
+                        " of another push, or the store is an older copy. Restore the store, or give the map another"
+                        " name."
+                    )
 
 
 def write_map(path: Path, threads: Iterable[StoredThread]) -> None:

@@ -48,10 +48,12 @@ class Delivery(Protocol):
     Attributes:
         sent: how many items this run has sent of it.
         behind: how many items of others were behind ours when it was verified.
+        is_certain: whether each request that writes was answered.
     """
 
     sent: int
     behind: int
+    is_certain: bool
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether an error may mean that another key has what is asked for."""

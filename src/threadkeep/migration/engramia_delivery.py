@@ -62,12 +62,14 @@ class PatternDelivery:
         thread: as it is read from the export.
         sent: how many patterns this run has sent.
         behind: 0: patterns have no order.
+        is_certain: True: of each it is known at the end of a round whether it is there.
     """
 
     thread: Thread
     _target: "Patterns"
     sent: int = attrs.field(default=0, init=False)
     behind: int = attrs.field(default=0, init=False)
+    is_certain: bool = attrs.field(default=True, init=False)
 
     def may_be_anothers(self, _problem: ApiError) -> bool:
         """Return False: there is one key."""

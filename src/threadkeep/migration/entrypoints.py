@@ -119,6 +119,7 @@ async def apush(
         ),
         anew=anew,
         address=without_secrets(address),
+        user_identity=user_identity,
         is_foundry=target_is_foundry(target, address),
         verify=verify,
         concurrency=concurrency or kind.concurrency,

@@ -10,7 +10,7 @@ import attrs
 
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import read_object
-from threadkeep.errors import ApiError, ApiGone, RunEnded, WrongAddress
+from threadkeep.errors import ApiError, ApiGone, RunEnded
 from threadkeep.migration.items import FileAtTarget
 from threadkeep.migration.store import PushStore, StoredFile
 from threadkeep.storage.lines import size_of
@@ -81,7 +81,7 @@ class FilesAtTarget:
         try:
             await client.fetch(f"/files/{quote(file_id, safe='')}", object_id=file_id)
         except ApiError as problem:
-            if problem.status not in (400, 403, 404) or isinstance(problem, WrongAddress | ApiGone):
+            if problem.status not in (400, 403, 404) or isinstance(problem, ApiGone):
                 raise
             return False
         return True

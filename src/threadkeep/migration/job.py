@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -61,6 +62,7 @@ class PushJob:
         choices: how items are made, as far as this push says it; see `CHOICES`.
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
         address: of the target, without secrets.
+        user_identity: the end user that the conversations belong to, on Foundry.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
             was not answered.
         verify: read everything back.
@@ -79,6 +81,7 @@ class PushJob:
     anew: bool = False
     address: str
     is_foundry: bool = False
+    user_identity: str | None = None
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
@@ -116,7 +119,11 @@ class PushJob:
     @property
     def target(self) -> Mapping[str, str]:
         """Where it goes, as the store has it."""
-        return {"to": self.to, "address": self.address}
+        target = {"to": self.to, "address": self.address}
+        if self.user_identity is None:
+            return target
+        # Not the identity itself: it may be a person's address.
+        return {**target, "user": hashlib.sha256(self.user_identity.encode()).hexdigest()[:16]}
 
 
 @attrs.frozen(kw_only=True)
@@ -216,11 +223,14 @@ async def plan_only(job: PushJob) -> PushResult:
             return PushResult(plan=made, states=store.count(), losses=store.losses())
 
     try:
-        return await thread.finish(plan, on_cancel=over.set)
+        result = await thread.finish(plan, on_cancel=over.set)
     except Interrupted:
         raise asyncio.CancelledError from None
     finally:
         thread.close()
+    if over.is_set():
+        raise asyncio.CancelledError
+    return result
 
 
 def _checked(over: threading.Event) -> Callable[[], None]:
@@ -390,6 +400,9 @@ class _Push:
     _pool: WorkerPool = attrs.field(init=False)
     _threads: dict[str, Thread] = attrs.field(factory=dict, init=False)
     _failures: Counter[str] = attrs.field(factory=Counter, init=False)
+    _has_found: bool = attrs.field(default=False, init=False)
+    _missing: dict[str, str] = attrs.field(factory=dict, init=False)
+    _uncertain: set[str] = attrs.field(factory=set, init=False)
     _sent: int = attrs.field(default=0, init=False)
 
     async def run(self, transports: Sequence[TransportLike]) -> tuple[ThreadkeepError | None, int]:
@@ -423,8 +436,11 @@ class _Push:
 
     async def _send_and_verify(self) -> None:
         await self._send_all()
-        if self._job.verify and self._pool.ended_by is None:
+        if self._pool.ended_by is None and self._job.verify:
             await self._verify_all()
+        elif self._pool.ended_by is None and self._uncertain:
+            # What a server carries out after it has failed to answer may come late: it is looked at once more.
+            await self._verify_those(self._uncertain.__contains__)
 
     async def _send_all(self) -> None:
         """Send all threads, those that failed once more, and those of which it had to be found out what is there."""
@@ -467,21 +483,26 @@ class _Push:
             return  # another key takes over, or the run has ended: the store knows how far it came
         except OtherItems as problem:
             self._failures[thread_id] = _TRIES
-            await self._fail(thread_id, str(problem), True)
+            await self._fail(thread_id, str(problem), is_broken=True)
         except ApiError as problem:
             row = await self._thread.call(self._store.thread, thread_id)
             self._failures[thread_id] += row.state is not State.CREATING  # of which more than this is to be found out
-            await self._fail(thread_id, str(problem), row.conversation_id is not None and problem.status == 404)
+            is_gone = problem.status == 404 and row.conversation_id is not None
+            # A key or an end user that may see none of them knows nothing of this one either.
+            await self._fail(thread_id, str(problem), is_broken=is_gone and self._has_found)
             self._pool.record_failure(problem)
         else:
             row = await self._thread.call(self._store.thread, thread_id)
+            self._has_found |= row.state is State.DONE
+            if not delivery.is_certain:
+                self._uncertain.add(thread_id)
             self._on_event(ThreadPushed(thread_id=thread_id, conversation_id=row.conversation_id, items=row.items))
         finally:
             self._sent += delivery.sent
         del self._threads[thread_id]
 
-    async def _fail(self, thread_id: str, reason: str, broken: bool) -> None:
-        await self._thread.call(self._store.failed, thread_id, reason, broken)
+    async def _fail(self, thread_id: str, reason: str, *, is_broken: bool) -> None:
+        await self._thread.call(self._store.failed, thread_id, reason, is_broken)
         if self._failures[thread_id] >= _TRIES:
             row = await self._thread.call(self._store.thread, thread_id)
             self._on_event(
@@ -515,21 +536,33 @@ class _Push:
 
     async def _verify_all(self) -> None:
         self._on_event(VerificationBegun(total=await self._thread.call(self._store.begin_verification)))
-        await self._run(self._verify, lambda thread_id: self._store.thread(thread_id).state is State.DONE)
+        await self._verify_those(lambda _thread_id: True)
+
+    async def _verify_those(self, is_wanted: Callable[[str], bool]) -> None:
+        await self._run(
+            self._verify,
+            lambda thread_id: is_wanted(thread_id) and self._store.thread(thread_id).state is State.DONE,
+        )
+        if self._has_found:
+            for thread_id, problem in self._missing.items():
+                await self._thread.call(self._store.failed, thread_id, problem, True)
 
     async def _verify(self, thread_id: str, client: ApiClient) -> None:
-        delivery, problem = self._destination.delivery(self._threads[thread_id]), None
+        delivery, problem, is_broken = self._destination.delivery(self._threads[thread_id]), None, False
         try:
             await self._pool.ask(thread_id, client, delivery.verify, delivery.may_be_anothers)
         except RunEnded:
             return
         except OtherItems as error:
-            problem = str(error)
+            problem, is_broken = str(error), True
         except ApiError as error:
             problem = f"it cannot be read back: {error}"
-            if error.status != 404:
+            if error.status == 404:
+                self._missing[thread_id] = problem
+            else:
                 self._pool.record_failure(error)
-        await self._thread.call(self._store.verified, thread_id, problem, delivery.behind)
+        self._has_found |= problem is None or is_broken
+        await self._thread.call(self._store.verified, thread_id, problem, delivery.behind, is_broken)
         row = await self._thread.call(self._store.thread, thread_id)
         self._on_event(
             ConversationVerified(thread_id=thread_id, conversation_id=row.conversation_id or "", problem=problem)

@@ -47,10 +47,11 @@ CREATE TABLE threads(
     conversation_id TEXT, metadata TEXT,
     items INTEGER NOT NULL DEFAULT 0, times TEXT NOT NULL DEFAULT '', has_times INTEGER NOT NULL DEFAULT 1,
     verified INTEGER NOT NULL DEFAULT 0, reason TEXT,
-    broken INTEGER NOT NULL DEFAULT 0,  -- whether the conversation, which is not complete, is gone or has other items
+    broken INTEGER NOT NULL DEFAULT 0,  -- whether the reason proves that the conversation is gone or not as it was sent
     behind INTEGER NOT NULL DEFAULT 0,  -- items of others that were behind ours when it was read back
     run INTEGER NOT NULL);
 CREATE INDEX threads_by_place ON threads(place);
+CREATE INDEX threads_by_conversation ON threads(conversation_id);
 CREATE TABLE losses(
     id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, message_id TEXT, lost TEXT NOT NULL, why TEXT NOT NULL);
 CREATE INDEX losses_by_thread ON losses(thread_id);
@@ -307,8 +308,7 @@ class PushStore:
             thread_ids: the threads that this is for; None for all.
         """
         broken = self._threads(
-            "SELECT * FROM threads WHERE state='changed' OR (state='done' AND reason IS NOT NULL)"
-            " OR (state='sending' AND broken)"
+            "SELECT * FROM threads WHERE state='changed' OR (state IN ('done', 'sending') AND broken)"
         )
         with self._changes() as db:
             for row in broken:
@@ -318,7 +318,7 @@ class PushStore:
                     continue
                 db.execute(
                     "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
-                    " pushed_digest=NULL, verified=0, behind=0, reason=NULL, broken=0 WHERE thread_id=?",
+                    " pushed_digest=NULL, verified=0, behind=0, broken=0, reason=NULL WHERE thread_id=?",
                     (row.thread_id,),
                 )
                 db.execute("DELETE FROM lost_files WHERE thread_id=?", (row.thread_id,))
@@ -452,7 +452,7 @@ class PushStore:
         with self._changes() as db:
             db.execute(
                 "UPDATE threads SET state='done', pushed=messages, pushed_digest=digest, items=?, times=?, has_times=?,"
-                " verified=?, reason=NULL, broken=0 WHERE thread_id=?",
+                " verified=?, broken=0, reason=NULL WHERE thread_id=?",
                 (items, times, has_times, verified, thread_id),
             )
 
@@ -469,7 +469,7 @@ class PushStore:
             self._add_losses(db, losses)
 
     def failed(self, thread_id: str, reason: str, broken: bool = False) -> None:
-        """Record why a thread is not complete, and whether its conversation is gone or has other items."""
+        """Record why a thread is not complete, and whether that proves its conversation to be broken."""
         with self._changes() as db:
             db.execute("UPDATE threads SET reason=?, broken=? WHERE thread_id=?", (_text(reason), broken, thread_id))
 
@@ -478,12 +478,19 @@ class PushStore:
         with self._changes() as db:
             return db.execute("UPDATE threads SET verified=0 WHERE run=? AND state='done'", (self._run,)).rowcount
 
-    def verified(self, thread_id: str, problem: str | None, behind: int = 0) -> None:
-        """Record whether a conversation is as it was sent, what is not, and how many items of others are behind it."""
+    def verified(self, thread_id: str, problem: str | None, behind: int = 0, broken: bool = True) -> None:
+        """Record whether a conversation is as it was sent.
+
+        Args:
+            thread_id: of its thread.
+            problem: what is not; None if all is.
+            behind: how many items of others are behind it.
+            broken: whether the problem proves that it is gone or not as it was sent.
+        """
         with self._changes() as db:
             db.execute(
-                "UPDATE threads SET verified=?, reason=?, behind=? WHERE thread_id=?",
-                (problem is None, _text(problem), behind, thread_id),
+                "UPDATE threads SET verified=?, reason=?, behind=?, broken=? WHERE thread_id=?",
+                (problem is None, _text(problem), behind, problem is not None and broken, thread_id),
             )
 
     def unanswered(self) -> list[StoredThread]:
@@ -493,7 +500,8 @@ class PushStore:
 
     def is_known(self, conversation_id: str) -> bool:
         """Return whether a conversation is one of a thread."""
-        return bool(self._rows("SELECT 1 FROM threads WHERE conversation_id=?", conversation_id))
+        known = "SELECT 1 FROM threads WHERE conversation_id=?1 UNION SELECT 1 FROM replaced WHERE conversation_id=?1"
+        return bool(self._rows(known, conversation_id))
 
     # --- what it came to
 
@@ -578,7 +586,7 @@ class PushStore:
         return self._number(query, self._run)
 
     def count_broken(self) -> int:
-        """Return how many conversations of this plan are gone or have other items, and are not complete."""
+        """Return how many conversations of this plan are not complete, and gone or not as they were sent."""
         return self._number("SELECT count(*) FROM threads WHERE run=? AND state='sending' AND broken", self._run)
 
     def count_in_map_only(self) -> int:
@@ -701,4 +709,5 @@ def _choice_in_words(name: str, value: str) -> str:
 
 
 def _target_in_words(target: Mapping[str, str]) -> str:
-    return f"{target.get('to')} at {target.get('address')}"
+    user = " for one end user (--user-identity)" if "user" in target else ""
+    return f"{target.get('to')} at {target.get('address')}{user}"

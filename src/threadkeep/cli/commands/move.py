@@ -84,6 +84,7 @@ def move(
         "conversations",
         to,
         kind,
+        user_identity=user_identity,
         verify=True,
         concurrency=exporting.concurrency,
         pace=PacingOptions(rpm=to_rpm, max_retries=exporting.max_retries),

@@ -81,6 +81,7 @@ def push(
         to,
         target,
         kind,
+        user_identity=user_identity,
         only=frozenset(only) or None,
         verify=verify,
         concurrency=concurrency or usual.concurrency,
