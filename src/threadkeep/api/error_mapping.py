@@ -11,7 +11,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -164,12 +164,14 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
         return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
     if status == 404:
         return _not_found(message, body, context)
+    if 300 <= status < 400 and context.api is not Api.ASSISTANTS:
+        where = _host_of(headers.get("location", ""))
+        return WrongAddress(f"{what}: it redirects to {where}, and messages are sent to no other address")
     if status == 410:
         return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
-    if status in (401, 403):
-        return AccessRefused(what, quoted=quoted)
-    if status == 407:
-        return AccessRefused(f"the proxy refuses the connection, see {_PROXIES}: 407", quoted=quoted)
+    if status in (401, 403, 407):
+        of_proxy = f"the proxy refuses the connection, see {_PROXIES}: 407"
+        return AccessRefused(of_proxy if status == 407 else what, quoted=quoted)
     if status == 400 and _API_VERSION.search(words):
         return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
@@ -183,6 +185,14 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     by_status = status in (408, 409) or status >= 500 or LOCKED in codes
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
     return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
+
+
+def _host_of(location: str) -> str:
+    """Return the host of a URL, for people; the rest of it may hold a secret."""
+    try:
+        return urlsplit(location).hostname or "another path"
+    except ValueError:
+        return "another address"
 
 
 def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:

@@ -108,7 +108,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._api, self._headers = api, {**_BETA.get(api, {}), **(headers or {})}
-        self._connections = Connections(client, is_own=is_own, follow_redirects=auth is not Auth.API_KEY)
+        self._connections = Connections(client, is_own=is_own, follow_redirects=_may_follow(auth, api))
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = Secrets()
         self._secrets.add(*(endpoint.secrets if endpoint is not None else ()))
@@ -350,9 +350,9 @@ def connect_all(
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, tokens.current), token=tokens, **given),)
+        return (Transport(_client(endpoint, tokens.current, api=api), token=tokens, **given),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
-    return tuple(Transport(_client(endpoint, key, auth), auth=auth, **given) for key in keys)
+    return tuple(Transport(_client(endpoint, key, auth, api=api), auth=auth, **given) for key in keys)
 
 
 def wrap_client(
@@ -444,11 +444,18 @@ def connect_to_models(source: ApiSource) -> ModelsClient:
     return ModelsClient(client, token, endpoint, auth)
 
 
-def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
-    # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
+def _may_follow(auth: Auth, api: Api) -> bool:
+    """Return whether a redirect is followed.
+
+    To another host the HTTP library removes a bearer, but neither Azure's header nor the messages that are sent.
+    """
+    return auth is not Auth.API_KEY and api is Api.ASSISTANTS
+
+
+def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER, *, api: Api = Api.ASSISTANTS) -> openai.AsyncOpenAI:
     options = _options_of(endpoint, key)
     with _connecting():
-        http = http_client(follow_redirects=auth is not Auth.API_KEY)
+        http = http_client(follow_redirects=_may_follow(auth, api))
         return openai.AsyncOpenAI(timeout=_TIMEOUT_SECONDS, http_client=http, **options)
 
 

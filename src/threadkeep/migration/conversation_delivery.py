@@ -7,13 +7,13 @@ from typing import Any
 import attrs
 
 from threadkeep.api.client import ApiClient
-from threadkeep.api.error_mapping import LOCKED
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
-from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, RunEnded, WrongAddress
+from threadkeep.errors import AccessRefused, ApiError, RequestFailed, RunEnded
 from threadkeep.migration import conversations
-from threadkeep.migration.comparison import differences, fingerprint, items_behind, missing_pairs
+from threadkeep.migration.comparison import fingerprint, missing_pairs
+from threadkeep.migration.conversation import Conversation, Refusals, batches
 from threadkeep.migration.destination import OtherItems, PushContext
 from threadkeep.migration.files import FilesAtTarget
 from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
@@ -23,14 +23,6 @@ from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
 
 __all__ = ["ConversationDelivery", "Conversations"]
-
-# A request has no more bytes, unless one item has: images may be in the items.
-_REQUEST_BYTES = 16 * 1024 * 1024
-
-_MOST_NAMED = 5
-
-# What a server has begun when its answer was lost is mostly carried out after so many seconds.
-_REST_SECONDS = 2.0
 
 
 @attrs.frozen
@@ -75,6 +67,7 @@ class ConversationDelivery:
     _store: PushStore
     _store_thread: StoreThread
     _files: FilesAtTarget
+    _refusals: Refusals
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
     behind: int = attrs.field(default=0, init=False)
@@ -105,7 +98,7 @@ class ConversationDelivery:
         conversation_id, arrived = row.conversation_id, None
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
-        target = _Target(client, conversation_id, expected.fingerprints, known=row.items)
+        target = self._conversation(client, conversation_id, expected, row.items)
         is_certain = self.is_certain = await self._send(target, files, arrived)
         if row.conversation_id is not None:
             if row.metadata != _written(metadata):
@@ -138,7 +131,7 @@ class ConversationDelivery:
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
-        self.behind = await _Target(client, row.conversation_id, expected.fingerprints).compare()
+        self.behind = await self._conversation(client, row.conversation_id, expected).compare()
 
     async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
         thread_id = self.thread.thread_id
@@ -193,7 +186,7 @@ class ConversationDelivery:
         await conversations.set_metadata(client, row.conversation_id, metadata.pairs)
         return attrs.evolve(metadata, pairs={key: value for key, value in metadata.pairs.items() if key not in theirs})
 
-    async def _send(self, target: "_Target", files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
+    async def _send(self, target: Conversation, files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
         """Send the items that have not arrived, and return whether each request was answered.
 
         Args:
@@ -203,11 +196,22 @@ class ConversationDelivery:
         if arrived is None:
             arrived = await target.count_arrived()
             self.was_found = True
-        for batch in _batches(islice(self._sendable(files), arrived, None)):
+        for batch in batches(islice(self._sendable(files), arrived, None)):
             is_certain &= await target.add(batch, arrived)
             arrived += len(batch)
             self.sent += len(batch)
         return is_certain
+
+    def _conversation(
+        self, client: ApiClient, conversation_id: str, expected: _Expected, known: int = 0
+    ) -> Conversation:
+        return Conversation(
+            client=client,
+            conversation_id=conversation_id,
+            expected=expected.fingerprints,
+            refusals=self._refusals,
+            known=known,
+        )
 
     def _needed(self) -> Iterator[str]:
         for one in items_of_thread(self.thread, self._options):
@@ -221,108 +225,6 @@ class ConversationDelivery:
 
     async def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await self._store_thread.call(work, *arguments)
-
-
-@attrs.frozen
-class _Target:
-    """A conversation, the fingerprints of the items that it is to have, and how many it had when it was complete."""
-
-    _client: ApiClient
-    conversation_id: str
-    _expected: Sequence[bytes]
-    _known: int = attrs.field(default=0, kw_only=True)
-
-    async def add(self, batch: Sequence[Mapping[str, Any]], place: int) -> bool:
-        """Add items, of which the first has this place, and return whether each request was answered.
-
-        A request without an answer is not repeated blindly: the items are read back, and those that are not there are
-        sent.
-        """
-        is_certain, is_open, arrived, end = True, False, place, place + len(batch)
-
-        async def attempt() -> None:
-            nonlocal is_certain, is_open, arrived
-            if is_open:
-                arrived = await self._count_at_rest(place)
-                is_open = False
-            left = batch[arrived - place :]
-            if arrived >= end:
-                return
-            try:
-                await conversations.add_items(self._client, self.conversation_id, left)
-            except WrongAddress as problem:
-                # The address has taken the conversation: what it refuses is one of these items.
-                raise RequestFailed(f"items {arrived + 1} to {end} of {self.conversation_id}: {problem}") from None
-            except ApiError as problem:
-                is_open = problem.unconfirmed or problem.code == LOCKED
-                is_certain &= not problem.unconfirmed
-                raise
-
-        await self._client.retried(attempt)
-        return is_certain
-
-    async def _count_at_rest(self, place: int) -> int:
-        """Return how many of the items are there, once a request without an answer has had its time.
-
-        Raises:
-            BadPage: the list has fewer than the server has confirmed, so it lags behind. A retry may help.
-        """
-        arrived = await self.count_arrived()
-        if arrived <= place:
-            await self._client.pause(_REST_SECONDS)
-            arrived = await self.count_arrived()
-        if arrived < place:
-            raise BadPage(f"the list of {self.conversation_id} has {arrived} items, and {place} were confirmed")
-        return arrived
-
-    async def count_arrived(self) -> int:
-        """Return how many of the items are there.
-
-        Raises:
-            OtherItems: there are others.
-        """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
-        if items_behind(self._expected, found):
-            return len(self._expected)
-        if self._known and items_behind(self._expected[: self._known], found) and found != self._expected[: len(found)]:
-            raise OtherItems(
-                f"{self.conversation_id} was continued behind item {self._known}, so what the export has since is not"
-                " sent"
-            )
-        self._refuse_other(self._expected[: len(found)], found)
-        return len(found)
-
-    async def compare(self) -> int:
-        """Read back the items, and return how many of others are behind them.
-
-        Raises:
-            OtherItems: they are not those that were to be sent.
-        """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
-        if behind := items_behind(self._expected, found):
-            return behind
-        self._refuse_other(self._expected, found)
-        return 0
-
-    def _refuse_other(self, expected: Sequence[bytes], found: Sequence[bytes]) -> None:
-        rows = differences(expected, found)
-        if rows:
-            more = f", and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
-            raise OtherItems(f"{self.conversation_id}: {', '.join(map(str, rows[:_MOST_NAMED]))}{more}")
-
-
-def _batches(items: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Yield items in batches, each for one request."""
-    batch, size = list[Mapping[str, Any]](), 0
-    for item in items:
-        length = len(dumps(item))
-        if batch and (len(batch) == conversations.ITEMS_PER_REQUEST or size + length > _REQUEST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += length
-    if batch:
-        yield batch
 
 
 def _written(metadata: Metadata) -> str:
@@ -349,6 +251,7 @@ class Conversations:
     _is_foundry: bool
     _files: FilesAtTarget = attrs.field(init=False)
     _upload_files: bool = attrs.field(kw_only=True)
+    _refusals: Refusals = attrs.field(factory=Refusals, init=False)
 
     def __attrs_post_init__(self) -> None:
         # Azure refuses the other purposes (quoted).
@@ -364,7 +267,7 @@ class Conversations:
 
     def delivery(self, thread: Thread) -> ConversationDelivery:
         """Return what sends a thread."""
-        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files)
+        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files, self._refusals)
 
     async def settle(self, client: ApiClient, rows: Sequence[StoredThread]) -> None:
         """Find out which conversations are there, of those whose creation was not answered, by this run or another.

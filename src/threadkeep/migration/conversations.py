@@ -38,8 +38,7 @@ async def create(client: ApiClient, metadata: Mapping[str, str]) -> str:
         conversation_id: str = conversation["id"]
         if missing_pairs(metadata, conversation.get("metadata", metadata)):
             raise BadPage(f"the answer is another conversation than the one that was to be created: {conversation_id}")
-        if client.is_secret_in(conversation_id):
-            raise BadPage("the id of the conversation holds a part of the key or password that was sent")
+        client.refuse_unusable_id(conversation_id)
         return conversation_id
 
     return await client.post("/conversations", {"metadata": metadata}, read)

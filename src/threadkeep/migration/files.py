@@ -99,17 +99,19 @@ class FilesAtTarget:
             size = size_of(file)
             was_sent = row.state == "sending"
 
+            def read(body: bytes) -> str:
+                return str(read_object(body)["id"])
+
             async def attempt() -> FileAtTarget:
                 nonlocal was_sent
                 if was_sent and (uploaded := await self._uploaded(path.name, size, purpose, client)) is not None:
                     return FileAtTarget(uploaded)
                 await self._thread.call(self._store.sending_file, row.file_id)
                 was_sent = True
-                read = lambda body: str(read_object(body)["id"])  # noqa: E731 - the answer has more
                 try:
-                    return FileAtTarget(
-                        await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
-                    )
+                    uploaded_id = await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
+                    client.refuse_unusable_id(uploaded_id)
+                    return FileAtTarget(uploaded_id)
                 except ApiError as problem:
                     if not _is_refusal(problem):
                         raise

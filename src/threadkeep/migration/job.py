@@ -400,6 +400,7 @@ class _Push:
     _pool: WorkerPool = attrs.field(init=False)
     _threads: dict[str, Thread] = attrs.field(factory=dict, init=False)
     _failures: Counter[str] = attrs.field(factory=Counter, init=False)
+    _rest: float = attrs.field(default=0.0, init=False)  # the seconds that the server asks to wait
     _has_found: bool = attrs.field(default=False, init=False)
     _missing: dict[str, str] = attrs.field(factory=dict, init=False)
     _uncertain: set[str] = attrs.field(factory=set, init=False)
@@ -486,7 +487,10 @@ class _Push:
             await self._fail(thread_id, str(problem), is_broken=True)
         except ApiError as problem:
             row = await self._thread.call(self._store.thread, thread_id)
-            self._failures[thread_id] += row.state is not State.CREATING  # of which more than this is to be found out
+            if row.state is State.CREATING:  # of which more than this is to be found out
+                self._rest = max(self._rest, problem.retry_after or 0.0)
+            else:
+                self._failures[thread_id] += 1
             is_gone = problem.status == 404 and row.conversation_id is not None
             # A key or an end user that may see none of them knows nothing of this one either.
             await self._fail(thread_id, str(problem), is_broken=is_gone and self._has_found)
@@ -515,7 +519,8 @@ class _Push:
         if not rows or self._pool.ended_by is not None:
             return
         if number:
-            await self._job.pace.sleep(min(0.25 * 2.0**number, 8.0) * self._job.pace.jitter())
+            await self._job.pace.sleep(max(self._rest, min(0.25 * 2.0**number, 8.0) * self._job.pace.jitter()))
+            self._rest = 0.0
 
         async def settle(pending: str, client: ApiClient) -> None:
             try:

@@ -52,7 +52,6 @@ PERHAPS: dict[str, Any] = {
     **{str(number): status(number) for number in (408, 409, 500, 502, 503, 504, 529)},
     "a 500 that says not to try again": status(500, x_should_retry="false"),
     "JSON that is cut short": HTTP.Response(200, content=json.dumps(CREATED).encode()[:-3]),
-    "a page of a proxy": HTTP.Response(200, content=b"<html>", headers={"content-type": "text/html"}),
     "another object": HTTP.Response(200, json=[CREATED]),
 }
 """After these it may have been."""
