@@ -17,7 +17,8 @@ from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import Api
 from threadkeep.api.transport import Transport
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import PushJob, PushResult, carry_out
+from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.run import carry_out
 from threadkeep.serialization.lossless_json import dumps
 
 __all__ = ["ADDRESS", "Hours", "Pushes", "learn", "put_pairs", "server"]

@@ -75,7 +75,7 @@ def push_processes() -> Iterator[PushProcesses]:
 
 @contextmanager
 def _dying_at_record(number: int, *, is_after: bool) -> Iterator[None]:
-    from threadkeep.migration.pattern_store import PatternStore
+    from threadkeep.migration.engramia.pattern_store import PatternStore
     from threadkeep.migration.store import PushStore
 
     left = number

@@ -20,7 +20,8 @@ from threadkeep.api.endpoints import Api
 from threadkeep.api.transport import Transport
 from threadkeep.migration.entrypoints import choices_of
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import CHOICES, PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
 from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["ADDRESSES", "Target", "as_sent", "export_of", "json_rows", "rows_of_losses", "rows_of_map", "unicode"]

@@ -13,7 +13,7 @@ import strategies
 from converting import losses as rows_of_report
 from pushes import Target, export_of, rows_of_losses, rows_of_map, unicode
 from threadkeep import convert, read, to_response_items
-from threadkeep.migration.metadata import THREAD_ID, decode_times
+from threadkeep.migration.conversations.metadata import THREAD_ID, decode_times
 
 KINDS = ("openai", "foundry")
 

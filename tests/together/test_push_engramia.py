@@ -16,7 +16,7 @@ from engramia_server import KEY, Engramia, Fault, planned
 from fake_assistants import Reply, Request
 from threadkeep.errors import AccessRefused, QuotaSpent, ServerUnreachable
 from threadkeep.exporter.events import Notice
-from threadkeep.migration import engramia_delivery
+from threadkeep.migration.engramia import delivery as engramia_delivery
 from threadkeep.migration.targets import TARGETS
 
 LEARN, EXPORT = "/v1/learn", "/v1/governance/export"

@@ -17,9 +17,9 @@ from exports import beside
 from pushes import Target, export_of, rows_of_losses, rows_of_map
 from threadkeep import MalformedLine, OutputUnusable, convert
 from threadkeep.conversion.source import UnknownThread
+from threadkeep.migration.conversations.metadata import decode_times
 from threadkeep.migration.events import PushBegun
-from threadkeep.migration.job import plan_only
-from threadkeep.migration.metadata import decode_times
+from threadkeep.migration.run import plan_only
 from threadkeep.migration.store import State
 
 

@@ -123,7 +123,7 @@ def test_an_answer_that_does_not_come_is_not_waited_for_long(
     fake: Watched, out: Path, base_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The conversation may be left over then, and is named."""
-    monkeypatch.setattr("threadkeep.migration.job._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("threadkeep.migration.run._GRACE_SECONDS", 0.0)
     fake.faults = [{"match": {"method": "POST", "nth": 1}, "do": {"delay": 3600}}]
 
     async def app() -> None:

@@ -19,7 +19,8 @@ from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, withou
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import CHOICES, PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
 from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 
 if TYPE_CHECKING:

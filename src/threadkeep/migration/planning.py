@@ -1,4 +1,4 @@
-"""What a push has to do: of each thread, and in all."""
+"""What a push has to do in all, and how it is known what has changed since an earlier one."""
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -6,15 +6,10 @@ from typing import Any
 
 import attrs
 
-from threadkeep.conversion.job import Options
-from threadkeep.conversion.losses import Loss
-from threadkeep.conversion.source import Source, Thread
-from threadkeep.migration.comparison import fingerprint
-from threadkeep.migration.items import items_of_thread
-from threadkeep.migration.metadata import encode_times, metadata_of
-from threadkeep.migration.store import PushStore, State, ThreadPlan
+from threadkeep.conversion.source import Source
+from threadkeep.migration.store import PushStore, State
 
-__all__ = ["Digests", "PushPlan", "plan_of", "planned"]
+__all__ = ["Digests", "PushPlan", "planned"]
 
 
 @attrs.frozen(kw_only=True)
@@ -89,40 +84,6 @@ class Digests:
     def _note(self) -> None:
         if self.count == self.pushed:
             self.pushed_digest = self.digest
-
-
-def plan_of(thread: Thread, options: Options, pushed: int) -> ThreadPlan:
-    """Return what is to be sent of a thread.
-
-    Args:
-        thread: as it is read from an export.
-        options: of the items.
-        pushed: how many of its messages were sent when it was complete last.
-    """
-    digests = Digests(pushed)
-    losses, times, files, images = list[Loss](), list[int | None](), list[str](), set[str]()
-    for one in items_of_thread(thread, options):
-        losses += one.losses
-        files += one.files
-        if one.item is None:
-            continue
-        images |= {
-            part["file_id"] for part in one.item["content"] if part["type"] == "input_image" and part.get("file_id")
-        }
-        digests.add(fingerprint(one.item))
-        times.append(one.time)
-    metadata = metadata_of(thread.thread_id, (thread.thread or {}).get("metadata"), encode_times(times))
-    return ThreadPlan(
-        thread_id=thread.thread_id,
-        messages=digests.count,
-        digest=digests.digest,
-        pushed_digest=digests.pushed_digest,
-        losses=[*metadata.losses, *losses],
-        files={file_id: file_id in images for file_id in files},
-        paths={file_id: str(path) for file_id, path in thread.files.items()},
-        has_thread_object=thread.thread is not None,
-        metadata=metadata.pairs,
-    )
 
 
 def planned(store: PushStore, source: Source, requests_for: Callable[[bool, int], tuple[int, int]]) -> PushPlan:

@@ -17,9 +17,9 @@ import attrs
 
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
-from threadkeep.migration.items import FileAtTarget
-from threadkeep.migration.metadata import decode_times, without_times
-from threadkeep.migration.pattern_store import PATTERN_SCHEMA, PatternStore
+from threadkeep.migration.conversations.items import FileAtTarget
+from threadkeep.migration.conversations.metadata import decode_times, without_times
+from threadkeep.migration.engramia.pattern_store import PATTERN_SCHEMA, PatternStore
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 

@@ -9,11 +9,12 @@ from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.endpoints import Api
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Thread
-from threadkeep.migration import patterns, planning
-from threadkeep.migration.conversation_delivery import Conversations
-from threadkeep.migration.conversations import ITEMS_PER_REQUEST
+from threadkeep.migration.conversations import planning
+from threadkeep.migration.conversations.delivery import Conversations
+from threadkeep.migration.conversations.requests import ITEMS_PER_REQUEST
 from threadkeep.migration.destination import Destination, PushContext
-from threadkeep.migration.engramia_delivery import Patterns
+from threadkeep.migration.engramia import patterns
+from threadkeep.migration.engramia.delivery import Patterns
 from threadkeep.migration.store import ThreadPlan
 
 __all__ = ["TARGETS", "PushTarget", "Target", "useless_with"]

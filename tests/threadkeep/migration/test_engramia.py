@@ -17,7 +17,7 @@ from threadkeep.api.client import ApiClient, PacingOptions
 from threadkeep.api.endpoints import Api
 from threadkeep.api.transport import Transport
 from threadkeep.errors import ApiError, BadPage
-from threadkeep.migration.engramia import (
+from threadkeep.migration.engramia.requests import (
     EXPORT,
     LEARN,
     Comparison,

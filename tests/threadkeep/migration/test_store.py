@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import raw_text
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
-from threadkeep.migration.items import FileAtTarget
+from threadkeep.migration.conversations.items import FileAtTarget
 from threadkeep.migration.store import PushStore, State, StoredFile, ThreadPlan
 
 TARGET = {"to": "conversations", "address": "https://api.test/v1"}

@@ -26,7 +26,8 @@ from threadkeep.cli.validation_summary import as_json as report_as_json
 from threadkeep.cli.validation_summary import next_lines, print_verdict
 from threadkeep.errors import AccessRefused, ApiGone, OtherExport
 from threadkeep.exporter.job import Job
-from threadkeep.migration.job import PushJob, refuse_unusable
+from threadkeep.migration.job import PushJob
+from threadkeep.migration.preparation import refuse_unusable
 from threadkeep.storage.index import Outcome
 from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Severity

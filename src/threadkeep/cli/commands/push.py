@@ -22,7 +22,8 @@ from threadkeep.conversion.source import UnknownThread
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.migration.entrypoints import identity_headers
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
 from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
@@ -123,7 +124,7 @@ def _refuse_useless(
 def run_push(
     job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool
 ) -> tuple[PushResult, frozenset[str]]:
-    """Push as `threadkeep.migration.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
+    """Push as `threadkeep.migration.run.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
 
     Returns the result, and the ids of the threads whose problems were printed.
     """

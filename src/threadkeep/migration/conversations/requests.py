@@ -11,7 +11,7 @@ from urllib.parse import quote
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import read_object, read_page
 from threadkeep.errors import BadPage
-from threadkeep.migration.comparison import fingerprint, missing_pairs
+from threadkeep.migration.conversations.comparison import fingerprint, missing_pairs
 
 __all__ = [
     "ITEMS_PER_REQUEST",

@@ -11,13 +11,13 @@ from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
 from threadkeep.errors import AccessRefused, ApiError, RequestFailed, RunEnded
-from threadkeep.migration import conversations
-from threadkeep.migration.comparison import fingerprint, missing_pairs
-from threadkeep.migration.conversation import Conversation, Refusals, batches
+from threadkeep.migration.conversations import requests
+from threadkeep.migration.conversations.comparison import fingerprint, missing_pairs
+from threadkeep.migration.conversations.conversation import Conversation, Refusals, batches
+from threadkeep.migration.conversations.files import FilesAtTarget
+from threadkeep.migration.conversations.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.conversations.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
 from threadkeep.migration.destination import OtherItems, PushContext
-from threadkeep.migration.files import FilesAtTarget
-from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
-from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
 from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
@@ -127,7 +127,7 @@ class ConversationDelivery:
         assert row.conversation_id is not None
         files = await self._files.known(self._needed()) | await self._call(self._store.lost_files, row.thread_id)
         expected = _Expected.of(self._items(files))
-        pairs = await conversations.fetch_metadata(client, row.conversation_id)
+        pairs = await requests.fetch_metadata(client, row.conversation_id)
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
@@ -139,7 +139,7 @@ class ConversationDelivery:
         async def attempt() -> str:
             await self._call(self._store.creating, thread_id, _written(metadata), losses)
             try:
-                return await conversations.create(client, metadata.pairs)
+                return await requests.create(client, metadata.pairs)
             except ApiError as problem:
                 if problem.unconfirmed:
                     problem.may_retry = False  # it is found out first whether it was carried out
@@ -177,13 +177,13 @@ class ConversationDelivery:
         These are sent along, since whatever is not sent is removed.
         """
         assert row.conversation_id is not None
-        found = await conversations.fetch_metadata(client, row.conversation_id)
+        found = await requests.fetch_metadata(client, row.conversation_id)
         ours = _read(row.metadata).keys() | metadata.pairs.keys()
         theirs = {key: value for key, value in without_times(found).items() if key not in ours}
         if theirs:
             pairs = own if isinstance(own, Mapping) else {}
             metadata = metadata_of(row.thread_id, {**pairs, **theirs}, times)
-        await conversations.set_metadata(client, row.conversation_id, metadata.pairs)
+        await requests.set_metadata(client, row.conversation_id, metadata.pairs)
         return attrs.evolve(metadata, pairs={key: value for key, value in metadata.pairs.items() if key not in theirs})
 
     async def _send(self, target: Conversation, files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
@@ -289,7 +289,7 @@ class Conversations:
     async def _adopt(self, client: ApiClient, waiting: dict[str, StoredThread]) -> None:
         """Record the conversations that are found in the list, and take their threads from those that wait."""
         if self._is_foundry:
-            async for conversation in conversations.list_conversations(client):
+            async for conversation in requests.list_conversations(client):
                 pairs, conversation_id = conversation.get("metadata"), conversation["id"]
                 thread_id = pairs.get(THREAD_ID) if isinstance(pairs, Mapping) else None
                 row = waiting.get(thread_id) if isinstance(thread_id, str) else None
@@ -297,6 +297,6 @@ class Conversations:
                     continue
                 if await self._thread.call(self._store.is_known, conversation_id):
                     continue
-                if not await conversations.fetch_fingerprints(client, conversation_id):
+                if not await requests.fetch_fingerprints(client, conversation_id):
                     await self._thread.call(self._store.created, row.thread_id, conversation_id)
                     del waiting[row.thread_id]

@@ -8,8 +8,8 @@ import attrs
 from threadkeep.api.client import ApiClient
 from threadkeep.api.error_mapping import LOCKED
 from threadkeep.errors import AccessRefused, ApiError, BadPage, RequestFailed, WrongAddress
-from threadkeep.migration import conversations
-from threadkeep.migration.comparison import differences, items_behind
+from threadkeep.migration.conversations import requests
+from threadkeep.migration.conversations.comparison import differences, items_behind
 from threadkeep.migration.destination import OtherItems
 from threadkeep.serialization.lossless_json import dumps
 
@@ -92,7 +92,7 @@ class Conversation:
     async def _post(self, items: Sequence[Mapping[str, Any]], place: int) -> None:
         """Send items once. What refuses these says nothing of the others, unless it refuses one after another."""
         try:
-            await conversations.add_items(self._client, self.conversation_id, items)
+            await requests.add_items(self._client, self.conversation_id, items)
         except (WrongAddress, AccessRefused) as problem:
             if problem.status not in (400, 403) or (problem.status == 403 and self._refusals.are_too_many()):
                 raise
@@ -120,7 +120,7 @@ class Conversation:
         Raises:
             OtherItems: there are others.
         """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        found = await requests.fetch_fingerprints(self._client, self.conversation_id)
         if items_behind(self._expected, found):
             return len(self._expected)
         if self._known and items_behind(self._expected[: self._known], found) and found != self._expected[: len(found)]:
@@ -137,7 +137,7 @@ class Conversation:
         Raises:
             OtherItems: they are not those that were to be sent.
         """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
+        found = await requests.fetch_fingerprints(self._client, self.conversation_id)
         if behind := items_behind(self._expected, found):
             return behind
         self._refuse_other(self._expected, found)
@@ -155,7 +155,7 @@ def batches(items: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, An
     batch, size = list[Mapping[str, Any]](), 0
     for item in items:
         length = len(dumps(item))
-        if batch and (len(batch) == conversations.ITEMS_PER_REQUEST or size + length > _REQUEST_BYTES):
+        if batch and (len(batch) == requests.ITEMS_PER_REQUEST or size + length > _REQUEST_BYTES):
             yield batch
             batch, size = [], 0
         batch.append(item)

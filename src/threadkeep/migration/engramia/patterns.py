@@ -50,7 +50,7 @@ def fingerprint(line: Mapping[str, Any]) -> bytes:
 
 
 def plan_of(thread: Thread, options: Options, pushed: int) -> ThreadPlan:
-    """Return what is to be sent of a thread, as `threadkeep.migration.planning.plan_of` does for conversations."""
+    """Return what is to be sent of a thread, as its namesake of conversations does."""
     digests, losses = Digests(pushed), [*thread_losses(thread.thread_id, thread.thread)]
     for pair in _unicode_pairs(thread, options):
         losses += pair.losses

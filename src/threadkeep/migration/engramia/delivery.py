@@ -17,7 +17,9 @@ from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
 from threadkeep.errors import AccessRefused, ApiError, QuotaSpent, RequestFailed, RunEnded
 from threadkeep.migration.destination import OtherItems, PushContext
-from threadkeep.migration.engramia import (
+from threadkeep.migration.engramia.pattern_store import PatternStore, Place, StoredPattern
+from threadkeep.migration.engramia.patterns import Pattern, fingerprint, patterns_of
+from threadkeep.migration.engramia.requests import (
     EXPORT,
     LEARN,
     Comparison,
@@ -30,8 +32,6 @@ from threadkeep.migration.engramia import (
     read_learned,
     task_hash,
 )
-from threadkeep.migration.pattern_store import PatternStore, Place, StoredPattern
-from threadkeep.migration.patterns import Pattern, fingerprint, patterns_of
 from threadkeep.migration.store import StoredThread
 
 __all__ = ["PatternDelivery", "Patterns"]

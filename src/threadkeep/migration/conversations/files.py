@@ -11,7 +11,7 @@ import attrs
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import read_object
 from threadkeep.errors import ApiError, ApiGone, RunEnded
-from threadkeep.migration.items import FileAtTarget
+from threadkeep.migration.conversations.items import FileAtTarget
 from threadkeep.migration.store import PushStore, StoredFile
 from threadkeep.storage.lines import size_of
 from threadkeep.storage.private_files import on_disk, open_regular
