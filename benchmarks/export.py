@@ -20,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,6 +36,7 @@ from threadkeep.api.keys import Key
 from threadkeep.api.transport import connect_all
 from threadkeep.clock import now
 from threadkeep.exporter.job import Job, carry_out
+from threadkeep.serialization.id_lists import ListedId
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 
@@ -183,7 +185,7 @@ async def _exported(
 ) -> None:
     """An export in this process, files written and all, over this HTTP library, else over the best."""
     _clear(folder)
-    wanted, pace = ThreadList(ids=enumerate(ids, 1)), PacingOptions(rpm=rpm)
+    wanted, pace = ThreadList(ids=map(ListedId, count(1), ids)), PacingOptions(rpm=rpm)
     job = Job(wanted=wanted, paths=Paths(folder / "out.ndjson"), assistant_id=ASSISTANT, pace=pace)
     (transport,) = connect_all(ApiSource(base_url=base_url, keys=(Key("sk-bench"),)))
     many = {None: 200, "aiohttp": 0}.get(library, len(ids) + 1)

@@ -68,7 +68,7 @@ def _copy(source: Path, target: Path) -> None:
 def _filled(paths: Paths, total: int, size: int) -> Store:
     store = Store.create(paths, StoreFacts(header=HEADER, started_at="2026-01-01"))
     names = [f"thread_{number:024d}" for number in range(total // size)]
-    store.plan((), names)
+    store.plan((), ((name, None) for name in names))
     changes: list[Page | Settled] = []
     for name in names:
         lines = [encode_message(_message(name, place), assistant_id=ASSISTANT) for place in range(size)]
@@ -130,7 +130,7 @@ def tell_many(total: int) -> None:
         paths = Paths(Path(folder) / "out.ndjson")
         times = [time.perf_counter()]
         store = Store.create(paths, StoreFacts(header=HEADER, started_at="2026-01-01"))
-        store.plan((), ids())
+        store.plan((), ((name, None) for name in ids()))
         times.append(time.perf_counter())
         store.apply(
             Settled(thread_id=thread_id, outcome=Outcome.MISSING, reason="No thread found.")
@@ -144,7 +144,7 @@ def tell_many(total: int) -> None:
             inspection = Inspection(files, (), store)
             inspection.look()
             times.append(time.perf_counter())
-            store.plan(inspection.threads(), ids())
+            store.plan(inspection.threads(), ((name, None) for name in ids()))
         times.append(time.perf_counter())
         store.close()
     steps = [end - start for start, end in itertools.pairwise(times)]

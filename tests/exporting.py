@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.records.ndjson import decode
+from threadkeep.serialization.id_lists import ListedId
 from threadkeep.storage import session
 from threadkeep.storage.index import IndexRow, Outcome, decode_row
 from threadkeep.storage.manifest import Manifest
@@ -94,7 +96,9 @@ class Export:
         **options: Any,
     ) -> "Export":
         """Export these threads from a server or a client, or from several keys' points of view."""
-        wanted = ThreadList(ids=enumerate(ids, 1), done=done, drop=drop, limit=limit, shard=shard, refresh=refresh)
+        wanted = ThreadList(
+            ids=map(ListedId, count(1), ids), done=done, drop=drop, limit=limit, shard=shard, refresh=refresh
+        )
         usual = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait)}
         job = Job(wanted=wanted, paths=self.paths, **{**usual, **options})
         async with contextlib.AsyncExitStack() as opened:

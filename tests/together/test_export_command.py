@@ -57,9 +57,9 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     assert first == reason
     assert ("missing       1 thread" in done.out, reason in done.out) == (True, False)
     assert lines == [
-        "threadkeep: line 1 of the list is no thread id: asst_1",
+        "threadkeep: line 1 of the list is no thread id, but an assistant's id: asst_1",
         "threadkeep: line 4 of the list is no thread id: bad\\x1b[2Jid",
-        "threadkeep: line 5 of the list is no thread id: sk-…, a key",
+        "threadkeep: line 5 of the list is no thread id, but a key: sk-…",
     ]
     assert verdict == "threadkeep: not every thread is complete in the export"
     assert "stays missing" in next_step
@@ -86,7 +86,10 @@ def test_json_summary(names: list[str], threadkeep: Run, tmp_path: Path, out: Pa
     assert (done.code, summary["exit"], summary["written"]) == (1, 1, True)
     assert summary["totals"] == {"threads": 5, "messages": 520, "partial_messages": 0}
     assert summary["outcomes"]["complete"] == 4
-    assert (summary["invalid_count"], summary["invalid"]) == (1, [{"place": 5, "text": "asst_1"}])
+    assert (summary["invalid_count"], summary["invalid"]) == (
+        1,
+        [{"place": 5, "text": "asst_1", "kind": "an assistant's id"}],
+    )
     (problem,) = summary["problems"]
     assert (problem["thread_id"], problem["outcome"]) == ("thread_nobody", "missing")
     documented = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
@@ -306,6 +309,19 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["validate", "{tmp}/ids.txt", "--auth", "bearer"], 2, "--auth says where to ask"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--drop", "{tmp}/none.txt"], 2, "none.txt: No such file"),
         (["export", "{tmp}/ids.txt", "", "{tmp}/o"], 2, "ASSISTANT_ID is empty"),
+        (
+            ["export", "{tmp}/ids.txt", "thread_a", "{tmp}/o"],
+            2,
+            "ASSISTANT_ID is thread_a, a thread's id: the order is",
+        ),
+        (
+            ["export", "{tmp}/ids.txt", "asst_1,asst_2", "{tmp}/o"],
+            2,
+            'a list: an export is for one assistant, or for "auto"',
+        ),
+        (["export", "{tmp}/ids.txt", "out.ndjson", "{tmp}/o"], 2, "ASSISTANT_ID is out.ndjson, a file name: the order"),
+        (["export", "{tmp}/ids.txt", "https://x/v1", "{tmp}/o"], 2, "ASSISTANT_ID is https://x/v1, an address"),
+        (["export", "{tmp}/ids.txt", "sk-secret", "{tmp}/o"], 2, "ASSISTANT_ID is a key: the order is"),
         (["export", "{tmp}/ids.txt", "{tmp}/o", ASSISTANT], 2, "OUT is asst_abc123, an assistant's id: the order is"),
         (["export", ASSISTANT, "{tmp}/ids.txt", "{tmp}/o"], 2, "THREAD_IDS is asst_abc123, an assistant's id"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/ids.txt", "--fresh"], 2, "take the place of the file of ids"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from threadkeep.api.keys import Key
 from threadkeep.api.transport import connect_all
 from threadkeep.clock import now
 from threadkeep.exporter.job import ExportResult, Job, carry_out
+from threadkeep.serialization.id_lists import ListedId
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 from watched import Watched
@@ -64,7 +66,7 @@ def export(library: str, address: str, folder: Path, monkeypatch: pytest.MonkeyP
     async def run() -> ExportResult:
         (api,) = connect_all(ApiSource(base_url=address, keys=(Key("sk-test"),)))
         job = Job(
-            wanted=ThreadList(ids=enumerate(small_world.IDS, 1)),
+            wanted=ThreadList(ids=map(ListedId, count(1), small_world.IDS)),
             paths=Paths(folder / "out.ndjson"),
             assistant_id=ASSISTANT,
             concurrency=1,

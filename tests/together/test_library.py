@@ -84,7 +84,7 @@ def test_a_file_of_ids_that_cannot_be_read_to_its_end_ends_the_export(
 
     listed = tmp_path / "ids.txt"
     listed.write_text("thread_a")
-    monkeypatch.setattr("threadkeep.exporter.entrypoints.iter_ids", torn)
+    monkeypatch.setattr("threadkeep.serialization.id_lists._lines", torn)
     with pytest.raises(UnreadableIds, match=r"ids\.txt: Input/output error"):
         export(listed, ASSISTANT, out)
     assert list(tmp_path.iterdir()) == [listed]
@@ -292,6 +292,8 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"max_retries": 101}, ValueError, "0 to 100"),
     ({"include": ["files"]}, ValueError, "'files' is none of threads, runs"),
     ({"assistant_id": " "}, ValueError, "assistant_id is empty"),
+    ({"assistant_id": "out.ndjson"}, ValueError, "assistant_id is 'out.ndjson', a file name; the arguments are"),
+    ({"assistant_id": "thread_a"}, ValueError, "assistant_id is 'thread_a', a thread's id"),
     ({"out": ""}, OutputUnusable, "does not name a file"),
     ({"base_url": "ftp://x"}, MalformedAddress, "is not an address"),
     ({"base_url": "http://x", "api_key": "two words\n"}, AccessRefused, "the key"),

@@ -1,22 +1,21 @@
 """What several commands take: numbers, lists of ids, the name of an export, and of files that are written."""
 
-import contextlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
 from threadkeep.errors import OutputUnusable, UnreadableIds
-from threadkeep.serialization.id_lists import iter_ids
+from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["OUT", "number_option", "put", "refuse_impossible", "stream_ids"]
+__all__ = ["OUT", "column_option", "number_option", "open_ids", "put", "refuse_impossible"]
 
 
 class _Out(click.ParamType[Path]):
@@ -42,41 +41,34 @@ def number_option(
     return click.option(name, type=number, metavar="N", help=words, default=default, show_default=is_shown)
 
 
-def stream_ids(source: str) -> Iterator[tuple[int, str]]:
-    """Open a list of ids, and return its entries with the numbers of their lines, read as they are asked for.
+column_option = click.option(
+    "--column", metavar="NAME", help="Take the ids from this column of the list; by default from thread_id."
+)
+"""The option of commands that take a list of ids."""
+
+
+def open_ids(source: str, column: str | None = None) -> IdList:
+    """Open a list of ids. Its entries are read as they are asked for.
 
     Standard input, "-", is read to its end now. The file is closed when the command ends.
 
     Raises:
-        UnreadableIds: the file cannot be opened; while it is read, that it cannot be, or is not text.
+        UnreadableIds: the file cannot be opened, or is no list of ids.
     """
     command = click.get_current_context()
-    with _named(source):
+    name = "standard input" if source == "-" else source
+    try:
         if source != "-":
-            return _entries(command.with_resource(Path(source).open("rb")), source)
+            return IdList(command.with_resource(Path(source).open("rb")), name, column)
         if sys.stdin is None:
-            raise UnreadableIds("it is closed")
+            raise UnreadableIds(f"{name}: it is closed")
         # A temporary file, since a wait for standard input must be interruptible.
         spool = command.with_resource(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the command
         shutil.copyfileobj(sys.stdin.buffer, spool)
         spool.seek(0)
-        return _entries(spool, source)
-
-
-def _entries(file: BinaryIO, source: str) -> Iterator[tuple[int, str]]:
-    with _named(source):
-        yield from iter_ids(file)
-
-
-@contextlib.contextmanager
-def _named(source: str) -> Iterator[None]:
-    name = "standard input" if source == "-" else source
-    try:
-        yield
+        return IdList(spool, name, column)
     except OSError as error:
         raise UnreadableIds(f"{name}: {error.strerror or error}") from None
-    except UnreadableIds as error:
-        raise UnreadableIds(f"{name}: {error}") from None
 
 
 def refuse_impossible(paths: Paths, ids: str | None, written: Mapping[str, str | None]) -> None:

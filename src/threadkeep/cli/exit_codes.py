@@ -45,7 +45,10 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
         Exit.USAGE,
         "Give a text file with one key a line, and behind it project=... or organization=... where needed.",
     ),
-    errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
+    errors.UnreadableIds: (
+        Exit.USAGE,
+        "Give a list of thread ids: one a line, CSV or TSV with a column thread_id, a JSON array, or NDJSON.",
+    ),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
     errors.OtherExport: (
         Exit.OUTPUT,

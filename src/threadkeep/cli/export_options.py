@@ -1,7 +1,6 @@
 """The options of an export, for the commands that export."""
 
 import functools
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -14,14 +13,15 @@ import click
 from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_of
-from threadkeep.cli.arguments import number_option, stream_ids
+from threadkeep.cli.arguments import column_option, number_option, open_ids
 from threadkeep.errors import UnreadableIds
 from threadkeep.exporter.job import Job
+from threadkeep.serialization.id_lists import IdList, unlike_assistant_id
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
 
-__all__ = ["CountedIds", "ExportOptions", "export_options"]
+__all__ = ["ExportOptions", "export_options"]
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, given: str | None) -> datetime | None:
@@ -42,6 +42,7 @@ def _shard(_context: click.Context, _parameter: click.Parameter, given: str | No
 
 
 _OPTIONS = (
+    column_option,
     number_option("--concurrency", "Work on so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY),
     number_option("--rpm", "Send at most so many requests a minute."),
     number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES),
@@ -68,27 +69,11 @@ _OPTIONS = (
 )
 
 
-class CountedIds:
-    """The entries of the list, which are counted as they are read. An empty list is refused at once."""
-
-    def __init__(self, source: str) -> None:
-        self.count = 0
-        entries = stream_ids(source)
-        first = next(entries, None)
-        if first is None:
-            raise UnreadableIds(f"no thread ids in {'standard input' if source == '-' else source}")
-        self._entries = itertools.chain([first], entries)
-
-    def __iter__(self) -> Iterator[tuple[int, str]]:
-        for entry in self._entries:
-            self.count += 1
-            yield entry
-
-
 @attrs.frozen(kw_only=True)
 class ExportOptions:
     """The options, as typed."""
 
+    column: str | None
     concurrency: int
     rpm: int | None
     max_retries: int
@@ -109,7 +94,19 @@ class ExportOptions:
             raise click.UsageError("Only one of THREAD_IDS, --done and --drop can be standard input.")
         _refuse_mixed_up(thread_ids, assistant_id, out)
 
-    def job(self, ids: CountedIds, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
+    def ids(self, thread_ids: str) -> IdList:
+        """Open the list.
+
+        Raises:
+            UnreadableIds: it cannot be opened, is empty, or is no list of thread ids.
+        """
+        ids = open_ids(thread_ids, self.column)
+        if ids.is_empty:
+            name = "standard input" if thread_ids == "-" else thread_ids
+            raise UnreadableIds(f"no thread ids in {name}")
+        return ids
+
+    def job(self, ids: IdList, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
         """Return the export of these threads to OUT.
 
         Raises:
@@ -144,16 +141,23 @@ def export_options(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def _ids_in(source: str | None) -> Iterator[str]:
-    return iter(()) if source is None else (text for _, text in stream_ids(source))
+    return iter(()) if source is None else (one.thread_id for one in open_ids(source))
+
+
+_ORDER = "the order is THREAD_IDS ASSISTANT_ID OUT"
 
 
 def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     """Refuse arguments that were swapped, as three in a row easily are, or given by an empty variable."""
-    if not assistant_id.strip():
-        raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
     swapped = {"OUT": out.name, "THREAD_IDS": "" if Path(thread_ids).exists() else thread_ids}
     for what, name in swapped.items():
         if name.startswith("asst_"):
-            raise click.UsageError(f"{what} is {name}, an assistant's id: the order is THREAD_IDS ASSISTANT_ID OUT.")
+            raise click.UsageError(f"{what} is {name}, an assistant's id: {_ORDER}.")
+    unlike = unlike_assistant_id(assistant_id)
+    if unlike == "empty":
+        raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
+    if unlike is not None or Path(assistant_id).is_file():
+        shown = "" if unlike == "a key" else f" {assistant_id},"
+        raise click.UsageError(f"ASSISTANT_ID is{shown} {unlike or 'a file name'}: {_ORDER}.")
     if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {thread_ids}.")

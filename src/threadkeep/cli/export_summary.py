@@ -142,7 +142,8 @@ def report_ending(result: ExportResult, step: Next) -> Exit:
     """Print on standard error why an export is not complete, if it is not, and what to do; returns the exit code."""
     lines = (*step.words, step.command or "")
     for one in result.invalid:
-        print_error(f"line {one.place} of the list is no thread id: {escape(one.text, 80)}")
+        kind = "" if one.kind is None else f", but {one.kind}"
+        print_error(f"line {one.place} of the list is no thread id{kind}: {escape(one.text, 80)}")
     if result.invalid_count > len(result.invalid):
         print_error(f"{result.invalid_count - len(result.invalid):,} more lines of the list are no thread ids")
     if result.ended_by is not None:

@@ -118,6 +118,8 @@ class Screen:
     def take(self, event: Event) -> None:
         """Count an event, and print it if it is a problem."""
         if isinstance(event, Notice):
+            if not event.is_problem and not self._shown:
+                return
             self._print(f"threadkeep: {escape(event.text, 1000)}")
         elif isinstance(event, ThreadsBegun | FilesBegun):
             name = "threads" if isinstance(event, ThreadsBegun) else self._second

@@ -13,7 +13,16 @@ from threadkeep.exporter.job import ExportResult
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.manifest import Manifest
 
-__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
+__all__ = [
+    "MERGE_AGAIN",
+    "MISSING",
+    "Next",
+    "can_be_resumed",
+    "command_on",
+    "export_again",
+    "list_options",
+    "next_step",
+]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
 _UNWRITTEN = (
@@ -46,14 +55,16 @@ class Next:
     command: str | None = None
 
 
-def next_step(result: ExportResult, ids_file: str | None, *, fresh: bool, files: bool) -> Next:
+def next_step(
+    result: ExportResult, ids_file: str | None, column: str | None = None, *, fresh: bool, files: bool
+) -> Next:
     """Return what to do after a run: repeat the command where that helps, else validate.
 
-    ``ids_file`` is the list, where it holds all ids of the export; ``fresh`` whether the command began anew; ``files``
-    whether it downloads files.
+    ``ids_file`` is the list, where it holds all ids of the export, and ``column`` the one that has them; ``fresh``
+    whether the command began anew; ``files`` whether it downloads files.
     """
     out = result.paths.out
-    validate = command_on("validate", out, *([] if ids_file is None else [f"--ids={ids_file}"]))
+    validate = command_on("validate", out, *list_options(ids_file, column))
     if result.is_complete:
         return Next((), validate)
     is_resumable = can_be_resumed(result.outcomes, result.manifest, result.left_over) or result.not_refreshed
@@ -87,12 +98,21 @@ def command_on(command: str, out: Path, *options: str) -> str:
     return _typed([command, *options], str(out))
 
 
+def list_options(ids_file: str | None, column: str | None) -> list[str]:
+    """Return the options that name a list of ids; none without a list."""
+    if ids_file is None:
+        return []
+    return [f"--ids={ids_file}", *([] if column is None else [f"--column={column}"])]
+
+
 def _typed(words: Sequence[str], *names: str) -> str:
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
     return shlex.join(["threadkeep", *words, *dashes, *names])
 
 
-def export_again(manifest: Manifest, out: Path, ids_file: str, *, refresh: bool = False) -> str:
+def export_again(
+    manifest: Manifest, out: Path, ids_file: str, column: str | None = None, *, refresh: bool = False
+) -> str:
     """Return the command that resumes an export, or fetches its complete threads again too."""
     options = {
         "--flat": manifest.flat,
@@ -100,6 +120,7 @@ def export_again(manifest: Manifest, out: Path, ids_file: str, *, refresh: bool 
         "--files": manifest.downloads is not None,
         "--refresh": refresh,
         f"--base-url={manifest.source}": True,
+        f"--column={column}": column is not None,
     }
     given = [option for option, is_given in options.items() if is_given]
     return _typed(["export", *given], ids_file, manifest.assistant_id, str(out))

@@ -10,7 +10,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from threadkeep.cli.console import counted, escape, print_rows
-from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again
+from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again, list_options
 from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
@@ -98,7 +98,11 @@ def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
 
 
 def next_lines(
-    report: ValidationReport, manifest: Manifest | None, ids_file: str | None, to_refetch: str | None
+    report: ValidationReport,
+    manifest: Manifest | None,
+    ids_file: str | None,
+    to_refetch: str | None,
+    column: str | None = None,
 ) -> Iterator[str]:
     """Yield what to do, a line each; the ids to fetch again were written to ``to_refetch``."""
     if report.is_complete:
@@ -116,11 +120,12 @@ def next_lines(
         yield f"Next: {MERGE_AGAIN}"
         yield f"  {command_on('validate', report.out)}"
     elif to_refetch is None:
-        options = [*([] if ids_file is None else [f"--ids={ids_file}"]), *(["--live"] if report.live else [])]
+        options = [*list_options(ids_file, column), *(["--live"] if report.live else [])]
         yield "Next: Write a list of only the threads to fetch again, with this command, and export that list:"
         yield f"  {command_on('validate', report.out, *options, '--ids-to-refetch=refetch.txt')}"
     elif manifest is None:
         yield f"Next: Export the threads in {to_refetch}, with the same export command as before."
     else:
         yield f"Next: Export the threads in {to_refetch} again, and validate once more:"
-        yield f"  {export_again(manifest, report.out, to_refetch, refresh=refresh)}"
+        named = column if to_refetch == ids_file else None
+        yield f"  {export_again(manifest, report.out, to_refetch, named, refresh=refresh)}"

@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from threadkeep.api.calls import (
     DEFAULT_CONCURRENCY,
@@ -27,7 +27,7 @@ from threadkeep.clock import now
 from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.exporter.events import Event
 from threadkeep.exporter.job import ExportResult, Job, carry_out
-from threadkeep.serialization.id_lists import is_thread_id, iter_ids
+from threadkeep.serialization.id_lists import IdList, ListedId, is_thread_id, unlike_assistant_id
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
@@ -59,14 +59,16 @@ async def aexport(
     drop: Iterable[str] = (),
     limit: int | None = None,
     shard: tuple[int, int] | None = None,
+    column: str | None = None,
     on_event: Callable[[Event], object] | None = None,
 ) -> ExportResult:
     """Export threads to NDJSON, or resume the export that is there.
 
     Args:
-        thread_ids: ids; or the path, as a str too, of a file of ids as the command takes it. An id that is given twice
-            is exported once.
-        assistant_id: the assistant that the export is for; "auto" for each thread's own.
+        thread_ids: ids; or the path, as a str too, of a list of ids in any form that the command takes. An id that is
+            given twice is exported once.
+        assistant_id: the assistant that the export is for; "auto" for each thread's own: the one in the column
+            ``assistant_id`` of the list, else that of its newest assistant message.
         out: where it goes. Its index and its manifest are written next to it.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: the export has its own.
@@ -85,6 +87,7 @@ async def aexport(
         drop: ids of earlier runs that are not wanted any more.
         limit: how many of the list to take; None for all.
         shard: (i, n) to take only shard i of n, from 0. Each id is in the same shard on every machine.
+        column: the name of the column or key of the list that has the ids; None to find it out.
         on_event: called in this event loop with each `Event`; a thread's comes when it is in the working store.
 
     Returns:
@@ -93,7 +96,7 @@ async def aexport(
 
     Raises:
         TypeError, ValueError: arguments that contradict each other or are out of bounds.
-        UnreadableIds: the file of ids cannot be read.
+        UnreadableIds: the list cannot be read, or is no list of thread ids.
         AccessRefused, MalformedAddress: there is no key, or no address, before anything is written.
         ServerUnreachable: the proxy or the certificates that the environment names cannot be used; before that too.
         OutputUnusable: the files cannot be begun, or not be brought to their end.
@@ -104,7 +107,7 @@ async def aexport(
     _refuse_impossible(locals())
     with contextlib.ExitStack() as opened:
         wanted = ThreadList(
-            ids=_listed(thread_ids, opened),
+            ids=_listed(thread_ids, column, opened),
             done=_ids(done),
             drop=_ids(drop),
             limit=limit and operator.index(limit),
@@ -149,25 +152,28 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     **dict.fromkeys(("flat", "files", "fresh", "refresh"), (bool, "True or False")),
     "limit": (SupportsIndex, "a whole number"),
     "shard": (tuple, "a pair of numbers"),
+    "column": (str, "a name"),
 }
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"limit", "shard"}))
+    refuse_wrong_types(arguments, _TYPES, frozenset({"limit", "shard", "column"}))
     refuse_two_sources(arguments)
     if arguments["fresh"] and arguments["refresh"]:
         raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
-    if not arguments["assistant_id"].strip():
-        raise ValueError("assistant_id is empty: give the id of the assistant that the export is for")
+    unlike = unlike_assistant_id(arguments["assistant_id"])
+    if unlike is not None:
+        shown = "" if unlike in ("empty", "a key") else f" {arguments['assistant_id']!r},"
+        raise ValueError(f"assistant_id is{shown} {unlike}; the arguments are thread_ids, assistant_id, out")
     refuse_out_of_bounds(arguments, {"limit": (1, None)})
 
 
 def _listed(
-    thread_ids: Iterable[str] | str | os.PathLike[str], opened: contextlib.ExitStack
-) -> Iterator[tuple[int, str]]:
-    """The ids with their places, from 1. A file is opened at once, so that a wrong name is an error before all else."""
+    thread_ids: Iterable[str] | str | os.PathLike[str], column: str | None, opened: contextlib.ExitStack
+) -> Iterable[ListedId]:
+    """The entries of the list. A file is opened at once, so that a wrong name is an error before all else."""
     if not isinstance(thread_ids, str | os.PathLike):
-        return ((place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
+        return (ListedId(place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
     name = os.fspath(thread_ids)
     try:
         file = opened.enter_context(Path(name).open("rb"))  # noqa: SIM115 - closed with the call
@@ -176,7 +182,7 @@ def _listed(
     except OSError as error:
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
-    return _entries(file, name)
+    return IdList(file, name, column)
 
 
 def _shard(pair: tuple[int, int]) -> Shard:
@@ -194,15 +200,6 @@ def _ids(ids: Iterable[str]) -> Iterator[str]:
         if not isinstance(entry, str):
             raise TypeError(f"a thread id is a str, and {entry!r} is none")
         yield entry.strip()
-
-
-def _entries(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    try:
-        yield from iter_ids(file)
-    except OSError as error:
-        raise UnreadableIds(f"{name}: {error.strerror or error}") from None
-    except UnreadableIds as error:
-        raise UnreadableIds(f"{name}: {error}") from None
 
 
 def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:

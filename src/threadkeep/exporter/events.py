@@ -58,9 +58,14 @@ class FilesBegun:
 
 @attrs.frozen
 class Notice:
-    """Something that a person should know now. It ends nothing."""
+    """Something that a person should know now. It ends nothing.
+
+    Attributes:
+        is_problem: it is not as it should be.
+    """
 
     text: str
+    is_problem: bool = True
 
 
 Event: TypeAlias = ThreadsBegun | ThreadEnded | FilesBegun | DownloadRow | Notice

@@ -16,6 +16,7 @@ from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
 from threadkeep.exporter.threads import ThreadRound
+from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadRow, IndexHeader, IndexRow, Outcome
@@ -167,6 +168,8 @@ async def carry_out(
     try:
         await thread.finish(lambda: session.begin(header, job.wanted, fresh=job.fresh), on_cancel=over.set)
         check()
+        if isinstance(job.wanted.ids, IdList) and not job.wanted.ids.is_plain:
+            on_event(Notice(str(job.wanted.ids), is_problem=False))
         for text in session.notices:
             on_event(Notice(text))
         ended_by = await _fetch(session, job, thread, transports, on_event)

@@ -174,6 +174,8 @@ class Combined:
         known = None if before.row is None else before.row.assistant_id
         if known is not None and before.row is not None and before.row.outcome is Outcome.COMPLETE:
             return known
+        if thread.assistant_id is not None:
+            return thread.assistant_id
         newest = self._store.newest_assistant(thread.fetched, thread.thread_id)
         return known if newest is None else newest
 

@@ -19,7 +19,7 @@ import msgspec
 
 from threadkeep.clock import now
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.id_lists import ListedId, is_thread_id, kind_of_id
 from threadkeep.storage.combine import Combined
 from threadkeep.storage.damage import Inspection, index_rows
 from threadkeep.storage.file_set import FileSet, open_file_set
@@ -64,7 +64,8 @@ class ThreadList:
     """Which threads a run is for.
 
     Attributes:
-        ids: the thread ids with their places in the list, from 1. Read once, and never held together.
+        ids: the entries of the list. Read once, and never held together. The assistants that they name count in an
+            export for "auto".
         done: ids that are saved elsewhere: they are left out of the list.
         drop: ids that are not wanted any more.
         limit: how many of the list to take; None for all.
@@ -72,7 +73,7 @@ class ThreadList:
         refresh: ask for the threads that are complete too.
     """
 
-    ids: Iterable[tuple[int, str]] = ()
+    ids: Iterable[ListedId] = ()
     done: Iterable[str] = ()
     drop: Iterable[str] = ()
     limit: int | None = None
@@ -82,10 +83,13 @@ class ThreadList:
 
 @attrs.frozen
 class InvalidId:
-    """An entry of the list that cannot be a thread id: its place, from 1, and what it is."""
+    """An entry of the list that cannot be a thread id: the number of its line, from 1, its text, and its kind, such as
+    "an assistant's id", where that is known.
+    """
 
     place: int
     text: str
+    kind: str | None = None
 
 
 class Session:
@@ -274,17 +278,17 @@ class Session:
         self.store.apply((), self.progress)
         self._note(inspection)
 
-    def _valid(self, ids: Iterable[tuple[int, str]], shard: Shard | None) -> Iterator[str]:
-        for place, text in ids:
+    def _valid(self, ids: Iterable[ListedId], shard: Shard | None) -> Iterator[tuple[str, str | None]]:
+        for place, text, assistant_id in ids:
             if shard is not None and not shard.has(text):
                 continue
             if is_thread_id(text):
-                yield text
+                yield text, assistant_id
                 continue
             self.invalid_count += 1
             if len(self.invalid) < _EXAMPLES:
-                shown = "sk-…, a key" if text.startswith("sk-") else text  # pasted by mistake: no message may have it
-                self.invalid.append(InvalidId(place, shown))
+                shown = "sk-…" if text.startswith("sk-") else text  # pasted by mistake: no message may have it
+                self.invalid.append(InvalidId(place, shown, kind_of_id(text)))
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
         for item in items:

@@ -57,7 +57,7 @@ _BUSY_SECONDS = 60.0
 _VOID = -1
 _IDS = """CREATE TABLE ids(
     seq INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, origin INTEGER NOT NULL, old TEXT, old_reason TEXT,
-    ask INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0)"""
+    ask INTEGER NOT NULL DEFAULT 0, dropped INTEGER NOT NULL DEFAULT 0, assistant_id TEXT)"""
 # Built when the rows are in: sorting five million ids takes a fraction of inserting them one by one.
 _IDS_BY_ID = "CREATE INDEX ids_by_id ON ids(thread_id, origin)"
 _WANTED = "CREATE VIEW wanted AS SELECT * FROM ids WHERE ask>=0"
@@ -229,6 +229,7 @@ class StoredThread:
     Attributes:
         row: its number in the index that the run began with, from 1; None when that does not name it.
         old: see `PlannedThread`; None likewise.
+        assistant_id: that a list has named; None if none did.
         fetched: the number by which its pages are found; None when nothing of it was fetched.
         outcome, reason: what became of it; None when nothing did.
         pages: how many of each kind it had then: a page that is lost has no checksum.
@@ -238,6 +239,7 @@ class StoredThread:
     row: int | None
     old: str | None
     dropped: bool
+    assistant_id: str | None
     fetched: int | None
     outcome: Outcome | None
     reason: str | None
@@ -343,7 +345,7 @@ class Store:
     def plan(
         self,
         exported: Iterable[PlannedThread],
-        listed: Iterable[str],
+        listed: Iterable[tuple[str, str | None]],
         *,
         done: Iterable[str] = (),
         drop: Iterable[str] = (),
@@ -354,7 +356,7 @@ class Store:
 
         Args:
             exported: the rows of the index, in order.
-            listed: the ids of today's list; read once, and never held together.
+            listed: the ids of today's list, with the assistants that it names; read once, and never held together.
             done: ids to be left out of it.
             drop: ids that are not wanted any more.
             limit: how many of the list to take; None for all.
@@ -379,15 +381,18 @@ class Store:
                 ),
             )
             db.execute(
-                f"INSERT INTO ids(thread_id, origin, dropped) SELECT thread_id, {_BEFORE}, dropped FROM before"
-                f" WHERE ask<>{_VOID} ORDER BY seq"
+                "INSERT INTO ids(thread_id, origin, dropped, assistant_id)"
+                f" SELECT thread_id, {_BEFORE}, dropped, assistant_id FROM before WHERE ask<>{_VOID} ORDER BY seq"
             )
             db.execute("DROP TABLE before")
             db.execute(
                 f"INSERT INTO ids(thread_id, origin) SELECT thread_id, {_SALVAGED} FROM salvaged GROUP BY thread_id"
                 " ORDER BY min(seq)"
             )
-            db.executemany(f"INSERT INTO ids(thread_id, origin, ask) VALUES(?,{_LISTED},1)", ((one,) for one in listed))
+            db.executemany(
+                f"INSERT INTO ids(thread_id, origin, ask, assistant_id) VALUES(?,{_LISTED},1,?)",
+                ((thread_id, _text(assistant_id)) for thread_id, assistant_id in listed),
+            )
             db.execute(_IDS_BY_ID)
             if self._one("SELECT EXISTS(SELECT 1 FROM done)"):
                 db.execute(f"DELETE FROM ids WHERE origin={_LISTED} AND thread_id IN (SELECT thread_id FROM done)")
@@ -430,10 +435,11 @@ class Store:
         """
         db = self._db
         db.execute(
-            "CREATE TEMP TABLE repeated(seq INTEGER PRIMARY KEY, origin INTEGER, first INTEGER, dropped INTEGER)"
+            "CREATE TEMP TABLE repeated(seq INTEGER PRIMARY KEY, origin INTEGER, first INTEGER, dropped INTEGER,"
+            " assistant_id TEXT)"
         )
         db.execute(
-            "INSERT INTO repeated SELECT r.seq, r.origin, r.first, w.dropped FROM"
+            "INSERT INTO repeated SELECT r.seq, r.origin, r.first, w.dropped, w.assistant_id FROM"
             " (SELECT seq, origin, min(seq) OVER (PARTITION BY thread_id) AS first FROM ids) r"
             " JOIN ids w USING(seq) WHERE r.seq<>r.first ORDER BY r.seq"
         )
@@ -443,6 +449,8 @@ class Store:
                 f" (SELECT first FROM repeated WHERE origin={_BEFORE} AND dropped={dropped})"
             )
         db.execute(f"UPDATE ids SET ask=1, dropped=0 WHERE seq IN (SELECT first FROM repeated WHERE origin={_LISTED})")
+        named = "SELECT first, assistant_id, max(seq) FROM repeated WHERE assistant_id IS NOT NULL GROUP BY first"
+        db.execute(f"UPDATE ids SET assistant_id=n.assistant_id FROM ({named}) n WHERE ids.seq=n.first")
         db.execute(f"UPDATE ids SET ask={_VOID} WHERE seq IN (SELECT seq FROM repeated)")
         db.execute("DROP TABLE repeated")
 
@@ -661,8 +669,8 @@ class Store:
 
     def threads(self) -> Iterator[StoredThread]:
         """Yield every wanted thread, in the order in which the ids were first wanted."""
-        for seq, origin, thread_id, old, dropped, fetched, outcome, reason, pages in self._each(
-            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, f.id, f.outcome, f.reason, f.pages"
+        for seq, origin, thread_id, old, dropped, assistant_id, fetched, outcome, reason, pages in self._each(
+            "SELECT w.seq, w.origin, w.thread_id, w.old, w.dropped, w.assistant_id, f.id, f.outcome, f.reason, f.pages"
             " FROM wanted w LEFT JOIN fetched f USING(thread_id) ORDER BY w.seq"
         ):
             yield StoredThread(
@@ -670,6 +678,7 @@ class Store:
                 row=seq if origin == _INDEX else None,
                 old=old,
                 dropped=bool(dropped),
+                assistant_id=assistant_id,
                 fetched=fetched,
                 outcome=_OUTCOMES.get(outcome),
                 reason=reason,

@@ -9,6 +9,7 @@ import pytest
 from canned_threads import ThreadServer
 from exporting import Export, now, threads_of
 from threadkeep.errors import Interrupted
+from threadkeep.serialization.id_lists import ListedId
 from threadkeep.storage.session import Session, ThreadList
 
 THREADS = threads_of(a=2, b=1, c=3)
@@ -31,7 +32,7 @@ def test_a_session_can_be_interrupted_while_it_is_begun(moment: int, export: Exp
 
     session = Session(export.paths, now(), check)
     with pytest.raises(Interrupted):
-        session.begin(None, ThreadList(ids=enumerate(THREADS, 1)))
+        session.begin(None, ThreadList(ids=map(ListedId, count(1), THREADS)))
     assert export.contents() == before
     assert not export.paths.lock.exists()
     server = ThreadServer(THREADS)

@@ -87,7 +87,7 @@ async def test_an_id_that_cannot_be_one_is_named_and_forgotten(tmp_path: Path) -
     server = ThreadServer(threads_of(a=1))
     export = await Export(tmp_path).run(["asst_1", "thread_a", "thread_a/../../files"], server)
     assert len(server.asked) == 1
-    assert export.result.invalid == (InvalidId(1, "asst_1"), InvalidId(3, "thread_a/../../files"))
+    assert export.result.invalid == (InvalidId(1, "asst_1", "an assistant's id"), InvalidId(3, "thread_a/../../files"))
     assert (export.result.invalid_count, export.result.is_complete) == (2, False)
     assert export.outcomes == {"thread_a": Outcome.COMPLETE}
     assert (await export.run(["thread_a"], server)).result.is_complete

@@ -1,21 +1,161 @@
 """Lists of thread ids, in every form that editors and shells write."""
 
+import csv
 import io
+import json
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.serialization.id_lists import is_thread_id, iter_ids
+from threadkeep.serialization.id_lists import IdList, is_thread_id
 
 ENTRIES = st.lists(st.text("abcXYZ019_-", min_size=1, max_size=12).map("thread_".__add__), max_size=12)
 NOISE = st.sampled_from(["", "   ", "# a comment", "\t# thread_commented"])
 
 
+ROWS = st.lists(
+    st.tuples(
+        st.text("abcXYZ019", min_size=1, max_size=12).map("thread_".__add__),
+        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12).map(str.strip),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
 def read_ids(content: bytes) -> list[tuple[int, str]]:
     """Return the entries of a list with their line numbers."""
-    return list(iter_ids(io.BytesIO(content)))
+    return [(place, thread_id) for place, thread_id, _ in IdList(io.BytesIO(content), "ids")]
+
+
+def read_list(text: str, column: str | None = None) -> tuple[str, list[tuple[str, str | None]]]:
+    """Return how a list was read, and its entries with their assistants."""
+    ids = IdList(io.BytesIO(text.encode()), "ids", column)
+    entries = [(thread_id, assistant_id) for _, thread_id, assistant_id in ids]
+    return str(ids), entries
+
+
+# --- every form gives the ids
+
+
+def as_csv(rows: Sequence[tuple[str, str]], **dialect: str) -> str:
+    """Write rows as a spreadsheet does."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n", **dialect)  # type: ignore[arg-type]
+    writer.writerow(["Title", "Thread ID"])
+    writer.writerows([title, thread_id] for thread_id, title in rows)
+    return text.getvalue()
+
+
+def as_table(rows: Sequence[tuple[str, str]], border: str) -> str:
+    """Write rows as a database prints them; its cells have no bars."""
+    cells = [("thread_id", "title"), *((thread_id, title.replace("|", "")) for thread_id, title in rows)]
+    width = max(len(left) for left, _ in cells)
+    lines = [f"{border} {left:{width}} | {right} {border}".strip() for left, right in cells]
+    lines.insert(1, f"{'-' * (width + 2)}+-------")
+    return "\n".join([*lines, f"({len(rows)} rows)", ""])
+
+
+FORMS: dict[str, Callable[[Sequence[tuple[str, str]]], str]] = {
+    "lines": lambda rows: "\n".join(one for one, _ in rows),
+    "quoted lines": lambda rows: ",\n".join(f'"{one}"' for one, _ in rows),
+    "a header": lambda rows: "\n".join(["thread_id", *(one for one, _ in rows)]),
+    "a clause of SQL": lambda rows: ", ".join(f"'{one}'" for one, _ in rows),
+    "CSV": as_csv,
+    "TSV": lambda rows: as_csv(rows, delimiter="\t"),
+    "CSV of Excel in Europe": lambda rows: as_csv(rows, delimiter=";"),
+    "psql": lambda rows: as_table(rows, ""),
+    "MySQL and Markdown": lambda rows: as_table(rows, "|"),
+    "psql -x": lambda rows: "".join(f"-[ RECORD 1 ]---\nthread_id | {one}\ntitle | {two}\n" for one, two in rows),
+    "a JSON array": lambda rows: json.dumps([one for one, _ in rows]),
+    "a JSON array of objects": lambda rows: json.dumps([{"id": one, "title": two} for one, two in rows], indent=1),
+    "NDJSON": lambda rows: "\n".join(json.dumps({"title": two, "thread_id": one}) for one, two in rows),
+    "a list of Python": lambda rows: str([one for one, _ in rows]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(rows=ROWS)
+def test_every_form_gives_the_ids_in_their_order(form: str, rows: list[tuple[str, str]]) -> None:
+    """Whatever stands next to them."""
+    _, entries = read_list(FORMS[form](rows))
+    assert [thread_id for thread_id, _ in entries] == [thread_id for thread_id, _ in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("thread_a\nthread_b\n", "one id a line, 2 ids"),
+        ("Conversation\nthread_a\n", "one id a line, header Conversation, 1 id"),
+        ("user,thread_id\nu1,thread_a\nu2,\n", "CSV, column thread_id, 1 id, 1 row without one"),
+        ("u1,thread_a\nu2,thread_b\n", "CSV, column 2, 2 ids"),
+        ("id,openai_thread_id\n1,abc\n", "CSV, column openai_thread_id, 1 id"),
+        ("thread_a thread_b\n", "ids with blanks, 2 ids"),
+        ('[{"id": "thread_a", "object": "thread"}]', "JSON array, key id, 1 id"),
+        ("thread_a\u200b\n\u2066thread_b\u2069\n", "one id a line, 2 ids"),
+        ("- thread_a\n- thread_b\n", "one id a line, 2 ids"),
+        ('thread_id,text\nthread_a,"two\n# lines"\nthread_b,x\n', "CSV, column thread_id, 2 ids"),
+    ],
+)
+def test_it_says_how_the_list_was_read(text: str, form: str) -> None:
+    """So that a column that was taken by mistake is seen."""
+    assert read_list(text)[0] == f"ids: {form}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thread-Id;assistant id\nthread_a;asst_1\nthread_b;\n",
+        '{"thread_id":"thread_a","assistant_id":"asst_1"}\n{"thread_id":"thread_b"}',
+        '[{"thread_id":"thread_a","assistant_id":"asst_1"}, {"thread_id":"thread_b","assistant_id":null}]',
+    ],
+)
+def test_a_list_may_name_the_assistant_of_each_thread(text: str) -> None:
+    """In a column of its own."""
+    assert read_list(text)[1] == [("thread_a", "asst_1"), ("thread_b", None)]
+
+
+@pytest.mark.parametrize("column", ["conv", "CONV", "2"])
+def test_a_column_can_be_named(column: str) -> None:
+    """By its name, or its number."""
+    entries = read_list("id,Conv\n1,abc\n2,def\n", column)[1]
+    assert [thread_id for thread_id, _ in entries if thread_id != "Conv"] == ["abc", "def"]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("id,conv\n1,abc\n", None, "which column has the thread ids? There are 'id', 'conv'. Name one with --column"),
+        ("old_thread_id,new_thread_id\nthread_a,thread_b\n", None, "'old_thread_id', 'new_thread_id'"),
+        ("id,conv\n1,abc\n", "thread", "no column thread: there are 'id', 'conv'"),
+        ("id,conv\n1,abc\n", "3", "no column 3: there are 2"),
+        ("thread_a\n", "conv", "no column conv: there is only 'thread_a'"),
+        ("asst_1\nasst_2\n", None, "no list of thread ids: line 1 is 'asst_1', an assistant's id"),
+        ("sk-secret\n", None, "no list of thread ids: line 1 is a key$"),
+        ("<html>\n<body>hello you</body>\n", None, "no list of thread ids: line 1 is '<html>'"),
+        ('["thread_a", "thread_b', None, "not a complete JSON array"),
+        ('["thread_a", "thread_b"', None, "not a complete JSON array: line 1: the end is missing"),
+        ('{"data": [{"id": "thread_a"}]}', None, "a JSON object, and no list"),
+        ('{\n "threads": []\n}', None, "neither NDJSON nor a JSON array"),
+        ('{"thread_id":"thread_a"}\n{"thread_id":', None, "line 2 is no JSON"),
+        ('thread_id,text\nthread_a,"hello\nthread_b,x\n', None, "line 3 is no row of CSV, by the quotation marks"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_do(text: str, column: str | None, words: str) -> None:
+    """Nothing is left out of a list because a part of it was not understood."""
+    with pytest.raises(UnreadableIds, match=words.replace("?", r"\?")):
+        read_list(text, column)
+
+
+def test_what_is_another_object_is_in_the_list_as_it_is() -> None:
+    """It is named where it is: an export asks for the others."""
+    assert read_ids(b"thread_a\nasst_1\nmsg_1\n") == [(1, "thread_a"), (2, "asst_1"), (3, "msg_1")]
+
+
+# --- lines
 
 
 @given(

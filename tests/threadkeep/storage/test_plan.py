@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporting import Export
-from threadkeep.serialization.id_lists import iter_ids
+from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.store import Plan, PlannedThread, Settled, Store, StoreFacts
@@ -100,7 +100,12 @@ def test_the_plan_is_that_of_a_plain_model(index: dict[str, str], twice: bool, r
         rows += rows[:2] * twice  # of rows with the same id the first one counts
         for run in runs:
             plan = store.plan(
-                iter(rows), iter(run.listed), done=run.done, drop=run.drop, limit=run.limit, refresh=run.refresh
+                iter(rows),
+                ((name, None) for name in run.listed),
+                done=run.done,
+                drop=run.drop,
+                limit=run.limit,
+                refresh=run.refresh,
             )
             assert plan == model.plan(run)
             assert asked(store) == model.to_ask()
@@ -118,7 +123,7 @@ def test_the_plan_is_that_of_a_plain_model(index: dict[str, str], twice: bool, r
 def test_a_failed_thread_is_asked_for_once_more(tmp_path: Path) -> None:
     """And is among those that are to be asked for, by the next run."""
     store = Store.create(Paths(tmp_path / "out.ndjson"), StoreFacts(header=HEADER, started_at="2026-01-01"))
-    store.plan((), "abc")
+    store.plan((), ((name, None) for name in "abc"))
     store.apply([Settled(thread_id="b", outcome=Outcome.FAILED, reason="no")])
     assert [name for _, name in store.failed(0, 10)] == ["b"]
     assert asked(store) == ["a", "b", "c"]
@@ -128,7 +133,7 @@ def test_a_failed_thread_is_asked_for_once_more(tmp_path: Path) -> None:
 def test_a_list_is_never_held(tmp_path: Path) -> None:
     """It may have millions of ids, and so may the index: none is kept as an object of its own."""
     store = Store.create(Paths(tmp_path / "out.ndjson"), StoreFacts(header=HEADER, started_at="2026-01-01"))
-    ids = (f"thread_{number:040}" for number in range(50_000))
+    ids = ((f"thread_{number:040}", None) for number in range(50_000))
     rows = (PlannedThread(f"thread_{number:040}", "complete", None) for number in range(25_000, 75_000))
     tracemalloc.start()
     try:
@@ -142,12 +147,15 @@ def test_a_list_is_never_held(tmp_path: Path) -> None:
 
 
 def test_ids_are_taken_from_a_file_one_by_one(tmp_path: Path) -> None:
-    """Not one more than is asked for, but for what one read of the file brings."""
+    """No more than decide in which form the list is, and what one read of the file brings."""
     path = tmp_path / "ids.txt"
     path.write_text("".join(f"thread_{number}\n" for number in range(100_000)))
     with path.open("rb") as file:
-        assert list(islice(iter_ids(file), 2)) == [(1, "thread_0"), (2, "thread_1")]
-        assert file.tell() < 100
+        assert [tuple(one) for one in islice(IdList(file, "ids.txt"), 2)] == [
+            (1, "thread_0", None),
+            (2, "thread_1", None),
+        ]
+        assert file.tell() < 2000
 
 
 def test_a_list_is_read_once(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import tempfile
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from threadkeep.cli.export_summary import print_result, report_ending
 from threadkeep.cli.suggestions import next_step
 from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.exporter.job import ExportResult, Job
+from threadkeep.serialization.id_lists import ListedId
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
@@ -53,7 +55,7 @@ def demo(folder: Path | None) -> int:
     with fake.serve() as server:
         click.echo(f"a fake Assistants API with {len(ids)} threads is listening on {server.base_url}")
         job = Job(
-            wanted=ThreadList(ids=enumerate(ids, 1)),
+            wanted=ThreadList(ids=map(ListedId, count(1), ids)),
             paths=Paths(folder / "out.ndjson"),
             assistant_id=world["assistants"][0]["id"],
             fresh=True,

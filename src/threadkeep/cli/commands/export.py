@@ -10,7 +10,7 @@ import click
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT
 from threadkeep.cli.console import ignore_broken_pipe, print_json
-from threadkeep.cli.export_options import CountedIds, ExportOptions, export_options
+from threadkeep.cli.export_options import ExportOptions, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
@@ -58,22 +58,25 @@ def export(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Export the threads listed in the file THREAD_IDS (one id a line; "-" is standard input) to OUT.
+    """Export the threads listed in the file THREAD_IDS to OUT.
+
+    THREAD_IDS has one id a line, or is a CSV or TSV file, a table as databases print it, a JSON array or NDJSON; "-" is
+    standard input.
 
     ASSISTANT_ID is the assistant that the export is for; it is written on every line. With "auto", each thread gets
-    the assistant of its newest assistant message.
+    the one in the column assistant_id of THREAD_IDS, else that of its newest assistant message.
 
     The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
     exporting.refuse_impossible(thread_ids, assistant_id, out)
-    ids = CountedIds(thread_ids)
+    ids = exporting.ids(thread_ids)
     job = exporting.job(ids, assistant_id, out, refresh=refresh, flat=flat, include=include, fresh=fresh)
     shown = not quiet and not as_json
     result, printed = run_job(job, source, show_progress=shown, sunset=exporting.sunset_of(source), verbose=verbose)
     is_all = thread_ids != "-" and result.manifest is not None and result.manifest.totals.threads == ids.count
-    step = next_step(result, thread_ids if is_all else None, fresh=fresh, files=job.files)
+    step = next_step(result, thread_ids if is_all else None, exporting.column, fresh=fresh, files=job.files)
     with ignore_broken_pipe():
         if as_json:
             print_json(result_as_json(result, step))

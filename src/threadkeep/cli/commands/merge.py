@@ -1,17 +1,17 @@
 """``threadkeep merge``: many exports as one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
-from threadkeep.cli.arguments import OUT, stream_ids
+from threadkeep.cli.arguments import OUT, column_option, open_ids
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
-from threadkeep.cli.suggestions import command_on
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.cli.suggestions import command_on, list_options
+from threadkeep.serialization.id_lists import ListedId, is_thread_id
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.paths import Paths
 
@@ -22,9 +22,10 @@ __all__ = ["merge"]
 @click.argument("parts", type=OUT, nargs=-1, required=True)
 @click.option("-o", "--output", "out", type=OUT, metavar="OUT", required=True, help="Write the export to OUT.")
 @click.option("--ids", metavar="FILE", help='Put the threads in the order of the ids in FILE; "-" is standard input.')
+@column_option
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @click.option("--json", "is_json", is_flag=True, help="Print the manifest of OUT as one JSON object.")
-def merge(parts: tuple[Path, ...], out: Path, ids: str | None, force: bool, is_json: bool) -> int:
+def merge(parts: tuple[Path, ...], out: Path, ids: str | None, column: str | None, force: bool, is_json: bool) -> int:
     """Write the exports PARTS as one, OUT, with its index and manifest. PARTS stay as they are.
 
     Every line is checked. A thread that several parts have is in OUT once: as the part has it that was finished last,
@@ -33,11 +34,11 @@ def merge(parts: tuple[Path, ...], out: Path, ids: str | None, force: bool, is_j
     paths, invalid = Paths(out), list[int]()
     if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
-    wanted = iter(()) if ids is None else _valid(stream_ids(ids), invalid)
+    wanted = iter(()) if ids is None else _valid(open_ids(ids, column), invalid)
     manifest = join_exports([Paths(part) for part in parts], paths, wanted, force=force)
     if invalid:  # the text of the line may be a secret that was pasted by mistake
         print_error(f"{counted(len(invalid), 'line')} of the list, the first is line {invalid[0]}: no thread ids")
-    validate = command_on("validate", out, *([] if ids in (None, "-") else [f"--ids={ids}"]))
+    validate = command_on("validate", out, *list_options(None if ids == "-" else ids, column))
     with ignore_broken_pipe():
         if is_json:
             print_json({"out": str(out), **msgspec.to_builtins(manifest)})
@@ -55,8 +56,8 @@ def merge(parts: tuple[Path, ...], out: Path, ids: str | None, force: bool, is_j
     return Exit.INCOMPLETE
 
 
-def _valid(entries: Iterator[tuple[int, str]], invalid: list[int]) -> Iterator[str]:
-    for place, text in entries:
+def _valid(entries: Iterable[ListedId], invalid: list[int]) -> Iterator[str]:
+    for place, text, _ in entries:
         if is_thread_id(text):
             yield text
         else:

@@ -16,7 +16,7 @@ from threadkeep.cli.commands.export import run_job
 from threadkeep.cli.commands.push import run_push
 from threadkeep.cli.console import ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_options import CountedIds, ExportOptions, export_options
+from threadkeep.cli.export_options import ExportOptions, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
 from threadkeep.cli.push_options import PushOptions, push_options
 from threadkeep.cli.push_summary import print_push, push_as_json, report_push_ending
@@ -94,7 +94,7 @@ def move(
     _refuse_without_key(to, push_job)
     refuse_unusable(push_job)
     files = bool(exporting.files or pushing.upload_files or pushing.inline_images)
-    job = exporting.job(CountedIds(thread_ids), assistant_id, out, include=("threads",), files=files)
+    job = exporting.job(exporting.ids(thread_ids), assistant_id, out, include=("threads",), files=files)
     moving = _Move(job, source, exporting.sunset_of(source), push_job, to, user_identity, is_silent=quiet or as_json)
     try:
         return moving.run()

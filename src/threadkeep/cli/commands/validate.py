@@ -9,7 +9,7 @@ import click
 
 from threadkeep import __version__
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT, number_option, put, refuse_impossible, stream_ids
+from threadkeep.cli.arguments import OUT, column_option, number_option, open_ids, put, refuse_impossible
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.progress_display import Screen
@@ -35,6 +35,7 @@ __all__ = ["report_live_ending", "run_live", "validate"]
 @click.option(
     "--ids", metavar="FILE", help='Check that OUT has the threads listed in FILE, and no others; "-" is standard input.'
 )
+@column_option
 @click.option("--ids-to-refetch", metavar="FILE", help="Write the ids of the threads to fetch again to FILE.")
 @click.option("--report", "page", metavar="FILE", help="Write an HTML page with totals, charts and findings to FILE.")
 @click.option("--live", is_flag=True, help="Fetch every thread again, and compare it with the export.")
@@ -46,6 +47,7 @@ __all__ = ["report_live_ending", "run_live", "validate"]
 def validate(
     out: Path,
     ids: str | None,
+    column: str | None,
     ids_to_refetch: str | None,
     page: str | None,
     live: bool,
@@ -67,7 +69,9 @@ def validate(
         raise click.UsageError("--seed chooses the threads of --sample: give that too.")
     # Before anything takes its time.
     refuse_impossible(Paths(out), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
-    found = validated(out, ids=None if ids is None else (text for _, text in stream_ids(ids)), most=most or MOST)
+    found = validated(
+        out, ids=None if ids is None else (one.thread_id for one in open_ids(ids, column)), most=most or MOST
+    )
     report, outcome = found.report, None
     if live:
         address = source.source(None if found.header is None else found.header.source)
@@ -77,7 +81,9 @@ def validate(
         if is_json:
             print_json(as_json(report))
         else:
-            print_verdict(report, next_lines(report, found.manifest, ids, ids_to_refetch), most=most or MOST_ON_SCREEN)
+            print_verdict(
+                report, next_lines(report, found.manifest, ids, ids_to_refetch, column), most=most or MOST_ON_SCREEN
+            )
     _write(report, ids_to_refetch, page)
     ended = None if outcome is None else report_live_ending(outcome)
     return ended if ended is not None else Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE
