@@ -60,11 +60,12 @@ def test_a_named_column_is_in_the_next_command_too(
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n\n", "thread_id\n", "thread_id,user\n", "[]", "asst_1\nasst_2\n"])
 def test_nothing_is_begun_for_a_list_without_thread_ids(
-    names: list[str], text: str, threadkeep: Run, tmp_path: Path, out: Path
+    fake: FakeAssistants, text: str, threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
-    """Exit code 2, and no file."""
+    """Exit code 2, no file, and no request."""
     done = threadkeep("export", write(tmp_path, text), ASSISTANT, out)
     assert (done.code, done.out, "thread ids" in done.err) == (2, "", True)
+    assert not fake.requests
     assert [path.name for path in tmp_path.iterdir()] == ["list"]
 
 
@@ -109,5 +110,5 @@ def test_python_takes_the_same_lists(names: list[str], tmp_path: Path, out: Path
     assert export(ids, ASSISTANT, out).is_complete
     with pytest.raises(UnreadableIds, match="no column c: there are"):
         export(ids, ASSISTANT, tmp_path / "other.ndjson", column="c")
-    with pytest.raises(ValueError, match=r"'out\.ndjson', a file name; the arguments are thread_ids, assistant_id, out"):
+    with pytest.raises(ValueError, match=r"'out\.ndjson', a file name; the arguments are"):
         export(names, "out.ndjson", "asst_1")
