@@ -12,11 +12,12 @@ from typing import Any, BinaryIO
 import click
 
 from threadkeep.errors import OutputUnusable, UnreadableIds
+from threadkeep.scale.object_store import is_url
 from threadkeep.serialization.id_lists import iter_ids
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["OUT", "number_option", "put", "refuse_impossible", "stream_ids"]
+__all__ = ["OUT", "OUT_OR_PREFIX", "number_option", "put", "refuse_impossible", "stream_ids"]
 
 
 class _Out(click.ParamType[Path]):
@@ -31,7 +32,17 @@ class _Out(click.ParamType[Path]):
         return path
 
 
+class _OutOrPrefix(click.ParamType[Path | str]):
+    """The name of an export, as a path; or the URL of a prefix of objects, as it is."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return value if isinstance(value, str) and is_url(value) else OUT.convert(value, param, ctx)
+
+
 OUT = _Out()
+OUT_OR_PREFIX = _OutOrPrefix()
 
 
 def number_option(

@@ -109,13 +109,9 @@ class ExportOptions:
             raise click.UsageError("Only one of THREAD_IDS, --done and --drop can be standard input.")
         _refuse_mixed_up(thread_ids, assistant_id, out)
 
-    def job(self, ids: CountedIds, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
-        """Return the export of these threads to OUT.
-
-        Raises:
-            UnreadableIds: the file of --done or --drop cannot be opened.
-        """
-        wanted = ThreadList(
+    def wanted(self, ids: CountedIds, *, refresh: bool = False) -> ThreadList:
+        """Return which of these threads the export is for; see `job`."""
+        return ThreadList(
             ids=ids,
             done=_ids_in(self.done),
             drop=_ids_in(self.drop),
@@ -123,6 +119,14 @@ class ExportOptions:
             shard=self.shard,
             refresh=refresh,
         )
+
+    def job(self, ids: CountedIds, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
+        """Return the export of these threads to OUT.
+
+        Raises:
+            UnreadableIds: the file of --done or --drop cannot be opened.
+        """
+        wanted = self.wanted(ids, refresh=refresh)
         given = {
             "files": self.files,
             "concurrency": self.concurrency,
