@@ -33,7 +33,7 @@ from threadkeep.storage.lines import lines_in
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.merge import FULLER, merged
-from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths, new
 from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
 from threadkeep.storage.rewriting import decoded_lines, proven, thread_as_written
 from threadkeep.storage.writer import (
@@ -45,7 +45,7 @@ from threadkeep.storage.writer import (
     write_new_set,
 )
 
-__all__ = ["SEVERAL", "join_exports"]
+__all__ = ["SEVERAL", "better_download", "facts_of", "join_exports", "link_saved", "written_anew"]
 
 SEVERAL = "several addresses"
 """The source of an export that was merged from exports of more than one."""
@@ -90,29 +90,50 @@ def join_exports(parts: Sequence[Paths], out: Paths, ids: Iterable[str] = (), *,
     """
     if not parts:
         raise OutputUnusable("There is nothing to merge: name the exports.")
-    _refuse_mixed_up(parts, out, force=force)
+    _refuse_mixed_up(parts, out)
     with contextlib.ExitStack() as opened:
-        opened.enter_context(locked(out.lock))
-        finish_exchange(out)
+        opened.enter_context(written_anew(out, force=force))
         found = [_Part(files, *proven(files)) for files in (opened.enter_context(open_file_set(one)) for one in parts)]
         header = _header(found)
         catalog = opened.enter_context(_catalog(found, ids))
         downloads = _downloads(found)
-        undo = opened.enter_context(contextlib.ExitStack())
-        undo.callback(remove_unfinished, out)
-        manifest = write_new_set(out, header, _threads(found, catalog), _facts(found), downloads=downloads)
-        _link_files(found, out, downloads or {})
-        undo.pop_all()
+        facts = facts_of([part.manifest for part in found])
+        manifest = write_new_set(out, header, _threads(found, catalog), facts, downloads=downloads)
+        link_saved([part.files.paths for part in found], out, (downloads or {}).values())
         put_in_place(out, manifest)
     return manifest
 
 
-def _refuse_mixed_up(parts: Sequence[Paths], out: Paths, *, force: bool) -> None:
+@contextlib.contextmanager
+def written_anew(out: Paths, *, force: bool = False) -> Iterator[None]:
+    """Hold the lock of an export that is written anew. If that fails, nothing of it is left.
+
+    Args:
+        out: where it goes.
+        force: replace an export that is there.
+
+    Raises:
+        OutputUnusable: it is there already, or cannot be written.
+    """
     if not out.out.parent.is_dir():
         raise OutputUnusable(f"{out.out.parent} is not a folder.")
     for path in out.all_files():
         refuse_irregular(path)
     refuse_irregular(out.files, folder=True)
+    for path in (*out.written.values(), out.manifest, out.store):
+        if path.exists() and not force:
+            raise OutputUnusable(f"{path} exists already. Choose another OUT, or replace it with --force.")
+    with locked(out.lock):
+        finish_exchange(out)
+        try:
+            yield
+        except BaseException:
+            if not new(out.manifest).exists():  # else the new set counts already
+                remove_unfinished(out)
+            raise
+
+
+def _refuse_mixed_up(parts: Sequence[Paths], out: Paths) -> None:
     for part in parts:
         if part.out.resolve() == out.out.resolve():
             raise OutputUnusable(f"{out.out} is one of the exports that are merged. Choose another OUT.")
@@ -121,9 +142,6 @@ def _refuse_mixed_up(parts: Sequence[Paths], out: Paths, *, force: bool) -> None
                 f"{part.store} has what a run that was cut off has fetched. Run the same export command again, or"
                 f" `threadkeep write`, before {part.out.name} is merged."
             )
-    for path in (*out.written.values(), out.manifest, out.store):
-        if path.exists() and not force:
-            raise OutputUnusable(f"{path} exists already. Choose another OUT, or replace it with --force.")
 
 
 def _header(parts: Sequence[_Part]) -> IndexHeader:
@@ -143,14 +161,14 @@ def _header(parts: Sequence[_Part]) -> IndexHeader:
     )
 
 
-def _facts(parts: Sequence[_Part]) -> RunFacts:
-    """The facts of the run that was finished last, so that the same parts give the same manifest."""
-    last = max((part.manifest for part in parts), key=lambda manifest: manifest.finished_at)
+def facts_of(manifests: Sequence[Manifest]) -> RunFacts:
+    """Return the facts of the run that was finished last, so that the same parts give the same manifest."""
+    last = max(manifests, key=lambda manifest: manifest.finished_at)
     return RunFacts(
-        started_at=min(part.manifest.started_at for part in parts),
+        started_at=min(manifest.started_at for manifest in manifests),
         finished_at=last.finished_at,
         versions=last.versions,
-        ended_by=next((part.manifest.ended_by for part in parts if part.manifest.ended_by is not None), None),
+        ended_by=next((manifest.ended_by for manifest in manifests if manifest.ended_by is not None), None),
     )
 
 
@@ -271,20 +289,26 @@ def _downloads(parts: Sequence[_Part]) -> dict[str, DownloadRow] | None:
     for part in parts:
         has_any |= "downloads" in part.files.files
         for row in decoded_lines(part.files, "downloads", decode_download):
-            known = found.get(row.file_id)
-            if known is None or (row.outcome is DownloadOutcome.SAVED and known.outcome is not DownloadOutcome.SAVED):
-                found[row.file_id] = row
+            found[row.file_id] = better_download(found.get(row.file_id), row)
     return found if has_any else None
 
 
-def _link_files(parts: Sequence[_Part], out: Paths, downloads: dict[str, DownloadRow]) -> None:
-    names = [row.name for row in downloads.values() if row.outcome is DownloadOutcome.SAVED and row.name is not None]
+def better_download(known: DownloadRow | None, row: DownloadRow) -> DownloadRow:
+    """Return what became of a file: the first that is known, unless only the other one is saved."""
+    if known is None or (row.outcome is DownloadOutcome.SAVED and known.outcome is not DownloadOutcome.SAVED):
+        return row
+    return known
+
+
+def link_saved(parts: Sequence[Paths], out: Paths, downloads: Iterable[DownloadRow]) -> None:
+    """Put the files that parts have saved into the folder of an export."""
+    names = [row.name for row in downloads if row.outcome is DownloadOutcome.SAVED and row.name is not None]
     if not names:
         return
     with on_disk(out.files):
         out.files.mkdir(mode=0o700, exist_ok=True)
         for name in names:
-            source = next((path for part in parts if (path := part.files.paths.files / name).exists()), None)
+            source = next((path for part in parts if (path := part.files / name).exists()), None)
             if source is not None:
                 link_or_copy(source, out.files / name)
         sync_folder(out.files)
