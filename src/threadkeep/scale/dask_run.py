@@ -1,7 +1,7 @@
 """An export whose shards are carried out by the workers of a Dask cluster: one on other machines, or one made here.
 
-Each key is given to one worker, and with it a resource that the tasks of this run ask for; so a worker has one shard
-and one key at a time. A worker that dies gives its key back, and Dask hands its shard to another one. Keys travel in
+Each key is given to one worker, and each worker that has one gets one shard after another: there is never more than one
+on its way to it, so that no two share a key. When a worker dies, its key and its shard go to others. Keys travel in
 calls of their own, never in a task. The client is asynchronous: all of this runs in the event loop of the command.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -33,15 +33,9 @@ from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, is_do
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.session import InvalidId, ThreadList
 
-if TYPE_CHECKING:
-    from distributed import Client
-
 __all__ = ["Cluster", "ScaleJob", "ScaleResult", "carry_out_on_dask", "keys_of"]
 
 _NO_TRAFFIC = Traffic(sent=0, refused=0, pause=0.0)
-
-# So many shards wait at the workers for each one that is at work, so that none is idle.
-_IN_FLIGHT = 2
 
 # Seconds between two looks at which workers there are, and between two messages of a worker.
 _TICK, _OFTEN = 0.5, 0.5
@@ -49,8 +43,8 @@ _TICK, _OFTEN = 0.5, 0.5
 # Seconds for the shards at work to end in order.
 _PATIENCE = 60
 
-# Dask takes a task that has met the end of so many workers for their cause. Here it is a shard that is resumed.
-_ALLOWED_FAILURES = 100
+# A shard that so many workers have not survived is thought to be their end.
+_DEATHS = 20
 
 
 @attrs.frozen
@@ -213,7 +207,7 @@ async def _work_off(
 
 
 @contextlib.asynccontextmanager
-async def _client(cluster: Cluster) -> "AsyncIterator[Client]":
+async def _client(cluster: Cluster) -> AsyncIterator[Any]:
     import logging
 
     from distributed import Client, LocalCluster
@@ -328,11 +322,10 @@ class _KeyRing:
         """Whether every key was refused."""
         return len(self._refused) == len(self.keys)
 
-    def lost(self, workers: Sequence[str]) -> list[str]:
-        """Take back the keys of workers that are gone, and return these."""
-        gone = [worker for worker in self.given if worker not in workers]
-        self._free.extend(self.given.pop(worker) for worker in gone)
-        return gone
+    def take_back(self, worker: str) -> None:
+        """Take back the key of a worker that has none any more."""
+        if worker in self.given:
+            self._free.append(self.given.pop(worker))
 
     def share(self, workers: Sequence[str]) -> Iterator[tuple[str, int]]:
         """Yield a key for each worker that has none, as long as there are keys."""
@@ -341,20 +334,21 @@ class _KeyRing:
                 self.given[worker] = self._free.popleft()
                 yield worker, self.given[worker]
 
-    def retire(self, number: int) -> str | None:
-        """Give a key to nobody any more, and return the worker that has it; None if that is known already."""
-        if number in self._refused:
-            return None
-        self._refused.add(number)
-        for worker, one in list(self.given.items()):
-            if one == number:
-                del self.given[worker]
-                return worker
-        self._free.remove(number)
-        return None
+    def retire(self, worker: str) -> None:
+        """Give the key of a worker to nobody any more."""
+        self._refused.add(self.given.pop(worker))
 
 
 # --- the side of the command
+
+
+@attrs.frozen
+class _Task:
+    """A shard at a worker, and the future of its result."""
+
+    worker: str
+    planned: PlannedShard
+    future: Any
 
 
 class _Run:
@@ -363,82 +357,94 @@ class _Run:
     def __init__(
         self,
         job: ScaleJob,
-        client: "Client",
+        client: Any,
         keys: _KeyRing,
         tally: _Tally,
         on_event: Callable[[Event], None],
     ) -> None:
         self._job, self._client, self._keys, self._tally, self._on_event = job, client, keys, tally, on_event
-        self._name = f"threadkeep-{os.urandom(6).hex()}"  # of the resource; two runs may share a cluster
+        self._name = f"threadkeep-{os.urandom(6).hex()}"  # two runs may share a cluster
         open_shards = frozenset(tally.open_shards)
         self._todo = (one for _, shards in read_plan(job.store) for one in shards if one.name in open_shards)
         self._again: deque[PlannedShard] = deque()
-        self._running: dict[asyncio.Task[Any], PlannedShard] = {}
+        self._running: dict[asyncio.Task[Any], _Task] = {}
+        self._deaths = Counter[str]()
         self._attempts = 0
         self._ended_by: ThreadkeepError | None = None
         self._has_waited = False
 
     async def to_its_end(self) -> ThreadkeepError | None:
         """Work off the shards, and return what ended that before its time."""
-        client: Any = self._client
-        await client.run_on_scheduler(_allow_failures)
-        client.subscribe_topic(self._name, self._hear)
+        self._client.subscribe_topic(self._name, self._hear)
         try:
             await self._loop()
         except asyncio.CancelledError:
             self._ended_by = Interrupted("interrupted")
         if self._running:
             await self._stop()
-        with contextlib.suppress(OSError, asyncio.TimeoutError):
-            await client.run(_take_key, self._name, workers=list(self._keys.given), on_error="ignore")
+        with contextlib.suppress(OSError):
+            await self._tell(_take_key, list(self._keys.given))
         return self._ended_by
+
+    async def _tell(self, what: Callable[..., Any], workers: list[str], *given: object) -> None:
+        """Call a function on workers. Those that are gone are passed over."""
+        if workers:
+            await self._client.run(what, self._name, *given, workers=workers, on_error="ignore")
 
     async def _loop(self) -> None:
         while self._ended_by is None:
             await self._share_keys()
-            more = await asyncio.to_thread(self._next_shards, _IN_FLIGHT * len(self._keys.given) - len(self._running))
-            for planned in more:
-                self._submit(planned)
-            if not self._running and self._keys.given:
+            busy = {task.worker for task in self._running.values()}
+            idle = [worker for worker in self._keys.given if worker not in busy]
+            for worker in idle:
+                planned = await asyncio.to_thread(self._next_shard)
+                if planned is not None:
+                    self._submit(worker, planned)
+            if self._running:
+                done, _ = await asyncio.wait(self._running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    await self._take(task)
+            elif idle:
                 return
-            if not self._running:
+            else:
                 await asyncio.sleep(_TICK)
-                continue
-            done, _ = await asyncio.wait(self._running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                await self._take(task)
 
     async def _share_keys(self) -> None:
-        client: Any = self._client
-        workers = list(await client.nthreads())
-        for worker in self._keys.lost(workers):
+        """Give each worker a key, and take back what those had that are gone."""
+        workers = list(await self._client.nthreads())
+        for worker in [worker for worker in self._keys.given if worker not in workers]:
+            self._keys.take_back(worker)
             self._on_event(Notice(f"the worker {worker} is gone: its shard and its key go to another one"))
+        for waiting, task in list(self._running.items()):
+            if task.worker not in workers and not waiting.done():
+                del self._running[waiting]
+                waiting.cancel()
+                self._repeat(task.planned)
         for worker, number in self._keys.share(workers):
-            source = self._keys.keys[number]
-            await client.run(_give_key, self._name, number, source, workers=[worker], on_error="ignore")
+            await self._tell(_give_key, [worker], self._keys.keys[number])
         if not workers and not self._has_waited:
             self._has_waited = True
             self._on_event(Notice("waiting for workers: the scheduler has none"))
 
-    def _next_shards(self, most: int) -> list[PlannedShard]:
-        found = list[PlannedShard]()
-        while len(found) < most:
-            one = self._again.popleft() if self._again else next(self._todo, None)
-            if one is None:
-                break
-            found.append(one)
-        return found
+    def _next_shard(self) -> PlannedShard | None:
+        return self._again.popleft() if self._again else next(self._todo, None)
 
-    def _submit(self, planned: PlannedShard) -> None:
+    def _repeat(self, planned: PlannedShard) -> None:
+        """Have a shard done again whose worker is gone."""
+        self._again.append(planned)
+        self._deaths[planned.name] += 1
+        if self._deaths[planned.name] >= _DEATHS:
+            self._end(ThreadkeepError(f"{_DEATHS} workers have ended while they did shard {planned.name}"))
+
+    def _submit(self, worker: str, planned: PlannedShard) -> None:
         self._attempts += 1
-        client: Any = self._client
-        future = client.submit(
+        future = self._client.submit(
             _run_shard,
             self._name,
             self._job.shard(planned),
             self._job.store.url,
             key=f"{self._name}-{planned.name}-{self._attempts}",
-            resources={self._name: 1},
+            workers=[worker],
             pure=False,
         )
 
@@ -448,54 +454,57 @@ class _Run:
             finally:
                 future.release()
 
-        self._running[asyncio.create_task(result())] = planned
+        self._running[asyncio.create_task(result())] = _Task(worker, planned, future)
 
-    async def _take(self, task: "asyncio.Task[Any]") -> None:
-        """Take the result of a task."""
-        planned = self._running.pop(task)
-        if task.cancelled():  # by the scheduler, which has lost it
-            self._again.append(planned)
+    async def _take(self, waiting: "asyncio.Task[Any]") -> None:
+        """Take what came of a task."""
+        from distributed import KilledWorker
+
+        task = self._running.pop(waiting)
+        error = None if waiting.cancelled() else waiting.exception()
+        if waiting.cancelled() or isinstance(error, KilledWorker):
+            self._repeat(task.planned)
+        elif error is not None:
+            what = f"{type(error).__name__}: {error}"
+            self._end(ThreadkeepError(f"a worker could not do shard {task.planned.name}: {what}"))
+        else:
+            await self._take_result(task, waiting.result())
+
+    async def _take_result(self, task: _Task, result: ShardResult | None) -> None:
+        if result is None:  # the worker has begun anew at the same address
+            self._keys.take_back(task.worker)
+            self._repeat(task.planned)
             return
-        error = task.exception()
-        if error is not None:
-            self._ended_by = self._ended_by or (
-                error
-                if isinstance(error, ThreadkeepError)
-                else ThreadkeepError(f"a worker could not do shard {planned.name}: {type(error).__name__}: {error}")
-            )
-            return
-        number, result = task.result()
         for _ in range(self._tally.take(result)):
             self._on_event(ThreadEnded(thread_id="", outcome=Outcome.COMPLETE, messages=0))
         if isinstance(result.ended_by, AccessRefused | QuotaSpent):
-            self._again.append(planned)
-            await self._retire(number, result.ended_by)
-        elif isinstance(result.ended_by, Interrupted):
-            self._again.append(planned)
+            self._again.append(task.planned)
+            await self._retire(task.worker, result.ended_by)
         elif result.ended_by is not None:
-            self._ended_by = self._ended_by or result.ended_by
+            self._end(result.ended_by)
 
-    async def _retire(self, number: int, why: ThreadkeepError) -> None:
-        worker = self._keys.retire(number)
+    async def _retire(self, worker: str, why: ThreadkeepError) -> None:
+        self._keys.retire(worker)
+        await self._tell(_take_key, [worker])
         if self._keys.is_spent:
-            self._ended_by = self._ended_by or why
-        elif worker is not None:
+            self._end(why)
+        else:
             self._on_event(Notice(f"a key was rejected, the run continues with the other keys: {why}"))
-        if worker is not None:
-            client: Any = self._client
-            await client.run(_take_key, self._name, workers=[worker], on_error="ignore")
+
+    def _end(self, why: ThreadkeepError) -> None:
+        self._ended_by = self._ended_by or why
 
     async def _stop(self) -> None:
         """Ask every worker for its end, and wait for that."""
-        client: Any = self._client
         is_gone = isinstance(self._ended_by, ApiGone)
-        with contextlib.suppress(OSError, asyncio.TimeoutError):
-            await client.run(_stop_run, self._name, is_gone, workers=list(self._keys.given), on_error="ignore")
+        with contextlib.suppress(OSError):
+            await self._tell(_stop_run, list(self._keys.given), is_gone)
             await asyncio.wait(self._running, timeout=_PATIENCE)
-        for task in [task for task in self._running if task.done()]:
-            await self._take(task)
-        for task in self._running:
-            task.cancel()
+        for waiting in list(self._running):
+            if waiting.done():
+                await self._take(waiting)
+            else:
+                waiting.cancel()
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take what a worker tells of the shard that it is at."""
@@ -510,18 +519,13 @@ class _Run:
             self._on_event(ThreadEnded(thread_id=thread_id, outcome=ended, messages=messages, reason=reason))
 
 
-# --- the side of the scheduler and of a worker
-
-
-def _allow_failures(dask_scheduler: Any) -> None:
-    dask_scheduler.allowed_failures = max(dask_scheduler.allowed_failures, _ALLOWED_FAILURES)
+# --- the side of a worker
 
 
 @attrs.define
 class _Given:
     """What a worker has for a run."""
 
-    number: int
     source: ApiSource = attrs.field(repr=False)
     stop: Stop = attrs.field(factory=Stop)
 
@@ -530,13 +534,11 @@ _GIVEN: dict[str, _Given] = {}
 """By the name of the run."""
 
 
-async def _give_key(run: str, number: int, source: ApiSource, dask_worker: Any) -> None:
-    _GIVEN[run] = _Given(number, source)
-    await dask_worker.set_resources(**{run: 1})
+def _give_key(run: str, source: ApiSource) -> None:
+    _GIVEN[run] = _Given(source)
 
 
-async def _take_key(run: str, dask_worker: Any) -> None:
-    await dask_worker.set_resources(**{run: 0})
+def _take_key(run: str) -> None:
     _GIVEN.pop(run, None)
 
 
@@ -545,13 +547,13 @@ def _stop_run(run: str, is_gone: bool) -> None:
         _GIVEN[run].stop.set(is_gone=is_gone)
 
 
-def _run_shard(run: str, shard: Shard, url: str) -> tuple[int, ShardResult]:
-    """Do a shard on a worker, and return the number of its key, too."""
+def _run_shard(run: str, shard: Shard, url: str) -> ShardResult | None:
+    """Do a shard on a worker; None if it has no key for that."""
     from distributed import get_worker
 
     given = _GIVEN.get(run)
-    if given is None or given.stop.is_set:  # the key was taken back when this task was on its way
-        return -1, ShardResult(name=shard.name, ended_by=Interrupted("interrupted"))
+    if given is None:
+        return None
     worker = get_worker()
     reporter = _Reporter(shard.name, lambda told: worker.log_event(run, told))
     try:
@@ -559,7 +561,7 @@ def _run_shard(run: str, shard: Shard, url: str) -> tuple[int, ShardResult]:
     except ThreadkeepError as error:
         result = ShardResult(name=shard.name, ended_by=error)
     reporter.send(result.requests)
-    return given.number, result
+    return result
 
 
 class _Reporter:
