@@ -23,21 +23,25 @@ BUCKET = "exports"
 
 
 class Limited(Watched):
-    """A fake that limits each key, and refuses those that it is told to.
+    """A fake that limits each key, refuses some, and knows nothing of some threads.
 
     Attributes:
-        refused: the keys.
+        refused: these keys.
+        hidden: the ids of these threads.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(rpm=6000, **options)
-        self.refused: set[str] = set()
+        self.refused = set[str]()
+        self.hidden = set[str]()
 
     def handle(self, request: Request) -> Reply:
         """Refuse, or answer."""
         reply = super().handle(request)
         if request.headers["authorization"].removeprefix("Bearer ") in self.refused:
             return Reply(401, body=b'{"error": {"message": "No."}}')
+        if self.hidden.intersection(request.path.split("/")):
+            return Reply(404, body=b'{"error": {"message": "No thread found."}}')
         return reply
 
 

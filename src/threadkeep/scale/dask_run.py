@@ -200,33 +200,61 @@ async def _work_off(
     except ImportError:
         raise OutputUnusable("--dask runs on Dask: pip install 'threadkeep[dask]'.") from None
     try:
-        async with _client(job.cluster) as client:
-            return await _Run(job, client, _KeyRing(keys), tally, on_event).to_its_end()
+        async with _connected(job.cluster) as (client, restart_workers):
+            return await _Run(job, client, restart_workers, _KeyRing(keys), tally, on_event).to_its_end()
     except OSError as error:
         return ServerUnreachable(f"the Dask scheduler does not answer: {error}")
 
 
 @contextlib.asynccontextmanager
-async def _client(cluster: Cluster) -> AsyncIterator[Any]:
+async def _connected(cluster: Cluster) -> AsyncIterator[tuple[Any, Callable[[], None]]]:
+    """Yield a client, and what starts those workers again that nobody else does."""
+    from distributed import Client
+
+    if cluster.address is not None:
+        async with Client(cluster.address, asynchronous=True) as client:  # type: ignore[no-untyped-call]
+            yield client, lambda: None
+        return
+    async with contextlib.AsyncExitStack() as opened:
+        workers = await opened.enter_async_context(_local_cluster(cluster.processes))
+        client = await opened.enter_async_context(Client(workers, asynchronous=True))  # type: ignore[no-untyped-call]
+        yield client, lambda: _restart_workers(workers)
+
+
+@contextlib.asynccontextmanager
+async def _local_cluster(processes: int) -> AsyncIterator[Any]:
     import logging
 
-    from distributed import Client, LocalCluster
+    import dask
+    from distributed import LocalCluster
 
-    async with contextlib.AsyncExitStack() as opened:
-        place: Any = cluster.address
-        if cluster.address is None:
-            place = await opened.enter_async_context(
-                LocalCluster(  # type: ignore[no-untyped-call]
-                    n_workers=cluster.processes,
-                    threads_per_worker=1,
-                    processes=True,
-                    memory_limit=0,
-                    dashboard_address=None,
-                    asynchronous=True,
-                    silence_logs=logging.CRITICAL,
-                )
-            )
-        yield await opened.enter_async_context(Client(place, asynchronous=True))  # type: ignore[no-untyped-call]
+    # Else it would give up a worker that takes longer to come back.
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):
+        async with LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=processes,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address=None,
+            asynchronous=True,
+            silence_logs=logging.CRITICAL,
+        ) as workers:
+            yield workers
+
+
+def _restart_workers(cluster: Any) -> None:
+    """Start the processes again that have ended while they started: Dask restarts those only that had started."""
+    from distributed.core import Status
+
+    for nanny in cluster.workers.values():
+        if nanny.process is not None and nanny.process.status is Status.stopped:
+            task = asyncio.ensure_future(nanny.instantiate())
+            _RESTARTS.add(task)
+            task.add_done_callback(_RESTARTS.discard)
+
+
+_RESTARTS = set[asyncio.Future[Any]]()
+"""A task that nobody holds may vanish."""
 
 
 # --- what is known of the shards
@@ -358,11 +386,13 @@ class _Run:
         self,
         job: ScaleJob,
         client: Any,
+        restart_workers: Callable[[], None],
         keys: _KeyRing,
         tally: _Tally,
         on_event: Callable[[Event], None],
     ) -> None:
         self._job, self._client, self._keys, self._tally, self._on_event = job, client, keys, tally, on_event
+        self._restart_workers = restart_workers
         self._name = f"threadkeep-{os.urandom(6).hex()}"  # two runs may share a cluster
         open_shards = frozenset(tally.open_shards)
         self._todo = (one for _, shards in read_plan(job.store) for one in shards if one.name in open_shards)
@@ -393,6 +423,7 @@ class _Run:
 
     async def _loop(self) -> None:
         while self._ended_by is None:
+            self._restart_workers()
             await self._share_keys()
             busy = {task.worker for task in self._running.values()}
             idle = [worker for worker in self._keys.given if worker not in busy]

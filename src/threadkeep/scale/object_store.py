@@ -20,7 +20,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.storage.lines import CHUNK
 from threadkeep.storage.private_files import create, on_disk, open_regular, sync_folder
 
-__all__ = ["Bucket", "Folder", "ObjectStore", "is_url", "open_store"]
+__all__ = ["Bucket", "Folder", "ObjectMissing", "ObjectStore", "is_url", "open_store"]
 
 
 class ObjectStore(ABC):

@@ -49,6 +49,7 @@ __all__ = [
     "export_shard",
     "fetch_generation",
     "is_done",
+    "newest_generation",
     "newest_generations",
 ]
 
