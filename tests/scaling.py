@@ -31,7 +31,7 @@ class Limited(Watched):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(rpm=6000, **options)
+        super().__init__(rpm=60_000, **options)
         self.refused = set[str]()
         self.hidden = set[str]()
 

@@ -235,7 +235,7 @@ async def _local_cluster(processes: int) -> AsyncIterator[Any]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             asynchronous=True,
             silence_logs=logging.CRITICAL,
         ) as workers:
