@@ -9,7 +9,7 @@ import boto3
 
 from command import Done
 from exports import ASSISTANT, beside
-from fake_assistants import Reply, Request
+from fake_assistants import Clock, Reply, Request
 from processes import ended, run_alone, started
 from watched import Watched
 
@@ -31,7 +31,7 @@ class Limited(Watched):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(rpm=60_000, **options)
+        super().__init__(rpm=6000, clock=Clock(time.time), **options)
         self.refused = set[str]()
         self.hidden = set[str]()
 
