@@ -1,5 +1,6 @@
 """Exports in shards, for tests: the commands, the objects that they leave, and the processes of their workers."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any

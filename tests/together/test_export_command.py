@@ -320,7 +320,7 @@ def test_the_help_names_every_command(threadkeep: Run) -> None:
     done = threadkeep("--help")
     listed = [line.split()[0] for line in done.out.partition("Commands:\n")[2].splitlines()]
     assert listed == [
-        *("export", "write", "validate", "status", "show", "convert", "push", "move", "chat", "split"),
+        *("export", "write", "validate", "status", "show", "convert", "push", "move", "chat", "split", "merge"),
         *("threads", "assistants", "demo"),
     ]
     assert "..." not in done.out.partition("Commands:")[2]
