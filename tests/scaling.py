@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import boto3
+import boto3  # type: ignore[import-untyped]
 
 from command import Done
 from exports import ASSISTANT, beside

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import boto3
+import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.server import ThreadedMotoServer
 

@@ -2,7 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +83,7 @@ def test_ten_kills_of_workers(fake: Limited, run: Run) -> None:
     """Every thread is there once, and a kill costs the pages that were on their way, and no more."""
     load(fake, run, 60, 250)
     running: Future[int] = Future()
-    kills = []
+    kills = list[int]()
 
     def kill() -> None:
         pids = workers_of(running.result(PATIENCE))
@@ -164,7 +168,10 @@ def test_keys_are_nowhere(fake: Limited, run: Run) -> None:
     load(fake, run, 20, 2)
     fake.refused = {KEYS[0]}
     words = [word if word != "local:2" else "" for word in run.words()]
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+    make_cluster: Any = LocalCluster
+    make_client: Any = Client
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with make_cluster(**options) as cluster, make_client(cluster) as client:
         seen = client.run_on_scheduler(watch_tasks)
         words[-1] = cluster.scheduler_address
         done = run_alone(*words, env=run.environment)
@@ -176,6 +183,45 @@ def test_keys_are_nowhere(fake: Limited, run: Run) -> None:
     assert [*left.values()] == [{}, {}]
     everything = [seen, told, done.out, done.err, *map(repr, run.objects().items())]
     assert not [text for text in everything for key in KEYS if key in text]
+
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def cluster_of(run: Run) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A cluster in a process of its own, and the address of its scheduler."""
+    script = run.folder / "cluster.py"
+    script.write_text(CLUSTER, encoding="utf-8")
+    command = [sys.executable, str(script)]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=run.environment, **pipes) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_a_scheduler_that_dies(fake: Limited, run: Run) -> None:
+    """The run ends, and the same command on another one asks for nothing again that had come."""
+    load(fake, run, 40, 250)
+    with cluster_of(run) as (cluster, address):
+        fake.before(cluster.kill, nth=60)
+        ended = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
+    assert ended.code == 1, ended
+    assert "the Dask scheduler does not answer" in ended.err
+    with cluster_of(run) as (_, address):
+        again = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
+    assert again.code == 0, again
+    assert asked_twice(fake) <= 2 * 4
+    assert exported(run.merged()) == served(fake)
 
 
 def watch_tasks(dask_scheduler: Any) -> None:
