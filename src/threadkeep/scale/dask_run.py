@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 import attrs
@@ -493,7 +494,9 @@ class _Run:
 
         task = self._running.pop(waiting)
         error = None if waiting.cancelled() else waiting.exception()
-        if waiting.cancelled() or isinstance(error, KilledWorker):
+        if waiting.cancelled() or isinstance(error, CancelledError | KilledWorker):
+            if self._client.status != "running":
+                self._end(ServerUnreachable("the Dask scheduler does not answer any more"))
             self._repeat(task.planned)
         elif error is not None:
             what = f"{type(error).__name__}: {error}"

@@ -243,10 +243,9 @@ async def _carried_out(
         transports = [await opened.enter_async_context(one) for one in connect_all(source)]
         export = carry_out(job, transports, transports[0].address, now=now, on_event=listener.take)
         task = asyncio.create_task(export)
-        while not (await asyncio.wait({task}, timeout=_TICK))[0]:
-            if stop.is_set:
-                task.cancel()
-                break
+        while not stop.is_set and not task.done():
+            await asyncio.wait({task}, timeout=_TICK)
+        task.cancel()
         try:
             result = await task
         except (Interrupted, asyncio.CancelledError):

@@ -216,7 +216,7 @@ def test_a_scheduler_that_dies(fake: Limited, run: Run) -> None:
         fake.before(cluster.kill, nth=60)
         ended = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
     assert ended.code == 1, ended
-    assert "the Dask scheduler does not answer" in ended.err
+    assert "the Dask scheduler does not answer" in ended.err, ended.err
     with cluster_of(run) as (_, address):
         again = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
     assert again.code == 0, again
