@@ -55,6 +55,8 @@ class DaskExport:
         exporting = self.exporting
         if exporting.drop is not None:
             raise click.UsageError("--dask has no --drop: a plan is never changed.")
+        if self.prefix.startswith("memory:"):
+            raise click.UsageError("Each worker has a memory:// of its own: choose a folder or a bucket.")
         what = {"assistant_id": self.assistant_id, "flat": self.flat, "include": self.include}
         header = msgspec.convert({"source": address, **what}, IndexHeader)
         return ScaleJob(

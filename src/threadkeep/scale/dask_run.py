@@ -200,8 +200,12 @@ async def _work_off(
         import distributed  # noqa: F401 - whether it is there
     except ImportError:
         raise OutputUnusable("--dask runs on Dask: pip install 'threadkeep[dask]'.") from None
+    cluster = job.cluster
+    if cluster.processes > len(keys):
+        on_event(Notice(f"a worker needs a key of its own: {len(keys):,} of {cluster.processes:,} are started"))
+        cluster = Cluster(processes=len(keys))
     try:
-        async with _connected(job.cluster) as (client, restart_workers):
+        async with _connected(cluster) as (client, restart_workers):
             return await _Run(job, client, restart_workers, _KeyRing(keys), tally, on_event).to_its_end()
     except OSError as error:
         return ServerUnreachable(f"the Dask scheduler does not answer: {error}")

@@ -204,6 +204,7 @@ def cluster_of(run: Run) -> Iterator[tuple[subprocess.Popen[str], str]]:
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=run.environment, **pipes) as process:
         try:
+            assert process.stdout is not None
             yield process, process.stdout.readline().strip()
         finally:
             process.kill()
