@@ -18,10 +18,9 @@ import msgspec
 
 from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import IndexHeader
-from threadkeep.storage.session import InvalidId, ThreadList
+from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
 
 __all__ = [
     "MOST_THREADS",
@@ -42,8 +41,6 @@ _FORMAT = "threadkeep-plan/1"
 
 # So many shards are in one object at most: half a million ids, some 20 MB.
 _SHARDS = 1000
-
-_EXAMPLES = 20
 
 
 @attrs.frozen
@@ -185,27 +182,20 @@ class _Lists:
 
     def fill(self, wanted: ThreadList) -> Planned:
         """Take the list, without what is left out of it."""
-        invalid, invalid_count = list[InvalidId](), 0
+        invalid = InvalidIds()
         self._db.execute("CREATE TEMP TABLE done(id BLOB PRIMARY KEY) WITHOUT ROWID")
         self._db.executemany("INSERT OR IGNORE INTO done VALUES (?)", ((_key(one),) for one in wanted.done))
-        for place, text in wanted.ids:
-            if wanted.shard is not None and not wanted.shard.has(text):
-                continue
-            if is_thread_id(text):
-                insert = "INSERT OR IGNORE INTO listed(id) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = ?)"
-                self._db.execute(insert, (_key(text), _key(text)))
-                continue
-            invalid_count += 1
-            if len(invalid) < _EXAMPLES:
-                invalid.append(InvalidId(place, "sk-…, a key" if text.startswith("sk-") else text))
+        insert = "INSERT OR IGNORE INTO listed(id) SELECT :id WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = :id)"
+        ids = invalid.passed_over(wanted.ids, wanted.shard)
+        self._db.executemany(insert, ({"id": _key(one)} for one in ids))
         if wanted.limit is not None:
             cut = "DELETE FROM listed WHERE place > (SELECT place FROM listed ORDER BY place LIMIT 1 OFFSET ?)"
             self._db.execute(cut, (wanted.limit - 1,))
         return Planned(
             listed=self._one("SELECT count(*) FROM listed"),
             added=0,
-            invalid=tuple(invalid),
-            invalid_count=invalid_count,
+            invalid=tuple(invalid.examples),
+            invalid_count=invalid.count,
         )
 
     def know(self, shards: Iterable[PlannedShard]) -> None:
