@@ -25,6 +25,7 @@ from threadkeep.storage.index import IndexRow, Outcome, decode_row
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
+from threadkeep.storage.sharding import Shard
 from threadkeep.storage.store import Store
 
 __all__ = [
@@ -88,15 +89,17 @@ class Export:
         drop: Iterable[str] = (),
         limit: int | None = None,
         refresh: bool = False,
+        shard: Shard | None = None,
+        source: str = SOURCE,
         **options: Any,
     ) -> "Export":
         """Export these threads from a server or a client, or from several keys' points of view."""
-        wanted = ThreadList(ids=enumerate(ids, 1), done=done, drop=drop, limit=limit, refresh=refresh)
+        wanted = ThreadList(ids=enumerate(ids, 1), done=done, drop=drop, limit=limit, shard=shard, refresh=refresh)
         usual = {"assistant_id": ASSISTANT, "pace": PacingOptions(max_retries=2, sleep=no_wait)}
         job = Job(wanted=wanted, paths=self.paths, **{**usual, **options})
         async with contextlib.AsyncExitStack() as opened:
             apis = [await opened.enter_async_context(Transport(_client(server))) for server in servers]
-            self.result = await carry_out(job, apis, SOURCE, now=now, on_event=self.hear)
+            self.result = await carry_out(job, apis, source, now=now, on_event=self.hear)
         return self
 
     def run_alone(self, ids: Iterable[str], *servers: Any, **options: Any) -> "Export":

@@ -157,9 +157,17 @@ class HostileServer:
             writer.close()
 
 
-async def outcome(api: Transport, path: str = "/threads/thread_x/messages") -> tuple[object, ...]:
+async def outcome(
+    api: Transport, path: str = "/threads/thread_x/messages", *, in_pieces: bool = False
+) -> tuple[object, ...]:
     """What a request comes to: its body, or the error and what decides about what follows from it."""
+
+    async def joined(pieces: AsyncIterator[bytes]) -> bytes:
+        return b"".join([piece async for piece in pieces])
+
     try:
+        if in_pieces:
+            return (await api.stream(path, joined),)
         return (await api.get(path, {"limit": 100, "order": "asc"}),)
     except ApiError as problem:
         return type(problem).__name__, problem.status, problem.may_retry, getattr(problem, "unreachable", None)

@@ -19,15 +19,16 @@ from unittest import mock
 from kills import dying_at
 from watched import Watched
 
-__all__ = ["PushProcesses", "Suicide", "push_processes"]
+__all__ = ["Death", "PushProcesses", "push_processes"]
 
-Suicide = tuple[Literal["before record", "after record", "before change"], int]
+Death = tuple[Literal["before record", "after record", "before change"], int]
 """When a process kills itself: before or after the nth record in the store, or before the nth change of the disk."""
 
 # Seconds after which a process is thought to hang. No test waits for them.
 _PATIENCE = 300
 
 _RECORDS = ("plan", "sending_file", "settle_file", "creating", "not_created", "created", "extending", "done", "failed")
+_PATTERNS = ("list_before", "sending", "stored", "not_stored", "resume")
 
 
 class PushProcesses:
@@ -36,9 +37,9 @@ class PushProcesses:
     def __init__(self, program: "subprocess.Popen[str]") -> None:
         self._program = program
 
-    def run(self, *arguments: object, suicide: Suicide | None = None) -> int:
+    def run(self, *arguments: object, death: Death | None = None) -> int:
         """Run the command to its end, and return its exit code; that of a killed one is negative."""
-        self._start(arguments, suicide)
+        self._start(arguments, death)
         return self._read()
 
     def killed_by(self, fake: Watched, nth: int, *arguments: object) -> int:
@@ -50,9 +51,9 @@ class PushProcesses:
         fake.forget_moments()
         return code
 
-    def _start(self, arguments: Sequence[object], suicide: Suicide | None) -> int:
+    def _start(self, arguments: Sequence[object], death: Death | None) -> int:
         assert self._program.stdin is not None
-        self._program.stdin.write(json.dumps([[*map(str, arguments)], suicide]) + "\n")
+        self._program.stdin.write(json.dumps([[*map(str, arguments)], death]) + "\n")
         self._program.stdin.flush()
         return self._read()
 
@@ -74,6 +75,7 @@ def push_processes() -> Iterator[PushProcesses]:
 
 @contextmanager
 def _dying_at_record(number: int, *, is_after: bool) -> Iterator[None]:
+    from threadkeep.migration.engramia.pattern_store import PatternStore
     from threadkeep.migration.store import PushStore
 
     left = number
@@ -90,13 +92,13 @@ def _dying_at_record(number: int, *, is_after: bool) -> Iterator[None]:
         return die_in
 
     with contextlib.ExitStack() as patched:
-        for name in _RECORDS:
-            patched.enter_context(mock.patch.object(PushStore, name, counted(getattr(PushStore, name))))
+        for store, name in [*((PushStore, name) for name in _RECORDS), *((PatternStore, name) for name in _PATTERNS)]:
+            patched.enter_context(mock.patch.object(store, name, counted(getattr(store, name))))
         yield
 
 
-def _dying(suicide: Suicide | None) -> contextlib.AbstractContextManager[object]:
-    match suicide:
+def _dying(death: Death | None) -> contextlib.AbstractContextManager[object]:
+    match death:
         case None:
             return contextlib.nullcontext()
         case "before change", number:
@@ -105,11 +107,11 @@ def _dying(suicide: Suicide | None) -> contextlib.AbstractContextManager[object]
             return _dying_at_record(number, is_after=when == "after record")
 
 
-def _push(arguments: list[str], suicide: Suicide | None) -> None:
+def _push(arguments: list[str], death: Death | None) -> None:
     from threadkeep.cli.main import run
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    with _dying(suicide):
+    with _dying(death):
         os._exit(run(arguments))
 
 

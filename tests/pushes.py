@@ -18,9 +18,10 @@ from fake_assistants import FakeAssistants
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import Api
 from threadkeep.api.transport import Transport
-from threadkeep.conversion.job import Options
+from threadkeep.migration.entrypoints import choices_of
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import PushJob, PushResult, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
 from threadkeep.serialization.lossless_json import loads
 
 __all__ = ["ADDRESSES", "Target", "as_sent", "export_of", "json_rows", "rows_of_losses", "rows_of_map", "unicode"]
@@ -56,11 +57,10 @@ class Target:
 
     def job(self, out: Path, **given: Any) -> PushJob:
         """A push to here. It waits for nothing, and repeats a request twice."""
-        names = ("citations", "unsupported", "inline_images")
-        options = Options(**{name: given.pop(name) for name in names if name in given})
+        choices = choices_of(**{name: given.pop(name) for name in CHOICES if name in given})
         usual = {"pace": PacingOptions(max_retries=2, sleep=no_wait)}
         is_foundry = self.kind == "foundry"
-        return PushJob(out=out, address=ADDRESSES[self.kind], is_foundry=is_foundry, options=options, **usual | given)
+        return PushJob(out=out, address=ADDRESSES[self.kind], is_foundry=is_foundry, choices=choices, **usual | given)
 
     def push(self, out: Path, *, keys: Sequence[str] = ("sk-test",), **given: Any) -> PushResult:
         """Push an export to here, with each of these keys."""

@@ -7,6 +7,7 @@
   - UnreadableIds         a list of thread ids that cannot be read as text
   - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
   - MalformedAddress      a base URL that is not an HTTP address
+  - ExtraMissing          a library is not installed that an extra of threadkeep brings
   + OutputUnusable        the export or one of its files cannot be opened or written
     - OtherExport         the export was begun as another one: address, assistant, what it saves
   + HistoryUnusable       a chat history cannot be opened, read or written
@@ -34,6 +35,7 @@ __all__ = [
     "ApiError",
     "ApiGone",
     "BadPage",
+    "ExtraMissing",
     "FlatRecord",
     "HistoryDamaged",
     "HistoryUnusable",
@@ -102,6 +104,10 @@ class MalformedAddress(ThreadkeepError):
     """The base URL is not an HTTP address."""
 
 
+class ExtraMissing(ThreadkeepError):
+    """A library is not installed that an extra of threadkeep brings; the message names the command that installs it."""
+
+
 class OutputUnusable(ThreadkeepError):
     """The export or one of its files cannot be used: it exists already, or the disk refuses."""
 
@@ -143,6 +149,7 @@ class ApiError(ThreadkeepError):
         unreachable: no answer came at all.
         may_retry: a retry may help.
         retry_after: the seconds that the server asks to wait before a retry; None if it does not say.
+        code: the code that the server gives the error, or the type; None if it gives neither.
         was_sent: the request may have reached the server.
         unconfirmed: it was to change something there, and may have done so.
     """
@@ -155,6 +162,7 @@ class ApiError(ThreadkeepError):
     unreachable: bool = False
     may_retry: bool = False
     retry_after: float | None = None
+    code: str | None = None
     was_sent: bool = True
     unconfirmed: bool = False
 
@@ -188,11 +196,13 @@ class RequestFailed(ApiError):
         unreachable: bool = False,
         may_retry: bool = False,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(what, quoted=quoted)
         self.unreachable = unreachable
         self.may_retry = may_retry
         self.retry_after = retry_after
+        self.code = code
 
 
 class RateLimited(RequestFailed):
@@ -216,7 +226,7 @@ class AccessRefused(RunEnded):
 
 
 class QuotaSpent(RunEnded):
-    """429 with the code ``insufficient_quota``, or 429 to every request however long all of them waited."""
+    """429 with a code that says so, or 429 to every request however long all of them waited."""
 
 
 class ServerUnreachable(RunEnded):

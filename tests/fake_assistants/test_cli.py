@@ -261,11 +261,13 @@ def test_a_bad_plan_of_faults_is_told_with_its_place(
 
 
 def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
-    """So a script can tell it from a mistake."""
+    """So a script can tell it from a mistake. The signals are what they were: nothing is served."""
+    usual = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
         main(["serve", "--port", str(taken.getsockname()[1])])
     assert ended.value.code == 1
     assert "Address already in use" in capsys.readouterr().err
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == usual
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "..", "", "host.invalid"])

@@ -278,6 +278,22 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["write", "{tmp}/none"], 5, "there is nothing to write"),
         (["split", "{tmp}/none", "--by", "assistant"], 5, "none.index does not exist"),
         (["split", "{tmp}/none"], 2, "--by"),
+        (["merge", "{tmp}/none", "-o", "{tmp}/o"], 5, "none.index does not exist"),
+        (["merge", "{tmp}/none"], 2, "-o"),
+        (["merge", "-o", "{tmp}/o"], 2, "PARTS"),
+        (["merge", "{tmp}/none", "-o", "{tmp}/o", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
+        (["merge", "{tmp}/none", "-o", "{tmp}/ids.txt", "--ids", "{tmp}/ids.txt"], 2, "take the place of the file of"),
+        *(
+            (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--shard", shard], 2, words)
+            for shard, words in {
+                "": "'' is no shard, such as 0/4",
+                "1": "'1' is no shard",
+                "0-2": "'0-2' is no shard",
+                "-1/2": "'-1/2' is no shard",
+                "2/2": "there is no shard 2 of 2: shards are numbered from 0",
+                "0/0": "there is no shard 0 of 0",
+            }.items()
+        ),
         (["export", "-", ASSISTANT, "{tmp}/o", "--done", "-"], 2, "can be standard input"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--fresh", "--refresh"], 2, "not both"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/o", "--include", "threads,steps"], 2, "'steps' is none of"),

@@ -254,6 +254,7 @@ def test_an_interruption_between_the_parts_ends_the_move(
 
     def interrupted(*_arguments: object) -> None:
         signal.raise_signal(signal.SIGINT)
+        pytest.fail("a signal is taken at the next call at the latest")
 
     ids, out = load(fake, tmp_path, a=3), tmp_path / "out.ndjson"
     monkeypatch.setattr(MOVE, "validated", interrupted)

@@ -13,7 +13,7 @@ import strategies
 from converting import losses as rows_of_report
 from pushes import Target, export_of, rows_of_losses, rows_of_map, unicode
 from threadkeep import convert, read, to_response_items
-from threadkeep.migration.metadata import THREAD_ID, decode_times
+from threadkeep.migration.conversations.metadata import THREAD_ID, decode_times
 
 KINDS = ("openai", "foundry")
 
@@ -50,6 +50,8 @@ def test_what_is_read_back_is_what_was_exported_but_for_the_losses(
     with tempfile.TemporaryDirectory() as folder:
         out = export_of(Path(folder), threads, metadata=metadata)
         expected = {thread_id: (items, times) for thread_id, items, times in items_of(out, here) if items}
+        plan = target.plan(out).plan
+        assert target.fake.requests == []
         result = target.push(out, verify=True)
         assert_carried(target, out, expected)
         assert_lost(out, Path(folder, "converted"), {name for name in names if name not in here})
@@ -59,6 +61,8 @@ def test_what_is_read_back_is_what_was_exported_but_for_the_losses(
     assert result.pushed == result.verified == len(expected)
     assert result.items == result.sent == sum(len(items) for items, _ in expected.values())
     assert sorted(target.written) == sorted(requests_for([len(expected[name][0]) for name in target.conversations]))
+    if here == {*names}:  # the plan does not know which ones are there
+        assert (plan.conversations, plan.items, plan.requests) == (len(expected), result.items, len(target.written))
 
 
 def files_in(threads: Mapping[str, Sequence[Mapping[str, Any]]]) -> set[str]:

@@ -62,7 +62,7 @@ def test_a_dry_run_asks_nobody_needs_no_key_and_writes_nothing(
             "  requests      11 that write, if each is answered",
             "  time          about 0:01:50 at 6 requests a minute",
             "  lost          1 metadata",
-            "  files         1 file that the target may not know, 0 downloaded",
+            "  files         1 file of messages, 0 downloaded; lost unless the target gets it",
             "  empty         1 thread with nothing to send",
             "  not complete  1 thread of the export: not pushed",
         ]
@@ -115,7 +115,8 @@ def test_the_summary_says_what_is_there(fake: Watched, base_url: str, out: Path,
     map_name = f"{out}.conversations.ndjson"
     assert done.out.splitlines() == [
         f"{out}: 4 threads pushed to {base_url}",
-        f"  items         89, of them 89 now, with {len(fake.requests)} requests",
+        "  items         89 in these conversations",
+        f"  this run      89 items sent, {len(fake.requests)} requests",
         "  verified      4 of 4",
         f"  map           {map_name}",
         "  lost          1 attachments, 1 metadata",
@@ -251,6 +252,17 @@ def test_a_store_belongs_to_one_target(fake: Watched, base_url: str, out: Path, 
     assert done.code == 5
     assert f"{out.name}.push says that OUT was pushed to conversations at {base_url}, and not to" in done.err
     assert len(fake.asked) == asked
+
+
+def test_a_store_belongs_to_one_end_user(fake: Watched, out: Path, push: Push) -> None:
+    """The conversations of the others would be seen by the wrong one. The identity itself is written nowhere."""
+    assert push("--only", "thread_a", "--user-identity", "alice@example.com").code == 0
+    asked = len(fake.asked)
+    for options in ((), ("--user-identity", "bob")):
+        done = push(*options)
+        assert (done.code, "for one end user (--user-identity)" in done.err) == (5, True)
+    assert len(fake.asked) == asked
+    assert b"alice" not in beside(out, ".push").read_bytes()
 
 
 def test_a_second_push_is_refused_while_the_first_is_at_work(fake: Watched, out: Path, push: Push) -> None:

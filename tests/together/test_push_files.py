@@ -194,7 +194,7 @@ def test_files_that_are_not_to_be_uploaded_are_lost(target: Target, out: Path) -
     """By name, with what helps; the texts are sent."""
     result = target.push(out, verify=True)
     assert (result.is_complete, result.losses) == (True, {"image_file": 3, "attachments": 3})
-    why = "the target does not have the file {}: give --upload-files"
+    why = "the target does not have the file {}, and neither --upload-files nor --inline-images was given"
     assert losses(out) == [
         ("msg_1", "image_file", why.format("file-image")),
         ("msg_2", "attachments", why.format("file-text")),
@@ -212,7 +212,7 @@ def test_files_that_were_not_downloaded_are_lost(target: Target, tmp_path: Path)
     """With what helps."""
     out = export_of(tmp_path, THREADS)
     assert target.push(out, upload_files=True, only=frozenset({"thread_a"})).is_complete
-    why = "the target does not have the file file-image, and it was not downloaded: export with --files"
+    why = "the target does not have the file file-image, and it is not among the files that were downloaded"
     assert losses(out)[0] == ("msg_1", "image_file", why)
 
 

@@ -1,19 +1,25 @@
 """A push after the export has changed, of a part of it, and of exports of every form."""
 
+import asyncio
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import strategies
 from converting import put_bare, text_message
 from exporting import threads_of
 from exports import beside
 from pushes import Target, export_of, rows_of_losses, rows_of_map
 from threadkeep import MalformedLine, OutputUnusable, convert
 from threadkeep.conversion.source import UnknownThread
+from threadkeep.migration.conversations.metadata import decode_times
 from threadkeep.migration.events import PushBegun
-from threadkeep.migration.metadata import decode_times
+from threadkeep.migration.run import plan_only
 from threadkeep.migration.store import State
 
 
@@ -34,6 +40,35 @@ def numbers(count: int) -> list[str]:
 
 
 # --- growth
+
+
+@given(threads=strategies.threads(max_messages=45), data=st.data())
+@settings(max_examples=30)
+def test_a_thread_that_was_pushed_while_it_grew_is_as_one_that_was_pushed_at_once(
+    threads: dict[str, list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    """Items, metadata, map and losses are the same, and nothing is sent twice."""
+    cuts = {name: sorted(data.draw(st.integers(0, len(rows))) for _ in range(2)) for name, rows in threads.items()}
+    grown, at_once = Target(), Target()
+    with tempfile.TemporaryDirectory() as folder:
+        out, whole = Path(folder, "grown"), Path(folder, "whole")
+        sent = 0
+        for step in range(3):
+            now = {name: rows[: [*cuts[name], len(rows)][step]] for name, rows in threads.items()}
+            result = grown.push(put_bare(out, [row for rows in now.values() for row in rows]), verify=True)
+            assert (result.is_complete, result.problems) == (True, ())
+            sent += result.sent
+        put_bare(whole, [row for rows in threads.values() for row in rows])
+        assert at_once.push(whole).sent == sent
+        assert grown.items == at_once.items
+        assert {name: row["metadata"] for name, row in grown.conversations.items()} == {
+            name: row["metadata"] for name, row in at_once.conversations.items()
+        }
+        one, other = rows_of_map(out), rows_of_map(whole)
+        assert [{**row, "conversation_id": "", "verified": True} for row in one.values()] == [
+            {**row, "conversation_id": "", "verified": True} for row in other.values()
+        ]
+        assert rows_of_losses(out) == rows_of_losses(whole)
 
 
 def test_new_messages_at_the_end_are_appended_and_the_times_follow(target: Target, tmp_path: Path) -> None:
@@ -178,7 +213,8 @@ def test_a_conversation_that_others_have_written_to_is_named_when_its_thread_has
     put_bare(out, [text_message(0), text_message(1)])
     result = target.push(out)
     assert not result.is_complete
-    assert "item 2 is changed" in result.problems[0][1]
+    assert "was continued behind item 1, so what the export has since is not sent" in result.problems[0][1]
+    assert [row["items"] for row in rows_of_map(out).values()] == [1]
     assert texts(target.items["thread_a"]) == ["text 0", "mine"]
 
 
@@ -402,3 +438,45 @@ def test_the_first_event_says_what_there_is_to_do(target: Target, tmp_path: Path
     begun = target.events[0]
     assert isinstance(begun, PushBegun)
     assert (begun.total, begun.before) == (2, 1)
+
+
+# --- what was exported
+
+
+def test_lines_that_are_not_those_of_the_index_are_not_sent(target: Target, tmp_path: Path) -> None:
+    """Not even where the size is the same: nothing would be proved then."""
+    out = export_of(tmp_path, threads_of(a=3, b=2))
+    out.write_bytes(out.read_bytes().replace(b"number 1", b"number 7"))
+    for attempt in (target.plan, target.push):
+        with pytest.raises(OutputUnusable, match="are not those that were exported"):
+            attempt(out)
+    assert target.written == []
+    assert not [*tmp_path.glob("out.ndjson.push*")]
+
+
+def test_the_choices_of_the_first_push_count(target: Target, tmp_path: Path) -> None:
+    """Also where they are not given again; others are refused once anything was sent."""
+    row = text_message(1, text="see 【1†a.txt】")
+    citation = {"type": "file_citation", "text": "【1†a.txt】", "start_index": 4, "end_index": 13}
+    row["content"][0]["text"]["annotations"] = [{**citation, "file_citation": {"file_id": "file-1"}}]
+    out = put_bare(tmp_path / "out.ndjson", [row])
+    target.push(out, citations="strip")
+    assert target.push(out, verify=True).verified == 1
+    assert target.push(out, citations="strip", upload_files=True).is_complete
+    for attempt in (target.plan, target.push):
+        with pytest.raises(OutputUnusable, match="was pushed with --citations strip and without --inline-images"):
+            attempt(out, citations="keep", inline_images=True)
+
+
+def test_a_plan_that_is_cancelled_ends_in_order(target: Target, tmp_path: Path) -> None:
+    """The store is not closed while it is used."""
+    out = export_of(tmp_path, threads_of(a=300, b=300, c=300))
+
+    async def cancelled() -> None:
+        task = asyncio.ensure_future(plan_only(target.job(out)))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancelled())

@@ -13,7 +13,7 @@ import pytest
 from command import Run
 from exports import ASSISTANT
 from fake_assistants import FakeAssistants, demo_world
-from push_kills import PushProcesses, Suicide, push_processes
+from push_kills import Death, PushProcesses, push_processes
 from threadkeep import decode, export, read, to_response_items
 from watched import Watched
 
@@ -116,10 +116,10 @@ def killed(fake: Watched, processes: PushProcesses, draw: random.Random, *argume
     kind, arguments = draw.random(), (*arguments, "--concurrency", draw.choice((4, 16, 64)))
     if kind < 0.5:
         return processes.killed_by(fake, draw.randrange(1, 60), *arguments)
-    suicide: Suicide = ("before change", 1)  # when it locks
+    death: Death = ("before change", 1)  # when it locks
     if kind < 0.95:
-        suicide = ("after record" if draw.random() < 0.5 else "before record", draw.randrange(1, 30))
-    return processes.run(*arguments, suicide=suicide)
+        death = ("after record" if draw.random() < 0.5 else "before record", draw.randrange(1, 30))
+    return processes.run(*arguments, death=death)
 
 
 def mapped(out: Path) -> dict[str, str]:

@@ -246,7 +246,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"dry_run": None}, TypeError, "dry_run must be True or False, and is NoneType"),
     ({"verify": "yes"}, TypeError, "verify must be True or False, and is str"),
     ({"citations": "drop"}, ValueError, "citations is 'drop'"),
-    ({"unsupported": None}, ValueError, "unsupported is None"),
+    ({"unsupported": "image"}, ValueError, "unsupported is 'image'"),
     ({"concurrency": 0}, ValueError, "concurrency is 0: it must be 1 to 256"),
     ({"concurrency": "8"}, TypeError, "concurrency must be a whole number, and is str"),
     ({"rpm": 0}, ValueError, "rpm is 0: it must be at least 1"),

@@ -54,7 +54,7 @@ def assert_found(push: Callable[..., Done], out: Path, target: Target, words: st
     done = push("--verify", "--json")
     assert done.code == 1
     assert f"{thread_id}: failed: {place}\n" in done.err
-    assert "stays as it is" in done.err
+    assert "--anew" in done.err
     said = json.loads(done.out)
     assert (said["exit"], said["pushed"], said["verified"], said["problem_count"]) == (1, 3, 2, 1)
     assert said["problems"] == [{"thread_id": thread_id, "reason": place}]
@@ -74,11 +74,11 @@ def swapped(place: int) -> Damage:
     return lambda rows: rows.__setitem__(slice(place, place + 2), rows[place : place + 2][::-1])
 
 
-def said(text: str) -> Damage:
-    """An item of others is added."""
-    content = [{"type": "input_text", "text": text}]
-    row = {"id": "msg_other", "type": "message", "status": "completed", "role": "user", "content": content}
-    return lambda rows: rows.append({**row, "conversation_id": rows[0]["conversation_id"]})
+def other(row: dict[str, Any]) -> dict[str, Any]:
+    """An item of others in the conversation of this one."""
+    content = [{"type": "input_text", "text": "Hello again"}]
+    item = {"id": "msg_other", "type": "message", "status": "completed", "role": "user", "content": content}
+    return {**item, "conversation_id": row["conversation_id"]}
 
 
 ITEMS: dict[str, tuple[Damage, str]] = {
@@ -94,7 +94,7 @@ ITEMS: dict[str, tuple[Damage, str]] = {
     "first swapped": (swapped(0), "item 1 is in another place"),
     "two swapped": (swapped(19), "item 20 is in another place"),
     "last swapped": (swapped(43), "item 44 is in another place"),
-    "one added": (said("Hello again"), "item 46 was not sent by this push"),
+    "one added": (lambda rows: rows.insert(44, other(rows[0])), "item 45 was not sent by this push"),
 }
 
 
@@ -112,7 +112,7 @@ def test_what_is_as_it_was_again_is_verified_again(pushed: Callable[..., Done], 
     state = target.fake.state
     target.change_items(lambda rows: rows.pop(), of="thread_a")
     done = pushed("--verify")
-    assert (done.code, done.out.splitlines()[2]) == (1, "  verified      2 of 3")
+    assert (done.code, done.out.splitlines()[3]) == (1, "  verified      2 of 3")
     done = pushed("--verify", "--quiet")
     assert (done.code, done.out) == (1, "")
     assert "item 45 is gone" in done.err
@@ -138,7 +138,42 @@ def test_items_of_another_conversation_are_found(pushed: Callable[..., Done], ta
     target.fake.state = state
     done = pushed("--verify", "--json")
     assert done.code == 1
-    assert [row["thread_id"] for row in json.loads(done.out)["problems"]] == ["thread_b", "thread_c"]
+    found = json.loads(done.out)
+    # The longer one begins as the shorter one does, which may have been continued.
+    assert [row["thread_id"] for row in found["problems"]] == ["thread_b"]
+    assert found["continued"] == 1
+
+
+def test_a_conversation_may_be_continued(pushed: Callable[..., Done], target: Target, out: Path) -> None:
+    """What the application has added behind the items is counted, and is no difference, unless an item comes twice."""
+    target.change_items(lambda rows: rows.append(other(rows[0])), of="thread_a")
+    done = pushed("--verify")
+    assert (done.code, done.err) == (0, "")
+    assert "  continued     1 conversation since" in done.out
+    assert all(row["verified"] for row in rows_of_map(out).values())
+
+
+@pytest.mark.parametrize("damage", [lambda rows: rows.pop(20), lambda rows: rows.clear()])
+def test_threads_are_pushed_anew_whose_conversation_is_not_as_it_was_sent(
+    damage: Damage, pushed: Callable[..., Done], target: Target, out: Path
+) -> None:
+    """Once: into a new conversation, which the map has from then on. The old one stays, and is named."""
+    old = rows_of_map(out)
+    target.change_items(damage, of="thread_a")
+    assert pushed("--anew").code == 0  # nothing was found yet
+    assert pushed("--verify").code == 1
+    assert pushed().code == 1  # what was found stays true
+    done = pushed("--anew", "--verify")
+    assert (done.code, done.err) == (0, "")
+    assert (
+        f"  replaced      1 conversation of threads that were pushed anew: {old['thread_a']['conversation_id']}"
+        in done.out
+    )
+    new = rows_of_map(out)
+    assert {name for name in new if new[name]["conversation_id"] != old[name]["conversation_id"]} == {"thread_a"}
+    written = len(target.written)
+    assert pushed("--anew", "--verify").code == 0
+    assert len(target.written) == written
 
 
 METADATA: dict[str, tuple[Damage, str]] = {
@@ -189,3 +224,29 @@ def test_without_verify_nothing_is_read_back(pushed: Callable[..., Done], target
     done = pushed()
     assert (done.code, done.err) == (0, "")
     assert len(target.fake.requests) == asked
+
+
+def test_an_outage_proves_nothing(pushed: Callable[..., Done], target: Target, out: Path) -> None:
+    """What could not be read back is not pushed anew, and is verified again."""
+    old = rows_of_map(out)
+    target.fake.faults = [{"match": {"method": "GET"}, "do": {"status": 400}}]
+    assert pushed("--verify").code == 1
+    target.fake.faults = []
+    done = pushed("--anew", "--verify")
+    assert (done.code, done.err) == (0, "")
+    assert {name: row["conversation_id"] for name, row in rows_of_map(out).items()} == {
+        name: row["conversation_id"] for name, row in old.items()
+    }
+
+
+def test_last_items_that_are_there_twice_are_no_continuation(pushed: Callable[..., Done], target: Target) -> None:
+    """Whatever somebody has added behind them."""
+
+    def damage(rows: list[dict[str, Any]]) -> None:
+        rows.extend([{**row, "id": f"msg_again_{number}"} for number, row in enumerate(rows[-5:])])
+        rows.append(other(rows[0]))
+
+    target.change_items(damage, of="thread_a")
+    done = pushed("--verify", "--json")
+    assert (done.code, json.loads(done.out)["continued"]) == (1, 0)
+    assert "item 46 is there twice" in done.err

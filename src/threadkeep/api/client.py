@@ -47,6 +47,8 @@ class TransportLike(Protocol):
         self, file_id: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]], size: int | None
     ) -> _T: ...
 
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T: ...
+
     async def post(self, path: str, body: Mapping[str, Any]) -> bytes: ...
 
     async def upload(self, file: BinaryIO, *, name: str, size: int, purpose: str) -> bytes: ...
@@ -127,9 +129,16 @@ class ApiClient:
         pause = max(0.0, self._controller.paused_until - self._pace.clock())
         return Traffic(sent=self._controller.sent, refused=self._controller.refused, pause=pause)
 
-    def is_secret_in(self, name: str) -> bool:
-        """Return whether a name from the server holds a key, a token or a password, or a part of one."""
-        return self._transport.is_secret_in((name,))
+    def refuse_unusable_id(self, name: str) -> None:
+        """Refuse an id that the server gives something and that cannot be kept.
+
+        Raises:
+            BadPage: it is not Unicode, or holds a key, a token or a password, or a part of one.
+        """
+        if any("\ud800" <= letter <= "\udfff" for letter in name):
+            raise BadPage("the server gives an id that is not Unicode")
+        if self._transport.is_secret_in((name,)):
+            raise BadPage("the server gives an id that holds a part of the key or password that was sent")
 
     async def walk(
         self,
@@ -191,6 +200,20 @@ class ApiClient:
         """
         return await self._retried(lambda: self._send(lambda: self._transport.download(file_id, into, size)))
 
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Pass the body of an answer of any size to ``into``, as `download` does with the content of a file.
+
+        Raises:
+            ApiError: there is no usable answer; what ``into`` raises, too.
+        """
+
+        async def get() -> _T:
+            value = await self._send(lambda: self._transport.stream(path, into))
+            self._transport.answered = True
+            return value
+
+        return await self._retried(get)
+
     async def post(self, path: str, body: Mapping[str, Any], read: Callable[[bytes], _T]) -> _T:
         """Send a JSON object, and return what ``read`` makes of the body of a success.
 
@@ -221,11 +244,17 @@ class ApiClient:
         try:
             answer = read(await self._send(request))
         except ApiError as problem:
+            # Whoever answers with a web page, and never with anything else, is no such API.
+            is_elsewhere = not self._transport.answered and _is_web_page(problem)
             problem = self._transport.finish(problem)
-            problem.unconfirmed |= was_sent and _may_have_been_done(problem)
+            problem.unconfirmed |= was_sent and not is_elsewhere and _may_have_been_done(problem)
             raise problem from None
         self._transport.answered = True
         return answer
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, at most until the run ends."""
+        await self._sleep(seconds)
 
     async def retried(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """Call until no error is raised that a retry may help against, as often as a request is repeated.
@@ -319,9 +348,18 @@ class ApiClient:
 
 
 def _may_have_been_done(problem: ApiError) -> bool:
-    """Return whether a write may have been carried out. What was refused, or never reached the server, was not."""
-    is_refused = problem.status is not None and 400 <= problem.status < 500 and problem.status not in (408, 409)
+    """Return whether a write may have been carried out.
+
+    What was refused or redirected, or never reached the server, was not.
+    """
+    is_refused = problem.status is not None and 300 <= problem.status < 500 and problem.status not in (408, 409)
     return problem.was_sent and not is_refused
+
+
+def _is_web_page(problem: ApiError) -> bool:
+    """Return whether a success is a web page: an error may be one too, of a gateway in between."""
+    body = problem.quoted
+    return isinstance(problem, BadPage) and isinstance(body, bytes) and body.lstrip()[:1] == b"<"
 
 
 def _problem(state: RetryCallState) -> ApiError:

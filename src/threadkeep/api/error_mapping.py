@@ -6,12 +6,12 @@ Pure, and without the SDK: no major version has all classes, and those of its HT
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -29,7 +29,10 @@ from threadkeep.errors import (
 )
 from threadkeep.serialization.lossless_json import loads
 
-__all__ = ["MAX_WAIT", "RequestContext", "retry_after", "translate"]
+__all__ = ["LOCKED", "MAX_WAIT", "RequestContext", "retry_after", "translate"]
+
+LOCKED = "conversation_locked"
+"""The code with which OpenAI refuses a request while another one is at work on the same conversation (quoted)."""
 
 MAX_WAIT = 900.0
 """Seconds. A server that asks for a longer wait gets a request after these all the same."""
@@ -117,8 +120,7 @@ def translate(error: Exception, context: RequestContext) -> ApiError:
     known = next(kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _TRANSLATIONS)
     problem = _TRANSLATIONS[known](error, context)
     problem.status = getattr(error, "status_code", None)
-    causes = [type(cause).__name__ for cause in _causes(error)]
-    problem.was_sent = not (known == "APIConnectionError" and causes and causes[0] in _NO_CONNECTION)
+    problem.was_sent = not (known == "APIConnectionError" and _has_reached_nobody(list(_causes(error))))
     return problem
 
 
@@ -142,6 +144,9 @@ _OTHER_OBJECT = re.compile(
 
 _BARE, _MESSAGES = re.compile(r"not found\.?", re.IGNORECASE), re.compile(r"/threads/[^/]+(/messages)?")
 
+# What says that it does not help to wait: a code of OpenAI (recorded), and of Engramia (seen).
+_SPENT = {"insufficient_quota", "QUOTA_EXCEEDED"}
+
 # 404s about the route in a JSON body: OpenAI's (recorded), and those of other servers and frameworks.
 _NO_SUCH_ROUTE = re.compile(
     r"invalid url|resource not found|unknown request url|unexpected endpoint|not found\.?$|cannot (get|post) /|no route"
@@ -152,31 +157,42 @@ _NO_SUCH_ROUTE = re.compile(
 
 def _by_status(error: Any, context: RequestContext) -> ApiError:
     status, body, headers = error.status_code, error.response.content, error.response.headers
-    fields, message, is_cut_short = _error_of(body)
+    codes, message, is_cut_short = _error_of(body)
     words, quoted = message or body[:_READ].decode("utf-8", "replace"), message or body
     what = f"{status} from {context.address}"
     if status in (400, 404) and is_cut_short:  # the words that decide what this status means are missing
         return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
     if status == 404:
         return _not_found(message, body, context)
+    if 300 <= status < 400 and context.api is not Api.ASSISTANTS:
+        where = _host_of(headers.get("location", ""))
+        return WrongAddress(f"{what}: it redirects to {where}, and messages are sent to no other address")
     if status == 410:
         return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
-    if status in (401, 403):
-        return AccessRefused(what, quoted=quoted)
-    if status == 407:
-        return AccessRefused(f"the proxy refuses the connection, see {_PROXIES}: 407", quoted=quoted)
+    if status in (401, 403, 407):
+        of_proxy = f"the proxy refuses the connection, see {_PROXIES}: 407"
+        return AccessRefused(of_proxy if status == 407 else what, quoted=quoted)
     if status == 400 and _API_VERSION.search(words):
         return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
         return IdRefused("", quoted=words)
-    if status == 429 and "insufficient_quota" in (fields.get("code"), fields.get("type")):
+    if status == 429 and not _SPENT.isdisjoint(codes):
         return QuotaSpent(f"the quota of this key is used up: {what}", quoted=quoted)
     wait = retry_after(headers, words, context.now)
     if status == 429:
         return RateLimited(what, quoted=quoted, may_retry=True, retry_after=wait)
-    by_status = status in (408, 409) or status >= 500  # as the SDK decides, unless the server itself says
+    # As the SDK decides, unless the server itself says. A locked conversation is free again in a moment (quoted).
+    by_status = status in (408, 409) or status >= 500 or LOCKED in codes
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
-    return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait)
+    return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
+
+
+def _host_of(location: str) -> str:
+    """Return the host of a URL, for people; the rest of it may hold a secret."""
+    try:
+        return urlsplit(location).hostname or "another path"
+    except ValueError:
+        return "another address"
 
 
 def _not_found(message: str | None, body: bytes, context: RequestContext) -> ApiError:
@@ -215,24 +231,25 @@ def _object_not_found(message: str | None, body: bytes, context: RequestContext)
     return WrongAddress(f"this address does not serve the {context.api}: {context.address}", quoted=message or body)
 
 
-def _error_of(body: bytes) -> tuple[Mapping[str, Any], str | None, bool]:
-    """Read an error: the object under ``error``, empty if there is none; its message; whether it is JSON cut short.
+def _error_of(body: bytes) -> tuple[tuple[str, ...], str | None, bool]:
+    """Read an error: its code and its type, as far as it has them; its message; whether it is JSON cut short.
 
-    The API has ``{"error": {"message"}}``; servers like it have ``{"error": "..."}``, ``{"message"}``, FastAPI's
-    ``{"detail"}``, or ``{"errors": [...]}``.
+    The API has ``{"error": {"message", "type", "code"}}``; servers like it have ``{"error": "..."}``, ``{"message"}``,
+    FastAPI's ``{"detail"}``, or ``{"errors": [...]}``. Engramia has ``{"error_code", "detail"}``.
     """
     try:
         answer = loads(body)
     except ValueError:
-        return {}, None, body.lstrip()[:1] == b"{"
+        return (), None, body.lstrip()[:1] == b"{"
     if not isinstance(answer, dict):
-        return {}, None, False
+        return (), None, False
     error = answer.get("error")
     fields = error if isinstance(error, dict) else {}
     # The reason phrase may be under "error" as well, so that comes last.
     found = (fields.get("message"), *(answer.get(name) for name in ("message", "detail", "errors", "error")))
     words = next((words for words in map(_words, found) if words), None)
-    return fields, None if words is None else words[:_READ], False
+    codes = (fields.get("code"), fields.get("type"), answer.get("error_code"))
+    return tuple(code for code in codes if isinstance(code, str)), None if words is None else words[:_READ], False
 
 
 def _words(value: object) -> str | None:
@@ -250,7 +267,10 @@ def _words(value: object) -> str | None:
 # The causes that mean that no server answers, by name, since each HTTP library has its own. A body that broke off is
 # not one of them.
 _NO_CONNECTION = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
-_NO_ANSWER = {*_NO_CONNECTION, "ReadTimeout"}
+
+# Over aiohttp the SDK takes most errors for timeouts of a connection, also where a connection was lost. Of its own
+# errors these mean that there was none.
+_NO_CONNECTION_OF_AIOHTTP = {"ClientConnectorError", "ConnectionTimeoutError"}
 
 # What asking again does not help against, by the name of a cause, and what does. Once the address has answered, these
 # are faults of the network like any other.
@@ -271,6 +291,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
+def _has_reached_nobody(causes: Sequence[BaseException]) -> bool:
+    """Return whether an error means that a request has reached no server, by its causes, the nearest first."""
+    kinds = [[kind.__name__ for kind in type(cause).__mro__] for cause in causes if _is_of_aiohttp(cause)]
+    is_certain = all(_NO_CONNECTION_OF_AIOHTTP.intersection(names) for names in kinds[:1])
+    return bool(causes) and type(causes[0]).__name__ in _NO_CONNECTION and is_certain
+
+
+def _is_of_aiohttp(cause: BaseException) -> bool:
+    return type(cause).__module__.partition(".")[0] == "aiohttp"
+
+
 def _no_connection(error: Exception, context: RequestContext) -> ApiError:
     causes = list(_causes(error))
     names = [type(cause).__name__ for cause in causes]
@@ -285,7 +316,7 @@ def _no_connection(error: Exception, context: RequestContext) -> ApiError:
         if name in names and not context.answered:
             return WrongAddress(remedy.format(peer, source), quoted=str(causes[names.index(name)]))
     why = f" ({causes[0]})" if causes and str(causes[0]) else ""
-    is_silent = bool(causes) and names[0] in _NO_ANSWER
+    is_silent = _has_reached_nobody(causes) or names[:1] == ["ReadTimeout"]
     what = f"no complete answer from {context.address}"
     if is_silent and context.proxy is not None:
         what += f" through the proxy {context.proxy}, see {_PROXIES}"

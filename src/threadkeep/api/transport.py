@@ -62,6 +62,9 @@ _TIMEOUT_SECONDS = 60.0
 # files of 512 MiB (documented). Of a file's size its object says the most that is taken, and some more.
 _PAGE_BYTES, _FILE_BYTES, _MORE_BYTES = 200 * 1024 * 1024, 512 * 1024 * 1024, 64 * 1024
 
+# Far above a list that comes in one answer: Engramia's, of 100,000 patterns at most.
+_STREAM_BYTES = 16 * 1024 * 1024 * 1024
+
 # Bytes a second that a file comes with at least.
 _SLOWEST_BYTES = 100_000
 
@@ -105,7 +108,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._api, self._headers = api, {**_BETA.get(api, {}), **(headers or {})}
-        self._connections = Connections(client, is_own=is_own, follow_redirects=auth is not Auth.API_KEY)
+        self._connections = Connections(client, is_own=is_own, follow_redirects=_may_follow(auth, api))
         self._query = endpoint.query if endpoint is not None else {}
         self._secrets = Secrets()
         self._secrets.add(*(endpoint.secrets if endpoint is not None else ()))
@@ -213,6 +216,21 @@ class Transport:
                 return await into(response.iter_bytes(_CHUNK_BYTES))
 
         return await self._send(f"/files/{file_id}", request, most_bytes=most)
+
+    async def stream(self, path: str, into: Callable[[AsyncIterator[bytes]], Awaitable[_T]]) -> _T:
+        """Pass the body of a success to ``into`` in chunks, and return its result. It may have any size.
+
+        Raises:
+            ApiError: there is no usable answer, or it breaks off.
+        """
+
+        async def request(client: openai.AsyncOpenAI, token: Key) -> _T:
+            kind, options = openai.AsyncStream[object], self._options({}, token)
+            async with await client.get(path, cast_to=object, options=options, stream=True, stream_cls=kind) as answer:
+                self._secrets.add(*_sent_credentials(answer.response.request))
+                return await into(answer.response.aiter_bytes(_CHUNK_BYTES))
+
+        return await self._send(path, request, most_bytes=_STREAM_BYTES)
 
     async def _send(
         self, path: str, request: _Request[_T], *, most_bytes: int, is_again: bool = False, is_last: bool = False
@@ -332,9 +350,9 @@ def connect_all(
     if source.token_command is not None:
         command = TokenCommand(source.token_command)
         tokens = TokenSource(command.run() if token is None else token, command)
-        return (Transport(_client(endpoint, tokens.current), token=tokens, **given),)
+        return (Transport(_client(endpoint, tokens.current, api=api), token=tokens, **given),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
-    return tuple(Transport(_client(endpoint, key, auth), auth=auth, **given) for key in keys)
+    return tuple(Transport(_client(endpoint, key, auth, api=api), auth=auth, **given) for key in keys)
 
 
 def wrap_client(
@@ -426,11 +444,18 @@ def connect_to_models(source: ApiSource) -> ModelsClient:
     return ModelsClient(client, token, endpoint, auth)
 
 
-def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER) -> openai.AsyncOpenAI:
-    # On a redirect to another host the HTTP library removes a bearer, but not Azure's header.
+def _may_follow(auth: Auth, api: Api) -> bool:
+    """Return whether a redirect is followed.
+
+    To another host the HTTP library removes a bearer, but neither Azure's header nor the messages that are sent.
+    """
+    return auth is not Auth.API_KEY and api is Api.ASSISTANTS
+
+
+def _client(endpoint: Endpoint, key: Key, auth: Auth = Auth.BEARER, *, api: Api = Api.ASSISTANTS) -> openai.AsyncOpenAI:
     options = _options_of(endpoint, key)
     with _connecting():
-        http = http_client(follow_redirects=auth is not Auth.API_KEY)
+        http = http_client(follow_redirects=_may_follow(auth, api))
         return openai.AsyncOpenAI(timeout=_TIMEOUT_SECONDS, http_client=http, **options)
 
 

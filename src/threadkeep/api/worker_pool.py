@@ -20,6 +20,9 @@ __all__ = ["Work", "WorkerPool", "one_batch", "traffic_of"]
 
 _T = TypeVar("_T")
 
+# So many seconds a person should know of.
+_LONG = 30.0
+
 Work = Callable[[str, ApiClient], Awaitable[None]]
 """Processes one id with one key."""
 
@@ -142,31 +145,34 @@ class WorkerPool:
         was_usable = client.ended_by is None
         client.end(ending)
         if not isinstance(ending, AccessRefused) or not self._usable:
-            self._end(ending)
+            self.end(ending)
             return
         self._queue.append(pending)
         if was_usable:
             self._on_notice(f"a key was rejected, the run continues with the other keys: {ending}")
 
-    def _end(self, ending: RunEnded) -> None:
+    def end(self, ending: RunEnded) -> None:
+        """End the work, unless it has ended already. No more is sent; answers on their way still count."""
         self.ended_by = self.ended_by or ending
         for client in self._clients:
             client.end(ending)
 
     def _report_silence(self, problem: ApiError) -> None:
-        """Report the first retry of an unreachable server at once: until the run ends, all retries take a while."""
-        if not self._silence_is_reported and problem.unreachable:
+        """Report at once that a server cannot be reached, or asks for a long wait: all retries take a while."""
+        seconds = problem.retry_after or 0.0
+        if not self._silence_is_reported and (problem.unreachable or seconds >= _LONG):
             self._silence_is_reported = True
-            self._on_notice(f"{problem}; retrying")
+            self._on_notice(f"{problem}; retrying{f' in {seconds:,.0f} s' if seconds else ''}")
 
     def record_failure(self, problem: ApiError) -> None:
         """Record a failed id, and end the run if the server answers no request, or never answered as an API."""
         answered = any(transport.answered for transport in self._transports)
         counts = problem.unreachable or (not answered and isinstance(problem, BadPage | RequestFailed))
         self._failures_in_a_row = self._failures_in_a_row + 1 if counts else 0
-        limit = 1 if problem.unreachable and not answered else max(16, 2 * self._concurrency)
-        if self._failures_in_a_row >= limit:
-            self._end(ServerUnreachable(str(problem)))
+        # A write that may have been carried out was sent only once; everything else was repeated.
+        is_silent = problem.unreachable and not answered and not problem.unconfirmed
+        if self._failures_in_a_row >= (1 if is_silent else max(16, 2 * self._concurrency)):
+            self.end(ServerUnreachable(str(problem)))
 
 
 def traffic_of(pools: Sequence[WorkerPool]) -> Traffic:

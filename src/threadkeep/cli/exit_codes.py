@@ -27,8 +27,8 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     ),
     errors.AccessRefused: (
         Exit.REFUSED,
-        "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, or --keys-file), or the token (on Foundry"
-        " AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
+        "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, of Engramia ENGRAMIA_API_KEY, or --keys-file),"
+        " or the token (on Foundry AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
     ),
     errors.QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
     errors.ListingRefused: (
@@ -37,12 +37,16 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
         " Agents (classic) does.",
     ),
     errors.ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
-    errors.MalformedAddress: (Exit.USAGE, "Give --base-url or OPENAI_BASE_URL as https://host/v1."),
+    errors.MalformedAddress: (
+        Exit.USAGE,
+        "Give --base-url, or OPENAI_BASE_URL, as https://host/v1; of Engramia ENGRAMIA_API_URL.",
+    ),
     errors.UnreadableKeys: (
         Exit.USAGE,
         "Give a text file with one key a line, and behind it project=... or organization=... where needed.",
     ),
     errors.UnreadableIds: (Exit.USAGE, "Check the path: it must be that of a text file with one thread id a line."),
+    errors.ExtraMissing: (Exit.USAGE, ""),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
     errors.OtherExport: (
         Exit.OUTPUT,

@@ -65,7 +65,7 @@ class Screen:
         clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
         sunset: when the API will go away, where that is known.
         verbose: print which libraries ask, too.
-        unit: what threads consist of.
+        unit: what threads consist of; and what comes behind the threads is ``second``.
         console: where everything goes; None for standard error, with bars in terminals only, whatever FORCE_COLOR says.
     """
 
@@ -78,12 +78,13 @@ class Screen:
         sunset: datetime | None = None,
         verbose: bool = False,
         unit: str = "messages",
+        second: str = "files",
         console: Console | None = None,
     ) -> None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._console = console or Console(stderr=True, force_terminal=is_terminal)
         self._clock, self._now, self._sunset, self._shown = clock, now, sunset, shown
-        self._unit = unit
+        self._unit, self._second = unit, second
         self._verbose = verbose
         self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bars = _Bars(
@@ -119,7 +120,7 @@ class Screen:
         if isinstance(event, Notice):
             self._print(f"threadkeep: {escape(event.text, 1000)}")
         elif isinstance(event, ThreadsBegun | FilesBegun):
-            name = "threads" if isinstance(event, ThreadsBegun) else "files"
+            name = "threads" if isinstance(event, ThreadsBegun) else self._second
             with contextlib.suppress(OSError):
                 self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
             if isinstance(event, ThreadsBegun):

@@ -10,54 +10,63 @@ import attrs
 import click
 
 from threadkeep.api.endpoints import ApiSource, endpoint_for, without_secrets
-from threadkeep.conversion.job import Options
-from threadkeep.migration.entrypoints import target_is_foundry
-from threadkeep.migration.job import API_OF, PushJob, PushTarget
+from threadkeep.migration.entrypoints import choices_of, target_is_foundry
+from threadkeep.migration.job import PushJob
+from threadkeep.migration.targets import TARGETS, PushTarget
 
 __all__ = ["PushOptions", "push_options"]
 
 _OPTIONS = (
     click.option("--map", "map_", metavar="FILE", help="Write which conversation each thread became to FILE."),
-    click.option("--upload-files", is_flag=True, help="Upload downloaded files that the target does not know."),
-    click.option("--inline-images", is_flag=True, help="Send downloaded images as data URLs."),
+    click.option(
+        "--upload-files", is_flag=True, default=None, help="Upload downloaded files that the target does not know."
+    ),
+    click.option("--inline-images", is_flag=True, default=None, help="Send downloaded images as data URLs."),
     click.option(
         "--citations",
         type=click.Choice(["keep", "strip", "footnotes"]),
-        default="keep",
-        show_default=True,
-        help="Keep the markers of citations, strip them, or put footnotes with file names in their place.",
+        help="Keep the markers of citations (default), strip them, or put footnotes with file names in their place.",
     ),
     click.option(
         "--unsupported",
         type=click.Choice(["skip", "text"]),
-        default="skip",
-        show_default=True,
-        help="Skip what a role cannot carry in a conversation, or keep it as text. It is a loss either way.",
+        help="Skip what a role cannot carry (default), or keep it as text. It is a loss either way.",
+    ),
+    click.option(
+        "--anew",
+        is_flag=True,
+        help="Push threads again whose conversation is gone or not as it was sent, as --verify has found.",
     ),
 )
 
 
 @attrs.frozen(kw_only=True)
 class PushOptions:
-    """The options, as typed."""
+    """The options, as typed. Those that say how items are made are what the first push said where they are None."""
 
     map_: str | None
-    upload_files: bool
-    inline_images: bool
-    citations: Any
-    unsupported: Any
+    upload_files: bool | None
+    inline_images: bool | None
+    citations: str | None
+    unsupported: str | None
+    anew: bool
 
     def job(self, out: Path, to: PushTarget, target: ApiSource, kind: Any, **more: Any) -> PushJob:
         """Return the push of an export to a target of this kind."""
-        address = endpoint_for(API_OF[to], target, os.environ).base_url
+        address = endpoint_for(TARGETS[to].api, target, os.environ).base_url
         return PushJob(
             out=out,
             to=to,
             map=None if self.map_ is None else Path(self.map_),
-            options=Options(citations=self.citations, unsupported=self.unsupported, inline_images=self.inline_images),
+            choices=choices_of(
+                citations=self.citations,
+                unsupported=self.unsupported,
+                inline_images=self.inline_images,
+                upload_files=self.upload_files,
+            ),
             address=without_secrets(address),
+            anew=self.anew,
             is_foundry=target_is_foundry(kind, address),
-            upload_files=self.upload_files,
             **more,
         )
 

@@ -9,7 +9,7 @@ import click
 from threadkeep.cli.console import counted, escape, print_error, print_row, print_rows, problem_line, span
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.suggestions import command_on
-from threadkeep.errors import ApiGone, Interrupted, ThreadkeepError, WrongAddress
+from threadkeep.errors import ApiGone, Interrupted, ServerUnreachable, ThreadkeepError, WrongAddress
 from threadkeep.migration.job import PushJob, PushResult
 from threadkeep.migration.planning import PushPlan
 from threadkeep.migration.store import State
@@ -18,47 +18,46 @@ __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
-_NOT_REPAIRED = (
-    "A conversation that is not as it was sent stays as it is: a push changes and deletes nothing that is there."
-)
+_NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command with --anew"
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
-    " Foundry."
+    " Foundry. Of Engramia it is that of the server, with or without /v1."
 )
 
 
-def print_dry_run(job: PushJob, plan: PushPlan, rpm: int | None) -> None:
+def print_dry_run(job: PushJob, plan: PushPlan) -> None:
     """Print what a push would do."""
+    rpm = job.pace.rpm
     click.echo(f"{escape(str(job.out))}: dry run of a push to {escape(job.address)}; nothing was sent")
-    rows = [
-        ("conversations", f"{plan.conversations:,} to create"),
-        ("items", f"{plan.items:,} to send"),
+    rows = [("conversations", f"{plan.conversations:,} to create")] if job.kind.has_conversations else []
+    rows += [
+        (f"{job.kind.item}s", f"{plan.items:,} to send"),
         ("requests", f"{plan.requests:,} that write, if each is answered"),
     ]
     if rpm is not None:
         rows.append(("time", f"about {span(plan.minutes(rpm) * 60)} at {counted(rpm, 'request')} a minute"))
-    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(plan)])
+    print_rows([*rows, ("lost", _lost(plan.losses)), *_files(plan), *_others(job, plan)])
 
 
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
     if plan.files:
-        words = f"{counted(plan.files, 'file')} that the target may not know, {plan.files_here:,} downloaded"
-        yield "files", words
+        files = f"{counted(plan.files, 'file')} of messages, {plan.files_here:,} downloaded"
+        yield "files", f"{files}; lost unless the target gets it"
 
 
-def _others(plan: PushPlan) -> Iterator[tuple[str, str]]:
+def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:
     before = plan.threads - plan.empty - plan.to_send - plan.changed
     if before:
         yield "pushed before", counted(before, "thread")
     if plan.changed:
-        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: the conversations stay as they are"
+        yield "changed", f"{counted(plan.changed, 'thread')} since an earlier push: what is there stays as it is"
     if plan.empty:
         yield "empty", f"{counted(plan.empty, 'thread')} with nothing to send"
     if plan.not_complete:
         yield "not complete", f"{counted(plan.not_complete, 'thread')} of the export: not pushed"
     if plan.is_flat:
         yield "flat", "OUT has texts only: what else the messages had is not known"
-    elif not plan.has_thread_objects and plan.threads:
+    elif job.kind.has_conversations and not plan.has_thread_objects and plan.threads:
         yield "metadata", "not exported: export with --include threads to carry that of the threads"
 
 
@@ -69,9 +68,12 @@ def _lost(losses: Mapping[str, int]) -> str:
 def print_push(job: PushJob, result: PushResult) -> None:
     """Print the summary of a push on standard output."""
     click.echo(f"{escape(str(job.out))}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
-    print_row("items", f"{result.items:,}, of them {result.sent:,} now, with {counted(result.requests, 'request')}")
-    if result.verified or job.verify:
-        print_row("verified", f"{result.verified:,} of {result.pushed:,}")
+    print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s")
+    print_row("this run", f"{counted(result.sent, job.kind.item)} sent, {counted(result.requests, 'request')}")
+    print_row("verified", f"{result.verified:,} of {result.pushed:,}")
+    if result.continued:
+        what = counted(result.continued, "conversation")
+        print_row("continued", f"{what} since: the items of others behind those of the push are not compared")
     if result.map_path is not None:
         print_row("map", escape(str(result.map_path)))
     print_row("lost", _lost(result.losses))
@@ -81,14 +83,20 @@ def print_push(job: PushJob, result: PushResult) -> None:
         print_row("times", f"of {counted(result.in_map_only, 'conversation')} in the map only: metadata has no room")
     if result.leftovers:
         print_row("left over", _leftovers(result.leftovers))
-    print_rows(row for row in _others(result.plan) if row[0] != "pushed before")
+    if result.replaced:
+        what = counted(len(result.replaced), "conversation")
+        print_row("replaced", f"{what} of threads that were pushed anew: {_some(result.replaced)}")
+    print_rows(row for row in _others(job, result.plan) if row[0] != "pushed before")
 
 
 def _leftovers(threads: tuple[str, ...]) -> str:
-    names = ", ".join(escape(thread_id, 80) for thread_id in threads[:_MOST_NAMED])
-    more = f", and {len(threads) - _MOST_NAMED:,} more" if len(threads) > _MOST_NAMED else ""
     what = counted(len(threads), "empty conversation")
-    return f"{what} may be left over, since the creation was not answered: of {names}{more}"
+    return f"{what} may be left over, since the creation was not answered: of {_some(threads)}"
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f", and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(escape(name, 80) for name in names[:_MOST_NAMED]) + more
 
 
 def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> dict[str, Any]:
@@ -117,10 +125,12 @@ def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> 
         "sent": result.sent,
         "requests": result.requests,
         "verified": result.verified,
+        "continued": result.continued,
         "times_in_map_only": result.in_map_only,
         "losses": dict(result.losses),
         "problem_count": result.problem_count,
         "leftovers": iter(result.leftovers),
+        "replaced": iter(result.replaced),
         "problems": ({"thread_id": thread_id, "reason": reason} for thread_id, reason in result.problems),
     }
 
@@ -147,10 +157,12 @@ def report_push_ending(
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
     elif result.problem_count:
-        pending = sum(result.states.get(state, 0) for state in (State.PLANNED, State.CREATING, State.SENDING))
+        states = (State.PLANNED, State.CREATING, State.SENDING)
+        pending = sum(result.states.get(state, 0) for state in states) - result.broken
         steps = [_AGAIN] if pending else []
-        steps += [_NOT_REPAIRED] if result.problem_count > pending else []
-        print_error(f"not every thread is pushed and as it was sent: {done}", *lines, *steps)
+        steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
+        what = counted(result.problem_count, "thread")
+        print_error(f"{what} not pushed, or not as it was sent ({done})", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.out))
@@ -158,7 +170,7 @@ def report_push_ending(
 
 
 def _next_step(ended_by: ThreadkeepError) -> str:
-    if isinstance(ended_by, Interrupted | ApiGone):
+    if isinstance(ended_by, Interrupted | ApiGone | ServerUnreachable):
         return _AGAIN
     return _ADDRESS if isinstance(ended_by, WrongAddress) else exit_for(ended_by)[1]
 

@@ -50,6 +50,7 @@ def ask(
     sunset: datetime | None = None,
     verbose: bool = False,
     unit: str = "messages",
+    second: str = "files",
     api: Api = Api.ASSISTANTS,
     headers: Mapping[str, str] | None = None,
     is_last: bool = True,
@@ -74,7 +75,16 @@ def ask(
         gc.freeze()
 
         transports = connect_all(source, api=api, headers=headers)
-        return under_screen(transports, work, shown=shown, sunset=sunset, verbose=verbose, unit=unit, is_last=is_last)
+        return under_screen(
+            transports,
+            work,
+            shown=shown,
+            sunset=sunset,
+            verbose=verbose,
+            unit=unit,
+            second=second,
+            is_last=is_last,
+        )
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
@@ -88,6 +98,7 @@ def under_screen(
     sunset: datetime | None = None,
     verbose: bool = False,
     unit: str = "messages",
+    second: str = "files",
     is_last: bool = True,
 ) -> _T:
     """Do some work with transports, which are opened first, in an event loop and under a `Screen`; see `ask`.
@@ -97,7 +108,7 @@ def under_screen(
     """
 
     def screen(clock: Callable[[], float]) -> Screen:
-        return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit)
+        return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
 
     result, is_interrupted = asyncio.run(_with_screen(transports, work, screen))
     if is_interrupted and not is_last:

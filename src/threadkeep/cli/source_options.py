@@ -17,6 +17,7 @@ from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, have_same_ori
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.console import escape, print_error
 from threadkeep.errors import MalformedAddress, UnreadableKeys
+from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.paths import Paths
 
 __all__ = ["TARGET", "OptionalSource", "optional_source_options", "source_options", "target_options"]
@@ -72,6 +73,8 @@ class OptionalSource:
         """
         given = {name: value for name, value in self._typed.items() if value is not None}
         if exported_from is not None and "base_url" not in given and "OPENAI_BASE_URL" not in os.environ:
+            if exported_from == SEVERAL_SOURCES:
+                raise click.UsageError("OUT was merged from exports of several addresses. Give --base-url to ask one.")
             if not is_well_known(exported_from):
                 raise click.UsageError(
                     f"OUT was exported from {escape(exported_from)}. Give --base-url"

@@ -13,7 +13,7 @@ from threadkeep.exporter.job import ExportResult
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.manifest import Manifest
 
-__all__ = ["MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
+__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
 _UNWRITTEN = (
@@ -30,6 +30,10 @@ _FILES = "The same command with --files downloads the files that are not saved y
 MISSING = (
     "A missing thread stays missing, unless another key knows it. Name those that you do not need in a file for --drop."
     " This checks the export:"
+)
+MERGE_AGAIN = (
+    "The export was merged from exports of several addresses. Resume those that are not complete, and merge again. This"
+    " checks what is there:"
 )
 _MALFORMED = "Correct these lines or remove them, and run the same command again. This checks the export:"
 

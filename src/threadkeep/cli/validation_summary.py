@@ -10,7 +10,8 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from threadkeep.cli.console import counted, escape, print_rows
-from threadkeep.cli.suggestions import command_on, export_again
+from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again
+from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
 from threadkeep.validation.report import ValidationReport
@@ -111,6 +112,9 @@ def next_lines(
     elif not report.refetch:
         remedies = dict.fromkeys(KINDS[code].remedy for code in KINDS if code in found)
         yield from (f"{'      ' if number else 'Next: '}{remedy}" for number, remedy in enumerate(remedies))
+    elif manifest is not None and manifest.source == SEVERAL_SOURCES:
+        yield f"Next: {MERGE_AGAIN}"
+        yield f"  {command_on('validate', report.out)}"
     elif to_refetch is None:
         options = [*([] if ids_file is None else [f"--ids={ids_file}"]), *(["--live"] if report.live else [])]
         yield "Next: Write a list of only the threads to fetch again, with this command, and export that list:"

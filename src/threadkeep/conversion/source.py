@@ -16,7 +16,7 @@ from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.private_files import on_disk
-from threadkeep.storage.reader import Export, ExportedThread
+from threadkeep.storage.reader import Export, ExportedThread, Records
 
 __all__ = ["PlainMessage", "Source", "Thread", "ThreadConverted", "Turn", "UnknownThread"]
 
@@ -90,6 +90,11 @@ class Thread:
     def runs(self) -> tuple[Mapping[str, Any], ...]:
         """Its runs, each ``{"thread_id", "run_id", "run", "steps"}``; none where they were not saved."""
         return self._exported.runs
+
+    def is_as_written(self) -> bool:
+        """Return whether its lines are those that were exported, as far as the export can prove it."""
+        records = self._exported.messages
+        return not isinstance(records, Records) or records.is_as_written()
 
     def turns(self) -> Iterator[Turn]:
         """Read its messages, each as a `PlainMessage` where it is one, else as its record.

@@ -108,7 +108,7 @@ async def aexport(
             done=_ids(done),
             drop=_ids(drop),
             limit=limit and operator.index(limit),
-            shard=None if shard is None else Shard(*shard),
+            shard=None if shard is None else _shard(shard),
             refresh=refresh,
         )
         job = Job(
@@ -177,6 +177,14 @@ def _listed(
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
     return _entries(file, name)
+
+
+def _shard(pair: tuple[int, int]) -> Shard:
+    try:
+        number, count = map(operator.index, pair)
+    except (TypeError, ValueError):
+        raise TypeError(f"shard is a pair of whole numbers, such as (0, 4), and not {pair!r}") from None
+    return Shard(number, count)
 
 
 def _ids(ids: Iterable[str]) -> Iterator[str]:

@@ -1,14 +1,41 @@
 """What a push asks of a destination: an API, and the form that threads take there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+import attrs
+
 from threadkeep.api.client import ApiClient
+from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Thread
 from threadkeep.errors import ApiError
-from threadkeep.migration.store import StoredThread
+from threadkeep.migration.store import PushStore, StoredThread
+from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["Delivery", "Destination", "OtherItems"]
+__all__ = ["Delivery", "Destination", "OtherItems", "PushContext"]
+
+
+@attrs.frozen(kw_only=True)
+class PushContext:
+    """What a destination works with.
+
+    Attributes:
+        options: of the items.
+        store: of the push.
+        thread: uses the store.
+        threads: reads all complete threads of the export, on that thread.
+        notify: called with a text for people.
+        anew, is_foundry, upload_files: as `threadkeep.migration.job.PushJob` has them.
+    """
+
+    options: Options
+    store: PushStore
+    thread: StoreThread
+    threads: Callable[[], Iterable[Thread]]
+    notify: Callable[[str], None]
+    anew: bool
+    is_foundry: bool
+    upload_files: bool
 
 
 class OtherItems(Exception):
@@ -20,9 +47,13 @@ class Delivery(Protocol):
 
     Attributes:
         sent: how many items this run has sent of it.
+        behind: how many items of others were behind ours when it was verified.
+        is_certain: whether each request that writes was answered.
     """
 
     sent: int
+    behind: int
+    is_certain: bool
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether an error may mean that another key has what is asked for."""

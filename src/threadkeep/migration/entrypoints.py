@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from threadkeep.api.calls import (
-    DEFAULT_CONCURRENCY,
     DEFAULT_RETRIES,
     connected,
     in_own_loop,
@@ -18,14 +17,16 @@ from threadkeep.api.calls import (
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
 from threadkeep.api.keys import Key, header_fault
-from threadkeep.conversion.job import Citations, Options, Unsupported
+from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
-from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
+from threadkeep.migration.job import CHOICES, PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
+from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
-__all__ = ["TargetKind", "apush", "identity_headers", "push", "target_is_foundry"]
+__all__ = ["TargetKind", "apush", "choices_of", "identity_headers", "push", "target_is_foundry"]
 
 TargetKind: TypeAlias = Literal["openai", "foundry"]
 """A kind of server of conversations."""
@@ -43,31 +44,35 @@ async def apush(
     user_identity: str | None = None,
     map: str | os.PathLike[str] | None = None,  # noqa: A002 - the name of the option
     only: Iterable[str] | None = None,
-    upload_files: bool = False,
-    inline_images: bool = False,
-    citations: Citations = "keep",
-    unsupported: Unsupported = "skip",
+    upload_files: bool | None = None,
+    inline_images: bool | None = None,
+    citations: Citations | None = None,
+    unsupported: Unsupported | None = None,
     dry_run: bool = False,
+    anew: bool = False,
     verify: bool = False,
-    concurrency: int = DEFAULT_CONCURRENCY,
+    concurrency: int | None = None,
     rpm: int | None = None,
     max_retries: int = DEFAULT_RETRIES,
     on_event: Callable[[PushEvent], object] | None = None,
 ) -> PushResult:
-    """Push the complete threads of an export to another API, each into one conversation, or resume that.
+    """Push the complete threads of an export to another API, or resume that.
 
-    What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing twice. The map,
-    ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson`` names everything
-    that a conversation cannot carry.
+    With "conversations", each thread becomes one conversation; with "engramia", each question with its answer becomes
+    one pattern. What was sent is recorded in ``OUT.push``, so the same call again sends what is missing, and nothing
+    twice. The map, ``OUT.conversations.ndjson``, says which conversation each thread became, and ``MAP.losses.ndjson``
+    names everything that a conversation cannot carry; for patterns ``OUT.engramia.losses.ndjson`` does that.
 
     Args:
         out: the export.
-        to: what threads become: "conversations".
+        to: what threads become: "conversations" or "engramia". With "engramia" there is no use for ``target``,
+            ``user_identity``, ``map``, ``upload_files`` and ``inline_images``, nor for several keys.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: a push has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
-        base_url: where ``/conversations`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
-        api_key: None for one of the environment.
+        base_url: where ``/conversations`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own. Of Engramia the
+            address of the server; None for ``ENGRAMIA_API_URL``.
+        api_key: None for one of the environment; for Engramia that is ``ENGRAMIA_API_KEY``.
         target: the kind of server; None for what the address says. Only Foundry lists conversations, and one whose
             creation was not answered is found there.
         user_identity: on Foundry, the end user that the conversations belong to.
@@ -75,11 +80,15 @@ async def apush(
         only: the ids of the threads to push; None for all that are complete.
         upload_files: upload files that the target does not know; they must have been downloaded with the export.
         inline_images: send downloaded images as data URLs.
-        citations, unsupported: as `threadkeep.convert` takes them.
+        citations, unsupported: as `threadkeep.convert` takes them. None, for these and the two above, is what an
+            earlier push of this export said, else as `convert` has it. Once anything was sent only ``upload_files`` may
+            change.
         dry_run: plan only. Nothing is asked, and nothing is written.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
+            whose messages have changed since. The old conversations stay, and are named in ``replaced``.
         verify: read everything back, and compare it with what was sent.
-        concurrency: threads at a time, 1 to 256.
-        rpm: requests a minute at most; None for a pace that is found.
+        concurrency: threads at a time, 1 to 256; None for 64, and for 1 to Engramia.
+        rpm: requests a minute at most; None for a pace that is found, and for 60 to Engramia.
         max_retries: of a request, 0 to 100.
         on_event: called in this event loop with each `threadkeep.migration.events.PushEvent`.
 
@@ -97,25 +106,29 @@ async def apush(
         BaseException: what ``on_event`` raised. The push has ended in order then.
     """
     _refuse_impossible(locals())
+    kind = TARGETS[to]
     given = source or ApiSource(base_url=base_url, keys=() if api_key is None else (Key(api_key),))
-    address = _address_of(client) if client is not None else endpoint_for(API_OF[to], given, os.environ).base_url
+    address = _address_of(client) if client is not None else endpoint_for(kind.api, given, os.environ).base_url
     headers = identity_headers(user_identity)
     job = PushJob(
         out=Path(out),
         to=to,
         map=None if map is None else Path(map),
         only=None if only is None else _ids(only),
-        options=Options(citations=citations, unsupported=unsupported, inline_images=inline_images),
+        choices=choices_of(
+            citations=citations, unsupported=unsupported, inline_images=inline_images, upload_files=upload_files
+        ),
+        anew=anew,
         address=without_secrets(address),
+        user_identity=user_identity,
         is_foundry=target_is_foundry(target, address),
-        upload_files=upload_files,
         verify=verify,
-        concurrency=concurrency,
-        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
+        concurrency=concurrency or kind.concurrency,
+        pace=PacingOptions(rpm=rpm or kind.rpm, max_retries=max_retries),
     )
     if dry_run:
         return await plan_only(job)
-    async with connected(client, given, api=API_OF[to], headers=headers) as transports:
+    async with connected(client, given, api=kind.api, headers=headers) as transports:
         return await run_to_its_end(lambda listen: carry_out(job, transports, on_event=listen), on_event)
 
 
@@ -128,6 +141,22 @@ Raises:
     RuntimeError: an event loop is running already; there, ``await apush(...)``.
     KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `apush`.
 """
+
+
+def choices_of(**given: str | bool | None) -> dict[str, str]:
+    """Return choices of how items are made, as a job takes them: without those that are left open.
+
+    Raises:
+        ValueError: there is no such choice.
+    """
+    words = {False: "no", True: "yes"}
+    chosen = {
+        name: words[value] if isinstance(value, bool) else value for name, value in given.items() if value is not None
+    }
+    for name, value in chosen.items():
+        if value not in CHOICES[name]:
+            raise ValueError(f"{name} is {value!r}: it must be {' or '.join(map(repr, CHOICES[name]))}")
+    return chosen
 
 
 def target_is_foundry(target: TargetKind | None, address: str) -> bool:
@@ -168,13 +197,15 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     "map": (str | os.PathLike, "a path"),
     "user_identity": (str, "a str"),
     "only": (Iterable, "ids"),
-    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify"), (bool, "True or False")),
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
 }
-_CHOICES = {"to": tuple(API_OF), "target": (None, "openai", "foundry")}
+_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images")
+_OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
+_CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"map", "user_identity", "only"}))
+    refuse_wrong_types(arguments, _TYPES, _OPTIONAL)
     refuse_two_sources(arguments)
     if isinstance(arguments["only"], str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")
@@ -182,4 +213,8 @@ def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
         if arguments[name] not in choices:
             known = " or ".join(repr(choice) for choice in choices if choice is not None)
             raise ValueError(f"{name} is {arguments[name]!r}: it must be {known}")
+    given = {name: arguments[name] for name in _OF_CONVERSATIONS}
+    given["more than one key"] = arguments["source"] is not None and len(arguments["source"].keys) > 1
+    if (useless := useless_with(arguments["to"], given)) is not None:
+        raise ValueError(f"{useless} is of no use with to={arguments['to']!r}")
     refuse_out_of_bounds(arguments, {})

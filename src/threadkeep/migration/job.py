@@ -1,49 +1,30 @@
-"""One push from end to end: plan what is to be sent, send it thread by thread, read it back, write the map."""
+"""What a push is to do, and what it came to."""
 
-import asyncio
-import contextlib
-import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
 
 import attrs
 
 from threadkeep.api.calls import DEFAULT_CONCURRENCY
-from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
-from threadkeep.api.endpoints import Api
-from threadkeep.api.worker_pool import WorkerPool, one_batch
-from threadkeep.conversion.job import Options
-from threadkeep.conversion.source import Source, Thread
-from threadkeep.errors import ApiError, Interrupted, OutputUnusable, RunEnded, ThreadkeepError
-from threadkeep.exporter.events import Notice
-from threadkeep.migration.conversation_delivery import Conversations
-from threadkeep.migration.conversation_map import losses_path, refuse_map, write_losses, write_map
-from threadkeep.migration.destination import Destination, OtherItems
-from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.planning import PushPlan, plan_of, planned
-from threadkeep.migration.store import PushStore, State, StoredThread
-from threadkeep.storage.lock import locked
+from threadkeep.api.client import PacingOptions
+from threadkeep.errors import ThreadkeepError
+from threadkeep.migration.conversations.conversation_map import (
+    losses_path,
+)
+from threadkeep.migration.planning import PushPlan
+from threadkeep.migration.targets import TARGETS, PushTarget, Target
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.reader import Export, read
-from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["API_OF", "PushJob", "PushResult", "PushTarget", "carry_out", "plan_only", "refuse_unusable"]
+__all__ = ["CHOICES", "PushJob", "PushResult"]
 
-PushTarget: TypeAlias = Literal["conversations"]
-"""What threads become."""
-
-API_OF: Mapping[PushTarget, Api] = {"conversations": Api.CONVERSATIONS}
-"""The API that they are sent to then."""
-
-# So many threads of the export are looked at together.
-_THREADS = 200
-
-# A thread whose requests have failed after all their retries is tried once more when all others are through.
-_TRIES = 2
-
-_MOST_PROBLEMS = 20
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "citations": ("keep", "strip", "footnotes"),
+    "unsupported": ("skip", "text"),
+    "inline_images": ("no", "yes"),
+    "upload_files": ("no", "yes"),
+}
+"""What each choice of how items are made may be; the first one where nothing is said."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,11 +36,12 @@ class PushJob:
         to: what threads become.
         map: the name of the map; None for the usual one.
         only: the ids of the threads to push; None for all that are complete.
-        options: of the items.
+        choices: how items are made, as far as this push says it; see `CHOICES`.
+        anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
         address: of the target, without secrets.
+        user_identity: the end user that the conversations belong to, on Foundry.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
             was not answered.
-        upload_files: upload files that the target does not know.
         verify: read everything back.
         concurrency: how many threads are sent at a time.
         pace: how hard to ask.
@@ -72,10 +54,11 @@ class PushJob:
     to: PushTarget = "conversations"
     map: Path | None = None
     only: frozenset[str] | None = None
-    options: Options = attrs.field(factory=Options)
+    choices: Mapping[str, str] = attrs.field(factory=dict)
+    anew: bool = False
     address: str
     is_foundry: bool = False
-    upload_files: bool = False
+    user_identity: str | None = None
     verify: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pace: PacingOptions = attrs.field(factory=PacingOptions)
@@ -94,14 +77,30 @@ class PushJob:
         return self.store_path.with_name(f"{self.store_path.name}.lock")
 
     @property
-    def map_path(self) -> Path:
-        """The map."""
+    def kind(self) -> Target:
+        """What threads become."""
+        return TARGETS[self.to]
+
+    @property
+    def map_path(self) -> Path | None:
+        """The map; None if there is none, since threads do not become conversations."""
+        if not self.kind.has_conversations:
+            return None
         return self.map or self.out.with_name(f"{self.out.name}.{self.to}.ndjson")
+
+    @property
+    def losses_path(self) -> Path:
+        """The report of losses."""
+        return losses_path(self.map_path or self.out.with_name(f"{self.out.name}.{self.to}"))
 
     @property
     def target(self) -> Mapping[str, str]:
         """Where it goes, as the store has it."""
-        return {"to": self.to, "address": self.address}
+        target = {"to": self.to, "address": self.address}
+        if self.user_identity is None:
+            return target
+        # Not the identity itself: it may be a person's address.
+        return {**target, "user": hashlib.sha256(self.user_identity.encode()).hexdigest()[:16]}
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +110,7 @@ class PushResult:
     Attributes:
         plan: what there was to do when it began.
         map_path, losses_path: what was written; None where nothing was, since the run was interrupted or only planned.
-        pushed: how many threads have a conversation with all their items.
+        pushed: how many threads have all their items there.
         items: how many items these have.
         verified: how many of them were read back, and are as they were sent.
         sent: how many items this run has sent.
@@ -120,9 +119,12 @@ class PushResult:
         losses: how many losses there are, by what is lost, in the API's words.
         leftovers: the threads for which an empty conversation may be left over, once for each: the answer to its
             creation was lost, and the server lists no conversations.
+        continued: how many conversations had items of others behind ours when they were verified.
+        replaced: the conversations that are in no map any more, since their threads were pushed anew.
         in_map_only: how many conversations have the times of their items in the map only.
         problems: the first threads that are not complete or not as they were sent, with the reason.
         problem_count: how many there are.
+        broken: how many of them have a conversation that is not complete, and is gone or not as it was sent.
         seconds: how long this run took.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
@@ -137,10 +139,13 @@ class PushResult:
     requests: int = 0
     states: Mapping[str, int]
     losses: Mapping[str, int]
+    continued: int = 0
     leftovers: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     in_map_only: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     problem_count: int = 0
+    broken: int = 0
     seconds: float = 0.0
     ended_by: ThreadkeepError | None = None
 
@@ -148,315 +153,3 @@ class PushResult:
     def is_complete(self) -> bool:
         """Whether every thread of the export that has anything to send is at the target, as far as was looked at."""
         return self.ended_by is None and not self.problem_count and not self.plan.not_complete
-
-
-def refuse_unusable(job: PushJob) -> None:
-    """Refuse a push whose store or map cannot be used, before the export is made that it is of. Nothing changes.
-
-    Raises:
-        OutputUnusable: they belong to another target or are something else, or another push is at work.
-    """
-    refuse_map(job.map_path, job.out)
-    with locked(job.lock_path):
-        if job.store_path.exists():
-            PushStore.open(job.store_path, job.target).close()
-
-
-async def plan_only(job: PushJob) -> PushResult:
-    """Plan a push, and return that. Nothing is asked, and nothing is written.
-
-    Raises:
-        As `carry_out`.
-    """
-    refuse_map(job.map_path, job.out)
-    with contextlib.ExitStack() as opened:
-        export = opened.enter_context(read(job.out))
-        store = PushStore.in_memory(job.store_path, job.target)
-        opened.callback(store.close)
-        source = _source(export, job)
-        plan = await asyncio.to_thread(_plan, store, source, job.options, lambda: None)
-        return PushResult(plan=plan, states=store.count(), losses=store.losses())
-
-
-async def carry_out(
-    job: PushJob,
-    transports: Sequence[TransportLike],
-    *,
-    on_event: Callable[[PushEvent], None] = lambda _event: None,
-) -> PushResult:
-    """Push an export, or resume that. However it ends, the store knows what was sent.
-
-    When this task is cancelled, which is caught, no map is written.
-
-    Args:
-        job: what to push.
-        transports: where to, once for each key.
-        on_event: receives the events.
-
-    Raises:
-        OutputUnusable: the export cannot be read, or the store or the map not be used; nothing was sent.
-        MalformedLine: a line of the export is no message; likewise.
-        UnknownThread: a thread of ``only`` is not a complete thread of the export; likewise.
-    """
-    started, over, thread = asyncio.get_running_loop().time(), threading.Event(), StoreThread()
-
-    def check() -> None:
-        if over.is_set():
-            raise Interrupted("interrupted")
-
-    with contextlib.ExitStack() as opened:
-        opened.callback(thread.close)
-        push = await thread.finish(lambda: _begin(job, thread, opened, check, on_event), on_cancel=over.set)
-        check()
-        ended_by, requests = await push.run(transports)
-        seconds = asyncio.get_running_loop().time() - started
-        return await thread.finish(lambda: push.end(ended_by, requests, seconds))
-
-
-def _begin(
-    job: PushJob,
-    thread: StoreThread,
-    opened: contextlib.ExitStack,
-    check: Callable[[], None],
-    on_event: Callable[[PushEvent], None],
-) -> "_Push":
-    refuse_map(job.map_path, job.out)
-    opened.enter_context(locked(job.lock_path))
-    export = opened.enter_context(read(job.out))
-    is_new = not job.store_path.exists()
-    store = PushStore.open(job.store_path, job.target)
-    opened.callback(store.close)
-    try:
-        plan = _plan(store, _source(export, job), job.options, check)
-    except BaseException:
-        if is_new:
-            store.close()
-            job.store_path.unlink()
-        raise
-    destination = Conversations(job.options, store, thread, job.is_foundry, upload_files=job.upload_files)
-    return _Push(job, thread, export, store, plan, on_event, destination)
-
-
-def _source(export: Export, job: PushJob) -> Source:
-    for name in {"out", "index"} & export.faults.keys():
-        raise OutputUnusable(
-            f"the export is damaged, and messages would be left out: {export.faults[name]}. `threadkeep validate` says"
-            " what is missing, and the export command repairs it."
-        )
-    return Source(export, job.only, lambda _event: None)
-
-
-def _plan(store: PushStore, source: Source, options: Options, check: Callable[[], None]) -> PushPlan:
-    """Read the export, and store what is to be sent of each thread."""
-    store.begin_plan()
-
-    def plans() -> Iterator[Any]:
-        for thread in source:
-            check()
-            _refuse_unsendable(thread.thread_id, source)
-            yield thread.place, plan_of(thread, options, store.pushed_of(thread.thread_id))
-
-    rows = plans()
-    while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
-        store.plan(batch)
-    return planned(store, source)
-
-
-def _refuse_unsendable(thread_id: str, source: Source) -> None:
-    if any("\ud800" <= letter <= "\udfff" for letter in thread_id):
-        raise OutputUnusable(
-            f"{source.export.path}: half of a surrogate pair is in the id of the thread {thread_id!r}, so nothing can"
-            " refer to it. Choose the others with --only."
-        )
-
-
-@attrs.define
-class _Push:
-    """A push at work."""
-
-    _job: PushJob
-    _thread: StoreThread
-    _export: Export
-    _store: PushStore
-    _plan: PushPlan
-    _on_event: Callable[[PushEvent], None]
-    _destination: Destination
-    _pool: WorkerPool = attrs.field(init=False)
-    _threads: dict[str, Thread] = attrs.field(factory=dict, init=False)
-    _failures: Counter[str] = attrs.field(factory=Counter, init=False)
-    _sent: int = attrs.field(default=0, init=False)
-
-    async def run(self, transports: Sequence[TransportLike]) -> tuple[ThreadkeepError | None, int]:
-        """Send and read back, and return what ended that before its time, and how many requests it took."""
-        ended_by = await self._run_to_its_end(transports)
-        return ended_by, self._pool.traffic.sent
-
-    async def _run_to_its_end(self, transports: Sequence[TransportLike]) -> ThreadkeepError | None:
-        job = self._job
-        self._pool = WorkerPool(transports, job.pace, job.concurrency, lambda text: self._on_event(Notice(text)))
-        total = self._plan.threads - self._plan.empty
-        self._on_event(PushBegun(total=total, before=total - self._plan.to_send, traffic=lambda: self._pool.traffic))
-        try:
-            await self._send_all()
-            if job.verify and self._pool.ended_by is None:
-                await self._verify_all()
-        except OutputUnusable as error:
-            return error
-        except asyncio.CancelledError:
-            return Interrupted("interrupted")
-        return self._pool.ended_by
-
-    async def _send_all(self) -> None:
-        """Send all threads, those that failed once more, and those of which it had to be found out what is there."""
-        for number in range(self._job.pace.max_retries + 2):
-            await self._settle(number)
-            if self._pool.ended_by is not None or not await self._run(self._push, self._is_to_be_sent):
-                return
-
-    async def _run(self, work: Callable[[str, ApiClient], Any], is_wanted: Callable[[str], bool]) -> int:
-        """Work on the threads of the export that are wanted, and return how many there were."""
-        threads, count = iter(_source(self._export, self._job)), 0
-
-        def batch() -> list[Thread]:
-            found = list[Thread]()
-            for thread in threads:
-                if is_wanted(thread.thread_id):
-                    found.append(thread)
-                if len(found) == _THREADS:
-                    break
-            return found
-
-        async def batches() -> AsyncIterator[Sequence[str]]:
-            nonlocal count
-            while found := await self._thread.call(batch):
-                count += len(found)
-                self._threads |= {thread.thread_id: thread for thread in found}
-                yield [thread.thread_id for thread in found]
-
-        await self._pool.run(batches(), work)
-        return count
-
-    def _is_to_be_sent(self, thread_id: str) -> bool:
-        return self._failures[thread_id] < _TRIES and self._store.pending(thread_id)
-
-    async def _push(self, thread_id: str, client: ApiClient) -> None:
-        delivery = self._destination.delivery(self._threads[thread_id])
-        try:
-            await self._pool.ask(thread_id, client, delivery.run, delivery.may_be_anothers)
-        except RunEnded:
-            return  # another key takes over, or the run has ended: the store knows how far it came
-        except OtherItems as problem:
-            self._failures[thread_id] = _TRIES
-            await self._fail(thread_id, str(problem))
-        except ApiError as problem:
-            row = await self._thread.call(self._store.thread, thread_id)
-            self._failures[thread_id] += row.state is not State.CREATING  # of which more than this is to be found out
-            await self._fail(thread_id, str(problem))
-            self._pool.record_failure(problem)
-        else:
-            row = await self._thread.call(self._store.thread, thread_id)
-            self._on_event(ThreadPushed(thread_id=thread_id, conversation_id=row.conversation_id, items=row.items))
-        finally:
-            self._sent += delivery.sent
-        del self._threads[thread_id]
-
-    async def _fail(self, thread_id: str, reason: str) -> None:
-        await self._thread.call(self._store.failed, thread_id, reason)
-        if self._failures[thread_id] >= _TRIES:
-            row = await self._thread.call(self._store.thread, thread_id)
-            self._on_event(
-                ThreadPushed(thread_id=thread_id, conversation_id=row.conversation_id, items=0, problem=reason)
-            )
-
-    async def _settle(self, number: int) -> None:
-        """Find out what became of threads of which a request was not answered, by this run or an earlier one."""
-        rows = await self._thread.call(self._store.unanswered)
-        if not rows or self._pool.ended_by is not None:
-            return
-        if number:
-            await self._job.pace.sleep(min(0.25 * 2.0**number, 8.0) * self._job.pace.jitter())
-
-        async def settle(pending: str, client: ApiClient) -> None:
-            try:
-                await self._pool.ask(
-                    pending, client, lambda key: self._destination.settle(key, rows), lambda _problem: False
-                )
-            except RunEnded:
-                return
-            except ApiError as problem:
-                self._on_event(
-                    Notice(f"what became of {len(rows):,} requests without an answer is not known: {problem}")
-                )
-                self._pool.record_failure(problem)
-
-        await self._pool.run(one_batch(["unanswered"]), settle)
-
-    # --- verification
-
-    async def _verify_all(self) -> None:
-        self._on_event(VerificationBegun(total=self._store.count()[State.DONE]))
-        await self._run(self._verify, lambda thread_id: self._store.thread(thread_id).state is State.DONE)
-
-    async def _verify(self, thread_id: str, client: ApiClient) -> None:
-        delivery, problem = self._destination.delivery(self._threads[thread_id]), None
-        try:
-            await self._pool.ask(thread_id, client, delivery.verify, delivery.may_be_anothers)
-        except RunEnded:
-            return
-        except OtherItems as error:
-            problem = str(error)
-        except ApiError as error:
-            problem = f"it cannot be read back: {error}"
-            if error.status != 404:
-                self._pool.record_failure(error)
-        await self._thread.call(self._store.verified, thread_id, problem)
-        row = await self._thread.call(self._store.thread, thread_id)
-        self._on_event(
-            ConversationVerified(thread_id=thread_id, conversation_id=row.conversation_id or "", problem=problem)
-        )
-        del self._threads[thread_id]
-
-    # --- the end
-
-    def end(self, ended_by: ThreadkeepError | None, requests: int, seconds: float) -> PushResult:
-        """Write the map and the losses, unless the run was interrupted, and return what it came to."""
-        store, job = self._store, self._job
-        is_written = False
-        if ended_by is not None and store.is_blank():
-            job.store_path.unlink()  # as if it had never begun
-        elif not isinstance(ended_by, Interrupted | OutputUnusable):
-            try:
-                write_map(job.map_path, store.each_done())
-                write_losses(losses_path(job.map_path), store.each_loss())
-                is_written = True
-            except OutputUnusable as error:
-                ended_by = error
-        states, (items, verified) = store.count(), store.totals()
-        return PushResult(
-            plan=self._plan,
-            map_path=job.map_path if is_written else None,
-            losses_path=losses_path(job.map_path) if is_written else None,
-            pushed=states[State.DONE],
-            items=items,
-            verified=verified,
-            sent=self._sent,
-            requests=requests,
-            states=states,
-            losses=store.losses(),
-            leftovers=tuple(store.leftovers()),
-            in_map_only=store.count_in_map_only(),
-            problems=tuple((row.thread_id, _reason(row)) for row in store.problems(_MOST_PROBLEMS)),
-            problem_count=store.count_problems(),
-            seconds=seconds,
-            ended_by=ended_by,
-        )
-
-
-def _reason(row: StoredThread) -> str:
-    if row.reason is not None:
-        return row.reason
-    if row.state is State.CHANGED:
-        return f"it has other items now, by the export or the options, than were pushed to {row.conversation_id} before"
-    if row.state is State.CREATING:
-        return "the creation of its conversation was not answered"
-    return "the run ended before it was through"

@@ -1,21 +1,15 @@
-"""What a push has to do: of each thread, and in all."""
+"""What a push has to do in all, and how it is known what has changed since an earlier one."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from itertools import chain
+from typing import Any
 
 import attrs
 
-from threadkeep.conversion.job import Options
-from threadkeep.conversion.losses import Loss
-from threadkeep.conversion.source import Source, Thread
-from threadkeep.migration.comparison import fingerprint
-from threadkeep.migration.conversations import ITEMS_PER_REQUEST
-from threadkeep.migration.items import items_of_thread
-from threadkeep.migration.metadata import encode_times, metadata_of
-from threadkeep.migration.store import PushStore, State, ThreadPlan
+from threadkeep.conversion.source import Source
+from threadkeep.migration.store import PushStore, State
 
-__all__ = ["PushPlan", "plan_of", "planned"]
+__all__ = ["Digests", "PushPlan", "planned"]
 
 
 @attrs.frozen(kw_only=True)
@@ -57,58 +51,61 @@ class PushPlan:
         return self.requests / rpm
 
 
-def plan_of(thread: Thread, options: Options, pushed: int) -> ThreadPlan:
-    """Return what is to be sent of a thread.
+@attrs.define
+class Digests:
+    """Digests over what is to be sent of a thread, item by item.
+
+    Attributes:
+        pushed: how many items were sent when the thread was complete last.
+        pushed_digest: over so many; None if there are not so many.
+        count: how many there are.
+    """
+
+    pushed: int
+    pushed_digest: bytes | None = attrs.field(default=None, init=False)
+    count: int = attrs.field(default=0, init=False)
+    _digest: Any = attrs.field(factory=lambda: blake2b(digest_size=16), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._note()
+
+    @property
+    def digest(self) -> bytes:
+        """Over all of them."""
+        digest: bytes = self._digest.digest()
+        return digest
+
+    def add(self, fingerprint: bytes) -> None:
+        """Add an item."""
+        self._digest.update(fingerprint)
+        self.count += 1
+        self._note()
+
+    def _note(self) -> None:
+        if self.count == self.pushed:
+            self.pushed_digest = self.digest
+
+
+def planned(store: PushStore, source: Source, requests_for: Callable[[bool, int], tuple[int, int]]) -> PushPlan:
+    """Return what a push has to do whose plan is in the store.
 
     Args:
-        thread: as it is read from an export.
-        options: of the items.
-        pushed: how many of its messages were sent when it was complete last.
+        store: has the plan.
+        source: the export.
+        requests_for: the requests that create something for a thread, and those that send items, by whether it has a
+            conversation, and how many items are left.
     """
-    digest, pushed_digest, count = blake2b(digest_size=16), None, 0
-    losses, times, files, images = list[Loss](), list[int | None](), list[str](), set[str]()
-    if not pushed:
-        pushed_digest = digest.digest()
-    for one in items_of_thread(thread, options):
-        losses += one.losses
-        files += one.files
-        if one.item is None:
-            continue
-        images |= {
-            part["file_id"] for part in one.item["content"] if part["type"] == "input_image" and part.get("file_id")
-        }
-        digest.update(fingerprint(one.item))
-        times.append(one.time)
-        count += 1
-        if count == pushed:
-            pushed_digest = digest.digest()
-    metadata = metadata_of(thread.thread_id, (thread.thread or {}).get("metadata"), encode_times(times))
-    return ThreadPlan(
-        thread_id=thread.thread_id,
-        messages=count,
-        digest=digest.digest(),
-        pushed_digest=pushed_digest,
-        losses=[*metadata.losses, *losses],
-        files={file_id: file_id in images for file_id in files},
-        paths={file_id: str(path) for file_id, path in thread.files.items()},
-        has_thread_object=thread.thread is not None,
-        metadata=metadata.pairs,
-    )
-
-
-def planned(store: PushStore, source: Source) -> PushPlan:
-    """Return what a push has to do whose plan is in the store."""
     states, work = store.count(), store.to_send()
+    requests = [requests_for(*left) for left in work]
     files, files_here = store.count_files()
     return PushPlan(
         threads=sum(states.values()),
         empty=states[State.EMPTY],
         to_send=len(work),
         changed=states[State.CHANGED],
-        conversations=sum(not is_there for is_there, _ in work),
+        conversations=sum(creating for creating, _ in requests),
         items=sum(items for _, items in work),
-        requests=sum(chain.from_iterable((not is_there, -(-items // ITEMS_PER_REQUEST)) for is_there, items in work))
-        + store.count_new_metadata(),
+        requests=sum(map(sum, requests)) + store.count_new_metadata(),
         losses=store.losses(),
         files=files,
         files_here=files_here,

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,26 @@ import attrs
 
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
-from threadkeep.migration.items import FileAtTarget
-from threadkeep.migration.metadata import without_times
+from threadkeep.migration.conversations.items import FileAtTarget
+from threadkeep.migration.conversations.metadata import decode_times, without_times
+from threadkeep.migration.engramia.pattern_store import PATTERN_SCHEMA, PatternStore
 from threadkeep.serialization.lossless_json import loads
-from threadkeep.storage.private_files import create, on_disk, refuse_irregular, sync_folder
+from threadkeep.storage.private_files import create, on_disk, open_regular, refuse_irregular, sync_folder
 
 __all__ = ["PushStore", "State", "StoredFile", "StoredThread", "ThreadPlan"]
 
 _APPLICATION_ID = int.from_bytes(b"tkpu", "big")
 _VERSION = 1
 
-_SCHEMA = """
+# The header of a database (documented).
+_HEAD_BYTES = 100
+
+_IN_MEMORY = "the plan of the push"
+
+_SCHEMA = (
+    """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE choices(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE threads(
     thread_id TEXT PRIMARY KEY, place INTEGER NOT NULL, state TEXT NOT NULL,
     messages INTEGER NOT NULL,          -- of the export that have an item
@@ -38,8 +46,12 @@ CREATE TABLE threads(
     pushed_digest BLOB,                 -- over those
     conversation_id TEXT, metadata TEXT,
     items INTEGER NOT NULL DEFAULT 0, times TEXT NOT NULL DEFAULT '', has_times INTEGER NOT NULL DEFAULT 1,
-    verified INTEGER NOT NULL DEFAULT 0, reason TEXT, run INTEGER NOT NULL);
+    verified INTEGER NOT NULL DEFAULT 0, reason TEXT,
+    broken INTEGER NOT NULL DEFAULT 0,  -- whether the reason proves that the conversation is gone or not as it was sent
+    behind INTEGER NOT NULL DEFAULT 0,  -- items of others that were behind ours when it was read back
+    run INTEGER NOT NULL);
 CREATE INDEX threads_by_place ON threads(place);
+CREATE INDEX threads_by_conversation ON threads(conversation_id);
 CREATE TABLE losses(
     id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL, message_id TEXT, lost TEXT NOT NULL, why TEXT NOT NULL);
 CREATE INDEX losses_by_thread ON losses(thread_id);
@@ -48,7 +60,10 @@ CREATE TABLE files(
 CREATE TABLE lost_files(  -- of threads of which something was sent without them
     thread_id TEXT NOT NULL, file_id TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (thread_id, file_id)) WITHOUT ROWID;
 CREATE TABLE leftovers(id INTEGER PRIMARY KEY, thread_id TEXT NOT NULL);
+CREATE TABLE replaced(id INTEGER PRIMARY KEY, conversation_id TEXT NOT NULL);
 """
+    + PATTERN_SCHEMA
+)
 
 
 class State(StrEnum):
@@ -59,9 +74,9 @@ class State(StrEnum):
     PLANNED = "planned"
     """Nothing was sent."""
     CREATING = "creating"
-    """A request to create its conversation was sent, and there was no answer yet."""
+    """A request was sent that must not be repeated, and there was no answer yet: the creation of its conversation."""
     SENDING = "sending"
-    """Its conversation is there, and may lack items."""
+    """It was begun, and may lack items."""
     DONE = "done"
     """All items were sent."""
     CHANGED = "changed"
@@ -105,7 +120,7 @@ class StoredThread:
     conversation_id: str | None
     metadata: str | None
     items: int
-    times: str
+    times: Sequence[int | None]
     has_times: bool
     verified: bool
     reason: str | None
@@ -156,11 +171,19 @@ class PushStore:
         """
         with on_disk(path):
             refuse_irregular(path, rewritten=True)
-            if not path.exists():
+            if path.exists():
+                _refuse_other(path)
+            else:
                 _create(path, target)
         store = cls(path, _connected(path))
         try:
-            store._check(target)
+            known = store._target()
+            if known != dict(target):
+                raise OutputUnusable(
+                    f"{path.name} says that OUT was pushed to {_target_in_words(known)}, and not to"
+                    f" {_target_in_words(target)}. Push there, or copy OUT with all files whose names begin like it to"
+                    f" another folder, without {path.name}, and push the copy."
+                )
         except BaseException:
             store.close()
             raise
@@ -168,7 +191,7 @@ class PushStore:
 
     @classmethod
     def in_memory(cls, path: Path, target: Mapping[str, str]) -> "PushStore":
-        """Copy a store into memory, where all changes stay; or create one there, if there is none.
+        """Copy a store into memory, where all changes stay; or create one there, if there is none of this target.
 
         Raises:
             OutputUnusable: as `open`.
@@ -178,6 +201,8 @@ class PushStore:
         with on_disk(path):
             refuse_irregular(path)
             is_there = path.exists()
+            if is_there:
+                _refuse_other(path)
         if not is_there:
             _fill(db, target)
             return store
@@ -186,34 +211,28 @@ class PushStore:
             old.backup(db)
         store.path = path
         try:
-            store._check(target)
+            is_of_target = store._target() == dict(target)
         finally:
             store.path = None
+        if not is_of_target:
+            store.close()
+            store = cls(None, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
+            _fill(store._db, target)
         return store
 
     def close(self) -> None:
         """Close the database."""
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, ValueError):
             if self.path is not None:
                 self._db.execute("PRAGMA journal_mode=DELETE")  # removes the file next to it
-            self._db.close()
+        self._db.close()
 
-    def _check(self, target: Mapping[str, str]) -> None:
-        name = "" if self.path is None else self.path.name
+    def _target(self) -> dict[str, str]:
+        """Return the target that the store belongs to, if it is not damaged."""
         with _named(self.path):
-            marks = [self._db.execute(f"PRAGMA {one}").fetchone()[0] for one in ("application_id", "user_version")]
-            if marks != [_APPLICATION_ID, _VERSION]:
-                raise OutputUnusable(
-                    f"{name} is no store of a push of this version. Move it away, or choose another OUT."
-                )
             if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("database disk image is malformed")
-            known = dict(self._db.execute("SELECT name, value FROM meta"))
-        if known != dict(target):
-            raise OutputUnusable(
-                f"{name} says that OUT was pushed to {_target_in_words(known)}, and not to {_target_in_words(target)}."
-                " Push there, or push a copy of OUT under another name."
-            )
+            return dict(map(tuple, self._db.execute("SELECT name, value FROM meta")))
 
     @contextlib.contextmanager
     def _changes(self) -> Iterator[sqlite3.Connection]:
@@ -231,10 +250,81 @@ class PushStore:
         with _named(self.path):
             return self._db.execute(query, values).fetchall()
 
+    def _threads(self, query: str, *values: object) -> list[StoredThread]:
+        with _named(self.path):
+            return [_stored(row) for row in self._db.execute(query, values)]
+
     def _number(self, query: str, *values: object) -> int:
         return int(self._rows(query, *values)[0][0])
 
+    @property
+    def patterns(self) -> PatternStore:
+        """The patterns that were sent."""
+        return PatternStore(self._changes, self._rows)
+
+    # --- choices
+
+    def choose(self, asked: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Remember how items are made, and return that: what an earlier push has said counts for all later ones.
+
+        Args:
+            asked: the choices of this push, by their names; those that it leaves open are left out.
+            allowed: what each may be; the first counts where nothing was said.
+
+        Raises:
+            OutputUnusable: a choice is another one than that with which something was sent. Whether files are uploaded
+                may change: what was sent without a file stays without it.
+        """
+        with _named(self.path):
+            known: dict[str, str] = dict(map(tuple, self._db.execute("SELECT name, value FROM choices")))
+            if any(value not in allowed.get(name, ()) for name, value in known.items()):
+                raise ValueError("a choice is none")
+        is_first = self.is_blank()
+        other = [name for name, value in asked.items() if known.get(name, value) != value and name != "upload_files"]
+        if other and not is_first:
+            before = " and ".join(_choice_in_words(name, known[name]) for name in other)
+            raise OutputUnusable(
+                f"{self._name} says that OUT was pushed {before}, and what was sent stays as it is. Leave these options"
+                " out: those of the first push count."
+            )
+        first = {name: values[0] for name, values in allowed.items()}
+        chosen = {**first, **({} if is_first else known), **asked}
+        with self._changes() as db:
+            db.executemany("INSERT OR REPLACE INTO choices VALUES (?, ?)", chosen.items())
+        return chosen
+
+    @property
+    def _name(self) -> str:
+        return _IN_MEMORY if self.path is None else self.path.name
+
     # --- the plan
+
+    def forget_broken(self, thread_ids: Set[str] | None) -> None:
+        """Forget the conversations that are gone or not as they were sent, so that their threads are pushed anew.
+
+        Of patterns it is forgotten that they are there. Those that still are will be found in the list.
+
+        Args:
+            thread_ids: the threads that this is for; None for all.
+        """
+        broken = self._threads(
+            "SELECT * FROM threads WHERE state='changed' OR (state IN ('done', 'sending') AND broken)"
+        )
+        with self._changes() as db:
+            for row in broken:
+                if thread_ids is not None and row.thread_id not in thread_ids:
+                    continue
+                if not self.patterns.can_be_found(row.thread_id):
+                    continue
+                db.execute(
+                    "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
+                    " pushed_digest=NULL, verified=0, behind=0, broken=0, reason=NULL WHERE thread_id=?",
+                    (row.thread_id,),
+                )
+                db.execute("DELETE FROM lost_files WHERE thread_id=?", (row.thread_id,))
+                if row.conversation_id is not None:
+                    db.execute("INSERT INTO replaced(conversation_id) VALUES (?)", (row.conversation_id,))
+                self.patterns.forget(db, row.thread_id)
 
     def pushed_of(self, thread_id: str) -> int:
         """Return how many messages of a thread were sent when it was complete last; 0 if it never was."""
@@ -253,12 +343,16 @@ class PushStore:
                     "SELECT state, pushed, pushed_digest, metadata FROM threads WHERE thread_id=?", (plan.thread_id,)
                 ).fetchone()
                 state = _state(plan, *(found or (State.PLANNED, 0, None, None)))
+                if state is State.DONE and self._has_new_losses(db, plan):
+                    state = State.SENDING  # no items, but the report is to have them
                 new_metadata = found is not None and _sent(found["metadata"]) not in (None, plan.metadata)
                 db.execute(
                     "INSERT INTO threads(thread_id, place, state, messages, new_metadata, digest, run)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)"
                     " ON CONFLICT DO UPDATE SET place=excluded.place, state=excluded.state, messages=excluded.messages,"
-                    " new_metadata=excluded.new_metadata, digest=excluded.digest, run=excluded.run, reason=NULL",
+                    " new_metadata=excluded.new_metadata, digest=excluded.digest, run=excluded.run,"
+                    # What a verification has found stays true until the next one.
+                    " reason=CASE WHEN excluded.state='done' THEN reason END",
                     (plan.thread_id, place, state, plan.messages, new_metadata, plan.digest, self._run),
                 )
                 if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
@@ -269,8 +363,17 @@ class PushStore:
                         [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
                     )
 
+    def _has_new_losses(self, db: sqlite3.Connection, plan: ThreadPlan) -> bool:
+        """Return whether a thread loses more than is recorded: a new message may have no item at all."""
+        known = db.execute("SELECT message_id, lost, why FROM losses WHERE thread_id=?", (plan.thread_id,))
+        planned = Counter((_text(one.message_id), _text(one.lost), _text(one.why)) for one in plan.losses)
+        return bool(planned - Counter(map(tuple, known)))
+
     def _put_losses(self, db: sqlite3.Connection, thread_id: str, losses: Iterable[Loss]) -> None:
         db.execute("DELETE FROM losses WHERE thread_id=?", (thread_id,))
+        self._add_losses(db, losses)
+
+    def _add_losses(self, db: sqlite3.Connection, losses: Iterable[Loss]) -> None:
         db.executemany(
             "INSERT INTO losses(thread_id, message_id, lost, why) VALUES (?, ?, ?, ?)",
             [(one.thread_id, _text(one.message_id), _text(one.lost), _text(one.why)) for one in losses],
@@ -311,7 +414,7 @@ class PushStore:
 
     def thread(self, thread_id: str) -> StoredThread:
         """Return a thread."""
-        return _stored(self._rows("SELECT * FROM threads WHERE thread_id=?", thread_id)[0])
+        return self._threads("SELECT * FROM threads WHERE thread_id=?", thread_id)[0]
 
     def pending(self, thread_id: str) -> bool:
         """Return whether something of a thread is to be sent."""
@@ -349,7 +452,7 @@ class PushStore:
         with self._changes() as db:
             db.execute(
                 "UPDATE threads SET state='done', pushed=messages, pushed_digest=digest, items=?, times=?, has_times=?,"
-                " verified=?, reason=NULL WHERE thread_id=?",
+                " verified=?, broken=0, reason=NULL WHERE thread_id=?",
                 (items, times, has_times, verified, thread_id),
             )
 
@@ -359,27 +462,46 @@ class PushStore:
             db.execute("UPDATE threads SET state='empty', reason=NULL WHERE thread_id=?", (thread_id,))
             self._put_losses(db, thread_id, losses)
 
-    def failed(self, thread_id: str, reason: str) -> None:
-        """Record why a thread is not complete."""
+    def found_lost(self, words: Sequence[str], losses: Iterable[Loss]) -> None:
+        """Record losses that were found in what was read back, in the place of all earlier ones by these words."""
         with self._changes() as db:
-            db.execute("UPDATE threads SET reason=? WHERE thread_id=?", (_text(reason), thread_id))
+            db.executemany("DELETE FROM losses WHERE lost=?", [(word,) for word in words])
+            self._add_losses(db, losses)
 
-    def verified(self, thread_id: str, problem: str | None) -> None:
-        """Record whether a conversation is as it was sent, and what is not."""
+    def failed(self, thread_id: str, reason: str, broken: bool = False) -> None:
+        """Record why a thread is not complete, and whether that proves its conversation to be broken."""
+        with self._changes() as db:
+            db.execute("UPDATE threads SET reason=?, broken=? WHERE thread_id=?", (_text(reason), broken, thread_id))
+
+    def begin_verification(self) -> int:
+        """Forget which conversations of this plan were verified before, and return how many are to be."""
+        with self._changes() as db:
+            return db.execute("UPDATE threads SET verified=0 WHERE run=? AND state='done'", (self._run,)).rowcount
+
+    def verified(self, thread_id: str, problem: str | None, behind: int = 0, broken: bool = True) -> None:
+        """Record whether a conversation is as it was sent.
+
+        Args:
+            thread_id: of its thread.
+            problem: what is not; None if all is.
+            behind: how many items of others are behind it.
+            broken: whether the problem proves that it is gone or not as it was sent.
+        """
         with self._changes() as db:
             db.execute(
-                "UPDATE threads SET verified=?, reason=? WHERE thread_id=?",
-                (problem is None, _text(problem), thread_id),
+                "UPDATE threads SET verified=?, reason=?, behind=?, broken=? WHERE thread_id=?",
+                (problem is None, _text(problem), behind, problem is not None and broken, thread_id),
             )
 
     def unanswered(self) -> list[StoredThread]:
         """Return the threads of this run of whose creation there was no answer yet."""
         query = "SELECT * FROM threads WHERE state='creating' AND run=? ORDER BY place"
-        return [_stored(row) for row in self._rows(query, self._run)]
+        return self._threads(query, self._run)
 
     def is_known(self, conversation_id: str) -> bool:
         """Return whether a conversation is one of a thread."""
-        return bool(self._rows("SELECT 1 FROM threads WHERE conversation_id=?", conversation_id))
+        known = "SELECT 1 FROM threads WHERE conversation_id=?1 UNION SELECT 1 FROM replaced WHERE conversation_id=?1"
+        return bool(self._rows(known, conversation_id))
 
     # --- what it came to
 
@@ -387,23 +509,30 @@ class PushStore:
         """Return whether nothing was sent, for all that is known."""
         sent = "SELECT 1 FROM threads WHERE conversation_id IS NOT NULL OR state='creating' LIMIT 1"
         uploaded = "SELECT 1 FROM files WHERE target_id IS NOT NULL OR state='sending' LIMIT 1"
-        return not any(map(self._rows, (sent, uploaded, "SELECT 1 FROM leftovers LIMIT 1")))
+        others = ("SELECT 1 FROM leftovers LIMIT 1", "SELECT 1 FROM patterns LIMIT 1")
+        return not any(map(self._rows, (sent, uploaded, *others)))
 
     def count(self) -> Counter[str]:
         """Return how many threads of this plan have each state."""
         rows = self._rows("SELECT state, count(*) FROM threads WHERE run=? GROUP BY state", self._run)
         return Counter(dict(map(tuple, rows)))
 
-    def totals(self) -> tuple[int, int]:
-        """Return how many items the conversations of this plan have, and how many of these are verified."""
-        query = "SELECT coalesce(sum(items), 0), coalesce(sum(verified), 0) FROM threads WHERE run=? AND state='done'"
-        items, verified = self._rows(query, self._run)[0]
-        return int(items), int(verified)
+    def totals(self) -> tuple[int, int, int]:
+        """Return how many items of ours the conversations of this plan have, and how many of these are verified.
+
+        The third number is how many were continued: they have items of others behind ours.
+        """
+        query = (
+            "SELECT coalesce(sum(items), 0), coalesce(sum(verified), 0), coalesce(sum(behind > 0), 0) FROM threads"
+            " WHERE run=? AND state='done'"
+        )
+        items, verified, continued = self._rows(query, self._run)[0]
+        return int(items), int(verified), int(continued)
 
     def to_send(self) -> list[tuple[bool, int]]:
         """Return of each thread that is to be sent whether it has a conversation, and how many items are left."""
         query = (
-            "SELECT conversation_id IS NOT NULL, messages - pushed FROM threads"
+            "SELECT conversation_id IS NOT NULL, messages - max(pushed, items) FROM threads"
             " WHERE run=? AND state IN ('planned', 'creating', 'sending')"
         )
         return [(bool(row[0]), int(row[1])) for row in self._rows(query, self._run)]
@@ -437,8 +566,8 @@ class PushStore:
                 yield Loss(*tuple(row))
 
     def each_done(self) -> Iterator[StoredThread]:
-        """Yield all threads whose conversation has all items, of earlier plans too, in the order of the export."""
-        done = "SELECT * FROM threads WHERE state IN ('done', 'changed') ORDER BY place, thread_id"
+        """Yield all threads whose conversation had all their items once, of earlier plans too, in order."""
+        done = "SELECT * FROM threads WHERE state IN ('done', 'changed') OR pushed > 0 ORDER BY place, thread_id"
         with _named(self.path):
             for row in self._db.execute(done):
                 yield _stored(row)
@@ -449,16 +578,24 @@ class PushStore:
             "SELECT * FROM threads WHERE run=? AND (state NOT IN ('done', 'empty') OR reason IS NOT NULL)"
             " ORDER BY place LIMIT ?"
         )
-        return [_stored(row) for row in self._rows(query, self._run, most)]
+        return self._threads(query, self._run, most)
 
     def count_problems(self) -> int:
         """Return how many there are."""
         query = "SELECT count(*) FROM threads WHERE run=? AND (state NOT IN ('done', 'empty') OR reason IS NOT NULL)"
         return self._number(query, self._run)
 
+    def count_broken(self) -> int:
+        """Return how many conversations of this plan are not complete, and gone or not as they were sent."""
+        return self._number("SELECT count(*) FROM threads WHERE run=? AND state='sending' AND broken", self._run)
+
     def count_in_map_only(self) -> int:
         """Return how many conversations of this plan have not the times of their items."""
         return self._number("SELECT count(*) FROM threads WHERE run=? AND state='done' AND NOT has_times", self._run)
+
+    def replaced(self) -> list[str]:
+        """Return the conversations whose threads were pushed anew since: they are in no map any more."""
+        return [row[0] for row in self._rows("SELECT conversation_id FROM replaced ORDER BY id")]
 
     def leftovers(self) -> list[str]:
         """Return the threads for which an empty conversation may be left over, once for each of these."""
@@ -484,12 +621,18 @@ def _has_other_pairs(plan: ThreadPlan, metadata: str | None) -> bool:
 
 
 def _sent(metadata: str | None) -> dict[str, str] | None:
+    if not isinstance(metadata, str | None):  # damaged: SQLite gives what is there, whatever the schema says
+        raise ValueError("a value is no text")
     return None if metadata is None else loads(metadata.encode())
 
 
 def _stored(row: sqlite3.Row) -> StoredThread:
     values: dict[str, Any] = {field.name: row[field.name] for field in attrs.fields(StoredThread)}
-    values |= {"state": State(values["state"])} | {name: bool(values[name]) for name in ("has_times", "verified")}
+    if not all(isinstance(values[name], str | None) for name in ("thread_id", "conversation_id", "metadata", "reason")):
+        raise ValueError("a value is no text")
+    _sent(values["metadata"])  # what is no JSON is damaged
+    values |= {"state": State(values["state"]), "times": decode_times(values["times"])}
+    values |= {name: bool(values[name]) for name in ("has_times", "verified")}
     return StoredThread(**values)
 
 
@@ -509,29 +652,50 @@ def _fill(db: sqlite3.Connection, target: Mapping[str, str]) -> None:
     db.execute("COMMIT")
 
 
+def _refuse_other(path: Path) -> None:
+    """Refuse another file than such a store by its first bytes: SQLite changes some of those that it opens."""
+    with open_regular(path) as file:
+        head = file.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES or not head.startswith(b"SQLite format 3\0"):
+        raise _damaged(path)
+    version, application_id = (int.from_bytes(head[start : start + 4], "big") for start in (60, 68))
+    if (version, application_id) != (_VERSION, _APPLICATION_ID):
+        raise OutputUnusable(f"{path} is no store of a push of this version. Move it away, or choose another OUT.")
+
+
 def _connected(path: Path) -> sqlite3.Connection:
     with _named(path):
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=TRUNCATE")
-        db.execute("PRAGMA synchronous=FULL")
+        try:
+            db.execute("PRAGMA journal_mode=TRUNCATE")
+            db.execute("PRAGMA synchronous=FULL")
+        except BaseException:
+            db.close()
+            raise
     return db
 
 
 @contextlib.contextmanager
 def _named(path: Path | None) -> Iterator[None]:
-    """Name the store in an error of SQLite."""
+    """Name the store in an error of SQLite, or of a value that is none of its own."""
     try:
         yield
+    except UnicodeEncodeError:  # of a value that was to be stored
+        raise
+    except (ValueError, LookupError):
+        raise _damaged(path) from None
     except sqlite3.DatabaseError as error:
-        name = "the plan of the push" if path is None else str(path)
-        what = f"{name}: {error}."
         if "malformed" in str(error) or "not a database" in str(error):
-            what = (
-                f"{name} is damaged, and it alone says which conversations were created. Restore it from a copy, or"
-                " move it away and look for those conversations by their metadata first: without it, all threads are"
-                " pushed again."
-            )
-        raise OutputUnusable(what) from None
+            raise _damaged(path) from None
+        raise OutputUnusable(f"{path or _IN_MEMORY}: {error}.") from None
+
+
+def _damaged(path: Path | None) -> OutputUnusable:
+    return OutputUnusable(
+        f"{path or _IN_MEMORY} is damaged, and it alone says which conversations were created. Restore it from a copy,"
+        " or move it away and look for those conversations by their metadata first: without it, all threads are pushed"
+        " again."
+    )
 
 
 def _text(value: str | None) -> str | None:
@@ -539,5 +703,11 @@ def _text(value: str | None) -> str | None:
     return None if value is None else value.encode("utf-8", "replace").decode()
 
 
+def _choice_in_words(name: str, value: str) -> str:
+    option = f"--{name.replace('_', '-')}"
+    return {"yes": f"with {option}", "no": f"without {option}"}.get(value, f"with {option} {value}")
+
+
 def _target_in_words(target: Mapping[str, str]) -> str:
-    return f"{target.get('to')} at {target.get('address')}"
+    user = " for one end user (--user-identity)" if "user" in target else ""
+    return f"{target.get('to')} at {target.get('address')}{user}"

@@ -9,16 +9,18 @@ import hashlib
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import ExtraMissing, OutputUnusable
 from threadkeep.storage.lines import CHUNK
 from threadkeep.storage.private_files import create, on_disk, open_regular, sync_folder
+from threadkeep.storage.writer import link_or_copy
 
 __all__ = ["Bucket", "Folder", "ObjectMissing", "ObjectStore", "is_url", "open_store"]
 
@@ -57,12 +59,26 @@ class ObjectStore(ABC):
             OutputUnusable: there is no such object, or it has another digest; or the disk refuses.
         """
         digest = hashlib.sha256()
-        with on_disk(path), create(path) as file:
-            for piece in self.stream(name):
-                digest.update(piece)
-                file.write(piece)
+        self._copy(name, path, digest.update)
         if digest.hexdigest() != sha256:
             raise OutputUnusable(f"{self.url}/{name} is damaged: its digest is another than its manifest says.")
+
+    def place(self, name: str, path: Path) -> None:
+        """Write the content of an object to a new file, which is only to be read. Its digest is not checked.
+
+        Raises:
+            ObjectMissing: there is none.
+            OutputUnusable: the store or the disk refuses.
+        """
+        self._copy(name, path, lambda _piece: None)
+
+    def _copy(self, name: str, path: Path, see: Callable[[bytes], None]) -> None:
+        pieces = self.stream(name)
+        first = next(pieces, b"")  # of an object that is missing no file is created
+        with on_disk(path), create(path) as file:
+            for piece in chain([first], pieces):
+                see(piece)
+                file.write(piece)
 
     @abstractmethod
     def _create(self, name: str, content: bytes | Path) -> bool:
@@ -98,7 +114,8 @@ def open_store(place: str | Path) -> ObjectStore:
         place: the path or the ``file://`` URL of a folder; or a URL that obstore takes: ``s3://``, ``gs://``, ``az://``.
 
     Raises:
-        OutputUnusable: there can be no prefix; or obstore is not installed.
+        ExtraMissing: obstore, which reaches buckets, is not installed.
+        OutputUnusable: there can be no such prefix.
     """
     if isinstance(place, str) and is_url(place):
         if urlsplit(place).scheme != "file":
@@ -152,6 +169,14 @@ class Folder(ObjectStore):
             with file:
                 yield from _read(file)
 
+    def place(self, name: str, path: Path) -> None:
+        """Link it where the disk can."""
+        source = self.path / name
+        with on_disk(source):
+            if not source.exists():
+                raise ObjectMissing(f"{source} does not exist.")
+            link_or_copy(source, path)
+
     def names(self, below: str = "") -> Iterator[str]:
         for folder, _, files in os.walk(self.path / below):
             for name in files:
@@ -172,7 +197,7 @@ class Bucket(ObjectStore):
         try:
             from obstore.store import from_url
         except ImportError:
-            raise OutputUnusable(f"{url} is reached by obstore: pip install 'threadkeep[dask]'.") from None
+            raise ExtraMissing(f"{url} is reached by obstore: pip install 'threadkeep[dask]'.") from None
         with _refusals(url):
             return cls(url, from_url(url))
 

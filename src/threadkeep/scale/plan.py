@@ -17,7 +17,7 @@ import attrs
 import msgspec
 
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.object_store import Folder, ObjectStore
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
@@ -28,6 +28,7 @@ __all__ = [
     "PlannedShard",
     "decode_plan",
     "encode_plan",
+    "is_planned",
     "make_plan",
     "planned_header",
     "read_plan",
@@ -101,6 +102,11 @@ def read_plan(store: ObjectStore) -> Iterator[tuple[IndexHeader, list[PlannedSha
         if content is None:
             return
         yield decode_plan(content, f"{store.url}/{_name(number)}")
+
+
+def is_planned(folder: Folder) -> bool:
+    """Return whether a folder holds a plan."""
+    return (folder.path / _name(1)).is_file()
 
 
 def planned_header(store: ObjectStore) -> IndexHeader:

@@ -46,11 +46,13 @@ __all__ = [
     "Shard",
     "ShardResult",
     "Stop",
+    "StoredObject",
     "export_shard",
     "fetch_generation",
     "is_done",
     "newest_generation",
     "newest_generations",
+    "objects_of",
 ]
 
 _MANIFEST = re.compile(r"shards/([^/]+)/manifest-(\d{4,})\.json")
@@ -337,28 +339,57 @@ def _manifest_name(shard: str, number: int) -> str:
     return f"shards/{shard}/manifest-{number:04}.json"
 
 
-def fetch_generation(store: ObjectStore, name: str, generation: Generation, paths: Paths) -> None:
-    """Write the files of a shard, whose digests are checked. The manifest comes last.
+@attrs.frozen
+class StoredObject:
+    """An object of a shard: its name below that of the shard, the file that it is, and its digest."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+def objects_of(manifest: Manifest, paths: Paths) -> Iterator[StoredObject]:
+    """Yield the objects of a shard, but for its manifest.
+
+    Files that were downloaded are the last: the list of them, which comes before, must be there when they are reached.
+    """
+    for kind, claim in manifest.files.items():
+        yield StoredObject(f"{claim.sha256}.{kind}", paths.written[kind], claim.sha256)
+    with open_file_set(paths) as files:
+        rows = download_rows(files).values()
+    for row in rows:
+        if row.outcome is DownloadOutcome.SAVED and row.name is not None and row.sha256 is not None:
+            yield StoredObject(f"files/{row.sha256}", paths.files / row.name, row.sha256)
+
+
+def fetch_generation(
+    store: ObjectStore, name: str, generation: Generation, paths: Paths, *, is_checked: bool = True
+) -> None:
+    """Write the files of a shard. The manifest comes last.
+
+    Args:
+        store: where they are.
+        name: of the shard.
+        generation: which files.
+        paths: where they go.
+        is_checked: compare their digests. Without it, they are only to be read, and by somebody who does: those of a
+            folder may be linked.
 
     Raises:
-        OutputUnusable: an object is missing or damaged; or the store or the disk refuses.
+        ObjectMissing: an object is missing.
+        OutputUnusable: an object is damaged; or the store or the disk refuses.
     """
-    for kind, claim in generation.manifest.files.items():
-        store.fetch(f"shards/{name}/{claim.sha256}.{kind}", paths.written[kind], claim.sha256)
-    for file_name, sha256 in _saved_files(paths):
-        with on_disk(paths.files):
-            paths.files.mkdir(mode=0o700, exist_ok=True)
-        store.fetch(f"shards/{name}/files/{sha256}", paths.files / file_name, sha256)
+    for one in objects_of(generation.manifest, paths):
+        if one.path.parent == paths.files:
+            with on_disk(paths.files):
+                paths.files.mkdir(mode=0o700, exist_ok=True)
+        if is_checked:
+            store.fetch(f"shards/{name}/{one.name}", one.path, one.sha256)
+        else:
+            store.place(f"shards/{name}/{one.name}", one.path)
     content = store.get(_manifest_name(name, generation.number)) or b""
     with on_disk(paths.manifest), create(paths.manifest) as file:
         file.write(content)
-
-
-def _saved_files(paths: Paths) -> list[tuple[str, str]]:
-    with open_file_set(paths) as files:
-        rows = download_rows(files).values()
-    saved = (row for row in rows if row.outcome is DownloadOutcome.SAVED)
-    return [(row.name, row.sha256) for row in saved if row.name is not None and row.sha256 is not None]
 
 
 def _committed(shard: Shard, store: ObjectStore, paths: Paths, base: int, *, was_cut_off: bool) -> Manifest | None:
@@ -391,12 +422,11 @@ def _committed(shard: Shard, store: ObjectStore, paths: Paths, base: int, *, was
 
 
 def _put_files(shard: Shard, store: ObjectStore, paths: Paths, manifest: Manifest) -> None:
-    objects = {f"{claim.sha256}.{kind}": paths.written[kind] for kind, claim in manifest.files.items()}
-    objects |= {f"files/{sha256}": paths.files / name for name, sha256 in _saved_files(paths)}
-    for name, path in objects.items():
-        if not store.create(f"shards/{shard.name}/{name}", path):
+    for one in objects_of(manifest, paths):
+        name = f"shards/{shard.name}/{one.name}"
+        if not store.create(name, one.path):
             raise OutputUnusable(
-                f"{store.url}/shards/{shard.name}/{name} is not what its name says: somebody has changed it. Remove it,"
+                f"{store.url}/{name} is not what its name says: somebody has changed it. Remove it,"
                 " and run the same command again."
             )
 

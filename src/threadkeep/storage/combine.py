@@ -44,10 +44,12 @@ class Lines:
         count: how many there are.
         first_id, last_id: of their rows; None without any.
         files: the ids of the files that they refer to.
+        sha256: of their bytes, where these are in memory and were checked; else None.
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         self._pieces = pieces
+        self.sha256: str | None = None
         self.count = 0
         self.first_id: str | None = None
         self.last_id: str | None = None

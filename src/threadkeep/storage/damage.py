@@ -17,7 +17,7 @@ from threadkeep.records.ndjson import decode
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.file_set import FileSet
-from threadkeep.storage.index import IndexRow, Outcome, Span, decode_header, decode_row
+from threadkeep.storage.index import IndexHeader, IndexRow, Outcome, Span, decode_header, decode_row
 from threadkeep.storage.lines import digest_of, lines_from, size_of
 from threadkeep.storage.manifest import Manifest, ThreadDigest
 from threadkeep.storage.spans import SpanFile, thread_of
@@ -95,11 +95,10 @@ class Inspection:
                 for start, end in file.gaps():
                     self._search(name, file, start, end)
 
-    def agrees_with(self, manifest: Manifest) -> bool:
-        """Whether a manifest says what the index and the sizes of the files say; after `look`."""
+    def agrees_with(self, manifest: Manifest, header: IndexHeader) -> bool:
+        """Whether a manifest says what the index, with this header, and the sizes of the files say; after `look`."""
         outcomes = {outcome: count for outcome, count in manifest.outcomes.items() if count}
         sizes = {name: claim.bytes for name, claim in manifest.files.items()}
-        header = self._store.header
         return (outcomes, manifest.totals.messages, manifest.digest, sizes) == (
             dict(self._outcomes),
             self._messages,

@@ -11,6 +11,7 @@ from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = [
     "AUTO",
+    "SEVERAL_SOURCES",
     "DownloadOutcome",
     "DownloadRow",
     "IndexHeader",
@@ -25,6 +26,9 @@ __all__ = [
 
 AUTO = "auto"
 """The assistant id of an export in which each thread has its own."""
+
+SEVERAL_SOURCES = "several addresses"
+"""The source of an export that was merged from exports of more than one."""
 
 Sha256: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 
@@ -52,7 +56,7 @@ class IndexHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What the export is of.
 
     Attributes:
-        source: the address that was asked, without secrets.
+        source: the address that was asked, without secrets; see `SEVERAL_SOURCES`.
         assistant_id: the assistant that the export is for; "auto" for each thread's own.
         flat: whether its lines are flat.
         include: what is saved next to the messages, of `threadkeep.storage.paths.SIDECAR_KINDS`.

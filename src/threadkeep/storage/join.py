@@ -1,13 +1,14 @@
 """Many exports as one: the threads of all of them, each once, in one order. The exports are only read.
 
-One rule for a thread that several of them have: the version of the export that was finished last counts, and what only
-the others still have of it stays, as when a thread is refreshed. A complete version counts before one that is not.
+Where several have a thread, or a file, `threadkeep.storage.versions` says what is written of it. What comes of it does
+not depend on the order of the exports.
 """
 
 import contextlib
+import resource
 import sqlite3
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -15,12 +16,12 @@ import attrs
 import msgspec
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.records.content import files_of
-from threadkeep.serialization.lossless_json import loads
-from threadkeep.storage.combine import Lines, Piece, ThreadToWrite
+from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.storage.combine import ThreadToWrite
 from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import (
     AUTO,
+    SEVERAL_SOURCES,
     DownloadOutcome,
     DownloadRow,
     IndexHeader,
@@ -29,59 +30,49 @@ from threadkeep.storage.index import (
     decode_download,
     decode_row,
 )
-from threadkeep.storage.lines import lines_in
-from threadkeep.storage.lock import locked
+from threadkeep.storage.lines import digest_of, lines_in, size_of
+from threadkeep.storage.lock import held_by, locked
 from threadkeep.storage.manifest import Manifest
-from threadkeep.storage.merge import FULLER, merged
-from threadkeep.storage.paths import SIDECAR_KINDS, Paths, new
-from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
-from threadkeep.storage.rewriting import decoded_lines, proven, thread_as_written
-from threadkeep.storage.writer import (
-    RunFacts,
-    finish_exchange,
-    link_or_copy,
-    put_in_place,
-    remove_unfinished,
-    write_new_set,
-)
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.private_files import on_disk, open_regular, refuse_irregular
+from threadkeep.storage.rewriting import REPAIR, decoded_lines, link_files, proven, thread_as_written
+from threadkeep.storage.versions import Version, joined
+from threadkeep.storage.writer import RunFacts, finish_exchange, put_in_place, remove_unfinished, write_new_set
 
-__all__ = ["SEVERAL", "better_download", "facts_of", "join_exports", "link_saved", "written_anew"]
+__all__ = ["join_exports"]
 
-SEVERAL = "several addresses"
-"""The source of an export that was merged from exports of more than one."""
+_FILES_OF_A_PART = 6
+_CACHE_KIB = 32 * 1024  # of the database of rows, in memory
 
 _SCHEMA = """
 CREATE TABLE rows(id INTEGER PRIMARY KEY, thread_id BLOB NOT NULL, part INTEGER NOT NULL, start INTEGER NOT NULL);
 CREATE TABLE wanted(place INTEGER PRIMARY KEY, thread_id BLOB NOT NULL);
 """
-# When the rows are in: sorting millions takes a fraction of inserting them one by one.
+# When the rows are in, and in the order of the ids: sorting millions takes a fraction of inserting them one by one. The
+# place of an id is that in the list; what is not in it comes behind, in the order of the exports.
 _INDEXES = """
-CREATE INDEX rows_by_thread ON rows(thread_id);
+CREATE INDEX rows_by_thread ON rows(thread_id, part, start);
 CREATE TABLE places(thread_id BLOB PRIMARY KEY, place INTEGER NOT NULL) WITHOUT ROWID;
-INSERT OR IGNORE INTO places SELECT thread_id, place FROM wanted ORDER BY place;
-INSERT OR IGNORE INTO places
-    SELECT thread_id, (SELECT coalesce(max(place), 0) FROM wanted) + id FROM rows ORDER BY id;
-CREATE INDEX places_by_place ON places(place);
+INSERT INTO places SELECT thread_id, min(place) FROM (
+    SELECT thread_id, place FROM wanted
+    UNION ALL SELECT thread_id, (SELECT coalesce(max(place), 0) FROM wanted) + id FROM rows
+) GROUP BY thread_id;
 """
 _ROWS = """
 SELECT p.thread_id, r.part, r.start FROM places p LEFT JOIN rows r USING (thread_id) ORDER BY p.place, r.id
 """
 
 
-@attrs.frozen
-class _Part:
-    files: FileSet
-    header: IndexHeader
-    manifest: Manifest
-
-
 def join_exports(parts: Sequence[Paths], out: Paths, ids: Iterable[str] = (), *, force: bool = False) -> Manifest:
     """Write one export of many, with its index and manifest, and return the manifest.
+
+    An OUT that is there already and would be written the same is written again, so a merge can be repeated.
 
     Args:
         parts: the exports. Their order decides nothing but the order of threads that are not in ``ids``.
         out: where it goes.
-        ids: the order of the threads. Threads that no part has are in the index as not asked for yet.
+        ids: the order of the threads. Threads that no part has are in the index as not asked for yet; what is no
+            thread id is left out.
         force: replace an export that is there.
 
     Raises:
@@ -91,104 +82,201 @@ def join_exports(parts: Sequence[Paths], out: Paths, ids: Iterable[str] = (), *,
     if not parts:
         raise OutputUnusable("There is nothing to merge: name the exports.")
     _refuse_mixed_up(parts, out)
+    for part in parts:
+        _refuse_at_work(part)
     with contextlib.ExitStack() as opened:
-        opened.enter_context(written_anew(out, force=force))
-        found = [_Part(files, *proven(files)) for files in (opened.enter_context(open_file_set(one)) for one in parts)]
-        header = _header(found)
+        opened.enter_context(locked(out.lock))
+        finish_exchange(out)
+        _refuse_store(out)
+        found = _Parts(parts, opened)
+        header, facts = _header(found.parts), _facts(found.parts)
+        times = facts.started_at, facts.finished_at
+        if not force:  # what cannot be the same is refused before it is written
+            _refuse_taken(out, lambda there: (there.started_at, there.finished_at) == times)
         catalog = opened.enter_context(_catalog(found, ids))
         downloads = _downloads(found)
-        facts = facts_of([part.manifest for part in found])
-        manifest = write_new_set(out, header, _threads(found, catalog), facts, downloads=downloads)
-        link_saved([part.files.paths for part in found], out, (downloads or {}).values())
+        undo = opened.enter_context(contextlib.ExitStack())
+        undo.callback(remove_unfinished, out)
+        rows = None if downloads is None else {file_id: one.row for file_id, one in sorted(downloads.items())}
+        manifest = write_new_set(out, header, _threads(found, catalog, header), facts, downloads=rows)
+        if manifest.is_complete:
+            manifest = msgspec.structs.replace(manifest, ended_by=None)
+        if not force:
+            _refuse_taken(out, lambda there: there == manifest)
+        link_files(_saved(downloads or {}), out.files, undo)
+        undo.pop_all()
         put_in_place(out, manifest)
     return manifest
 
 
-@contextlib.contextmanager
-def written_anew(out: Paths, *, force: bool = False) -> Iterator[None]:
-    """Hold the lock of an export that is written anew. If that fails, nothing of it is left.
-
-    Args:
-        out: where it goes.
-        force: replace an export that is there.
-
-    Raises:
-        OutputUnusable: it is there already, or cannot be written.
-    """
-    if not out.out.parent.is_dir():
-        raise OutputUnusable(f"{out.out.parent} is not a folder.")
-    for path in out.all_files():
-        refuse_irregular(path)
-    refuse_irregular(out.files, folder=True)
-    for path in (*out.written.values(), out.manifest, out.store):
-        if path.exists() and not force:
-            raise OutputUnusable(f"{path} exists already. Choose another OUT, or replace it with --force.")
-    with locked(out.lock):
-        finish_exchange(out)
-        try:
-            yield
-        except BaseException:
-            if not new(out.manifest).exists():  # else the new set counts already
-                remove_unfinished(out)
-            raise
+# --- what is refused
 
 
 def _refuse_mixed_up(parts: Sequence[Paths], out: Paths) -> None:
+    if not out.out.parent.is_dir():
+        raise OutputUnusable(f"{out.out.parent} is not a folder.")
+    with on_disk(out.out):
+        for path in out.all_files():
+            refuse_irregular(path)
+        refuse_irregular(out.files, folder=True)
+    own = {path.resolve() for path in out.all_files()}
     for part in parts:
-        if part.out.resolve() == out.out.resolve():
-            raise OutputUnusable(f"{out.out} is one of the exports that are merged. Choose another OUT.")
-        if part.store.exists():
+        if not own.isdisjoint(path.resolve() for path in part.all_files()):
+            raise OutputUnusable(f"{out.out} would take the place of {part.out}, which is merged. Choose another OUT.")
+
+
+def _refuse_store(out: Paths) -> None:
+    if out.store.exists():
+        raise OutputUnusable(
+            f"{out.store} has what a run that was cut off has fetched: it would be lost. Run the same export command"
+            " again, or `threadkeep write`, or choose another OUT."
+        )
+
+
+def _refuse_at_work(part: Paths) -> None:
+    """Raise if something of a part is not written yet, so that it would not be in OUT."""
+    holder = held_by(part.lock)
+    if holder is not None and holder.here:
+        raise OutputUnusable(f"{part.out} is being written by {holder}. Merge when it has ended.")
+    if holder is not None:
+        raise OutputUnusable(
+            f"{part.out} is being written by {holder}, as {part.lock.name} says. Merge when it has ended. If it was"
+            " killed there, run the same export command again, or `threadkeep write`."
+        )
+    with on_disk(part.store):
+        is_cut_off = part.store.exists()
+    if is_cut_off:
+        raise OutputUnusable(
+            f"{part.store} has what a run that was cut off has fetched. Run the same export command again, or"
+            f" `threadkeep write`, before {part.out.name} is merged."
+        )
+
+
+def _refuse_taken(out: Paths, may_be_replaced: Callable[[Manifest], bool]) -> None:
+    with open_file_set(out) as there:
+        if there.manifest is not None and may_be_replaced(there.manifest):
+            return
+    for path in (*out.written.values(), out.manifest):
+        if path.exists():
+            raise OutputUnusable(f"{path} exists already. Choose another OUT, or replace it with --force.")
+
+
+# --- the parts
+
+
+@attrs.frozen
+class _Part:
+    paths: Paths
+    header: IndexHeader
+    manifest: Manifest
+
+
+class _Parts:
+    """The exports that are merged. Of many only some are open at a time: a process may not open all of their files.
+
+    Attributes:
+        parts: what is known of each.
+    """
+
+    def __init__(self, paths: Sequence[Paths], opened: contextlib.ExitStack) -> None:
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._most = max(1, (min(most, 65_536) if most > 0 else 65_536) // (2 * _FILES_OF_A_PART))
+        self._open: OrderedDict[int, tuple[FileSet, contextlib.ExitStack]] = OrderedDict()
+        self._paths = paths
+        self.parts: list[_Part] = []
+        opened.callback(self._close)
+        for number, one in enumerate(paths):
+            self.parts.append(_Part(one, *proven(self._opened(number))))
+
+    def files(self, number: int) -> FileSet:
+        """Return the files of a part. They are open until others are asked for.
+
+        Raises:
+            OutputUnusable: the part is not the one any more that it was.
+        """
+        if number in self._open:
+            self._open.move_to_end(number)
+            return self._open[number][0]
+        files = self._opened(number)
+        if files.manifest != self.parts[number].manifest:
             raise OutputUnusable(
-                f"{part.store} has what a run that was cut off has fetched. Run the same export command again, or"
-                f" `threadkeep write`, before {part.out.name} is merged."
+                f"{files.paths.out} was changed by another program while it was read. Run the same command again."
             )
+        return files
+
+    def _opened(self, number: int) -> FileSet:
+        if len(self._open) >= self._most:
+            self._open.popitem(last=False)[1][1].close()
+        opened = contextlib.ExitStack()
+        files = opened.enter_context(open_file_set(self._paths[number]))
+        self._open[number] = files, opened
+        return files
+
+    def _close(self) -> None:
+        for _, opened in self._open.values():
+            opened.close()
 
 
 def _header(parts: Sequence[_Part]) -> IndexHeader:
-    first = parts[0].header
+    first = parts[0]
     for part in parts:
-        if part.header.flat is not first.flat:
+        if part.header.flat is not first.header.flat:
             raise OutputUnusable(
-                f"{part.files.paths.out} and {parts[0].files.paths.out} cannot be one export: one of them is flat."
+                f"{part.paths.out} and {first.paths.out} cannot be one export: one of them is flat, and the other is"
+                " not."
             )
     sources, assistants = ({getattr(part.header, name) for part in parts} for name in ("source", "assistant_id"))
     kinds = {kind for part in parts for kind in part.header.include}
     return msgspec.structs.replace(
-        first,
-        source=sources.pop() if len(sources) == 1 else SEVERAL,
+        first.header,
+        source=sources.pop() if len(sources) == 1 else SEVERAL_SOURCES,
         assistant_id=assistants.pop() if len(assistants) == 1 else AUTO,
         include=tuple(kind for kind in SIDECAR_KINDS if kind in kinds),
     )
 
 
-def facts_of(manifests: Sequence[Manifest]) -> RunFacts:
-    """Return the facts of the run that was finished last, so that the same parts give the same manifest."""
-    last = max(manifests, key=lambda manifest: manifest.finished_at)
+def _facts(parts: Sequence[_Part]) -> RunFacts:
+    """The facts of the run that was finished last: the same exports give the same manifest."""
+    runs = sorted((part.manifest for part in parts), key=lambda one: (one.finished_at, one.digest, one.ended_by or ""))
     return RunFacts(
-        started_at=min(manifest.started_at for manifest in manifests),
-        finished_at=last.finished_at,
-        versions=last.versions,
-        ended_by=next((manifest.ended_by for manifest in manifests if manifest.ended_by is not None), None),
+        started_at=min(run.started_at for run in runs),
+        finished_at=runs[-1].finished_at,
+        versions=runs[-1].versions,
+        ended_by=next((run.ended_by for run in reversed(runs) if run.ended_by is not None), None),
     )
 
 
+# --- threads
+
+
 @contextlib.contextmanager
-def _catalog(parts: Sequence[_Part], ids: Iterable[str]) -> Iterator[sqlite3.Connection]:
-    """Yield a database of where each row is: ids of millions of threads would fill the memory."""
-    with contextlib.ExitStack() as opened:
-        folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="threadkeep-"))
-        db = opened.enter_context(contextlib.closing(sqlite3.connect(Path(folder) / "catalog", isolation_level=None)))
-        db.execute("PRAGMA journal_mode=OFF")
-        db.execute("PRAGMA synchronous=OFF")
-        db.executescript(_SCHEMA)
-        db.execute("BEGIN")
-        db.executemany("INSERT INTO wanted(thread_id) VALUES (?)", ((_key(one),) for one in ids))
-        for number, part in enumerate(parts):
-            rows = ((_key(row.thread_id), number, start) for row, start in _rows(part.files))
-            db.executemany("INSERT INTO rows(thread_id, part, start) VALUES (?, ?, ?)", rows)
-        db.execute("COMMIT")
-        db.executescript(_INDEXES)
-        yield db
+def _catalog(parts: _Parts, ids: Iterable[str]) -> Iterator[sqlite3.Connection]:
+    """Yield a database of where each row is: ids of millions of threads would fill the memory.
+
+    It is in a temporary file without a name, so that nothing is left after a kill.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect("", isolation_level=None)) as db:
+            _fill(db, parts, ids)
+            yield db
+    except sqlite3.Error as error:
+        raise OutputUnusable(
+            f"The temporary file of the merge: {error}. Free some space, or name another folder in TMPDIR."
+        ) from None
+
+
+def _fill(db: sqlite3.Connection, parts: _Parts, ids: Iterable[str]) -> None:
+    db.execute("PRAGMA journal_mode=OFF")
+    db.execute("PRAGMA synchronous=OFF")
+    db.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    db.executescript(_SCHEMA)
+    db.execute("BEGIN")
+    db.executemany("INSERT INTO wanted(thread_id) VALUES (?)", ((_key(one),) for one in ids if is_thread_id(one)))
+    for number in range(len(parts.parts)):
+        rows = ((_key(row.thread_id), number, start) for row, start in _rows(parts.files(number)))
+        db.executemany("INSERT INTO rows(thread_id, part, start) VALUES (?, ?, ?)", rows)
+    db.execute("COMMIT")
+    db.executescript(_INDEXES)
 
 
 def _key(thread_id: str) -> bytes:
@@ -197,118 +285,97 @@ def _key(thread_id: str) -> bytes:
 
 
 def _rows(files: FileSet) -> Iterator[tuple[IndexRow, int]]:
-    start = 0
-    index = files.files["index"]
-    header = next(lines_in(index, files.paths.index.name))
-    start = len(header)
-    for line in lines_in(index, files.paths.index.name, start):
-        yield decode_row(line), start
+    index, name = files.files["index"], files.paths.index.name
+    start = len(next(lines_in(index, name)))
+    for line in lines_in(index, name, start):
+        try:
+            row = decode_row(line)
+        except ValueError as error:
+            raise OutputUnusable(f"{files.paths.index}: byte {start:,} begins no row: {error}. {REPAIR}") from None
+        yield row, start
         start += len(line)
 
 
-def _threads(parts: Sequence[_Part], catalog: sqlite3.Connection) -> Iterator[ThreadToWrite]:
+def _threads(parts: _Parts, catalog: sqlite3.Connection, header: IndexHeader) -> Iterator[ThreadToWrite]:
     for key, found in groupby(catalog.execute(_ROWS), key=lambda row: row[0]):
-        versions = [_version(parts[part], start) for _, part, start in found if part is not None]
+        versions = [_version(parts, part, start) for _, part, start in found if part is not None]
         if versions:
-            yield _joined(versions)
+            yield joined(versions)
         else:
             yield ThreadToWrite(
                 thread_id=key.decode("utf-8", "surrogatepass"),
-                assistant_id=None,
+                assistant_id=None if header.assistant_id == AUTO else header.assistant_id,
                 outcome=Outcome.UNFINISHED,
                 reason="it is in none of the exports that were merged",
             )
 
 
+def _version(parts: _Parts, number: int, start: int) -> Version:
+    files, part = parts.files(number), parts.parts[number]
+    index = files.files["index"]
+    index.seek(start)
+    row = decode_row(index.readline())
+    return Version(
+        header=part.header,
+        finished_at=part.manifest.finished_at,
+        row=row,
+        read=lambda: thread_as_written(parts.files(number), row),
+    )
+
+
+# --- downloaded files
+
+
 @attrs.frozen
-class _Version:
+class _Download:
+    """What became of a file, as one part has it."""
+
+    row: DownloadRow
     part: _Part
-    row: IndexRow
 
     @property
-    def is_complete(self) -> bool:
-        return self.row.outcome is Outcome.COMPLETE
-
-    @property
-    def rank(self) -> tuple[bool, bool, str]:
+    def rank(self) -> tuple[bool, bool, str, str]:
         """The greatest of several is the one that counts."""
-        return self.is_complete, self.row.partial is not None, self.part.manifest.finished_at
+        row = self.row
+        is_known = row.outcome is not DownloadOutcome.UNFINISHED
+        return row.outcome is DownloadOutcome.SAVED, is_known, self.part.manifest.finished_at, repr(row)
 
 
-def _version(part: _Part, start: int) -> _Version:
-    index = part.files.files["index"]
-    return _Version(part, decode_row(next(lines_in(index, part.files.paths.index.name, start))))
-
-
-def _joined(versions: Sequence[_Version]) -> ThreadToWrite:
-    """Return a thread as it counts, with what only other versions of it have."""
-    *others, newest = sorted(versions, key=lambda one: one.rank)
-    thread = thread_as_written(newest.part.files, newest.row)
-    for older in reversed(others):
-        if newest.is_complete and (older.is_complete or (older.row.partial is not None and not older.part.header.flat)):
-            thread = _with_older(thread, newest, older)
-    return thread
-
-
-def _with_older(thread: ThreadToWrite, newest: _Version, older: _Version) -> ThreadToWrite:
-    old = thread_as_written(older.part.files, older.row)
-    is_equal = older.row.sha256 == newest.row.sha256
-    was = old.messages or old.partial
-    messages = thread.messages if is_equal else _lines(thread.messages, was, "messages", "message_id")
-    runs = thread.sidecars.get("runs") or old.sidecars.get("runs")
-    if "runs" in thread.sidecars and "runs" in old.sidecars:
-        runs = _lines(thread.sidecars["runs"], old.sidecars["runs"], "runs", "run_id")
-    sidecars = {**old.sidecars, **thread.sidecars, **({} if runs is None else {"runs": runs})}
-    files = tuple(dict.fromkeys([*thread.files, *old.files]))
-    return attrs.evolve(thread, messages=messages, sidecars=sidecars, files=files)
-
-
-def _lines(new: Lines | None, old: Lines | None, kind: str, key: str) -> Lines:
-    """Join two versions of a list. Both are held: a thread that two exports have differently is a rare one."""
-    now, was = _keyed(new, key), _keyed(old, key)
-
-    def pieces() -> Iterator[Piece]:
-        for row_id, line, before in merged(was, now, {one for one, _ in now}):
-            text = line if before is None or before == line else FULLER[kind](before, line)
-            value = loads(text)
-            holders = value.get("steps", ()) if kind == "runs" else filter(None, [value.get("message")])
-            yield (row_id,), [file_id for holder in holders for file_id in files_of(holder)], text + b"\n"
-
-    return Lines(pieces())
-
-
-def _keyed(lines: Lines | None, key: str) -> list[tuple[str, bytes]]:
-    content = b"".join(lines or ())
-    return [(str(loads(line)[key]), line) for line in content.split(b"\n") if line]
-
-
-def _downloads(parts: Sequence[_Part]) -> dict[str, DownloadRow] | None:
-    """What became of files, by id: saved is what any part has saved."""
-    found: dict[str, DownloadRow] = {}
+def _downloads(parts: _Parts) -> dict[str, _Download] | None:
+    """What became of files, by id; None where no part has any."""
+    found: dict[str, _Download] = {}
     has_any = False
-    for part in parts:
-        has_any |= "downloads" in part.files.files
-        for row in decoded_lines(part.files, "downloads", decode_download):
-            found[row.file_id] = better_download(found.get(row.file_id), row)
+    for number, part in enumerate(parts.parts):
+        files = parts.files(number)
+        has_any |= "downloads" in files.files
+        for row in decoded_lines(files, "downloads", decode_download):
+            one, known = _Download(row, part), found.get(row.file_id)
+            _refuse_two_files(one, known)
+            found[row.file_id] = one if known is None else max(one, known, key=lambda download: download.rank)
     return found if has_any else None
 
 
-def better_download(known: DownloadRow | None, row: DownloadRow) -> DownloadRow:
-    """Return what became of a file: the first that is known, unless only the other one is saved."""
-    if known is None or (row.outcome is DownloadOutcome.SAVED and known.outcome is not DownloadOutcome.SAVED):
-        return row
-    return known
-
-
-def link_saved(parts: Sequence[Paths], out: Paths, downloads: Iterable[DownloadRow]) -> None:
-    """Put the files that parts have saved into the folder of an export."""
-    names = [row.name for row in downloads if row.outcome is DownloadOutcome.SAVED and row.name is not None]
-    if not names:
+def _refuse_two_files(one: _Download, other: _Download | None) -> None:
+    if other is None or not one.row.outcome is other.row.outcome is DownloadOutcome.SAVED:
         return
-    with on_disk(out.files):
-        out.files.mkdir(mode=0o700, exist_ok=True)
-        for name in names:
-            source = next((path for part in parts if (path := part.files / name).exists()), None)
-            if source is not None:
-                link_or_copy(source, out.files / name)
-        sync_folder(out.files)
+    if one.row.sha256 != other.row.sha256:
+        raise OutputUnusable(
+            f"The file {one.row.file_id} has other bytes in {one.part.paths.files} than in {other.part.paths.files}."
+            " One export has one file of an id: write two."
+        )
+
+
+def _saved(downloads: Mapping[str, _Download]) -> Iterator[Path]:
+    """Yield the files that were saved, and make sure that they are what they were."""
+    names: dict[str, str] = {}
+    for file_id, one in downloads.items():
+        row = one.row
+        if row.outcome is not DownloadOutcome.SAVED or row.name is None:
+            continue
+        path = one.part.paths.files / row.name
+        if names.setdefault(row.name, file_id) != file_id:
+            raise OutputUnusable(f"{path}: the files {names[row.name]} and {file_id} have the same name.")
+        with on_disk(path), open_regular(path) as file:
+            if digest_of(file, 0, size_of(file)) != row.sha256:
+                raise OutputUnusable(f"{path} is damaged. {REPAIR}")
+        yield path

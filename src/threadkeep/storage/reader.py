@@ -14,7 +14,7 @@ from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.file_set import FileSet, faults_of, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
-from threadkeep.storage.lines import blocks, lines_in, refuse_endless
+from threadkeep.storage.lines import blocks, digest_of, lines_in, refuse_endless
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.pages import PageRecords, files_of_page, pages_in
 from threadkeep.storage.paths import Paths
@@ -87,6 +87,11 @@ class Records:
                 for line in block.split(b"\n"):
                     if line and not line.isspace():
                         yield line
+
+    def is_as_written(self) -> bool:
+        """Return whether the lines have the digest of the index, as far as there is one. Nobody else may read now."""
+        span, file = self._span, self._file
+        return not (span and file and span.sha256) or digest_of(file, span.offset, span.end) == span.sha256
 
 
 @attrs.frozen(kw_only=True)

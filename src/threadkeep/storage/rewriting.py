@@ -1,38 +1,52 @@
-"""The threads of an export that is written, as they are written again into another one: every line is checked."""
+"""An export that is written, as it is written again into another one: every line and every file is checked."""
 
+import contextlib
+import filecmp
+import hashlib
+import shutil
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.combine import Lines, ThreadToWrite
 from threadkeep.storage.damage import spans_of
-from threadkeep.storage.file_set import FileSet
+from threadkeep.storage.file_set import FileSet, faults_of
 from threadkeep.storage.index import IndexHeader, IndexRow, Span, decode_header
-from threadkeep.storage.lines import chunks, digest_of, lines_in, size_of
+from threadkeep.storage.lines import CHUNK, chunks, digest_of, lines_in, size_of
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.private_files import on_disk, sync_folder
+from threadkeep.storage.writer import link_or_copy
 
-__all__ = ["decoded_lines", "proven", "thread_as_written"]
+__all__ = ["REPAIR", "decoded_lines", "link_files", "proven", "thread_as_written"]
 
-_REPAIR = "Run the same export command again: it repairs the export."
+REPAIR = "Run the same export command again: it repairs the export."
 
 _T = TypeVar("_T")
 
 
 def proven(files: FileSet) -> tuple[IndexHeader, Manifest]:
-    """Return the header and the manifest of an export whose index is the one that it was written with.
+    """Return the header and the manifest of an export whose files are those that it was written with, as far as is
+    known without reading OUT and the sidecars.
 
     Raises:
-        OutputUnusable: there is no index or no manifest, or the index is another one.
+        OutputUnusable: there is no index or no manifest, the index or the list of downloads is another one, or a file
+            is not there, or of another size.
     """
     paths, manifest = files.paths, files.manifest
     header = next(decoded_lines(files, "index", decode_header), None)
     if header is None:
         raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only.")
     if manifest is None:
-        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {_REPAIR}")
-    index, claim = files.files["index"], manifest.files.get("index")
-    if claim is None or digest_of(index, 0, size_of(index)) != claim.sha256:
-        raise OutputUnusable(f"{paths.index} is not the one that {paths.manifest.name} was written with. {_REPAIR}")
+        raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {REPAIR}")
+    for name in ("index", "downloads"):
+        file, claim = files.files.get(name), manifest.files.get(name)
+        found = None if file is None else digest_of(file, 0, size_of(file))
+        if found != (None if claim is None else claim.sha256):
+            path = paths.written[name]
+            raise OutputUnusable(f"{path} is not the one that {paths.manifest.name} was written with. {REPAIR}")
+    for _, fault in faults_of(files):
+        raise OutputUnusable(f"{fault}. {REPAIR}")
     return header, manifest
 
 
@@ -42,7 +56,7 @@ def thread_as_written(files: FileSet, row: IndexRow) -> ThreadToWrite:
     Raises:
         OutputUnusable: when the lines are read: they are not as they were written.
     """
-    lines = {name: Lines.of(row, _checked(files, name, span, row.thread_id)) for name, span in spans_of(row)}
+    lines = {name: _checked(files, name, span, row) for name, span in spans_of(row)}
     messages, partial = lines.pop("out", None), lines.pop("partial", None)
     if partial is not None and row.partial is not None and "partial" in files.files:
         # The row may count lines of OUT.
@@ -60,15 +74,21 @@ def thread_as_written(files: FileSet, row: IndexRow) -> ThreadToWrite:
     )
 
 
-def _checked(files: FileSet, name: str, span: Span, thread_id: str) -> Iterable[bytes]:
-    """Return a range of bytes, in pieces, and make sure that they are as they were written."""
-    if not span.bytes:
-        return ()
+def _checked(files: FileSet, name: str, span: Span, row: IndexRow) -> Lines:
+    """Return the lines in a range of bytes, and make sure that they are as they were written."""
     file = files.files.get(name)
-    if file is None or digest_of(file, span.offset, span.end) != span.sha256:
-        path = files.paths.written.get(name, files.paths.out)
-        raise OutputUnusable(f"{path}: the lines of {thread_id} are damaged. {_REPAIR}")
-    return chunks(file, span.offset, span.end)
+    if not span.bytes:
+        return Lines.of(row, ())
+    if file is not None and span.bytes <= CHUNK:
+        content = b"".join(chunks(file, span.offset, span.end))
+        if hashlib.sha256(content).hexdigest() == span.sha256:
+            lines = Lines.of(row, (content,))
+            lines.sha256 = span.sha256
+            return lines
+    elif file is not None and digest_of(file, span.offset, span.end) == span.sha256:
+        return Lines.of(row, chunks(file, span.offset, span.end))
+    path = files.paths.written.get(name, files.paths.out)
+    raise OutputUnusable(f"{path}: the lines of {row.thread_id} are damaged. {REPAIR}")
 
 
 def decoded_lines(files: FileSet, name: str, decode: Callable[[bytes], _T], first: int = 1) -> Iterator[_T]:
@@ -84,5 +104,31 @@ def decoded_lines(files: FileSet, name: str, decode: Callable[[bytes], _T], firs
             try:
                 row = decode(line)
             except ValueError as error:
-                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {_REPAIR}") from None
+                raise OutputUnusable(f"{path}: line {number} is damaged: {error}. {REPAIR}") from None
             yield row
+
+
+def link_files(sources: Iterable[Path], folder: Path, undo: contextlib.ExitStack) -> None:
+    """Put downloaded files into the folder of another export too; those that are not there are passed over.
+
+    Args:
+        sources: the files.
+        folder: of the other export.
+        undo: gets what removes them again.
+
+    Raises:
+        OutputUnusable: another file has the name of one, or the disk refuses.
+    """
+    with on_disk(folder):
+        for number, source in enumerate(sources):
+            if not number and not folder.exists():
+                undo.callback(shutil.rmtree, folder, ignore_errors=True)
+                folder.mkdir(mode=0o700)
+            target = folder / source.name
+            if not target.exists():
+                undo.callback(target.unlink, missing_ok=True)
+            link_or_copy(source, target)
+            if source.exists() and not (source.samefile(target) or filecmp.cmp(source, target, shallow=False)):
+                raise OutputUnusable(f"{target} exists already, and is another file. Move it away, and try again.")
+        if folder.exists():
+            sync_folder(folder)

@@ -282,7 +282,7 @@ class Session:
             inspection = Inspection(self.old, self.store.header.include, self.store)
             inspection.look(self._check)
             found = self.old.manifest
-            self.manifest = found if found is not None and inspection.agrees_with(found) else None
+            self.manifest = found if found is not None and inspection.agrees_with(found, _header_of(self.old)) else None
             self._recount = inspection.is_index_altered
             exported = inspection.threads()
         self.plan = self.store.plan(

@@ -7,7 +7,7 @@ import attrs
 
 __all__ = ["Shard"]
 
-_SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
+_SHARD = re.compile(r"([0-9]{1,6})/([0-9]{1,6})")
 
 
 @attrs.frozen

@@ -1,9 +1,7 @@
 """One export for each assistant of an export, next to it. The export itself is only read."""
 
 import contextlib
-import filecmp
-import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 import attrs
 import msgspec
@@ -11,16 +9,15 @@ import msgspec
 from threadkeep.errors import OutputUnusable
 from threadkeep.storage.combine import ThreadToWrite
 from threadkeep.storage.file_set import FileSet, open_file_set
-from threadkeep.storage.index import DownloadRow, decode_download, decode_row
+from threadkeep.storage.index import decode_download, decode_row
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import on_disk, refuse_irregular, sync_folder
-from threadkeep.storage.rewriting import decoded_lines, proven, thread_as_written
+from threadkeep.storage.private_files import refuse_irregular
+from threadkeep.storage.rewriting import decoded_lines, link_files, proven, thread_as_written
 from threadkeep.storage.writer import (
     RunFacts,
     finish_exchange,
-    link_or_copy,
     put_in_place,
     remove_unfinished,
     write_new_set,
@@ -91,7 +88,8 @@ def _written(files: FileSet, held: contextlib.ExitStack) -> list[Part]:
             undo.callback(remove_unfinished, part)
             manifest = write_new_set(part, of_part, _threads(files, one), facts, downloads=known)
             _refuse_other(part, manifest)
-            _link_files(paths, part, own, undo)
+            saved = [row.name for row in own.values() if row.name is not None and "/" not in row.name]
+            link_files((paths.files / name for name in saved), part.files, undo)
             written.append(Part(part, manifest))
         undo.pop_all()
     return written
@@ -129,19 +127,3 @@ def _threads(files: FileSet, assistant_id: str | None) -> Iterator[ThreadToWrite
     for row in decoded_lines(files, "index", decode_row, first=2):
         if row.assistant_id == assistant_id:
             yield thread_as_written(files, row)
-
-
-def _link_files(paths: Paths, part: Paths, downloads: Mapping[str, DownloadRow], undo: contextlib.ExitStack) -> None:
-    names = [row.name for row in downloads.values() if row.name is not None and "/" not in row.name]
-    if not names:
-        return
-    with on_disk(part.files):
-        if not part.files.exists():
-            undo.callback(shutil.rmtree, part.files, ignore_errors=True)
-            part.files.mkdir(mode=0o700)
-        for name in names:
-            source, target = paths.files / name, part.files / name
-            link_or_copy(source, target)
-            if source.exists() and not (source.samefile(target) or filecmp.cmp(source, target, shallow=False)):
-                raise OutputUnusable(f"{target} exists already, and is another file. Move it away, and try again.")
-        sync_folder(part.files)

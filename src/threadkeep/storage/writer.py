@@ -20,7 +20,7 @@ from typing import BinaryIO
 import attrs
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.storage.combine import ThreadToWrite
+from threadkeep.storage.combine import Lines, ThreadToWrite
 from threadkeep.storage.index import (
     DownloadOutcome,
     DownloadRow,
@@ -244,14 +244,15 @@ class _NewFile:
         with on_disk(self._path):
             self.open().write(content)
 
-    def write_span(self, pieces: Iterable[bytes]) -> Span:
-        """Append pieces, and return where they are."""
+    def write_span(self, lines: Lines) -> Span:
+        """Append lines, and return where they are."""
         start, digest = self._size, hashlib.sha256()
         self.open()
-        for piece in pieces:
+        for piece in lines:
             self.write(piece)
-            digest.update(piece)
-        return Span(start, self._size - start, digest.hexdigest())
+            if lines.sha256 is None:
+                digest.update(piece)
+        return Span(start, self._size - start, lines.sha256 or digest.hexdigest())
 
     def finish(self) -> FileClaim:
         """Bring it to the disk."""

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from threadkeep.api.endpoints import (
     AZURE,
     AZURE_V1,
+    ENGRAMIA,
     FOUNDRY,
     OPENAI,
     OTHER,
+    Api,
     ApiSource,
     Auth,
     Provider,
     auth_and_keys,
+    endpoint_for,
     endpoint_of,
     models_endpoint_of,
     without_secrets,
@@ -208,3 +211,23 @@ def test_models_are_asked_by_the_v1_api(typed: str | None, version: str | None, 
     endpoint = models_endpoint_of(source, {"OPENAI_API_VERSION": "2024-06-01"})
     assert (endpoint.base_url, endpoint.query) == (address, query)
     assert endpoint.provider.keys == endpoint_of(source, {}).provider.keys
+
+
+@pytest.mark.parametrize(
+    "given_url", ["http://host:8000", "http://host:8000/", "http://host:8000/v1", "http://host:8000/v1/"]
+)
+@pytest.mark.parametrize("is_typed", [True, False])
+def test_engramia_has_its_own_variables_and_its_address_may_have_the_version(given_url: str, is_typed: bool) -> None:
+    """Its own clients take the address without it. Nothing that is meant for OpenAI goes there."""
+    environ = {"OPENAI_BASE_URL": "https://other.test/v1", "OPENAI_API_KEY": "sk-other", "OPENAI_API_VERSION": "v9"}
+    environ |= {"ENGRAMIA_API_URL": "https://other.test" if is_typed else given_url, "ENGRAMIA_API_KEY": "key-one"}
+    source = ApiSource(base_url=given_url if is_typed else None)
+    endpoint = endpoint_for(Api.ENGRAMIA, source, environ)
+    assert (endpoint.provider, endpoint.base_url, endpoint.query) == (ENGRAMIA, "http://host:8000/v1", {})
+    assert auth_and_keys(source, endpoint.provider, environ) == (Auth.BEARER, (Key("key-one"),))
+
+
+def test_without_its_address_engramia_is_not_asked() -> None:
+    """It has no address of its own, and its key goes nowhere else."""
+    with pytest.raises(MalformedAddress, match="give --base-url, or set ENGRAMIA_API_URL"):
+        endpoint_for(Api.ENGRAMIA, ApiSource(), {"OPENAI_BASE_URL": "https://other.test/v1"})

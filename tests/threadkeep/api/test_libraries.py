@@ -60,6 +60,23 @@ async def test_an_odd_answer_means_the_same(name: str, monkeypatch: pytest.Monke
         assert found[0] == usual[0][0] or (name in STRICTER and library == HTTP.__name__)
 
 
+@pytest.mark.parametrize("name", ANSWERS)
+async def test_an_odd_answer_means_the_same_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer of any size is passed on as it comes. Where it breaks off, what was passed on counts for nothing.
+
+    Only exports are sent over another library than the usual one, and they have no such answers.
+    """
+    library = LIBRARIES[0]
+    monkeypatch.setattr(transport, "_PAGE_BYTES", 1_000_000)
+    monkeypatch.setattr(transport, "_STREAM_BYTES", 1_000_000)
+
+    async with HostileServer(ANSWERS[name]).listening() as address:
+        async with connected(library, address) as api:
+            found = await outcome(api, in_pieces=True)
+        async with connected(library, address) as api:
+            assert found == await outcome(api)
+
+
 async def no_server() -> str:
     """Return an address that nobody listens at any more."""
     async with HostileServer(OK).listening() as address:

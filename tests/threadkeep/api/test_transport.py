@@ -148,6 +148,7 @@ HTML = b"<!doctype html><title>Not Found</title>"
         (422, b"{}", True, RequestFailed),
         (429, b"{}", True, RateLimited),
         (429, b'{"error":{"message":"You exceeded it.","code":"insufficient_quota"}}', True, QuotaSpent),
+        (429, b'{"error_code":"QUOTA_EXCEEDED","detail":"Pattern quota reached."}', True, QuotaSpent),
         (500, b"{}", True, RequestFailed),
         (502, HTML, True, RequestFailed),
         (418, b"{}", True, RequestFailed),

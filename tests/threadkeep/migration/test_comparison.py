@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from threadkeep.migration.comparison import Difference, differences, fingerprint, missing_pairs
+from threadkeep.migration.conversations.comparison import Difference, differences, fingerprint, missing_pairs
 
 few = st.integers(0, 5).map(lambda number: bytes([number]))
 items = st.lists(few, min_size=1, max_size=40)

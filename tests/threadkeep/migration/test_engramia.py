@@ -10,10 +10,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from canned import HTTP, async_client
 from engramia_server import KEY, Engramia
 from fake_assistants import Reply, Request
-from threadkeep.errors import BadPage
-from threadkeep.migration.engramia import (
+from threadkeep.api.client import ApiClient, PacingOptions
+from threadkeep.api.endpoints import Api
+from threadkeep.api.transport import Transport
+from threadkeep.errors import ApiError, BadPage
+from threadkeep.migration.engramia.requests import (
     EXPORT,
     LEARN,
     Comparison,
@@ -21,15 +25,15 @@ from threadkeep.migration.engramia import (
     Outcome,
     Sent,
     Stored,
-    api_url,
     compare,
     is_same,
-    learn_body,
     outcome,
+    read_learned,
     task_hash,
-    why_refused,
 )
-from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.lossless_json import dumps
+
+pytestmark = pytest.mark.anyio
 
 
 def line(task: str = "hello", code: str = "hi", thread_id: str = "thread_a") -> dict[str, Any]:
@@ -46,14 +50,13 @@ def server(**settings: Any) -> Engramia:
 def ask(engramia: Engramia, method: str, route: str, body: bytes = b"") -> Reply:
     """Send a request without HTTP."""
     headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
-    return engramia.handle(Request(method, f"/v1/{route}", headers=headers, body=body))
+    return engramia.handle(Request(method, f"/v1{route}", headers=headers, body=body))
 
 
 def send(engramia: Engramia, lines: Sequence[dict[str, Any]]) -> list[Stored]:
     """Store the lines, and return what the server has then."""
     for each in lines:
-        reply = ask(engramia, "POST", LEARN, learn_body(each))
-        assert outcome(reply.status, reply.body) is Outcome.STORED
+        read_learned(ask(engramia, "POST", LEARN, dumps(each)).body)
     return export(engramia)
 
 
@@ -131,7 +134,7 @@ LINES = st.lists(
 )
 
 
-def about(rows: Sequence[tuple[str, str, str, bool, bool]], **settings: Any) -> Comparison:
+def about(rows: Sequence[tuple[str, str, str, bool, bool]], **settings: Any) -> Comparison[int]:
     """Compare lines, of which some were acknowledged and some are stored."""
     sent = [line(task, code, thread_id) for task, code, thread_id, _, _ in rows]
     stored = send(server(**settings), [each for each, row in zip(sent, rows, strict=True) if row[4]])
@@ -198,6 +201,7 @@ def test_runs_that_only_some_patterns_have_are_counted_together() -> None:
     assert compare(sent, [without, *stored[1:]]).arrived == (0, 1, 2)
     assert compare(sent, [without, stored[1]]).undecided == (0, 1, 2)
     assert compare(sent, [stored[1]]) == Comparison(arrived=(1,), missing=(0, 2))
+    assert (compare(sent, stored).without_run, compare(sent, [without]).without_run) == ((), (0, 1, 2))
 
 
 def test_a_pattern_too_many_is_doubled_and_another_text_is_foreign() -> None:
@@ -205,7 +209,7 @@ def test_a_pattern_too_many_is_doubled_and_another_text_is_foreign() -> None:
     stored = send(server(), [line(), line(), line(code="ho"), line(task="other")])
     keys = [pattern.key for pattern in stored if pattern.task == "hello"]
     found = compare([Sent("one", line(), True)], stored)
-    assert (found.doubled, found.foreign, found.gone) == ((keys[1],), (keys[2],), ())
+    assert (found.doubled, found.foreign, found.gone) == ((("one", keys[1]),), ((task_hash("hello"), keys[2]),), ())
 
 
 @given(cuts=st.lists(st.integers(0, 2_000)), codes=st.lists(WRITABLE | st.just("\u2028\x85\r\n."), max_size=4))
@@ -253,58 +257,52 @@ ERROR = b'{"error_code":"%s","detail":"%s"}'
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
-        (200, b'{"stored":true,"pattern_count":1}', Outcome.STORED),
-        (200, b'{"stored":false,"pattern_count":1}', Outcome.REFUSED),
+        (200, b'{"stored":false,"pattern_count":1}', Outcome.UNKNOWN),
         (200, b'{"stored":[]}', Outcome.UNKNOWN),
         (200, b'{"stored":tr', Outcome.UNKNOWN),
         (202, b"{}", Outcome.UNKNOWN),
-        (307, b"", Outcome.STOP),
-        (400, b'{"detail":"There was an error parsing the body"}', Outcome.REFUSED),
-        (401, ERROR % (b"UNAUTHORIZED", b"Invalid API key."), Outcome.STOP),
-        (403, ERROR % (b"FORBIDDEN", b"Role 'reader' does not have permission 'learn'."), Outcome.STOP),
-        (404, b'{"detail":"Not Found"}', Outcome.STOP),
-        (405, b'{"detail":"Method Not Allowed"}', Outcome.STOP),
+        (400, b'{"detail":"There was an error parsing the body"}', Outcome.FAILED),
+        (401, ERROR % (b"UNAUTHORIZED", b"Invalid API key."), Outcome.FAILED),
+        (403, ERROR % (b"FORBIDDEN", b"Role 'reader' does not have permission 'learn'."), Outcome.FAILED),
+        (404, b'{"detail":"Not Found"}', Outcome.FAILED),
+        (405, b'{"detail":"Method Not Allowed"}', Outcome.FAILED),
         (408, b"", Outcome.UNKNOWN),
         (413, ERROR % (b"PAYLOAD_TOO_LARGE", b"Request body too large."), Outcome.REFUSED),
-        (422, b'{"detail":[{"type":"missing"}]}', Outcome.REFUSED),
-        (422, ERROR % (b"VALIDATION_ERROR", b"Validation error in request."), Outcome.REFUSED),
+        (422, b'{"detail":[{"type":"missing","msg":"Field required"}]}', Outcome.REFUSED),
+        (422, ERROR % (b"VALIDATION_ERROR", b"Validation error in request."), Outcome.FULL),
         (422, ERROR % (b"VALIDATION_ERROR", b"Invalid request parameters."), Outcome.UNKNOWN),
-        (429, ERROR % (b"RATE_LIMITED", b"Rate limit exceeded."), Outcome.LATER),
-        (429, b"", Outcome.LATER),
-        (429, ERROR % (b"QUOTA_EXCEEDED", b"Pattern quota reached."), Outcome.STOP),
+        (429, ERROR % (b"QUOTA_EXCEEDED", b"Pattern quota reached."), Outcome.FAILED),
         (500, b"Internal Server Error", Outcome.UNKNOWN),
         (501, ERROR % (b"PROVIDER_NOT_CONFIGURED", b"LLM or embedding provider not configured."), Outcome.UNKNOWN),
         (502, b"<html>", Outcome.UNKNOWN),
-        (503, ERROR % (b"STORAGE_ERROR", b"Storage backend error."), Outcome.UNKNOWN),
-        (503, ERROR % (b"SERVICE_UNAVAILABLE", b"Service is under scheduled maintenance."), Outcome.LATER),
-        (504, b"[1]", Outcome.UNKNOWN),
+        (503, ERROR % (b"SERVICE_UNAVAILABLE", b"Service is under scheduled maintenance."), Outcome.FAILED),
+        (503, ERROR % (b"STORAGE_ERROR", b"Storage operation failed. Please try again."), Outcome.UNKNOWN),
+        (503, b"", Outcome.UNKNOWN),
     ],
 )
-def test_an_answer_says_whether_the_line_may_be_sent_again(status: int, body: bytes, meaning: Outcome) -> None:
-    """Only where nothing can have been stored."""
-    assert outcome(status, body) is meaning
+async def test_after_an_error_a_pattern_may_be_stored(status: int, body: bytes, meaning: Outcome) -> None:
+    """Unless the server refuses before it does anything. An answer that is not understood says nothing."""
+    assert outcome(await problem_of(HTTP.Response(status, content=body))) is meaning
 
 
-def test_a_body_is_the_line_without_escapes() -> None:
-    """Han has three bytes then, and not six, of the million that a server takes."""
-    sent = line(code="文" * 300_000)
-    assert loads(learn_body(sent)) == sent
-    assert len(learn_body(sent)) < 1_048_576
-    assert send(server(), [sent])[0].code == sent["code"]
+@pytest.mark.parametrize(("cause", "meaning"), [("ConnectError", Outcome.FAILED), ("ReadTimeout", Outcome.UNKNOWN)])
+async def test_without_an_answer_a_pattern_may_be_stored(cause: str, meaning: Outcome) -> None:
+    """Unless the request has left nobody."""
+
+    def fail(request: object) -> None:
+        raise getattr(HTTP, cause)("trouble", request=request)
+
+    assert outcome(await problem_of(fail)) is meaning
 
 
-@pytest.mark.parametrize("key", ["task", "code"])
-def test_a_lone_surrogate_is_refused_by_every_server(key: str) -> None:
-    """So the line needs no request. All other texts are for the server to judge."""
-    sent = {**line(), key: "\ud800"}
-    reply = ask(server(), "POST", LEARN, learn_body(sent))
-    assert (why_refused(sent), why_refused(line())) == (f"{key} has a lone surrogate, which Engramia refuses", None)
-    assert reply.status == 422
+async def problem_of(answer: Any) -> ApiError:
+    """What the answer to a pattern comes to."""
+    transport = Transport(async_client(answer if callable(answer) else [answer]), api=Api.ENGRAMIA)
+    with pytest.raises(ApiError) as caught:
+        await ApiClient(transport, PacingOptions()).post(LEARN, line(), read_learned)
+    return caught.value
 
 
-@pytest.mark.parametrize(
-    "given_url", ["http://host:8000", "http://host:8000/", "http://host:8000/v1", "http://host:8000/v1/"]
-)
-def test_the_version_may_be_in_the_address(given_url: str) -> None:
-    """Engramia's own clients take the address without it."""
-    assert api_url(given_url) == "http://host:8000/v1"
+def test_a_pattern_that_is_stored_is_no_error() -> None:
+    """The server says so."""
+    read_learned(b'{"stored":true,"pattern_count":1}')

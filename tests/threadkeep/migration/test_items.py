@@ -16,7 +16,7 @@ from threadkeep import from_message_json, read, to_response_items
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Source
-from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.conversations.items import FileAtTarget, SentItem, items_of_thread
 
 threads = st.lists(st.one_of(messages(long_texts=False), odd_messages()), min_size=1, max_size=4).map(
     lambda rows: [{**row, "thread_id": "thread_a", "id": f"msg_{place}"} for place, row in enumerate(rows)]

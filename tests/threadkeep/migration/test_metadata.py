@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from strategies import json_values, raw_text
-from threadkeep.migration.metadata import THREAD_ID, Metadata, decode_times, encode_times, metadata_of
+from threadkeep.migration.conversations.metadata import THREAD_ID, Metadata, decode_times, encode_times, metadata_of
 
 PAIRS, KEY, VALUE = 16, 64, 512  # documented
 

@@ -15,7 +15,8 @@ from pushes import Target, export_of
 from threadkeep import from_message_json
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.source import Source
-from threadkeep.migration.planning import PushPlan, plan_of
+from threadkeep.migration.conversations.planning import plan_of
+from threadkeep.migration.planning import PushPlan
 from threadkeep.storage.reader import read
 
 OPTIONS = Options()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import raw_text
 from threadkeep.conversion.losses import Loss
 from threadkeep.errors import OutputUnusable
-from threadkeep.migration.items import FileAtTarget
+from threadkeep.migration.conversations.items import FileAtTarget
 from threadkeep.migration.store import PushStore, State, StoredFile, ThreadPlan
 
 TARGET = {"to": "conversations", "address": "https://api.test/v1"}
@@ -165,7 +165,7 @@ def test_threads_that_a_plan_does_not_have_are_not_counted_and_stay_in_the_map(s
     store.begin_plan()
     store.plan([(0, plan_of("thread_b", ["x", "y"], losses=[Loss("thread_b", "m", "metadata", "no")]))])
     assert store.count() == {State.PLANNED: 1}
-    assert store.totals() == (0, 0)
+    assert store.totals() == (0, 0, 0)
     assert store.to_send() == [(False, 2)]
     assert store.losses() == {"metadata": 1}
     assert [row.thread_id for row in store.each_done()] == ["thread_a"]
@@ -180,13 +180,26 @@ def test_done_and_changed_threads_keep_their_losses_and_others_get_those_of_the_
 
     planned(store, losses=[loss("planned")])
     assert [one.why for one in store.each_loss()] == ["planned"]
-    store.creating("thread_a", '{"thread_id":"thread_a"}', [loss("sent")])
+    store.creating("thread_a", '{"thread_id":"thread_a"}', [loss("planned"), loss("found when it was sent")])
     store.created("thread_a", "conv_1")
     store.done("thread_a", 1, "", has_times=True, verified=True)
-    planned(store, losses=[loss("planned again")])
-    assert [one.why for one in store.each_loss()] == ["sent"]
-    planned(store, ["changed"], losses=[loss("planned again")])
-    assert [one.why for one in store.each_loss()] == ["sent"]
+    assert planned(store, losses=[loss("planned")]) is State.DONE
+    assert [one.why for one in store.each_loss()] == ["planned", "found when it was sent"]
+    assert planned(store, ["changed"], losses=[loss("another")]) is State.CHANGED
+    assert [one.why for one in store.each_loss()] == ["planned", "found when it was sent"]
+
+
+def test_a_thread_that_loses_more_than_is_recorded_is_looked_at_again(store: PushStore) -> None:
+    """A new message of which nothing is left is no item, and has a loss all the same."""
+    loss = Loss("thread_a", "msg_1", "refusal", "no \ud83d place")
+    planned(store)
+    done(store)
+    assert planned(store, losses=[loss]) is State.SENDING
+    assert store.to_send() == [(True, 0)]
+    store.extending("thread_a", '{"thread_id":"thread_a"}', [loss])
+    store.done("thread_a", 1, "", has_times=True, verified=False)
+    assert planned(store, losses=[loss]) is State.DONE
+    assert planned(store, losses=[loss, loss]) is State.SENDING
 
 
 @given(st.lists(st.tuples(st.one_of(st.none(), raw_text), raw_text, raw_text), max_size=5))
@@ -212,19 +225,19 @@ def test_the_map_is_in_the_order_of_the_export(store: PushStore) -> None:
 
 
 def test_what_failed_and_what_is_not_as_it_was_sent_are_problems(store: PushStore) -> None:
-    """With the reason; a new plan begins without any."""
+    """With the reason. What a verification has found stays until the next one."""
     planned(store)
     store.failed("thread_a", "half \ud83d of a pair")
     assert [row.reason for row in store.problems(9)] == ["half ? of a pair"]
     done(store)
     assert store.count_problems() == 0
     store.verified("thread_a", "item 1 is gone")
-    assert (store.totals(), store.count_problems()) == ((1, 0), 1)
+    assert (store.totals(), store.count_problems()) == ((1, 0, 0), 1)
     store.verified("thread_a", None)
-    assert (store.totals(), store.count_problems()) == ((1, 1), 0)
+    assert (store.totals(), store.count_problems()) == ((1, 1, 0), 0)
     store.verified("thread_a", "item 1 is gone")
     planned(store)
-    assert (store.count_problems(), store.thread("thread_a").state) == (0, State.DONE)
+    assert (store.count_problems(), store.thread("thread_a").state) == (1, State.DONE)
 
 
 def test_creations_without_an_answer_are_those_of_this_plan(store: PushStore) -> None:

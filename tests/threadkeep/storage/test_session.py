@@ -57,14 +57,13 @@ def test_an_export_is_resumed_as_what_it_was_begun_as(
     assert kept.items() <= export.contents().items()
 
 
-def test_another_source_is_refused(export: Export, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_source_is_refused(export: Export) -> None:
     """Its threads may be others."""
-    monkeypatch.setattr("exporting.SOURCE", "https://other.test/v1")
     with pytest.raises(
         OutputUnusable,
         match=r"begun with --base-url https://api.test/v1, and not with --base-url https://other.test/v1",
     ):
-        export.run_alone(THREADS, ThreadServer(THREADS))
+        export.run_alone(THREADS, ThreadServer(THREADS), source="https://other.test/v1")
 
 
 @pytest.mark.parametrize("others", [others for others, _ in OTHERS])
@@ -78,6 +77,15 @@ def test_nothing_that_was_fetched_binds_nobody(others: dict[str, Any], tmp_path:
     export.run_alone(["thread_c"], ThreadServer(THREADS), **others)
     assert list(export.outcomes.values()) == [Outcome.UNFINISHED, Outcome.UNFINISHED, Outcome.COMPLETE]
     assert export.result.left_over == 2
+
+
+def test_another_source_is_no_damage_while_nothing_was_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest says what the index next to it says."""
+    export = Export(tmp_path)
+    export.run_alone(THREADS, lambda _request: HTTP.Response(410))
+    monkeypatch.setattr("exporting.SOURCE", "https://other.test/v1")
+    export.run_alone(THREADS, ThreadServer(THREADS))
+    assert (export.notices, export.result.is_complete) == ([], True)
 
 
 def test_ids_of_a_run_that_was_killed_before_its_first_page_stay_wanted(tmp_path: Path) -> None:

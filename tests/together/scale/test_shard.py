@@ -13,7 +13,7 @@ from scaling import Limited, Run, load
 from threadkeep.api.keys import Key
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, RunEnded
 from threadkeep.exporter.events import Event, ThreadEnded
-from threadkeep.scale.collect import collect
+from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.object_store import Bucket
 from threadkeep.scale.plan import encode_plan
 from threadkeep.scale.shard import Shard, Stop, export_shard, newest_generation
@@ -40,7 +40,7 @@ def shard(fake: Limited, run: Run, base_url: str, store: Bucket) -> Shard:
 
 def collected(store: Bucket, run: Run, name: str = "out.ndjson") -> Path:
     """The export of a prefix."""
-    collect(store, Paths(run.folder / name))
+    merge_parts([store], Paths(run.folder / name))
     return run.folder / name
 
 
@@ -159,11 +159,33 @@ def test_downloads_and_sidecars(fake: Limited, run: Run, base_url: str, store: B
     assert (run.folder / "out.ndjson.downloads").exists()
 
 
-def test_a_damaged_object_is_named(run: Run, shard: Shard, store: Bucket) -> None:
-    """Nothing of the export is left."""
-    assert export_shard(shard, KEY, store, work=run.folder / "work").is_complete
-    damaged = next(name for name in store.names() if name.endswith(".out"))
-    store._store.put(damaged, b"something else")
-    with pytest.raises(OutputUnusable, match="is damaged"):
+def test_damaged_objects_are_named(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """All that there are, in all shards: changed ones of the same size, and missing ones. Nothing is left."""
+    fake.load({"threads": [{"id": "thread_more"}]})
+    more = attrs.evolve(shard, name="000002-0001", ids=("thread_more",))
+    store.create("plan/000002.ndjson", encode_plan(2, shard.header, [more.ids]))
+    for one in (shard, more):
+        assert export_shard(one, KEY, store, work=run.folder / "work").is_complete
+    changed = next(name for name in store.names() if name.startswith("shards/000001-0001/") and name.endswith(".out"))
+    store._store.put(changed, (store.get(changed) or b"").swapcase())
+    with pytest.raises(OutputUnusable, match=rf"memory:///: objects are damaged or missing: {changed}\. Remove"):
         collected(store, run)
-    assert [*run.folder.glob("out.ndjson*")] == []
+    gone = next(name for name in store.names() if name.startswith("shards/000002-0001/") and name.endswith(".index"))
+    store._store.delete(gone)
+    with pytest.raises(OutputUnusable, match=rf"damaged or missing: {changed}, {gone}\. Remove"):
+        collected(store, run)
+    assert [*run.folder.glob("out.ndjson*"), *run.folder.glob(".threadkeep-*")] == []
+
+
+def test_a_shard_that_was_not_put_counts_as_not_asked_for(run: Run, shard: Shard, store: Bucket) -> None:
+    """Without any shard there is nothing to merge; the place of its threads is that in the list."""
+    with pytest.raises(OutputUnusable, match="no finished shard yet"):
+        collected(store, run)
+    late = attrs.evolve(shard, name="000002-0001", ids=("thread_late",))
+    store.create("plan/000002.ndjson", encode_plan(2, shard.header, [late.ids, shard.ids[:0], ("thread_last",)]))
+    last = attrs.evolve(shard, name="000002-0003", ids=("thread_last",))
+    for one in (shard, last):
+        export_shard(one, KEY, store, work=run.folder / "work")
+    found = rows(collected(store, run))
+    assert [*found] == [*shard.ids, "thread_late", "thread_last"]
+    assert (found["thread_late"]["outcome"], found["thread_last"]["outcome"]) == ("unfinished", "missing")

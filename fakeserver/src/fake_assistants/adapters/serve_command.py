@@ -4,8 +4,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from starlette.types import ASGIApp
@@ -58,16 +58,33 @@ def serve_until_signal(
     `warn` is called first if other machines can reach the address. The lines of `notes` are printed after the address.
     """
     waiter = SignalWaiter()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, waiter.notify)
-    hangup = getattr(signal, "SIGHUP", None)  # a closed terminal; Windows has none
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        signal.signal(hangup, waiter.notify)
-    with serving(app, host=host, port=port, shutdown_seconds=_SHUTDOWN_SECONDS, base_path=base_path) as server:
+    with (
+        _handled_by(waiter.notify),
+        serving(app, host=host, port=port, shutdown_seconds=_SHUTDOWN_SECONDS, base_path=base_path) as server,
+    ):
         if warn and not server.is_private:
             warn()
         _print("".join(f"{line}\n" for line in (f"listening on {server.base_url}", *notes(server))))
         waiter.wait()
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Let this handle the signals in here, and also afterwards: a second one must not stop what is saved at the end.
+
+    When an exception leaves, nothing was served, and the handlers of before are set again.
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    hangup = getattr(signal, "SIGHUP", None)  # a closed terminal; Windows has none
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        numbers.append(hangup)
+    usual = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    except BaseException:
+        for number, before in usual.items():
+            signal.signal(number, before)
+        raise
 
 
 def _print(text: str) -> None:

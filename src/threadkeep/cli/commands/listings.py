@@ -51,6 +51,8 @@ def _print(source: ApiSource, pages: Callable[[ApiClient], AsyncIterator[list[st
             if count:
                 print_error(f"the list is not complete: it broke off after {count} ids")
             raise
+        if not count:
+            print_error("the server lists none: it has none, or none that this key may see")
 
     asyncio.run(printed(connect_all(source)[0]))
     return Exit.COMPLETE

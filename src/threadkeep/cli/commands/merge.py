@@ -1,24 +1,19 @@
 """``threadkeep merge``: many exports as one."""
 
-import contextlib
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import msgspec
 
 from threadkeep.cli.arguments import OUT, OUT_OR_PREFIX, stream_ids
-from threadkeep.cli.console import ignore_broken_pipe, print_error, print_json
+from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.suggestions import command_on
-from threadkeep.scale.collect import collect, is_prefix
-from threadkeep.scale.object_store import open_store
-from threadkeep.storage.join import join_exports
-from threadkeep.storage.manifest import Manifest
+from threadkeep.scale.collect import merge_parts, prefix_at
+from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import on_disk
 
 __all__ = ["merge"]
 
@@ -37,36 +32,35 @@ def merge(parts: tuple[Path | str, ...], out: Path, ids: str | None, force: bool
     Every line is checked. A thread that several parts have is in OUT once: as the part has it that was finished last,
     with what only the others still have of it.
     """
-    manifest = _merged(parts, Paths(out), ids, force=force)
+    paths, invalid = Paths(out), list[int]()
+    if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
+        raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
+    wanted = None if ids is None else _valid(stream_ids(ids), invalid)
+    places = [prefix_at(part) or Paths(Path(part)) for part in parts]
+    manifest = merge_parts(places, paths, wanted, force=force)
+    if invalid:  # the text of the line may be a secret that was pasted by mistake
+        print_error(f"{counted(len(invalid), 'line')} of the list, the first is line {invalid[0]}: no thread ids")
+    validate = command_on("validate", out, *([] if ids in (None, "-") else [f"--ids={ids}"]))
     with ignore_broken_pipe():
         if is_json:
             print_json({"out": str(out), **msgspec.to_builtins(manifest)})
         else:
-            print_manifest(Paths(out), manifest)
+            print_manifest(paths, manifest)
             if manifest.is_complete:
-                click.echo(f"Next: {command_on('validate', out)}")
+                click.echo(f"Next: {validate}")
     if manifest.is_complete:
-        return Exit.COMPLETE
+        return Exit.INCOMPLETE if invalid else Exit.COMPLETE
     print_error(
         "the export is not complete: " + (manifest.ended_by or "some threads or files are not"),
-        "Resume the exports that are not complete, and merge again. This checks it:",
-        command_on("validate", out),
+        "Resume the exports that are not complete, and merge again. This checks what is there:",
+        validate,
     )
     return Exit.INCOMPLETE
 
 
-def _merged(parts: Sequence[Path | str], out: Paths, ids: str | None, *, force: bool) -> Manifest:
-    is_shards = [isinstance(part, str) or is_prefix(part) for part in parts]
-    if is_shards == [True] and ids is None:
-        return collect(open_store(parts[0]), out, force=force)
-    with contextlib.ExitStack() as opened, on_disk(out.out.parent):
-        exports = []
-        for part, is_one_of_shards in zip(parts, is_shards, strict=True):
-            if is_one_of_shards:
-                folder = opened.enter_context(tempfile.TemporaryDirectory(dir=out.out.parent, prefix=".threadkeep-"))
-                exports.append(Paths(Path(folder) / "out.ndjson"))
-                collect(open_store(part), exports[-1])
-            else:
-                exports.append(Paths(Path(part)))
-        wanted = () if ids is None else (text for _, text in stream_ids(ids))
-        return join_exports(exports, out, wanted, force=force)
+def _valid(entries: Iterator[tuple[int, str]], invalid: list[int]) -> Iterator[str]:
+    for place, text in entries:
+        if is_thread_id(text):
+            yield text
+        else:
+            invalid.append(place)

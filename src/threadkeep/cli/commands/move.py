@@ -26,7 +26,8 @@ from threadkeep.cli.validation_summary import as_json as report_as_json
 from threadkeep.cli.validation_summary import next_lines, print_verdict
 from threadkeep.errors import AccessRefused, ApiGone, OtherExport
 from threadkeep.exporter.job import Job
-from threadkeep.migration.job import PushJob, refuse_unusable
+from threadkeep.migration.job import PushJob
+from threadkeep.migration.preparation import refuse_unusable
 from threadkeep.storage.index import Outcome
 from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Severity
@@ -84,6 +85,7 @@ def move(
         "conversations",
         to,
         kind,
+        user_identity=user_identity,
         verify=True,
         concurrency=exporting.concurrency,
         pace=PacingOptions(rpm=to_rpm, max_retries=exporting.max_retries),
@@ -91,7 +93,7 @@ def move(
     # The export may take hours: what stops the push is better known before.
     _refuse_without_key(to, push_job)
     refuse_unusable(push_job)
-    files = exporting.files or pushing.upload_files or pushing.inline_images
+    files = bool(exporting.files or pushing.upload_files or pushing.inline_images)
     job = exporting.job(CountedIds(thread_ids), assistant_id, out, include=("threads",), files=files)
     moving = _Move(job, source, exporting.sunset_of(source), push_job, to, user_identity, is_silent=quiet or as_json)
     try:

@@ -1,4 +1,4 @@
-"""``threadkeep push``: the threads of an export as conversations of another API, each once."""
+"""``threadkeep push``: the threads of an export as conversations of another API, or as patterns, each once."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
+from threadkeep.api.calls import CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT, number_option
@@ -22,15 +22,17 @@ from threadkeep.conversion.source import UnknownThread
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.migration.entrypoints import identity_headers
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.job import API_OF, PushJob, PushResult, PushTarget, carry_out, plan_only
+from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.run import carry_out, plan_only
+from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
 __all__ = ["push", "run_push"]
 
 
-@click.command(short_help="Push the threads of an export to Conversations.")
+@click.command(short_help="Push the threads of an export to Conversations or Engramia.")
 @click.argument("out", type=OUT)
-@click.option("--to", type=click.Choice([*API_OF]), required=True, help="What the threads become.")
+@click.option("--to", type=click.Choice([*TARGETS]), required=True, help="What the threads become.")
 @optional_source_options
 @click.option(
     "--target",
@@ -43,8 +45,8 @@ __all__ = ["push", "run_push"]
 @click.option("--only", metavar="THREAD_ID", multiple=True, help="Push this thread only; may be given several times.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Nothing is asked, and nothing is written.")
 @click.option("--verify", is_flag=True, help="Read everything back, and compare it with what was to be sent.")
-@number_option("--concurrency", "Push so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY)
-@number_option("--rpm", "Send at most so many requests a minute with each key.")
+@number_option("--concurrency", "Push so many threads at a time; by default 64, to Engramia 1.", None, CONCURRENCY)
+@number_option("--rpm", "Send at most so many requests a minute with each key; to Engramia 60 by default.")
 @number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES)
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
@@ -58,7 +60,7 @@ def push(
     only: tuple[str, ...],
     dry_run: bool,
     verify: bool,
-    concurrency: int,
+    concurrency: int | None,
     rpm: int | None,
     max_retries: int,
     quiet: bool,
@@ -66,20 +68,25 @@ def push(
 ) -> int:
     """Push the complete threads of OUT to a Conversations API: a conversation for each thread that has messages.
 
+    With --to engramia, each question with its answer becomes a pattern there. The address is --base-url or
+    ENGRAMIA_API_URL, and the key that of ENGRAMIA_API_KEY.
+
     The same command resumes a push: OUT.push records what was sent, and nothing is sent twice. The map,
     OUT.conversations.ndjson, has the conversation of each thread, and MAP.losses.ndjson what conversations cannot
-    carry.
+    carry; for patterns OUT.engramia.losses.ndjson does that.
     """
-    target = source.source(of_threads=False)
+    target, usual = source.source(of_threads=False), TARGETS[to]
+    _refuse_useless(to, pushing, target, kind, user_identity)
     job = pushing.job(
         out,
         to,
         target,
         kind,
+        user_identity=user_identity,
         only=frozenset(only) or None,
         verify=verify,
-        concurrency=concurrency,
-        pace=PacingOptions(rpm=rpm, max_retries=max_retries),
+        concurrency=concurrency or usual.concurrency,
+        pace=PacingOptions(rpm=rpm or usual.rpm, max_retries=max_retries),
     )
     printed = frozenset[str]()
     try:
@@ -93,16 +100,31 @@ def push(
         if as_json:
             print_json(push_as_json(job, result, dry_run=dry_run))
         elif dry_run:
-            print_dry_run(job, result.plan, rpm)
+            print_dry_run(job, result.plan)
         elif not quiet:
             print_push(job, result)
     return Exit.COMPLETE if dry_run else report_push_ending(job, result, printed)
 
 
+def _refuse_useless(
+    to: PushTarget, pushing: PushOptions, target: ApiSource, kind: str | None, user_identity: str | None
+) -> None:
+    given = {
+        "--target": kind,
+        "--user-identity": user_identity,
+        "--map": pushing.map_,
+        "--upload-files": pushing.upload_files,
+        "--inline-images": pushing.inline_images,
+        "More than one key": len(target.keys) > 1,
+    }
+    if (option := useless_with(to, given)) is not None:
+        raise click.UsageError(f"{option} is of no use with --to {to}.")
+
+
 def run_push(
     job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool
 ) -> tuple[PushResult, frozenset[str]]:
-    """Push as `threadkeep.migration.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
+    """Push as `threadkeep.migration.run.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
 
     Returns the result, and the ids of the threads whose problems were printed.
     """
@@ -115,7 +137,9 @@ def run_push(
         headers = identity_headers(user_identity)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return ask(target, work, shown=shown, unit="items", api=API_OF[job.to], headers=headers)
+    kind = job.kind
+    unit, second = f"{kind.item}s", f"{kind.thread}s read back"
+    return ask(target, work, shown=shown, unit=unit, second=second, api=kind.api, headers=headers)
 
 
 def _shown(event: PushEvent) -> Event:

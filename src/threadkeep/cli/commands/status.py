@@ -12,12 +12,12 @@ from threadkeep.cli.arguments import OUT
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
-from threadkeep.cli.suggestions import MISSING, can_be_resumed, command_on, export_again
+from threadkeep.cli.suggestions import MERGE_AGAIN, MISSING, can_be_resumed, command_on, export_again
 from threadkeep.errors import OutputUnusable
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.damage import index_rows, spans_of
 from threadkeep.storage.file_set import open_file_set
-from threadkeep.storage.index import Outcome
+from threadkeep.storage.index import SEVERAL_SOURCES, Outcome
 from threadkeep.storage.lines import size_of
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.progress import ExportState
@@ -127,6 +127,9 @@ def _next_lines(state: ExportState) -> Iterator[str]:
         yield f"Next: {command_on('validate', out)}"
     elif not (state.faults or can_be_resumed(state.manifest.outcomes, state.manifest)):
         yield f"Next: {MISSING}"
+        yield f"  {command_on('validate', out)}"
+    elif state.manifest.source == SEVERAL_SOURCES:
+        yield f"Next: {MERGE_AGAIN}"
         yield f"  {command_on('validate', out)}"
     else:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from threadkeep.conversion.content import Carries, carry, thread_losses
 from threadkeep.conversion.job import Conversion, Options
 from threadkeep.conversion.losses import Loss
@@ -21,7 +23,7 @@ from threadkeep.records.model import TextPart
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.private_files import create
 
-__all__ = ["DESCRIPTION", "NO_PLACE", "write"]
+__all__ = ["DESCRIPTION", "NO_PLACE", "Pair", "pairs_of", "write"]
 
 DESCRIPTION = "Patterns for Engramia, a line for each user's message with its answer."
 NO_PLACE = (
@@ -37,33 +39,61 @@ _CARRIES: Carries = {"user": set(), "assistant": set()}
 _LONGEST = {"task": 10_000, "code": 500_000}
 
 
+@attrs.frozen
+class Pair:
+    """A question with its answer, or a message that is in no pair.
+
+    Attributes:
+        line: the arguments of ``learn``; None if nothing is to be learned.
+        message_ids: of the question and the answer, or of the one message.
+        losses: what the line does not carry.
+    """
+
+    line: dict[str, Any] | None
+    message_ids: tuple[str, ...]
+    losses: tuple[Loss, ...]
+
+
 def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None:
     """Write the pairs. Of a message that is in none, nothing but the message itself is reported as lost."""
     with create(path) as file:
         for thread in threads:
             conversion.lose(thread_losses(thread.thread_id, thread.thread))
-            for pattern in _patterns(thread, conversion):
-                file.write(dumps(pattern) + b"\n")
+            for pair in pairs_of(thread, conversion.options):
+                conversion.lose(pair.losses)
+                if pair.line is not None:
+                    file.write(dumps(pair.line) + b"\n")
 
 
-def _patterns(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:
-    for pair in _pairs(thread.turns()):
-        if len(pair) == 1:
-            conversion.lose([_lost(pair[0], _why_unpaired(pair[0].role))])
-            continue
-        (task, lost_of_task), (code, lost_of_code) = (_text(turn, conversion.options, thread.files) for turn in pair)
-        if not task.strip() or not code.strip():
-            whys = [_NO_TEXT if not text.strip() else why for text, why in ((task, _NO_ANSWER), (code, _NO_QUESTION))]
-            conversion.lose(map(_lost, pair, whys))
-            continue
-        conversion.lose([*lost_of_task, *_cut(pair[0], "task", task), *lost_of_code, *_cut(pair[1], "code", code)])
-        yield {
-            "task": task[: _LONGEST["task"]],
-            "code": code[: _LONGEST["code"]],
-            "eval_score": 5.0,  # neutral: whether the answer was good is not known
-            "source": "import",
-            "run_id": f"openai-thread:{thread.thread_id}",
-        }
+def pairs_of(thread: Thread, options: Options) -> Iterator[Pair]:
+    """Yield the pairs of a thread, and the messages that are in none, in the order of the thread.
+
+    Raises:
+        MalformedLine, OutputUnusable: as reading the thread does.
+    """
+    for turns in _pairs(thread.turns()):
+        line, losses = _line(turns, options, thread.files)
+        yield Pair(line, tuple(turn.message_id for turn in turns), tuple(losses))
+
+
+def _line(
+    turns: tuple[Turn] | tuple[Turn, Turn], options: Options, files: Mapping[str, Path]
+) -> tuple[dict[str, Any] | None, Iterable[Loss]]:
+    if len(turns) == 1:
+        return None, [_lost(turns[0], _why_unpaired(turns[0].role))]
+    question, answer = turns
+    (task, lost_of_task), (code, lost_of_code) = (_text(turn, options, files) for turn in turns)
+    if not task.strip() or not code.strip():
+        whys = [_NO_TEXT if not text.strip() else why for text, why in ((task, _NO_ANSWER), (code, _NO_QUESTION))]
+        return None, map(_lost, turns, whys)
+    line = {
+        "task": task[: _LONGEST["task"]],
+        "code": code[: _LONGEST["code"]],
+        "eval_score": 5.0,  # neutral: whether the answer was good is not known
+        "source": "import",
+        "run_id": f"openai-thread:{question.thread_id}",
+    }
+    return line, [*lost_of_task, *_cut(question, "task", task), *lost_of_code, *_cut(answer, "code", code)]
 
 
 def _pairs(turns: Iterable[Turn]) -> Iterator[tuple[Turn] | tuple[Turn, Turn]]:

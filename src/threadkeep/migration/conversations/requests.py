@@ -11,7 +11,7 @@ from urllib.parse import quote
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import read_object, read_page
 from threadkeep.errors import BadPage
-from threadkeep.migration.comparison import fingerprint
+from threadkeep.migration.conversations.comparison import fingerprint, missing_pairs
 
 __all__ = [
     "ITEMS_PER_REQUEST",
@@ -34,9 +34,11 @@ async def create(client: ApiClient, metadata: Mapping[str, str]) -> str:
     """
 
     def read(body: bytes) -> str:
-        conversation_id: str = read_object(body)["id"]
-        if client.is_secret_in(conversation_id):
-            raise BadPage("the id of the conversation holds a part of the key or password that was sent")
+        conversation = read_object(body)
+        conversation_id: str = conversation["id"]
+        if missing_pairs(metadata, conversation.get("metadata", metadata)):
+            raise BadPage(f"the answer is another conversation than the one that was to be created: {conversation_id}")
+        client.refuse_unusable_id(conversation_id)
         return conversation_id
 
     return await client.post("/conversations", {"metadata": metadata}, read)

@@ -10,23 +10,19 @@ from threadkeep.api.client import ApiClient
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread
-from threadkeep.errors import ApiError, RunEnded
-from threadkeep.migration import conversations
-from threadkeep.migration.comparison import differences, fingerprint, missing_pairs
-from threadkeep.migration.destination import OtherItems
-from threadkeep.migration.files import FilesAtTarget
-from threadkeep.migration.items import FileAtTarget, SentItem, items_of_thread
-from threadkeep.migration.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
+from threadkeep.errors import AccessRefused, ApiError, RequestFailed, RunEnded
+from threadkeep.migration.conversations import requests
+from threadkeep.migration.conversations.comparison import fingerprint, missing_pairs
+from threadkeep.migration.conversations.conversation import Conversation, Refusals, batches
+from threadkeep.migration.conversations.files import FilesAtTarget
+from threadkeep.migration.conversations.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.conversations.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
+from threadkeep.migration.destination import OtherItems, PushContext
 from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
 
 __all__ = ["ConversationDelivery", "Conversations"]
-
-# A request has no more bytes, unless one item has: images may be in the items.
-_REQUEST_BYTES = 16 * 1024 * 1024
-
-_MOST_NAMED = 5
 
 
 @attrs.frozen
@@ -62,6 +58,8 @@ class ConversationDelivery:
         thread: as it is read from the export.
         sent: how many items this run has sent.
         was_found: a request about its conversation was answered, so that no other key has it.
+        behind: how many items of others were behind ours when it was verified.
+        is_certain: whether each request that adds items was answered.
     """
 
     thread: Thread
@@ -69,8 +67,11 @@ class ConversationDelivery:
     _store: PushStore
     _store_thread: StoreThread
     _files: FilesAtTarget
+    _refusals: Refusals
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
+    behind: int = attrs.field(default=0, init=False)
+    is_certain: bool = attrs.field(default=True, init=False)
 
     def may_be_anothers(self, problem: ApiError) -> bool:
         """Return whether another key may have the conversation."""
@@ -97,8 +98,8 @@ class ConversationDelivery:
         conversation_id, arrived = row.conversation_id, None
         if conversation_id is None:
             conversation_id, arrived = await self._create(client, metadata, losses), 0
-        target = _Target(client, conversation_id, expected.fingerprints)
-        is_certain = await self._send(target, files, arrived)
+        target = self._conversation(client, conversation_id, expected, row.items)
+        is_certain = self.is_certain = await self._send(target, files, arrived)
         if row.conversation_id is not None:
             if row.metadata != _written(metadata):
                 metadata = await self._replace_metadata(client, row, metadata, own, expected.times)
@@ -126,21 +127,27 @@ class ConversationDelivery:
         assert row.conversation_id is not None
         files = await self._files.known(self._needed()) | await self._call(self._store.lost_files, row.thread_id)
         expected = _Expected.of(self._items(files))
-        pairs = await conversations.fetch_metadata(client, row.conversation_id)
+        pairs = await requests.fetch_metadata(client, row.conversation_id)
         self.was_found = True
         if lost := missing_pairs(_read(row.metadata), pairs):
             raise OtherItems(f"{row.conversation_id}: metadata is gone or changed: {', '.join(lost)}")
-        await _Target(client, row.conversation_id, expected.fingerprints).compare()
+        self.behind = await self._conversation(client, row.conversation_id, expected).compare()
 
     async def _create(self, client: ApiClient, metadata: Metadata, losses: Sequence[Loss]) -> str:
         thread_id = self.thread.thread_id
-        await self._call(self._store.creating, thread_id, _written(metadata), losses)
-        try:
-            conversation_id = await conversations.create(client, metadata.pairs)
-        except ApiError as problem:
-            if not problem.unconfirmed:
-                await self._call(self._store.not_created, thread_id, False)
-            raise
+
+        async def attempt() -> str:
+            await self._call(self._store.creating, thread_id, _written(metadata), losses)
+            try:
+                return await requests.create(client, metadata.pairs)
+            except ApiError as problem:
+                if problem.unconfirmed:
+                    problem.may_retry = False  # it is found out first whether it was carried out
+                else:
+                    await self._call(self._store.not_created, thread_id, False)
+                raise
+
+        conversation_id = await client.retried(attempt)
         self.was_found = True
         await self._call(self._store.created, thread_id, conversation_id)
         return conversation_id
@@ -170,16 +177,16 @@ class ConversationDelivery:
         These are sent along, since whatever is not sent is removed.
         """
         assert row.conversation_id is not None
-        found = await conversations.fetch_metadata(client, row.conversation_id)
+        found = await requests.fetch_metadata(client, row.conversation_id)
         ours = _read(row.metadata).keys() | metadata.pairs.keys()
         theirs = {key: value for key, value in without_times(found).items() if key not in ours}
         if theirs:
             pairs = own if isinstance(own, Mapping) else {}
             metadata = metadata_of(row.thread_id, {**pairs, **theirs}, times)
-        await conversations.set_metadata(client, row.conversation_id, metadata.pairs)
+        await requests.set_metadata(client, row.conversation_id, metadata.pairs)
         return attrs.evolve(metadata, pairs={key: value for key, value in metadata.pairs.items() if key not in theirs})
 
-    async def _send(self, target: "_Target", files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
+    async def _send(self, target: Conversation, files: Mapping[str, FileAtTarget], arrived: int | None) -> bool:
         """Send the items that have not arrived, and return whether each request was answered.
 
         Args:
@@ -189,11 +196,22 @@ class ConversationDelivery:
         if arrived is None:
             arrived = await target.count_arrived()
             self.was_found = True
-        for batch in _batches(islice(self._sendable(files), arrived, None)):
+        for batch in batches(islice(self._sendable(files), arrived, None)):
             is_certain &= await target.add(batch, arrived)
             arrived += len(batch)
             self.sent += len(batch)
         return is_certain
+
+    def _conversation(
+        self, client: ApiClient, conversation_id: str, expected: _Expected, known: int = 0
+    ) -> Conversation:
+        return Conversation(
+            client=client,
+            conversation_id=conversation_id,
+            expected=expected.fingerprints,
+            refusals=self._refusals,
+            known=known,
+        )
 
     def _needed(self) -> Iterator[str]:
         for one in items_of_thread(self.thread, self._options):
@@ -207,79 +225,6 @@ class ConversationDelivery:
 
     async def _call(self, work: Callable[..., Any], *arguments: Any) -> Any:
         return await self._store_thread.call(work, *arguments)
-
-
-@attrs.frozen
-class _Target:
-    """A conversation, and the fingerprints of the items that it is to have."""
-
-    _client: ApiClient
-    conversation_id: str
-    _expected: Sequence[bytes]
-
-    async def add(self, batch: Sequence[Mapping[str, Any]], place: int) -> bool:
-        """Add items, of which the first has this place, and return whether each request was answered.
-
-        A request without an answer is not repeated blindly: the items are read back, and those that are not there are
-        sent.
-        """
-        is_certain, is_open, arrived, end = True, False, place, place + len(batch)
-
-        async def attempt() -> None:
-            nonlocal is_certain, is_open, arrived
-            if is_open:
-                arrived, is_open = await self.count_arrived(), False
-            left = batch[max(0, arrived - place) :]
-            if arrived >= end:
-                return
-            try:
-                await conversations.add_items(self._client, self.conversation_id, left)
-            except ApiError as problem:
-                is_open = problem.unconfirmed
-                is_certain &= not is_open
-                raise
-
-        await self._client.retried(attempt)
-        return is_certain
-
-    async def count_arrived(self) -> int:
-        """Return how many of the items are there.
-
-        Raises:
-            OtherItems: there are others.
-        """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
-        self._refuse_other(self._expected[: len(found)], found)
-        return len(found)
-
-    async def compare(self) -> None:
-        """Read back the items.
-
-        Raises:
-            OtherItems: they are not those that were to be sent.
-        """
-        found = await conversations.fetch_fingerprints(self._client, self.conversation_id)
-        self._refuse_other(self._expected, found)
-
-    def _refuse_other(self, expected: Sequence[bytes], found: Sequence[bytes]) -> None:
-        rows = differences(expected, found)
-        if rows:
-            more = f", and {len(rows) - _MOST_NAMED:,} more" if len(rows) > _MOST_NAMED else ""
-            raise OtherItems(f"{self.conversation_id}: {', '.join(map(str, rows[:_MOST_NAMED]))}{more}")
-
-
-def _batches(items: Iterator[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    """Yield items in batches, each for one request."""
-    batch, size = list[Mapping[str, Any]](), 0
-    for item in items:
-        length = len(dumps(item))
-        if batch and (len(batch) == conversations.ITEMS_PER_REQUEST or size + length > _REQUEST_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += length
-    if batch:
-        yield batch
 
 
 def _written(metadata: Metadata) -> str:
@@ -306,15 +251,23 @@ class Conversations:
     _is_foundry: bool
     _files: FilesAtTarget = attrs.field(init=False)
     _upload_files: bool = attrs.field(kw_only=True)
+    _refusals: Refusals = attrs.field(factory=Refusals, init=False)
 
     def __attrs_post_init__(self) -> None:
         # Azure refuses the other purposes (quoted).
         image, other = ("assistants", "assistants") if self._is_foundry else ("vision", "user_data")
         self._files = FilesAtTarget(self._store, self._thread, self._upload_files, image, other)
 
+    @classmethod
+    def of(cls, context: PushContext) -> "Conversations":
+        """Return the destination of a push."""
+        return cls(
+            context.options, context.store, context.thread, context.is_foundry, upload_files=context.upload_files
+        )
+
     def delivery(self, thread: Thread) -> ConversationDelivery:
         """Return what sends a thread."""
-        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files)
+        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files, self._refusals)
 
     async def settle(self, client: ApiClient, rows: Sequence[StoredThread]) -> None:
         """Find out which conversations are there, of those whose creation was not answered, by this run or another.
@@ -323,8 +276,20 @@ class Conversations:
         be left over.
         """
         waiting = {row.thread_id: row for row in rows}
+        is_listed = self._is_foundry
+        try:
+            await self._adopt(client, waiting)
+        except (AccessRefused, RequestFailed) as problem:
+            if problem.status not in (403, 404, 405, 501):
+                raise
+            is_listed = False  # it may not be listed with this key: what is there cannot be found
+        for thread_id in waiting:
+            await self._thread.call(self._store.not_created, thread_id, not is_listed)
+
+    async def _adopt(self, client: ApiClient, waiting: dict[str, StoredThread]) -> None:
+        """Record the conversations that are found in the list, and take their threads from those that wait."""
         if self._is_foundry:
-            async for conversation in conversations.list_conversations(client):
+            async for conversation in requests.list_conversations(client):
                 pairs, conversation_id = conversation.get("metadata"), conversation["id"]
                 thread_id = pairs.get(THREAD_ID) if isinstance(pairs, Mapping) else None
                 row = waiting.get(thread_id) if isinstance(thread_id, str) else None
@@ -332,8 +297,6 @@ class Conversations:
                     continue
                 if await self._thread.call(self._store.is_known, conversation_id):
                     continue
-                if not await conversations.fetch_fingerprints(client, conversation_id):
+                if not await requests.fetch_fingerprints(client, conversation_id):
                     await self._thread.call(self._store.created, row.thread_id, conversation_id)
                     del waiting[row.thread_id]
-        for thread_id in waiting:
-            await self._thread.call(self._store.not_created, thread_id, not self._is_foundry)

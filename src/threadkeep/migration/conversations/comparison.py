@@ -12,7 +12,7 @@ import attrs
 
 from threadkeep.serialization.lossless_json import dumps
 
-__all__ = ["Difference", "differences", "fingerprint", "missing_pairs"]
+__all__ = ["Difference", "differences", "fingerprint", "items_behind", "missing_pairs"]
 
 _PARTS = {
     "input_text": ("text",),
@@ -91,6 +91,19 @@ def differences(sent: Sequence[bytes], found: Sequence[bytes]) -> tuple[Differen
     swapped = next((n for n, (a, b) in enumerate(zip(rest, rest_now, strict=True)) if a[1] != b[1]), None)
     rows += [] if swapped is None else [Difference("swapped", rest[swapped][0])]
     return tuple(sorted(rows, key=lambda row: row.place))
+
+
+def items_behind(sent: Sequence[bytes], found: Sequence[bytes]) -> int:
+    """Return how many items of others are behind those that were sent: somebody has continued the conversation.
+
+    It is 0 if there are none, if something else differs, or if all that is behind are items that were sent before: they
+    are there twice.
+    """
+    behind = list(found[len(sent) :])
+    is_continued = list(found[: len(sent)]) == list(sent) and not set(sent).issuperset(behind)
+    # A request that was carried out twice has left our last items directly behind ours.
+    is_doubled = any(behind[:count] == list(sent[-count:]) for count in range(1, min(len(sent), len(behind), 20) + 1))
+    return len(behind) if is_continued and not is_doubled else 0
 
 
 def _surplus(ours: Sequence[bytes], theirs: Sequence[bytes], start: int) -> tuple[list[int], list[tuple[int, bytes]]]:

@@ -10,8 +10,8 @@ import attrs
 
 from threadkeep.api.client import ApiClient
 from threadkeep.api.pagination import read_object
-from threadkeep.errors import ApiError, ApiGone, RunEnded, WrongAddress
-from threadkeep.migration.items import FileAtTarget
+from threadkeep.errors import ApiError, ApiGone, RunEnded
+from threadkeep.migration.conversations.items import FileAtTarget
 from threadkeep.migration.store import PushStore, StoredFile
 from threadkeep.storage.lines import size_of
 from threadkeep.storage.private_files import on_disk, open_regular
@@ -64,10 +64,12 @@ class FilesAtTarget:
         if row.state != "sending" and await self._is_there(file_id, client):
             there = FileAtTarget(file_id)
         elif not self._is_uploading:
-            there = FileAtTarget(None, f"the target does not have the file {file_id}: give --upload-files")
+            # Which option helps depends on the target, and on whether it is an image.
+            options = "neither --upload-files nor --inline-images was given"
+            there = FileAtTarget(None, f"the target does not have the file {file_id}, and {options}")
         elif row.path is None:
             there = FileAtTarget(
-                None, f"the target does not have the file {file_id}, and it was not downloaded: export with --files"
+                None, f"the target does not have the file {file_id}, and it is not among the files that were downloaded"
             )
         else:
             there = await self._upload(row, Path(row.path), client)
@@ -79,7 +81,7 @@ class FilesAtTarget:
         try:
             await client.fetch(f"/files/{quote(file_id, safe='')}", object_id=file_id)
         except ApiError as problem:
-            if problem.status not in (400, 403, 404) or isinstance(problem, WrongAddress | ApiGone):
+            if problem.status not in (400, 403, 404) or isinstance(problem, ApiGone):
                 raise
             return False
         return True
@@ -97,17 +99,19 @@ class FilesAtTarget:
             size = size_of(file)
             was_sent = row.state == "sending"
 
+            def read(body: bytes) -> str:
+                return str(read_object(body)["id"])
+
             async def attempt() -> FileAtTarget:
                 nonlocal was_sent
                 if was_sent and (uploaded := await self._uploaded(path.name, size, purpose, client)) is not None:
                     return FileAtTarget(uploaded)
                 await self._thread.call(self._store.sending_file, row.file_id)
                 was_sent = True
-                read = lambda body: str(read_object(body)["id"])  # noqa: E731 - the answer has more
                 try:
-                    return FileAtTarget(
-                        await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
-                    )
+                    uploaded_id = await client.upload(file, name=path.name, size=size, purpose=purpose, read=read)
+                    client.refuse_unusable_id(uploaded_id)
+                    return FileAtTarget(uploaded_id)
                 except ApiError as problem:
                     if not _is_refusal(problem):
                         raise

@@ -117,7 +117,7 @@ def _in_base_36(number: int) -> str:
 def _chunks(times: str) -> list[str]:
     """Cut times at commas, which belong to no chunk, so that each fits into a value. The last one may be empty.
 
-    Of a time that is too long for a value, and what follows it, the last chunk is made.
+    A time that is longer than a value makes the last chunk too long.
     """
     chunks, rest = list[str](), times
     while len(rest) > _VALUE_LETTERS and (cut := rest.rfind(",", 0, _VALUE_LETTERS + 1)) >= 0:

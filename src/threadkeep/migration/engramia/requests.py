@@ -2,9 +2,9 @@
 
 Facts about Engramia's server, version 0.6.6, which was read and asked:
 
-* ``POST learn`` stores one pattern. Its answer has no key, and a repeated request is stored again.
+* ``POST /learn`` stores one pattern. Its answer has no key, and a repeated request is stored again.
 * A pattern is stored first, and much can fail after that. Most errors with status 500 and above leave it stored; so do
-  requests that overlap on a server with JSON storage. ``outcome`` says after which answers a line may be sent again.
+  requests that overlap on a server with JSON storage. ``outcome`` says what an error means.
 * The export is the only list. It has all patterns of a project and needs a key with the permission ``export`` (role
   admin or owner). ``recall`` finds patterns too, but raises the score of each that it finds: never check with it.
 * The server replaces secrets and addresses in ``code`` by ``[REDACTED...]``, by default.
@@ -14,15 +14,15 @@ Facts about Engramia's server, version 0.6.6, which was read and asked:
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from hashlib import sha256
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import attrs
 
-from threadkeep.errors import BadPage
-from threadkeep.serialization.lossless_json import dumps, loads, text_or_none
+from threadkeep.errors import ApiError, BadPage
+from threadkeep.serialization.lossless_json import loads, text_or_none
 
 __all__ = [
     "EXPORT",
@@ -32,92 +32,60 @@ __all__ = [
     "Outcome",
     "Sent",
     "Stored",
-    "api_url",
     "compare",
     "is_same",
-    "learn_body",
     "outcome",
+    "read_learned",
     "task_hash",
-    "why_refused",
 ]
 
-LEARN = "learn"
-"""The route that stores a pattern, below `api_url`."""
+_Place = TypeVar("_Place")
 
-EXPORT = "governance/export"
-"""The route that lists all patterns as NDJSON, below `api_url`."""
+LEARN = "/learn"
+"""The route that stores a pattern."""
+
+EXPORT = "/governance/export"
+"""The route that lists all patterns as NDJSON."""
 
 _REDACTED = re.compile(r"\[REDACTED(?:_[A-Z_]+)?\]")
 
 
-def api_url(base_url: str) -> str:
-    """Return the URL of the API below the URL of a server. Engramia's own clients take it without ``/v1``."""
-    root = base_url.rstrip("/")
-    return root if root.endswith("/v1") else f"{root}/v1"
+def read_learned(body: bytes) -> None:
+    """Read the answer to a pattern that was stored.
 
-
-def learn_body(line: Mapping[str, Any]) -> bytes:
-    """Return the body of the request that stores a line of ``convert --to engramia``.
-
-    It is UTF-8 without escapes, since a server takes 1,048,576 bytes by default.
+    Raises:
+        BadPage: it does not say so.
     """
-    return dumps(line)
-
-
-def why_refused(line: Mapping[str, Any]) -> str | None:
-    """Return why every server refuses a line, or None."""
-    for key in ("task", "code"):
-        try:
-            line[key].encode()
-        except UnicodeEncodeError:
-            return f"{key} has a lone surrogate, which Engramia refuses"
-    return None
+    if _object(body).get("stored") is not True:
+        raise BadPage("the answer does not say that the pattern is stored", quoted=body)
 
 
 class Outcome(Enum):
-    """What an answer to ``learn`` means for the line that was sent."""
+    """What an error of ``POST /learn`` means for the line that was sent."""
 
-    STORED = "stored"
     REFUSED = "refused"
-    """Nothing was stored. The server will never take this line; others are fine."""
-    LATER = "later"
-    """Nothing was stored. Wait, and send the line again."""
-    STOP = "stop"
-    """Nothing was stored, and with this key no other line would be: wrong address, key or role, a used-up quota."""
+    """Nothing was stored, and this line will not be. Others may be."""
+    FULL = "full"
+    """Nothing was stored, and no other line will be: the server has as many patterns as it takes."""
+    FAILED = "failed"
+    """Nothing was stored. The line may be sent again."""
     UNKNOWN = "unknown"
-    """Perhaps the pattern was stored. Read the export before the line is sent again. So also without any answer."""
+    """Perhaps the pattern was stored. Read the export before the line is sent again."""
 
 
-_BY_STATUS = {
-    307: Outcome.STOP,
-    308: Outcome.STOP,
-    400: Outcome.REFUSED,
-    401: Outcome.STOP,
-    403: Outcome.STOP,
-    404: Outcome.STOP,
-    405: Outcome.STOP,
-    413: Outcome.REFUSED,
-    429: Outcome.LATER,
-}
-_BY_CODE = {
-    (429, "QUOTA_EXCEEDED"): Outcome.STOP,
-    (503, "SERVICE_UNAVAILABLE"): Outcome.LATER,  # maintenance
-}
-# Blank texts, and 100,000 stored patterns. Other errors with this status and code may come after the effect.
-_BEFORE_THE_EFFECT = "Validation error in request."
+# The answer to blank texts, which are not sent, and to any text when 100,000 patterns are stored. Other errors with the
+# same status and code may come after the effect.
+_FULL = "Validation error in request."
 
 
-def outcome(status: int, body: bytes) -> Outcome:
-    """Return what an answer to ``learn`` means."""
-    value = _object(body)
-    if status == 200:
-        stored = value.get("stored")
-        return Outcome.STORED if stored is True else Outcome.REFUSED if stored is False else Outcome.UNKNOWN
-    if status == 422:
-        detail = value.get("detail")
-        return Outcome.REFUSED if isinstance(detail, list) or detail == _BEFORE_THE_EFFECT else Outcome.UNKNOWN
-    by_code = _BY_CODE.get((status, text_or_none(value.get("error_code")) or ""))
-    return by_code or _BY_STATUS.get(status, Outcome.UNKNOWN)
+def outcome(problem: ApiError) -> Outcome:
+    """Return what an error means."""
+    if problem.status == 422 and problem.code is not None:
+        return Outcome.FULL if _FULL in str(problem) else Outcome.UNKNOWN
+    if problem.status in (413, 422):  # too large, and not as the schema says
+        return Outcome.REFUSED
+    is_maintenance = (problem.status, problem.code) == (503, "SERVICE_UNAVAILABLE")
+    return Outcome.UNKNOWN if problem.unconfirmed and not is_maintenance else Outcome.FAILED
 
 
 def _object(body: bytes) -> Mapping[str, Any]:
@@ -226,22 +194,22 @@ def _can_be(stored: str | None, sent: str) -> bool:
 
 
 @attrs.frozen
-class Sent:
+class Sent(Generic[_Place]):
     """A line that was sent.
 
     Attributes:
         place: what the caller knows the line by.
-        is_acknowledged: the answer was `Outcome.STORED`; otherwise it was `Outcome.UNKNOWN`, or there was none.
+        is_acknowledged: the server said that it is stored; otherwise what it said was `Outcome.UNKNOWN`.
     """
 
-    place: Hashable
+    place: _Place
     line: Mapping[str, Any]
     is_acknowledged: bool
 
 
 @attrs.frozen(kw_only=True)
-class Comparison:
-    """What an export shows about lines that were sent. All but `doubled` and `foreign` are places of lines.
+class Comparison(Generic[_Place]):
+    """What an export shows about lines that were sent, by their places.
 
     Attributes:
         arrived: not acknowledged, but stored.
@@ -250,20 +218,22 @@ class Comparison:
             there are more than were acknowledged and fewer than were sent.
         gone: acknowledged, but no longer stored.
         redacted: stored, but not as sent.
-        doubled: keys of patterns that are stored more often than they were sent.
-        foreign: keys of patterns with the task of a line that are none of the lines.
+        without_run: stored, but perhaps without their ``run_id``.
+        doubled: the key of each pattern that is stored more often than it was sent, with the place of such a line.
+        foreign: the key of each pattern that has the task hash of a line and is no line, by that hash.
     """
 
-    arrived: tuple[Hashable, ...] = ()
-    missing: tuple[Hashable, ...] = ()
-    undecided: tuple[Hashable, ...] = ()
-    gone: tuple[Hashable, ...] = ()
-    redacted: tuple[Hashable, ...] = ()
-    doubled: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
+    arrived: tuple[_Place, ...] = ()
+    missing: tuple[_Place, ...] = ()
+    undecided: tuple[_Place, ...] = ()
+    gone: tuple[_Place, ...] = ()
+    redacted: tuple[_Place, ...] = ()
+    without_run: tuple[_Place, ...] = ()
+    doubled: tuple[tuple[_Place, str], ...] = ()
+    foreign: tuple[tuple[str, str], ...] = ()
 
 
-def compare(sent: Iterable[Sent], stored: Iterable[Stored]) -> Comparison:
+def compare(sent: Iterable[Sent[_Place]], stored: Iterable[Stored]) -> Comparison[_Place]:
     """Compare lines that were sent with the patterns of an export.
 
     Lines that the server cannot tell apart are counted: it does not matter which of them has arrived.
@@ -272,7 +242,7 @@ def compare(sent: Iterable[Sent], stored: Iterable[Stored]) -> Comparison:
         sent: all lines that were sent whose tasks are in question, in order.
         stored: the export, without patterns that were there before the first line was sent.
     """
-    lines, patterns = defaultdict[str, list[Sent]](list), defaultdict[str, list[Stored]](list)
+    lines, patterns = defaultdict[str, list[Sent[_Place]]](list), defaultdict[str, list[Stored]](list)
     for line in sent:
         lines[task_hash(line.line["task"])].append(line)
     for pattern in stored:
@@ -290,9 +260,9 @@ def compare(sent: Iterable[Sent], stored: Iterable[Stored]) -> Comparison:
 _Kind = tuple[str, str, str, str | None]
 
 
-def _compare_one_task(sent: Sequence[Sent], stored: Sequence[Stored]) -> Iterator[Comparison]:
+def _compare_one_task(sent: Sequence[Sent[_Place]], stored: Sequence[Stored]) -> Iterator[Comparison[_Place]]:
     has_runs = any(pattern.run_id is not None for pattern in stored)
-    kinds = defaultdict[_Kind, list[Sent]](list)
+    kinds = defaultdict[_Kind, list[Sent[_Place]]](list)
     for each in sent:
         run_id = each.line["run_id"] if has_runs else None
         kinds[each.line["task"], each.line["code"], each.line["source"], run_id].append(each)
@@ -305,10 +275,10 @@ def _compare_one_task(sent: Sequence[Sent], stored: Sequence[Stored]) -> Iterato
     for kind, group in groups.items():
         if kind == group[0]:
             yield _count([kinds[each] for each in group], patterns[kind])
-    yield Comparison(foreign=tuple(pattern.key for pattern, found in fitting if not found))
+    yield Comparison(foreign=tuple((pattern.task_hash, pattern.key) for pattern, found in fitting if not found))
 
 
-def _fitting(pattern: Stored, kinds: Mapping[_Kind, Sequence[Sent]]) -> list[_Kind]:
+def _fitting(pattern: Stored, kinds: Mapping[_Kind, Sequence[Sent[_Place]]]) -> list[_Kind]:
     exact = (pattern.task, pattern.code, pattern.source, pattern.run_id)
     is_redacted = any(_REDACTED.search(text or "") for text in (pattern.task, pattern.code))
     if exact in kinds and not is_redacted:
@@ -328,7 +298,7 @@ def _groups(kinds: Iterable[_Kind], together: Iterable[Sequence[_Kind]]) -> Mapp
     return groups
 
 
-def _count(kinds: Sequence[Sequence[Sent]], stored: Sequence[Stored]) -> Comparison:
+def _count(kinds: Sequence[Sequence[Sent[_Place]]], stored: Sequence[Stored]) -> Comparison[_Place]:
     """Compare the lines of a group with the patterns that can be one of them."""
     lines = [line for kind in kinds for line in kind]
     sure = tuple(line.place for line in lines if line.is_acknowledged)
@@ -337,11 +307,14 @@ def _count(kinds: Sequence[Sequence[Sent]], stored: Sequence[Stored]) -> Compari
     is_decided = len(kinds) == 1 or surplus in (0, len(unsure))
     texts = {(line.line["task"], line.line["code"]) for line in lines}
     is_redacted = any((each.task, each.code) not in texts for each in stored)
+    has_runs = all(each.run_id is not None for each in stored)
+    places = tuple(line.place for line in lines)
     return Comparison(
         arrived=unsure[:surplus] if is_decided else (),
         missing=unsure[surplus:] if is_decided else (),
         undecided=() if is_decided else unsure,
         gone=sure[len(stored) :],
-        redacted=tuple(line.place for line in lines) if is_redacted else (),
-        doubled=tuple(each.key for each in stored[len(lines) :]),
+        redacted=places if is_redacted else (),
+        without_run=() if has_runs else places,
+        doubled=tuple((places[0], each.key) for each in stored[len(lines) :]),
     )
