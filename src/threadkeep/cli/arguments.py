@@ -26,6 +26,8 @@ class _Out(click.ParamType[Path]):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if is_url(str(value)):
+            self.fail(f"{value!r} is a prefix of objects, and not a file: `threadkeep merge` makes one.", param, ctx)
         path = Path(value)
         if not path.name or path.name == "..":
             self.fail(f"{value!r} does not name a file.", param, ctx)

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,9 +19,29 @@ from threadkeep.scale.dask_run import Cluster, ScaleJob, ScaleResult, carry_out_
 from threadkeep.scale.object_store import open_store
 from threadkeep.storage.index import IndexHeader, Outcome
 
-__all__ = ["DaskExport", "dask_option", "export_on_dask"]
+__all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
 
 _AGAIN = "The same command resumes the export: complete threads are not asked for again."
+
+
+_NO_USE = {
+    "--refresh": "shards that are complete are never fetched again. Export the threads to another OUT without --dask,"
+    " and merge that with the prefix: of a thread that both have the later version counts.",
+    "--fresh": "what is under a prefix is never changed. Choose another prefix.",
+    "--drop": "a plan is never changed. Merge the prefix, and export to the merged OUT with --drop.",
+    "--verbose": "the workers ask the API, each with the libraries of its machine.",
+}
+
+
+def refuse_without_use(given: Mapping[str, object]) -> None:
+    """Refuse options of the export that have no use with ``--dask``.
+
+    Args:
+        given: what was given for these options, by their names.
+    """
+    for option, why in _NO_USE.items():
+        if given[option]:
+            raise click.UsageError(f"{option} cannot be used with --dask: {why}")
 
 
 def _cluster(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Cluster | None:
@@ -53,8 +73,6 @@ class DaskExport:
     def job(self, address: str) -> ScaleJob:
         """Return the export from an address."""
         exporting = self.exporting
-        if exporting.drop is not None:
-            raise click.UsageError("--dask has no --drop: a plan is never changed.")
         if self.prefix.startswith("memory:"):
             raise click.UsageError("Each worker has a memory:// of its own: choose a folder or a bucket.")
         what = {"assistant_id": self.assistant_id, "flat": self.flat, "include": self.include}
@@ -73,8 +91,6 @@ class DaskExport:
 
 def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     """Make the export under a `Screen`, and print what it came to."""
-    if not given.assistant_id.strip():
-        raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
     address, keys = keys_of(given.source, os.environ)
     job = given.job(address)
 

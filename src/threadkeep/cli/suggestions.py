@@ -13,7 +13,7 @@ from threadkeep.exporter.job import ExportResult
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.manifest import Manifest
 
-__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
+__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step", "typed"]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
 _UNWRITTEN = (
@@ -82,17 +82,18 @@ def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_
     return waiting > left_over or files.get("failed", 0) + files.get("unfinished", 0) > 0
 
 
-def command_on(command: str, out: Path, *options: str) -> str:
+def command_on(command: str, out: str | Path, *options: str) -> str:
     """Return one of our commands on an export, as it can be typed; each option has its value behind "="."""
-    return _typed([command, *options], str(out))
+    return typed([command, *options], str(out))
 
 
-def _typed(words: Sequence[str], *names: str) -> str:
+def typed(words: Sequence[str], *names: str) -> str:
+    """Return a command of ours as it can be typed: words without the program's name, and names of files or prefixes."""
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
     return shlex.join(["threadkeep", *words, *dashes, *names])
 
 
-def export_again(manifest: Manifest, out: Path, ids_file: str, *, refresh: bool = False) -> str:
+def export_again(manifest: Manifest, out: str | Path, ids_file: str, *, refresh: bool = False) -> str:
     """Return the command that resumes an export, or fetches its complete threads again too."""
     options = {
         "--flat": manifest.flat,
@@ -102,4 +103,4 @@ def export_again(manifest: Manifest, out: Path, ids_file: str, *, refresh: bool 
         f"--base-url={manifest.source}": True,
     }
     given = [option for option, is_given in options.items() if is_given]
-    return _typed(["export", *given], ids_file, manifest.assistant_id, str(out))
+    return typed(["export", *given], ids_file, manifest.assistant_id, str(out))

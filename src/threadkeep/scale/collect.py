@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.scale.object_store import Folder, ObjectMissing, ObjectStore, is_url, open_store
 from threadkeep.scale.plan import is_planned, planned_header, read_plan
 from threadkeep.scale.shard import Generation, fetch_generation, newest_generations, objects_of
@@ -78,18 +78,16 @@ def merge_parts(
 
 @contextlib.contextmanager
 def with_names(names: dict[str, str]) -> Iterator[None]:
-    """Put names that somebody knows in the place of those of temporary files, in an error that says what is unusable.
+    """Put names that somebody knows in the place of those of temporary files, in the words of an error.
 
     Args:
         names: by the beginnings of paths.
     """
     try:
         yield
-    except OutputUnusable as error:
-        text = str(error)
+    except (ThreadkeepError, ValueError) as error:
         for path, name in names.items():
-            text = text.replace(path, name)
-        error.args = (text,)
+            error.args = tuple(one.replace(path, name) if isinstance(one, str) else one for one in error.args)
         raise
 
 

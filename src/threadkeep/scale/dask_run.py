@@ -11,6 +11,7 @@ import os
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
+from importlib.util import find_spec
 from typing import Any
 
 import attrs
@@ -21,8 +22,8 @@ from threadkeep.clock import now
 from threadkeep.errors import (
     AccessRefused,
     ApiGone,
+    ExtraMissing,
     Interrupted,
-    OutputUnusable,
     QuotaSpent,
     ServerUnreachable,
     ThreadkeepError,
@@ -167,9 +168,12 @@ async def carry_out_on_dask(
         on_event: receives the events of all shards.
 
     Raises:
+        ExtraMissing: Dask is not installed.
         OutputUnusable: the output store refuses, or holds something else.
         UnreadableIds: the list of ids cannot be read.
     """
+    if find_spec("distributed") is None:
+        raise ExtraMissing("Dask is not installed: pip install 'threadkeep[dask]'.")
     started, workers = now(), min(len(keys), job.cluster.processes or len(keys))
     planned = await asyncio.to_thread(make_plan, job.store, job.header, job.wanted, workers)
     tally = await asyncio.to_thread(_Tally.of, job)
@@ -196,10 +200,6 @@ async def carry_out_on_dask(
 async def _work_off(
     job: ScaleJob, keys: Sequence[ApiSource], tally: "_Tally", on_event: Callable[[Event], None]
 ) -> ThreadkeepError | None:
-    try:
-        import distributed  # noqa: F401 - whether it is there
-    except ImportError:
-        raise OutputUnusable("--dask runs on Dask: pip install 'threadkeep[dask]'.") from None
     cluster = job.cluster
     if cluster.processes > len(keys):
         on_event(Notice(f"a worker needs a key of its own: {len(keys):,} of {cluster.processes:,} are started"))

@@ -10,7 +10,7 @@ import click
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import ignore_broken_pipe, print_json
-from threadkeep.cli.dask_export import DaskExport, dask_option, export_on_dask
+from threadkeep.cli.dask_export import DaskExport, dask_option, export_on_dask, refuse_without_use
 from threadkeep.cli.export_options import CountedIds, ExportOptions, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
 from threadkeep.cli.progress_display import Screen
@@ -74,14 +74,13 @@ def export(
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
+    exporting.refuse_impossible(thread_ids, assistant_id, Path(out))
     if dask is not None:
-        if fresh or refresh:
-            raise click.UsageError("--dask has neither --fresh nor --refresh: choose another prefix.")
+        refuse_without_use({"--refresh": refresh, "--fresh": fresh, "--drop": exporting.drop, "--verbose": verbose})
         given = DaskExport(thread_ids, assistant_id, str(out), dask, source, exporting, flat=flat, include=include)
         return export_on_dask(given, quiet=quiet, as_json=as_json)
     if isinstance(out, str):
         raise click.UsageError(f"OUT is a file; {out} is a prefix of objects, which only --dask writes to.")
-    exporting.refuse_impossible(thread_ids, assistant_id, out)
     ids = CountedIds(thread_ids)
     job = exporting.job(ids, assistant_id, out, refresh=refresh, flat=flat, include=include, fresh=fresh)
     shown = not quiet and not as_json
