@@ -7,6 +7,7 @@
   - UnreadableIds         a list of thread ids that cannot be read as text
   - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
   - MalformedAddress      a base URL that is not an HTTP address
+  - ExtraMissing          a library is not installed that an extra of threadkeep brings
   + OutputUnusable        the export or one of its files cannot be opened or written
     - OtherExport         the export was begun as another one: address, assistant, what it saves
   + HistoryUnusable       a chat history cannot be opened, read or written
@@ -34,6 +35,7 @@ __all__ = [
     "ApiError",
     "ApiGone",
     "BadPage",
+    "ExtraMissing",
     "FlatRecord",
     "HistoryDamaged",
     "HistoryUnusable",
@@ -100,6 +102,10 @@ class UnreadableKeys(ThreadkeepError):
 
 class MalformedAddress(ThreadkeepError):
     """The base URL is not an HTTP address."""
+
+
+class ExtraMissing(ThreadkeepError):
+    """A library is not installed that an extra of threadkeep brings; the message names the command that installs it."""
 
 
 class OutputUnusable(ThreadkeepError):

@@ -160,15 +160,15 @@ def test_an_empty_shard_and_an_empty_list(threadkeep: Run, tmp_path: Path) -> No
     assert (done.code, "no thread ids in" in done.err) == (2, True)
 
 
-def test_a_wrong_line_of_a_sharded_list(threadkeep: Run, tmp_path: Path) -> None:
+def test_a_wrong_line_of_a_sharded_list(names: list[str], threadkeep: Run, tmp_path: Path) -> None:
     """Exactly one shard names it, with its place in the list, and ends with 1."""
-    ids, codes, named = write_ids(tmp_path, "", "asst_1"), [], []
+    ids, codes, named = write_ids(tmp_path, names[0], "", "asst_1"), [], []
     for number in range(3):
         done = threadkeep("export", ids, ASSISTANT, tmp_path / f"{number}", "--shard", f"{number}/3")
         codes.append(done.code)
         named += [line for line in done.err.splitlines() if "is no thread id" in line]
     assert sorted(codes) == [0, 0, 1]
-    assert named == ["threadkeep: line 2 of the list is no thread id: asst_1"]
+    assert named == ["threadkeep: line 3 of the list is no thread id, but an assistant's id: asst_1"]
 
 
 def test_what_came_from_several_addresses(

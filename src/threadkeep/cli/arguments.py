@@ -11,11 +11,12 @@ from typing import Any
 import click
 
 from threadkeep.errors import OutputUnusable, UnreadableIds
+from threadkeep.scale.object_store import is_url
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["OUT", "column_option", "number_option", "open_ids", "put", "refuse_impossible"]
+__all__ = ["OUT", "OUT_OR_PREFIX", "column_option", "number_option", "open_ids", "put", "refuse_impossible"]
 
 
 class _Out(click.ParamType[Path]):
@@ -24,13 +25,25 @@ class _Out(click.ParamType[Path]):
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if is_url(str(value)):
+            self.fail(f"{value!r} is a prefix of objects, and not a file: `threadkeep merge` makes one.", param, ctx)
         path = Path(value)
         if not path.name or path.name == "..":
             self.fail(f"{value!r} does not name a file.", param, ctx)
         return path
 
 
+class _OutOrPrefix(click.ParamType[Path | str]):
+    """The name of an export, as a path; or the URL of a prefix of objects, as it is."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        return value if isinstance(value, str) and is_url(value) else OUT.convert(value, param, ctx)
+
+
 OUT = _Out()
+OUT_OR_PREFIX = _OutOrPrefix()
 
 
 def number_option(

@@ -49,6 +49,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
         Exit.USAGE,
         "Give a list of thread ids: one a line, CSV or TSV with a column thread_id, a JSON array, or NDJSON.",
     ),
+    errors.ExtraMissing: (Exit.USAGE, ""),
     errors.OutputUnusable: (Exit.OUTPUT, ""),
     errors.OtherExport: (
         Exit.OUTPUT,

@@ -106,13 +106,9 @@ class ExportOptions:
             raise UnreadableIds(f"no thread ids in {name}")
         return ids
 
-    def job(self, ids: IdList, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
-        """Return the export of these threads to OUT.
-
-        Raises:
-            UnreadableIds: the file of --done or --drop cannot be opened.
-        """
-        wanted = ThreadList(
+    def wanted(self, ids: IdList, *, refresh: bool = False) -> ThreadList:
+        """Return which of these threads the export is for; see `job`."""
+        return ThreadList(
             ids=ids,
             done=_ids_in(self.done),
             drop=_ids_in(self.drop),
@@ -120,6 +116,14 @@ class ExportOptions:
             shard=self.shard,
             refresh=refresh,
         )
+
+    def job(self, ids: IdList, assistant_id: str, out: Path, *, refresh: bool = False, **more: Any) -> Job:
+        """Return the export of these threads to OUT.
+
+        Raises:
+            UnreadableIds: the file of --done or --drop cannot be opened.
+        """
+        wanted = self.wanted(ids, refresh=refresh)
         given = {
             "files": self.files,
             "concurrency": self.concurrency,

@@ -17,7 +17,7 @@ from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
-__all__ = ["print_manifest", "print_result", "report_ending", "result_as_json"]
+__all__ = ["print_held", "print_manifest", "print_result", "report_ending", "result_as_json"]
 
 # So many threads, lines or files are printed with their reasons; --json has all of them.
 _MOST = 20
@@ -69,18 +69,48 @@ def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = No
     this_run = f"; this run fetched {fetched:,} of them" if is_part else ""
     complete = f"{counted(manifest.totals.messages, 'message')}, {sizes.get('out', 'no file')}{this_run}"
     partial = f"what came of them is in {escape(paths.partial.name)}"
-    _print_outcomes(manifest.outcomes, complete, {**_MEANING, Outcome.PARTIAL: partial})
-    if manifest.lacking:
-        lacking = counted(manifest.lacking, "complete thread")
-        print_row("lacking", f"{lacking} without what --include saves: list them again")
-    for kind in manifest.include:
-        if kind in sizes:
-            print_row(kind, f"{sizes[kind]} in {escape(paths.sidecar(kind).name)}")
-    if manifest.downloads is not None:
-        counts = {one: number for one, number in manifest.downloads.items() if number or one == DownloadOutcome.SAVED}
-        print_row("files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items()))
+    sidecars = {
+        kind: f"{sizes[kind]} in {escape(paths.sidecar(kind).name)}" for kind in manifest.include if kind in sizes
+    }
+    print_held(
+        manifest.outcomes,
+        complete,
+        partial=partial,
+        lacking=manifest.lacking,
+        sidecars=sidecars,
+        downloads=manifest.downloads,
+    )
     if is_new and manifest.kept_as is not None:
         print_row("kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*")
+
+
+def print_held(
+    outcomes: Mapping[str, int],
+    complete: str,
+    *,
+    partial: str | None = None,
+    lacking: int,
+    sidecars: Mapping[str, str],
+    downloads: Mapping[str, int] | None,
+) -> None:
+    """Print the rows of what an export holds.
+
+    Args:
+        outcomes: how many threads have each outcome.
+        complete: words for what the complete threads have.
+        partial: words for the partial ones; None for the usual ones.
+        lacking, downloads: as a manifest has them.
+        sidecars: words for each.
+    """
+    _print_outcomes(outcomes, complete, _MEANING if partial is None else {**_MEANING, Outcome.PARTIAL: partial})
+    if lacking:
+        without = counted(lacking, "complete thread")
+        print_row("lacking", f"{without} without what --include saves: list them again")
+    for kind, words in sidecars.items():
+        print_row(kind, words)
+    if downloads is not None:
+        counts = {one: number for one, number in downloads.items() if number or one == DownloadOutcome.SAVED}
+        print_row("files", ", ".join(f"{number:,} {outcome.replace('_', ' ')}" for outcome, number in counts.items()))
 
 
 def _print_outcomes(outcomes: Mapping[str, int], complete: str, meanings: Mapping[Outcome, str]) -> None:

@@ -28,7 +28,7 @@ _ADDRESS = (
 def print_dry_run(job: PushJob, plan: PushPlan) -> None:
     """Print what a push would do."""
     rpm = job.pace.rpm
-    click.echo(f"{escape(str(job.out))}: dry run of a push to {escape(job.address)}; nothing was sent")
+    click.echo(f"{escape(job.name)}: dry run of a push to {escape(job.address)}; nothing was sent")
     rows = [("conversations", f"{plan.conversations:,} to create")] if job.kind.has_conversations else []
     rows += [
         (f"{job.kind.item}s", f"{plan.items:,} to send"),
@@ -67,7 +67,7 @@ def _lost(losses: Mapping[str, int]) -> str:
 
 def print_push(job: PushJob, result: PushResult) -> None:
     """Print the summary of a push on standard output."""
-    click.echo(f"{escape(str(job.out))}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
+    click.echo(f"{escape(job.name)}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
     print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s")
     print_row("this run", f"{counted(result.sent, job.kind.item)} sent, {counted(result.requests, 'request')}")
     print_row("verified", f"{result.verified:,} of {result.pushed:,}")
@@ -103,7 +103,7 @@ def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> 
     """Return the same for programs; what may be long as iterators."""
     plan = result.plan
     return {
-        "out": str(job.out),
+        "out": job.name,
         "to": job.to,
         "address": job.address,
         "dry_run": dry_run,
@@ -165,7 +165,7 @@ def report_push_ending(
         print_error(f"{what} not pushed, or not as it was sent ({done})", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
-        print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.out))
+        print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.name))
     return _exit_code(result)
 
 

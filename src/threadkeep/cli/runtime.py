@@ -17,7 +17,7 @@ from threadkeep.api.endpoints import Api, ApiSource
 from threadkeep.cli.progress_display import Screen
 from threadkeep.clock import now
 
-__all__ = ["ask", "interrupted_by_signals"]
+__all__ = ["ask", "interrupted_by_signals", "under_screen"]
 
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -74,16 +74,46 @@ def ask(
 
         gc.freeze()
 
-        def screen(clock: Callable[[], float]) -> Screen:
-            return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
-
-        result, is_interrupted = asyncio.run(_with_screen(connect_all(source, api=api, headers=headers), work, screen))
-        if is_interrupted and not is_last:
-            raise KeyboardInterrupt
-        return result
+        transports = connect_all(source, api=api, headers=headers)
+        return under_screen(
+            transports,
+            work,
+            shown=shown,
+            sunset=sunset,
+            verbose=verbose,
+            unit=unit,
+            second=second,
+            is_last=is_last,
+        )
     finally:
         gc.set_threshold(*usual)
         gc.unfreeze()
+
+
+def under_screen(
+    transports: Sequence[Any],
+    work: _Work[_T],
+    *,
+    shown: bool,
+    sunset: datetime | None = None,
+    verbose: bool = False,
+    unit: str = "messages",
+    second: str = "files",
+    is_last: bool = True,
+) -> _T:
+    """Do some work with transports, which are opened first, in an event loop and under a `Screen`; see `ask`.
+
+    Raises:
+        KeyboardInterrupt: a signal has come.
+    """
+
+    def screen(clock: Callable[[], float]) -> Screen:
+        return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
+
+    result, is_interrupted = asyncio.run(_with_screen(transports, work, screen))
+    if is_interrupted and not is_last:
+        raise KeyboardInterrupt
+    return result
 
 
 async def _with_screen(

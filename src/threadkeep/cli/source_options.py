@@ -173,7 +173,8 @@ def _refuse_contradictions(typed: Mapping[str, str | None], arguments: Mapping[s
     path = Path(keys_file).resolve()
     if path == Path(arguments.get("thread_ids") or arguments.get("ids") or "-").resolve():
         raise click.UsageError(f"The thread ids and {prefix}keys-file are the same file.")
-    if "out" in arguments and path in {one.resolve() for one in Paths(arguments["out"]).all_files()}:
+    out = arguments.get("out")
+    if isinstance(out, Path) and path in {one.resolve() for one in Paths(out).all_files()}:
         raise click.UsageError("OUT would take the place of the file of keys.")
 
 

@@ -10,7 +10,7 @@ from threadkeep.cli.console import counted
 from threadkeep.cli.exit_codes import exit_for
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
-from threadkeep.storage.index import Outcome
+from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.manifest import Manifest
 
 __all__ = [
@@ -93,7 +93,7 @@ def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_
     return waiting > left_over or files.get("failed", 0) + files.get("unfinished", 0) > 0
 
 
-def command_on(command: str, out: Path, *options: str) -> str:
+def command_on(command: str, out: str | Path, *options: str) -> str:
     """Return one of our commands on an export, as it can be typed; each option has its value behind "="."""
     return _typed([command, *options], str(out))
 
@@ -111,16 +111,35 @@ def _typed(words: Sequence[str], *names: str) -> str:
 
 
 def export_again(
-    manifest: Manifest, out: Path, ids_file: str, column: str | None = None, *, refresh: bool = False
+    header: Manifest | IndexHeader,
+    out: str | Path,
+    ids_file: str,
+    column: str | None = None,
+    *,
+    files: bool,
+    refresh: bool = False,
+    is_prefix: bool = False,
 ) -> str:
-    """Return the command that resumes an export, or fetches its complete threads again too."""
+    """Return the command that resumes an export.
+
+    Args:
+        header: what the export is of.
+        out: the export, or the prefix.
+        ids_file: the list.
+        column: the one that has the ids; None to find it out.
+        files: it downloads files.
+        refresh: fetch complete threads again too.
+        is_prefix: it is made in shards.
+    """
     options = {
-        "--flat": manifest.flat,
-        f"--include={','.join(manifest.include)}": manifest.include,
-        "--files": manifest.downloads is not None,
+        "--flat": header.flat,
+        f"--include={','.join(header.include)}": header.include,
+        "--files": files,
         "--refresh": refresh,
-        f"--base-url={manifest.source}": True,
+        f"--base-url={header.source}": True,
+        "--keys-file=KEYS": is_prefix,
+        "--dask=ADDRESS": is_prefix,
         f"--column={column}": column is not None,
     }
     given = [option for option, is_given in options.items() if is_given]
-    return _typed(["export", *given], ids_file, manifest.assistant_id, str(out))
+    return _typed(["export", *given], ids_file, header.assistant_id, str(out))

@@ -34,7 +34,9 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
     """Return the report for programs."""
     sizes = {str(messages): threads for messages, threads in report.sizes.items()}
     own = {"format": FORMAT, "complete": report.is_complete}
-    return {**own, **attrs.asdict(report), "out": str(report.out), "sizes": sizes}
+    fields = attrs.asdict(report)
+    name = fields.pop("name")
+    return {**own, **fields, "out": name, "sizes": sizes}
 
 
 def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN) -> None:
@@ -53,7 +55,7 @@ def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: 
     print_rows(_rows(report))
     complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
     words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
-    verdict = f"{escape(str(report.out))}: {complete if report.is_complete else 'not complete'}"
+    verdict = f"{escape(report.name)}: {complete if report.is_complete else 'not complete'}"
     click.echo(f"{verdict} ({words})" if words else verdict)
     for line in next_lines:
         click.echo(escape(line, 4000))
@@ -103,8 +105,18 @@ def next_lines(
     ids_file: str | None,
     to_refetch: str | None,
     column: str | None = None,
+    *,
+    is_prefix: bool = False,
 ) -> Iterator[str]:
-    """Yield what to do, a line each; the ids to fetch again were written to ``to_refetch``."""
+    """Yield what to do, a line each.
+
+    Args:
+        report: of the export.
+        manifest: its manifest.
+        ids_file: the list that it was compared with.
+        to_refetch: the file that the ids to fetch again were written to.
+        is_prefix: the report is of a prefix.
+    """
     if report.is_complete:
         return
     found = {one.code for one in report if one.severity is not Severity.NOTE or not report.is_written}
@@ -118,14 +130,27 @@ def next_lines(
         yield from (f"{'      ' if number else 'Next: '}{remedy}" for number, remedy in enumerate(remedies))
     elif manifest is not None and manifest.source == SEVERAL_SOURCES:
         yield f"Next: {MERGE_AGAIN}"
-        yield f"  {command_on('validate', report.out)}"
+        yield f"  {command_on('validate', report.name)}"
     elif to_refetch is None:
         options = [*list_options(ids_file, column), *(["--live"] if report.live else [])]
         yield "Next: Write a list of only the threads to fetch again, with this command, and export that list:"
-        yield f"  {command_on('validate', report.out, *options, '--ids-to-refetch=refetch.txt')}"
+        yield f"  {command_on('validate', report.name, *options, '--ids-to-refetch=refetch.txt')}"
     elif manifest is None:
         yield f"Next: Export the threads in {to_refetch}, with the same export command as before."
     else:
-        yield f"Next: Export the threads in {to_refetch} again, and validate once more:"
         named = column if to_refetch == ids_file else None
-        yield f"  {export_again(manifest, report.out, to_refetch, named, refresh=refresh)}"
+        yield from _export_lines(report, manifest, to_refetch, named, refresh=refresh, is_prefix=is_prefix)
+
+
+def _export_lines(
+    report: ValidationReport, manifest: Manifest, ids_file: str, column: str | None, *, refresh: bool, is_prefix: bool
+) -> Iterator[str]:
+    files = manifest.downloads is not None
+    if refresh and is_prefix:  # what is complete in a prefix stays as it is
+        yield f"Next: Export the threads in {ids_file} to another OUT, and merge that with the prefix:"
+        yield f"  {export_again(manifest, 'again.ndjson', ids_file, column, files=files)}"
+        yield f"  {command_on('merge', report.name, '--output=out.ndjson')} again.ndjson"
+    else:
+        yield f"Next: Export the threads in {ids_file} again, and validate once more:"
+        again = export_again(manifest, report.name, ids_file, column, files=files, refresh=refresh, is_prefix=is_prefix)
+        yield f"  {again}"

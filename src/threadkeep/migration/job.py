@@ -32,7 +32,9 @@ class PushJob:
     """One push.
 
     Attributes:
-        out: the export.
+        out: the export. The files of the push are named after it.
+        export: where it is read, if that is not ``out``.
+        name: of the export, for people.
         to: what threads become.
         map: the name of the map; None for the usual one.
         only: the ids of the threads to push; None for all that are complete.
@@ -51,6 +53,8 @@ class PushJob:
     """
 
     out: Path
+    export: Path = attrs.field(default=attrs.Factory(lambda self: self.out, takes_self=True))
+    name: str = attrs.field(default=attrs.Factory(lambda self: str(self.out), takes_self=True))
     to: PushTarget = "conversations"
     map: Path | None = None
     only: frozenset[str] | None = None

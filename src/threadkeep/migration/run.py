@@ -53,7 +53,7 @@ async def plan_only(job: PushJob) -> PushResult:
     def plan() -> PushResult:
         refuse_files(job)
         with contextlib.ExitStack() as opened:
-            export = opened.enter_context(read(job.out))
+            export = opened.enter_context(read(job.export))
             store = PushStore.in_memory(job.store_path, job.target)
             opened.callback(store.close)
             refuse_files_of_other(job, store)
@@ -121,7 +121,7 @@ def _begin(
 ) -> "_Push":
     refuse_files(job)
     opened.enter_context(locked(job.lock_path))
-    export = opened.enter_context(read(job.out))
+    export = opened.enter_context(read(job.export))
     is_new = not job.store_path.exists()
     store = PushStore.open(job.store_path, job.target)
     opened.callback(store.close)

@@ -37,18 +37,19 @@ class LockHolder:
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, seconds: float = _SECONDS) -> Iterator[None]:
     """Hold the lock of an export.
 
     Args:
         path: of the lock file.
+        seconds: how long to wait for it.
 
     Raises:
         OutputUnusable: another process holds it, or the file cannot be created.
     """
     with on_disk(path):
         refuse_irregular(path, rewritten=True)
-        number = _acquire(path)
+        number = _acquire(path, seconds)
         try:
             os.ftruncate(number, 0)
             os.pwrite(number, dumps({"host": socket.gethostname(), "pid": os.getpid()}) + b"\n", 0)
@@ -96,8 +97,8 @@ def _named_in(content: bytes) -> LockHolder | None:
     return LockHolder(host, pid, here=host == socket.gethostname())
 
 
-def _acquire(path: Path) -> int:
-    deadline = time.monotonic() + _SECONDS
+def _acquire(path: Path, seconds: float) -> int:
+    deadline = time.monotonic() + seconds
     while True:
         number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if _lock(number, fcntl.LOCK_EX) and _is_at(path, number):

@@ -51,7 +51,7 @@ from threadkeep.storage.writer import (
     write_new_set,
 )
 
-__all__ = ["InvalidId", "Session", "ThreadList", "download_rows", "write"]
+__all__ = ["InvalidId", "InvalidIds", "Session", "ThreadList", "download_rows", "write"]
 
 _EXAMPLES = 20
 _DAMAGED_EXAMPLES = 5
@@ -92,6 +92,32 @@ class InvalidId:
     kind: str | None = None
 
 
+@attrs.define
+class InvalidIds:
+    """The entries of a list that cannot be thread ids.
+
+    Attributes:
+        examples: the first of them.
+        count: how many there are.
+    """
+
+    examples: list[InvalidId] = attrs.field(factory=list, init=False)
+    count: int = attrs.field(default=0, init=False)
+
+    def passed_over(self, ids: Iterable[ListedId], shard: Shard | None = None) -> Iterator[tuple[str, str | None]]:
+        """Yield the ids of a list, or of a shard of it, with their assistants, and count the entries that are none."""
+        for place, text, assistant_id in ids:
+            if shard is not None and not shard.has(text):
+                continue
+            if is_thread_id(text):
+                yield text, assistant_id
+                continue
+            self.count += 1
+            if len(self.examples) < _EXAMPLES:
+                shown = "sk-…" if text.startswith("sk-") else text  # pasted by mistake: no message may have it
+                self.examples.append(InvalidId(place, shown, kind_of_id(text)))
+
+
 class Session:
     """An export that is being written.
 
@@ -108,7 +134,7 @@ class Session:
         resumed: whether the store holds pages of a run that was cut off.
         old: the files of the export so far; None where there are none, or they do not count.
         manifest: theirs; None when there is none that agrees with the index.
-        invalid, invalid_count: the first entries of the list that cannot be thread ids, and how many there are.
+        invalid: the entries of the list that cannot be thread ids.
         http_library: the distribution that threads were asked for with; None if none were.
     """
 
@@ -121,8 +147,7 @@ class Session:
         self.resumed = False
         self.old: FileSet | None = None
         self.manifest: Manifest | None = None
-        self.invalid: list[InvalidId] = []
-        self.invalid_count = 0
+        self.invalid = InvalidIds()
         self.http_library: str | None = None
         self._paths = paths
         self.started_at = started_at
@@ -266,7 +291,7 @@ class Session:
             exported = inspection.threads()
         self.plan = self.store.plan(
             self._checked(exported),
-            self._checked(self._valid(wanted.ids, wanted.shard)),
+            self._checked(self.invalid.passed_over(wanted.ids, wanted.shard)),
             done=wanted.done,
             drop=wanted.drop,
             limit=wanted.limit,
@@ -277,18 +302,6 @@ class Session:
         )
         self.store.apply((), self.progress)
         self._note(inspection)
-
-    def _valid(self, ids: Iterable[ListedId], shard: Shard | None) -> Iterator[tuple[str, str | None]]:
-        for place, text, assistant_id in ids:
-            if shard is not None and not shard.has(text):
-                continue
-            if is_thread_id(text):
-                yield text, assistant_id
-                continue
-            self.invalid_count += 1
-            if len(self.invalid) < _EXAMPLES:
-                shown = "sk-…" if text.startswith("sk-") else text  # pasted by mistake: no message may have it
-                self.invalid.append(InvalidId(place, shown, kind_of_id(text)))
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
         for item in items:

@@ -59,6 +59,7 @@ class ValidationReport:
         refetch: the ids of the threads that are to be fetched again, each once, in order.
         live: the result of comparing with the live API; None where that was not asked for.
         is_written: whether there is an export: a first run that is under way, or was cut off, has written none.
+        name: of the export, for people.
     """
 
     out: Path
@@ -72,6 +73,7 @@ class ValidationReport:
     refetch: tuple[str, ...]
     live: Live | None = None
     is_written: bool = True
+    name: str = attrs.field(default=attrs.Factory(lambda self: str(self.out), takes_self=True))
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)

@@ -5,14 +5,16 @@ from typing import Any
 
 import click
 
-from threadkeep.cli.arguments import OUT
+from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_json, print_rows
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.prefixes import readable
 from threadkeep.cli.progress_display import ThreadsBar
 from threadkeep.clock import now
 from threadkeep.conversion.entrypoints import FORMATS, Converted, format_named
 from threadkeep.conversion.entrypoints import convert as converted
 from threadkeep.conversion.source import UnknownThread
+from threadkeep.conversion.target import Target
 
 __all__ = ["convert", "print_converted", "print_not_complete"]
 
@@ -28,7 +30,7 @@ class _Convert(click.Command):
 
 
 @click.command(cls=_Convert, short_help="Write an export in another format, and name every loss.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=OUT_OR_PREFIX)
 @click.option("--to", type=click.Choice([*FORMATS]), required=True, metavar="FORMAT", help="Write this format.")
 @click.option("-o", "--output", "target", metavar="TARGET", required=True, help="Write to this file or folder.")
 @click.option(
@@ -54,8 +56,10 @@ class _Convert(click.Command):
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything was lost.")
 @click.option("--json", "is_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
-def convert(out: Path, only: tuple[str, ...], strict: bool, is_json: bool, quiet: bool, **asked: Any) -> int:
+def convert(out: Path | str, only: tuple[str, ...], strict: bool, is_json: bool, quiet: bool, **asked: Any) -> int:
     """Write OUT in another format to TARGET, without network. OUT stays as it is.
+
+    OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
 
     TARGET.losses.ndjson has a line for each part, list of annotations or attachments, and metadata that the format
     cannot carry. The exit code is 0 all the same, unless --strict is given.
@@ -64,11 +68,11 @@ def convert(out: Path, only: tuple[str, ...], strict: bool, is_json: bool, quiet
         raise click.UsageError("Give --files-url or --inline-images, not both: each says how an image file is written.")
     if asked["target"] == "-":
         raise click.UsageError("--output takes a file or folder: standard output has the summary.")
+    Target(Path(asked["target"])).refuse(Path(out), force=asked["force"])  # before a prefix is fetched
     try:
-        with ThreadsBar(shown=not is_json and not quiet, clock=lambda: now().timestamp()) as bar:
-            done = converted(
-                out, only=only or None, on_event=lambda event: bar.take(event.messages, event.total), **asked
-            )
+        with readable(out) as export, ThreadsBar(shown=not is_json and not quiet, clock=_seconds) as bar:
+            wanted = {"only": only or None, **asked}
+            done = converted(export.path, on_event=lambda event: bar.take(event.messages, event.total), **wanted)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     code = Exit.INCOMPLETE if strict and done.losses else Exit.COMPLETE
@@ -80,6 +84,10 @@ def convert(out: Path, only: tuple[str, ...], strict: bool, is_json: bool, quiet
     if not is_json:
         print_not_complete(done, out)
     return code
+
+
+def _seconds() -> float:
+    return now().timestamp()
 
 
 def _as_json(done: Converted) -> dict[str, Any]:
@@ -97,7 +105,7 @@ def _as_json(done: Converted) -> dict[str, Any]:
     }
 
 
-def print_not_complete(done: Converted, out: Path) -> None:
+def print_not_complete(done: Converted, out: Path | str) -> None:
     """Name on standard error what of the export is not in the target: threads, and sidecar files that are damaged."""
     for fault in done.faults:
         print_error(f"{fault}: what it held is not converted", "`threadkeep validate` says more.")

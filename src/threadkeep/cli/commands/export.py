@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT
+from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import ignore_broken_pipe, print_json
+from threadkeep.cli.dask_export import DaskExport, dask_option, export_on_dask, refuse_without_use
 from threadkeep.cli.export_options import ExportOptions, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
 from threadkeep.cli.progress_display import Screen
@@ -18,6 +19,7 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import ExportResult, Job, carry_out
+from threadkeep.scale.dask_run import Cluster
 from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = ["export", "run_job"]
@@ -34,11 +36,12 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: Sequence
 @click.command(short_help="Save the threads of a list to OUT.")
 @click.argument("thread_ids", type=str)
 @click.argument("assistant_id", type=str)
-@click.argument("out", type=OUT)
+@click.argument("out", type=OUT_OR_PREFIX)
 @click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
 @source_options
 @click.option("--include", multiple=True, callback=_kinds, metavar="KINDS", help="Save also: threads, runs, or both.")
 @export_options
+@dask_option
 @click.option("--refresh", is_flag=True, help="Fetch complete threads of the list again; nothing saved is lost.")
 @click.option("--fresh", is_flag=True, help="Begin anew, and keep an export that is there under another name.")
 @click.option("--verbose", is_flag=True, help="Say also which libraries the API is asked with.")
@@ -47,11 +50,12 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: Sequence
 def export(
     thread_ids: str,
     assistant_id: str,
-    out: Path,
+    out: Path | str,
     flat: bool,
     source: ApiSource,
     include: tuple[str, ...],
     exporting: ExportOptions,
+    dask: Cluster | None,
     refresh: bool,
     fresh: bool,
     verbose: bool,
@@ -67,10 +71,19 @@ def export(
     the one in the column assistant_id of THREAD_IDS, else that of its newest assistant message.
 
     The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
+
+    With --dask, OUT is a folder or the URL of a prefix, such as s3://bucket/prefix, and `threadkeep merge` makes one
+    export of what is there.
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
-    exporting.refuse_impossible(thread_ids, assistant_id, out)
+    exporting.refuse_impossible(thread_ids, assistant_id, Path(out))
+    if dask is not None:
+        refuse_without_use({"--refresh": refresh, "--fresh": fresh, "--drop": exporting.drop, "--verbose": verbose})
+        given = DaskExport(thread_ids, assistant_id, str(out), dask, source, exporting, flat=flat, include=include)
+        return export_on_dask(given, quiet=quiet, as_json=as_json)
+    if isinstance(out, str):
+        raise click.UsageError(f"OUT is a file; {out} is a prefix of objects, which only --dask writes to.")
     ids = exporting.ids(thread_ids)
     job = exporting.job(ids, assistant_id, out, refresh=refresh, flat=flat, include=include, fresh=fresh)
     shown = not quiet and not as_json

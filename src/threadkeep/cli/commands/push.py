@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from threadkeep.api.calls import CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT, number_option
+from threadkeep.cli.arguments import OUT_OR_PREFIX, number_option
 from threadkeep.cli.console import ignore_broken_pipe, print_json
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.prefixes import last_part, readable
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.push_options import PushOptions, push_options
 from threadkeep.cli.push_summary import print_dry_run, print_push, push_as_json, report_push_ending
@@ -23,15 +25,17 @@ from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, T
 from threadkeep.migration.entrypoints import identity_headers
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
 from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.preparation import refuse_unusable
 from threadkeep.migration.run import carry_out, plan_only
 from threadkeep.migration.targets import TARGETS, PushTarget, useless_with
+from threadkeep.scale.collect import prefix_at
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 
 __all__ = ["push", "run_push"]
 
 
 @click.command(short_help="Push the threads of an export to Conversations or Engramia.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=OUT_OR_PREFIX)
 @click.option("--to", type=click.Choice([*TARGETS]), required=True, help="What the threads become.")
 @optional_source_options
 @click.option(
@@ -51,7 +55,7 @@ __all__ = ["push", "run_push"]
 @click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
 def push(
-    out: Path,
+    out: Path | str,
     to: PushTarget,
     source: OptionalSource,
     kind: Any,
@@ -74,11 +78,15 @@ def push(
     The same command resumes a push: OUT.push records what was sent, and nothing is sent twice. The map,
     OUT.conversations.ndjson, has the conversation of each thread, and MAP.losses.ndjson what conversations cannot
     carry; for patterns OUT.engramia.losses.ndjson does that.
+
+    OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
+    These files are in the current folder then, named after the last part of the prefix.
     """
     target, usual = source.source(of_threads=False), TARGETS[to]
     _refuse_useless(to, pushing, target, kind, user_identity)
+    store = prefix_at(out)
     job = pushing.job(
-        out,
+        Path(out) if store is None else Path(last_part(store.url)),
         to,
         target,
         kind,
@@ -89,11 +97,15 @@ def push(
         pace=PacingOptions(rpm=rpm or usual.rpm, max_retries=max_retries),
     )
     printed = frozenset[str]()
+    if store is not None and not dry_run:  # before the prefix is fetched
+        refuse_unusable(job)
     try:
-        if dry_run:
-            result = asyncio.run(plan_only(job))
-        else:
-            result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json)
+        with readable(out) as export:
+            job = attrs.evolve(job, export=export.path, name=str(out))
+            if dry_run:
+                result = asyncio.run(plan_only(job))
+            else:
+                result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     with ignore_broken_pipe():

@@ -1,6 +1,6 @@
 """``threadkeep status``: the state of an export, without reading its lines."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,16 @@ import attrs
 import click
 import msgspec
 
-from threadkeep.cli.arguments import OUT
+from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.prefix_summary import prefix_as_json, print_prefix
 from threadkeep.cli.suggestions import MERGE_AGAIN, MISSING, can_be_resumed, command_on, export_again
 from threadkeep.errors import OutputUnusable
+from threadkeep.scale.collect import prefix_at
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.progress import complete_ids, prefix_state
 from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.storage.damage import index_rows, spans_of
 from threadkeep.storage.file_set import open_file_set
@@ -30,22 +34,29 @@ _CHECK = "`threadkeep validate` reads all of it, and says more."
 
 
 @click.command(short_help="Show how far an export is.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=OUT_OR_PREFIX)
 @click.option("--done", is_flag=True, help="Print the ids of the complete threads of OUT, one a line, for --done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the state as one JSON object.")
-def status(out: Path, done: bool, as_json: bool) -> int:
+def status(out: Path | str, done: bool, as_json: bool) -> int:
     """Show how far the export OUT is: whether a run writes to it, how many threads are complete, and what to do next.
 
     Only the manifest, the sizes of the files and the progress of a run are read: `threadkeep validate` reads all of it.
+
+    OUT may be a prefix of `threadkeep export --dask`: its plan and the manifests of its shards are read.
     """
     if done and as_json:
         raise click.UsageError("Give --done or --json, not both.")
-    paths = Paths(out)
+    store = prefix_at(out)
+    if store is not None:
+        if done:
+            return _print_done(complete_ids(store), f"an object of {out} that has their lines is missing")
+        return _status_of(store, str(out), as_json=as_json)
+    paths = Paths(Path(out))
     if done:
-        return _print_done(paths)
-    state = read_status(out)
+        return _print_done(_complete_ids(paths), f"a file of {paths.out.name} ends before their lines do")
+    state = read_status(paths.out)
     if not (state.holder or state.has_store or state.has_index or state.manifest or state.faults):
-        what = "is no export" if out.exists() else "does not exist"
+        what = "is no export" if Path(out).exists() else "does not exist"
         raise OutputUnusable(f"{out} {what}: there is no {paths.index.name} and no {paths.store.name}. Check OUT.")
     with ignore_broken_pipe():
         if as_json:
@@ -55,25 +66,40 @@ def status(out: Path, done: bool, as_json: bool) -> int:
     return Exit.COMPLETE if state.is_complete else Exit.INCOMPLETE
 
 
-def _print_done(paths: Paths) -> int:
+def _status_of(store: ObjectStore, prefix: str, *, as_json: bool) -> int:
+    state = prefix_state(store)
+    with ignore_broken_pipe():
+        if as_json:
+            print_json(prefix_as_json(state, prefix))
+        else:
+            print_prefix(state, prefix)
+    return Exit.COMPLETE if state.is_complete else Exit.INCOMPLETE
+
+
+def _print_done(ids: Iterable[tuple[str, bool]], why: str) -> int:
     """Print ids only of threads that can be there: somebody leaves them out of another export."""
     lost = 0
+    for thread_id, is_there in ids:
+        if is_there:
+            click.echo(thread_id)
+        else:
+            lost += 1
+    if not lost:
+        return Exit.COMPLETE
+    print_error(f"{counted(lost, 'complete thread')} left out: {why}", _CHECK)
+    return Exit.INCOMPLETE
+
+
+def _complete_ids(paths: Paths) -> Iterator[tuple[str, bool]]:
+    """Yield the ids of complete threads, and whether their lines can be there."""
     with open_file_set(paths) as files:
         if not files.has_index:
             raise OutputUnusable(f"{paths.index} does not exist: no thread is in the export yet")
         sizes = {name: size_of(file) for name, file in files.files.items()}
         for row in index_rows(files.files["index"], paths.index.name):
-            if row.outcome is not Outcome.COMPLETE or not is_thread_id(row.thread_id):
-                continue
-            if all(span.end <= sizes.get(name, 0) for name, span in spans_of(row) if name != "partial"):
-                click.echo(row.thread_id)
-            else:
-                lost += 1
-    if not lost:
-        return Exit.COMPLETE
-    what = f"{counted(lost, 'complete thread')} left out: a file of {paths.out.name} ends before their lines do"
-    print_error(what, _CHECK)
-    return Exit.INCOMPLETE
+            if row.outcome is Outcome.COMPLETE and is_thread_id(row.thread_id):
+                spans = [(name, span) for name, span in spans_of(row) if name != "partial"]
+                yield row.thread_id, all(span.end <= sizes.get(name, 0) for name, span in spans)
 
 
 def _print_state(state: ExportState) -> None:
@@ -133,7 +159,8 @@ def _next_lines(state: ExportState) -> Iterator[str]:
         yield f"  {command_on('validate', out)}"
     else:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
-        yield f"  {export_again(state.manifest, out, 'THREAD_IDS')}"
+        files = state.manifest.downloads is not None
+        yield f"  {export_again(state.manifest, out, 'THREAD_IDS', files=files)}"
 
 
 def _as_json(state: ExportState) -> dict[str, Any]:

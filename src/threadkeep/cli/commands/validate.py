@@ -5,13 +5,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 from threadkeep import __version__
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT, column_option, number_option, open_ids, put, refuse_impossible
+from threadkeep.cli.arguments import OUT_OR_PREFIX, column_option, number_option, open_ids, put, refuse_impossible
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.prefixes import readable
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
@@ -31,7 +33,7 @@ __all__ = ["report_live_ending", "run_live", "validate"]
 
 
 @click.command(short_help="Check that an export is complete and unchanged.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=OUT_OR_PREFIX)
 @click.option(
     "--ids", metavar="FILE", help='Check that OUT has the threads listed in FILE, and no others; "-" is standard input.'
 )
@@ -45,7 +47,7 @@ __all__ = ["report_live_ending", "run_live", "validate"]
 @number_option("--most", f"List N findings of each code; by default {MOST_ON_SCREEN} in the summary, else {MOST}.")
 @click.option("--json", "is_json", is_flag=True, help="Print one JSON object with the findings.")
 def validate(
-    out: Path,
+    out: Path | str,
     ids: str | None,
     column: str | None,
     ids_to_refetch: str | None,
@@ -59,6 +61,8 @@ def validate(
 ) -> int:
     """Check that OUT is complete and as it was written: its lines, its index and manifest, and the files next to it.
 
+    OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
+
     With --live, also against the API: with the key and the address of the environment, or of the options.
     """
     if not live:
@@ -68,23 +72,22 @@ def validate(
     if seed is not None and sample is None:
         raise click.UsageError("--seed chooses the threads of --sample: give that too.")
     # Before anything takes its time.
-    refuse_impossible(Paths(out), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
-    found = validated(
-        out, ids=None if ids is None else (one.thread_id for one in open_ids(ids, column)), most=most or MOST
-    )
-    report, outcome = found.report, None
-    if live:
-        address = source.source(None if found.header is None else found.header.source)
-        outcome = run_live(checked_export(found, most=sample, seed=seed or 0), address, shown=not is_json)
-        report = joined(report, outcome, most or MOST)
-    with ignore_broken_pipe():
-        if is_json:
-            print_json(as_json(report))
-        else:
-            print_verdict(
-                report, next_lines(report, found.manifest, ids, ids_to_refetch, column), most=most or MOST_ON_SCREEN
-            )
-    _write(report, ids_to_refetch, page)
+    refuse_impossible(Paths(Path(out)), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
+    wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column))
+    with readable(out) as export:
+        found = validated(export.path, ids=wanted, most=most or MOST)
+        report, outcome = attrs.evolve(found.report, name=str(out)), None
+        if live:
+            address = source.source(None if found.header is None else found.header.source)
+            outcome = run_live(checked_export(found, most=sample, seed=seed or 0), address, shown=not is_json)
+            report = joined(report, outcome, most or MOST)
+        with ignore_broken_pipe():
+            if is_json:
+                print_json(as_json(report))
+            else:
+                steps = next_lines(report, found.manifest, ids, ids_to_refetch, column, is_prefix=export.is_prefix)
+                print_verdict(report, steps, most=most or MOST_ON_SCREEN)
+        _write(report, ids_to_refetch, page)
     ended = None if outcome is None else report_live_ending(outcome)
     return ended if ended is not None else Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE
 

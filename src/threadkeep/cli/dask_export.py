@@ -1,0 +1,147 @@
+"""``threadkeep export --dask``: the shards of a list on a Dask cluster, into an output store."""
+
+import os
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import click
+import msgspec
+
+from threadkeep.api.endpoints import ApiSource
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_json, print_row
+from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.export_options import ExportOptions
+from threadkeep.cli.progress_display import Screen
+from threadkeep.cli.runtime import under_screen
+from threadkeep.scale.dask_run import Cluster, ScaleJob, ScaleResult, carry_out_on_dask, keys_of
+from threadkeep.scale.object_store import open_store
+from threadkeep.storage.index import IndexHeader, Outcome
+
+__all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
+
+_AGAIN = "The same command resumes the export: complete threads are not asked for again."
+
+
+_NO_USE = {
+    "--refresh": "shards that are complete are never fetched again. Export the threads to another OUT without --dask,"
+    " and merge that with the prefix: of a thread that both have the later version counts.",
+    "--fresh": "what is under a prefix is never changed. Choose another prefix.",
+    "--drop": "a plan is never changed. Merge the prefix, and export to the merged OUT with --drop.",
+    "--verbose": "the workers ask the API, each with the libraries of its machine.",
+}
+
+
+def refuse_without_use(given: Mapping[str, object]) -> None:
+    """Refuse options of the export that have no use with ``--dask``.
+
+    Args:
+        given: what was given for these options, by their names.
+    """
+    for option, why in _NO_USE.items():
+        if given[option]:
+            raise click.UsageError(f"{option} cannot be used with --dask: {why}")
+
+
+def _cluster(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Cluster | None:
+    try:
+        return None if given is None else Cluster.parse(given)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+def dask_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option ``--dask``; it takes a `Cluster`, or None."""
+    words = "Export in shards on the workers of this Dask scheduler, or with local:N on N processes here, a key each."
+    return click.option("--dask", callback=_cluster, metavar="ADDRESS", help=words)(command)
+
+
+@attrs.frozen
+class DaskExport:
+    """The arguments of the command, as typed."""
+
+    thread_ids: str
+    assistant_id: str
+    prefix: str
+    cluster: Cluster
+    source: ApiSource
+    exporting: ExportOptions
+    flat: bool = attrs.field(kw_only=True)
+    include: tuple[str, ...] = attrs.field(kw_only=True)
+
+    def job(self, address: str) -> ScaleJob:
+        """Return the export from an address."""
+        exporting = self.exporting
+        if self.prefix.startswith("memory:"):
+            raise click.UsageError("Each worker has a memory:// of its own: choose a folder or a bucket.")
+        what = {"assistant_id": self.assistant_id, "flat": self.flat, "include": self.include}
+        header = msgspec.convert({"source": address, **what}, IndexHeader)
+        return ScaleJob(
+            wanted=exporting.wanted(exporting.ids(self.thread_ids)),
+            store=open_store(self.prefix),
+            cluster=self.cluster,
+            header=header,
+            files=exporting.files,
+            concurrency=exporting.concurrency,
+            rpm=exporting.rpm,
+            max_retries=exporting.max_retries,
+        )
+
+
+def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
+    """Make the export under a `Screen`, and print what it came to."""
+    address, keys = keys_of(given.source, os.environ)
+    job = given.job(address)
+
+    async def work(_transports: Sequence[Any], screen: Screen) -> ScaleResult:
+        return await carry_out_on_dask(job, keys, on_event=screen.take)
+
+    shown = not quiet and not as_json
+    result = under_screen((), work, shown=shown, sunset=given.exporting.sunset_of(given.source))
+    merge = f"threadkeep merge {shlex.quote(given.prefix)} -o out.ndjson"
+    code = exit_for(result.ended_by)[0] if result.ended_by is not None else None
+    code = code or (Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE)
+    with ignore_broken_pipe():
+        if as_json:
+            print_json(_as_json(given.prefix, result, code, merge))
+        elif not quiet:
+            _print(given.prefix, result, merge)
+    _report_ending(result)
+    return code
+
+
+def _as_json(prefix: str, result: ScaleResult, code: Exit, merge: str) -> dict[str, Any]:
+    row = attrs.asdict(result)
+    ended_by = None if result.ended_by is None else str(result.ended_by)
+    return {"out": prefix, "exit": int(code), **row, "ended_by": ended_by, "next": {"command": merge}}
+
+
+def _print(prefix: str, result: ScaleResult, merge: str) -> None:
+    click.echo(escape(prefix))
+    complete = counted(result.outcomes[Outcome.COMPLETE], "thread")
+    print_row("complete", f"{complete} with {counted(result.messages, 'message')}")
+    for name, words in _others(result):
+        print_row(name, words)
+    print_row("shards", f"{result.complete_shards:,} of {result.shards:,} complete")
+    if result.is_complete:
+        click.echo(f"Next: {merge}")
+
+
+def _others(result: ScaleResult) -> Iterator[tuple[str, str]]:
+    for outcome, number in result.outcomes.items():
+        if number and outcome != Outcome.COMPLETE:
+            yield outcome, counted(number, "thread")
+    if result.invalid_count:
+        yield "malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids"
+
+
+def _report_ending(result: ScaleResult) -> None:
+    for one in result.invalid:
+        print_error(f"line {one.place} of the list is no thread id: {escape(one.text, 80)}")
+    if result.ended_by is not None:
+        needed = sum(result.outcomes.values())
+        done = f"{result.outcomes[Outcome.COMPLETE]:,} of {counted(needed, 'thread')} complete"
+        print_error(f"{result.ended_by} ({done})", exit_for(result.ended_by)[1], _AGAIN)
+    elif not result.is_complete:
+        print_error("not every thread of the list is complete in the export", _AGAIN)

@@ -1,0 +1,77 @@
+"""The state of a prefix, for people and for programs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from threadkeep.cli.console import counted, escape, moment, print_error, print_row
+from threadkeep.cli.export_summary import print_held
+from threadkeep.cli.suggestions import command_on, export_again
+from threadkeep.scale.progress import PrefixState
+
+__all__ = ["prefix_as_json", "print_prefix"]
+
+_REMOVE = "Remove all objects of these shards, and run the same export command again: it exports them again."
+_MOST = 20
+
+
+def print_prefix(state: PrefixState, prefix: str) -> None:
+    """Print the state of a prefix, as that of an export is printed."""
+    click.echo(escape(prefix))
+    sizes = {name: counted(number, "byte") for name, number in state.bytes.items()}
+    print_held(
+        state.outcomes,
+        f"{counted(state.messages, 'message')}, {sizes.pop('out', 'no file')}",
+        lacking=state.lacking,
+        sidecars=sizes,
+        downloads=state.downloads,
+    )
+    print_row("shards", f"{state.complete_shards:,} of {state.shards:,} complete")
+    if state.started_at is not None and state.finished_at is not None:
+        print_row("begun", f"{moment(state.started_at)}, written {moment(state.finished_at)}")
+    if state.ended_by is not None:
+        print_row("ended by", escape(state.ended_by, 300))
+    if state.faults:
+        more = [f"and {len(state.faults) - _MOST:,} more"] if len(state.faults) > _MOST else []
+        print_error("; ".join([*state.faults[:_MOST], *more]), _REMOVE)
+    click.echo(f"{escape(prefix)}: {'complete, by its manifests' if state.is_complete else 'not complete'}")
+    for line in _next_lines(state, prefix):
+        click.echo(escape(line, 4000))
+
+
+def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:
+    if state.is_complete:
+        yield f"Next: {command_on('merge', prefix, '--output=out.ndjson')}"
+    elif not state.faults:
+        yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
+        files = state.downloads is not None
+        yield f"  {export_again(state.header, prefix, 'THREAD_IDS', files=files, is_prefix=True)}"
+
+
+def prefix_as_json(state: PrefixState, prefix: str) -> dict[str, Any]:
+    """Return the same for programs, with the sums in the places that a manifest has for them."""
+    manifest = {
+        **msgspec.to_builtins(state.header),
+        "started_at": state.started_at,
+        "finished_at": state.finished_at,
+        "totals": {"threads": sum(state.outcomes.values()), "messages": state.messages},
+        "outcomes": dict(state.outcomes),
+        "lacking": state.lacking,
+        "downloads": state.downloads,
+        "ended_by": state.ended_by,
+        "files": {name: {"bytes": number} for name, number in state.bytes.items()},
+    }
+    del manifest["format"]
+    return {
+        "out": prefix,
+        "complete": state.is_complete,
+        "at_work": None,
+        "cut_off": False,
+        "store": None,
+        "manifest": manifest,
+        "faults": state.faults,
+        "shards": state.shards,
+        "complete_shards": state.complete_shards,
+    }

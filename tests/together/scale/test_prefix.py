@@ -1,0 +1,309 @@
+"""Commands that read a prefix: as they read the export that ``threadkeep merge`` writes of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from command import Done
+from command import Run as Command
+from exports import ASSISTANT, beside, rows
+from fake_assistants.demo import demo_world
+from processes import ended, started
+from pushes import json_rows
+from scaling import Limited, Run
+from threadkeep.api.keys import Key
+from threadkeep.scale.object_store import open_store
+from threadkeep.scale.plan import encode_plan
+from threadkeep.scale.shard import Shard, export_shard
+from threadkeep.storage.index import IndexHeader
+
+SHARDS = ((0, 2), (2, 4), (4, 5))
+
+
+@pytest.fixture
+def put(
+    fake: Limited, base_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[str, list[str]]]:
+    """Puts five threads under the prefix of a run, in three shards, of which some are not exported yet."""
+    monkeypatch.setenv("OPENAI_BASE_URL", base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    fake.load(demo_world(5, 4))
+    names = [thread["id"] for thread in fake.snapshot()["threads"]]
+
+    def put(run: Run, finished: tuple[int, ...] = (0, 1, 2)) -> tuple[str, list[str]]:
+        store = open_store(run.prefix)
+        header = IndexHeader(source=base_url, assistant_id="auto", flat=False, include=("threads",))
+        shards = [tuple(names[start:end]) for start, end in SHARDS]
+        store.create("plan/000001.ndjson", encode_plan(1, header, shards))
+        for number in finished:
+            shard = Shard(name=f"000001-{number + 1:04}", ids=shards[number], header=header, files=True)
+            assert export_shard(shard, Key("sk-test"), store, work=run.folder / "work").is_complete
+        return run.prefix, names
+
+    return put
+
+
+@pytest.fixture
+def merged(threadkeep: Command, tmp_path: Path) -> Callable[[str], Path]:
+    """Merges a prefix, to a file of the same name in another folder."""
+
+    def merge(prefix: str) -> Path:
+        out = tmp_path / "merged" / prefix.rpartition("/")[2]
+        out.parent.mkdir()
+        assert threadkeep("merge", prefix, "-o", out).code in (0, 1)
+        return out
+
+    return merge
+
+
+Put = Callable[..., tuple[str, list[str]]]
+Merged = Callable[[str], Path]
+
+
+def assert_nothing_temporary(run: Run, *done: Done) -> None:
+    """Neither on the disk nor in what was printed."""
+    assert [*(run.folder / "temporary").iterdir()] == []
+    for one in done:
+        assert "temporary" not in one.out + one.err
+
+
+def test_validate(
+    fake: Limited, put: Put, either: Run, threadkeep: Command, merged: Merged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report is that of the merged export, for people and for programs, and so is the page."""
+    monkeypatch.setattr("threadkeep.cli.commands.validate.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
+    prefix, names = put(either)
+    either.write_list(*names, "thread_more")
+    out = merged(prefix)
+    for options in ([], ["--ids", either.ids, "--report", either.folder / "page.html"], ["--live"]):
+        page = either.folder / "page.html"
+        page.unlink(missing_ok=True)
+        of_prefix = threadkeep("validate", prefix, *options)
+        pages = [page.read_bytes().replace(prefix.encode(), bytes(out))] if page.exists() else []
+        of_merged = threadkeep("validate", out, *options)
+        assert of_prefix.code == of_merged.code == (1 if "--ids" in options else 0), of_prefix
+        assert of_prefix.out.replace(prefix, str(out)).split("Next")[0] == of_merged.out.split("Next")[0]
+        assert pages == [page.read_bytes() for _ in pages]
+        assert_nothing_temporary(either, of_prefix)
+    with_list = threadkeep("validate", prefix, "--ids", either.ids)
+    assert f"--keys-file=KEYS --dask=ADDRESS {either.ids} auto {prefix}" in with_list.out
+    fake.load({"messages": [{"id": "msg_late", "thread_id": names[0], "role": "user", "content": []}]})
+    grown = threadkeep("validate", prefix, "--live", "--ids-to-refetch", either.folder / "again.txt")
+    assert f"threadkeep merge --output=out.ndjson {prefix} again.ndjson" in grown.out, grown
+    of_prefix, of_merged = threadkeep("validate", prefix, "--json"), threadkeep("validate", out, "--json")
+    assert {**json.loads(of_prefix.out), "out": str(out)} == json.loads(of_merged.out)
+    assert json.loads(of_prefix.out)["out"] == prefix
+
+
+@pytest.mark.parametrize("to", ["chat", "html", "markdown"])
+def test_convert(put: Put, either: Run, threadkeep: Command, merged: Merged, to: str) -> None:
+    """The same bytes, files that were downloaded among them."""
+    prefix, names = put(either)
+    out = merged(prefix)
+    found = list[dict[str, bytes]]()
+    for place in (prefix, out):
+        target = either.folder / f"target-{len(found)}"
+        done = threadkeep("convert", place, "--to", to, "-o", target)
+        assert done.code == 0, done
+        paths = [path for path in either.folder.rglob("*") if target in (path, *path.parents) and path.is_file()]
+        found.append({str(path.relative_to(either.folder))[8:]: path.read_bytes() for path in paths})
+        assert_nothing_temporary(either, done)
+    assert found[0] == found[1]
+    assert found[0]
+    refused = threadkeep("convert", prefix, "--to", to, "-o", either.folder / "target-0")
+    assert (refused.code, "exists already" in refused.err) == (5, True)
+    unknown = threadkeep("convert", prefix, "--to", to, "-o", either.folder / "new", "--only", "thread_other")
+    assert (unknown.code, f"is not a complete thread of {prefix}" in unknown.err) == (2, True)
+    printed = threadkeep("convert", prefix, "--to", to, "-o", either.folder / "new", "--only", names[3], "--json")
+    assert json.loads(printed.out)["out"] == prefix
+    assert json.loads(printed.out)["threads"] == 1
+
+
+def test_push(fake: Limited, put: Put, either: Run, threadkeep: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store and the map are in the current folder; a rerun sends what is new in the prefix, and nothing twice."""
+    here = either.folder / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    prefix, names = put(either, finished=(0, 2))
+    name = prefix.rpartition("/")[2]
+    planned = threadkeep("push", prefix, "--to", "conversations", "--dry-run")
+    assert (planned.code, [*here.iterdir()]) == (0, [])
+    assert f"{prefix}: dry run" in planned.out
+    first = threadkeep("push", prefix, "--to", "conversations")
+    assert first.code == 1, first
+    assert f"threadkeep status {prefix}" in first.err
+    assert {path.name for path in here.iterdir()} >= {f"{name}.push", f"{name}.conversations.ndjson"}
+    put(either)
+    again = threadkeep("push", prefix, "--to", "conversations", "--verify", "--json")
+    assert again.code == 0, again
+    printed = json.loads(again.out)
+    assert (printed["out"], printed["pushed"], printed["verified"]) == (prefix, 5, 5)
+    sent = sum(request.method == "POST" for request in fake.asked)
+    assert threadkeep("push", prefix, "--to", "conversations").code == 0
+    assert sum(request.method == "POST" for request in fake.asked) == sent
+    mapped = json_rows(here / f"{name}.conversations.ndjson")
+    assert sorted(row["thread_id"] for row in mapped) == sorted(names)
+    assert len(fake.snapshot()["conversations"]) == len(names)
+    assert_nothing_temporary(either, planned, first, again)
+    (here / f"{name}.push").write_bytes(b"something else")
+    assert threadkeep("push", prefix, "--to", "conversations").code == 5
+
+
+def test_status(fake: Limited, put: Put, either: Run, threadkeep: Command, merged: Merged) -> None:
+    """The numbers are those of the merged export; nothing is read but the plan, manifests and indexes."""
+    assert threadkeep("status", either.prefix).code == 5
+    prefix, names = put(either, finished=(0, 2))
+    out = merged(prefix)
+    sent = len(fake.asked)
+    done = threadkeep("status", prefix)
+    assert done.code == 1, done
+    assert "  shards        2 of 3 complete" in done.out
+    assert "--dask=ADDRESS" in done.out
+    of_merged = threadkeep("status", out).out.splitlines()
+    assert done.out.splitlines()[1] == of_merged[1]
+    assert "  unfinished    2 threads: not asked for yet" in done.out
+    printed = json.loads(threadkeep("status", prefix, "--json").out)
+    theirs = json.loads(threadkeep("status", out, "--json").out)
+    assert (printed["complete"], printed["shards"], printed["complete_shards"]) == (False, 3, 2)
+    for name in ("outcomes", "include", "lacking", "assistant_id", "source", "started_at", "finished_at"):
+        assert printed["manifest"][name] == theirs["manifest"][name], name
+    for name in ("out", "threads"):
+        assert printed["manifest"]["files"][name]["bytes"] == theirs["manifest"]["files"][name]["bytes"]
+    assert threadkeep("status", prefix, "--done").out.split() == [*names[:2], *names[4:]]
+    put(either)
+    complete = threadkeep("status", prefix)
+    assert (complete.code, "threadkeep merge" in complete.out) == (0, True)
+    assert len(fake.asked) > sent  # by the shard that was put
+    assert_nothing_temporary(either, done, complete)
+
+
+def test_a_plan_without_shards(put: Put, run: Run, threadkeep: Command) -> None:
+    """There is a state of it, and nothing to read."""
+    prefix, names = put(run, finished=())
+    done = threadkeep("status", prefix)
+    assert (done.code, "0 of 3 complete" in done.out, f"{len(names)} threads" in done.out) == (1, True, True)
+    assert threadkeep("status", prefix, "--done") == Done(0, "", "")
+    validated = threadkeep("validate", prefix)
+    assert (validated.code, f"{prefix} has no finished shard yet" in validated.err) == (5, True)
+
+
+def object_of(run: Run, ending: str) -> Path:
+    """An object of the first shard."""
+    return next(path for path in (Path(run.prefix) / "shards" / "000001-0001").iterdir() if path.suffix == ending)
+
+
+def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
+    """Every command that reads messages names it; what is missing is seen in the state too."""
+    prefix, names = put(run)
+    damaged = object_of(run, ".out")
+    damaged.write_bytes(damaged.read_bytes().swapcase())
+    target = run.folder / "target"
+    for words in (
+        ["validate", prefix],
+        ["convert", prefix, "--to", "chat", "-o", target],
+        ["push", prefix, "--to", "conversations"],
+        ["merge", prefix, "-o", target],
+    ):
+        done = threadkeep(*words)
+        assert (done.code, f"missing: shards/000001-0001/{damaged.name}. " in done.err) == (5, True), done
+        assert_nothing_temporary(run, done)
+    assert not [*run.folder.glob("target*"), *run.folder.glob(".threadkeep*")]
+    damaged.unlink()
+    state = threadkeep("status", prefix)
+    assert (state.code, f"shards/000001-0001/{damaged.name} is missing" in state.err) == (1, True)
+    left = threadkeep("status", prefix, "--done")
+    assert (left.code, left.out.split()) == (1, names[2:])
+    index = object_of(run, ".index")
+    index.write_bytes(index.read_bytes() + b"\n")
+    assert f"{index} is damaged" in threadkeep("status", prefix, "--done").err
+
+
+def test_damage_of_a_file_that_was_downloaded(put: Put, run: Run, threadkeep: Command) -> None:
+    """It is named as well."""
+    prefix, _ = put(run)
+    damaged = next((Path(prefix) / "shards").rglob("files/*"))
+    damaged.write_bytes(b"something else")
+    done = threadkeep("validate", prefix)
+    assert (done.code, str(damaged.relative_to(prefix)) in done.err) == (5, True), done
+
+
+def test_what_is_no_damage_of_an_object_has_the_names_of_the_prefix(
+    put: Put, run: Run, threadkeep: Command, ids: Path, base_url: str
+) -> None:
+    """Such as an export of another form."""
+    prefix, _ = put(run)
+    flat = run.folder / "flat.ndjson"
+    assert threadkeep("export", ids, ASSISTANT, flat, "--flat", "--base-url", base_url).code == 0
+    done = threadkeep("merge", flat, prefix, "-o", run.folder / "out.ndjson")
+    assert (done.code, f"{prefix}/shards/000001-0001/out.ndjson and {flat} cannot" in done.err) == (5, True), done
+
+
+def test_a_merge_of_exports_and_prefixes(put: Put, run: Run, threadkeep: Command) -> None:
+    """In the order in which they are given, with the threads of a shard that was not put in their places."""
+    prefix, names = put(run, finished=(0, 2))
+    one, two, three = (run.folder / f"{name}.ndjson" for name in "abc")
+    for out, listed in ((one, [names[1], names[3]]), (two, ["thread_other"])):
+        run.write_list(*listed)
+        assert threadkeep("export", run.ids, "auto", out, "--include", "threads").code in (0, 1)
+    done = threadkeep("merge", two, prefix, one, "-o", three)
+    assert done.code == 1, done
+    assert [*rows(three)] == ["thread_other", *names]
+    outcomes = {name: row["outcome"] for name, row in rows(three).items()}
+    assert outcomes == {**dict.fromkeys(names, "complete"), names[2]: "unfinished", "thread_other": "missing"}
+    run.write_list(*reversed(names))
+    assert threadkeep("merge", prefix, two, "--ids", run.ids, "-o", three, "--force").code == 1
+    assert [*rows(three)] == [*reversed(names), "thread_other"]
+    assert not [*run.folder.glob(".threadkeep*")]
+    assert beside(three, ".threads").exists()
+
+
+def test_a_signal_leaves_nothing(put: Put, run: Run, fake: Limited) -> None:
+    """The temporary folder is removed when a command is interrupted that reads from it."""
+    prefix, _ = put(run)
+    environment = {**os.environ, "TMPDIR": str(run.folder / "temporary")}
+    here = run.folder / "here"
+    here.mkdir()
+    with started("push", prefix, "--to", "conversations", env=environment, cwd=here) as process:
+        fake.before(lambda: process.send_signal(signal.SIGTERM), of=lambda request: request.method == "POST")
+        done = ended(process)
+    assert done.code == 130, done
+    assert_nothing_temporary(run, done)
+
+
+def test_urls_need_obstore(threadkeep: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without it one line says what to install; a command that cannot read a prefix says so."""
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    for words in (
+        ["status", "s3://bucket/prefix"],
+        ["validate", "s3://bucket/prefix"],
+        ["merge", "gs://bucket/prefix", "-o", tmp_path / "out.ndjson"],
+        ["push", "az://bucket/prefix", "--to", "conversations", "--base-url", "http://127.0.0.1:1/v1"],
+    ):
+        done = threadkeep(*words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.endswith("pip install 'threadkeep[dask]'.\n")
+        assert done.err.count("\n") == 1
+    split = threadkeep("split", "s3://bucket/prefix", "--by", "assistant")
+    assert (split.code, "`threadkeep merge`" in split.err) == (2, True)
+
+
+def test_what_is_imported() -> None:
+    """Neither obstore nor Dask, until they are needed."""
+    code = (
+        "import sys, threadkeep, threadkeep.cli.main\n"
+        "threadkeep.cli.main.run(['status', sys.argv[1]])\n"
+        "print({'obstore', 'dask', 'distributed'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "nothing"]
+    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert found.stdout == "set()\n"
