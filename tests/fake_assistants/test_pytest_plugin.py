@@ -15,8 +15,9 @@ from fake_assistants import FakeAssistants
 
 Run = Callable[..., pytest.RunResult]
 
-README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
-TAUGHT = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" in block]
+ROOT = Path(__file__).parents[2]
+READMES = "".join((ROOT / place / "README.md").read_text(encoding="utf-8") for place in (".", "fakeserver"))
+TAUGHT = [block for block in re.findall(r"```python\n(.*?)```", READMES, re.DOTALL) if "def test_" in block]
 
 HEAD = """
 import os, subprocess, sys
@@ -590,7 +591,7 @@ def test_a_mistake_about_the_session_is_explained_in_one_line(run: Run, code: st
 
 
 def test_the_readmes_tests_pass(run: Run) -> None:
-    """Every test that it shows, in one file."""
+    """Every test that they show, in one file."""
     done = run("\n".join(TAUGHT))
     done.assert_outcomes(passed="\n".join(TAUGHT).count("def test_"))
     assert TAUGHT

@@ -109,5 +109,7 @@ def test_python_takes_the_same_lists(names: list[str], tmp_path: Path, out: Path
     assert export(ids, ASSISTANT, out).is_complete
     with pytest.raises(UnreadableIds, match=r"no column c: there are 'a', 'b'"):
         export(ids, ASSISTANT, tmp_path / "other.ndjson", column="c")
-    with pytest.raises(ValueError, match=r"'out\.ndjson', a file name; the arguments are thread_ids, assistant_id, out"):
+    with pytest.raises(
+        ValueError, match=r"'out\.ndjson', a file name; the arguments are thread_ids, assistant_id, out"
+    ):
         export(names, "out.ndjson", "asst_1")
