@@ -6,9 +6,13 @@ import sys
 import textwrap
 from pathlib import Path
 
-__all__ = ["DOCS", "anchors", "commands", "run"]
+__all__ = ["DOCS", "OF_THE_FAKE", "README", "anchors", "commands", "run"]
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+
+OF_THE_FAKE = [ROOT / "fakeserver" / "README.md", *sorted((ROOT / "fakeserver" / "docs").glob("*.md"))]
+"""The pages of fake-assistants."""
 
 # Tools that the pages use to look at what is there, and that a machine may not have.
 _SHELL = f"""

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from pages import anchors
+from pages import OF_THE_FAKE, anchors
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    ROOT / "fakeserver" / "README.md",
+    *OF_THE_FAKE,
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCKS = [

@@ -306,7 +306,10 @@ def test_the_edge_answers_with_a_page(ask: Ask, fake: FakeAssistants, status: in
 def test_any_other_status_is_in_the_envelope(ask: Ask, fake: FakeAssistants, status: int, words: str) -> None:
     """It says that a plan asked for it."""
     reply = one(ask, fake, {"status": status})
-    assert (reply.status, reply.json()["error"]["message"]) == (status, f"A fault plan asked the fake to answer {words}.")
+    assert (reply.status, reply.json()["error"]["message"]) == (
+        status,
+        f"A fault plan asked the fake to answer {words}.",
+    )
 
 
 @pytest.mark.parametrize(
