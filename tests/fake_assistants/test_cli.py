@@ -17,6 +17,7 @@ import pytest
 
 from fake_assistants import FakeAssistants, __version__, demo_world
 from fake_assistants.cli import main
+from pages import OF_THE_FAKE
 from ports import kept_port
 
 COMMAND = [sys.executable, "-m", "fake_assistants"]
@@ -295,13 +296,13 @@ def test_an_address_beyond_loopback_is_warned_of(host: str, warned: str) -> None
     assert (running.returncode, err) == (0, warned)
 
 
-README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
+PAGES = "".join(page.read_text(encoding="utf-8") for page in OF_THE_FAKE)
 
 
-def test_the_readmes_commands_run(tmp_path: Path) -> None:
+def test_the_commands_of_the_pages_run(tmp_path: Path) -> None:
     """One after the other in one folder, since the last serves what another has recorded; only ports are others."""
-    commands = re.findall(r"^    fake-assistants (.*)$", README, re.MULTILINE)
-    assert [line.split()[0] for line in commands] == ["serve", "record", "serve"]
+    commands = re.findall(r"^    fake-assistants (.*)$", PAGES, re.MULTILINE)
+    assert [line.split()[0] for line in commands] == ["serve", "serve", "record", "serve"]
     for line in commands:
         arguments = [*line.replace("--port 8000", "").split(), "--port", "0"]
         with subprocess.Popen(
@@ -314,9 +315,9 @@ def test_the_readmes_commands_run(tmp_path: Path) -> None:
         assert (running.returncode, "Traceback" in errors) == (0, False)
 
 
-def test_the_readmes_command_of_the_suite_runs() -> None:
+def test_the_command_of_the_suite_runs() -> None:
     """Against a fake, at its address."""
-    (line,) = re.findall(r"^    python -m (fake_assistants.conformance .*)$", README, re.MULTILINE)
+    (line,) = re.findall(r"^    python -m (fake_assistants.conformance .*)$", PAGES, re.MULTILINE)
     with FakeAssistants().serve() as server:
         command = line.replace("http://127.0.0.1:8000/v1", server.base_url).split()
         run = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)

@@ -8,9 +8,7 @@ import zlib
 from collections import Counter
 from importlib.metadata import version
 from io import StringIO
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +17,7 @@ from fake_assistants import Clock, FakeAssistants, Request, demo_world
 from fake_assistants.cli import record, serve
 from fake_assistants.conformance.command import conformance
 from fake_assistants.dispatch.control import CONTROLS
+from pages import OF_THE_FAKE
 
 HEAVY = ["openai", "respx", "httpx", "httpx2", "starlette", "uvicorn", "threadkeep"]
 
@@ -145,19 +144,13 @@ def decoded_png(content: bytes) -> tuple[int, int, bytes]:
     return *sizes, zlib.decompress(chunks[b"IDAT"])  # type: ignore[return-value]
 
 
-README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
+PAGES = "".join(page.read_text(encoding="utf-8") for page in OF_THE_FAKE)
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_readmes_code_runs(block: str) -> None:
-    """As it stands there."""
-    exec(compile(block, "README.md", "exec"), {})
-
-
-def test_the_readme_and_the_fake_name_the_same_things() -> None:
+def test_the_pages_and_the_fake_name_the_same_things() -> None:
     """Every control call, every option of the commands and of the conformance suite, and none that does not exist."""
-    assert set(re.findall(r"/_fake/\w+", README)) == set(CONTROLS)
+    assert set(re.findall(r"/_fake/\w+", PAGES)) == set(CONTROLS)
     options = {name for option in (*serve.params, *record.params, *conformance.params) for name in option.opts} - {
         "more"
     }
-    assert set(re.findall(r"--[a-z][a-z-]*", README)) == options
+    assert set(re.findall(r"--[a-z][a-z-]*", PAGES)) == options

@@ -6,17 +6,17 @@ import sys
 import warnings
 from collections.abc import Callable
 from importlib.metadata import entry_points
-from pathlib import Path
 
 import pytest
 from openai import OpenAI
 
 from fake_assistants import FakeAssistants
+from pages import OF_THE_FAKE, README
 
 Run = Callable[..., pytest.RunResult]
 
-README = (Path(__file__).parents[2] / "fakeserver" / "README.md").read_text(encoding="utf-8")
-TAUGHT = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "def test_" in block]
+SHOWN = "".join(page.read_text(encoding="utf-8") for page in (README, *OF_THE_FAKE))
+TAUGHT = [block for block in re.findall(r"```python\n(.*?)```", SHOWN, re.DOTALL) if "def test_" in block]
 
 HEAD = """
 import os, subprocess, sys
@@ -586,11 +586,11 @@ def test_a_mistake_about_the_session_is_explained_in_one_line(run: Run, code: st
     assert "pytest_plugin.py" not in done.stdout.str()
 
 
-# --- the README, and this run itself --------------------------------------------------------------------
+# --- the pages, and this run itself ---------------------------------------------------------------------
 
 
-def test_the_readmes_tests_pass(run: Run) -> None:
-    """Every test that it shows, in one file."""
+def test_the_tests_of_the_pages_pass(run: Run) -> None:
+    """Every test that they show, in one file."""
     done = run("\n".join(TAUGHT))
     done.assert_outcomes(passed="\n".join(TAUGHT).count("def test_"))
     assert TAUGHT

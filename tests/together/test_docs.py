@@ -1,15 +1,17 @@
-"""Every Python block in the documentation runs, and every relative link leads somewhere."""
+"""Every Python block in the documentation runs, and every link to the repository leads to a file and its heading."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from pages import OF_THE_FAKE, anchors
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    ROOT / "fakeserver" / "README.md",
+    *OF_THE_FAKE,
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCKS = [
@@ -17,6 +19,8 @@ BLOCKS = [
     for page in PAGES
     for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M))
 ]
+
+LINKED = re.compile(r"\]\(([^)#:]+\.md)")
 
 
 @pytest.mark.filterwarnings("ignore:The Assistants API is deprecated:DeprecationWarning")
@@ -30,6 +34,24 @@ def test_the_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(page: Path) -> None:
-    """A link to a file of the repository that is not there would be a promise broken."""
-    targets = re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8"))
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    """To a file that is there and, behind a #, to one of its headings."""
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8"))
+    targets = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert [target for target, _ in targets if not target.exists()] == []
+    assert [
+        (path, anchor) for path, anchor in targets if anchor and anchor not in anchors(path.read_text("utf-8"))
+    ] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_is_found(page: Path) -> None:
+    """From the README or from a page for its reader."""
+    others = [other for other in PAGES if other != page]
+    names = {(other.parent / path).resolve() for other in others for path in LINKED.findall(other.read_text("utf-8"))}
+    assert page == ROOT / "README.md" or page in names
+
+
+def test_a_users_page_is_linked_from_the_readme() -> None:
+    """Those of docs/, but not those of docs/dev/ and what a page of tables adds to another page."""
+    linked = set(LINKED.findall((ROOT / "README.md").read_text("utf-8")))
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - linked == {"docs/tables.md"}

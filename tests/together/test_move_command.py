@@ -2,7 +2,6 @@
 
 import base64
 import json
-import re
 import shlex
 import signal
 from collections.abc import Callable, Iterator
@@ -653,11 +652,3 @@ def test_standard_input_can_be_the_list(fake: Watched, project: str, tmp_path: P
         done = run_alone(*command(Path("-"), out, project), stdin=lines)
     assert (done.code, done.err) == (0, "")
     assert moved(fake) == texts_of(fake)
-
-
-def test_every_option_is_documented() -> None:
-    """In the section of the command."""
-    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
-    section = page.partition("\n## threadkeep move ")[2].partition("\n## ")[0]
-    names = {option for parameter in MOVE.move.params for option in parameter.opts if option.startswith("--")}
-    assert {name for name in names if not re.search(rf"`{name}[` ]", section)} == set()

@@ -1,39 +1,16 @@
 """The commands of docs/move-foundry.md, as they are written there, in a shell."""
 
 import json
-import re
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fake_assistants import FakeAssistants, demo_world
+from pages import commands, run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "move-foundry.md").read_text(encoding="utf-8")
-
-# Tools that the page uses to look at what is there, and that a machine may not have.
-SHELL = f"""
-set -euo pipefail
-threadkeep() {{ {sys.executable} -m threadkeep "$@"; }}
-curl() {{ :; }}
-jq() {{ :; }}
-"""
-
+PAGE = "move-foundry.md"
 THREADS = 20
-
-
-def commands(heading: str) -> list[str]:
-    """Return the blocks of commands below a heading."""
-    section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", section, re.M)]
-
-
-def run(script: str, folder: Path) -> None:
-    """Run the commands one after the other, and show what they printed if one fails."""
-    subprocess.run(["bash", "-c", SHELL + script], cwd=folder, check=True, timeout=300)
 
 
 def moved(map_file: Path) -> list[str]:
@@ -60,7 +37,7 @@ def address(fake: FakeAssistants) -> Iterator[str]:
 
 def test_the_rehearsal(fake: FakeAssistants, address: str, tmp_path: Path) -> None:
     """Every thread has a conversation afterwards. The fake is served by the test, on a port that is free."""
-    serve, typed = commands("Rehearse it")
+    serve, typed = commands(PAGE, "Rehearse it")
     assert serve.split()[:2] == ["fake-assistants", "serve"]
     run(typed.replace("http://127.0.0.1:8000", address), tmp_path)
     assert len(moved(tmp_path / "rehearsal.ndjson.conversations.ndjson")) == THREADS
@@ -70,7 +47,7 @@ def test_the_rehearsal(fake: FakeAssistants, address: str, tmp_path: Path) -> No
 def test_the_walk(fake: FakeAssistants, address: str, tmp_path: Path) -> None:
     """From the list of threads to catching up on the day of the switch: no conversation is created twice."""
     headings = ("Save the threads", "Dry run", "Move them", "Check it", "While people still write")
-    typed = [block for heading in headings for block in commands(heading)]
+    typed = [block for heading in headings for block in commands(PAGE, heading)]
     project = f"export OPENAI_API_KEY=none\nproject={address}/api/projects/mine\naz='echo token'\n"
     run(project + "".join(typed), tmp_path)
     assert len(moved(tmp_path / "out.ndjson.conversations.ndjson")) == THREADS

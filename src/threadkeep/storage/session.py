@@ -326,7 +326,7 @@ class Session:
         if plan.left_over and plan.listed:
             self.notices.append(
                 f"{plan.left_over:,} threads of earlier runs are not complete, and this run does not ask for them. They"
-                " stay wanted: list them too, or name them in a file for --drop."
+                " still count: list them too, or name them in a file for --drop."
             )
         if plan.complete_dropped:
             self.notices.append(

@@ -863,11 +863,11 @@ _DAMAGED_WORDS = (
 def _words(path: Path, error: BaseException) -> str:
     words = {
         **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT), _DAMAGED_WORDS),
-        sqlite3.SQLITE_FULL: "the disk is full. Make room and run the same command again",
+        sqlite3.SQLITE_FULL: "the disk is full. Free some space, and run the same command again",
         sqlite3.SQLITE_BUSY: "another program holds the working store. Close it and run the same command again",
         sqlite3.SQLITE_READONLY: "it cannot be written to",
         sqlite3.SQLITE_IOERR: "the disk refuses",
         sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
     }
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return f"{path}: {words.get(code, 'SQLite cannot go on')} ({error})"
+    return f"{path}: {words.get(code, 'SQLite reports an error')} ({error})"

@@ -304,9 +304,12 @@ def test_the_edge_answers_with_a_page(ask: Ask, fake: FakeAssistants, status: in
     ("status", "words"), [(418, "418 I'm a Teapot"), (599, "599 Unknown"), (404, "404 Not Found"), (200, "200 OK")]
 )
 def test_any_other_status_is_in_the_envelope(ask: Ask, fake: FakeAssistants, status: int, words: str) -> None:
-    """It says that it was told to."""
+    """It says that a plan asked for it."""
     reply = one(ask, fake, {"status": status})
-    assert (reply.status, reply.json()["error"]["message"]) == (status, f"The fake was told to answer {words}.")
+    assert (reply.status, reply.json()["error"]["message"]) == (
+        status,
+        f"A fault plan asked the fake to answer {words}.",
+    )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ async def test_a_full_disk_ends_the_run_and_keeps_what_was_committed(
         patched.setattr(store, "_connect", cramped)
         export = await Export(tmp_path).run(list(threads), first, concurrency=2)
     assert isinstance(export.ended_by, OutputUnusable)
-    assert "out.ndjson.store: the disk is full. Make room and run the same command again" in str(export.ended_by)
+    assert "out.ndjson.store: the disk is full. Free some space, and run the same command again" in str(export.ended_by)
     assert export.result.manifest is None
     assert not export.paths.out.exists()
     committed = export.result.outcomes["complete"]

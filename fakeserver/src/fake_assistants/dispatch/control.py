@@ -216,7 +216,7 @@ def _plan(body: bytes) -> SunsetPlan:
     if "at" in given:
         return SunsetPlan(at=_seconds(given, "at"), style=style)
     if "now" in given and given["now"] is not True:
-        raise BadInput("expected true; null in place of the whole body lifts the sunset", "$.now")
+        raise BadInput("expected true; to lift the sunset, send null as the body", "$.now")
     return SunsetPlan(after_requests=_count(given, "after_requests"), style=style)
 
 

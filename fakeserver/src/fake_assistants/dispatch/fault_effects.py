@@ -113,7 +113,7 @@ def _real(backend: Backend, status: int, request: Request) -> tuple[Pairs, bytes
         return (("content-type", "text/html"),), _cdn_page(f"{status} {_PAGES[status]}")
     headers, place = backend.headers(), backend.place(request)
     request_id, problems = dict(headers)["x-request-id"], _problems(request, place)
-    problem = problems[status](request_id) if status in problems else errors.told_to(status, _phrase(status))
+    problem = problems[status](request_id) if status in problems else errors.asked_for(status, _phrase(status))
     return headers, azure.in_envelope(problem, place).body()
 
 

@@ -37,10 +37,10 @@ def overloaded() -> ErrorBody:
     return ErrorBody(503, text, type="server_error")
 
 
-def told_to(status: int, phrase: str) -> ErrorBody:
+def asked_for(status: int, phrase: str) -> ErrorBody:
     """A fault plan asked for a status of which no real text is known. The fake's own."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    return ErrorBody(status, f"The fake was told to answer {status} {phrase}.", type=kind)
+    return ErrorBody(status, f"A fault plan asked the fake to answer {status} {phrase}.", type=kind)
 
 
 def _go_duration(seconds: float) -> str:
