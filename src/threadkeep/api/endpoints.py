@@ -257,8 +257,14 @@ def auth_and_keys(source: ApiSource, provider: Provider, environ: Mapping[str, s
 
 
 def variables_of(address: str, api: Api) -> tuple[str, ...]:
-    """Return the environment variables that may have the token or key of an address, as `auth_and_keys` takes them."""
-    provider = endpoint_for(api, ApiSource(base_url=address), {}).provider
+    """Return the environment variables that may have the token or key of an address, as `auth_and_keys` takes them.
+
+    There are none for an address that only a caller's own client has a use for.
+    """
+    try:
+        provider = endpoint_for(api, ApiSource(base_url=address), {}).provider
+    except MalformedAddress:
+        return ()
     return (*provider.tokens, *provider.keys)
 
 

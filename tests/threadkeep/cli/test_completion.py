@@ -44,6 +44,16 @@ def offered(folder: Path, *typed: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
+    ("shell", "words"), [("zsh", "#compdef threadkeep"), ("fish", "complete --no-files --command")]
+)
+def test_other_shells_have_a_script_too(folder: Path, shell: str, words: str) -> None:
+    """As `docs/commands.md` says how it is loaded."""
+    settings = {**environment(folder), "_THREADKEEP_COMPLETE": f"{shell}_source"}
+    done = subprocess.run([folder / "threadkeep"], env=settings, capture_output=True, text=True, check=True)
+    assert words in done.stdout
+
+
+@pytest.mark.parametrize(
     ("typed", "wanted"),
     [
         (["va"], ["validate"]),
