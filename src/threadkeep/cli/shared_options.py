@@ -28,8 +28,17 @@ __all__ = [
     "verbose_option",
 ]
 
-FILE = click.Path(readable=False)
-"""The name of a file, which a shell completes. Whoever opens it says what is wrong with it."""
+
+class _File(click.Path):
+    """The name of a file. Whoever opens it says what else is wrong with it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it, unless it is empty, as of a variable of the shell that is not set."""
+        return super().convert(value, param, ctx) if value else self.fail("it is empty: name a file.", param, ctx)
+
+
+FILE = _File(readable=False)
+"""The name of a file, which a shell completes."""
 
 
 class _Number(click.IntRange):

@@ -1,5 +1,6 @@
 """The completion of a shell, in a bash of its own."""
 
+import os
 import shlex
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def environment(folder: Path) -> dict[str, str]:
     """One in which the command is found."""
-    return {"PATH": f"{folder}:/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
+    return {**os.environ, "PATH": f"{folder}:/usr/bin:/bin", "PYTHONPATH": ":".join(filter(None, sys.path))}
 
 
 def offered(folder: Path, *typed: str) -> list[str]:

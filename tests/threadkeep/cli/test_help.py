@@ -112,6 +112,8 @@ def test_the_groups_come_in_the_order_in_which_they_are_needed() -> None:
             "THREAD_IDS, out.ndjson, does not exist, and OUT, ids.txt, is no export: the order is THREAD_IDS"
             " ASSISTANT_ID OUT.",
         ),
+        ("export EMPTY asst_1 out", "Invalid value for 'THREAD_IDS': it is empty: name a file."),
+        ("validate out --ids EMPTY", "Invalid value for '--ids': it is empty: name a file."),
         ("push out --to", "Option '--to' requires an argument."),
         ("push out", "Missing option '--to'. Choose from: conversations, engramia"),
         ("validate out -v", "Give --live too: --verbose prints the requests that it sends."),
@@ -126,7 +128,7 @@ def test_an_error_of_usage_is_one_line_with_the_usage_below_it(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     monkeypatch.chdir(tmp_path)
     Path("ids.txt").write_text("thread_a\n")
-    assert run(typed.split()) == 2
+    assert run([word.replace("EMPTY", "") for word in typed.split()]) == 2
     *notices, first, usage, help_ = capsys.readouterr().err.splitlines()
     assert [one for one in notices if not one.startswith(("threadkeep: OpenAI closed", "  "))] == []
     assert first == f"threadkeep: {words}"
