@@ -18,7 +18,7 @@ __all__ = [
     "write_sections",
 ]
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """The settings of every command: the flags of its help, and how wide that may be."""
@@ -81,11 +81,11 @@ def command(summary: str, cls: type[GroupedCommand] = GroupedCommand) -> Callabl
     return click.command(cls=cls, short_help=summary, context_settings=HELP)
 
 
-def argument(name: str, words: str, **settings: Any) -> Callable[[Function], Function]:
+def argument(name: str, words: str, **settings: Any) -> Callable[[_Function], _Function]:
     """Declare an argument with its explanation; the rest is what `click.argument` takes."""
     return click.argument(name, cls=_Argument, words=words, **settings)
 
 
-def option(heading: str, *names: str, **settings: Any) -> Callable[[Function], Function]:
+def option(heading: str, *names: str, **settings: Any) -> Callable[[_Function], _Function]:
     """Declare an option under a heading; the rest is what `click.option` takes."""
     return click.option(*names, cls=GroupedOption, heading=heading, **settings)
