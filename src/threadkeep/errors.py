@@ -222,7 +222,14 @@ class WrongAddress(RunEnded):
 
 
 class AccessRefused(RunEnded):
-    """401 or 403, or no key at all."""
+    """401 or 403, or no key at all.
+
+    Attributes:
+        variables: the environment variables that may have the key or token for this address; none where the message
+            says what is missing.
+    """
+
+    variables: tuple[str, ...] = ()
 
 
 class QuotaSpent(RunEnded):

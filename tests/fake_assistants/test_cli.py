@@ -349,6 +349,18 @@ def test_help_is_one_line_for_each_option(command: list[str]) -> None:
     assert [line for line in rows if not re.match("  (-|[a-z]+ )", line)] == []
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_fits_the_terminal(command: list[str], columns: int) -> None:
+    """No line is longer, and nothing is cut off."""
+    settings = {**os.environ, "COLUMNS": str(columns)}
+    run = subprocess.run(
+        [sys.executable, "-m", *command, "-h"], capture_output=True, text=True, check=True, env=settings
+    )
+    assert max(map(len, run.stdout.splitlines())) <= columns
+    assert "..." not in run.stdout.replace("[ARGS]...", "").replace("AREA/NAME...", "")
+
+
 def test_the_options_of_serve_stand_under_headings() -> None:
     """Those of a subject together."""
     run = subprocess.run([*COMMAND, "serve", "-h"], capture_output=True, text=True, check=True)

@@ -134,11 +134,15 @@ def test_an_interruption_is_130_with_what_was_compared(
     assert "interrupted (compared: 9 of 10 threads)" in capsys.readouterr().err
 
 
+refused = AccessRefused("401")
+refused.variables = ("OPENAI_API_KEY",)
+
+
 @pytest.mark.parametrize(
     ("ended_by", "code", "step"),
     [
         (ApiGone("410"), Exit.GONE, "The findings are of what was compared until then."),
-        (AccessRefused("401"), Exit.REFUSED, "Check the key"),
+        (refused, Exit.REFUSED, "Check the key or token (OPENAI_API_KEY, --keys-file or --token-command), and what"),
         (ServerUnreachable("no route"), Exit.INCOMPLETE, "Check the address and the network."),
     ],
 )
@@ -158,7 +162,7 @@ def test_what_else_ends_a_check_has_its_own_next_step(
 @click.option("--ids")
 @click.option("--live", is_flag=True)
 @click.option("--from", "exported_from")
-@optional_source_options
+@optional_source_options("Where from")
 def perhaps(out: Path, ids: str | None, live: bool, exported_from: str | None, source: OptionalSource) -> int:
     """A command that asks only with --live."""
     del out, ids

@@ -155,7 +155,7 @@ class _Failure(click.ClickException):
     type=click.Choice(WAYS),
     default="read",
     show_default=True,
-    help="What advances runs.",
+    help="Let this advance runs.",
 )
 @option(
     "API",

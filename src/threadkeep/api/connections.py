@@ -7,6 +7,7 @@ where the credentials allow it, and no answer takes more memory than its bound.
 
 import asyncio
 import contextlib
+import functools
 import importlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
@@ -15,9 +16,10 @@ from typing import Any
 import attrs
 import openai
 
+from threadkeep.api.sent_requests import watch_sent
 from threadkeep.errors import BadPage
 
-__all__ = ["HTTP", "AnswerBounds", "Connections", "answer_bounds", "http_client"]
+__all__ = ["HTTP", "AnswerBounds", "Connections", "answer_bounds", "blocking_http_client", "http_client"]
 
 HTTP: Any = importlib.import_module("httpx2" if int(openai.__version__.split(".")[0]) >= 3 else "httpx")
 """The HTTP library of the installed SDK."""
@@ -89,7 +91,31 @@ async def _bound(response: Any) -> None:
 
 def http_client(**options: Any) -> Any:
     """Return a client of the SDK's HTTP library that keeps the bounds, by the SDK's own settings."""
-    return openai.DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, **options)
+    return _watched(openai.DefaultAsyncHttpxClient)(event_hooks={"response": [_bound]}, **options)
+
+
+def blocking_http_client(**options: Any) -> Any:
+    """Return a blocking client of the library, by the SDK's own settings."""
+    kind: Any = openai.DefaultHttpxClient
+
+    class Watched(kind):  # type: ignore[misc]  # as below
+        def send(self, request: Any, **settings: Any) -> Any:
+            with watch_sent(request) as take:
+                return take(super().send(request, **settings))
+
+    return Watched(**options)
+
+
+@functools.cache
+def _watched(kind: Any) -> Any:
+    """Return a kind of client that tells of what it sends. The library's hooks see no request without an answer."""
+
+    class Watched(kind):  # type: ignore[misc]  # which class it is depends on what is installed
+        async def send(self, request: Any, **settings: Any) -> Any:
+            with watch_sent(request) as take:
+                return take(await super().send(request, **settings))
+
+    return Watched
 
 
 def _aiohttp_client(on_unreadable: Callable[[], None], **options: Any) -> Any:
@@ -101,7 +127,7 @@ def _aiohttp_client(on_unreadable: Callable[[], None], **options: Any) -> Any:
     try:
         import aiohttp
 
-        kind = _like_the_usual(aiohttp, openai.DefaultAioHttpClient, on_unreadable)
+        kind = _like_the_usual(aiohttp, _watched(openai.DefaultAioHttpClient), on_unreadable)
         return kind(event_hooks={"request": [_plain], "response": [_bound]}, **options)
     except (ImportError, AttributeError, RuntimeError):
         return None

@@ -37,6 +37,7 @@ __all__ = [
     "is_well_known",
     "models_endpoint_of",
     "proxy_of",
+    "variables_of",
     "without_secrets",
 ]
 
@@ -253,6 +254,18 @@ def auth_and_keys(source: ApiSource, provider: Provider, environ: Mapping[str, s
             return source.auth or (Auth.BEARER if name in tokens else auth), (Key(environ[name]),)
     names = " or ".join((*tokens, *provider.keys))
     raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
+
+
+def variables_of(address: str, api: Api) -> tuple[str, ...]:
+    """Return the environment variables that may have the token or key of an address, as `auth_and_keys` takes them.
+
+    There are none for an address that only a caller's own client has a use for.
+    """
+    try:
+        provider = endpoint_for(api, ApiSource(base_url=address), {}).provider
+    except MalformedAddress:
+        return ()
+    return (*provider.tokens, *provider.keys)
 
 
 def credentials_of(url: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from threadkeep.api.endpoints import Api
+from threadkeep.api.endpoints import Api, variables_of
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
@@ -171,7 +171,7 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
         return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
     if status in (401, 403, 407):
         of_proxy = f"the proxy refuses the connection, see {_PROXIES}: 407"
-        return AccessRefused(of_proxy if status == 407 else what, quoted=quoted)
+        return AccessRefused(of_proxy, quoted=quoted) if status == 407 else _refused(what, quoted, context)
     if status == 400 and _API_VERSION.search(words):
         return WrongAddress(f"{context.address} does not take this api-version", quoted=quoted)
     if status == 400 and words.startswith("Invalid 'thread_id'"):
@@ -329,7 +329,13 @@ def _too_slow(_error: Exception, context: RequestContext) -> ApiError:
 
 
 def _no_access(error: Exception, context: RequestContext) -> ApiError:
-    return AccessRefused(f"no access to {context.address}", quoted=str(error))
+    return _refused(f"no access to {context.address}", str(error), context)
+
+
+def _refused(what: str, quoted: str | bytes, context: RequestContext) -> AccessRefused:
+    problem = AccessRefused(what, quoted=quoted)
+    problem.variables = variables_of(context.address, context.api)
+    return problem
 
 
 def _failed(error: Exception, context: RequestContext, *, may_retry: bool = False) -> ApiError:

@@ -11,6 +11,7 @@ from urllib.parse import quote, quote_plus
 
 import attrs
 
+from threadkeep.api.sent_requests import SentRequest
 from threadkeep.errors import ApiError
 
 __all__ = ["Secrets"]
@@ -75,6 +76,11 @@ class Secrets:
             shown += [text[start : run.start()], "[key]"]
             start = run.end()
         return "".join([*shown, text[start:]])
+
+    def clean_sent(self, sent: SentRequest) -> SentRequest:
+        """Return what is known of a request without secrets."""
+        request_id = None if sent.request_id is None else self.clean(sent.request_id)
+        return attrs.evolve(sent, path=self.clean(sent.path), request_id=request_id)
 
     def finish(self, problem: ApiError, address: str) -> ApiError:
         """Put what the server said into the message of an error, cleaned and then cut, and return the error.

@@ -1,7 +1,7 @@
 """Bearer tokens that a command prints, fetched again when the server rejects one.
 
-Entra tokens are valid for about an hour, an export of many threads takes longer. A message never shows the command or a
-token: both may hold secrets.
+Entra tokens are valid for about an hour, an export of many threads takes longer. A message shows neither a token nor
+the arguments of the command, which may hold secrets: only the name of its program.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from threadkeep.errors import AccessRefused
 
 __all__ = ["TokenCommand", "TokenSource"]
 
-# A word of the command's error output that may be a token.
-_LONG_WORD = re.compile(r"[\w.~+/=%-]{24,}")
+# A word of the command's error output, or of the command, that may be a key or a token.
+_SECRET_WORD = re.compile(r"\bsk-[\w-]+|[\w.~+/=%-]{24,}")
 
 
 @attrs.frozen
@@ -53,12 +53,12 @@ class TokenCommand:
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
-            program, *arguments = shlex.split(self.line)
+            program, *_ = words = shlex.split(self.line)
         except ValueError:
             raise AccessRefused("no token: the token command is empty, or has an open quotation mark") from None
         try:
             return subprocess.Popen(  # noqa: S603 - the user asked to run it
-                [program, *arguments],
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -66,26 +66,25 @@ class TokenCommand:
             )
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it holds a NUL"
-            raise AccessRefused(f"no token: the token command cannot be run: {why}") from None
+            raise AccessRefused(f"no token: the token command ({_name_of(program)}) cannot be run: {why}") from None
 
     def _read_token(self, process: subprocess.Popen[bytes]) -> str:
+        what = f"the token command ({_name_of(shlex.split(self.line)[0])})"
         with process:
             try:
                 out, error_output = process.communicate(timeout=self.seconds)
             except subprocess.TimeoutExpired:
-                raise AccessRefused(f"no token: the token command did not end in {self.seconds:g} seconds") from None
+                raise AccessRefused(f"no token: {what} did not end in {self.seconds:g} seconds") from None
             finally:
                 _kill(process)
         token = out.decode("utf-8", "replace").strip()
         if process.returncode != 0:
-            reason = error_output.decode("utf-8", "replace")
-            for secret in token.split():
-                reason = reason.replace(secret, "[token]")
-            reason = " ".join(_LONG_WORD.sub("[…]", reason).split())[:300]
-            what = f"no token: the token command ended with {process.returncode}"
-            raise AccessRefused(f"{what}: {reason}" if reason else what)
+            code = process.returncode
+            ended = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+            reason = _last_line(error_output, token)
+            raise AccessRefused(f"no token: {what} {ended}" + (f": {reason}" if reason else ""))
         if fault := header_fault(token) or ("is in quotes, or is JSON" if token[0] in "\"'{[" else None):
-            raise AccessRefused(f"no token: what the token command printed {fault}; it must print the bare token")
+            raise AccessRefused(f"no token: what {what} printed {fault}; it must print the bare token")
         return token
 
 
@@ -125,6 +124,19 @@ class TokenSource:
             self._accepted = False
             self.current = Key(await self._command.run_async())
             return True
+
+
+def _name_of(program: str) -> str:
+    """Return the name of a program, without its folder; a token that was given in its place is not shown."""
+    return _SECRET_WORD.sub("[…]", os.path.basename(program))
+
+
+def _last_line(error_output: bytes, token: str) -> str:
+    """Return the last line that a command printed about its failure, without what may be a token."""
+    line = " ".join(error_output.decode("utf-8", "replace").strip().splitlines()[-1:])
+    for secret in token.split():
+        line = line.replace(secret, "[token]")
+    return " ".join(_SECRET_WORD.sub("[…]", line).split())[:300]
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -11,12 +11,14 @@ import contextlib
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, BinaryIO, Self, TypeAlias, TypeVar
 
+import attrs
 import openai
 from openai._types import Omit  # its public name is younger than the oldest supported SDK
 
-from threadkeep.api.connections import HTTP, AnswerBounds, Connections, answer_bounds, http_client
+from threadkeep.api.connections import HTTP, AnswerBounds, Connections, answer_bounds, blocking_http_client, http_client
 from threadkeep.api.endpoints import (
     ENGRAMIA,
     OTHER,
@@ -34,6 +36,7 @@ from threadkeep.api.endpoints import (
 from threadkeep.api.error_mapping import RequestContext, translate
 from threadkeep.api.keys import Key, header_fault
 from threadkeep.api.secrets import Secrets
+from threadkeep.api.sent_requests import OnSent, SentRequest, on_sent
 from threadkeep.api.tokens import TokenCommand, TokenSource
 from threadkeep.clock import now
 from threadkeep.errors import AccessRefused, ApiError, BadPage, ServerUnreachable, ThreadkeepError, ThreadMissing
@@ -119,6 +122,14 @@ class Transport:
         self._secrets.add(*(credentials_of(proxy) if proxy is not None else ()))
         self._proxy = without_secrets(proxy) if proxy is not None else None
         self.answered = False
+        self._on_sent: OnSent | None = None
+
+    def watch(self, told: OnSent, key: int = 1) -> None:
+        """Call this for each request from now on, with the number of the key, and without secrets.
+
+        Nothing is told of the requests of a caller's own client.
+        """
+        self._on_sent = lambda sent: told(attrs.evolve(self._secrets.clean_sent(sent), key=key))
 
     @property
     def library(self) -> str:
@@ -243,6 +254,7 @@ class Transport:
             with self._connections.unused() if is_again else self._connections.least_busy() as client:
                 async with asyncio.timeout(_deadline(client.timeout, most_bytes)):
                     answer_bounds.set(AnswerBounds(most_bytes, turn))
+                    on_sent.set(self._on_sent)
                     answer = await request(client, token)
         except ThreadkeepError:
             raise
@@ -394,6 +406,14 @@ class ModelsClient:
         self._secrets = Secrets()
         self._secrets.add(*endpoint.secrets, *(credentials_of(self._proxy) if self._proxy is not None else ()))
 
+    def watch(self, told: OnSent | None) -> None:
+        """Call this, if anything, for each request that is sent in this context from now on, without secrets."""
+        on_sent.set(None if told is None else partial(self._tell, told))
+
+    def _tell(self, told: OnSent, sent: SentRequest) -> None:
+        self._secrets.add(self._token.current.secret)
+        told(self._secrets.clean_sent(sent))
+
     def record_answered(self) -> None:
         """Record that the server accepted the token, and gave an answer."""
         self._answered = True
@@ -439,7 +459,7 @@ def connect_to_models(source: ApiSource) -> ModelsClient:
         auth, (key, *_) = auth_and_keys(source, endpoint.provider, os.environ)
         token = TokenSource(key.secret)
     with _connecting():
-        http = openai.DefaultHttpxClient(follow_redirects=auth is not Auth.API_KEY)  # as in `_client`
+        http = blocking_http_client(follow_redirects=auth is not Auth.API_KEY)  # as in `_client`
         client = openai.OpenAI(http_client=http, default_query=dict(endpoint.query), **_options_of(endpoint, key))
     return ModelsClient(client, token, endpoint, auth)
 

@@ -1,22 +1,24 @@
-"""What several commands take: numbers, lists of ids, the name of an export, and of files that are written."""
+"""What several commands take: lists of ids, the name of an export, and of files that are written."""
 
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
+from threadkeep.cli.shared_options import FILE
 from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.scale.object_store import is_url
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["OUT", "OUT_OR_PREFIX", "column_option", "number_option", "open_ids", "put", "refuse_impossible"]
+__all__ = ["OUT", "OUT_OR_PREFIX", "open_ids", "put", "refuse_impossible"]
 
 
 class _Out(click.ParamType[Path]):
@@ -32,6 +34,10 @@ class _Out(click.ParamType[Path]):
             self.fail(f"{value!r} does not name a file.", param, ctx)
         return path
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete it as a file."""
+        return FILE.shell_complete(ctx, param, incomplete)
+
 
 class _OutOrPrefix(click.ParamType[Path | str]):
     """The name of an export, as a path; or the URL of a prefix of objects, as it is."""
@@ -41,23 +47,13 @@ class _OutOrPrefix(click.ParamType[Path | str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
         return value if isinstance(value, str) and is_url(value) else OUT.convert(value, param, ctx)
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete it as a file."""
+        return FILE.shell_complete(ctx, param, incomplete)
+
 
 OUT = _Out()
 OUT_OR_PREFIX = _OutOrPrefix()
-
-
-def number_option(
-    name: str, words: str, default: int | None = None, limits: tuple[int, int | None] = (1, None)
-) -> Callable[..., Any]:
-    """Return an option that takes a number, which is shown with its default, if it has one."""
-    number, is_shown = click.IntRange(*limits), default is not None
-    return click.option(name, type=number, metavar="N", help=words, default=default, show_default=is_shown)
-
-
-column_option = click.option(
-    "--column", metavar="NAME", help="Take the ids from this column of the list; by default from thread_id."
-)
-"""The option of commands that take a list of ids."""
 
 
 def open_ids(source: str, column: str | None = None) -> IdList:
@@ -106,9 +102,9 @@ def refuse_impossible(paths: Paths, ids: str | None, written: Mapping[str, str |
         seen[place] = option
     for _, path in given:
         if not path.parent.is_dir():
-            raise OutputUnusable(f"{path}: there is no folder {path.parent}")
+            raise OutputUnusable(f"{path}: there is no folder {path.parent}. Create it, or choose another name.")
         if path.is_dir():
-            raise OutputUnusable(f"{path} is a folder")
+            raise OutputUnusable(f"{path} is a folder. Give the name of a file.")
 
 
 def put(name: str, content: bytes) -> None:

@@ -9,6 +9,7 @@ from typing import TextIO
 
 import click
 
+from threadkeep.api.sent_requests import SentRequest
 from threadkeep.serialization.lossless_json import dumps, dumps_pretty
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "moment",
     "print_error",
     "print_json",
+    "print_request",
     "print_row",
     "print_rows",
     "problem_line",
+    "request_line",
     "span",
 ]
 
@@ -31,6 +34,12 @@ def print_error(what: str, *next_steps: str) -> None:
         click.echo(f"threadkeep: {escape(what, 2000)}", err=True)
         for step in filter(None, next_steps):
             click.echo(f"  {step}", err=True)
+
+
+def print_request(sent: SentRequest) -> None:
+    """Print the line about a request on standard error."""
+    with ignore_broken_pipe(sys.stderr):
+        click.echo(request_line(sent), err=True)
 
 
 def print_row(name: str, words: str) -> None:
@@ -88,6 +97,14 @@ def escape(text: str, most: int = 200) -> str:
     """Make foreign text safe for a terminal: one line, no control characters, not endless."""
     safe = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return safe if len(safe) <= most else safe[: most - 1] + "…"
+
+
+def request_line(sent: SentRequest) -> str:
+    """Return the line about a request."""
+    answer = f"no answer ({sent.problem})" if sent.status is None else str(sent.status)
+    name = [] if sent.request_id is None else [f"request {escape(sent.request_id, 80)}"]
+    facts = ", ".join([answer, f"{sent.milliseconds:,} ms", *name, f"key {sent.key}"])
+    return f"threadkeep: {sent.method} {escape(sent.path)}: {facts}"
 
 
 def problem_line(name: str, outcome: str, reason: str | None) -> str:

@@ -13,6 +13,7 @@ from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_json, print_row
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.export_options import ExportOptions
+from threadkeep.cli.option_groups import PACE, option
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import under_screen
 from threadkeep.scale.dask_run import Cluster, ScaleJob, ScaleResult, carry_out_on_dask, keys_of
@@ -39,9 +40,9 @@ def refuse_without_use(given: Mapping[str, object]) -> None:
     Args:
         given: what was given for these options, by their names.
     """
-    for option, why in _NO_USE.items():
-        if given[option]:
-            raise click.UsageError(f"{option} cannot be used with --dask: {why}")
+    for name, why in _NO_USE.items():
+        if given[name]:
+            raise click.UsageError(f"{name} cannot be used with --dask: {why}")
 
 
 def _cluster(_context: click.Context, _parameter: click.Parameter, given: str | None) -> Cluster | None:
@@ -53,8 +54,8 @@ def _cluster(_context: click.Context, _parameter: click.Parameter, given: str | 
 
 def dask_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option ``--dask``; it takes a `Cluster`, or None."""
-    words = "Export in shards on the workers of this Dask scheduler, or with local:N on N processes here, a key each."
-    return click.option("--dask", callback=_cluster, metavar="ADDRESS", help=words)(command)
+    words = "Work in shards on this Dask cluster, or local:N processes."
+    return option(PACE, "--dask", callback=_cluster, metavar="ADDRESS", help=words)(command)
 
 
 @attrs.frozen

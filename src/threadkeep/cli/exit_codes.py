@@ -25,11 +25,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
         Exit.USAGE,
         "Check --base-url or OPENAI_BASE_URL, which end where /threads begins (on Azure --api-version too).",
     ),
-    errors.AccessRefused: (
-        Exit.REFUSED,
-        "Check the key (OPENAI_API_KEY, on Azure AZURE_OPENAI_API_KEY, of Engramia ENGRAMIA_API_KEY, or --keys-file),"
-        " or the token (on Foundry AZURE_AI_TOKEN, or --token-command), and what it is allowed to do.",
-    ),
+    errors.AccessRefused: (Exit.REFUSED, ""),
     errors.QuotaSpent: (Exit.REFUSED, "Wait for the quota to be renewed, raise it, or use another key."),
     errors.ListingRefused: (
         Exit.REFUSED,
@@ -64,4 +60,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
 
 def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
     """Return the code and the next step for an error that ended a command."""
+    if isinstance(error, errors.AccessRefused) and error.variables:
+        places = f"{', '.join((*error.variables, '--keys-file'))} or --token-command"
+        return Exit.REFUSED, f"Check the key or token ({places}), and what it is allowed to do."
     return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))

@@ -9,11 +9,21 @@ from typing import Any
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
-from threadkeep.api.calls import CONCURRENCY, DEFAULT_CONCURRENCY, DEFAULT_RETRIES, RETRIES
+from threadkeep.api.calls import DEFAULT_CONCURRENCY
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_of
-from threadkeep.cli.arguments import column_option, number_option, open_ids
+from threadkeep.cli.arguments import open_ids
+from threadkeep.cli.option_groups import PACE, WHAT, argument, option
+from threadkeep.cli.shared_options import (
+    FILE,
+    column_option,
+    concurrency_option,
+    max_retries_option,
+    number_option,
+    rpm_option,
+)
 from threadkeep.errors import UnreadableIds
 from threadkeep.exporter.job import Job
 from threadkeep.serialization.id_lists import IdList, unlike_assistant_id
@@ -21,7 +31,19 @@ from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
 
-__all__ = ["ExportOptions", "export_options"]
+__all__ = ["ExportOptions", "export_arguments", "export_options"]
+
+
+class _Assistant(click.types.StringParamType):
+    """The id of an assistant. Of all of them a shell can complete one."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return it."""
+        del ctx, param
+        return [CompletionItem(name) for name in ("auto",) if name.startswith(incomplete)]
+
+
+_ASSISTANT = _Assistant()
 
 
 def _moment(_context: click.Context, _parameter: click.Parameter, given: str | None) -> datetime | None:
@@ -42,29 +64,24 @@ def _shard(_context: click.Context, _parameter: click.Parameter, given: str | No
 
 
 _OPTIONS = (
+    option(WHAT, "--files", is_flag=True, help="Download the files that messages, and saved runs, refer to."),
     column_option,
-    number_option("--concurrency", "Work on so many threads at a time.", DEFAULT_CONCURRENCY, CONCURRENCY),
-    number_option("--rpm", "Send at most so many requests a minute."),
-    number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES),
-    click.option(
-        "--files", is_flag=True, help="Download the files that messages refer to, and steps if runs are saved."
+    number_option(WHAT, "--limit", "Export only the first N threads of the list."),
+    option(
+        WHAT, "--shard", callback=_shard, metavar="I/N", help="Export only shard I of N, from 0, by a hash of each id."
     ),
-    click.option("--done", metavar="FILE", help="Leave out the thread ids in FILE, which are saved elsewhere."),
-    click.option(
-        "--drop", metavar="FILE", help="Stop asking for the thread ids in FILE until a list names them again."
-    ),
-    number_option("--limit", "Export only the first N threads of the list."),
-    click.option(
-        "--shard",
-        callback=_shard,
-        metavar="I/N",
-        help="Export only shard I of N, from 0: each id is in the same one on every machine.",
-    ),
-    click.option(
+    option(WHAT, "--done", type=FILE, metavar="FILE", help="Leave out the ids in FILE, which are saved elsewhere."),
+    option(WHAT, "--drop", type=FILE, metavar="FILE", help="Stop asking for the ids in FILE until a list names them."),
+    concurrency_option(DEFAULT_CONCURRENCY),
+    rpm_option("no limit of its own"),
+    max_retries_option,
+    option(
+        PACE,
         "--sunset",
         callback=_moment,
         metavar="DATE",
-        help="Show the time until DATE, when the API goes away: ISO 8601, UTC unless it says otherwise.",
+        show_default="by the address",
+        help="Show the time until the API closes: ISO 8601, UTC.",
     ),
 )
 
@@ -132,6 +149,16 @@ class ExportOptions:
         return Job(wanted=wanted, paths=Paths(out), assistant_id=assistant_id, **{**given, **more})
 
 
+def export_arguments(out: click.ParamType[Any], words: str) -> Callable[..., Any]:
+    """Return what gives a command the three arguments of an export; OUT is of this type, and explained so."""
+    arguments = (
+        argument("thread_ids", 'The list of thread ids, a file; "-" is standard input.', type=FILE),
+        argument("assistant_id", "The assistant to write on every line, or auto.", type=_ASSISTANT),
+        argument("out", words, type=out),
+    )
+    return lambda command: functools.reduce(lambda wrapped, one: one(wrapped), reversed(arguments), command)
+
+
 def export_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options; it takes them as `ExportOptions` by the name ``exporting``."""
 
@@ -141,7 +168,7 @@ def export_options(command: Callable[..., int]) -> Callable[..., int]:
         exporting = ExportOptions(**{name: arguments.pop(name) for name in names})
         return command(exporting=exporting, **arguments)
 
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_options)
+    return functools.reduce(lambda wrapped, one: one(wrapped), reversed(_OPTIONS), with_options)
 
 
 def _ids_in(source: str | None) -> Iterator[str]:
@@ -157,6 +184,8 @@ def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     for what, name in swapped.items():
         if name.startswith("asst_"):
             raise click.UsageError(f"{what} is {name}, an assistant's id: {_ORDER}.")
+    if thread_ids != "-" and not Path(thread_ids).exists() and out.is_file() and not Paths(out).index.exists():
+        raise click.UsageError(f"THREAD_IDS, {thread_ids}, does not exist, and OUT, {out}, is no export: {_ORDER}.")
     unlike = unlike_assistant_id(assistant_id)
     if unlike == "empty":
         raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")

@@ -2,6 +2,7 @@
 
 import sys
 from io import TextIOWrapper
+from itertools import chain
 
 import click
 
@@ -21,32 +22,68 @@ from threadkeep.cli.commands.validate import validate
 from threadkeep.cli.commands.write import write
 from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.option_groups import HELP, write_sections
 from threadkeep.cli.runtime import interrupted_by_signals
 from threadkeep.errors import ThreadkeepError
 
-__all__ = ["main", "run"]
+__all__ = ["commands", "main", "run"]
+
+
+_COMMANDS = {
+    "Export": (export, validate, status, write),
+    "Use an export": (show, convert, chat),
+    "Move it elsewhere": (push, move),
+    "Several exports": (merge, split),
+    "Find ids": (threads, assistants),
+    "Try it": (demo,),
+}
 
 
 class _Group(click.Group):
-    """The commands in the order in which somebody needs them."""
+    """The commands under headings, in the order in which somebody needs them, with their complete summaries."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names."""
         del ctx
         return list(self.commands)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list."""
+        del ctx
+        width = max(map(len, self.commands))
+        rows = {
+            heading: [(f"{one.name:<{width}}", one.short_help or "") for one in listed]
+            for heading, listed in _COMMANDS.items()
+        }
+        write_sections(formatter, rows)
 
-_COMMANDS = (export, write, validate, status, show, convert, push, move, chat, split, merge, threads, assistants, demo)
 
-
-@click.group(cls=_Group, commands=_COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Group, commands=[*chain.from_iterable(_COMMANDS.values())], context_settings=HELP, invoke_without_command=True
+)
 @click.version_option(__version__, prog_name="threadkeep")
-def _threadkeep() -> None:
+@click.pass_context
+def commands(context: click.Context) -> int:
     """Export the threads of an Assistants API to NDJSON, complete and unchanged, and prove it.
 
     Exit codes: 0 complete; 1 finished, some threads not complete (or: findings); 2 usage, or a wrong address; 3 the
     API is gone; 4 refused (key, permission, quota); 5 the output cannot be used; 130 interrupted, resumable.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+    return Exit.USAGE
+
+
+def _print_usage_error(error: click.ClickException, arguments: list[str]) -> None:
+    """Print what is wrong with what was typed, how it is to be typed, and where that is explained."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    if context is None:  # an option without its value
+        context = click.Context(commands, info_name="threadkeep")
+        if (command := commands.commands.get(arguments[0])) is not None:
+            context = click.Context(command, context, command.name)
+    what = " ".join(error.format_message().split())  # click lists choices on lines of their own
+    usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
+    print_error(what, f"Usage: {usage}", f"`{context.command_path} --help` explains it.")
 
 
 def main() -> None:
@@ -62,10 +99,10 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command with arguments as typed, and return its exit code."""
     try:
-        ended = _threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False)
+        ended = commands.main(arguments, prog_name="threadkeep", standalone_mode=False)
         return int(ended or Exit.COMPLETE)
     except click.ClickException as error:
-        error.show()
+        _print_usage_error(error, arguments)
         return Exit.USAGE
     except ThreadkeepError as error:
         code, next_step = exit_for(error)

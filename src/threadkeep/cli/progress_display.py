@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
 
 from threadkeep.api.rate_control import Traffic
-from threadkeep.cli.console import escape, problem_line, span
+from threadkeep.api.sent_requests import SentRequest
+from threadkeep.cli.console import escape, problem_line, request_line, span
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import DownloadOutcome, Outcome
 
@@ -64,9 +65,12 @@ class Screen:
     Args:
         clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
         sunset: when the API will go away, where that is known.
-        verbose: print which libraries ask, too.
+        verbose: print which libraries ask, too, and each request.
         unit: what threads consist of; and what comes behind the threads is ``second``.
         console: where everything goes; None for standard error, with bars in terminals only, whatever FORCE_COLOR says.
+
+    Attributes:
+        is_verbose: as given.
     """
 
     def __init__(
@@ -85,7 +89,7 @@ class Screen:
         self._console = console or Console(stderr=True, force_terminal=is_terminal)
         self._clock, self._now, self._sunset, self._shown = clock, now, sunset, shown
         self._unit, self._second = unit, second
-        self._verbose = verbose
+        self.is_verbose = verbose
         self._lively = shown and self._console.is_terminal and not self._console.is_dumb_terminal
         self._bars = _Bars(
             TextColumn("{task.description}"),
@@ -127,7 +131,7 @@ class Screen:
                 self._bars.add_task(name, total=event.total, completed=event.before, before=event.before)
             if isinstance(event, ThreadsBegun):
                 self._traffic = event.traffic
-                if self._verbose and event.library is not None:
+                if self.is_verbose and event.library is not None:
                     names = ("openai", event.library)
                     self._print(f"threadkeep: asking with {' over '.join(f'{name} {version(name)}' for name in names)}")
                 self.tick()  # what is known beforehand is shown at once, however short the run is
@@ -139,6 +143,10 @@ class Screen:
                 self._print_problem(event.thread_id, event.outcome, event.reason)
             elif event.outcome is DownloadOutcome.FAILED:
                 self._print_problem(event.file_id, event.outcome, event.reason)
+
+    def show_request(self, sent: SentRequest) -> None:
+        """Print the line about a request, above the bars."""
+        self._print(request_line(sent))
 
     def tick(self, *, over: bool = False) -> None:
         """Show how it goes; ``over`` is for the last time."""

@@ -10,34 +10,57 @@ import attrs
 import click
 
 from threadkeep.api.endpoints import ApiSource, endpoint_for, without_secrets
+from threadkeep.cli.option_groups import OUTPUT, WHAT, option
+from threadkeep.cli.shared_options import (
+    FILE,
+    citations_option,
+    inline_images_option,
+    unsupported_option,
+)
+from threadkeep.cli.source_options import WHERE_TO
 from threadkeep.migration.entrypoints import choices_of, target_is_foundry
 from threadkeep.migration.job import PushJob
 from threadkeep.migration.targets import TARGETS, PushTarget
 
-__all__ = ["PushOptions", "push_options"]
+__all__ = ["PushOptions", "kind_option", "push_options", "user_identity_option"]
+
+_CONTENT = "Content"
 
 _OPTIONS = (
-    click.option("--map", "map_", metavar="FILE", help="Write which conversation each thread became to FILE."),
-    click.option(
-        "--upload-files", is_flag=True, default=None, help="Upload downloaded files that the target does not know."
+    option(WHAT, "--anew", is_flag=True, help="Push threads again that --verify found gone or changed."),
+    option(
+        _CONTENT, "--upload-files", is_flag=True, default=None, help="Upload saved files that the target does not know."
     ),
-    click.option("--inline-images", is_flag=True, default=None, help="Send downloaded images as data URLs."),
-    click.option(
-        "--citations",
-        type=click.Choice(["keep", "strip", "footnotes"]),
-        help="Keep the markers of citations (default), strip them, or put footnotes with file names in their place.",
-    ),
-    click.option(
-        "--unsupported",
-        type=click.Choice(["skip", "text"]),
-        help="Skip what a role cannot carry (default), or keep it as text. It is a loss either way.",
-    ),
-    click.option(
-        "--anew",
-        is_flag=True,
-        help="Push threads again whose conversation is gone or not as it was sent, as --verify has found.",
+    inline_images_option(_CONTENT, default=None),
+    citations_option(_CONTENT, None),
+    unsupported_option(_CONTENT, None),
+    option(
+        OUTPUT,
+        "--map",
+        "map_",
+        type=FILE,
+        metavar="FILE",
+        show_default="OUT.conversations.ndjson",
+        help="Write what each thread became to FILE.",
     ),
 )
+
+
+def kind_option(name: str) -> Callable[..., Any]:
+    """Return the option that says what kind of server the target is."""
+    return option(
+        WHERE_TO,
+        name,
+        "kind",
+        type=click.Choice(["openai", "foundry"]),
+        show_default="by the address",
+        help="Take the target for one of this kind.",
+    )
+
+
+def user_identity_option(*names: str) -> Callable[..., Any]:
+    """Return the option that names the end user of the conversations."""
+    return option(WHERE_TO, *names, "user_identity", metavar="ID", help="On Foundry, push for this end user.")
 
 
 @attrs.frozen(kw_only=True)
@@ -82,4 +105,4 @@ def push_options(command: Callable[..., int]) -> Callable[..., int]:
             raise click.UsageError("--map takes a file: standard output has the summary.")
         return command(pushing=pushing, **arguments)
 
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_OPTIONS), with_options)
+    return functools.reduce(lambda wrapped, one: one(wrapped), reversed(_OPTIONS), with_options)

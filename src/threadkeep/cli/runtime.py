@@ -131,6 +131,9 @@ async def _with_screen(
         for transport in transports:
             await opened.enter_async_context(transport)
         screen = opened.enter_context(make_screen(asyncio.get_running_loop().time))
+        if screen.is_verbose:
+            for number, transport in enumerate(transports, 1):
+                transport.watch(screen.show_request, number)
         opened.callback(asyncio.create_task(tick()).cancel)
         try:
             result = await work(transports, screen)

@@ -16,33 +16,56 @@ import click
 from threadkeep.api.endpoints import ApiSource, Auth, endpoint_of, have_same_origin, is_well_known
 from threadkeep.api.keys import Key, read_keys
 from threadkeep.cli.console import escape, print_error
+from threadkeep.cli.option_groups import option
+from threadkeep.cli.shared_options import FILE
 from threadkeep.errors import MalformedAddress, UnreadableKeys
 from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.paths import Paths
 
-__all__ = ["TARGET", "OptionalSource", "optional_source_options", "source_options", "target_options"]
+__all__ = ["TARGET", "WHERE_TO", "OptionalSource", "optional_source_options", "source_options", "target_options"]
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "base_url": {"metavar": "URL", "help": "Ask at this address; else at OPENAI_BASE_URL, else at OpenAI's own."},
-    "api_version": {"metavar": "V", "help": "Send this api-version with every request, where Azure needs one."},
+    "base_url": {
+        "metavar": "URL",
+        "show_default": "OPENAI_BASE_URL, else OpenAI",
+        "help": "Ask at this address.",
+    },
+    "api_version": {
+        "metavar": "V",
+        "show_default": "by the address",
+        "help": "Send this api-version, which Azure needs.",
+    },
     "auth": {
         "type": click.Choice([str(auth) for auth in Auth]),
-        "help": "Send the key in this header; api-key is the default for Azure OpenAI, else bearer.",
+        "show_default": "by the address",
+        "help": "Send the key in this header.",
     },
-    "token_command": {"help": "Send the bearer token that this command prints; it runs again when that is refused."},
-    "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, and not the environment's."},
+    "token_command": {"metavar": "COMMAND", "help": "Send the bearer token that this command prints."},
+    "keys_file": {
+        "type": FILE,
+        "metavar": "FILE",
+        "show_default": "the key of the environment",
+        "help": "Use the keys in FILE.",
+    },
 }
 
 _TARGET_OPTIONS: dict[str, dict[str, Any]] = {
     "base_url": {"metavar": "URL", "required": True, "help": "Push to this address."},
-    "api_version": {"metavar": "V", "help": "Send the target this api-version with every request."},
-    "auth": {**_OPTIONS["auth"], "help": "Send the target its key in this header, as with --auth."},
-    "token_command": {"help": "Send the target the bearer token that this command prints, as with --token-command."},
-    "keys_file": {"metavar": "FILE", "help": "Use the keys in FILE, one a line, for the target."},
+    "api_version": {**_OPTIONS["api_version"], "help": "Send the target this api-version."},
+    "auth": {**_OPTIONS["auth"], "help": "Send the target its key in this header."},
+    "token_command": {"metavar": "COMMAND", "help": "Send the target the token that this command prints."},
+    "keys_file": {
+        **_OPTIONS["keys_file"],
+        "show_default": "as for the source, or the environment",
+        "help": "Use the keys in FILE.",
+    },
 }
 
 TARGET = "--to-"
 """The prefix of the options of a second server."""
+
+WHERE_TO = "Where to"
+"""The heading of the options of a server that something is pushed to."""
 
 _WHAT_CAN_BE_DONE = (
     "Asking all the same, in case something still answers there. Threads live on in Microsoft Foundry Agents (classic)"
@@ -58,11 +81,11 @@ class OptionalSource:
     _typed: Mapping[str, str | None] = attrs.field(repr=False)
     _prefix: str = "--"
 
-    def refuse(self, option: str) -> None:
+    def refuse(self, user: str) -> None:
         """Raise click.UsageError if any of them was given: only this option, which was not, has a use for them."""
         for name, value in self._typed.items():
             if value is not None:
-                raise click.UsageError(f"{_typed_as(name, self._prefix)} says where to ask, which only {option} does.")
+                raise click.UsageError(f"{_typed_as(name, self._prefix)} says where to ask, which only {user} does.")
 
     def source(self, exported_from: str | None = None, *, of_threads: bool = True) -> ApiSource:
         """Return the source: as typed, else by the environment, else where the export came from.
@@ -109,23 +132,24 @@ class OptionalSource:
 
 def source_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a source; it takes them as one `ApiSource` by the name ``source``."""
-    return _with_options(command, "source", OptionalSource.source)
+    return _with_options(command, "source", OptionalSource.source, "Where from")
 
 
-def optional_source_options(command: Callable[..., int]) -> Callable[..., int]:
+def optional_source_options(heading: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Give a command the same options; it takes them as an `OptionalSource` by the name ``source``."""
-    return _with_options(command, "source", lambda typed: typed)
+    return lambda command: _with_options(command, "source", lambda typed: typed, heading)
 
 
 def target_options(command: Callable[..., int]) -> Callable[..., int]:
     """Give a command the options of a second server; it takes them as an `OptionalSource` by the name ``target``."""
-    return _with_options(command, "target", lambda typed: typed, TARGET, _TARGET_OPTIONS)
+    return _with_options(command, "target", lambda typed: typed, WHERE_TO, TARGET, _TARGET_OPTIONS)
 
 
 def _with_options(
     command: Callable[..., int],
     server: str,
     made: Callable[[OptionalSource], object],
+    heading: str,
     prefix: str = "--",
     settings: Mapping[str, Mapping[str, Any]] = _OPTIONS,
 ) -> Callable[..., int]:
@@ -137,7 +161,7 @@ def _with_options(
         _refuse_contradictions(typed, arguments, prefix)
         return command(**{server: made(OptionalSource(typed, prefix))}, **arguments)
 
-    options = [click.option(_typed_as(name, prefix), **given) for name, given in settings.items()]
+    options = [option(heading, _typed_as(name, prefix), **given) for name, given in settings.items()]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), with_server)
 
 

@@ -52,7 +52,9 @@ class Target:
             raise OutputUnusable(f"{str(self.path)!r} does not name a file. Name the target.")
         with on_disk(self.path):
             if not self.path.parent.is_dir():
-                raise OutputUnusable(f"{self.path}: there is no folder {self.path.parent}")
+                raise OutputUnusable(
+                    f"{self.path}: there is no folder {self.path.parent}. Create it, or choose another name."
+                )
             for place in (self.path, self.losses):
                 if _is_of_export(place, Paths(out)):
                     raise OutputUnusable(f"{place} is a file of the export itself: give another name.")

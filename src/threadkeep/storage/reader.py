@@ -144,7 +144,7 @@ class Export:
             if bare is not None:
                 refuse_endless(bare, path.name)
             elif not self._set.has_index:
-                raise OutputUnusable(f"{path} does not exist, and there is no index next to it.")
+                raise OutputUnusable(f"{path} does not exist, and there is no index next to it. Check the path.")
         except OutputUnusable:
             self.close()
             raise

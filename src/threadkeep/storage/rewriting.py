@@ -36,7 +36,7 @@ def proven(files: FileSet) -> tuple[IndexHeader, Manifest]:
     paths, manifest = files.paths, files.manifest
     header = next(decoded_lines(files, "index", decode_header), None)
     if header is None:
-        raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only.")
+        raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only. Check the path.")
     if manifest is None:
         raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {REPAIR}")
     for name in ("index", "downloads"):

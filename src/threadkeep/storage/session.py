@@ -242,7 +242,7 @@ class Session:
                 _refuse_other(before, header, paths)
             header = header or before
         if header is None:
-            nothing = f"there is nothing to write: neither {paths.store} nor {paths.index} exists"
+            nothing = f"there is nothing to write: neither {paths.store} nor {paths.index} exists. Check OUT."
             raise OutputUnusable(" ".join([*self.notices, nothing]))
         is_fresh = fresh and bool(old.files)
         facts = StoreFacts(header=header, started_at=_iso(self.started_at), begun_fresh=fresh, fresh=is_fresh)

@@ -280,7 +280,7 @@ async def test_many_requests_at_a_time_are_spread_over_several_pools(monkeypatch
         return made
 
     clients: list[Any] = []
-    monkeypatch.setattr("openai.DefaultAsyncHttpxClient", client)
+    monkeypatch.setattr("threadkeep.api.connections.http_client", client)
     first = async_client([]).copy(http_client=client())
     async with Transport(first, is_own=True) as api:
         bodies = await asyncio.gather(*(api.get(f"/threads/thread_{n}", {}) for n in range(40)))

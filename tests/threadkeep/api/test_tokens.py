@@ -44,14 +44,17 @@ def test_no_shell_runs_the_command() -> None:
     [
         ("", "is empty, or has an open quotation mark"),
         ("az 'account", "is empty, or has an open quotation mark"),
-        ("/no/such/program --secret s3cret", "cannot be run: No such file or directory"),
+        ("/no/such/program --secret s3cret", r"\(program\) cannot be run: No such file or directory"),
         ("'a\x00b'", "cannot be run: it holds a NUL"),
-        (python("raise SystemExit(3)"), "ended with 3$"),
+        (python("raise SystemExit(3)"), r"\(\S+\) ended with exit code 3$"),
         (
-            python("import sys; sys.exit('Please run az login to\\n set up.')"),
-            "ended with 1: Please run az login to set",
+            python("import sys; sys.exit('One moment.\\nPlease run az login to set up.\\n')"),
+            "ended with exit code 1: Please run az login to set up",
         ),
-        (python("pass"), "what the token command printed is empty"),
+        ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9", r"\(\[…\]\) cannot be run"),
+        ("sk-s3cret", r"\(\[…\]\) cannot be run"),
+        (python("import os; os.kill(os.getpid(), 9)"), "was ended by signal 9$"),
+        (python("pass"), "printed is empty"),
         (python("print('{')"), "printed is in quotes, or is JSON; it must print the bare token"),
         (python("""print('"eyJ"')"""), "printed is in quotes, or is JSON"),
         (python("print('two words')"), "printed holds a blank"),
@@ -60,7 +63,7 @@ def test_no_shell_runs_the_command() -> None:
     ],
 )
 def test_a_command_without_a_token_is_an_error(line: str, words: str) -> None:
-    """The message says what happened, and shows neither the command nor what it printed."""
+    """The message names the program and what happened, and shows neither an argument nor what was printed."""
     with pytest.raises(AccessRefused, match=f"^no token: .*{words}") as caught:
         TokenCommand(line).run()
     assert "s3cret" not in str(caught.value)
@@ -71,7 +74,7 @@ def test_a_command_without_a_token_is_an_error(line: str, words: str) -> None:
 def test_error_output_shows_no_token() -> None:
     """Neither what was printed before the command failed, nor what looks like a token."""
     code = "import sys; print('tok-1'); sys.exit('refused tok-1 of ' + 'eyJhbGciOi' * 9 + ' by you')"
-    with pytest.raises(AccessRefused, match=r"ended with 1: refused \[token\] of \[…\] by you$"):
+    with pytest.raises(AccessRefused, match=r"ended with exit code 1: refused \[token\] of \[…\] by you$"):
         TokenCommand(python(code)).run()
 
 

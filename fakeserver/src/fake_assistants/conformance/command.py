@@ -59,15 +59,27 @@ def _address(_: click.Context, __: click.Parameter, given: str | None) -> str | 
     "--base-url",
     "url",
     envvar="OPENAI_BASE_URL",
+    show_envvar=True,
     metavar="URL",
     callback=_address,
-    help="The server, with /v1.",
+    help="Check this server; the URL ends in /v1.",
 )
-@option("Server", "--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="The key to send.")
-@option("Server", "--model", default=Setting().model, show_default=True, help="The model of assistants and runs.")
+@option("Server", "--api-key", "key", envvar="OPENAI_API_KEY", default=KEY, metavar="K", help="Send this key.")
+@option(
+    "Server",
+    "--model",
+    default=Setting().model,
+    show_default=True,
+    metavar="NAME",
+    help="Use this model for assistants and runs.",
+)
 @option("Server", "--no-control", is_flag=True, help="Do not use the fake's control API.")
 @option(
-    "Cases", "--only", multiple=True, metavar="AREA/NAME...", help="Only these: an area, or AREA/NAME; * fits any text."
+    "Cases",
+    "--only",
+    multiple=True,
+    metavar="AREA/NAME...",
+    help="Run only these: an area, or AREA/NAME; * fits any text.",
 )
 @click.argument("more", nargs=-1, metavar="")
 @option("Cases", "--list", "listing", is_flag=True, help="List the cases, and send nothing.")

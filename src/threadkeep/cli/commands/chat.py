@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from threadkeep.api.endpoints import without_secrets
-from threadkeep.cli.arguments import OUT, number_option
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error
+from threadkeep.cli.arguments import OUT
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_request
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.message_input import MessageInput, from_pipe, from_terminal
+from threadkeep.cli.option_groups import argument, command, option
+from threadkeep.cli.shared_options import FILE, number_option, verbose_option
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
 from threadkeep.cli.streamed_text import StreamedText
 from threadkeep.errors import AccessRefused, ApiError, ApiGone, RunEnded, ThreadkeepError, WrongAddress
@@ -30,36 +32,46 @@ if TYPE_CHECKING:
 
 __all__ = ["chat"]
 
+_CONVERSATION, _MODEL = "Conversation", "Model"
 _EXIT = "/exit"
 _SHOWN, _LONGEST = 4, 400
 _HOW = 'Ctrl-C stops a reply; """ begins and ends a message of several lines; Ctrl-D or /exit ends.'
 _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back."
 
 
-@click.command(short_help="Talk with a model, or continue an exported thread.")
-@click.argument("thread_id", required=False)
-@click.option("--from", "export", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
-@click.option(
+@command("Talk with a model, or continue an exported thread.")
+@argument("thread_id", "The exported thread to begin with, of --from.", required=False)
+@option(_CONVERSATION, "--from", "export", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
+@option(
+    _CONVERSATION,
     "--history",
     "url",
+    type=FILE,
     metavar="URL",
     required=True,
-    help="Store the conversation in this file (.json, .jsonl), database (sqlite:///...) or server (redis://...).",
+    help="Store it in this file, database or server.",
 )
-@click.option(
-    "--session", "session_id", metavar="ID", help='Use this session of the history; without it, THREAD_ID or "default".'
+@option(
+    _CONVERSATION,
+    "--session",
+    "session_id",
+    metavar="ID",
+    show_default="THREAD_ID or default",
+    help="Use this session of the history.",
 )
-@click.option("--model", required=True, metavar="M", help="Ask this model; on Azure, this deployment.")
-@click.option(
+@option(_MODEL, "--model", required=True, metavar="M", help="Ask this model; on Azure, this deployment.")
+@option(
+    _MODEL,
     "--api",
     type=click.Choice(["chat", "responses"]),
     default="chat",
     show_default=True,
-    help="Ask by Chat Completions, which every server has, or by Responses.",
+    help="Ask by Chat Completions or by Responses.",
 )
-@click.option("--instructions", metavar="TEXT", help="Send this system message; it is not stored.")
-@number_option("--max-tokens", "Send at most N tokens: the oldest messages are left out beyond it.")
-@optional_source_options
+@option(_MODEL, "--instructions", metavar="TEXT", help="Send this system message; it is not stored.")
+@number_option(_MODEL, "--max-tokens", "Send at most N tokens, without the oldest messages.", "no limit")
+@optional_source_options("Where from")
+@verbose_option
 def chat(
     thread_id: str | None,
     source: OptionalSource,
@@ -70,8 +82,12 @@ def chat(
     api: Literal["chat", "responses"],
     instructions: str | None,
     max_tokens: int | None,
+    verbose: bool,
 ) -> int:
     """Talk with a model. The history is stored after each turn, and the next call continues it.
+
+    The history is a file that ends in .json or .jsonl, a database such as sqlite:///chats.db, or a server such as
+    redis://localhost.
 
     With THREAD_ID and --from, an empty history begins with the messages of that thread. Lines from a pipe are turns.
     Ctrl-C stops a reply, of which nothing is stored, and Ctrl-D or /exit ends.
@@ -89,6 +105,7 @@ def chat(
         from threadkeep.api.transport import connect_to_models
 
         models = connect_to_models(asked)
+        models.watch(print_request if verbose else None)
         settings: dict[str, Any] = {
             "api": api,
             "instructions": instructions,

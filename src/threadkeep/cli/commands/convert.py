@@ -8,8 +8,21 @@ import click
 from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_json, print_rows
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.option_groups import OUTPUT, GroupedCommand, argument, command, option
 from threadkeep.cli.prefixes import readable
 from threadkeep.cli.progress_display import ThreadsBar
+from threadkeep.cli.shared_options import (
+    FILE,
+    citations_option,
+    force_option,
+    inline_images_option,
+    json_option,
+    only_option,
+    output_option,
+    quiet_option,
+    to_option,
+    unsupported_option,
+)
 from threadkeep.clock import now
 from threadkeep.conversion.entrypoints import FORMATS, Converted, format_named
 from threadkeep.conversion.entrypoints import convert as converted
@@ -18,8 +31,10 @@ from threadkeep.conversion.target import Target
 
 __all__ = ["convert", "print_converted", "print_not_complete"]
 
+_CONTENT = "Content"
 
-class _Convert(click.Command):
+
+class _Convert(GroupedCommand):
     """A command whose help lists the formats. They are imported for that, and not before."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -29,35 +44,21 @@ class _Convert(click.Command):
             formatter.write_dl([(name, format_named(name).DESCRIPTION) for name in FORMATS])
 
 
-@click.command(cls=_Convert, short_help="Write an export in another format, and name every loss.")
-@click.argument("out", type=OUT_OR_PREFIX)
-@click.option("--to", type=click.Choice([*FORMATS]), required=True, metavar="FORMAT", help="Write this format.")
-@click.option("-o", "--output", "target", metavar="TARGET", required=True, help="Write to this file or folder.")
-@click.option(
-    "--only", metavar="THREAD_ID", multiple=True, help="Convert this thread only; may be given several times."
-)
-@click.option(
-    "--citations",
-    type=click.Choice(["keep", "strip", "footnotes"]),
-    default="keep",
-    show_default=True,
-    help="Keep the markers of citations, strip them, or put footnotes with file names in their place.",
-)
-@click.option(
-    "--unsupported",
-    type=click.Choice(["skip", "text"]),
-    default="skip",
-    show_default=True,
-    help="Skip what a role cannot carry in this format, or keep it as text. It is a loss either way.",
-)
-@click.option("--files-url", metavar="PREFIX", help="Write image files as URLs that begin with PREFIX.")
-@click.option("--inline-images", is_flag=True, help="Write downloaded image files as data URLs.")
-@click.option("--force", is_flag=True, help="Replace TARGET if it exists.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if anything was lost.")
-@click.option("--json", "is_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
-@click.option("--quiet", is_flag=True, help="Print no progress and no summary.")
-def convert(out: Path | str, only: tuple[str, ...], strict: bool, is_json: bool, quiet: bool, **asked: Any) -> int:
-    """Write OUT in another format to TARGET, without network. OUT stays as it is.
+@command("Write an export in another format, and name every loss.", _Convert)
+@argument("out", "The export to convert.", type=OUT_OR_PREFIX)
+@to_option([*FORMATS], metavar="FORMAT")
+@only_option
+@citations_option(_CONTENT, "keep")
+@unsupported_option(_CONTENT, "skip")
+@option(_CONTENT, "--files-url", metavar="PREFIX", help="Write image files as URLs that begin with PREFIX.")
+@inline_images_option(_CONTENT, default=False)
+@output_option("target", FILE, "TARGET", required=True)
+@force_option
+@option(OUTPUT, "--strict", is_flag=True, help="Exit with 1 if anything was lost.")
+@quiet_option
+@json_option
+def convert(out: Path | str, only: tuple[str, ...], strict: bool, as_json: bool, quiet: bool, **asked: Any) -> int:
+    """Write OUT in another format to TARGET, a file or folder, without network. OUT stays as it is.
 
     OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
 
@@ -70,18 +71,18 @@ def convert(out: Path | str, only: tuple[str, ...], strict: bool, is_json: bool,
         raise click.UsageError("--output takes a file or folder: standard output has the summary.")
     Target(Path(asked["target"])).refuse(Path(out), force=asked["force"])  # before a prefix is fetched
     try:
-        with readable(out) as export, ThreadsBar(shown=not is_json and not quiet, clock=_seconds) as bar:
+        with readable(out) as export, ThreadsBar(shown=not as_json and not quiet, clock=_seconds) as bar:
             wanted = {"only": only or None, **asked}
             done = converted(export.path, on_event=lambda event: bar.take(event.messages, event.total), **wanted)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     code = Exit.INCOMPLETE if strict and done.losses else Exit.COMPLETE
     with ignore_broken_pipe():
-        if is_json:
-            print_json({"out": str(out), "exit": code, **_as_json(done)})
+        if as_json:
+            print_json({"out": str(out), "exit": code, **_row(done)})
         elif not quiet:
             print_converted(done)
-    if not is_json:
+    if not as_json:
         print_not_complete(done, out)
     return code
 
@@ -90,7 +91,7 @@ def _seconds() -> float:
     return now().timestamp()
 
 
-def _as_json(done: Converted) -> dict[str, Any]:
+def _row(done: Converted) -> dict[str, Any]:
     return {
         "to": done.format,
         "target": str(done.path),

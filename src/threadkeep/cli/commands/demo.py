@@ -15,6 +15,7 @@ from threadkeep.cli.commands.export import run_job
 from threadkeep.cli.console import print_rows
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_result, report_ending
+from threadkeep.cli.option_groups import OUTPUT, command, option
 from threadkeep.cli.suggestions import next_step
 from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.exporter.job import ExportResult, Job
@@ -30,11 +31,14 @@ __all__ = ["demo"]
 _THREADS = 40
 
 
-@click.command(short_help="Export and validate made-up threads on this machine.")
-@click.option(
+@command("Export and validate made-up threads on this machine.")
+@option(
+    OUTPUT,
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Put the files into this folder; else into a new temporary one.",
+    metavar="FOLDER",
+    show_default="a new temporary one",
+    help="Put the files into FOLDER.",
 )
 def demo(folder: Path | None) -> int:
     """Export made-up threads from a fake Assistants API on this machine, and validate the export."""

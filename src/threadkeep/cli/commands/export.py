@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import ignore_broken_pipe, print_json
 from threadkeep.cli.dask_export import DaskExport, dask_option, export_on_dask, refuse_without_use
-from threadkeep.cli.export_options import ExportOptions, export_options
+from threadkeep.cli.export_options import ExportOptions, export_arguments, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
+from threadkeep.cli.option_groups import WHAT, command, option
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
+from threadkeep.cli.shared_options import (
+    json_option,
+    quiet_option,
+    verbose_option,
+)
 from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
@@ -25,6 +32,15 @@ from threadkeep.storage.paths import SIDECAR_KINDS
 __all__ = ["export", "run_job"]
 
 
+class _Kinds(click.types.StringParamType):
+    """One or more of the kinds, with commas between them."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the kinds, and all of them together."""
+        del ctx, param
+        return [CompletionItem(one) for one in (*SIDECAR_KINDS, ",".join(SIDECAR_KINDS)) if one.startswith(incomplete)]
+
+
 def _kinds(_context: click.Context, _parameter: click.Parameter, given: Sequence[str]) -> tuple[str, ...]:
     asked = [kind.strip() for kinds in given for kind in kinds.split(",")]
     for kind in asked:
@@ -33,20 +49,26 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, given: Sequence
     return tuple(kind for kind in SIDECAR_KINDS if kind in asked)
 
 
-@click.command(short_help="Save the threads of a list to OUT.")
-@click.argument("thread_ids", type=str)
-@click.argument("assistant_id", type=str)
-@click.argument("out", type=OUT_OR_PREFIX)
-@click.option("--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
-@source_options
-@click.option("--include", multiple=True, callback=_kinds, metavar="KINDS", help="Save also: threads, runs, or both.")
+@command("Save the threads of a list to OUT.")
+@export_arguments(OUT_OR_PREFIX, "The NDJSON file to write, or with --dask a folder or URL.")
+@option(WHAT, "--flat", is_flag=True, help="Write the six flat keys only, without the message itself.")
+@option(
+    WHAT,
+    "--include",
+    type=_Kinds(),
+    multiple=True,
+    callback=_kinds,
+    metavar="KINDS",
+    help="Save also the thread objects, the runs, or both: threads,runs.",
+)
 @export_options
+@option(WHAT, "--refresh", is_flag=True, help="Fetch complete threads again; nothing saved is lost.")
+@option(WHAT, "--fresh", is_flag=True, help="Begin anew, and keep the old export under another name.")
+@source_options
 @dask_option
-@click.option("--refresh", is_flag=True, help="Fetch complete threads of the list again; nothing saved is lost.")
-@click.option("--fresh", is_flag=True, help="Begin anew, and keep an export that is there under another name.")
-@click.option("--verbose", is_flag=True, help="Say also which libraries the API is asked with.")
-@click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
+@verbose_option
+@quiet_option
+@json_option
 def export(
     thread_ids: str,
     assistant_id: str,
@@ -64,11 +86,10 @@ def export(
 ) -> int:
     """Export the threads listed in the file THREAD_IDS to OUT.
 
-    THREAD_IDS has one id a line, or is a CSV or TSV file, a table as databases print it, a JSON array or NDJSON; "-" is
-    standard input.
+    THREAD_IDS has one id a line, or is a CSV or TSV file, a table as databases print it, a JSON array or NDJSON.
 
-    ASSISTANT_ID is the assistant that the export is for; it is written on every line. With "auto", each thread gets
-    the one in the column assistant_id of THREAD_IDS, else that of its newest assistant message.
+    ASSISTANT_ID is written on every line. With "auto", each thread gets the one in the column assistant_id of
+    THREAD_IDS, else that of its newest assistant message.
 
     The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
 

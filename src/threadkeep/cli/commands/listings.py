@@ -9,8 +9,10 @@ import click
 from threadkeep.api.client import ApiClient, PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.resources import list_thread_ids
-from threadkeep.cli.console import escape, print_error
+from threadkeep.cli.console import escape, print_error, print_request
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.option_groups import command
+from threadkeep.cli.shared_options import verbose_option
 from threadkeep.cli.source_options import source_options
 from threadkeep.errors import ApiError
 from threadkeep.serialization.lossless_json import text_or_none
@@ -18,31 +20,41 @@ from threadkeep.serialization.lossless_json import text_or_none
 __all__ = ["assistants", "threads"]
 
 
-@click.command(short_help="List the ids of all threads.")
+@command("List the ids of all threads.")
 @source_options
-def threads(source: ApiSource) -> int:
+@verbose_option
+def threads(source: ApiSource, verbose: bool) -> int:
     """List the ids of all threads, one a line, where the server can: `threadkeep threads > ids.txt`."""
-    return _print(source, lambda client: ([escape(one) for one in page] async for page in list_thread_ids(client)))
+    return _print(
+        source,
+        lambda client: ([escape(one) for one in page] async for page in list_thread_ids(client)),
+        verbose=verbose,
+    )
 
 
-@click.command(short_help="List the assistants.")
+@command("List the assistants.")
 @source_options
-def assistants(source: ApiSource) -> int:
+@verbose_option
+def assistants(source: ApiSource, verbose: bool) -> int:
     """List the assistants, one a line: id, a tab, and the name."""
 
     def line(row: Mapping[str, Any]) -> str:
         return f"{escape(row['id'])}\t{escape(text_or_none(row.get('name')) or '')}"
 
-    return _print(source, lambda client: ([*map(line, page.rows)] async for page in client.walk("/assistants")))
+    return _print(
+        source, lambda client: ([*map(line, page.rows)] async for page in client.walk("/assistants")), verbose=verbose
+    )
 
 
-def _print(source: ApiSource, pages: Callable[[ApiClient], AsyncIterator[list[str]]]) -> int:
+def _print(source: ApiSource, pages: Callable[[ApiClient], AsyncIterator[list[str]]], *, verbose: bool) -> int:
     # Only here, since importing the SDK takes most of a second that other commands do not need.
     from threadkeep.api.transport import connect_all
 
     async def printed(transport: Any) -> None:
         count = 0
         try:
+            if verbose:
+                transport.watch(print_request)
             async with transport:
                 async for lines in pages(ApiClient(transport, PacingOptions())):
                     click.echo("".join(f"{line}\n" for line in lines), nl=False)

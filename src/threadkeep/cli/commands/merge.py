@@ -6,10 +6,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from threadkeep.cli.arguments import OUT, OUT_OR_PREFIX, column_option, open_ids
+from threadkeep.cli.arguments import OUT, OUT_OR_PREFIX, open_ids
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.option_groups import argument, command
+from threadkeep.cli.shared_options import column_option, force_option, ids_option, json_option, output_option
 from threadkeep.cli.suggestions import command_on, list_options
 from threadkeep.scale.collect import merge_parts, prefix_at
 from threadkeep.serialization.id_lists import ListedId, is_thread_id
@@ -18,22 +20,22 @@ from threadkeep.storage.paths import Paths
 __all__ = ["merge"]
 
 
-@click.command(short_help="Write many exports as one.")
-@click.argument("parts", type=OUT_OR_PREFIX, nargs=-1, required=True)
-@click.option("-o", "--output", "out", type=OUT, metavar="OUT", required=True, help="Write the export to OUT.")
-@click.option("--ids", metavar="FILE", help='Put the threads in the order of the ids in FILE; "-" is standard input.')
+@command("Write many exports as one.")
+@argument("parts", "The exports to merge.", type=OUT_OR_PREFIX, nargs=-1, required=True)
+@ids_option
 @column_option
-@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--json", "is_json", is_flag=True, help="Print the manifest of OUT as one JSON object.")
+@output_option("out", OUT, "OUT", required=True)
+@force_option
+@json_option
 def merge(
-    parts: tuple[Path | str, ...], out: Path, ids: str | None, column: str | None, force: bool, is_json: bool
+    parts: tuple[Path | str, ...], out: Path, ids: str | None, column: str | None, force: bool, as_json: bool
 ) -> int:
     """Write the exports PARTS as one, OUT, with its index and manifest. PARTS stay as they are.
 
     A part is an export, or what `threadkeep export --dask` has written: a folder, or a URL such as s3://bucket/prefix.
 
     Every line is checked. A thread that several parts have is in OUT once: as the part has it that was finished last,
-    with what only the others still have of it.
+    with what only the others still have of it. With --ids, the threads come in the order of that list.
     """
     paths, invalid = Paths(out), list[int]()
     if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
@@ -45,7 +47,7 @@ def merge(
         print_error(f"{counted(len(invalid), 'line')} of the list, the first is line {invalid[0]}: no thread ids")
     validate = command_on("validate", out, *list_options(None if ids == "-" else ids, column))
     with ignore_broken_pipe():
-        if is_json:
+        if as_json:
             print_json({"out": str(out), **msgspec.to_builtins(manifest)})
         else:
             print_manifest(paths, manifest)

@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import click
 
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, auth_and_keys, is_foundry, models_endpoint_of
-from threadkeep.cli.arguments import OUT, number_option
+from threadkeep.cli.arguments import OUT
 from threadkeep.cli.commands.export import run_job
 from threadkeep.cli.commands.push import run_push
 from threadkeep.cli.console import ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_options import ExportOptions, export_options
+from threadkeep.cli.export_options import ExportOptions, export_arguments, export_options
 from threadkeep.cli.export_summary import print_result, report_ending, result_as_json
-from threadkeep.cli.push_options import PushOptions, push_options
+from threadkeep.cli.option_groups import PACE, command
+from threadkeep.cli.push_options import PushOptions, kind_option, push_options, user_identity_option
 from threadkeep.cli.push_summary import print_push, push_as_json, report_push_ending
+from threadkeep.cli.shared_options import (
+    json_option,
+    number_option,
+    quiet_option,
+    verbose_option,
+)
 from threadkeep.cli.source_options import TARGET, OptionalSource, source_options, target_options
 from threadkeep.cli.suggestions import Next, command_on, next_step
 from threadkeep.cli.validation_summary import as_json as report_as_json
@@ -38,24 +44,18 @@ __all__ = ["move"]
 _ABSENT = ("thread_failed", "thread_partial", "thread_unfinished", "thread_missing", "not_exported", "file_failed")
 
 
-@click.command(short_help="Export, validate and push, in one command.")
-@click.argument("thread_ids", type=str)
-@click.argument("assistant_id", type=str)
-@click.argument("out", type=OUT)
+@command("Export, validate and push, in one command.")
+@export_arguments(OUT, "The NDJSON file to write, such as out.ndjson.")
+@export_options
+@number_option(PACE, "--to-rpm", "Send the target at most N requests a minute with each key.", "no limit of its own")
 @source_options
 @target_options
-@click.option(
-    "--to-target",
-    "kind",
-    type=click.Choice(["openai", "foundry"]),
-    help="Take the target for one of this kind; by default its address says which.",
-)
-@click.option("--to-user-identity", "user_identity", metavar="ID", help="On Foundry, push for this end user.")
-@number_option("--to-rpm", "Send the target at most so many requests a minute with each key.")
-@export_options
+@kind_option("--to-target")
+@user_identity_option("--to-user-identity")
 @push_options
-@click.option("--quiet", is_flag=True, help="Print no progress and no summaries; problems still go to standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summaries as one JSON object, and no progress.")
+@verbose_option
+@quiet_option
+@json_option
 def move(
     thread_ids: str,
     assistant_id: str,
@@ -67,6 +67,7 @@ def move(
     to_rpm: int | None,
     exporting: ExportOptions,
     pushing: PushOptions,
+    verbose: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -95,7 +96,8 @@ def move(
     refuse_unusable(push_job)
     files = bool(exporting.files or pushing.upload_files or pushing.inline_images)
     job = exporting.job(exporting.ids(thread_ids), assistant_id, out, include=("threads",), files=files)
-    moving = _Move(job, source, exporting.sunset_of(source), push_job, to, user_identity, is_silent=quiet or as_json)
+    sunset, is_silent = exporting.sunset_of(source), quiet or as_json
+    moving = _Move(job, source, sunset, push_job, to, user_identity, verbose, is_silent=is_silent)
     try:
         return moving.run()
     finally:
@@ -128,6 +130,7 @@ class _Move:
     _push_job: PushJob
     _target: ApiSource
     _user_identity: str | None
+    _verbose: bool
     is_silent: bool
     summaries: dict[str, Any] = attrs.field(factory=lambda: dict.fromkeys(("export", "validate", "push")), init=False)
 
@@ -146,7 +149,12 @@ class _Move:
     def _export(self) -> tuple[Exit, bool]:
         """Return also whether nothing else is to be done, since it has ended before its time."""
         result, printed = run_job(
-            self._job, self._source, show_progress=not self.is_silent, sunset=self._sunset, is_last=False
+            self._job,
+            self._source,
+            show_progress=not self.is_silent,
+            sunset=self._sunset,
+            verbose=self._verbose,
+            is_last=False,
         )
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
@@ -171,7 +179,9 @@ class _Move:
 
     def _push(self) -> Exit:
         job = self._push_job
-        result, printed = run_push(job, self._target, self._user_identity, shown=not self.is_silent)
+        result, printed = run_push(
+            job, self._target, self._user_identity, shown=not self.is_silent, verbose=self._verbose
+        )
         self.summaries["push"] = push_as_json(job, result)
         self._print(lambda: print_push(job, result))
         return report_push_ending(job, result, printed, prefix=TARGET)

@@ -8,18 +8,28 @@ from typing import Any
 import attrs
 import click
 
-from threadkeep.api.calls import CONCURRENCY, DEFAULT_RETRIES, RETRIES
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT_OR_PREFIX, number_option
+from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import ignore_broken_pipe, print_json
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.option_groups import WHAT, argument, command, option
 from threadkeep.cli.prefixes import last_part, readable
 from threadkeep.cli.progress_display import Screen
-from threadkeep.cli.push_options import PushOptions, push_options
+from threadkeep.cli.push_options import PushOptions, kind_option, push_options, user_identity_option
 from threadkeep.cli.push_summary import print_dry_run, print_push, push_as_json, report_push_ending
 from threadkeep.cli.runtime import ask
-from threadkeep.cli.source_options import OptionalSource, optional_source_options
+from threadkeep.cli.shared_options import (
+    concurrency_option,
+    json_option,
+    max_retries_option,
+    only_option,
+    quiet_option,
+    rpm_option,
+    to_option,
+    verbose_option,
+)
+from threadkeep.cli.source_options import WHERE_TO, OptionalSource, optional_source_options
 from threadkeep.conversion.source import UnknownThread
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.migration.entrypoints import identity_headers
@@ -34,26 +44,22 @@ from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 __all__ = ["push", "run_push"]
 
 
-@click.command(short_help="Push the threads of an export to Conversations or Engramia.")
-@click.argument("out", type=OUT_OR_PREFIX)
-@click.option("--to", type=click.Choice([*TARGETS]), required=True, help="What the threads become.")
-@optional_source_options
-@click.option(
-    "--target",
-    "kind",
-    type=click.Choice(["openai", "foundry"]),
-    help="Take the server for one of this kind; by default its address says which.",
-)
-@click.option("--user-identity", "--user-isolation-key", metavar="ID", help="On Foundry, push for this end user.")
+@command("Push the threads of an export to Conversations or Engramia.")
+@argument("out", "The export to push.", type=OUT_OR_PREFIX)
+@to_option([*TARGETS])
+@only_option
+@option(WHAT, "--dry-run", is_flag=True, help="Print what would be sent. Nothing is asked or written.")
+@option(WHAT, "--verify", is_flag=True, help="Read everything back, and compare it with what was sent.")
 @push_options
-@click.option("--only", metavar="THREAD_ID", multiple=True, help="Push this thread only; may be given several times.")
-@click.option("--dry-run", is_flag=True, help="Print what would be sent. Nothing is asked, and nothing is written.")
-@click.option("--verify", is_flag=True, help="Read everything back, and compare it with what was to be sent.")
-@number_option("--concurrency", "Push so many threads at a time; by default 64, to Engramia 1.", None, CONCURRENCY)
-@number_option("--rpm", "Send at most so many requests a minute with each key; to Engramia 60 by default.")
-@number_option("--max-retries", "Repeat a request that fails so many times.", DEFAULT_RETRIES, RETRIES)
-@click.option("--quiet", is_flag=True, help="Print no progress and no summary; problems still go to standard error.")
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as one JSON object, and no progress.")
+@optional_source_options(WHERE_TO)
+@kind_option("--target")
+@user_identity_option("--user-identity", "--user-isolation-key")
+@concurrency_option("64, to Engramia 1")
+@rpm_option("no limit of its own, to Engramia 60")
+@max_retries_option
+@verbose_option
+@quiet_option
+@json_option
 def push(
     out: Path | str,
     to: PushTarget,
@@ -67,6 +73,7 @@ def push(
     concurrency: int | None,
     rpm: int | None,
     max_retries: int,
+    verbose: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -105,7 +112,7 @@ def push(
             if dry_run:
                 result = asyncio.run(plan_only(job))
             else:
-                result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json)
+                result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json, verbose=verbose)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     with ignore_broken_pipe():
@@ -134,7 +141,7 @@ def _refuse_useless(
 
 
 def run_push(
-    job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool
+    job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool, verbose: bool = False
 ) -> tuple[PushResult, frozenset[str]]:
     """Push as `threadkeep.migration.run.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
 
@@ -151,7 +158,7 @@ def run_push(
         raise click.UsageError(str(error)) from None
     kind = job.kind
     unit, second = f"{kind.item}s", f"{kind.thread}s read back"
-    return ask(target, work, shown=shown, unit=unit, second=second, api=kind.api, headers=headers)
+    return ask(target, work, shown=shown, verbose=verbose, unit=unit, second=second, api=kind.api, headers=headers)
 
 
 def _shown(event: PushEvent) -> Event:

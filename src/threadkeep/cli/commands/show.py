@@ -14,7 +14,13 @@ from threadkeep.cli.arguments import OUT
 from threadkeep.cli.commands.convert import print_converted, print_not_complete
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.option_groups import WHAT, argument, command, option
 from threadkeep.cli.progress_display import ThreadsBar
+from threadkeep.cli.shared_options import (
+    FILE,
+    force_option,
+    output_option,
+)
 from threadkeep.clock import now
 from threadkeep.conversion.content import Footnotes, with_footnotes
 from threadkeep.conversion.entrypoints import FORMATS, convert, convert_thread
@@ -47,19 +53,17 @@ _COMPARED, _LOOKED_AT = 100_000, 20
 _WORDS, _NAME = 60, 200
 
 
-@click.command(short_help="Show conversations as text, or write them as pages.")
-@click.argument("out", type=OUT)
-@click.argument("thread_id", required=False)
-@click.option("--format", "to", type=click.Choice(_PAGES), help="Write pages of this format, in the place of text.")
-@click.option(
-    "-o", "--output", "target", metavar="FILE_OR_FOLDER", help="Write the page to this file, or all to this folder."
-)
-@click.option("--force", is_flag=True, help="Replace FILE_OR_FOLDER if it exists.")
+@command("Show conversations as text, or write them as pages.")
+@argument("out", "The export, an NDJSON file or a folder of Markdown pages.", type=OUT)
+@argument("thread_id", "The thread to show; without it, all are listed.", required=False)
+@option(WHAT, "--format", "to", type=click.Choice(_PAGES), help="Write pages of this format, in the place of text.")
+@output_option("target", FILE, "TARGET")
+@force_option
 def show(out: Path, thread_id: str | None, to: str | None, target: str | None, force: bool) -> int:
     """Show a thread of OUT as text, or without THREAD_ID list the threads with their first words.
 
-    On a terminal the text goes through a pager (PAGER, or less). OUT may be an export, an NDJSON file without an index,
-    or a folder that was written as Markdown. With --format, pages are written as `threadkeep convert` writes them.
+    On a terminal the text goes through a pager (PAGER, or less). With --format, pages are written as `threadkeep
+    convert` writes them: the page of THREAD_ID to the file TARGET, or those of all threads to the folder TARGET.
     """
     if (to is None) != (target is None):
         raise click.UsageError("Give --format and --output together: one says what is written, the other where.")

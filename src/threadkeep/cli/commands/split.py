@@ -7,17 +7,16 @@ import click
 from threadkeep.cli.arguments import OUT
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe
 from threadkeep.cli.exit_codes import Exit
+from threadkeep.cli.option_groups import WHAT, argument, command, option
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.split import split_by_assistant
 
 __all__ = ["split"]
 
 
-@click.command(short_help="Write one export for each assistant.")
-@click.argument("out", type=OUT)
-@click.option(
-    "--by", type=click.Choice(["assistant"]), required=True, help="Put the threads of each assistant into one export."
-)
+@command("Write one export for each assistant.")
+@argument("out", "The export to split.", type=OUT)
+@option(WHAT, "--by", type=click.Choice(["assistant"]), required=True, help="Write an export for each assistant.")
 def split(out: Path, by: str) -> int:
     """Write one export for each assistant of OUT next to it, such as out.asst_1.ndjson. OUT stays as it is.
 

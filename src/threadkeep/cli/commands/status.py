@@ -12,7 +12,11 @@ from threadkeep.cli.arguments import OUT_OR_PREFIX
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.option_groups import OUTPUT, argument, command, option
 from threadkeep.cli.prefix_summary import prefix_as_json, print_prefix
+from threadkeep.cli.shared_options import (
+    json_option,
+)
 from threadkeep.cli.suggestions import MERGE_AGAIN, MISSING, can_be_resumed, command_on, export_again
 from threadkeep.errors import OutputUnusable
 from threadkeep.scale.collect import prefix_at
@@ -33,10 +37,10 @@ __all__ = ["status"]
 _CHECK = "`threadkeep validate` reads all of it, and says more."
 
 
-@click.command(short_help="Show how far an export is.")
-@click.argument("out", type=OUT_OR_PREFIX)
-@click.option("--done", is_flag=True, help="Print the ids of the complete threads of OUT, one a line, for --done.")
-@click.option("--json", "as_json", is_flag=True, help="Print the state as one JSON object.")
+@command("Show how far an export is.")
+@argument("out", "The export to look at.", type=OUT_OR_PREFIX)
+@option(OUTPUT, "--done", is_flag=True, help="Print the ids of complete threads, for `export --done`.")
+@json_option
 def status(out: Path | str, done: bool, as_json: bool) -> int:
     """Show how far the export OUT is: whether a run writes to it, how many threads are complete, and what to do next.
 
@@ -60,7 +64,7 @@ def status(out: Path | str, done: bool, as_json: bool) -> int:
         raise OutputUnusable(f"{out} {what}: there is no {paths.index.name} and no {paths.store.name}. Check OUT.")
     with ignore_broken_pipe():
         if as_json:
-            print_json(_as_json(state))
+            print_json(_row(state))
         else:
             _print_state(state)
     return Exit.COMPLETE if state.is_complete else Exit.INCOMPLETE
@@ -163,7 +167,7 @@ def _next_lines(state: ExportState) -> Iterator[str]:
         yield f"  {export_again(state.manifest, out, 'THREAD_IDS', files=files)}"
 
 
-def _as_json(state: ExportState) -> dict[str, Any]:
+def _row(state: ExportState) -> dict[str, Any]:
     store = state.store
     return {
         "out": str(state.paths.out),

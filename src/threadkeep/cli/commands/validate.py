@@ -10,14 +10,24 @@ import click
 
 from threadkeep import __version__
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT_OR_PREFIX, column_option, number_option, open_ids, put, refuse_impossible
+from threadkeep.cli.arguments import OUT_OR_PREFIX, open_ids, put, refuse_impossible
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.option_groups import OUTPUT, WHAT, argument, command, option
 from threadkeep.cli.prefixes import readable
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
+from threadkeep.cli.shared_options import (
+    FILE,
+    column_option,
+    ids_option,
+    json_option,
+    number_option,
+    verbose_option,
+)
 from threadkeep.cli.source_options import OptionalSource, optional_source_options
-from threadkeep.cli.validation_summary import MOST_ON_SCREEN, as_json, next_lines, print_verdict
+from threadkeep.cli.validation_summary import MOST_ON_SCREEN, next_lines, print_verdict
+from threadkeep.cli.validation_summary import as_json as report_as_json
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.exporter.events import Notice, ThreadEnded, ThreadsBegun
@@ -32,20 +42,21 @@ from threadkeep.validation.report import ValidationReport
 __all__ = ["report_live_ending", "run_live", "validate"]
 
 
-@click.command(short_help="Check that an export is complete and unchanged.")
-@click.argument("out", type=OUT_OR_PREFIX)
-@click.option(
-    "--ids", metavar="FILE", help='Check that OUT has the threads listed in FILE, and no others; "-" is standard input.'
-)
+@command("Check that an export is complete and unchanged.")
+@argument("out", "The export to check.", type=OUT_OR_PREFIX)
+@ids_option
 @column_option
-@click.option("--ids-to-refetch", metavar="FILE", help="Write the ids of the threads to fetch again to FILE.")
-@click.option("--report", "page", metavar="FILE", help="Write an HTML page with totals, charts and findings to FILE.")
-@click.option("--live", is_flag=True, help="Fetch every thread again, and compare it with the export.")
-@number_option("--sample", "With --live: compare only so many threads.")
-@click.option("--seed", type=int, metavar="N", help="With --sample: choose other threads; 0 by default.")
-@optional_source_options
-@number_option("--most", f"List N findings of each code; by default {MOST_ON_SCREEN} in the summary, else {MOST}.")
-@click.option("--json", "is_json", is_flag=True, help="Print one JSON object with the findings.")
+@option(WHAT, "--live", is_flag=True, help="Fetch every thread again, and compare it with the export.")
+@number_option(WHAT, "--sample", "Compare only N threads with the API.", "all")
+@option(WHAT, "--seed", type=int, metavar="N", show_default="0", help="Choose the threads of --sample by this seed.")
+@optional_source_options("Where from, with --live")
+@number_option(OUTPUT, "--most", "List N findings of each code.", f"{MOST_ON_SCREEN}, in files and JSON {MOST}")
+@option(
+    OUTPUT, "--ids-to-refetch", type=FILE, metavar="FILE", help="Write the ids of the threads to fetch again to FILE."
+)
+@option(OUTPUT, "--report", "page", type=FILE, metavar="FILE", help="Write an HTML page with charts to FILE.")
+@verbose_option
+@json_option
 def validate(
     out: Path | str,
     ids: str | None,
@@ -57,20 +68,24 @@ def validate(
     seed: int | None,
     source: OptionalSource,
     most: int | None,
-    is_json: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> int:
     """Check that OUT is complete and as it was written: its lines, its index and manifest, and the files next to it.
 
     OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
 
-    With --live, also against the API: with the key and the address of the environment, or of the options.
+    With --ids, OUT must have the threads of that list and no others. With --live it is compared with the API: with
+    the key and the address of the environment, or of the options.
     """
     if not live:
         source.refuse("--live")
+        if verbose:
+            raise click.UsageError("Give --live too: --verbose prints the requests that it sends.")
         if sample is not None:
-            raise click.UsageError("--sample says how many threads --live compares: give that too.")
+            raise click.UsageError("Give --live too: --sample says how many threads it compares.")
     if seed is not None and sample is None:
-        raise click.UsageError("--seed chooses the threads of --sample: give that too.")
+        raise click.UsageError("Give --sample too: --seed chooses its threads.")
     # Before anything takes its time.
     refuse_impossible(Paths(Path(out)), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
     wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column))
@@ -79,11 +94,12 @@ def validate(
         report, outcome = attrs.evolve(found.report, name=str(out)), None
         if live:
             address = source.source(None if found.header is None else found.header.source)
-            outcome = run_live(checked_export(found, most=sample, seed=seed or 0), address, shown=not is_json)
+            checked = checked_export(found, most=sample, seed=seed or 0)
+            outcome = run_live(checked, address, shown=not as_json, verbose=verbose)
             report = joined(report, outcome, most or MOST)
         with ignore_broken_pipe():
-            if is_json:
-                print_json(as_json(report))
+            if as_json:
+                print_json(report_as_json(report))
             else:
                 steps = next_lines(report, found.manifest, ids, ids_to_refetch, column, is_prefix=export.is_prefix)
                 print_verdict(report, steps, most=most or MOST_ON_SCREEN)
@@ -92,7 +108,9 @@ def validate(
     return ended if ended is not None else Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE
 
 
-def run_live(export: CheckedExport, source: ApiSource, *, shown: bool = True, **pace: Any) -> LiveOutcome:
+def run_live(
+    export: CheckedExport, source: ApiSource, *, shown: bool = True, verbose: bool = False, **pace: Any
+) -> LiveOutcome:
     """Compare an export with the live API, as `check_live` does, under a `Screen`. A signal ends it in order."""
 
     async def work(transports: Sequence[Any], screen: Screen) -> LiveOutcome:
@@ -109,7 +127,7 @@ def run_live(export: CheckedExport, source: ApiSource, *, shown: bool = True, **
             on_notice=lambda text: screen.take(Notice(text)),
         )
 
-    return ask(source, work, shown=shown)
+    return ask(source, work, shown=shown, verbose=verbose)
 
 
 def report_live_ending(outcome: LiveOutcome) -> Exit | None:

@@ -8,6 +8,7 @@ from threadkeep.cli.arguments import OUT
 from threadkeep.cli.console import ignore_broken_pipe, print_error
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.option_groups import argument, command
 from threadkeep.cli.suggestions import command_on
 from threadkeep.storage import session
 from threadkeep.storage.paths import Paths
@@ -15,8 +16,8 @@ from threadkeep.storage.paths import Paths
 __all__ = ["write"]
 
 
-@click.command(short_help="Write OUT from a run that was cut off, without the API.")
-@click.argument("out", type=OUT)
+@command("Write OUT from a run that was cut off, without the API.")
+@argument("out", "The export that the run was to write.", type=OUT)
 def write(out: Path) -> int:
     """Write OUT from what a run that was interrupted or killed has fetched, without asking the API.
 

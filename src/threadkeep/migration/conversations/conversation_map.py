@@ -32,7 +32,7 @@ def refuse_map(path: Path, out: Path) -> None:
     losses = losses_path(path)
     with on_disk(path):
         if not path.parent.is_dir():
-            raise OutputUnusable(f"{path}: there is no folder {path.parent}")
+            raise OutputUnusable(f"{path}: there is no folder {path.parent}. Create it, or choose another name.")
         paths = Paths(out)
         of_push = (out.with_name(f"{out.name}.push{suffix}") for suffix in ("", ".lock", ".new", "-journal"))
         written = set(map(os.path.realpath, (path, new(path), losses, new(losses))))
