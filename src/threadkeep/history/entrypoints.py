@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from threadkeep.arguments import wrong_type
 from threadkeep.history.items import Item, checked
 from threadkeep.history.session import History, SessionInfo
 
@@ -165,9 +166,9 @@ _KINDS = {
 
 
 def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
+    if not isinstance(url, str | os.PathLike):
+        raise wrong_type("the URL of a history", "a str or a Path", url)
     name = os.fspath(url)
-    if not isinstance(name, str):
-        raise ValueError("the URL of a history is a string or a path")
     scheme, is_url, _ = name.partition("://")
     if is_url:
         kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())

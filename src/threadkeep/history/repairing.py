@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from threadkeep.arguments import wrong_type
 from threadkeep.history.groups import Pairs, is_reasoning, made_by_model, pairs, role_of
 from threadkeep.history.items import Item, not_a_dict
 
@@ -50,8 +51,10 @@ def dicts(items: Iterable[Any]) -> list[Item]:
     """Return the items as a list.
 
     Raises:
-        TypeError: an item is no dict.
+        TypeError: an item is no dict, or these are no items.
     """
+    if not isinstance(items, Iterable):
+        raise wrong_type("items", "a list of dicts", items)
     found = list(items)
     for number, item in enumerate(found):
         if not isinstance(item, dict):

@@ -8,6 +8,7 @@ some other class. Anything of an unknown type, or of another shape than the API 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from threadkeep.arguments import wrong_type
 from threadkeep.errors import FlatRecord, MalformedMessage
 from threadkeep.records.model import (
     Annotation,
@@ -137,7 +138,10 @@ def to_message_json(record: MessageRecord) -> dict[str, Any]:
 
     Raises:
         FlatRecord: the record was read from a flat line, which does not carry the message.
+        TypeError: it is no record.
     """
+    if not isinstance(record, MessageRecord):
+        raise wrong_type("record", "a MessageRecord", record)
     if not record.raw:
         raise FlatRecord(f"{record.message_id} was read from a flat line, which does not carry the message")
     return dict(record.raw)

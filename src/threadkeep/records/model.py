@@ -138,9 +138,7 @@ class MessageRecord:
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """The annotations of all text parts, in order."""
-        return tuple(
-            annotation for part in self.parts if isinstance(part, TextPart) for annotation in part.annotations
-        )
+        return tuple(annotation for part in self.parts if isinstance(part, TextPart) for annotation in part.annotations)
 
     @property
     def file_ids(self) -> tuple[str, ...]:
