@@ -1,8 +1,19 @@
-"""threadkeep: export the threads of OpenAI's Assistants API, complete and unchanged.
+"""Export the threads of OpenAI's Assistants API to NDJSON, complete and unchanged, and use what was saved.
 
-A thin typed adapter over the official ``openai`` SDK. `from_message` maps the SDK's messages to frozen records,
-`encode` and `decode` carry records to NDJSON lines and back; `export` and `aexport` save whole lists of threads, and
-`validate` proves what they saved, as the ``threadkeep`` command does.
+A thin typed adapter over the official ``openai`` SDK. Each call does what the command of its name does.
+
+====================================  ================================================================================
+`export`, `aexport`                   save a list of threads; the same call again resumes
+`status`, `write`                     say how far an export is; write what a run that was cut off has fetched
+`validate`, `validate_live`           prove an export, by itself or against the API
+`read`                                open an export: its records, its threads, what was saved with them
+`iter_messages`, `aiter_messages`     yield the records of one thread through your own client
+`from_message`, `encode`, `decode`    map the SDK's messages to frozen records, and records to lines and back
+`convert`, `push`, `apush`            write an export in another format; send it to another API
+`open_history`, `Conversation`        keep a chat history across processes; carry a conversation on
+====================================  ================================================================================
+
+Everything that is raised on purpose is a `ThreadkeepError`.
 """
 
 from importlib import import_module

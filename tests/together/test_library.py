@@ -449,3 +449,14 @@ def test_azures_own_client_is_asked_through(ids: list[str], out: Path, fake: Wat
     export(ids[:1], ASSISTANT, out, client=client, max_retries=0)
     assert {asked["api-key"] for asked in headers(fake)} == {"azure-key"}
     assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"2024-05-01-preview"}
+
+
+@pytest.mark.parametrize("name", ["export", "push", "validate_live"])
+def test_help_of_a_plain_call_has_its_name_and_its_arguments(name: str) -> None:
+    """It says of each argument what the call for an event loop says, and what differs."""
+    plain, awaited = getattr(threadkeep, name), getattr(threadkeep, f"a{name}")
+    assert (plain.__name__, awaited.__name__) == (name, f"a{name}")
+    described = inspect.getdoc(plain) or ""
+    assert described.startswith(inspect.getdoc(awaited) or "nothing")
+    assert f"await a{name}(...)" in described
+    assert [one for one in inspect.signature(plain).parameters if f"{one}" not in described] == []

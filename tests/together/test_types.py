@@ -1,4 +1,4 @@
-"""Type checkers take a program as a user writes it, and report each misspelt name, keyword and wrong type in another."""
+"""Type checkers take a program as a user writes it, and report each misspelt name and wrong type in another."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = [os.fspath(ROOT / "src"), os.fspath(ROOT / "fakeserver" / "src")]
 
-USED = '''
+USED = """
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,10 +71,10 @@ def walk(client: OpenAI) -> list[str]:
     except ApiError as error:
         return [str(error), threadkeep.__version__]
     return [part.value for record in records for part in record.parts if isinstance(part, TextPart)]
-'''
+"""
 
 # Each line that ends in "# wrong" is a mistake, and no other line.
-MISUSED = '''
+MISUSED = """
 from pathlib import Path
 
 import fake_assistants
@@ -107,12 +107,20 @@ open_history(3)  # wrong
 threadkeep.MessageRecord(thread_id="thread_1")  # wrong
 for record in read(out):
     print(record.file_ids, record.file_id)  # wrong
-'''
+"""
 
 
 def mypy(program: Path) -> set[int]:
     """Return the lines with errors, by mypy."""
-    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.fspath(ROOT / ".mypy_cache" / "user"), program.name]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--cache-dir",
+        os.fspath(ROOT / ".mypy_cache" / "user"),
+        program.name,
+    ]
     environment = {**os.environ, "MYPYPATH": os.pathsep.join(SOURCES)}
     done = subprocess.run(command, cwd=program.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr

@@ -43,7 +43,9 @@ _PLAIN = "on_event must be a plain function: what it returns is not awaited"
 
 
 def in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
-    """Give a coroutine function the form of a plain one, with the same arguments. It closes a ``client`` it is given.
+    """Give a coroutine function the form of a plain one: the same arguments, its name without the "a", its docstring.
+
+    It closes a ``client`` that it is given.
 
     Raises, when it is called:
         RuntimeError: an event loop is running.
@@ -61,7 +63,17 @@ def in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]
             raise RuntimeError(f"an event loop is running here: use `await threadkeep.{call.__name__}(...)`")
         return asyncio.run(closing())
 
+    plain.__name__ = plain.__qualname__ = call.__name__.removeprefix("a")
+    plain.__doc__ = f"{inspect.cleandoc(call.__doc__ or '')}\n\n{_IN_OWN_LOOP.format(call.__name__)}"
     return plain
+
+
+_IN_OWN_LOOP = """This call runs an event loop of its own, for code that has none:
+
+* A ``client`` is closed when it returns, since its connections live in that loop.
+* Where an event loop is running already, it raises RuntimeError: use ``await {}(...)`` there.
+* Ctrl-C raises KeyboardInterrupt, in the place of CancelledError.
+"""
 
 
 async def run_to_its_end(

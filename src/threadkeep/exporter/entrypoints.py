@@ -134,14 +134,6 @@ async def aexport(
 
 
 export = in_own_loop(aexport)
-export.__doc__ = """Do what `aexport` does, in an event loop of its own, from code that has none.
-
-A ``client`` is closed here: its connections live in that loop, and end with it.
-
-Raises:
-    RuntimeError: an event loop is running already; there, ``await aexport(...)``.
-    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `aexport`.
-"""
 
 
 _TYPES: Mapping[str, tuple[Any, str]] = {

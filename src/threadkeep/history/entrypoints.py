@@ -35,9 +35,13 @@ def open_history(
         session_settings: of the Agents SDK; the ``limit`` of it is used by ``get_items()``.
         metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
 
+    Returns:
+        The session. Its methods are to be awaited; ``sync`` has them without ``await``.
+
     Raises:
         ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
             session id is empty or holds a surrogate.
+        TypeError: the URL is neither a str nor a path.
         HistoryUnusable: there is no such folder, or the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
@@ -53,6 +57,9 @@ def open_history(
 def list_sessions(url: str | os.PathLike[str]) -> list[SessionInfo]:
     """Return the sessions of a store that have items, in the order of their first items.
 
+    Args:
+        url: as `open_history` takes it.
+
     Raises:
         ValueError: the URL names no kind of history.
         HistoryDamaged, HistoryUnusable: as for `History.get_items`.
@@ -65,6 +72,10 @@ def delete_session(url: str | os.PathLike[str], session_id: str = "default") -> 
     """Remove a session from its store, also from the disk. A session that is not there is no error.
 
     Of a ``.json`` file, which has one session, the file is removed.
+
+    Args:
+        url: as `open_history` takes it.
+        session_id: which session of the store.
 
     Raises:
         ValueError: the URL names no kind of history.

@@ -29,6 +29,9 @@ def repair(items: Iterable[Mapping[str, Any]]) -> Repaired:
     A call without an output goes, an output without a call before it, and reasoning without the item behind it that it
     led to. A Chat Completions message keeps its text and the calls that were answered.
 
+    Args:
+        items: in the shape of Chat Completions or of Responses, oldest first.
+
     Raises:
         TypeError: an item is no dict.
     """

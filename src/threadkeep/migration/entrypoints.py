@@ -133,14 +133,6 @@ async def apush(
 
 
 push = in_own_loop(apush)
-push.__doc__ = """Do what `apush` does, in an event loop of its own, from code that has none.
-
-A ``client`` is closed here: its connections live in that loop, and end with it.
-
-Raises:
-    RuntimeError: an event loop is running already; there, ``await apush(...)``.
-    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `apush`.
-"""
 
 
 def choices_of(**given: str | bool | None) -> dict[str, str]:

@@ -41,6 +41,9 @@ FLAT_KEYS = tuple(_KEY_TYPES)
 def to_flat(record: MessageRecord) -> dict[str, Any]:
     """Return the six flat keys with their values, in the order of a line.
 
+    Args:
+        record: any record.
+
     Raises:
         TypeError: it is no record.
     """
@@ -55,6 +58,9 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
     Args:
         record: a record that was read from a flat line can only be encoded flat.
         flat: write the six keys only.
+
+    Returns:
+        UTF-8 bytes.
 
     Raises:
         ValueError: the message holds something that JSON cannot (NaN, or a nesting too deep to write).
@@ -100,6 +106,9 @@ def decode(line: bytes | str) -> MessageRecord:
     """Decode one line, full or flat, with or without its newline. For a full line ``decode(encode(record)) == record``.
 
     The record of a flat line has at most one text part and an empty ``raw``: such a line does not carry the message.
+
+    Args:
+        line: UTF-8 bytes, or a str.
 
     Raises:
         MalformedLine: the line is not an export record.

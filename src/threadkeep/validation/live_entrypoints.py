@@ -127,14 +127,6 @@ async def avalidate_live(
 
 
 validate_live = in_own_loop(avalidate_live)
-validate_live.__doc__ = """Do what `avalidate_live` does, in an event loop of its own, from code that has none.
-
-A ``client`` is closed here: its connections live in that loop, and end with it.
-
-Raises:
-    RuntimeError: an event loop is running already; there, ``await avalidate_live(...)``.
-    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `avalidate_live`.
-"""
 
 
 def _addressed(given: ApiSource, found: Validated) -> ApiSource:
