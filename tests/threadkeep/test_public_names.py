@@ -110,6 +110,20 @@ def test_each_type_that_a_public_name_takes_or_gives_is_public() -> None:
     assert sorted(hidden) == []
 
 
+FUNCTIONS = [name for name in threadkeep.__all__ if inspect.isfunction(getattr(threadkeep, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_docstring_of_a_function_describes_its_arguments_and_what_comes_back(name: str) -> None:
+    """Each under a heading of its own."""
+    function = getattr(threadkeep, name)
+    described = inspect.getdoc(function) or ""
+    parameters = [*inspect.signature(function).parameters]
+    assert [one for one in parameters if one not in described.partition("Args:")[2]] == []
+    if inspect.signature(function).return_annotation is not None:
+        assert "Returns:" in described or described.startswith(("Return ", "Yield "))
+
+
 @pytest.mark.parametrize("name", [module.name for module in FOUND if module.ispkg and module.name != HISTORY])
 def test_a_package_is_empty(name: str) -> None:
     """What is public stands at the root, so that importing a package imports nothing else."""

@@ -49,7 +49,12 @@ def iter_messages(client: SyncClient, thread_id: str, *, assistant_id: str | Non
 async def aiter_messages(
     client: AsyncClient, thread_id: str, *, assistant_id: str | None
 ) -> AsyncIterator[MessageRecord]:
-    """Yield the messages of a thread as `iter_messages` does, with an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``.
+    """Yield the messages of a thread as `iter_messages` does, with an async client.
+
+    Args:
+        client: an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``, 1.x to 3.x.
+        thread_id: of the thread.
+        assistant_id: the assistant that the records are for.
 
     Raises:
         ApiError, ValueError, TypeError: as there.

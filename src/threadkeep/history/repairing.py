@@ -32,6 +32,9 @@ def repair(items: Iterable[Mapping[str, Any]]) -> Repaired:
     Args:
         items: in the shape of Chat Completions or of Responses, oldest first.
 
+    Returns:
+        What is left, and what was taken out.
+
     Raises:
         TypeError: an item is no dict.
     """

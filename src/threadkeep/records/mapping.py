@@ -54,6 +54,9 @@ def from_message(message: SdkModel, *, assistant_id: str | None) -> MessageRecor
         message: as ``client.beta.threads.messages.list`` yields it, openai 1.x to 3.x.
         assistant_id: the assistant that the export is for; None where that is not known.
 
+    Returns:
+        The record.
+
     Raises:
         MalformedMessage: the message has no id or no thread_id.
     """
@@ -80,6 +83,9 @@ def from_message_json(raw: Mapping[str, Any], *, assistant_id: str | None) -> Me
     Args:
         raw: the message, as the API gave it.
         assistant_id: the assistant that the export is for; None where that is not known.
+
+    Returns:
+        The record.
 
     Raises:
         MalformedMessage: the message has no id or no thread_id.

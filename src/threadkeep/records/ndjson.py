@@ -110,6 +110,9 @@ def decode(line: bytes | str) -> MessageRecord:
     Args:
         line: UTF-8 bytes, or a str.
 
+    Returns:
+        The record that was written.
+
     Raises:
         MalformedLine: the line is not an export record.
         TypeError: it is neither bytes nor a str.
