@@ -1,8 +1,19 @@
-"""threadkeep: export the threads of OpenAI's Assistants API, complete and unchanged.
+"""Export the threads of OpenAI's Assistants API to NDJSON, complete and unchanged, and use what was saved.
 
-A thin typed adapter over the official ``openai`` SDK. `from_message` maps the SDK's messages to frozen records,
-`encode` and `decode` carry records to NDJSON lines and back; `export` and `aexport` save whole lists of threads, and
-`validate` proves what they saved, as the ``threadkeep`` command does.
+A thin typed adapter over the official ``openai`` SDK. Each call does what the command of its name does.
+
+====================================  ================================================================================
+`export`, `aexport`                   save a list of threads; the same call again resumes
+`status`, `write`                     say how far an export is; write what a run that was cut off has fetched
+`validate`, `validate_live`           prove an export, by itself or against the API
+`read`                                open an export: its records, its threads, what was saved with them
+`iter_messages`, `aiter_messages`     yield the records of one thread through your own client
+`from_message`, `encode`, `decode`    map the SDK's messages to frozen records, and records to lines and back
+`convert`, `push`, `apush`            write an export in another format; send it to another API
+`open_history`, `Conversation`        keep a chat history across processes; carry a conversation on
+====================================  ================================================================================
+
+Everything that is raised on purpose is a `ThreadkeepError`.
 """
 
 from importlib import import_module
@@ -36,7 +47,7 @@ from threadkeep.errors import (
     UnreadableKeys,
     WrongAddress,
 )
-from threadkeep.records.mapping import from_message, from_message_json, to_message_json
+from threadkeep.records.mapping import SdkModel, from_message, from_message_json, to_message_json
 from threadkeep.records.model import (
     Annotation,
     FileCitation,
@@ -54,10 +65,14 @@ from threadkeep.records.model import (
 from threadkeep.records.ndjson import decode, encode, to_flat
 
 if TYPE_CHECKING:
+    from threadkeep.api.endpoints import ApiSource, Auth
+    from threadkeep.api.keys import Key
     from threadkeep.api.messages import aiter_messages, iter_messages
+    from threadkeep.api.rate_control import Traffic
     from threadkeep.conversion.entrypoints import Converted, convert
     from threadkeep.conversion.formats.chat import to_chat_messages
     from threadkeep.conversion.formats.items import to_response_items
+    from threadkeep.conversion.job import Citations, Unsupported
     from threadkeep.conversion.losses import Loss
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
@@ -69,23 +84,24 @@ if TYPE_CHECKING:
     from threadkeep.history.session import History, Session, SessionInfo
     from threadkeep.history.trimmed import Trimmed
     from threadkeep.history.trimming import trim
-    from threadkeep.migration.entrypoints import apush, push
-    from threadkeep.migration.events import (
-        ConversationVerified,
-        PushBegun,
-        PushEvent,
-        ThreadPushed,
-        VerificationBegun,
-    )
+    from threadkeep.migration.entrypoints import TargetKind, apush, push
+    from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
     from threadkeep.migration.job import PushResult
     from threadkeep.migration.planning import PushPlan
-    from threadkeep.storage.index import DownloadRow, Outcome
+    from threadkeep.migration.targets import PushTarget
+    from threadkeep.serialization.given_ids import GivenIds
+    from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexHeader, IndexRow, Outcome, Span
+    from threadkeep.storage.lock import LockHolder
+    from threadkeep.storage.manifest import FileClaim, Manifest, Totals
+    from threadkeep.storage.paths import Paths
     from threadkeep.storage.progress import ExportState, status
-    from threadkeep.storage.reader import Export, ExportedThread, read
-    from threadkeep.storage.session import write
+    from threadkeep.storage.reader import Export, ExportedThread, ThreadRecords, read
+    from threadkeep.storage.session import InvalidId, write
+    from threadkeep.storage.store import Progress, StoreFacts
     from threadkeep.validation.entrypoints import validate
     from threadkeep.validation.findings import Finding, Severity
-    from threadkeep.validation.report import ValidationReport
+    from threadkeep.validation.live_entrypoints import ThreadCompared, avalidate_live, validate_live
+    from threadkeep.validation.report import LineTotals, Live, ValidationReport
 
     __version__: str
 
@@ -94,11 +110,15 @@ __all__ = [
     "Annotation",
     "ApiError",
     "ApiGone",
+    "ApiSource",
     "AsyncReplyStream",
+    "Auth",
     "BadPage",
+    "Citations",
     "Conversation",
     "ConversationVerified",
     "Converted",
+    "DownloadOutcome",
     "DownloadRow",
     "Event",
     "Export",
@@ -107,10 +127,12 @@ __all__ = [
     "ExportedThread",
     "ExtraMissing",
     "FileCitation",
+    "FileClaim",
     "FilePath",
     "FilesBegun",
     "Finding",
     "FlatRecord",
+    "GivenIds",
     "History",
     "HistoryDamaged",
     "HistoryUnusable",
@@ -118,22 +140,33 @@ __all__ = [
     "ImageFilePart",
     "ImagePart",
     "ImageUrlPart",
+    "IndexHeader",
+    "IndexRow",
     "Interrupted",
+    "InvalidId",
+    "Key",
+    "LineTotals",
     "ListingRefused",
+    "Live",
+    "LockHolder",
     "Loss",
     "MalformedAddress",
     "MalformedLine",
     "MalformedMessage",
+    "Manifest",
     "MessageRecord",
     "Notice",
     "OtherExport",
     "Outcome",
     "OutputUnusable",
     "Part",
+    "Paths",
+    "Progress",
     "PushBegun",
     "PushEvent",
     "PushPlan",
     "PushResult",
+    "PushTarget",
     "QuotaSpent",
     "RateLimited",
     "RefusalPart",
@@ -142,22 +175,31 @@ __all__ = [
     "ReplyStream",
     "RequestFailed",
     "RunEnded",
+    "SdkModel",
     "ServerUnreachable",
     "Session",
     "SessionInfo",
     "Severity",
+    "Span",
+    "StoreFacts",
+    "TargetKind",
     "TextPart",
+    "ThreadCompared",
     "ThreadConverted",
     "ThreadEnded",
     "ThreadMissing",
     "ThreadPushed",
+    "ThreadRecords",
     "ThreadkeepError",
     "ThreadsBegun",
+    "Totals",
+    "Traffic",
     "Trimmed",
     "UnknownAnnotation",
     "UnknownPart",
     "UnreadableIds",
     "UnreadableKeys",
+    "Unsupported",
     "ValidationReport",
     "VerificationBegun",
     "WrongAddress",
@@ -165,6 +207,7 @@ __all__ = [
     "aexport",
     "aiter_messages",
     "apush",
+    "avalidate_live",
     "convert",
     "copy_history",
     "count_tokens",
@@ -188,37 +231,49 @@ __all__ = [
     "to_response_items",
     "trim",
     "validate",
+    "validate_live",
     "write",
 ]
 
 if not TYPE_CHECKING:  # a checker that sees __getattr__ takes any misspelt name
     _LATER = {
+        "api.endpoints": ("ApiSource", "Auth"),
+        "api.keys": ("Key",),
         "api.messages": ("aiter_messages", "iter_messages"),
+        "api.rate_control": ("Traffic",),
         "conversion.entrypoints": ("Converted", "convert"),
         "conversion.formats.chat": ("to_chat_messages",),
         "conversion.formats.items": ("to_response_items",),
+        "conversion.job": ("Citations", "Unsupported"),
         "conversion.losses": ("Loss",),
         "conversion.source": ("ThreadConverted",),
         "exporter.entrypoints": ("ExportResult", "aexport", "export"),
+        "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
         "history.conversation": ("AsyncReplyStream", "Conversation", "Reply", "ReplyStream"),
+        "history.counting.tokens": ("count_tokens",),
         "history.entrypoints": ("copy_history", "delete_session", "list_sessions", "open_history", "recover"),
         "history.repairing": ("Repaired", "repair"),
         "history.session": ("History", "Session", "SessionInfo"),
-        "history.counting.tokens": ("count_tokens",),
-        "history.trimming": ("trim",),
         "history.trimmed": ("Trimmed",),
-        "exporter.events": ("Event", "FilesBegun", "Notice", "ThreadEnded", "ThreadsBegun"),
-        "migration.entrypoints": ("apush", "push"),
+        "history.trimming": ("trim",),
+        "migration.entrypoints": ("TargetKind", "apush", "push"),
         "migration.events": ("ConversationVerified", "PushBegun", "PushEvent", "ThreadPushed", "VerificationBegun"),
         "migration.job": ("PushResult",),
         "migration.planning": ("PushPlan",),
-        "storage.index": ("DownloadRow", "Outcome"),
+        "migration.targets": ("PushTarget",),
+        "serialization.given_ids": ("GivenIds",),
+        "storage.index": ("DownloadOutcome", "DownloadRow", "IndexHeader", "IndexRow", "Outcome", "Span"),
+        "storage.lock": ("LockHolder",),
+        "storage.manifest": ("FileClaim", "Manifest", "Totals"),
+        "storage.paths": ("Paths",),
         "storage.progress": ("ExportState", "status"),
-        "storage.reader": ("Export", "ExportedThread", "read"),
-        "storage.session": ("write",),
+        "storage.reader": ("Export", "ExportedThread", "ThreadRecords", "read"),
+        "storage.session": ("InvalidId", "write"),
+        "storage.store": ("Progress", "StoreFacts"),
         "validation.entrypoints": ("validate",),
         "validation.findings": ("Finding", "Severity"),
-        "validation.report": ("ValidationReport",),
+        "validation.live_entrypoints": ("ThreadCompared", "avalidate_live", "validate_live"),
+        "validation.report": ("LineTotals", "Live", "ValidationReport"),
     }
 
     def __getattr__(name: str) -> Any:

@@ -1,10 +1,15 @@
 """Every Python block in the documentation runs, and every link to the repository leads to a file and its heading."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import fake_assistants
+import threadkeep
 from pages import OF_THE_FAKE, anchors
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +35,30 @@ def test_the_block_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     exec(compile(block, "<documentation>", "exec"), {"__name__": "documentation"})
+
+
+def used(block: str, package: str) -> Iterator[str]:
+    """Yield the names of a package that a block imports from its root, or takes from it, and uses."""
+    tree = ast.parse(block)
+    imported = {
+        (alias.asname or alias.name): alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == package
+        for alias in node.names
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in imported:
+            yield imported[node.id]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == package:
+            yield node.attr
+
+
+@pytest.mark.parametrize("package", [threadkeep, fake_assistants], ids=lambda package: package.__name__)
+def test_every_public_name_has_an_example(package: ModuleType) -> None:
+    """In a block that runs, where it is imported from the root and used."""
+    blocks = [str(block.values[0]) for block in BLOCKS]
+    shown = {name for block in blocks for name in used(block, package.__name__)}
+    assert sorted({*package.__all__} - shown) == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -100,6 +100,30 @@ def test_done_and_limit_narrow_the_list_of_this_run(fake: Watched, ids: list[str
     assert exported(out) == served(fake)
 
 
+def test_done_and_drop_may_be_files_too(ids: list[str], out: Path, tmp_path: Path) -> None:
+    """In any form that a list of ids may have, as for the command."""
+    (tmp_path / "done.csv").write_text(
+        "".join(f"{line}\n" for line in ("thread_id,user", f"{ids[0]},1", f"{ids[2]},2"))
+    )
+    (tmp_path / "drop.txt").write_text(f"{ids[1]}\n")
+    result = export(ids[:4], ASSISTANT, out, done=tmp_path / "done.csv", drop=str(tmp_path / "drop.txt"))
+    assert result.is_complete
+    assert [*exported(out)] == [ids[3]]
+
+
+def test_a_shard_and_a_column_are_those_of_the_command(ids: list[str], tmp_path: Path) -> None:
+    """The shards together are the list, and each id is in one of them."""
+    (tmp_path / "ids.csv").write_text(
+        "a,b\n" + "".join(f"thread_of_{number},{one}\n" for number, one in enumerate(ids))
+    )
+    found = list[str]()
+    for number in range(3):
+        place = tmp_path / f"{number}.ndjson"
+        assert export(tmp_path / "ids.csv", ASSISTANT, place, column="b", shard=(number, 3)).is_complete
+        found += exported(place)
+    assert sorted(found) == sorted(ids)
+
+
 def test_what_is_left_over_stays_needed_until_it_is_dropped(fake: Watched, ids: list[str], out: Path) -> None:
     """And what is dropped is asked for again when it is listed again."""
     fake.sunset.after_requests(4)
@@ -301,10 +325,10 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"thread_ids": b"thread_a"}, TypeError, "and is bytes"),
     ({"thread_ids": "a\0b"}, UnreadableIds, "null"),
     ({"assistant_id": None}, TypeError, "assistant_id must be a str, and is NoneType"),
-    ({"out": None}, TypeError, "out must be a path, and is NoneType"),
+    ({"out": None}, TypeError, "out must be a str or a Path, and is NoneType"),
     ({"out": "a\0b"}, OutputUnusable, "does not name a file"),
     ({"client": AsyncOpenAI}, TypeError, "must be an AsyncOpenAI, and is type"),
-    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.api.endpoints.ApiSource, and is str"),
+    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.ApiSource, and is str"),
     ({"base_url": 3}, TypeError, "base_url must be a str, and is int"),
     ({"api_key": lambda: "k"}, TypeError, "api_key must be a str, and is function"),
     ({"flat": "no"}, TypeError, "flat must be True or False, and is str"),
@@ -319,9 +343,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"fresh": True, "refresh": True}, TypeError, "give fresh or refresh, not both"),
     ({"limit": 0}, ValueError, "limit is 0: it must be at least 1"),
     ({"limit": "3"}, TypeError, "limit must be a whole number, and is str"),
-    ({"done": None}, TypeError, "done must be ids, and is NoneType"),
-    ({"drop": Path("ids.txt")}, TypeError, "drop must be ids, and is "),
-    ({"done": "thread_a", "base_url": "http://x", "api_key": "k"}, TypeError, "give a list of them"),
+    ({"done": None}, TypeError, "done must be ids or the path of a file of ids, and is NoneType"),
+    ({"drop": Path("ids.txt")}, UnreadableIds, "ids.txt: No such file"),
+    ({"done": "thread_a"}, UnreadableIds, r"one thread is \['thread_a'\]"),
     ({"drop": ["thread_a", 7], "base_url": "http://x", "api_key": "k"}, TypeError, "7 is none"),
 ]
 
@@ -329,7 +353,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
 @pytest.mark.parametrize(
     ("fields", "error", "words"),
     [
-        ({"keys": ("sk-secret",)}, TypeError, "each of the keys must be a threadkeep.api.keys.Key, and one is str"),
+        ({"keys": ("sk-secret",)}, TypeError, "each of the keys must be a threadkeep.Key, and one is str"),
         ({"keys": "sk-secret"}, TypeError, "each of the keys must be"),
         ({"auth": "basic"}, ValueError, "'basic' is not a valid Auth"),
         ({"keys": (Key("sk-secret"),), "token_command": "true"}, TypeError, "keys or a token_command, not both"),
@@ -425,3 +449,14 @@ def test_azures_own_client_is_asked_through(ids: list[str], out: Path, fake: Wat
     export(ids[:1], ASSISTANT, out, client=client, max_retries=0)
     assert {asked["api-key"] for asked in headers(fake)} == {"azure-key"}
     assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"2024-05-01-preview"}
+
+
+@pytest.mark.parametrize("name", ["export", "push", "validate_live"])
+def test_help_of_a_plain_call_has_its_name_and_its_arguments(name: str) -> None:
+    """It says of each argument what the call for an event loop says, and what differs."""
+    plain, awaited = getattr(threadkeep, name), getattr(threadkeep, f"a{name}")
+    assert (plain.__name__, awaited.__name__) == (name, f"a{name}")
+    described = inspect.getdoc(plain) or ""
+    assert described.startswith(inspect.getdoc(awaited) or "nothing")
+    assert f"await a{name}(...)" in described
+    assert [one for one in inspect.signature(plain).parameters if f"{one}" not in described] == []

@@ -222,8 +222,8 @@ async def _listen(_event: PushEvent) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"out": None}, TypeError, "out must be a path, and is NoneType"),
-    ({"out": b"out"}, TypeError, "out must be a path, and is bytes"),
+    ({"out": None}, TypeError, "out must be a str or a Path, and is NoneType"),
+    ({"out": b"out"}, TypeError, "out must be a str or a Path, and is bytes"),
     ({"out": ""}, OutputUnusable, "name"),
     ({"out": "a\0b"}, OutputUnusable, "name"),
     ({"out": "nowhere.ndjson"}, OutputUnusable, "nowhere"),
@@ -231,7 +231,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"to": None}, ValueError, "to is None: it must be "),
     ({"to": []}, ValueError, "to is .*: it must be "),
     ({"target": "azure"}, ValueError, "target is 'azure': it must be 'openai' or 'foundry'"),
-    ({"map": 3}, TypeError, "map must be a path, and is int"),
+    ({"map": 3}, TypeError, "map must be a str or a Path, and is int"),
     ({"map": ""}, OutputUnusable, "does not name a file. Name the map"),
     ({"user_identity": 7}, TypeError, "user_identity must be a str, and is int"),
     ({"user_identity": "two\nlines"}, ValueError, "the identity of the end user holds a blank, a line end"),
@@ -257,7 +257,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"client": object()}, TypeError, "must be an AsyncOpenAI, and is object"),
     ({"client": object(), "api_key": "k"}, TypeError, "client or base_url or api_key, not both"),
     ({"client": object(), "source": ApiSource()}, TypeError, "client or source, not both"),
-    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.api.endpoints.ApiSource, and is str"),
+    ({"source": "http://x/v1"}, TypeError, "source must be a threadkeep.ApiSource, and is str"),
     ({"base_url": "http://x", "source": ApiSource()}, TypeError, "source or base_url or api_key, not both"),
     ({"base_url": 3}, TypeError, "base_url must be a str, and is int"),
     ({"base_url": "ftp://x"}, MalformedAddress, "is not an address"),

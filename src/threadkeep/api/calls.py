@@ -6,18 +6,18 @@ import functools
 import inspect
 import operator
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import Api, ApiSource
 from threadkeep.api.tokens import TokenCommand
+from threadkeep.arguments import A_FUNCTION, A_STR, A_WHOLE_NUMBER, refuse_wrong_types
 from threadkeep.errors import Interrupted
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI  # noqa: TID251 - its name only, for type checkers
 
 __all__ = [
-    "CALL_TYPES",
     "CONCURRENCY",
     "DEFAULT_CONCURRENCY",
     "DEFAULT_RETRIES",
@@ -25,8 +25,7 @@ __all__ = [
     "connected",
     "in_own_loop",
     "refuse_out_of_bounds",
-    "refuse_two_sources",
-    "refuse_wrong_types",
+    "refuse_wrong_call",
     "run_to_its_end",
 ]
 
@@ -44,7 +43,9 @@ _PLAIN = "on_event must be a plain function: what it returns is not awaited"
 
 
 def in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]:
-    """Give a coroutine function the form of a plain one, with the same arguments. It closes a ``client`` it is given.
+    """Give a coroutine function the form of a plain one: the same arguments, its name without the "a", its docstring.
+
+    It closes a ``client`` that it is given.
 
     Raises, when it is called:
         RuntimeError: an event loop is running.
@@ -62,7 +63,17 @@ def in_own_loop(call: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, _T]
             raise RuntimeError(f"an event loop is running here: use `await threadkeep.{call.__name__}(...)`")
         return asyncio.run(closing())
 
+    plain.__name__ = plain.__qualname__ = call.__name__.removeprefix("a")
+    plain.__doc__ = f"{inspect.cleandoc(call.__doc__ or '')}\n\n{_IN_OWN_LOOP.format(call.__name__)}"
     return plain
+
+
+_IN_OWN_LOOP = """This call runs an event loop of its own, for code that has none:
+
+* A ``client`` is closed when it returns, since its connections live in that loop.
+* Where an event loop is running already, it raises RuntimeError: use ``await {}(...)`` there.
+* Ctrl-C raises KeyboardInterrupt, in the place of CancelledError.
+"""
 
 
 async def run_to_its_end(
@@ -128,39 +139,30 @@ async def connected(
         yield [await opened.enter_async_context(one) for one in await asyncio.to_thread(connect)]
 
 
-CALL_TYPES: Mapping[str, tuple[Any, str]] = {
-    **dict.fromkeys(("concurrency", "max_retries", "rpm"), (SupportsIndex, "a whole number")),
-    "source": (ApiSource, "a threadkeep.api.endpoints.ApiSource"),
-    **dict.fromkeys(("base_url", "api_key"), (str, "a str")),
-    "on_event": (Callable, "a function"),
+_CALL_TYPES: Mapping[str, tuple[Any, str]] = {
+    **dict.fromkeys(("concurrency", "max_retries", "rpm"), A_WHOLE_NUMBER),
+    "source": (ApiSource, "a threadkeep.ApiSource"),
+    **dict.fromkeys(("base_url", "api_key"), A_STR),
+    "on_event": A_FUNCTION,
 }
 """What the arguments of all these calls must be, in words. Mistakes of type would come out as something else later."""
 
 _OPTIONAL = frozenset({"source", "base_url", "api_key", "rpm", "on_event"})
 
 
-def refuse_wrong_types(
+def refuse_wrong_call(
     arguments: Mapping[str, Any], types: Mapping[str, tuple[Any, str]], optional: frozenset[str]
 ) -> None:
-    """Raise TypeError for an argument of the wrong type.
+    """Raise TypeError for an argument of the wrong type, or two that say where to ask.
 
     Args:
         arguments: all of the call, by their names.
-        types: of those that only this call has, in the form of `CALL_TYPES`.
+        types: of those that only this call has.
         optional: the names of those that may be None.
     """
-    for name, (kind, words) in {**types, **CALL_TYPES}.items():
-        value = arguments[name]
-        if value is None and name in optional | _OPTIONAL:
-            continue
-        if not isinstance(value, kind) or isinstance(value, bytes):
-            raise TypeError(f"{name} must be {words}, and is {type(value).__name__}")
+    refuse_wrong_types(arguments, {**types, **_CALL_TYPES}, optional | _OPTIONAL)
     if inspect.iscoroutinefunction(arguments["on_event"]):
         raise TypeError(_PLAIN)
-
-
-def refuse_two_sources(arguments: Mapping[str, Any]) -> None:
-    """Raise TypeError if more than one of the arguments is given that say where to ask."""
     ways = {"client": ("client",), "source": ("source",), "base_url or api_key": ("base_url", "api_key")}
     given = [way for way, names in ways.items() if any(arguments[name] is not None for name in names)]
     if len(given) > 1:

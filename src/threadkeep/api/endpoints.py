@@ -66,7 +66,7 @@ class Auth(StrEnum):
 def _check_keys(source: "ApiSource", _field: object, keys: tuple[object, ...]) -> None:
     for key in keys:
         if not isinstance(key, Key):
-            raise TypeError(f"each of the keys must be a threadkeep.api.keys.Key, and one is {type(key).__name__}")
+            raise TypeError(f"each of the keys must be a threadkeep.Key, and one is {type(key).__name__}")
     if keys and source.token_command is not None:
         raise TypeError("give keys or a token_command, not both")
 

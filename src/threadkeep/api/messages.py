@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from threadkeep.api.pagination import LIMIT, Walk, read_page
 from threadkeep.api.transport import AsyncClient, SyncClient, raw_response, translated
+from threadkeep.arguments import A_STR, refuse_wrong_types, wrong_type
 from threadkeep.errors import BadPage
 from threadkeep.records.mapping import from_plain_json
 from threadkeep.records.model import MessageRecord
@@ -26,7 +27,9 @@ def iter_messages(client: SyncClient, thread_id: str, *, assistant_id: str | Non
         ApiError: a page cannot be had: `ThreadMissing`, `ApiGone`, `AccessRefused` and so on. The records before it are
             complete.
         ValueError: no thread can have that id.
+        TypeError: the client is no client of the SDK, or one of the other kind; or the id is no str.
     """
+    _refuse_other_client(client, SyncClient)
     thread, failures = _Thread(thread_id, assistant_id), 0
     while not thread.is_over:
         with translated(client, thread.path) as take_note:
@@ -46,11 +49,17 @@ def iter_messages(client: SyncClient, thread_id: str, *, assistant_id: str | Non
 async def aiter_messages(
     client: AsyncClient, thread_id: str, *, assistant_id: str | None
 ) -> AsyncIterator[MessageRecord]:
-    """Yield the messages of a thread as `iter_messages` does, with an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``.
+    """Yield the messages of a thread as `iter_messages` does, with an async client.
+
+    Args:
+        client: an ``AsyncOpenAI`` or ``AsyncAzureOpenAI``, 1.x to 3.x.
+        thread_id: of the thread.
+        assistant_id: the assistant that the records are for.
 
     Raises:
-        ApiError, ValueError: as there.
+        ApiError, ValueError, TypeError: as there.
     """
+    _refuse_other_client(client, AsyncClient)
     thread, failures = _Thread(thread_id, assistant_id), 0
     while not thread.is_over:
         with translated(client, thread.path) as take_note:
@@ -68,10 +77,16 @@ async def aiter_messages(
             yield record
 
 
+def _refuse_other_client(client: object, kind: type) -> None:
+    if not isinstance(client, kind):
+        raise wrong_type("client", f"an {kind.__name__}", client)
+
+
 class _Thread:
     """A thread that is walked: what to ask for, and what an answer gives."""
 
     def __init__(self, thread_id: str, assistant_id: str | None) -> None:
+        refuse_wrong_types({"thread_id": thread_id}, {"thread_id": A_STR})
         if not is_thread_id(thread_id):
             raise ValueError(f"{thread_id!r} cannot be the id of a thread")
         self._id, self._assistant_id, self._walk = thread_id, assistant_id, Walk.behind(())

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 
 import attrs
 
+from threadkeep.arguments import A_FUNCTION, A_PATH, A_STR, A_SWITCH, IDS, refuse_wrong_types
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
 from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import Source, Thread, ThreadConverted
@@ -140,16 +141,26 @@ def convert(
     Raises:
         ValueError: options that contradict each other, a format or option that there is not, or a thread in ``only``
             that is not in OUT.
-        TypeError: ``only`` is a str.
+        TypeError: an argument is of another type.
         MalformedLine: a line of OUT is no message.
         OutputUnusable: OUT cannot be read, or the target exists already, is a file of the export, or cannot be written.
             Nothing of it is left then.
     """
+    refuse_wrong_types(locals(), _TYPES, frozenset({"only", "files_url", "on_event"}))
     if isinstance(only, str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
     wanted = None if only is None else frozenset(only)
     return _convert(Path(out), to, format_named(to).write, Path(target), options, wanted, force, on_event)
+
+
+_TYPES: Mapping[str, tuple[Any, str]] = {
+    **dict.fromkeys(("out", "target"), A_PATH),
+    **dict.fromkeys(("to", "files_url"), A_STR),
+    "only": IDS,
+    **dict.fromkeys(("inline_images", "force"), A_SWITCH),
+    "on_event": A_FUNCTION,
+}
 
 
 def convert_thread(

@@ -1,15 +1,17 @@
 """What a conversion could not carry: a row for each lost thing, and how many there are of each kind."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self, TypeVar
 
 import attrs
 
+from threadkeep.arguments import wrong_type
+from threadkeep.records.model import MessageRecord
 from threadkeep.serialization.lossless_json import dumps
 
-__all__ = ["Loss", "LossReport", "together"]
+__all__ = ["Loss", "LossReport", "checked_records", "together"]
 
 _T = TypeVar("_T")
 
@@ -28,6 +30,20 @@ class Loss:
     message_id: str | None
     lost: str
     why: str
+
+
+def checked_records(records: Iterable[MessageRecord]) -> Iterator[MessageRecord]:
+    """Yield records that somebody gave.
+
+    Raises:
+        TypeError: one is none, or they cannot be iterated.
+    """
+    if not isinstance(records, Iterable):
+        raise wrong_type("records", "the records of a thread", records)
+    for record in records:
+        if not isinstance(record, MessageRecord):
+            raise wrong_type("each of the records", "a MessageRecord", record)
+        yield record
 
 
 def together(turned: Iterable[tuple[_T | None, Iterable[Loss]]]) -> tuple[list[_T], list[Loss]]:

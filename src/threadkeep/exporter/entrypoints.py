@@ -6,9 +6,9 @@
 import contextlib
 import operator
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 from threadkeep.api.calls import (
     DEFAULT_CONCURRENCY,
@@ -16,18 +16,19 @@ from threadkeep.api.calls import (
     connected,
     in_own_loop,
     refuse_out_of_bounds,
-    refuse_two_sources,
-    refuse_wrong_types,
+    refuse_wrong_call,
     run_to_its_end,
 )
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
+from threadkeep.arguments import A_PATH, A_STR, A_SWITCH, A_WHOLE_NUMBER, IDS_OR_PATH
 from threadkeep.clock import now
-from threadkeep.errors import OutputUnusable, UnreadableIds
+from threadkeep.errors import OutputUnusable
 from threadkeep.exporter.events import Event
 from threadkeep.exporter.job import ExportResult, Job, carry_out
-from threadkeep.serialization.id_lists import IdList, ListedId, is_thread_id, unlike_assistant_id
+from threadkeep.serialization.given_ids import GivenIds, given_ids
+from threadkeep.serialization.id_lists import unlike_assistant_id
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
@@ -39,7 +40,7 @@ __all__ = ["ExportResult", "aexport", "export"]
 
 
 async def aexport(
-    thread_ids: Iterable[str] | str | os.PathLike[str],
+    thread_ids: GivenIds,
     assistant_id: str,
     out: str | os.PathLike[str],
     *,
@@ -55,8 +56,8 @@ async def aexport(
     max_retries: int = DEFAULT_RETRIES,
     fresh: bool = False,
     refresh: bool = False,
-    done: Iterable[str] = (),
-    drop: Iterable[str] = (),
+    done: GivenIds = (),
+    drop: GivenIds = (),
     limit: int | None = None,
     shard: tuple[int, int] | None = None,
     column: str | None = None,
@@ -83,8 +84,8 @@ async def aexport(
         max_retries: of a request, 0 to 100.
         fresh: begin anew; an export that is there is kept under another name.
         refresh: ask for these threads again, also where they are complete. What the server has lost since stays.
-        done: ids that are saved elsewhere: they are left out of the list.
-        drop: ids of earlier runs that are not wanted any more.
+        done: ids that are saved elsewhere, or the path of a list of them: they are left out of the list.
+        drop: ids of earlier runs that are not wanted any more, or the path of a list of them.
         limit: how many of the list to take; None for all.
         shard: (i, n) to take only shard i of n, from 0. Each id is in the same shard on every machine.
         column: the name of the column or key of the list that has the ids; None to find it out.
@@ -107,9 +108,9 @@ async def aexport(
     _refuse_impossible(locals())
     with contextlib.ExitStack() as opened:
         wanted = ThreadList(
-            ids=_listed(thread_ids, column, opened),
-            done=_ids(done),
-            drop=_ids(drop),
+            ids=given_ids(thread_ids, opened, column),
+            done=(entry.thread_id for entry in given_ids(done, opened)),
+            drop=(entry.thread_id for entry in given_ids(drop, opened)),
             limit=limit and operator.index(limit),
             shard=None if shard is None else _shard(shard),
             refresh=refresh,
@@ -133,32 +134,22 @@ async def aexport(
 
 
 export = in_own_loop(aexport)
-export.__doc__ = """Do what `aexport` does, in an event loop of its own, from code that has none.
-
-A ``client`` is closed here: its connections live in that loop, and end with it.
-
-Raises:
-    RuntimeError: an event loop is running already; there, ``await aexport(...)``.
-    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `aexport`.
-"""
 
 
 _TYPES: Mapping[str, tuple[Any, str]] = {
-    "thread_ids": (Iterable | os.PathLike, "ids or the path of a file of ids"),
-    "assistant_id": (str, "a str"),
-    "out": (str | os.PathLike, "a path"),
+    **dict.fromkeys(("thread_ids", "done", "drop"), IDS_OR_PATH),
+    "assistant_id": A_STR,
+    "out": A_PATH,
     "include": (Iterable, "names"),
-    **dict.fromkeys(("done", "drop"), (Iterable, "ids")),
-    **dict.fromkeys(("flat", "files", "fresh", "refresh"), (bool, "True or False")),
-    "limit": (SupportsIndex, "a whole number"),
+    **dict.fromkeys(("flat", "files", "fresh", "refresh"), A_SWITCH),
+    "limit": A_WHOLE_NUMBER,
     "shard": (tuple, "a pair of numbers"),
     "column": (str, "a name"),
 }
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, frozenset({"limit", "shard", "column"}))
-    refuse_two_sources(arguments)
+    refuse_wrong_call(arguments, _TYPES, frozenset({"limit", "shard", "column"}))
     if arguments["fresh"] and arguments["refresh"]:
         raise TypeError("give fresh or refresh, not both: in a new export there is nothing to refresh")
     unlike = unlike_assistant_id(arguments["assistant_id"])
@@ -168,38 +159,12 @@ def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
     refuse_out_of_bounds(arguments, {"limit": (1, None)})
 
 
-def _listed(
-    thread_ids: Iterable[str] | str | os.PathLike[str], column: str | None, opened: contextlib.ExitStack
-) -> Iterable[ListedId]:
-    """The entries of the list. A file is opened at once, so that a wrong name is an error before all else."""
-    if not isinstance(thread_ids, str | os.PathLike):
-        return (ListedId(place, text) for place, text in enumerate(_ids(thread_ids), 1) if text)
-    name = os.fspath(thread_ids)
-    try:
-        file = opened.enter_context(Path(name).open("rb"))  # noqa: SIM115 - closed with the call
-    except ValueError as error:  # a name that no file can have
-        raise UnreadableIds(f"{name!r}: {error}") from None
-    except OSError as error:
-        hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
-        raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
-    return IdList(file, name, column)
-
-
 def _shard(pair: tuple[int, int]) -> Shard:
     try:
         number, count = map(operator.index, pair)
     except (TypeError, ValueError):
         raise TypeError(f"shard is a pair of whole numbers, such as (0, 4), and not {pair!r}") from None
     return Shard(number, count)
-
-
-def _ids(ids: Iterable[str]) -> Iterator[str]:
-    if isinstance(ids, str):
-        raise TypeError("ids are given as a str: give a list of them")
-    for entry in ids:
-        if not isinstance(entry, str):
-            raise TypeError(f"a thread id is a str, and {entry!r} is none")
-        yield entry.strip()
 
 
 def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:

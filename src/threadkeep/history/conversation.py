@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, overload
 
 import attrs
 
+from threadkeep.arguments import wrong_type
 from threadkeep.errors import RequestFailed
 from threadkeep.history.answers import BETWEEN, Answer, Call
 from threadkeep.history.entrypoints import open_history
@@ -168,7 +169,7 @@ class Conversation:
 
         Raises:
             ValueError: an unknown API, fewer than one round, or a URL that names no history.
-            TypeError: the SDK of the client has no Responses API.
+            TypeError: the client is none, or its SDK has no Responses API; or the history is no session.
         """
         if api not in _APIS:
             raise ValueError(f"the API {api!r} is not known. Give 'chat' or 'responses'.")
@@ -177,6 +178,8 @@ class Conversation:
         self.history: Session = (
             open_history(history) if isinstance(history, str | os.PathLike) else checked_session(history)
         )
+        if not (hasattr(client, "chat") or hasattr(client, "responses")):
+            raise wrong_type("client", "an OpenAI or an AsyncOpenAI", client)
         self._client, self._on_call, self._api = client, on_call, api
         module = import_module(f"threadkeep.history.{_APIS[api]}")
         self._create: Callable[..., Any] = module.create_of(client)

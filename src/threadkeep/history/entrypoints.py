@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from threadkeep.arguments import wrong_type
 from threadkeep.history.items import Item, checked
 from threadkeep.history.session import History, SessionInfo
 
@@ -34,9 +35,13 @@ def open_history(
         session_settings: of the Agents SDK; the ``limit`` of it is used by ``get_items()``.
         metadata: kept with a new session, and returned by `list_sessions`. Only ``.jsonl`` and ``memory://`` keep it.
 
+    Returns:
+        The session. Its methods are to be awaited; ``sync`` has them without ``await``.
+
     Raises:
         ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
             session id is empty or holds a surrogate.
+        TypeError: the URL is neither a str nor a path.
         HistoryUnusable: there is no such folder, or the extra that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
@@ -52,6 +57,9 @@ def open_history(
 def list_sessions(url: str | os.PathLike[str]) -> list[SessionInfo]:
     """Return the sessions of a store that have items, in the order of their first items.
 
+    Args:
+        url: as `open_history` takes it.
+
     Raises:
         ValueError: the URL names no kind of history.
         HistoryDamaged, HistoryUnusable: as for `History.get_items`.
@@ -64,6 +72,10 @@ def delete_session(url: str | os.PathLike[str], session_id: str = "default") -> 
     """Remove a session from its store, also from the disk. A session that is not there is no error.
 
     Of a ``.json`` file, which has one session, the file is removed.
+
+    Args:
+        url: as `open_history` takes it.
+        session_id: which session of the store.
 
     Raises:
         ValueError: the URL names no kind of history.
@@ -165,9 +177,9 @@ _KINDS = {
 
 
 def _kind(url: str | os.PathLike[str], *, damaged: bool = False) -> ModuleType:
+    if not isinstance(url, str | os.PathLike):
+        raise wrong_type("the URL of a history", "a str or a Path", url)
     name = os.fspath(url)
-    if not isinstance(name, str):
-        raise ValueError("the URL of a history is a string or a path")
     scheme, is_url, _ = name.partition("://")
     if is_url:
         kind = "sqlalchemy_database" if "+" in scheme else _KINDS.get(scheme.lower())

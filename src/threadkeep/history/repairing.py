@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from threadkeep.arguments import wrong_type
 from threadkeep.history.groups import Pairs, is_reasoning, made_by_model, pairs, role_of
 from threadkeep.history.items import Item, not_a_dict
 
@@ -28,6 +29,12 @@ def repair(items: Iterable[Mapping[str, Any]]) -> Repaired:
     A call without an output goes, an output without a call before it, and reasoning without the item behind it that it
     led to. A Chat Completions message keeps its text and the calls that were answered.
 
+    Args:
+        items: in the shape of Chat Completions or of Responses, oldest first.
+
+    Returns:
+        What is left, and what was taken out.
+
     Raises:
         TypeError: an item is no dict.
     """
@@ -50,8 +57,10 @@ def dicts(items: Iterable[Any]) -> list[Item]:
     """Return the items as a list.
 
     Raises:
-        TypeError: an item is no dict.
+        TypeError: an item is no dict, or these are no items.
     """
+    if not isinstance(items, Iterable):
+        raise wrong_type("items", "a list of dicts", items)
     found = list(items)
     for number, item in enumerate(found):
         if not isinstance(item, dict):

@@ -10,13 +10,13 @@ from threadkeep.api.calls import (
     connected,
     in_own_loop,
     refuse_out_of_bounds,
-    refuse_two_sources,
-    refuse_wrong_types,
+    refuse_wrong_call,
     run_to_its_end,
 )
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource, endpoint_for, is_foundry, without_secrets
 from threadkeep.api.keys import Key, header_fault
+from threadkeep.arguments import A_PATH, A_STR, A_SWITCH, IDS
 from threadkeep.conversion.job import Citations, Unsupported
 from threadkeep.migration.events import PushEvent
 from threadkeep.migration.job import CHOICES, PushJob, PushResult
@@ -133,14 +133,6 @@ async def apush(
 
 
 push = in_own_loop(apush)
-push.__doc__ = """Do what `apush` does, in an event loop of its own, from code that has none.
-
-A ``client`` is closed here: its connections live in that loop, and end with it.
-
-Raises:
-    RuntimeError: an event loop is running already; there, ``await apush(...)``.
-    KeyboardInterrupt: Ctrl-C, in the place of CancelledError. Everything else as `apush`.
-"""
 
 
 def choices_of(**given: str | bool | None) -> dict[str, str]:
@@ -193,11 +185,10 @@ def _ids(only: Iterable[str]) -> frozenset[str]:
 
 
 _TYPES: Mapping[str, tuple[Any, str]] = {
-    "out": (str | os.PathLike, "a path"),
-    "map": (str | os.PathLike, "a path"),
-    "user_identity": (str, "a str"),
-    "only": (Iterable, "ids"),
-    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), (bool, "True or False")),
+    **dict.fromkeys(("out", "map"), A_PATH),
+    "user_identity": A_STR,
+    "only": IDS,
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), A_SWITCH),
 }
 _OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images")
 _OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
@@ -205,8 +196,7 @@ _CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
 
 
 def _refuse_impossible(arguments: Mapping[str, Any]) -> None:
-    refuse_wrong_types(arguments, _TYPES, _OPTIONAL)
-    refuse_two_sources(arguments)
+    refuse_wrong_call(arguments, _TYPES, _OPTIONAL)
     if isinstance(arguments["only"], str):
         raise TypeError("only is a str: give the ids themselves, such as a list of them")
     for name, choices in _CHOICES.items():

@@ -8,6 +8,7 @@ some other class. Anything of an unknown type, or of another shape than the API 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from threadkeep.arguments import wrong_type
 from threadkeep.errors import FlatRecord, MalformedMessage
 from threadkeep.records.model import (
     Annotation,
@@ -51,7 +52,10 @@ def from_message(message: SdkModel, *, assistant_id: str | None) -> MessageRecor
 
     Args:
         message: as ``client.beta.threads.messages.list`` yields it, openai 1.x to 3.x.
-        assistant_id: the assistant that the export is for.
+        assistant_id: the assistant that the export is for; None where that is not known.
+
+    Returns:
+        The record.
 
     Raises:
         MalformedMessage: the message has no id or no thread_id.
@@ -77,8 +81,11 @@ def from_message_json(raw: Mapping[str, Any], *, assistant_id: str | None) -> Me
     """Map a message in the API's JSON. It may be any Mapping, such as a model of another SDK.
 
     Args:
-        raw: the message.
-        assistant_id: the assistant that the export is for.
+        raw: the message, as the API gave it.
+        assistant_id: the assistant that the export is for; None where that is not known.
+
+    Returns:
+        The record.
 
     Raises:
         MalformedMessage: the message has no id or no thread_id.
@@ -135,9 +142,15 @@ def _text(parts: list[Any]) -> str:
 def to_message_json(record: MessageRecord) -> dict[str, Any]:
     """Return the message exactly as the API gave it.
 
+    Args:
+        record: of a message or a full line.
+
     Raises:
         FlatRecord: the record was read from a flat line, which does not carry the message.
+        TypeError: it is no record.
     """
+    if not isinstance(record, MessageRecord):
+        raise wrong_type("record", "a MessageRecord", record)
     if not record.raw:
         raise FlatRecord(f"{record.message_id} was read from a flat line, which does not carry the message")
     return dict(record.raw)

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from threadkeep.records.content import files_of
+
 __all__ = [
     "Annotation",
     "FileCitation",
@@ -132,3 +134,17 @@ class MessageRecord:
     def images(self) -> tuple[ImagePart, ...]:
         """The image parts, in order."""
         return tuple(part for part in self.parts if isinstance(part, ImageFilePart | ImageUrlPart))
+
+    @property
+    def annotations(self) -> tuple[Annotation, ...]:
+        """The annotations of all text parts, in order."""
+        return tuple(annotation for part in self.parts if isinstance(part, TextPart) for annotation in part.annotations)
+
+    @property
+    def file_ids(self) -> tuple[str, ...]:
+        """The ids of all files that the message refers to, each once, in the order of its JSON.
+
+        They are those of images, annotations and attachments, and those under ``file_id`` in parts of unknown types:
+        the files that ``export`` downloads with ``files``. A record of a flat line has none.
+        """
+        return files_of(self.raw)

@@ -8,6 +8,7 @@ a text.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from threadkeep.arguments import wrong_type
 from threadkeep.errors import MalformedLine, MalformedMessage
 from threadkeep.records.mapping import flat_values, from_plain_json, to_message_json
 from threadkeep.records.model import MessageRecord, TextPart
@@ -38,7 +39,16 @@ FLAT_KEYS = tuple(_KEY_TYPES)
 
 
 def to_flat(record: MessageRecord) -> dict[str, Any]:
-    """Return the six flat keys with their values, in the order of a line."""
+    """Return the six flat keys with their values, in the order of a line.
+
+    Args:
+        record: any record.
+
+    Raises:
+        TypeError: it is no record.
+    """
+    if not isinstance(record, MessageRecord):
+        raise wrong_type("record", "a MessageRecord", record)
     return {key: getattr(record, key) for key in FLAT_KEYS}
 
 
@@ -49,9 +59,13 @@ def encode(record: MessageRecord, *, flat: bool = False) -> bytes:
         record: a record that was read from a flat line can only be encoded flat.
         flat: write the six keys only.
 
+    Returns:
+        UTF-8 bytes.
+
     Raises:
         ValueError: the message holds something that JSON cannot (NaN, or a nesting too deep to write).
         FlatRecord: a full line is asked for, and the record does not carry its message.
+        TypeError: it is no record.
     """
     line = to_flat(record)
     if not flat:
@@ -93,9 +107,18 @@ def decode(line: bytes | str) -> MessageRecord:
 
     The record of a flat line has at most one text part and an empty ``raw``: such a line does not carry the message.
 
+    Args:
+        line: UTF-8 bytes, or a str.
+
+    Returns:
+        The record that was written.
+
     Raises:
         MalformedLine: the line is not an export record.
+        TypeError: it is neither bytes nor a str.
     """
+    if not isinstance(line, bytes | bytearray | str):
+        raise wrong_type("line", "bytes or a str", line)
     try:
         value = loads(line.encode("utf-8", "surrogatepass") if isinstance(line, str) else line)
     except UnicodeDecodeError as error:

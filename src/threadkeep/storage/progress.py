@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 
+from threadkeep.arguments import A_PATH, refuse_wrong_types
 from threadkeep.storage.file_set import faults_of, open_file_set
 from threadkeep.storage.lock import LockHolder, held_by
 from threadkeep.storage.manifest import Manifest
@@ -53,9 +54,14 @@ class ExportState:
 def status(out: str | os.PathLike[str]) -> ExportState:
     """Return the state of an export, without reading its lines.
 
+    Args:
+        out: the export.
+
     Raises:
         OutputUnusable: a file of it is not a regular file, or cannot be opened.
+        TypeError: ``out`` is no path.
     """
+    refuse_wrong_types(locals(), {"out": A_PATH})
     paths = Paths(Path(out))
     holder, store = held_by(paths.lock), read_progress(paths)
     with open_file_set(paths) as files:

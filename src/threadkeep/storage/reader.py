@@ -1,6 +1,7 @@
 """Read an export: its records, its threads, what is next to them. The one reader; it needs no network and no SDK."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -8,6 +9,7 @@ from typing import Any, BinaryIO, Protocol, Self
 
 import attrs
 
+from threadkeep.arguments import A_PATH, refuse_wrong_types
 from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
@@ -23,7 +25,7 @@ from threadkeep.storage.spans import thread_of
 __all__ = ["Export", "ExportedThread", "Records", "ThreadRecords", "read"]
 
 
-def read(path: "str | Path") -> "Export":
+def read(path: str | os.PathLike[str]) -> "Export":
     """Open an export to read it. Nothing is held in memory but the message at hand.
 
     A bare NDJSON file, without an index next to it, is read too, by one pass: its threads are runs of lines of one
@@ -31,14 +33,16 @@ def read(path: "str | Path") -> "Export":
     written files are read.
 
     Args:
-        path: of OUT.
+        path: the path of OUT.
 
     Returns:
         The export. Close it, or use it in a ``with`` statement.
 
     Raises:
         OutputUnusable: there is no such export, or a file of it is not a regular file.
+        TypeError: ``path`` is no path.
     """
+    refuse_wrong_types(locals(), {"path": A_PATH})
     path = Path(path)
     return _Pages(path) if path.name and path.is_dir() else Export(path)
 

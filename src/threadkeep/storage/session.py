@@ -17,6 +17,7 @@ from typing import TypeVar
 import attrs
 import msgspec
 
+from threadkeep.arguments import A_FUNCTION, A_PATH, refuse_wrong_types
 from threadkeep.clock import now
 from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.serialization.id_lists import ListedId, is_thread_id, kind_of_id
@@ -422,7 +423,9 @@ def write(out: str | os.PathLike[str], *, on_notice: Callable[[str], object] = l
 
     Raises:
         OutputUnusable: there is nothing to write, an export is at work, or the disk refuses.
+        TypeError: an argument is of another type.
     """
+    refuse_wrong_types(locals(), {"out": A_PATH, "on_notice": A_FUNCTION})
     session = Session(Paths(Path(out)), now())
     session.begin(None, ThreadList())
     try:

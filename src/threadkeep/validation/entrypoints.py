@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from threadkeep.arguments import A_PATH, A_STR, A_WHOLE_NUMBER, IDS_OR_PATH, refuse_wrong_types
 from threadkeep.clock import now as clock
 from threadkeep.errors import OutputUnusable
+from threadkeep.serialization.given_ids import GivenIds, given_ids
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import IndexHeader
@@ -23,7 +26,15 @@ from threadkeep.validation.findings import Finding, finding
 from threadkeep.validation.report import LineTotals, ValidationReport, collect
 from threadkeep.validation.scan import Place
 
-__all__ = ["MOST", "Validated", "validate", "validated"]
+__all__ = [
+    "CHECK_TYPES",
+    "MOST",
+    "Validated",
+    "refuse_wrong_check",
+    "validate",
+    "validated",
+    "validated_with",
+]
 
 MOST = 100
 """How many findings of each code are listed by default; all are counted."""
@@ -32,7 +43,8 @@ MOST = 100
 def validate(
     out: str | os.PathLike[str],
     *,
-    ids: Iterable[str] | None = None,
+    ids: GivenIds | None = None,
+    column: str | None = None,
     most: int = MOST,
     now: datetime | None = None,
 ) -> ValidationReport:
@@ -44,7 +56,9 @@ def validate(
 
     Args:
         out: the export.
-        ids: the thread ids that were wanted; None where that is not known.
+        ids: the thread ids that were wanted; or the path, as a str too, of a list of ids in any form that the command
+            takes. None where that is not known.
+        column: the name of the column or key of the list that has the ids; None to find it out.
         most: how many findings of each code are listed, at least one; all are counted.
         now: what counts as the future; None for the time of the call.
 
@@ -53,12 +67,29 @@ def validate(
 
     Raises:
         OutputUnusable: a file of the export cannot be read, or there is none.
+        UnreadableIds: the list cannot be read, or is no list of thread ids.
         ValueError: ``most`` is less than one.
-        TypeError: ``ids`` is a str, or holds something else than str.
+        TypeError: an argument is of another type, or ``ids`` holds something else than str.
     """
-    if isinstance(ids, str):
-        raise TypeError("ids is a str: give the ids themselves, such as a list of them")
-    return validated(Path(out), ids=ids, most=most, now=now).report
+    refuse_wrong_check(locals())
+    return validated_with(out, ids, column, most=most, now=now).report
+
+
+CHECK_TYPES: Mapping[str, tuple[Any, str]] = {
+    "out": A_PATH,
+    "ids": IDS_OR_PATH,
+    "column": A_STR,
+    "most": A_WHOLE_NUMBER,
+    "now": (datetime, "a datetime"),
+}
+"""What the arguments of `validate` must be, in words."""
+
+
+def refuse_wrong_check(arguments: Mapping[str, Any]) -> None:
+    """Raise TypeError or ValueError for arguments that `validate` cannot take."""
+    refuse_wrong_types(arguments, CHECK_TYPES, frozenset({"ids", "column", "now"}))
+    if arguments["most"] < 1:
+        raise ValueError(f"most is {arguments['most']}: it must be at least 1")
 
 
 @attrs.frozen
@@ -76,12 +107,19 @@ class Validated:
     is_flat: bool
 
 
+def validated_with(
+    out: str | os.PathLike[str], ids: GivenIds | None, column: str | None, *, most: int, now: datetime | None
+) -> Validated:
+    """Do what `validated` does, with ids as `validate` takes them."""
+    with contextlib.ExitStack() as opened:
+        wanted = None if ids is None else (one.thread_id for one in given_ids(ids, opened, column))
+        return validated(Path(out), ids=wanted, most=most, now=now)
+
+
 def validated(
     out: Path, *, ids: Iterable[str] | None = None, most: int = MOST, now: datetime | None = None
 ) -> Validated:
     """Do what `validate` does, and return what was learned."""
-    if most < 1:
-        raise ValueError(f"most is {most}: it must be at least 1")
     paths = Paths(out)
     wanted = None if ids is None else dict.fromkeys(filter(None, map(str.strip, ids))).keys()
     # Before the files, so that an export which ends meanwhile is not taken for one that was cut off.

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import strategies
 from threadkeep.errors import FlatRecord, MalformedLine, MalformedMessage
+from threadkeep.records.content import files_of_line
 from threadkeep.records.mapping import from_message_json, to_message_json
-from threadkeep.records.model import ImageFilePart, ImageUrlPart, TextPart, UnknownPart
+from threadkeep.records.model import ImageFilePart, ImageUrlPart, TextPart, UnknownAnnotation, UnknownPart
 from threadkeep.records.ndjson import FLAT_KEYS, decode, encode, encode_message, flat_lines, to_flat, with_assistant
 from threadkeep.serialization import lossless_json
 
@@ -113,6 +114,46 @@ def test_images_come_in_order(message: dict[str, Any]) -> None:
         if part["type"] in ("image_file", "image_url")
     ]
     assert list(from_message_json(message, assistant_id=ASSISTANT).images) == expected
+
+
+@given(strategies.messages())
+def test_annotations_and_files_come_in_order(message: dict[str, Any]) -> None:
+    """The annotations of the JSON, and each id once: of images and annotations by their parts, then of attachments."""
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    annotations, files = list[Any](), list[str]()
+    for part in message["content"]:
+        if part["type"] == "image_file":
+            files.append(part["image_file"]["file_id"])
+        elif part["type"] == "text":
+            annotations += part["text"]["annotations"]
+            kinds = [(one, one.get(one["type"])) for one in part["text"]["annotations"]]
+            files += [body["file_id"] for one, body in kinds if one["type"] in ("file_citation", "file_path")]
+    files += [attachment["file_id"] for attachment in message.get("attachments") or ()]
+    assert record.file_ids == tuple(dict.fromkeys(files))
+    assert [one.raw.get("text") if isinstance(one, UnknownAnnotation) else one.text for one in record.annotations] == [
+        one.get("text") for one in annotations
+    ]
+
+
+@given(ANY_MESSAGE)
+def test_the_files_of_a_record_are_those_that_an_export_downloads(message: dict[str, Any]) -> None:
+    """Also of parts that nobody knows; a record that was written and read has the same, one of a flat line has none."""
+    record = from_message_json(message, assistant_id=ASSISTANT)
+    line = encode(record)
+    assert record.file_ids == decode(line).file_ids == files_of_line(line, message)
+    assert decode(encode(record, flat=True)).file_ids == ()
+
+
+def test_a_part_of_an_unknown_type_may_name_a_file() -> None:
+    """And metadata may not: what is there are words."""
+    message = {
+        "id": "msg_1",
+        "thread_id": "thread_1",
+        "content": [{"type": "hologram", "hologram": {"file_id": "file-3"}}],
+        "attachments": [{"file_id": "file-2"}, {"file_id": "file-3"}],
+        "metadata": {"file_id": "file-1"},
+    }
+    assert from_message_json(message, assistant_id=None).file_ids == ("file-3", "file-2")
 
 
 @given(ANY_MESSAGE)

@@ -19,7 +19,10 @@ NOISE = st.sampled_from(["", "   ", "# a comment", "\t# thread_commented"])
 ROWS = st.lists(
     st.tuples(
         st.text("abcXYZ019", min_size=1, max_size=12).map("thread_".__add__),
-        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12).map(str.strip),
+        # Without "#", since a line that begins with one is a comment.
+        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters="#"), max_size=12).map(
+            str.strip
+        ),
     ),
     min_size=1,
     max_size=12,

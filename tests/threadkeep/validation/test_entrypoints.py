@@ -7,7 +7,7 @@ import pytest
 
 import threadkeep
 from canned_threads import message
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.records.ndjson import encode_message
 from threadkeep.validation.findings import Severity
 
@@ -56,14 +56,28 @@ def test_the_ids_are_taken_as_the_export_takes_them(out: Path) -> None:
 
 def test_what_cannot_be_meant_is_refused(out: Path) -> None:
     """One id for many, other types, none of each code; and an export that is not there."""
-    with pytest.raises(TypeError, match="ids is a str"):
+    with pytest.raises(UnreadableIds, match=r"one thread is \['thread_a'\]"):
         threadkeep.validate(out, ids="thread_a")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="a thread id is a str, and 5 is none"):
         threadkeep.validate(out, ids=[5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="at least 1"):
         threadkeep.validate(out, most=0)
     with pytest.raises(OutputUnusable):
         threadkeep.validate(out.with_name("other.ndjson"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("ids.txt", "{0}\n{1}\n"), ("ids.csv", "user,mine\n1,{0}\n2,{1}\n"), ("ids.json", '["{0}", "{1}"]')],
+)
+def test_the_ids_may_be_a_file(name: str, content: str, out: Path, tmp_path: Path) -> None:
+    """In any form that the command takes, by its path or its name, with the column named where there is one."""
+    listed, ids = tmp_path / name, ["thread_y", "thread_of_nobody"]
+    listed.write_text(content.format(*ids))
+    expected = threadkeep.validate(out, ids=ids, now=NOW)
+    column = "mine" if name.endswith(".csv") else None
+    assert threadkeep.validate(out, ids=listed, column=column, now=NOW) == expected
+    assert threadkeep.validate(out, ids=str(listed), now=NOW) == expected
 
 
 def test_nothing_is_changed(out: Path) -> None:

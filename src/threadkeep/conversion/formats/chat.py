@@ -6,7 +6,7 @@ from typing import Any
 
 from threadkeep.conversion.content import carry, thread_losses
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
-from threadkeep.conversion.losses import Loss, together
+from threadkeep.conversion.losses import Loss, checked_records, together
 from threadkeep.conversion.source import PlainMessage, Thread
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import ImageUrlPart, MessageRecord, Part, RefusalPart, TextPart
@@ -52,9 +52,10 @@ def to_chat_messages(
 
     Raises:
         ValueError: options that contradict each other, or that there are not.
+        TypeError: ``records`` are no records.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
-    return together(_message(record, options, files or {}) for record in records)
+    return together(_message(record, options, files or {}) for record in checked_records(records))
 
 
 def _messages(thread: Thread, conversion: Conversion) -> Iterator[dict[str, Any]]:

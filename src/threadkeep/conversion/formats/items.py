@@ -10,7 +10,7 @@ from typing import Any
 
 from threadkeep.conversion.content import Carried, carry, file_name, thread_losses
 from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
-from threadkeep.conversion.losses import Loss, together
+from threadkeep.conversion.losses import Loss, checked_records, together
 from threadkeep.conversion.source import PlainMessage, Thread, Turn
 from threadkeep.conversion.thread_lines import ThreadLines
 from threadkeep.records.model import (
@@ -71,9 +71,10 @@ def to_response_items(
 
     Raises:
         ValueError: options that contradict each other, or that there are not.
+        TypeError: ``records`` are no records.
     """
     options = Options(citations=citations, unsupported=unsupported, files_url=files_url, inline_images=inline_images)
-    return together(_item(record, options, files or {}) for record in records)
+    return together(_item(record, options, files or {}) for record in checked_records(records))
 
 
 def item_of(turn: Turn, options: Options, files: Mapping[str, Path]) -> tuple[dict[str, Any] | None, Iterable[Loss]]:

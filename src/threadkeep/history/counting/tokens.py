@@ -17,6 +17,7 @@ the prices of images. What is not published is an estimate, and stated here.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from threadkeep.arguments import A_STR, refuse_wrong_types
 from threadkeep.history.counting.encodings import text_counter
 from threadkeep.history.counting.images import image_tokens
 from threadkeep.history.groups import role_of
@@ -58,8 +59,9 @@ def count_tokens(items: Iterable[Mapping[str, Any]], model: str | None = None) -
             by the encoding that needs more.
 
     Raises:
-        TypeError: an item is no dict.
+        TypeError: an item is no dict, or an argument is of another type.
     """
+    refuse_wrong_types(locals(), {"model": A_STR}, frozenset({"model"}))
     return REPLY_TOKENS + sum(map(item_counter(model), dicts(items)))
 
 
