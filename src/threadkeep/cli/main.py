@@ -1,7 +1,7 @@
 """The command line: the commands are in `commands`, and what they share is next to this file."""
 
 import sys
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 
 import click
 
@@ -19,7 +19,7 @@ from threadkeep.cli.commands.split import split
 from threadkeep.cli.commands.status import status
 from threadkeep.cli.commands.validate import validate
 from threadkeep.cli.commands.write import write
-from threadkeep.cli.console import print_error
+from threadkeep.cli.console import escape, print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.runtime import interrupted_by_signals
 from threadkeep.errors import ThreadkeepError
@@ -65,7 +65,9 @@ def run(arguments: list[str]) -> int:
         ended = _threadkeep.main(arguments, prog_name="threadkeep", standalone_mode=False)
         return int(ended or Exit.COMPLETE)
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo("\n".join(escape(line, 4000) for line in shown.getvalue().rstrip().split("\n")), err=True)
         return Exit.USAGE
     except ThreadkeepError as error:
         code, next_step = exit_for(error)

@@ -12,7 +12,7 @@ import click
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.cli.commands.export import run_job
-from threadkeep.cli.console import print_rows
+from threadkeep.cli.console import escape, print_rows
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_result, report_ending
 from threadkeep.cli.suggestions import next_step
@@ -60,7 +60,7 @@ def demo(folder: Path | None) -> int:
             assistant_id=world["assistants"][0]["id"],
             fresh=True,
         )
-        result, _ = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
+        result = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
     return _report(folder, ids, result)
 
 
@@ -75,5 +75,5 @@ def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
     click.echo("content parts in the export")
     print_rows((kind, f"{count:,}") for kind, count in sorted(kinds.items()))
     print_verdict(report, ())
-    click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    click.echo(f"the files are in {escape(str(folder))}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
     return Exit.COMPLETE if result.is_complete and report.is_complete else Exit.INCOMPLETE

@@ -13,6 +13,7 @@ from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.suggestions import command_on, list_options
 from threadkeep.serialization.id_lists import ListedId, is_thread_id
 from threadkeep.storage.join import join_exports
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 
 __all__ = ["merge"]
@@ -35,6 +36,8 @@ def merge(parts: tuple[Path, ...], out: Path, ids: str | None, column: str | Non
     if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
     wanted = iter(()) if ids is None else _valid(open_ids(ids, column), invalid)
+    for part in parts:
+        refuse_no_export(part)
     manifest = join_exports([Paths(part) for part in parts], paths, wanted, force=force)
     if invalid:  # the text of the line may be a secret that was pasted by mistake
         print_error(f"{counted(len(invalid), 'line')} of the list, the first is line {invalid[0]}: no thread ids")

@@ -145,13 +145,11 @@ class _Move:
 
     def _export(self) -> tuple[Exit, bool]:
         """Return also whether nothing else is to be done, since it has ended before its time."""
-        result, printed = run_job(
-            self._job, self._source, show_progress=not self.is_silent, sunset=self._sunset, is_last=False
-        )
+        result = run_job(self._job, self._source, show_progress=not self.is_silent, sunset=self._sunset, is_last=False)
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
         self.summaries["export"] = result_as_json(result, step)
-        self._print(lambda: print_result(result, step, printed))
+        self._print(lambda: print_result(result, step))
         code = report_ending(result, step)
         if isinstance(result.ended_by, ApiGone) and result.outcomes[Outcome.COMPLETE]:
             self._suggest_push("nothing was pushed. This pushes the threads that are complete:")
@@ -171,10 +169,10 @@ class _Move:
 
     def _push(self) -> Exit:
         job = self._push_job
-        result, printed = run_push(job, self._target, self._user_identity, shown=not self.is_silent)
+        result, told = run_push(job, self._target, self._user_identity, shown=not self.is_silent)
         self.summaries["push"] = push_as_json(job, result)
         self._print(lambda: print_push(job, result))
-        return report_push_ending(job, result, printed, prefix=TARGET)
+        return report_push_ending(job, result, told, prefix=TARGET)
 
     def _print(self, summary: Callable[[], None]) -> None:
         if not self.is_silent:

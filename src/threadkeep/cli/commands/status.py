@@ -9,7 +9,16 @@ import click
 import msgspec
 
 from threadkeep.cli.arguments import OUT
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
+from threadkeep.cli.console import (
+    counted,
+    escape,
+    ignore_broken_pipe,
+    moment,
+    print_error,
+    print_json,
+    print_row,
+    print_steps,
+)
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.suggestions import MERGE_AGAIN, MISSING, can_be_resumed, command_on, export_again
@@ -19,6 +28,7 @@ from threadkeep.storage.damage import index_rows, spans_of
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import SEVERAL_SOURCES, Outcome
 from threadkeep.storage.lines import size_of
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.progress import ExportState
 from threadkeep.storage.progress import status as read_status
@@ -41,6 +51,7 @@ def status(out: Path, done: bool, as_json: bool) -> int:
     if done and as_json:
         raise click.UsageError("Give --done or --json, not both.")
     paths = Paths(out)
+    refuse_no_export(out)
     if done:
         return _print_done(paths)
     state = read_status(out)
@@ -94,8 +105,7 @@ def _print_state(state: ExportState) -> None:
         print_error("; ".join(state.faults), _CHECK)
     if manifest is not None and not is_run_left:
         click.echo(f"{out}: {'complete, by its manifest' if state.is_complete else 'not complete'}")
-    for line in _next_lines(state):
-        click.echo(escape(line, 4000))
+    print_steps(_next_lines(state))
 
 
 def _print_progress(state: ExportState) -> None:
