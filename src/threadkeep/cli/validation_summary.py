@@ -1,6 +1,6 @@
 """The result of validate: a summary for people, one object for programs, and what to do next."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -33,11 +33,18 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
     return {**own, **attrs.asdict(report), "out": str(report.out), "sizes": sizes}
 
 
-def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN) -> None:
-    """Print the report for people, the verdict and what to do last. Notes are only counted."""
+def print_verdict(
+    report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN, told: Collection[str] = ()
+) -> None:
+    """Print the report for people, the verdict and what to do last.
+
+    Notes are only counted. Findings of the codes that were ``told`` before are not listed.
+    """
     console = _Console(highlight=False)
     counts, notes = list[str](), list[str]()
     for code, found in report.by_code().items():
+        if code in told:
+            continue
         own = [one for one in found if one.severity is not Severity.NOTE]
         counted_as = KINDS[code].counted
         if own:

@@ -110,10 +110,11 @@ def _summary(line: _Line, is_flat: bool, assistant_id: str | None, now: int, sav
     text, content = line.text, message.content
     part = content[0] if len(content) == 1 else None
     if type(part) is _TextPart and not part.text.annotations and part.text.value == text:
-        author = message.assistant_id
-        is_own = author is None or author == assistant_id or assistant_id is None
-        if is_own and text and not text.isspace() and not may_hold_markers(text):
-            return thread_id, message_id, created_at, assistant_id, False, ()
+        if text and not text.isspace() and not may_hold_markers(text):
+            author = message.assistant_id
+            is_own = author is None or author == assistant_id
+            by_others = () if is_own else tuple(by_other({"role": message.role, "assistant_id": author}, assistant_id))
+            return thread_id, message_id, created_at, assistant_id, False, by_others
     elif "\n".join([part.text.value for part in content if isinstance(part, _TextPart)]) != text:
         return None
     value = msgspec.to_builtins(message)

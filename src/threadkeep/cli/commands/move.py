@@ -31,6 +31,7 @@ from threadkeep.migration.preparation import refuse_unusable
 from threadkeep.storage.index import Outcome
 from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Severity
+from threadkeep.validation.line_check import OTHER_ASSISTANTS
 
 __all__ = ["move"]
 
@@ -129,6 +130,7 @@ class _Move:
     _target: ApiSource
     _user_identity: str | None
     is_silent: bool
+    _told: tuple[str, ...] = attrs.field(default=_ABSENT, init=False)  # codes of what the export has told already
     summaries: dict[str, Any] = attrs.field(factory=lambda: dict.fromkeys(("export", "validate", "push")), init=False)
 
     def run(self) -> Exit:
@@ -149,6 +151,7 @@ class _Move:
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
         self.summaries["export"] = result_as_json(result, step)
+        self._told += (OTHER_ASSISTANTS,) if result.authors.others else ()
         self._print(lambda: print_result(result, step))
         code = report_ending(result, step)
         if isinstance(result.ended_by, ApiGone) and result.outcomes[Outcome.COMPLETE]:
@@ -162,7 +165,7 @@ class _Move:
         is_damaged = any(one.severity is not Severity.NOTE and one.code not in _ABSENT for one in report)
         steps = next_lines(report, found.manifest, None, None) if is_damaged else ()
         self.summaries["validate"] = report_as_json(report)
-        self._print(lambda: print_verdict(report, steps))
+        self._print(lambda: print_verdict(report, steps, told=self._told))
         if is_damaged:
             print_error("the export is damaged: nothing was pushed", command_on("validate", report.out))
         return Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE, is_damaged
