@@ -49,7 +49,7 @@ def test_the_summary_names_every_loss(bare: Path, threadkeep: Run, tmp_path: Pat
     target = tmp_path / "chat.jsonl"
     done = threadkeep("convert", bare, "--to", "chat", "-o", target)
     assert (done.code, done.err) == (0, "")
-    first, lost, report, empty, never = done.out.splitlines()
+    first, lost, report, empty, never, *_ = done.out.splitlines()
     assert first == f"{target}: made from 1 thread, 2 messages"
     assert empty == "  left out      1 message without content for this format"
     assert lost == "  lost          1 image_file, 1 metadata"

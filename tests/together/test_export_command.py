@@ -275,7 +275,7 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (["validate", "{tmp}"], 5, "is a folder"),
         (["validate", "{tmp}/ids.txt", "--ids", "{tmp}/none.txt"], 2, "none.txt: No such file"),
         (["status", "{tmp}/none"], 5, "none does not exist: there is no none.index and no none.store. Check OUT."),
-        (["status", "{tmp}/ids.txt"], 5, "ids.txt is no export"),
+        (["status", "{tmp}/ids.txt"], 5, "ids.txt is a list of thread ids, and no export: give the NDJSON file"),
         (["status", "{tmp}/none", "--done"], 5, "none.index does not exist"),
         (["status", "{tmp}/none", "--done", "--json"], 2, "not both"),
         (["write", "{tmp}/none"], 5, "there is nothing to write"),

@@ -180,6 +180,7 @@ def test_every_code_that_can_be_found_offline_is_in_the_tables(made: dict[str, F
         "only_in_partial",
         "empty_message",
         "odd_timestamp",
+        "other_assistants",
         "export_at_work",
         "unfinished_run",
         *NOTED,

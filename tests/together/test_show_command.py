@@ -122,7 +122,7 @@ def test_the_list_of_a_bare_file(bare: Path, threadkeep: Run, tmp_path: Path) ->
     empty = tmp_path / "empty"
     empty.touch()
     done = threadkeep("show", empty)
-    assert (done.code, done.out) == (0, f"{empty} has no threads.\n")
+    assert (done.code, " is empty, and no export: " in done.err) == (5, True)
     later = put_bare(tmp_path / "l", [text_message(1, content=[]), text_message(2, text="\x1b b", created_at=2**31)])
     assert threadkeep("show", later).out.split(maxsplit=3)[3] == "2026-03-31 – 2038-01-19 \\u001b b\n"
 
@@ -191,10 +191,10 @@ def test_what_cannot_be_read(bare: Path, threadkeep: Run, tmp_path: Path) -> Non
     for arguments, words in (
         (["none"], "does not exist"),
         (["."], "does not name a file"),
-        (["text"], "line 1 of text: not JSON"),
-        (["text", "thread_a"], "line 1 of text: not JSON"),
+        (["text"], "text is a text file, and no export"),
+        (["text", "thread_a"], "text is a text file, and no export"),
         (["out.ndjson"], "line 6 of out.ndjson"),
-        (["../" + tmp_path.name], "no Markdown export"),
+        (["../" + tmp_path.name], "is a folder: give the NDJSON file"),
     ):
         path, *more = arguments
         done = threadkeep("show", tmp_path / path if path != "." else path, *more)

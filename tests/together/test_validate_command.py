@@ -144,8 +144,8 @@ def test_without_an_index_no_export_resumes(complete: Path, threadkeep: Run, tmp
 def test_the_list_that_was_given_is_exported_again(complete: Path, ids: Path, threadkeep: Run) -> None:
     """The next step is a command with that list."""
     change(complete, 2, b'"role":"', b'"role":"x')
-    *_, words, command = threadkeep("validate", complete, "--ids", ids).out.splitlines()
-    assert words == f"Next: Export the threads in {ids} again, and validate once more:"
+    *lines, command = threadkeep("validate", complete, "--ids", ids).out.splitlines()
+    assert " ".join(lines).endswith(f" Next: Export the threads in {ids} again, and validate once more:")
     assert re.fullmatch(rf"  threadkeep export .*--base-url=\S+ {ids} {ASSISTANT} {complete}", command)
 
 
@@ -164,7 +164,7 @@ def test_a_file_of_another_size_is_named_with_both_sizes(complete: Path, threadk
     size = complete.stat().st_size
     complete.write_bytes(complete.read_bytes() + b"{}\n")
     out = threadkeep("validate", complete).out
-    assert f"$.files.out.bytes: out.ndjson has {size + 3:,} bytes, and the manifest says {size:,}. Export the" in out
+    assert f"$.files.out.bytes: out.ndjson has {size + 3:,} bytes, and the manifest says {size:,}." in out
     assert "delete" not in out
 
 
@@ -234,8 +234,8 @@ def test_an_export_that_is_at_work(fake: Watched, arguments: tuple[object, ...],
     with started(*arguments, "--refresh") as process:
         process.wait(300)
     first, second = shown
-    assert (first.code, first.out.startswith("note: export_at_work: an export is running")) == (1, True)
-    assert (second.code, "export_at_work" in second.out) == (0, True)
+    assert (first.code, "\nnote: an export is running (" in first.out) == (1, True)
+    assert (second.code, "\nnote: an export is running (" in second.out) == (0, True)
 
 
 def test_a_link_stays_one(complete: Path, threadkeep: Run, tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_lines_alone_are_not_called_more_than_that(complete: Path, threadkeep: R
     beside(complete, ".index").unlink()
     beside(complete, ".manifest.json").unlink()
     done = threadkeep("validate", complete)
-    assert (done.code, ": complete, by its lines alone (" in done.out) == (0, True)
+    assert (done.code, done.out.endswith(": complete, by its lines alone\n")) == (0, True)
 
 
 def test_the_page_is_written(complete: Path, threadkeep: Run, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_a_live_check_and_a_refresh(fake: Watched, complete: Path, threadkeep: R
     listed = tmp_path / "refetch.txt"
     done = threadkeep("validate", complete, "--live", "--ids-to-refetch", listed)
     assert (done.code, listed.read_text()) == (1, f"{last['thread_id']}\n")
-    assert "1 new message" in done.out
+    assert "1 new message" in " ".join(done.out.split())
     command = shlex.split(done.out.splitlines()[-1])
     assert "--refresh" in command
     assert threadkeep(*command[1:]).code == 0
@@ -357,9 +357,8 @@ def test_without_a_manifest_the_next_step_is_in_words(complete: Path, threadkeep
     listed.write_text("old")
     listed.chmod(0o640)
     done = threadkeep("validate", complete, "--ids-to-refetch", listed)
-    assert done.out.splitlines()[-1] == (
-        f"Next: Export the threads in {listed}, with the same export command as before."
-    )
+    words = f" Next: Export the threads in {listed}, with the same export command as before."
+    assert " ".join(done.out.splitlines()).endswith(words)
     assert listed.stat().st_mode & 0o777 == 0o640
 
 

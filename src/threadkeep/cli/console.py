@@ -1,8 +1,11 @@
 """What people read: problems on standard error, and how rows, names, numbers and times are written."""
 
 import contextlib
+import json
 import os
+import re
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
@@ -19,13 +22,22 @@ __all__ = [
     "moment",
     "print_error",
     "print_json",
+    "print_path",
     "print_request",
     "print_row",
     "print_rows",
+    "print_steps",
     "problem_line",
     "request_line",
     "span",
+    "wrapped",
 ]
+
+
+_COLUMNS, _INDENT = 80, " " * 16
+
+# What may do something to a terminal: not all of it does.
+_HIDDEN = re.compile(r"[^\n\x20-\x7e]")
 
 
 def print_error(what: str, *next_steps: str) -> None:
@@ -33,7 +45,7 @@ def print_error(what: str, *next_steps: str) -> None:
     with ignore_broken_pipe(sys.stderr):
         click.echo(f"threadkeep: {escape(what, 2000)}", err=True)
         for step in filter(None, next_steps):
-            click.echo(f"  {step}", err=True)
+            click.echo(f"  {escape(step, 8000)}", err=True)
 
 
 def print_request(sent: SentRequest) -> None:
@@ -43,8 +55,27 @@ def print_request(sent: SentRequest) -> None:
 
 
 def print_row(name: str, words: str) -> None:
-    """Print a row of a name and words on standard output."""
-    click.echo(f"  {name:<14}{words}")
+    """Print a row of a name and words on standard output, in lines of 80 columns where the words have blanks."""
+    first, *others = wrapped(escape(words, 8000), _COLUMNS - len(_INDENT))
+    click.echo(f"\n{_INDENT}".join([f"  {name:<14}{first}", *others]))
+
+
+def wrapped(words: str, width: int = _COLUMNS) -> list[str]:
+    """Break words into lines of so many columns, at blanks only. A line has more if a word has."""
+    return textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def print_steps(lines: Iterable[str]) -> None:
+    """Print what to do next on standard output: words in lines of 80 columns, and commands as they are typed."""
+    for line in lines:
+        safe = escape(line, 8000)
+        is_command = line.removeprefix("Next:").startswith(("  ", " threadkeep "))
+        click.echo(safe if is_command else "\n".join(wrapped(safe)))
+
+
+def print_path(name: str, path: object) -> None:
+    """Print a row of a name and a path, which stays in one line."""
+    click.echo(f"  {name:<14}{escape(str(path), 4000)}")
 
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
@@ -56,8 +87,14 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
 def print_json(value: Mapping[str, object]) -> None:
     """Print one JSON object on standard output. Where it has an iterator, its rows are printed one by one."""
     for piece in _pieces(value, "\n"):
-        click.echo(piece, nl=False)
+        click.echo(_HIDDEN.sub(_as_json_escapes, piece), nl=False)
     click.echo()
+
+
+def _as_json_escapes(found: re.Match[str]) -> str:
+    """Return hidden characters as JSON has them in its strings, which is the only place where they can be."""
+    text = found[0]
+    return text if text.isprintable() else json.dumps(text)[1:-1]
 
 
 def _pieces(value: object, line_end: str) -> Iterator[str]:

@@ -1,26 +1,27 @@
 """What an export came to: the summary for people, the same for programs, and how the run ended."""
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 import click
 import msgspec
 
-from threadkeep.cli.console import counted, escape, print_error, print_row, problem_line
+from threadkeep.cli.console import counted, escape, print_error, print_row
 from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.problems import names_of
 from threadkeep.cli.suggestions import Next
 from threadkeep.errors import Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
+from threadkeep.records.authors import words_about
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
 __all__ = ["print_held", "print_manifest", "print_result", "report_ending", "result_as_json"]
 
-# So many threads, lines or files are printed with their reasons; --json has all of them.
-_MOST = 20
+# So many lines of the list that are no ids are printed; --json has more.
+_FIRST_LINES = 3
 
 _MEANING = {
     Outcome.PARTIAL: "some of the messages were fetched",
@@ -30,9 +31,16 @@ _MEANING = {
     Outcome.DROPPED: "named in --drop",
 }
 
+# Failed files were named when that was known.
+_FILES: Mapping[str, tuple[str, str]] = {
+    DownloadOutcome.MISSING: ("missing files", "the API has no such files"),
+    DownloadOutcome.NOT_ALLOWED: ("refused files", "the API gives them to nobody"),
+    DownloadOutcome.INVALID: ("invalid files", "these are no ids of files"),
+}
 
-def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset()) -> None:
-    """Print the summary of a run on standard output; problems that were ``printed`` before are not listed again."""
+
+def print_result(result: ExportResult, step: Next) -> None:
+    """Print the summary of a run on standard output. Threads that are not complete were named when that was known."""
     paths = result.paths
     if _is_unwritten(result):
         stored, complete = result.stored, result.outcomes[Outcome.COMPLETE]
@@ -49,12 +57,14 @@ def print_result(result: ExportResult, step: Next, printed: Set[str] = frozenset
         print_row("malformed", f"{counted(result.invalid_count, 'line')} of the list: no thread ids")
     if result.not_refreshed:
         print_row("not refreshed", f"{counted(result.not_refreshed, 'thread')}, complete as exported before")
-    _print_list("Not complete:", _problem_lines(result, printed), paths.index.name)
-    examples = (f"{escape(one, 80)}: {escape(why, 300)}" for one, why in result.not_refreshed_examples)
-    _print_list("Not refreshed:", examples, paths.index.name, result.not_refreshed)
-    left = (row for row in _not_saved(result) if row.file_id not in printed)
-    files = (problem_line(row.file_id, row.outcome, row.reason) for row in left)
-    _print_list("Files that are not saved:", files, paths.downloads.name)
+    for outcome, number in (result.manifest.downloads or {}).items():
+        if number and (shown := _FILES.get(outcome)) is not None:
+            names = (row.file_id for row in result.downloads() if row.outcome == outcome)
+            title, meaning = shown
+            print_row(title, f"{number:,}, {meaning}: {names_of(names, number)}")
+    if result.authors.others:
+        words = words_about(result.authors.others, result.authors.messages, "messages that this run fetched")
+        print_row("assistants", escape(f'{words}; use "auto" to write each thread\'s own', 2000))
     if result.is_complete and step.command is not None:
         click.echo(f"Next: {step.command}")
 
@@ -121,26 +131,6 @@ def _print_outcomes(outcomes: Mapping[str, int], complete: str, meanings: Mappin
             print_row(outcome, f"{counted(number, 'thread')}: {meaning}")
 
 
-def _print_list(title: str, lines: Iterable[str], place: str, total: int = 0) -> None:
-    """Print the first lines below a title, and where the others are."""
-    first = list(itertools.islice(lines, _MOST + 1))
-    if first:
-        click.echo("\n  ".join([title, *first[:_MOST]]))
-    if max(len(first), total) > _MOST:
-        click.echo(f"  … {place} has all of them, and so has --json")
-
-
-def _problem_lines(result: ExportResult, printed: Set[str]) -> Iterator[str]:
-    """Those with a reason of their own; partial ones always. The index is read no further than is needed."""
-    named = sum(result.outcomes[one] for one in (Outcome.MISSING, Outcome.FAILED, Outcome.PARTIAL))
-    for row in itertools.islice((row for row in result.problems() if row.outcome is not Outcome.UNFINISHED), named):
-        if row.outcome is Outcome.PARTIAL:
-            came = f"partial: {counted(row.messages or 0, 'message')}, up to {escape(row.last_id or '', 80)}"
-            yield problem_line(row.thread_id, came, row.reason)
-        elif row.thread_id not in printed:
-            yield problem_line(row.thread_id, row.outcome, row.reason)
-
-
 def _not_saved(result: ExportResult) -> Iterator[DownloadRow]:
     return (row for row in result.downloads() if row.outcome is not DownloadOutcome.SAVED)
 
@@ -160,6 +150,7 @@ def result_as_json(result: ExportResult, step: Next) -> dict[str, Any]:
         "outcomes": dict(result.outcomes),
         "totals": None if manifest is None else msgspec.to_builtins(manifest.totals),
         "downloads": None if manifest is None else manifest.downloads,
+        "other_assistants": dict(result.authors.others),
         "next": {"words": " ".join(step.words), "command": step.command},
         "invalid": map(attrs.asdict, result.invalid),
         "not_refreshed_examples": iter(result.not_refreshed_examples),
@@ -171,11 +162,11 @@ def result_as_json(result: ExportResult, step: Next) -> dict[str, Any]:
 def report_ending(result: ExportResult, step: Next) -> Exit:
     """Print on standard error why an export is not complete, if it is not, and what to do; returns the exit code."""
     lines = (*step.words, step.command or "")
-    for one in result.invalid:
+    for one in result.invalid[:_FIRST_LINES]:
         kind = "" if one.kind is None else f", but {one.kind}"
         print_error(f"line {one.place} of the list is no thread id{kind}: {escape(one.text, 80)}")
-    if result.invalid_count > len(result.invalid):
-        print_error(f"{result.invalid_count - len(result.invalid):,} more lines of the list are no thread ids")
+    if (more := result.invalid_count - _FIRST_LINES) > 0:
+        print_error(f"… and {more:,} more {'line' if more == 1 else 'lines'} of the list: no thread ids")
     if result.ended_by is not None:
         if _is_unwritten(result):
             done, what = result.stored.complete, "fetched"
@@ -202,6 +193,8 @@ def _why_incomplete(result: ExportResult) -> str:
     what = "every file is saved"
     if result.not_refreshed:
         what = "every one could be refreshed"
+    elif result.has_no_file and not result.invalid_count:
+        return "every thread is complete in the export, and none of their files is: the API has no such files"
     elif result.manifest is not None and result.manifest.is_complete:
         what = "every line of the list is a thread id"
     return f"every thread is complete in the export, and not {what}"

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from threadkeep.api.rate_control import Traffic
 from threadkeep.api.sent_requests import SentRequest
-from threadkeep.cli.console import escape, problem_line, request_line, span
+from threadkeep.cli.console import escape, request_line, span
+from threadkeep.cli.problems import Problems
 from threadkeep.exporter.events import Event, FilesBegun, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import DownloadOutcome, Outcome
 
@@ -24,9 +25,6 @@ _SELDOM, _WINDOW = 10.0, 10.0
 
 # An estimate needs so many threads or files, and so many seconds; a warning built on one needs more seconds.
 _FEW, _SHORT, _GROUNDED = 3, 2.0, 10.0
-
-# No more problems than this are printed one by one.
-_MOST_PROBLEMS = 50
 
 
 class _Bars(Progress):
@@ -61,6 +59,9 @@ class Screen:
     """The progress of one run, where it is shown, and a line for each problem. Call `tick` several times a second.
 
     A reader or a terminal that has gone away is no reason to end an export: what is written to it is lost.
+
+    Attributes:
+        problems: those that were printed, or counted.
 
     Args:
         clock: the time in seconds, of the loop that the run is in; ``now`` is the time of day.
@@ -103,8 +104,8 @@ class Screen:
         )
         self._bars.add_task("requests", total=None, visible=False)
         self._traffic: Callable[[], Traffic] | None = None
-        self._messages = self._problems = 0
-        self.printed = set[str]()
+        self._messages = 0
+        self.problems = Problems()
         self._warned = sunset is None
         self._printed_at = clock()
 
@@ -114,6 +115,8 @@ class Screen:
         return self
 
     def __exit__(self, *_ended_by: object) -> None:
+        for line in self.problems.rest():
+            self._print(line)
         if self._lively:
             self.tick(over=True)
             with contextlib.suppress(OSError):
@@ -202,13 +205,10 @@ class Screen:
         self._print(f"threadkeep: {words}")
 
     def _print_problem(self, name: str, outcome: str, reason: str | None) -> None:
-        """Print a problem, unless there have been very many."""
-        self._problems += 1
-        if self._problems <= _MOST_PROBLEMS:
-            self._print(problem_line(name, outcome, reason))
-            self.printed.add(name)
-        elif self._problems == _MOST_PROBLEMS + 1:
-            self._print("threadkeep: further problems are not printed; the index has the reason of each")
+        """Print a problem, unless there have been many like it."""
+        line = self.problems.take(name, outcome, reason)
+        if line is not None:
+            self._print(line)
 
     def _print(self, line: str) -> None:
         with contextlib.suppress(OSError):

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from threadkeep.cli.console import counted, escape, print_error, print_row, print_rows, problem_line, span
+from threadkeep.cli.console import counted, escape, print_error, print_path, print_row, print_rows, span
 from threadkeep.cli.exit_codes import Exit, exit_for
+from threadkeep.cli.problems import Problems, names_of
 from threadkeep.cli.suggestions import command_on
 from threadkeep.errors import ApiGone, Interrupted, ServerUnreachable, ThreadkeepError, WrongAddress
 from threadkeep.migration.job import PushJob, PushResult
@@ -16,7 +17,6 @@ from threadkeep.migration.store import State
 
 __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
-_MOST_NAMED = 5
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
 _NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command with --anew"
 _ADDRESS = (
@@ -75,28 +75,24 @@ def print_push(job: PushJob, result: PushResult) -> None:
         what = counted(result.continued, "conversation")
         print_row("continued", f"{what} since: the items of others behind those of the push are not compared")
     if result.map_path is not None:
-        print_row("map", escape(str(result.map_path)))
+        print_path("map", result.map_path)
     print_row("lost", _lost(result.losses))
     if result.losses and result.losses_path is not None:
-        print_row("losses in", escape(str(result.losses_path)))
+        print_path("losses in", result.losses_path)
     if result.in_map_only:
         print_row("times", f"of {counted(result.in_map_only, 'conversation')} in the map only: metadata has no room")
     if result.leftovers:
         print_row("left over", _leftovers(result.leftovers))
     if result.replaced:
         what = counted(len(result.replaced), "conversation")
-        print_row("replaced", f"{what} of threads that were pushed anew: {_some(result.replaced)}")
+        names = names_of(iter(result.replaced), len(result.replaced))
+        print_row("replaced", f"{what} of threads that were pushed anew: {names}")
     print_rows(row for row in _others(job, result.plan) if row[0] != "pushed before")
 
 
 def _leftovers(threads: tuple[str, ...]) -> str:
     what = counted(len(threads), "empty conversation")
-    return f"{what} may be left over, since the creation was not answered: of {_some(threads)}"
-
-
-def _some(names: tuple[str, ...]) -> str:
-    more = f", and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(escape(name, 80) for name in names[:_MOST_NAMED]) + more
+    return f"{what} may be left over, since the creation was not answered: of {names_of(iter(threads), len(threads))}"
 
 
 def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> dict[str, Any]:
@@ -139,20 +135,16 @@ def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def report_push_ending(
-    job: PushJob, result: PushResult, printed: frozenset[str] = frozenset(), *, prefix: str = "--"
-) -> Exit:
+def report_push_ending(job: PushJob, result: PushResult, told: Problems | None = None, *, prefix: str = "--") -> Exit:
     """Print on standard error why a push is not complete, if it is not, and what to do; returns the exit code.
 
     Args:
         job: the push.
         result: what came of it.
-        printed: the threads whose problems were printed already.
+        told: the problems that were printed already.
         prefix: of the options of the target.
     """
-    lines = [
-        problem_line(thread_id, "not pushed", why) for thread_id, why in result.problems if thread_id not in printed
-    ]
+    lines = [*_untold(result, told)]
     done = f"{result.pushed:,} of {counted(result.plan.threads - result.plan.empty, 'thread')} pushed"
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
@@ -167,6 +159,16 @@ def report_push_ending(
         what = counted(result.plan.not_complete, "thread")
         print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.name))
     return _exit_code(result)
+
+
+def _untold(result: PushResult, told: Problems | None) -> Iterator[str]:
+    problems = Problems()
+    for thread_id, why in result.problems:
+        if told is None or not told.knows(thread_id, why):
+            line = problems.take(thread_id, "not pushed", why)
+            if line is not None:
+                yield line
+    yield from problems.rest()
 
 
 def _next_step(ended_by: ThreadkeepError) -> str:

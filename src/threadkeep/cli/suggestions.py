@@ -36,6 +36,10 @@ _LEFT_OVER = (
 )
 _NOT_REFRESHED = "What could not be refreshed is as it was. The same command asks for all threads of the list again."
 _FILES = "The same command with --files downloads the files that are not saved yet."
+_NO_FILE = (
+    "A file belongs to a project: give the key of the project that has these files. Or run the same command without"
+    " --files: the threads are complete. This checks the export:"
+)
 MISSING = (
     "A missing thread stays missing, unless another key knows it. Name those that you do not need in a file for --drop."
     " This checks the export:"
@@ -69,6 +73,8 @@ def next_step(
         return Next((), validate)
     is_resumable = can_be_resumed(result.outcomes, result.manifest, result.left_over) or result.not_refreshed
     if result.ended_by is None and not is_resumable:
+        if result.has_no_file and result.manifest is not None and result.manifest.is_complete:
+            return Next((_NO_FILE,), validate)
         words = MISSING if result.outcomes[Outcome.MISSING] else _MALFORMED
         return Next((_LEFT_OVER if result.left_over else words,), validate)
     if result.ended_by is None and not can_be_resumed(result.outcomes, None, result.left_over):
@@ -107,7 +113,21 @@ def list_options(ids_file: str | None, column: str | None) -> list[str]:
 
 def _typed(words: Sequence[str], *names: str) -> str:
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
-    return shlex.join(["threadkeep", *words, *dashes, *names])
+    return " ".join(map(_quoted, ["threadkeep", *words, *dashes, *names]))
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it: what cannot be typed as an escape, which bash, zsh and ksh know."""
+    if word.isprintable():
+        return shlex.quote(word)
+    pieces = (f"\\{char}" if char in "\\'" else char if char.isprintable() else _escape(char) for char in word)
+    return f"$'{''.join(pieces)}'"
+
+
+def _escape(char: str) -> str:
+    is_of_a_file_name = "\udc80" <= char <= "\udcff"  # a byte that is not UTF-8
+    errors = "surrogateescape" if is_of_a_file_name else "surrogatepass"
+    return "".join(f"\\x{byte:02x}" for byte in char.encode(errors=errors))
 
 
 def export_again(

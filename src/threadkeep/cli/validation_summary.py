@@ -1,19 +1,18 @@
 """The result of validate: a summary for people, one object for programs, and what to do next."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
 import click
 from rich.console import Console
-from rich.table import Column, Table
 from rich.text import Text
 
-from threadkeep.cli.console import counted, escape, print_rows
+from threadkeep.cli.console import counted, escape, print_row, print_rows, print_steps, wrapped
 from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again, list_options
 from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.manifest import Manifest
-from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
+from threadkeep.validation.findings import KINDS, Finding, Severity
 from threadkeep.validation.report import ValidationReport
 
 __all__ = ["FORMAT", "MOST_ON_SCREEN", "as_json", "next_lines", "print_verdict"]
@@ -24,10 +23,7 @@ FORMAT = "threadkeep-report/1"
 MOST_ON_SCREEN = 5
 """How many findings of each code are printed by default."""
 
-# Notes that are printed with what they say: what else there is has to be read with them in mind.
-_ALWAYS = ("export_at_work", "unfinished_run")
-
-_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow"}
 
 
 def as_json(report: ValidationReport) -> dict[str, Any]:
@@ -39,26 +35,37 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
     return {**own, **fields, "out": name, "sizes": sizes}
 
 
-def print_verdict(report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN) -> None:
-    """Print the report for people, the verdict and what to do last, with so many findings of each code but notes."""
+def print_verdict(
+    report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN, told: Collection[str] = ()
+) -> None:
+    """Print the report for people, the verdict and what to do last.
+
+    Notes are only counted. Findings of the codes that were ``told`` before are not listed.
+    """
     console = _Console(highlight=False)
-    count = Column("count", justify="right")
-    table = Table("", "code", count, "what", box=None, pad_edge=False, header_style="dim")
+    counts, notes = list[str](), list[str]()
     for code, found in report.by_code().items():
-        own = [one for one in found if one.severity is not Severity.NOTE or code in _ALWAYS]
+        if code in told:
+            continue
+        own = [one for one in found if one.severity is not Severity.NOTE]
+        counted_as = KINDS[code].counted
         if own:
             _print_places(console, own[:most], report.counts[code])
-        severity = gravest(found)
-        table.add_row(Text(severity, _STYLES[severity]), code, f"{report.counts[code]:,}", KINDS[code].what)
-    if report.counts:
-        console.print(table)
+        elif counted_as is None:
+            notes += [one.message for one in found]
+        else:
+            counts.append(f"{counted(report.counts[code], counted_as[0])} {counted_as[1]}")
     print_rows(_rows(report))
+    if counts:
+        print_row("notes", "; ".join(counts))
+    for note in notes:
+        click.echo("\n".join(wrapped(f"note: {escape(note, 1000)}")))
     complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
-    words = ", ".join(counted(number, severity) for severity, number in report.severities.items() if number)
+    graver = ((severity, number) for severity, number in report.severities.items() if severity is not Severity.NOTE)
+    words = ", ".join(counted(number, severity) for severity, number in graver if number)
     verdict = f"{escape(report.name)}: {complete if report.is_complete else 'not complete'}"
     click.echo(f"{verdict} ({words})" if words else verdict)
-    for line in next_lines:
-        click.echo(escape(line, 4000))
+    print_steps(next_lines)
 
 
 class _Console(Console):
@@ -71,13 +78,15 @@ class _Console(Console):
 
 def _print_places(console: Console, findings: Sequence[Finding], count: int) -> None:
     code, severity = findings[0].code, findings[0].severity
-    title = Text.assemble((severity, _STYLES[severity]), f": {code}: {KINDS[code].what}")
+    number = f" ({count:,})" if count > 1 else ""
+    title = Text.assemble((severity, _STYLES[severity]), f": {code}{number}: {KINDS[code].what}")
     console.print(title, soft_wrap=True)
     for one in findings:
         line = None if one.line is None else f"line {one.line}"
         names = ((one.file, 80), (line, 80), (one.path, 120), (one.thread_id, 80), (one.message_id, 80))
         place = " ".join(escape(name, most) for name, most in names if name is not None)
-        click.echo(f"  {place}{': ' if place else ''}{escape(one.message, 300)}")
+        what = one.message.removesuffix(f" {KINDS[code].remedy}")
+        click.echo(f"  {place}{': ' if place else ''}{escape(what, 300)}")
     if count > len(findings):
         click.echo(f"  … and {count - len(findings):,} more")
 

@@ -15,11 +15,11 @@ from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, ServerUnreac
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
-from threadkeep.exporter.threads import ThreadRound
+from threadkeep.exporter.threads import Authors, ThreadRound
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
-from threadkeep.storage.index import DownloadRow, IndexHeader, IndexRow, Outcome
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexHeader, IndexRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import InvalidId, Session, ThreadList, download_rows
@@ -79,6 +79,8 @@ class ExportResult:
         invalid_count: how many there are.
         not_refreshed: how many threads were to be refreshed and are as they were.
         not_refreshed_examples: the first of them, and why.
+        authors: of the messages that this run fetched, where the export is for one assistant.
+        has_no_file: whether files were asked for, and none is there, since the API does not have them any more.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
 
@@ -96,17 +98,20 @@ class ExportResult:
     invalid_count: int = 0
     not_refreshed: int = 0
     not_refreshed_examples: tuple[tuple[str, str], ...] = ()
+    authors: Authors = attrs.field(factory=Authors)
+    has_no_file: bool = False
     ended_by: ThreadkeepError | None
 
     @property
     def is_complete(self) -> bool:
-        """Whether every wanted thread is in the export, and refreshed where that was wanted."""
+        """Whether every wanted thread is in the export, refreshed where that was wanted, with files where they were."""
         return (
             self.ended_by is None
             and self.manifest is not None
             and self.manifest.is_complete
             and not self.invalid_count
             and not self.not_refreshed
+            and not self.has_no_file
         )
 
     def problems(self) -> Iterator[IndexRow]:
@@ -172,8 +177,9 @@ async def carry_out(
             on_event(Notice(str(job.wanted.ids), is_problem=False))
         for text in session.notices:
             on_event(Notice(text))
-        ended_by = await _fetch(session, job, thread, transports, on_event)
-        return await thread.finish(lambda: _end(session, job, ended_by, now))
+        authors = Authors()
+        ended_by = await _fetch(session, job, thread, transports, on_event, authors)
+        return await thread.finish(lambda: _end(session, job, ended_by, now, authors))
     finally:
         await thread.finish(session.close)
         thread.close()
@@ -185,6 +191,7 @@ async def _fetch(
     thread: StoreThread,
     transports: Sequence[TransportLike],
     on_event: Callable[[Event], None],
+    authors: Authors,
 ) -> ThreadkeepError | None:
     """Fetch the threads, then the files that they refer to, and return what ended that before its time.
 
@@ -207,7 +214,7 @@ async def _fetch(
                     transport.use_aiohttp()
             library = transports[0].library
             on_event(ThreadsBegun(total=plan.listed, before=before, library=library, traffic=lambda: traffic_of(pools)))
-            await ThreadRound(pools[0], store, commits, job.include, session.resumed).run()
+            await ThreadRound(pools[0], store, commits, job.include, authors, session.resumed).run()
             if job.files and isinstance(pools[0].ended_by, ApiGone | None):  # files outlived the threads (quoted)
                 wanted = await thread.call(lambda: list(dict.fromkeys(session.files_of_complete())))
                 known = await thread.call(session.known_downloads)
@@ -224,7 +231,9 @@ async def _fetch(
     return next((pool.ended_by for pool in pools if pool.ended_by is not None), None)
 
 
-def _end(session: Session, job: Job, ended_by: ThreadkeepError | None, now: Callable[[], datetime]) -> ExportResult:
+def _end(
+    session: Session, job: Job, ended_by: ThreadkeepError | None, now: Callable[[], datetime], authors: Authors
+) -> ExportResult:
     """Write what was fetched, if the run has ended by itself, and return what it came to."""
     manifest = session.manifest
     not_refreshed, examples = session.store.not_refreshed(_EXAMPLES)
@@ -251,8 +260,15 @@ def _end(session: Session, job: Job, ended_by: ThreadkeepError | None, now: Call
         invalid_count=session.invalid.count,
         not_refreshed=not_refreshed,
         not_refreshed_examples=tuple((one, why or "the run ended before its turn") for one, why in examples),
+        authors=authors,
+        has_no_file=job.files and manifest is not None and _has_no_file(manifest.downloads or {}),
         ended_by=ended_by,
     )
+
+
+def _has_no_file(downloads: Mapping[str, int]) -> bool:
+    """Return whether none of the files came. What the API gives to nobody is not waited for."""
+    return downloads.get(DownloadOutcome.MISSING, 0) > 0 and not downloads.get(DownloadOutcome.SAVED, 0)
 
 
 def _write(

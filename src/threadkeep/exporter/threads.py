@@ -1,5 +1,6 @@
 """Fetch the threads of an export: page by page into the working store, those that failed once more at the end."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
@@ -15,16 +16,30 @@ from threadkeep.api.worker_pool import WorkerPool
 from threadkeep.errors import ApiError, BadPage, IdRefused, RunEnded, ThreadMissing
 from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import ThreadEnded
+from threadkeep.records.authors import other_author
 from threadkeep.records.content import files_of, files_of_line
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.storage.index import AUTO, Outcome
 from threadkeep.storage.store import MESSAGES, Change, DamagedPage, Page, Restart, Settled, Store
 
-__all__ = ["ThreadRound"]
+__all__ = ["Authors", "ThreadRound"]
 
 # So many ids are read from the store at a time, and so many bytes of runs are stored as one page.
 _IDS, _SIDECAR_PAGE_BYTES = 1000, 1024 * 1024
+
+
+@attrs.define
+class Authors:
+    """How many messages were fetched, and how many of them each assistant wrote that is not the one of their line."""
+
+    messages: int = 0
+    others: Counter[str] = attrs.field(factory=Counter)
+
+    def add(self, more: "Authors") -> None:
+        """Count some more."""
+        self.messages += more.messages
+        self.others.update(more.others)
 
 
 @attrs.define
@@ -33,6 +48,7 @@ class ThreadRound:
 
     Args:
         include: what else to fetch of a thread, of `threadkeep.storage.paths.SIDECAR_KINDS`.
+        authors: of the messages that are fetched; they are counted here.
         may_have_pages: the store may hold pages of threads that were cut off.
     """
 
@@ -40,6 +56,7 @@ class ThreadRound:
     _store: Store
     _commits: Commits
     _include: Sequence[str]
+    _authors: Authors
     _may_have_pages: bool
     _is_last_try: bool = attrs.field(default=False, init=False)
 
@@ -86,6 +103,7 @@ class ThreadRound:
 
     async def _settle(self, fetch: "_ThreadFetch", outcome: Outcome, reason: str | None = None) -> None:
         """Store what became of a thread, and send that, unless it will be asked for once more."""
+        self._authors.add(fetch.authors)
         event = None
         if outcome is not Outcome.FAILED or self._is_last_try:
             ended = Outcome.PARTIAL if outcome is Outcome.FAILED and fetch.messages else outcome
@@ -98,6 +116,7 @@ class _ThreadFetch:
     """One thread on its way into the store.
 
     Attributes:
+        authors: of its messages, as far as this fetch has brought them.
         has_answer: whether a page of it has come; what is in the store may have come with another key.
     """
 
@@ -105,6 +124,7 @@ class _ThreadFetch:
     _commits: Commits
     _store: Store
     _include: Sequence[str]
+    authors: Authors = attrs.field(factory=Authors, init=False)
     has_answer: bool = attrs.field(default=False, init=False)
     _ids: list[str] = attrs.field(factory=list, init=False)
     _pages: int = attrs.field(default=0, init=False)
@@ -182,7 +202,7 @@ class _ThreadFetch:
             ids = [row["id"] for row in page.rows]
             self.has_answer = True
             if anew:  # not before the server has answered: what is stored may be all that is left of the thread
-                self._ids, self._pages, anew = [], 0, False
+                self._ids, self._pages, self.authors, anew = [], 0, Authors(), False
                 changes.append(Restart(self.thread_id))
             if ids:
                 changes.append(self._stored(page))
@@ -199,6 +219,9 @@ class _ThreadFetch:
         except ValueError as error:
             last = page.rows[-1]["id"]
             raise BadPage(f"a message of the page that ends with {last} cannot be written: {error}") from None
+        self.authors.messages += len(lines)
+        if (wanted := self._store.header.assistant_id) != AUTO:
+            self.authors.others.update(filter(None, [other_author(row, wanted) for row in page.rows]))
         by_assistants = (row.get("assistant_id") for row in reversed(page.rows) if row.get("role") == "assistant")
         return Page(
             thread_id=self.thread_id,

@@ -25,7 +25,7 @@ MOST_IDS, MOST_ROWS, MOST_BARS = 500, 200, 60
 """How many ids of threads to fetch again the page lists, how many findings of one code, and how many bars of a chart.
 """
 
-_MOST_SINGLE_SIZES = 12
+_MOST_SINGLE_SIZES, _MOST_INCOMPLETE = 12, 40
 _MOST_OF_A_WORD, _MOST_OF_A_SENTENCE = 100, 1_000
 
 _SIGNS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "i"}
@@ -39,8 +39,25 @@ _OUTCOMES: Mapping[str, str] = {
     Outcome.DROPPED: "not wanted any more",
 }
 
+# The findings about threads that are not complete.
+_INCOMPLETE = {
+    "thread_failed": "failed",
+    "thread_partial": "partial",
+    "thread_unfinished": "unfinished",
+    "thread_missing": "missing",
+    "lost_thread": "lost",
+    "digest_mismatch": "damaged",
+}
 
-def render(report: ValidationReport, conversations: Sequence[Conversation], *, made_at: str, version: str) -> str:
+
+def render(
+    report: ValidationReport,
+    conversations: Sequence[Conversation],
+    *,
+    made_at: str,
+    version: str,
+    steps: Sequence[str] = (),
+) -> str:
     """Write a report as an HTML page that can be encoded as UTF-8, whatever the export holds.
 
     Args:
@@ -48,6 +65,7 @@ def render(report: ValidationReport, conversations: Sequence[Conversation], *, m
         conversations: see `threadkeep.html_report.excerpts.excerpts`; of the same report.
         made_at: when, for a person.
         version: of threadkeep.
+        steps: what to do next, a line each. A line that begins with two blanks is a command.
     """
     outcomes = {str(one): (report.outcomes or {}).get(one, 0) for one in _OUTCOMES}
     listed = list(_rows(report, conversations))
@@ -67,6 +85,10 @@ def render(report: ValidationReport, conversations: Sequence[Conversation], *, m
         made_at=made_at,
         version=version,
         most_ids=MOST_IDS,
+        steps=steps,
+        incomplete=[row for row in listed if row.finding.code in _INCOMPLETE and row.finding.thread_id is not None],
+        not_complete=sum(report.counts.get(code, 0) for code in _INCOMPLETE),
+        most_incomplete=_MOST_INCOMPLETE,
     )
 
 
@@ -177,4 +199,4 @@ _PAGES.filters |= {
     "by_code": lambda rows: {code: list(own) for code, own in groupby(rows, lambda row: row.finding.code)},
     "gravest": lambda rows: gravest(row.finding for row in rows),
 }
-_PAGES.globals |= {"SIGNS": _SIGNS, "KINDS": KINDS}
+_PAGES.globals |= {"SIGNS": _SIGNS, "KINDS": KINDS, "INCOMPLETE": _INCOMPLETE}

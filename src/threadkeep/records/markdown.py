@@ -62,9 +62,10 @@ __all__ = [
 _PAGE, _CONTENTS = "threadkeep-markdown/1", "threadkeep-markdown-contents/1"
 
 # What cannot be seen, turns other text round, or cannot be encoded. Tabs stay; newlines end the lines of a quote.
-_HIDDEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
-_TO_ESCAPE = re.compile(rf"[{_HIDDEN}]|&(?=#x[0-9A-F]{{6}};)")
-_ESCAPED = re.compile(r"&#x([0-9A-F]{6});")
+_HIDDEN = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
+# A page that shows Markdown shows this as "&#x00202E;": the character itself would turn round what is next to it.
+_TO_ESCAPE = re.compile(rf"[{_HIDDEN}]|&(?=amp;#x[0-9A-F]{{6}};)")
+_ESCAPED = re.compile(r"&amp;#x([0-9A-F]{6});")
 # In JSON these are in strings only. "--" and ">" could end a comment.
 _JSON_TO_ESCAPE = re.compile(rf"[{_HIDDEN}<>]|--")
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#!|~&$])")
@@ -269,7 +270,7 @@ def _quote(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _TO_ESCAPE.sub(lambda found: f"&#x{ord(found[0]):06X};", text)
+    return _TO_ESCAPE.sub(lambda found: f"&amp;#x{ord(found[0]):06X};", text)
 
 
 def _unescaped(text: str) -> str:

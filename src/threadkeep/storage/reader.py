@@ -18,6 +18,7 @@ from threadkeep.storage.file_set import FileSet, faults_of, open_file_set
 from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
 from threadkeep.storage.lines import blocks, digest_of, lines_in, refuse_endless
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.pages import PageRecords, files_of_page, pages_in
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.spans import thread_of
@@ -39,12 +40,15 @@ def read(path: str | os.PathLike[str]) -> "Export":
         The export. Close it, or use it in a ``with`` statement.
 
     Raises:
-        OutputUnusable: there is no such export, or a file of it is not a regular file.
+        OutputUnusable: there is no such export, or the file is plainly none, or not a regular file.
         TypeError: ``path`` is no path.
     """
     refuse_wrong_types(locals(), {"path": A_PATH})
     path = Path(path)
-    return _Pages(path) if path.name and path.is_dir() else Export(path)
+    if path.name and path.is_dir() and (path / "index.md").exists():
+        return _Pages(path)
+    refuse_no_export(path)
+    return Export(path)
 
 
 class ThreadRecords(Protocol):

@@ -15,6 +15,7 @@ from threadkeep.storage.file_set import FileSet, faults_of
 from threadkeep.storage.index import IndexHeader, IndexRow, Span, decode_header
 from threadkeep.storage.lines import CHUNK, chunks, digest_of, lines_in, size_of
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.private_files import on_disk, sync_folder
 from threadkeep.storage.writer import link_or_copy
 
@@ -36,6 +37,7 @@ def proven(files: FileSet) -> tuple[IndexHeader, Manifest]:
     paths, manifest = files.paths, files.manifest
     header = next(decoded_lines(files, "index", decode_header), None)
     if header is None:
+        refuse_no_export(paths.out)
         raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only. Check the path.")
     if manifest is None:
         raise OutputUnusable(f"{files.manifest_fault or f'{paths.manifest} does not exist'}. {REPAIR}")

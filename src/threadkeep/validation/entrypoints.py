@@ -20,6 +20,7 @@ from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.lock import LockHolder, held_by
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 from threadkeep.validation.export_check import ExportCheck
 from threadkeep.validation.findings import Finding, finding
@@ -66,7 +67,7 @@ def validate(
         The report. Iterating gives its findings; ``is_complete`` is the verdict.
 
     Raises:
-        OutputUnusable: a file of the export cannot be read, or there is none.
+        OutputUnusable: a file of the export cannot be read, or there is none, or the file is plainly no export.
         UnreadableIds: the list cannot be read, or is no list of thread ids.
         ValueError: ``most`` is less than one.
         TypeError: an argument is of another type, or ``ids`` holds something else than str.
@@ -122,6 +123,7 @@ def validated(
     """Do what `validate` does, and return what was learned."""
     paths = Paths(out)
     wanted = None if ids is None else dict.fromkeys(filter(None, map(str.strip, ids))).keys()
+    refuse_no_export(out)
     # Before the files, so that an export which ends meanwhile is not taken for one that was cut off.
     holder, has_store = held_by(paths.lock), paths.store.exists()
     with open_file_set(paths) as files:

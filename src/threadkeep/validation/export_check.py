@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from threadkeep.errors import OutputUnusable
+from threadkeep.records.authors import words_about
 from threadkeep.serialization.json_diff import differences
 from threadkeep.serialization.lossless_json import loads, text_or_none
 from threadkeep.storage.file_set import FileSet
@@ -33,7 +34,7 @@ from threadkeep.storage.lines import digest_of, lines_in, size_of
 from threadkeep.storage.manifest import FileClaim, Manifest, ThreadDigest, Totals
 from threadkeep.storage.private_files import open_regular
 from threadkeep.validation.findings import Finding, Severity, finding
-from threadkeep.validation.line_check import NO_ID
+from threadkeep.validation.line_check import NO_ID, OTHER_ASSISTANTS
 from threadkeep.validation.scan import MessageLines, ThreadFile
 
 __all__ = ["ExportCheck"]
@@ -91,6 +92,9 @@ class ExportCheck:
             yield from self._of_index_line(number, line)
         for file in (self.out, *(self._others.values() if self._set.has_index else ())):
             yield from file.finish()
+        if self.messages.others and (self.header is None or self.header.assistant_id != AUTO):
+            words = words_about(self.messages.others, self.messages.messages)
+            yield finding(OTHER_ASSISTANTS, words, file=self.out.name, path="$.message.assistant_id")
         if suspicions := self.messages.ids.repeated():
             yield from self._repeated(suspicions)
         yield from self._of_manifest()

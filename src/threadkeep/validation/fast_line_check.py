@@ -16,7 +16,7 @@ import orjson
 from threadkeep.errors import MalformedMessage
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.strict_json import Fault
-from threadkeep.validation.line_check import EXISTS_SINCE, about, is_odd_time, may_hold_markers
+from threadkeep.validation.line_check import EXISTS_SINCE, about, by_other, is_odd_time, may_hold_markers
 
 __all__ = ["LineSummary", "summaries"]
 
@@ -111,10 +111,14 @@ def _summary(line: _Line, is_flat: bool, assistant_id: str | None, now: int, sav
     part = content[0] if len(content) == 1 else None
     if type(part) is _TextPart and not part.text.annotations and part.text.value == text:
         if text and not text.isspace() and not may_hold_markers(text):
-            return thread_id, message_id, created_at, assistant_id, False, ()
+            author = message.assistant_id
+            is_own = author is None or author == assistant_id
+            by_others = () if is_own else tuple(by_other({"role": message.role, "assistant_id": author}, assistant_id))
+            return thread_id, message_id, created_at, assistant_id, False, by_others
     elif "\n".join([part.text.value for part in content if isinstance(part, _TextPart)]) != text:
         return None
-    notes = list(about(msgspec.to_builtins(message), saved))
+    value = msgspec.to_builtins(message)
+    notes = [*by_other(value, assistant_id), *about(value, saved)]
     return thread_id, message_id, created_at, assistant_id, False, notes
 
 
@@ -127,5 +131,5 @@ def _of_other_form(line: bytes, assistant_id: str | None, now: int, saved: Set[s
             return None
     except (ValueError, LookupError, TypeError, RecursionError, MalformedMessage):
         return None
-    notes = list(about(message, saved))
+    notes = [*by_other(message, assistant_id), *about(message, saved)]
     return value["thread_id"], value["message_id"], value["created_at"], assistant_id, False, notes

@@ -30,20 +30,28 @@ _REFRESH = "Export the list again, with --refresh."
 _REPAIR = "Export the list again: what is damaged or contradictory is repaired."
 _NEW_MANIFEST = "Export the list again: a new manifest is written."
 _LOOK = "See whether the file is the right one."
+_AUTO = 'To write the assistant of each thread, export with "auto" as ASSISTANT_ID.'
 _KEEP = "Keep the export: it has what the API does not have any more."
 _EDITED = "Restore the file from before it was {}, or export the list again."
 
 
 @attrs.frozen
 class Kind:
-    """One kind of finding: its meaning in a few words, the next step in sentences, and whether its thread is to be
-    fetched again.
+    """One kind of finding.
+
+    Attributes:
+        what: its meaning in a few words.
+        remedy: the next step in sentences.
+        refetch: whether its thread is to be fetched again.
+        counted: what is counted of notes, in the singular: a word, and words behind it. None where the note is one
+            sentence about the export.
     """
 
     severity: Severity
     what: str
     remedy: str = _AGAIN
     refetch: bool = False
+    counted: tuple[str, str] | None = None
 
 
 _lost = partial(Kind, Severity.ERROR, refetch=True)
@@ -51,8 +59,13 @@ _error = partial(Kind, Severity.ERROR)
 _warning = partial(Kind, Severity.WARNING)
 
 
-def _note(what: str, remedy: str = "There is nothing to do.") -> Kind:
+def _note(what: str, remedy: str) -> Kind:
     return Kind(Severity.NOTE, what, remedy)
+
+
+def _notes(one: str, of_it: str, remedy: str = "There is nothing to do.") -> Kind:
+    what = f"{'an' if one[0] in 'aeiou' else 'a'} {one} {of_it}"
+    return Kind(Severity.NOTE, what, remedy, counted=(one, of_it))
 
 
 KINDS: Mapping[str, Kind] = {
@@ -75,7 +88,9 @@ KINDS: Mapping[str, Kind] = {
     "key_mismatch": _lost("a key that contradicts the message in its line"),
     "foreign_message": _lost("a message of another thread"),
     # Lines against each other
-    "duplicate_message": _lost("a message id that is in the export twice"),
+    "duplicate_message": _lost(
+        "a message id that is in the export twice", counted=("message", "in two threads, at the API too")
+    ),
     "split_thread": _lost("a thread whose lines are not together"),
     "mixed_assistants": _error("a line of another assistant's export", _LOOK),
     "mixed_formats": _error("full and flat lines in one export", _LOOK),
@@ -92,7 +107,9 @@ KINDS: Mapping[str, Kind] = {
     "lost_manifest": _error("an export without its manifest", _NEW_MANIFEST),
     "manifest_mismatch": _error("a manifest that contradicts the other files", _REPAIR),
     "lost_partial": _lost("messages of an incomplete thread that are not in the partial file as they were written"),
-    "only_in_partial": _note("messages of a complete thread that only the partial file has", "Keep the partial file."),
+    "only_in_partial": _notes(
+        "complete thread", "with messages that only the partial file has", "Keep the partial file."
+    ),
     "unvouched": _note("no index and no manifest: nothing proves that the lines are all", "Keep the index too."),
     "export_at_work": _note("an export is running", "Validate again when it has ended."),
     "unfinished_run": _note("a run was cut off", f"{_SAME} Without the API, use `threadkeep write`."),
@@ -108,22 +125,25 @@ KINDS: Mapping[str, Kind] = {
     "file_mismatch": _error("a downloaded file of another size or digest", _DOWNLOAD),
     "file_failed": _error("a file that could not be downloaded, though it may be there", _SAME),
     # What the API itself gave
-    "image_not_downloaded": _note("an image whose file was not downloaded", "Export with --files to have the image."),
-    "annotation_outside_text": _note("an annotation whose offsets, in code points, point outside its text"),
-    "marker_without_annotation": _note("a citation marker in a text that no annotation resolves"),
-    "empty_message": _note("a message without any text"),
-    "text_of_another_shape": _note("a text in another shape than the API's"),
-    "odd_timestamp": _note("a time before the API existed or in the future, or none at all"),
-    "time_goes_back": _note("a message that is older than the one before it"),
+    "other_assistants": _note("messages of other assistants than the one of their lines", _AUTO),
+    "image_not_downloaded": _notes("image", "without a file", "Export with --files to have the file."),
+    "annotation_outside_text": _notes("annotation", "with a place outside the text"),
+    "marker_without_annotation": _notes("citation marker", "without an annotation"),
+    "empty_message": _notes("message", "without text, at the API too"),
+    "text_of_another_shape": _notes("text", "in another shape than OpenAI's"),
+    "odd_timestamp": _notes("message", "with a time in the future, before the API existed, or none"),
+    "time_goes_back": _notes("message", "older than the one before"),
     # The export against the live API
     "lost_message": _lost("a message that the API has, between others of the export, and the export has not", _REFRESH),
     "changed_message": _lost("a message that the API gives in another form", _REFRESH),
     "order_mismatch": _lost("messages that the API gives in another order", _REFRESH),
     "new_message": _warning("a message that came after the export", _REFRESH, refetch=True),
     "changed_metadata": _warning("metadata that were changed", _REFRESH, refetch=True),
-    "not_compared": _warning("a thread that could not be compared", "Check again later."),
-    "deleted_message": _note("a message that the API does not have any more", _KEEP),
-    "deleted_thread": _note("a thread that the API does not have any more", _KEEP),
+    "not_compared": _warning(
+        "a thread that was not compared", "Check again later.", counted=("thread", "not compared")
+    ),
+    "deleted_message": _notes("message", "no longer at the API", _KEEP),
+    "deleted_thread": _notes("thread", "no longer at the API", _KEEP),
 }
 """Every code, in the order of `docs/findings.md`. The codes are stable: scripts are written against them."""
 

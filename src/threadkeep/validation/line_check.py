@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, TypeAlias
 
+from threadkeep.records.authors import other_author
 from threadkeep.records.content import is_blank, text_body
 from threadkeep.records.ndjson import FLAT_KEYS, line_faults
 from threadkeep.serialization.json_diff import child_path
@@ -11,10 +12,23 @@ from threadkeep.serialization.lossless_json import text_or_none
 from threadkeep.serialization.strict_json import Fault, loads_strict
 from threadkeep.serialization.text_files import BYTE_ORDER_MARK
 
-__all__ = ["EXISTS_SINCE", "NO_ID", "Read", "about", "check_line", "is_odd_time", "may_hold_markers"]
+__all__ = [
+    "EXISTS_SINCE",
+    "NO_ID",
+    "OTHER_ASSISTANTS",
+    "Read",
+    "about",
+    "by_other",
+    "check_line",
+    "is_odd_time",
+    "may_hold_markers",
+]
 
 EXISTS_SINCE = 1_699_228_800
 """2023-11-06, the day on which the Assistants API was announced: no message is older."""
+
+OTHER_ASSISTANTS = "other_assistants"
+"""The code of the one note that is made of all lines whose messages are of other assistants."""
 
 NO_ID = object()
 """In the place of an assistant id that a line does not have; None is one that it has."""
@@ -78,10 +92,17 @@ def _notes(line: Mapping[str, Any], now: int, saved: Set[str]) -> Iterator[Fault
         what = f"the time {line.get('created_at')} is none at which the API can have made a message"
         yield Fault("odd_timestamp", what, "$.created_at")
     if isinstance(message, dict):
+        yield from by_other(message, line.get("assistant_id", NO_ID))
         yield from about(message, saved)
     elif line.get("text") == "":
         what = "the line has no text, and a flat line does not carry what else the message held"
         yield Fault("empty_message", what, "$.text")
+
+
+def by_other(message: Mapping[str, Any], assistant_id: object) -> Iterator[Fault]:
+    """Yield a note if another assistant than its line's wrote a message. What it says is only who: they are counted."""
+    if assistant_id is not None and (author := other_author(message, assistant_id)) is not None:
+        yield Fault(OTHER_ASSISTANTS, author, "$.message.assistant_id")
 
 
 def is_odd_time(created_at: object, now: int) -> bool:

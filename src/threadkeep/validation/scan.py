@@ -20,7 +20,7 @@ from threadkeep.storage.index import IndexRow, Span
 from threadkeep.storage.spans import SpanFile, thread_of
 from threadkeep.validation.fast_line_check import LineSummary, summaries
 from threadkeep.validation.findings import Finding, finding
-from threadkeep.validation.line_check import NO_ID, Read, check_line
+from threadkeep.validation.line_check import NO_ID, OTHER_ASSISTANTS, Read, check_line
 
 __all__ = ["MessageLines", "Place", "RepeatedIds", "ThreadFile"]
 
@@ -73,11 +73,15 @@ class MessageLines:
         saved: the ids of the files that were downloaded.
         assistant_id: of every line; `NO_ID` where each thread has its own.
         is_flat: whether every line is flat; None for what the first one is.
+
+    Attributes:
+        others: how many messages each assistant wrote that is not the one of their line.
     """
 
     def __init__(self, name: str, *, now: int, saved: Set[str], assistant_id: object, is_flat: bool | None) -> None:
         self.messages = 0
         self.days = Counter[int]()
+        self.others = Counter[str]()
         self.ids = RepeatedIds()
         self.is_flat = is_flat
         self.assistant_id = assistant_id
@@ -184,7 +188,10 @@ class MessageLines:
     def _findings(self, faults: Iterable[Fault], number: int, message_id: str | None) -> Iterator[Finding]:
         where: dict[str, Any] = {"line": number, "thread_id": self._thread_id, "message_id": message_id}
         for one in faults:
-            yield finding(one.code, one.what, file=self._name, path=one.path, **where)
+            if one.code == OTHER_ASSISTANTS:
+                self.others[one.what] += 1
+            else:
+                yield finding(one.code, one.what, file=self._name, path=one.path, **where)
 
 
 class _Claim(NamedTuple):

@@ -45,9 +45,9 @@ ODD_TEXTS = st.one_of(
                 "  ",
                 "",
                 "\r",
-                "&#x00000D;",
-                "&#x110000;",
-                "&#xD;",
+                "&amp;#x00000D;",
+                "&amp;#x110000;",
+                "&amp;#xD;",
                 "\ud800",
                 "\x1b[31m",
                 "\u2028",
@@ -222,7 +222,7 @@ assistant_id: null
 > # Hi
 >
 > ```
-> x&#x00000D;
+> x&amp;#x00000D;
 >
 
 <!-- message {"id":"msg_2","created_at":1774963800,"run_id":"run_1","role":"assistant"} -->
@@ -427,7 +427,7 @@ def test_a_folder_that_is_no_export(tmp_path: Path) -> None:
     """Or that lacks a page, or whose list was cut off."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(OutputUnusable, match="no Markdown export"):
+    with pytest.raises(OutputUnusable, match="is a folder: give the NDJSON file"):
         read(folder)
     (folder / "index.md").write_text("# mine\n")
     with pytest.raises(OutputUnusable, match=r"index\.md, line 1: it does not begin with front matter"):

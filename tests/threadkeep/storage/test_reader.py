@@ -127,10 +127,10 @@ def test_a_bare_file_is_read_by_one_pass(tmp_path: Path) -> None:
             read["z"]
 
 
-def test_an_empty_file_has_no_threads(tmp_path: Path) -> None:
-    """Nor records."""
-    with threadkeep.read(bare(tmp_path)) as read:
-        assert (list(read), list(read.threads())) == ([], [])
+def test_an_empty_file_is_no_export(tmp_path: Path) -> None:
+    """Whoever gives one has given the wrong file."""
+    with pytest.raises(OutputUnusable, match="is empty, and no export"):
+        threadkeep.read(bare(tmp_path))
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"\xff", b'{"thread_id":', b"[" * 100_000], ids=lambda line: line[:9])
@@ -194,10 +194,10 @@ def test_a_sparse_file_is_refused_and_not_read_into_memory(tmp_path: Path, monke
         file.truncate(5 * 1024**3)
     assert lines.LINE_LIMIT >= 64 * 1024**2
     monkeypatch.setattr(lines, "LINE_LIMIT", 1000)
-    with pytest.raises(OutputUnusable, match=r"sparse\.ndjson is no NDJSON: its first 1,048,576 bytes are no JSON"):
+    with pytest.raises(OutputUnusable, match=r"sparse\.ndjson is a binary file, and no export"):
         threadkeep.read(path)
     with path.open("r+b") as file:
-        file.write(b"{")
+        file.write(b'{"thread_id":"x","message_id":"m","role":"user"')
     with threadkeep.read(path) as read:
         for iterate in (read, read.threads()):
             with pytest.raises(

@@ -113,5 +113,5 @@ def test_what_is_no_file_is_refused(out: Path, tmp_path: Path) -> None:
     sparse = tmp_path / "sparse.ndjson"
     with sparse.open("wb") as file:
         file.truncate(2**33)
-    with pytest.raises(OutputUnusable, match="is no NDJSON"):
+    with pytest.raises(OutputUnusable, match="is a binary file, and no export"):
         threadkeep.validate(sparse)

@@ -6,7 +6,16 @@ from typing import Any
 import click
 
 from threadkeep.cli.arguments import OUT_OR_PREFIX
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error, print_json, print_rows
+from threadkeep.cli.console import (
+    counted,
+    escape,
+    ignore_broken_pipe,
+    print_error,
+    print_json,
+    print_path,
+    print_row,
+    print_rows,
+)
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.option_groups import OUTPUT, GroupedCommand, argument, command, option
 from threadkeep.cli.prefixes import readable
@@ -120,7 +129,9 @@ def print_converted(done: Converted) -> None:
     click.echo(f"{escape(str(done.path))}: made from {what}")
     lost = ", ".join(f"{number:,} {escape(word, 40)}" for word, number in sorted(done.losses.items()))
     flat = [("flat", "OUT has texts only: what else the messages had is not known")] if done.is_flat else []
-    report = [("losses in", escape(str(done.losses_path)))] if lost else []
     without = f"{counted(done.left_out, 'message')} without content for this format"
     empty = [("left out", without)] if done.left_out else []
-    print_rows([("lost", lost or "nothing"), *report, *empty, ("no place for", ", ".join(done.no_place)), *flat])
+    print_row("lost", lost or "nothing")
+    if lost:
+        print_path("losses in", done.losses_path)
+    print_rows([*empty, ("no place for", ", ".join(done.no_place)), *flat])

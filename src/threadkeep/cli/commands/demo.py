@@ -12,7 +12,7 @@ import click
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
 from threadkeep.cli.commands.export import run_job
-from threadkeep.cli.console import print_rows
+from threadkeep.cli.console import escape, print_rows
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_result, report_ending
 from threadkeep.cli.option_groups import OUTPUT, command, option
@@ -25,6 +25,7 @@ from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 from threadkeep.storage.session import ThreadList
 from threadkeep.validation.entrypoints import validated
+from threadkeep.validation.line_check import OTHER_ASSISTANTS
 
 __all__ = ["demo"]
 
@@ -64,7 +65,7 @@ def demo(folder: Path | None) -> int:
             assistant_id=world["assistants"][0]["id"],
             fresh=True,
         )
-        result, _ = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
+        result = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
     return _report(folder, ids, result)
 
 
@@ -78,6 +79,7 @@ def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
         kinds = Counter(part["type"] for line in lines for part in loads(line)["message"]["content"])
     click.echo("content parts in the export")
     print_rows((kind, f"{count:,}") for kind, count in sorted(kinds.items()))
-    print_verdict(report, ())
-    click.echo(f"the files are in {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    print_verdict(report, (), told=(OTHER_ASSISTANTS,))
+    names = ", ".join(sorted(path.name for path in folder.iterdir()))
+    click.echo(f"the files are in {escape(str(folder))}: {names}")
     return Exit.COMPLETE if result.is_complete and report.is_complete else Exit.INCOMPLETE

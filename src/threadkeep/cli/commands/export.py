@@ -1,6 +1,6 @@
 """``threadkeep export``: the file of ids in, the NDJSON out."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,14 @@ def export(
     ids = exporting.ids(thread_ids)
     job = exporting.job(ids, assistant_id, out, refresh=refresh, flat=flat, include=include, fresh=fresh)
     shown = not quiet and not as_json
-    result, printed = run_job(job, source, show_progress=shown, sunset=exporting.sunset_of(source), verbose=verbose)
+    result = run_job(job, source, show_progress=shown, sunset=exporting.sunset_of(source), verbose=verbose)
     is_all = thread_ids != "-" and result.manifest is not None and result.manifest.totals.threads == ids.count
     step = next_step(result, thread_ids if is_all else None, exporting.column, fresh=fresh, files=job.files)
     with ignore_broken_pipe():
         if as_json:
             print_json(result_as_json(result, step))
         elif not quiet:
-            print_result(result, step, printed)
+            print_result(result, step)
     return report_ending(result, step)
 
 
@@ -127,13 +127,10 @@ def run_job(
     sunset: datetime | None = None,
     verbose: bool = False,
     is_last: bool = True,
-) -> tuple[ExportResult, Set[str]]:
-    """Make an export, as `threadkeep.exporter.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
+) -> ExportResult:
+    """Make an export, as `threadkeep.exporter.job.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`."""
 
-    Returns the result, and the ids of threads and files whose problems were printed.
-    """
-
-    async def work(transports: Sequence[Any], screen: Screen) -> tuple[ExportResult, Set[str]]:
-        return await carry_out(job, transports, transports[0].address, now=now, on_event=screen.take), screen.printed
+    async def work(transports: Sequence[Any], screen: Screen) -> ExportResult:
+        return await carry_out(job, transports, transports[0].address, now=now, on_event=screen.take)
 
     return ask(source, work, shown=show_progress, sunset=sunset, verbose=verbose, is_last=is_last)

@@ -15,6 +15,7 @@ from threadkeep.cli.shared_options import column_option, force_option, ids_optio
 from threadkeep.cli.suggestions import command_on, list_options
 from threadkeep.scale.collect import merge_parts, prefix_at
 from threadkeep.serialization.id_lists import ListedId, is_thread_id
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 
 __all__ = ["merge"]
@@ -42,6 +43,9 @@ def merge(
         raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
     wanted = None if ids is None else _valid(open_ids(ids, column), invalid)
     places = [prefix_at(part) or Paths(Path(part)) for part in parts]
+    for place in places:
+        if isinstance(place, Paths):
+            refuse_no_export(place.out)
     manifest = merge_parts(places, paths, wanted, force=force)
     if invalid:  # the text of the line may be a secret that was pasted by mistake
         print_error(f"{counted(len(invalid), 'line')} of the list, the first is line {invalid[0]}: no thread ids")

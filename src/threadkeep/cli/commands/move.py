@@ -37,6 +37,7 @@ from threadkeep.migration.preparation import refuse_unusable
 from threadkeep.storage.index import Outcome
 from threadkeep.validation.entrypoints import validated
 from threadkeep.validation.findings import Severity
+from threadkeep.validation.line_check import OTHER_ASSISTANTS
 
 __all__ = ["move"]
 
@@ -132,6 +133,7 @@ class _Move:
     _user_identity: str | None
     _verbose: bool
     is_silent: bool
+    _told: tuple[str, ...] = attrs.field(default=_ABSENT, init=False)  # codes of what the export has told already
     summaries: dict[str, Any] = attrs.field(factory=lambda: dict.fromkeys(("export", "validate", "push")), init=False)
 
     def run(self) -> Exit:
@@ -148,7 +150,7 @@ class _Move:
 
     def _export(self) -> tuple[Exit, bool]:
         """Return also whether nothing else is to be done, since it has ended before its time."""
-        result, printed = run_job(
+        result = run_job(
             self._job,
             self._source,
             show_progress=not self.is_silent,
@@ -159,7 +161,8 @@ class _Move:
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
         self.summaries["export"] = result_as_json(result, step)
-        self._print(lambda: print_result(result, step, printed))
+        self._told += (OTHER_ASSISTANTS,) if result.authors.others else ()
+        self._print(lambda: print_result(result, step))
         code = report_ending(result, step)
         if isinstance(result.ended_by, ApiGone) and result.outcomes[Outcome.COMPLETE]:
             self._suggest_push("nothing was pushed. This pushes the threads that are complete:")
@@ -172,19 +175,17 @@ class _Move:
         is_damaged = any(one.severity is not Severity.NOTE and one.code not in _ABSENT for one in report)
         steps = next_lines(report, found.manifest, None, None) if is_damaged else ()
         self.summaries["validate"] = report_as_json(report)
-        self._print(lambda: print_verdict(report, steps))
+        self._print(lambda: print_verdict(report, steps, told=self._told))
         if is_damaged:
             print_error("the export is damaged: nothing was pushed", command_on("validate", report.out))
         return Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE, is_damaged
 
     def _push(self) -> Exit:
         job = self._push_job
-        result, printed = run_push(
-            job, self._target, self._user_identity, shown=not self.is_silent, verbose=self._verbose
-        )
+        result, told = run_push(job, self._target, self._user_identity, shown=not self.is_silent, verbose=self._verbose)
         self.summaries["push"] = push_as_json(job, result)
         self._print(lambda: print_push(job, result))
-        return report_push_ending(job, result, printed, prefix=TARGET)
+        return report_push_ending(job, result, told, prefix=TARGET)
 
     def _print(self, summary: Callable[[], None]) -> None:
         if not self.is_silent:

@@ -15,6 +15,7 @@ from threadkeep.cli.console import ignore_broken_pipe, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.option_groups import WHAT, argument, command, option
 from threadkeep.cli.prefixes import last_part, readable
+from threadkeep.cli.problems import Problems
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.push_options import PushOptions, kind_option, push_options, user_identity_option
 from threadkeep.cli.push_summary import print_dry_run, print_push, push_as_json, report_push_ending
@@ -103,7 +104,7 @@ def push(
         concurrency=concurrency or usual.concurrency,
         pace=PacingOptions(rpm=rpm or usual.rpm, max_retries=max_retries),
     )
-    printed = frozenset[str]()
+    told = None
     if store is not None and not dry_run:  # before the prefix is fetched
         refuse_unusable(job)
     try:
@@ -112,7 +113,7 @@ def push(
             if dry_run:
                 result = asyncio.run(plan_only(job))
             else:
-                result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json, verbose=verbose)
+                result, told = run_push(job, target, user_identity, shown=not quiet and not as_json, verbose=verbose)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     with ignore_broken_pipe():
@@ -122,7 +123,7 @@ def push(
             print_dry_run(job, result.plan)
         elif not quiet:
             print_push(job, result)
-    return Exit.COMPLETE if dry_run else report_push_ending(job, result, printed)
+    return Exit.COMPLETE if dry_run else report_push_ending(job, result, told)
 
 
 def _refuse_useless(
@@ -142,15 +143,15 @@ def _refuse_useless(
 
 def run_push(
     job: PushJob, target: ApiSource, user_identity: str | None, *, shown: bool, verbose: bool = False
-) -> tuple[PushResult, frozenset[str]]:
+) -> tuple[PushResult, Problems]:
     """Push as `threadkeep.migration.run.carry_out` does, under a screen; see `threadkeep.cli.runtime.ask`.
 
-    Returns the result, and the ids of the threads whose problems were printed.
+    Returns the result, and the problems that were printed.
     """
 
-    async def work(transports: Sequence[Any], screen: Screen) -> tuple[PushResult, frozenset[str]]:
+    async def work(transports: Sequence[Any], screen: Screen) -> tuple[PushResult, Problems]:
         result = await carry_out(job, transports, on_event=lambda event: screen.take(_shown(event)))
-        return result, frozenset(screen.printed)
+        return result, screen.problems
 
     try:
         headers = identity_headers(user_identity)

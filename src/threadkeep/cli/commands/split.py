@@ -8,6 +8,7 @@ from threadkeep.cli.arguments import OUT
 from threadkeep.cli.console import counted, escape, ignore_broken_pipe
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.option_groups import WHAT, argument, command, option
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.split import split_by_assistant
 
@@ -23,6 +24,7 @@ def split(out: Path, by: str) -> int:
     Threads of which no assistant is known go to out.none.ndjson.
     """
     del by  # there is one way only
+    refuse_no_export(out)
     with ignore_broken_pipe():
         for part in split_by_assistant(Paths(out)):
             threads, messages = part.manifest.outcomes["complete"], part.manifest.totals.messages

@@ -9,7 +9,16 @@ import click
 import msgspec
 
 from threadkeep.cli.arguments import OUT_OR_PREFIX
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe, moment, print_error, print_json, print_row
+from threadkeep.cli.console import (
+    counted,
+    escape,
+    ignore_broken_pipe,
+    moment,
+    print_error,
+    print_json,
+    print_row,
+    print_steps,
+)
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.option_groups import OUTPUT, argument, command, option
@@ -27,6 +36,7 @@ from threadkeep.storage.damage import index_rows, spans_of
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import SEVERAL_SOURCES, Outcome
 from threadkeep.storage.lines import size_of
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.progress import ExportState
 from threadkeep.storage.progress import status as read_status
@@ -56,6 +66,7 @@ def status(out: Path | str, done: bool, as_json: bool) -> int:
             return _print_done(complete_ids(store), f"an object of {out} that has their lines is missing")
         return _status_of(store, str(out), as_json=as_json)
     paths = Paths(Path(out))
+    refuse_no_export(paths.out)
     if done:
         return _print_done(_complete_ids(paths), f"a file of {paths.out.name} ends before their lines do")
     state = read_status(paths.out)
@@ -124,8 +135,7 @@ def _print_state(state: ExportState) -> None:
         print_error("; ".join(state.faults), _CHECK)
     if manifest is not None and not is_run_left:
         click.echo(f"{out}: {'complete, by its manifest' if state.is_complete else 'not complete'}")
-    for line in _next_lines(state):
-        click.echo(escape(line, 4000))
+    print_steps(_next_lines(state))
 
 
 def _print_progress(state: ExportState) -> None:

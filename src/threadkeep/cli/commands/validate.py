@@ -97,13 +97,13 @@ def validate(
             checked = checked_export(found, most=sample, seed=seed or 0)
             outcome = run_live(checked, address, shown=not as_json, verbose=verbose)
             report = joined(report, outcome, most or MOST)
+        steps = [*next_lines(report, found.manifest, ids, ids_to_refetch, column, is_prefix=export.is_prefix)]
         with ignore_broken_pipe():
             if as_json:
                 print_json(report_as_json(report))
             else:
-                steps = next_lines(report, found.manifest, ids, ids_to_refetch, column, is_prefix=export.is_prefix)
                 print_verdict(report, steps, most=most or MOST_ON_SCREEN)
-        _write(report, ids_to_refetch, page)
+        _write(report, ids_to_refetch, page, steps)
     ended = None if outcome is None else report_live_ending(outcome)
     return ended if ended is not None else Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE
 
@@ -142,7 +142,7 @@ def report_live_ending(outcome: LiveOutcome) -> Exit | None:
     return code
 
 
-def _write(report: ValidationReport, ids_to_refetch: str | None, page: str | None) -> None:
+def _write(report: ValidationReport, ids_to_refetch: str | None, page: str | None, steps: Sequence[str]) -> None:
     if ids_to_refetch is not None:
         # Damaged lines may name what is no id, and no API can be asked for it.
         ids = "".join(f"{thread_id}\n" for thread_id in report.refetch if is_thread_id(thread_id))
@@ -154,5 +154,6 @@ def _write(report: ValidationReport, ids_to_refetch: str | None, page: str | Non
 
         with open_file_set(Paths(report.out)) as files:
             conversations = excerpts(report, files.files.get("out", BytesIO()))
-        html = render(report, conversations, made_at=f"{now():%Y-%m-%d %H:%M:%S} UTC", version=__version__)
+        made_at = f"{now():%Y-%m-%d %H:%M:%S} UTC"
+        html = render(report, conversations, made_at=made_at, version=__version__, steps=steps)
         put(page, html.encode())
