@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,11 @@ def assert_nothing_temporary(run: Run, *done: Done) -> None:
         assert "temporary" not in one.out + one.err
 
 
+def without_steps(page: Path) -> str:
+    """Return a page without what to do next: a prefix is exported in another way."""
+    return re.sub(r'<div class="next">.*?</div>', "", page.read_text(), flags=re.S)
+
+
 def test_validate(
     fake: Limited, put: Put, either: Run, threadkeep: Command, merged: Merged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,11 +95,11 @@ def test_validate(
         page = either.folder / "page.html"
         page.unlink(missing_ok=True)
         of_prefix = threadkeep("validate", prefix, *options)
-        pages = [page.read_bytes().replace(prefix.encode(), bytes(out))] if page.exists() else []
+        pages = [without_steps(page).replace(prefix, str(out))] if page.exists() else []
         of_merged = threadkeep("validate", out, *options)
         assert of_prefix.code == of_merged.code == (1 if "--ids" in options else 0), of_prefix
         assert of_prefix.out.replace(prefix, str(out)).split("Next")[0] == of_merged.out.split("Next")[0]
-        assert pages == [page.read_bytes() for _ in pages]
+        assert pages == [without_steps(page) for _ in pages]
         assert_nothing_temporary(either, of_prefix)
     with_list = threadkeep("validate", prefix, "--ids", either.ids)
     assert f"--keys-file=KEYS --dask=ADDRESS {either.ids} auto {prefix}" in with_list.out
