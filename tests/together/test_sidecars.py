@@ -280,7 +280,7 @@ def test_a_folder_of_files_that_cannot_be_made_ends_the_run(
 def test_a_refusal_of_a_file_is_told_from_a_refused_key(
     status: int, code: int, outcome: str, fake: FakeAssistants, ids: Path, out: Path, threadkeep: Run
 ) -> None:
-    """A key may be allowed threads and no files; one that is refused as a whole ends the run. Another file is missing."""
+    """A key may be allowed threads and no files; one that is refused for all ends the run. Another file is missing."""
     fake.faults = [{"match": {"path": "/content$"}, "do": {"status": status, "body": {"error": {"message": "No."}}}}]
     done = threadkeep("export", ids, ASSISTANT, out, "--files", "--concurrency", 1)
     assert done.code == code
