@@ -23,6 +23,9 @@ __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
 
 _AGAIN = "The same command resumes the export: complete threads are not asked for again."
 
+# Seconds in which this process asks the output store again, so that it ends soon after Ctrl-C. Workers ask for longer.
+_PATIENCE = 20
+
 
 _NO_USE = {
     "--refresh": "shards that are complete are never fetched again. Export the threads to another OUT without --dask,"
@@ -79,7 +82,7 @@ class DaskExport:
         header = msgspec.convert({"source": address, **what}, IndexHeader)
         return ScaleJob(
             wanted=exporting.wanted(CountedIds(self.thread_ids)),
-            store=open_store(self.prefix),
+            store=open_store(self.prefix, seconds=_PATIENCE),
             cluster=self.cluster,
             header=header,
             files=exporting.files,

@@ -60,5 +60,6 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
 
 
 def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
-    """Return the code and the next step for an error that ended a command."""
-    return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))
+    """Return the code and the next step for an error that ended a command, by the nearest of its classes."""
+    found = (_EXITS[kind] for kind in type(error).__mro__ if kind in _EXITS)
+    return next(found, (Exit.INCOMPLETE, ""))

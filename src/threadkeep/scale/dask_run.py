@@ -29,9 +29,10 @@ from threadkeep.errors import (
     ThreadkeepError,
 )
 from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
+from threadkeep.scale.generations import newest_generations
 from threadkeep.scale.object_store import ObjectStore, open_store
 from threadkeep.scale.plan import PlannedShard, make_plan, read_plan
-from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, is_done, newest_generations
+from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.session import InvalidId, ThreadList
 
@@ -95,9 +96,7 @@ class ScaleJob:
     def shard(self, planned: PlannedShard) -> Shard:
         """Return a shard as a worker is to do it."""
         return Shard(
-            name=planned.name,
-            ids=planned.ids,
-            header=self.header,
+            planned=planned,
             files=self.files,
             concurrency=self.concurrency,
             rpm=self.rpm,
@@ -282,19 +281,17 @@ class _Tally:
     @classmethod
     def of(cls, job: ScaleJob) -> "_Tally":
         """Read what is in the output store."""
-        tally, generations = cls(), newest_generations(job.store)
-        for _, shards in read_plan(job.store):
-            for planned in shards:
-                tally.shards += 1
-                tally.threads += len(planned.ids)
-                found = generations.get(planned.name)
-                if found is None:
-                    tally._know(planned.name, {Outcome.UNFINISHED: len(planned.ids)}, 0)
-                    tally.open_shards.add(planned.name)
-                else:
-                    tally._know(planned.name, found.manifest.outcomes, found.manifest.totals.messages)
-                    if not is_done(found.manifest, job.shard(planned)):
-                        tally.open_shards.add(planned.name)
+        tally = cls()
+        for planned, found in newest_generations(job.store):
+            tally.shards += 1
+            tally.threads += len(planned.ids)
+            manifest = None if found is None else found.sound
+            if manifest is None:
+                tally._know(planned.name, {Outcome.UNFINISHED: len(planned.ids)}, 0)
+            else:
+                tally._know(planned.name, manifest.outcomes, manifest.totals.messages)
+            if found is None or not found.is_done(files=job.files):
+                tally.open_shards.add(planned.name)
         return tally
 
     def _know(self, name: str, outcomes: Mapping[str, int], messages: int) -> None:
@@ -400,7 +397,7 @@ class _Run:
         self._restart_workers = restart_workers
         self._name = f"threadkeep-{os.urandom(6).hex()}"  # two runs may share a cluster
         open_shards = frozenset(tally.open_shards)
-        self._todo = (one for _, shards in read_plan(job.store) for one in shards if one.name in open_shards)
+        self._todo = (one for part in read_plan(job.store) for one in part.shards if one.name in open_shards)
         self._again: deque[PlannedShard] = deque()
         self._running: dict[asyncio.Task[Any], _Task] = {}
         self._deaths = Counter[str]()

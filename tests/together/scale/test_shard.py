@@ -14,13 +14,15 @@ from threadkeep.api.keys import Key
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, RunEnded
 from threadkeep.exporter.events import Event, ThreadEnded
 from threadkeep.scale.collect import merge_parts
-from threadkeep.scale.object_store import Bucket
-from threadkeep.scale.plan import encode_plan
-from threadkeep.scale.shard import Shard, Stop, export_shard, newest_generation
+from threadkeep.scale.generations import newest_generation
+from threadkeep.scale.object_store import Bucket, ObjectStore
+from threadkeep.scale.plan import PlannedShard, encode_plan
+from threadkeep.scale.shard import Shard, Stop, export_shard
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.paths import Paths
 
 KEY = Key("sk-test")
+EXPORT = "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -34,8 +36,14 @@ def shard(fake: Limited, run: Run, base_url: str, store: Bucket) -> Shard:
     """A shard of six threads, which is planned."""
     names = tuple(load(fake, run, 6, 250))
     header = IndexHeader(source=base_url, assistant_id=ASSISTANT, flat=False, include=())
-    store.create("plan/000001.ndjson", encode_plan(1, header, [names]))
-    return Shard(name="000001-0001", ids=names, header=header, concurrency=1, max_retries=0)
+    (planned,) = plan(store, 1, header, names)
+    return Shard(planned=planned, concurrency=1, max_retries=0)
+
+
+def plan(store: ObjectStore, number: int, header: IndexHeader, *shards: tuple[str, ...]) -> list[PlannedShard]:
+    """Put an object of a plan."""
+    store.create(f"plan/{number:06}.ndjson", encode_plan(EXPORT, number, header, shards))
+    return [PlannedShard(EXPORT, header, ids) for ids in shards]
 
 
 def collected(store: Bucket, run: Run, name: str = "out.ndjson") -> Path:
@@ -61,7 +69,10 @@ def test_a_shard_is_exported_once(fake: Limited, run: Run, shard: Shard, store: 
 
 def test_what_is_not_complete_is_done_again(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
     """As the next generation, which begins with what the one before has; a missing thread changes nothing."""
-    wanted = attrs.evolve(shard, ids=(*shard.ids, "thread_missing"))
+    names = shard.planned.ids
+    store = Bucket(store.url, MemoryStore())
+    (planned,) = plan(store, 1, shard.planned.header, (*names, "thread_missing"))
+    wanted = attrs.evolve(shard, planned=planned)
     work = run.folder / "work"
     fake.before(lambda: fake.sunset.now(), nth=8)
     first = export_shard(wanted, KEY, store, work=work)
@@ -71,11 +82,11 @@ def test_what_is_not_complete_is_done_again(fake: Limited, run: Run, shard: Shar
     second = export_shard(wanted, KEY, store, work=run.folder / "another machine")
     assert ((second.outcomes or {})["complete"], second.ended_by, second.is_complete) == (6, None, False)
     asked = [request.path.split("/")[3] for request in fake.asked if request.asked("after") is None]
-    assert max(map(asked.count, shard.ids)) <= 2
-    assert asked.count(shard.ids[0]) == 1
+    assert max(map(asked.count, names)) <= 2
+    assert asked.count(names[0]) == 1
     third = export_shard(wanted, KEY, store, work=work)
     assert third.outcomes == second.outcomes
-    newest = newest_generation(store, shard.name)
+    newest = newest_generation(store, planned)
     assert newest is not None
     assert newest.number == 2
     assert exported(collected(store, run)) == served(fake)
@@ -87,7 +98,7 @@ def test_nothing_is_put_of_a_shard_without_anything(fake: Limited, run: Run, sha
     result = export_shard(shard, KEY, store, work=run.folder / "work")
     assert isinstance(result.ended_by, RunEnded)
     assert result.outcomes is None
-    assert newest_generation(store, shard.name) is None
+    assert newest_generation(store, shard.planned) is None
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
@@ -98,7 +109,7 @@ def test_a_stop(fake: Limited, run: Run, shard: Shard, store: Bucket, is_gone: b
     slow = attrs.evolve(shard, rpm=600)
     result = export_shard(slow, KEY, store, work=work, stop=stop)
     assert isinstance(result.ended_by, ApiGone if is_gone else Interrupted)
-    assert (newest_generation(store, shard.name) is not None) is is_gone
+    assert (newest_generation(store, shard.planned) is not None) is is_gone
     stopped = Stop()
     stopped.set()
     assert isinstance(export_shard(shard, KEY, store, work=work, stop=stopped).ended_by, Interrupted)
@@ -113,9 +124,9 @@ class Late(Bucket):
 
     seen = False
 
-    def names(self, below: str = "") -> Iterator[str]:
+    def sizes(self, below: str = "") -> Iterator[tuple[str, int]]:
         """Hide them."""
-        return (name for name in super().names(below) if self.seen or "manifest-" not in name)
+        return (one for one in super().sizes(below) if self.seen or "manifest-" not in one[0])
 
     def _create(self, name: str, content: bytes | Path) -> bool:
         is_created = super()._create(name, content)
@@ -128,17 +139,18 @@ def test_two_attempts_that_know_nothing_of_each_other(
 ) -> None:
     """Each finds other threads. What either has is in the generation that counts."""
     monkeypatch.setattr(Late, "seen", False)
-    fake.hidden = {*shard.ids[2:]}
+    fake.hidden = {*shard.planned.ids[2:]}
     assert not export_shard(shard, KEY, store, work=run.folder / "work").is_complete
-    fake.hidden = {*shard.ids} - {*shard.ids[2:4]}
+    fake.hidden = {*shard.planned.ids} - {*shard.planned.ids[2:4]}
     late = Late(store.url, store._store)
     result = export_shard(shard, KEY, late, work=run.folder / "another machine")
     assert (result.outcomes or {})["complete"] == 4
-    newest = newest_generation(store, shard.name)
+    newest = newest_generation(store, shard.planned)
     assert newest is not None
-    assert (newest.number, newest.manifest.outcomes["complete"]) == (2, 4)
+    assert newest.sound is not None
+    assert (newest.number, newest.sound.outcomes["complete"]) == (2, 4)
     complete = [name for name, row in rows(collected(store, run)).items() if row["outcome"] == "complete"]
-    assert complete == [*shard.ids[:4]]
+    assert complete == [*shard.planned.ids[:4]]
 
 
 def test_downloads_and_sidecars(fake: Limited, run: Run, base_url: str, store: Bucket) -> None:
@@ -146,8 +158,8 @@ def test_downloads_and_sidecars(fake: Limited, run: Run, base_url: str, store: B
     fake.load(demo_world(3, 4))
     names = tuple(thread["id"] for thread in fake.snapshot()["threads"])
     header = IndexHeader(source=base_url, assistant_id="auto", flat=False, include=("threads", "runs"))
-    store.create("plan/000001.ndjson", encode_plan(1, header, [names]))
-    shard = Shard(name="000001-0001", ids=names, header=header)
+    (planned,) = plan(store, 1, header, names)
+    shard = Shard(planned=planned)
     work = run.folder / "work"
     assert export_shard(shard, KEY, store, work=work).is_complete
     sent = len(fake.asked)
@@ -162,17 +174,17 @@ def test_downloads_and_sidecars(fake: Limited, run: Run, base_url: str, store: B
 def test_damaged_objects_are_named(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
     """All that there are, in all shards: changed ones of the same size, and missing ones. Nothing is left."""
     fake.load({"threads": [{"id": "thread_more"}]})
-    more = attrs.evolve(shard, name="000002-0001", ids=("thread_more",))
-    store.create("plan/000002.ndjson", encode_plan(2, shard.header, [more.ids]))
+    (planned,) = plan(store, 2, shard.planned.header, ("thread_more",))
+    more = attrs.evolve(shard, planned=planned)
     for one in (shard, more):
         assert export_shard(one, KEY, store, work=run.folder / "work").is_complete
-    changed = next(name for name in store.names() if name.startswith("shards/000001-0001/") and name.endswith(".out"))
+    changed = next(name for name in store.names() if name.startswith(f"shards/{shard.name}/") and name.endswith(".out"))
     store._store.put(changed, (store.get(changed) or b"").swapcase())
-    with pytest.raises(OutputUnusable, match=rf"memory:///: objects are damaged or missing: {changed}\. Remove"):
+    with pytest.raises(OutputUnusable, match=rf"memory:///: {changed} is damaged\. Remove"):
         collected(store, run)
-    gone = next(name for name in store.names() if name.startswith("shards/000002-0001/") and name.endswith(".index"))
+    gone = next(name for name in store.names() if name.startswith(f"shards/{more.name}/") and name.endswith(".index"))
     store._store.delete(gone)
-    with pytest.raises(OutputUnusable, match=rf"damaged or missing: {changed}, {gone}\. Remove"):
+    with pytest.raises(OutputUnusable, match=rf"{changed} is damaged, {gone} is missing\. Remove"):
         collected(store, run)
     assert [*run.folder.glob("out.ndjson*"), *run.folder.glob(".threadkeep-*")] == []
 
@@ -181,11 +193,9 @@ def test_a_shard_that_was_not_put_counts_as_not_asked_for(run: Run, shard: Shard
     """Without any shard there is nothing to merge; the place of its threads is that in the list."""
     with pytest.raises(OutputUnusable, match="no finished shard yet"):
         collected(store, run)
-    late = attrs.evolve(shard, name="000002-0001", ids=("thread_late",))
-    store.create("plan/000002.ndjson", encode_plan(2, shard.header, [late.ids, shard.ids[:0], ("thread_last",)]))
-    last = attrs.evolve(shard, name="000002-0003", ids=("thread_last",))
-    for one in (shard, last):
+    _, last = plan(store, 2, shard.planned.header, ("thread_late",), ("thread_last",))
+    for one in (shard, attrs.evolve(shard, planned=last)):
         export_shard(one, KEY, store, work=run.folder / "work")
     found = rows(collected(store, run))
-    assert [*found] == [*shard.ids, "thread_late", "thread_last"]
+    assert [*found] == [*shard.planned.ids, "thread_late", "thread_last"]
     assert (found["thread_late"]["outcome"], found["thread_last"]["outcome"]) == ("unfinished", "missing")
