@@ -68,7 +68,8 @@ def prefix_state(store: ObjectStore) -> PrefixState:
     """
     header, outcomes = planned_header(store).of, Counter[str]()
     manifests, faults, shards = list[Manifest](), list[str](), 0
-    for shards, (shard, found) in enumerate(newest_generations(store), 1):  # noqa: B007 - how many they are
+    for shard, found in newest_generations(store):
+        shards += 1
         if found is not None:
             faults += found.faults
         if found is None or found.manifest is None:

@@ -1,5 +1,8 @@
 """A plan: every listed id in one shard, in the order in which it was first wanted, whoever was first."""
 
+from hashlib import sha256
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +21,7 @@ from threadkeep.scale.plan import (
     read_plan,
     shard_size,
 )
+from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
@@ -126,3 +130,124 @@ def test_what_is_no_export() -> None:
     store.create("plan/000001.ndjson", b'{"format":"something-else"}\n')
     with pytest.raises(OutputUnusable, match="no plan of threadkeep"):
         planned_header(store)
+
+
+def lines_of(content: bytes) -> list[bytes]:
+    """The lines of an object, and what is behind the last of them."""
+    return content.splitlines(keepends=True)
+
+
+PLAN = encode_plan(EXPORT, 1, HEADER, [("thread_a", "thread_b"), ("thread_c",), ("thread_d",)])
+
+
+@given(st.data())
+def test_a_plan_that_was_changed_is_refused(data: st.DataObject) -> None:
+    """Cut anywhere, with a line less, a line twice, or lines in another order."""
+    lines, place = lines_of(PLAN), data.draw(st.integers(0, 3))
+    others = data.draw(st.permutations(lines).filter(lambda some: some != lines))
+    cut = PLAN[: data.draw(st.integers(0, len(PLAN) - 1))]
+    for changed in (cut, b"".join(lines[:place] + lines[place + 1 :]), PLAN + lines[place], b"".join(others)):
+        with pytest.raises(OutputUnusable, match=r"a plan is no plan of threadkeep.* Restore the object"):
+            decode_plan(changed, "a plan")
+
+
+def plan_of(rows: list[object], **header: object) -> bytes:
+    """An object of a plan that somebody else has written, with the right digest."""
+    lines = b"".join(dumps(row) + b"\n" for row in rows)
+    first = loads(PLAN.partition(b"\n")[0]) | {"shards": len(rows), "ids": 1, "sha256": sha256(lines).hexdigest()}
+    return dumps(first | header) + b"\n" + lines
+
+
+def row(*ids: object, **more: object) -> dict[str, object]:
+    """A line of a shard."""
+    return {"name": PlannedShard(EXPORT, HEADER, ids).name, "ids": ids, **more}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (plan_of([row(1)]), "Expected `str`"),
+        (plan_of([row("a", ids="a")]), "Expected `array`"),
+        (plan_of([row()]), "length >= 1"),
+        (plan_of([row("a", name="../../elsewhere")]), "not those that their names say"),
+        (plan_of([row("a"), row("b")]), "as many ids as it says"),
+        (plan_of([row("a", "a")], ids=2), "one of them twice"),
+        (plan_of([row("a"), row("a")], ids=2), "one of them twice"),
+        (plan_of([row("a")], source="https://other.test/v1"), "not those that their names say"),
+        (plan_of([row("a")], export_id="../x"), "export_id"),
+        (plan_of([row("a")], format="threadkeep-plan/9"), "Invalid enum value"),
+        (plan_of([]), ">= 1"),
+    ],
+)
+def test_a_plan_of_somebody_else(content: bytes, words: str) -> None:
+    """Types, names and counts are checked, whatever the digest says."""
+    assert decode_plan(plan_of([row("a")]), "a plan").shards[0].ids == ("a",)
+    with pytest.raises(OutputUnusable, match=words):
+        decode_plan(content, "a plan")
+
+
+def test_a_plan_that_has_lost_an_object() -> None:
+    """A gap, an object at another place or of another export, and an id that is planned twice are refused."""
+    second, third = (encode_plan(EXPORT, number, HEADER, [(f"thread_{number}",)]) for number in (2, 3))
+    other = encode_plan("f" * 32, 2, HEADER, [("thread_x",)])
+    twice = encode_plan(EXPORT, 2, HEADER, [("thread_c", "thread_x")])
+    for objects, words in (
+        ({1: PLAN, 3: third}, r"plan/000002.ndjson is missing, and later ones are there"),
+        ({2: second}, r"plan/000001.ndjson is missing"),
+        ({1: PLAN, 2: third}, "of another place"),
+        ({1: PLAN, 2: other}, "of another export"),
+        ({1: PLAN, 2: twice}, "000002.ndjson .*planned twice"),
+    ):
+        store = memory()
+        for number, content in objects.items():
+            store.create(f"plan/{number:06}.ndjson", content)
+        with pytest.raises(OutputUnusable, match=words):
+            [*planned_ids(store)]
+        with pytest.raises(OutputUnusable, match=words):
+            make_plan(store, HEADER, listed("thread_new"), 1)
+        assert len([*store.names()]) == len(objects)
+
+
+def test_shards_without_a_plan() -> None:
+    """Nothing is planned in the place of what was lost; what is no shard does not matter."""
+    store = memory()
+    make_plan(store, HEADER, listed("thread_a"), 1)
+    store.create(f"shards/{'0' * 32}/manifest-0001.json", b"")
+    store.create("shards/zzz/manifest-0001.json", b"")
+    assert make_plan(store, HEADER, listed("thread_a"), 1).added == 0
+    with pytest.raises(OutputUnusable, match=rf"1 shards are in no plan, such as shards/{'0' * 32}. Restore the obj"):
+        make_plan(store, HEADER, listed("thread_b"), 1)
+    assert planned(store) == ["thread_a"]
+
+
+class Overwriting(Bucket):
+    """A store that does not know of objects that are to be created only once."""
+
+    def _create(self, name: str, content: bytes | Path) -> bool:
+        self._store.put(name, content)
+        return True
+
+
+def test_a_store_that_writes_over_objects() -> None:
+    """It is refused before anything is planned there; also when it has got the objects of another one."""
+    store = Overwriting("memory:///", MemoryStore())
+    with pytest.raises(OutputUnusable, match="If-None-Match"):
+        make_plan(store, HEADER, listed("thread_a"), 1)
+    assert [*read_plan(store)] == []
+    store.create("plan/000001.ndjson", PLAN)
+    with pytest.raises(OutputUnusable, match="If-None-Match"):
+        make_plan(store, HEADER, listed("thread_new"), 1)
+    assert make_plan(store, HEADER, listed("thread_a"), 1).added == 0
+
+
+class Forgetful(Bucket):
+    """A store that takes an object and does not have it."""
+
+    def _create(self, name: str, content: bytes | Path) -> bool:
+        return name.startswith("plan/0") or super()._create(name, content)
+
+
+def test_a_plan_is_read_back() -> None:
+    """Nothing is exported by a plan that nobody else would find."""
+    with pytest.raises(OutputUnusable, match="was put and is not there"):
+        make_plan(Forgetful("memory:///", MemoryStore()), HEADER, listed("thread_a"), 1)

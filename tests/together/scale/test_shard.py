@@ -12,13 +12,16 @@ from fake_assistants.demo import demo_world
 from scaling import Limited, Run, load
 from threadkeep.api.keys import Key
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, RunEnded
-from threadkeep.exporter.events import Event, ThreadEnded
+from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.generations import newest_generation
 from threadkeep.scale.object_store import Bucket, ObjectStore
 from threadkeep.scale.plan import PlannedShard, encode_plan
-from threadkeep.scale.shard import Shard, Stop, export_shard
+from threadkeep.scale.progress import complete_ids
+from threadkeep.scale.shard import Shard, Stop, export_shard, put_fetched, remove_working_folders, working_folders
+from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import IndexHeader
+from threadkeep.storage.lock import locked
 from threadkeep.storage.paths import Paths
 
 KEY = Key("sk-test")
@@ -199,3 +202,147 @@ def test_a_shard_that_was_not_put_counts_as_not_asked_for(run: Run, shard: Shard
     found = rows(collected(store, run))
     assert [*found] == [*shard.planned.ids, "thread_late", "thread_last"]
     assert (found["thread_late"]["outcome"], found["thread_last"]["outcome"]) == ("unfinished", "missing")
+
+
+def objects(store: Bucket, shard: Shard, ending: str) -> list[str]:
+    """The objects of a shard with this ending."""
+    return sorted(name for name in store.names(f"shards/{shard.name}") if name.endswith(ending))
+
+
+@pytest.mark.parametrize("ending", [".out", ".index", "manifest-0001.json"])
+@pytest.mark.parametrize("length", [None, 0, 10])
+def test_a_damaged_generation_is_fetched_again(
+    fake: Limited, run: Run, shard: Shard, store: Bucket, ending: str, length: int | None
+) -> None:
+    """An object that is gone or cut is seen without reading it; what comes of the next attempt is complete."""
+    assert export_shard(shard, KEY, store, work=run.folder / "work").is_complete
+    (name,) = objects(store, shard, ending)
+    content = store.get(name) or b""
+    store._store.delete(name)
+    if length is not None:
+        store._store.put(name, content[:length])
+    found = newest_generation(store, shard.planned)
+    assert found is None or not found.is_done(files=False)
+    if found is not None:
+        with pytest.raises(OutputUnusable, match=f"{name} is .*Remove what is damaged"):
+            collected(store, run)
+    seen: list[Event] = []
+    assert export_shard(shard, KEY, store, work=run.folder / "work", on_event=seen.append).is_complete
+    notices = [one.text for one in seen if isinstance(one, Notice)]
+    assert [name in text and "are fetched again" in text for text in notices] == [True] * (found is not None)
+    assert exported(collected(store, run)) == served(fake)
+
+
+def test_damage_that_only_a_digest_shows(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """An incomplete generation of which an object was changed is not resumed."""
+    fake.hidden = {shard.planned.ids[-1]}
+    assert not export_shard(shard, KEY, store, work=run.folder / "work").is_complete
+    (name,) = objects(store, shard, ".out")
+    store._store.put(name, (store.get(name) or b"").swapcase())
+    assert not export_shard(shard, KEY, store, work=run.folder / "work").is_complete
+    assert sorted(rows(collected(store, run))) == sorted(shard.planned.ids)
+    fake.hidden = set()
+    assert export_shard(shard, KEY, store, work=run.folder / "work").is_complete
+    assert exported(collected(store, run, "again.ndjson")) == served(fake)
+
+
+def test_a_marker_of_another_shard(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """The objects of a shard that are put in the place of another count for nothing, nor do foreign markers."""
+    fake.load({"threads": [{"id": "thread_more"}]})
+    (planned,) = plan(store, 2, shard.planned.header, ("thread_more",))
+    more = attrs.evolve(shard, planned=planned)
+    for one in (shard, more):
+        assert export_shard(one, KEY, store, work=run.folder / "work").is_complete
+    for name in ("shards/zzz/manifest-0001.json", f"shards/{more.name}/manifest-00002.json"):
+        store.create(name, b"{}")
+    assert exported(collected(store, run)) == served(fake)
+    for name in [*store.names(f"shards/{shard.name}")]:
+        target = name.replace(shard.name, more.name)
+        store._store.put(target, store.get(name) or b"")
+    with pytest.raises(OutputUnusable, match=f"shards/{more.name}/manifest-0001.json is damaged: it is of another"):
+        collected(store, run)
+    assert export_shard(more, KEY, store, work=run.folder / "work").is_complete
+    assert sorted(rows(collected(store, run, "again.ndjson"))) == sorted([*shard.planned.ids, "thread_more"])
+
+
+def test_a_manifest_of_another_export(run: Run, shard: Shard, store: Bucket) -> None:
+    """A marker that names this shard, and a manifest for another assistant or without an object, is damaged."""
+    assert export_shard(shard, KEY, store, work=run.folder / "work").is_complete
+    (name,) = objects(store, shard, "manifest-0001.json")
+    marker = loads(store.get(name) or b"")
+    some = next(iter(marker["objects"]))
+    for changed in (
+        {"manifest": marker["manifest"] | {"assistant_id": "asst_other"}},
+        {"manifest": marker["manifest"] | {"totals": {"threads": 5, "messages": 0, "partial_messages": 0}}},
+        {"objects": {one: size for one, size in marker["objects"].items() if one != some}},
+        {"objects": marker["objects"] | {"../../x": 0}},
+    ):
+        store._store.put(name, dumps(marker | changed))
+        found = newest_generation(store, shard.planned)
+        assert found is not None
+        assert found.sound is None, changed
+
+
+def test_an_index_of_other_threads(run: Run, shard: Shard, store: Bucket) -> None:
+    """A merge compares the threads with those that are planned, though all digests are right."""
+    ids = (*shard.planned.ids[:-1], "thread_other")
+    other = Bucket(store.url, MemoryStore())
+    (planned,) = plan(other, 1, shard.planned.header, ids)
+    export_shard(Shard(planned=planned), KEY, other, work=run.folder / "work")
+    for name in [*other.names("shards")]:
+        content = (other.get(name) or b"").replace(planned.name.encode(), shard.name.encode())
+        store.create(name.replace(planned.name, shard.name), content)
+    with pytest.raises(OutputUnusable, match=f"shards/{shard.name} has other threads than are planned. Remove"):
+        collected(store, run)
+    with pytest.raises(OutputUnusable, match="has other threads than are planned"):
+        list(complete_ids(store))
+
+
+def test_a_store_that_is_not_that_of_the_plan(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """A folder of this machine that has the same path is refused, without a request."""
+    elsewhere = Bucket(store.url, MemoryStore())
+    with pytest.raises(OutputUnusable, match="has no plan of threadkeep"):
+        export_shard(shard, KEY, elsewhere, work=run.folder / "work")
+    elsewhere.create("plan/000001.ndjson", encode_plan("f" * 32, 1, shard.planned.header, [shard.planned.ids]))
+    with pytest.raises(OutputUnusable, match="Every worker must reach the folder in which the export was planned"):
+        export_shard(shard, KEY, elsewhere, work=run.folder / "work")
+    assert not fake.asked
+
+
+def test_an_export_that_is_begun_anew(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """The working folder of the earlier one is not taken: threads may have grown."""
+    stop = Stop()
+    fake.before(stop.set, nth=10)
+    assert export_shard(shard, KEY, store, work=run.folder / "work", stop=stop).outcomes is None
+    assert [*working_folders(run.folder / "work")] == [shard.name]
+    fake.load({"messages": [{"id": "msg_late", "thread_id": shard.planned.ids[0], "role": "user", "content": []}]})
+    anew = Bucket(store.url, MemoryStore())
+    anew.create("plan/000001.ndjson", encode_plan("f" * 32, 1, shard.planned.header, [shard.planned.ids]))
+    planned = PlannedShard("f" * 32, shard.planned.header, shard.planned.ids)
+    assert export_shard(Shard(planned=planned), KEY, anew, work=run.folder / "work").is_complete
+    assert exported(collected(anew, run)) == served(fake)
+
+
+def test_what_is_left_in_working_folders(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """It can be put without a request; of shards that are complete it is removed, but where an attempt is at work."""
+    work, stop = run.folder / "work", Stop()
+    assert working_folders(work) == {}
+    fake.before(stop.set, nth=10)
+    assert export_shard(shard, KEY, store, work=work, stop=stop).outcomes is None
+    (folder,) = working_folders(work)[shard.name]
+    sent = len(fake.asked)
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        assert put_fetched(shard, store, folder) is None
+        remove_working_folders([shard.name], work)
+    assert folder.exists()
+    result = put_fetched(shard, store, folder)
+    assert result is not None
+    assert 0 < (result.outcomes or {})["complete"] < 6
+    assert (len(fake.asked), folder.exists(), put_fetched(shard, store, folder)) == (sent, False, None)
+    for name in (shard.name, f"{shard.name}.2", f"{shard.name}.2.fetched", "0" * 32):
+        (work / name).mkdir()
+    empty = put_fetched(shard, store, work / shard.name)
+    assert empty is not None
+    assert empty.outcomes is None
+    remove_working_folders([shard.name], work)
+    assert sorted(path.name for path in work.iterdir()) == ["0" * 32]
