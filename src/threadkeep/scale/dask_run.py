@@ -32,7 +32,7 @@ from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.scale.generations import newest_generations
 from threadkeep.scale.object_store import ObjectStore, open_store
 from threadkeep.scale.plan import PlannedShard, make_plan, read_plan
-from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard
+from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, remove_working_folders, working_folders
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.session import InvalidId, ThreadList
 
@@ -301,6 +301,10 @@ class _Tally:
         self.messages += messages - had
         self._known[name] = outcomes, messages
 
+    def is_complete(self, name: str) -> bool:
+        """Return whether there is a shard of that name with nothing left to be done."""
+        return name in self._known and name not in self.open_shards
+
     def outcomes(self) -> dict[str, int]:
         """Return how many threads have each outcome."""
         return {str(outcome): self._outcomes[outcome] for outcome in Outcome}
@@ -415,8 +419,16 @@ class _Run:
         if self._running:
             await self._stop()
         with contextlib.suppress(OSError):
+            await self._tidy_up()
             await self._tell(_take_key, list(self._keys.given))
         return self._ended_by
+
+    async def _tidy_up(self) -> None:
+        """Have workers remove what earlier attempts have left of shards that are complete by now."""
+        left = await self._client.run(working_folders, on_error="ignore")
+        for worker, folders in left.items():
+            if complete := [name for name in folders if self._tally.is_complete(name)]:
+                await self._client.run(remove_working_folders, complete, workers=[worker], on_error="ignore")
 
     async def _tell(self, what: Callable[..., Any], workers: list[str], *given: object) -> None:
         """Call a function on workers. Those that are gone are passed over."""

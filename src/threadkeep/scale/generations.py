@@ -182,5 +182,6 @@ def _refuse_foreign(marker: _Marker, shard: PlannedShard) -> None:
     if (manifest.assistant_id, manifest.flat, manifest.include, manifest.totals.threads) != form:
         raise ValueError("it is of another export")
     claimed = {f"{claim.sha256}.{kind}": claim.bytes for kind, claim in manifest.files.items()}
-    if not (claimed.items() <= marker.objects.items() and all(map(_OBJECT.fullmatch, marker.objects))):
+    is_named = "index" in manifest.files and all(map(_OBJECT.fullmatch, marker.objects))
+    if not (is_named and claimed.items() <= marker.objects.items()):
         raise ValueError("its objects are not those of its manifest")

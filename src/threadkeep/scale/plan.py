@@ -241,7 +241,8 @@ def planned_header(store: ObjectStore) -> PlanHeader:
     """Return the header of the first object of the plan. What comes behind it is not read.
 
     Raises:
-        OutputUnusable: there is no plan.
+        ObjectMissing: there is no plan.
+        OutputUnusable: it is damaged; or the store refuses.
     """
     first = b""
     try:
@@ -250,7 +251,7 @@ def planned_header(store: ObjectStore) -> PlanHeader:
             if b"\n" in piece:
                 break
     except ObjectMissing:
-        raise OutputUnusable(
+        raise ObjectMissing(
             f"{store.url} has no plan of threadkeep, {_name(1)}: nothing was exported there, or the plan was removed."
         ) from None
     header: PlanHeader = _decoded(first.partition(b"\n")[0], PlanHeader, f"{store.url}/{_name(1)}")

@@ -27,7 +27,7 @@ from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, ThreadkeepEr
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.job import Job, carry_out
 from threadkeep.scale.generations import Generation, encode_marker, marker_name, newest_generation, objects_of
-from threadkeep.scale.object_store import ObjectDamaged, ObjectStore
+from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.scale.plan import SHARD_NAME, PlannedShard, planned_header
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.join import join_exports
@@ -201,10 +201,14 @@ def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult |
 
 def _refuse_other_store(store: ObjectStore, planned: PlannedShard) -> None:
     """Refuse a store that is another one than that in which the shard was planned, such as a folder of this host."""
-    if planned_header(store).export_id != planned.export_id:
+    try:
+        is_other = planned_header(store).export_id != planned.export_id
+    except ObjectMissing:
+        is_other = True
+    if is_other:
         raise OutputUnusable(
-            f"{store.url} on this machine has another plan. Every worker must reach the folder in which the export was"
-            " planned, at the same path: mount it there, or use a bucket."
+            f"{store.url} on this machine has another plan, or none. Every worker must reach the folder in which the"
+            " export was planned, at the same path: mount it there, or use a bucket."
         )
 
 

@@ -79,6 +79,31 @@ def test_the_threads_of_other_runs_are_in_the_order_of_another_list(fake: Limite
     assert [path.name for path in run.folder.glob(".threadkeep-*")] == []
 
 
+def test_what_is_left_of_complete_shards_is_removed(fake: Limited, run: Run) -> None:
+    """At the end of a run that has work; what is of no complete shard of this prefix stays."""
+    names = load(fake, run, 4, 2)
+    assert run.export().code == 0
+    shards = sorted(path.name for path in (Path(run.prefix) / "shards").iterdir())
+    for name in (*shards, f"{shards[0]}.2", "0" * 32):
+        (run.folder / "work" / name).mkdir()
+    run.write_list(*names, "thread_missing")
+    assert run.export(workers=1).code == 1
+    assert [path.name for path in (run.folder / "work").iterdir()] == ["0" * 32]
+
+
+def test_a_damaged_shard_is_fetched_again(fake: Limited, run: Run) -> None:
+    """An object that is gone is missed before a request is sent, and the export is complete afterwards."""
+    load(fake, run, 8, 2)
+    assert run.export().code == 0
+    gone = next((Path(run.prefix) / "shards").rglob("*.out"))
+    gone.unlink()
+    sent = len(fake.asked)
+    done = run.export()
+    assert len({request.path.split("/")[3] for request in fake.asked[sent:]}) == 1
+    assert (done.code, f"{gone.name} is missing" in done.err) == (0, True), done
+    assert exported(run.merged()) == served(fake)
+
+
 def test_ten_kills_of_workers(fake: Limited, run: Run) -> None:
     """Every thread is there once, and a kill costs the pages that were on their way, and no more."""
     load(fake, run, 60, 250)

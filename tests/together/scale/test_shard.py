@@ -276,6 +276,7 @@ def test_a_manifest_of_another_export(run: Run, shard: Shard, store: Bucket) -> 
         {"manifest": marker["manifest"] | {"totals": {"threads": 5, "messages": 0, "partial_messages": 0}}},
         {"objects": {one: size for one, size in marker["objects"].items() if one != some}},
         {"objects": marker["objects"] | {"../../x": 0}},
+        {"manifest": marker["manifest"] | {"files": {}}},
     ):
         store._store.put(name, dumps(marker | changed))
         found = newest_generation(store, shard.planned)
@@ -301,7 +302,7 @@ def test_an_index_of_other_threads(run: Run, shard: Shard, store: Bucket) -> Non
 def test_a_store_that_is_not_that_of_the_plan(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
     """A folder of this machine that has the same path is refused, without a request."""
     elsewhere = Bucket(store.url, MemoryStore())
-    with pytest.raises(OutputUnusable, match="has no plan of threadkeep"):
+    with pytest.raises(OutputUnusable, match="on this machine has another plan, or none"):
         export_shard(shard, KEY, elsewhere, work=run.folder / "work")
     elsewhere.create("plan/000001.ndjson", encode_plan("f" * 32, 1, shard.planned.header, [shard.planned.ids]))
     with pytest.raises(OutputUnusable, match="Every worker must reach the folder in which the export was planned"):
