@@ -45,6 +45,7 @@ __all__ = [
     "fetch_generation",
     "put_fetched",
     "remove_working_folders",
+    "work_folder",
     "working_folders",
 ]
 
@@ -290,7 +291,7 @@ async def _carried_out(
 @contextlib.contextmanager
 def _working_folder(planned: PlannedShard, work: Path | None) -> Iterator[Path]:
     """Yield a folder of this attempt alone. What another attempt has left there, it resumes."""
-    parent = _work(work)
+    parent = work or work_folder()
     with on_disk(parent):
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(1, _FOLDERS):
@@ -314,10 +315,12 @@ def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
     return locked(folder.with_name(f"{folder.name}.lock"), seconds=0)
 
 
-def _work(given: Path | None) -> Path:
-    if given is None and os.environ.get("THREADKEEP_WORK"):
-        return Path(os.environ["THREADKEEP_WORK"])
-    return given or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "threadkeep"
+def work_folder() -> Path:
+    """Return the folder of the working folders of this machine."""
+    given = os.environ.get("THREADKEEP_WORK")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "threadkeep"
 
 
 def working_folders(work: Path | None = None) -> dict[str, list[Path]]:
@@ -329,7 +332,7 @@ def working_folders(work: Path | None = None) -> dict[str, list[Path]]:
     Raises:
         OutputUnusable: the disk refuses.
     """
-    parent, found = _work(work), dict[str, list[Path]]()
+    parent, found = work or work_folder(), dict[str, list[Path]]()
     with on_disk(parent):
         for path in sorted(parent.iterdir()) if parent.is_dir() else ():
             if (match := _WORKING_FOLDER.fullmatch(path.name)) is not None:
