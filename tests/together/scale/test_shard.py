@@ -261,6 +261,8 @@ def test_a_marker_of_another_shard(fake: Limited, run: Run, shard: Shard, store:
         store._store.put(target, store.get(name) or b"")
     with pytest.raises(OutputUnusable, match=f"shards/{more.name}/manifest-0001.json is damaged: it is of another"):
         collected(store, run)
+    with pytest.raises(OutputUnusable, match="it is of another shard"):
+        list(complete_ids(store))
     assert export_shard(more, KEY, store, work=run.folder / "work").is_complete
     assert sorted(rows(collected(store, run, "again.ndjson"))) == sorted([*shard.planned.ids, "thread_more"])
 
