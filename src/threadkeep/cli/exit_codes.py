@@ -61,4 +61,4 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
 
 def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
     """Return the code and the next step for an error that ended a command."""
-    return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))
+    return next((_EXITS[kind] for kind in type(error).mro() if kind in _EXITS), (Exit.INCOMPLETE, ""))

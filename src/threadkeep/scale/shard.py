@@ -53,7 +53,12 @@ __all__ = [
     "newest_generation",
     "newest_generations",
     "objects_of",
+    "put_fetched",
+    "work_folder",
+    "working_folders",
 ]
+
+_WORKING_FOLDER = re.compile(r"(\d{6,}-\d{4,})-[0-9a-f]{16}(?:\.\d+)?")
 
 _MANIFEST = re.compile(r"shards/([^/]+)/manifest-(\d{4,})\.json")
 
@@ -184,6 +189,40 @@ def export_shard(
         return attrs.evolve(_result(shard, manifest), requests=listener.sent, ended_by=ended_by)
 
 
+def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult | None:
+    """Put into the output store what an earlier attempt at a shard has fetched. No request is sent.
+
+    Args:
+        shard: what was exported.
+        store: where it goes.
+        folder: a working folder of `working_folders`. It is removed, unless nothing was fetched.
+
+    Returns:
+        What came of the shard; None if another attempt is at work in the folder, or was.
+
+    Raises:
+        OutputUnusable: the disk or the output store refuses.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            opened.enter_context(locked(folder.with_name(f"{folder.name}.lock"), seconds=0))
+        except OutputUnusable:
+            return None
+        if not folder.is_dir():
+            return None
+        paths, newest, manifest = Paths(folder / "out.ndjson"), newest_generation(store, shard.name), None
+        with on_disk(folder):
+            if newest is not None and is_done(newest.manifest, shard):
+                shutil.rmtree(folder)
+                return _result(shard, newest.manifest)
+            with contextlib.suppress(OutputUnusable):  # nothing has been fetched
+                manifest = write(paths.out)
+            if manifest is not None:
+                manifest = _committed(shard, store, paths, 0, was_cut_off=True)
+                shutil.rmtree(folder)
+        return _result(shard, manifest)
+
+
 def is_done(manifest: Manifest, shard: Shard) -> bool:
     """Return whether nothing of a shard is left to be done."""
     return manifest.is_complete and (manifest.downloads is not None or not shard.files)
@@ -264,13 +303,11 @@ async def _carried_out(
 @contextlib.contextmanager
 def _working_folder(shard: Shard, store: ObjectStore, work: Path | None) -> Iterator[Path]:
     """Yield a folder of this attempt alone. What another attempt has left there, it resumes."""
-    base = work or _work()
-    prefix = blake2b(store.url.encode(), digest_size=12).hexdigest()
+    parent = _folder_of(store, work)
     what = dumps([msgspec.to_builtins(shard.header), shard.ids])
     name = f"{shard.name}-{blake2b(what, digest_size=8).hexdigest()}"
-    parent = base / prefix
     with on_disk(parent):
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
+        parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         parent.mkdir(mode=0o700, exist_ok=True)
     for number in range(1, _FOLDERS):
         folder = parent / (name if number == 1 else f"{name}.{number}")
@@ -289,7 +326,26 @@ def _working_folder(shard: Shard, store: ObjectStore, work: Path | None) -> Iter
             return
 
 
-def _work() -> Path:
+def _folder_of(store: ObjectStore, work: Path | None) -> Path:
+    return (work or work_folder()) / blake2b(store.url.encode(), digest_size=12).hexdigest()
+
+
+def working_folders(store: ObjectStore, work: Path | None = None) -> dict[str, list[Path]]:
+    """Return the working folders that attempts have left on this machine, by the names of their shards.
+
+    Raises:
+        OutputUnusable: the disk refuses.
+    """
+    parent, found = _folder_of(store, work), dict[str, list[Path]]()
+    with on_disk(parent):
+        for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if (match := _WORKING_FOLDER.fullmatch(path.name)) is not None:
+                found.setdefault(match[1], []).append(path)
+    return found
+
+
+def work_folder() -> Path:
+    """Return the folder of the working folders of this machine."""
     given = os.environ.get("THREADKEEP_WORK")
     if given:
         return Path(given)
