@@ -15,7 +15,10 @@ from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.export_options import CountedIds, ExportOptions
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import under_screen
-from threadkeep.scale.dask_run import Cluster, ScaleJob, ScaleResult, carry_out_on_dask, keys_of
+from threadkeep.errors import OtherExport
+from threadkeep.scale.cluster import Cluster
+from threadkeep.scale.dask_run import ScaleJob, ScaleResult, carry_out_on_dask
+from threadkeep.scale.keys import keys_of
 from threadkeep.scale.object_store import open_store
 from threadkeep.storage.index import IndexHeader, Outcome
 
@@ -100,8 +103,12 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     async def work(_transports: Sequence[Any], screen: Screen) -> ScaleResult:
         return await carry_out_on_dask(job, keys, on_event=screen.take)
 
-    shown = not quiet and not as_json
-    result = under_screen((), work, shown=shown, sunset=given.exporting.sunset_of(given.source))
+    shown, sunset = not quiet and not as_json, given.exporting.sunset_of(given.source)
+    try:
+        result = under_screen((), work, shown=shown, sunset=sunset, ends_at_second=True)
+    except OtherExport as error:
+        print_error(str(error), "Use the same, or choose another prefix.")
+        return Exit.OUTPUT
     merge = f"threadkeep merge {shlex.quote(given.prefix)} -o out.ndjson"
     code = exit_for(result.ended_by)[0] if result.ended_by is not None else None
     code = code or (Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE)

@@ -21,8 +21,9 @@ from threadkeep.cli.commands.validate import validate
 from threadkeep.cli.commands.write import write
 from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
-from threadkeep.cli.runtime import interrupted_by_signals
+from threadkeep.cli.runtime import interrupted_by_signals, leave
 from threadkeep.errors import ThreadkeepError
+from threadkeep.scale.abandonable import are_any_left
 
 __all__ = ["main", "run"]
 
@@ -56,6 +57,8 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")
     with interrupted_by_signals():
         code = run(sys.argv[1:])
+    if are_any_left():
+        leave(code)
     sys.exit(code)
 
 

@@ -19,7 +19,7 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import ExportResult, Job, carry_out
-from threadkeep.scale.dask_run import Cluster
+from threadkeep.scale.cluster import Cluster
 from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = ["export", "run_job"]
