@@ -316,7 +316,7 @@ def test_an_export_that_is_begun_anew(fake: Limited, run: Run, shard: Shard, sto
     """The working folder of the earlier one is not taken: threads may have grown."""
     stop = Stop()
     fake.before(stop.set, nth=10)
-    assert export_shard(shard, KEY, store, work=run.folder / "work", stop=stop).outcomes is None
+    assert export_shard(attrs.evolve(shard, rpm=600), KEY, store, work=run.folder / "work", stop=stop).outcomes is None
     assert [*working_folders(run.folder / "work")] == [shard.name]
     fake.load({"messages": [{"id": "msg_late", "thread_id": shard.planned.ids[0], "role": "user", "content": []}]})
     anew = Bucket(store.url, MemoryStore())
@@ -331,7 +331,7 @@ def test_what_is_left_in_working_folders(fake: Limited, run: Run, shard: Shard, 
     work, stop = run.folder / "work", Stop()
     assert working_folders(work) == {}
     fake.before(stop.set, nth=10)
-    assert export_shard(shard, KEY, store, work=work, stop=stop).outcomes is None
+    assert export_shard(attrs.evolve(shard, rpm=600), KEY, store, work=work, stop=stop).outcomes is None
     (folder,) = working_folders(work)[shard.name]
     sent = len(fake.asked)
     with locked(folder.with_name(f"{folder.name}.lock")):
