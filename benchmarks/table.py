@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["Line", "Part", "best_of", "interleaved", "print_table"]
+__all__ = ["HEAD", "Line", "Part", "best_of", "interleaved", "print_table"]
 
 _T = TypeVar("_T")
 
-_HEAD = f"{'what (reference)':<66}{'measured':>15}{'reference':>15}{'ratio':>9}{'wanted':>12}"
+HEAD = f"{'what (reference)':<66}{'measured':>15}{'reference':>15}{'ratio':>9}{'wanted':>12}"
 
 
 @attrs.frozen
@@ -99,7 +99,7 @@ def print_table(doc: str | None, parts: tuple[Part, ...], *, asked_for: tuple[Pa
         parser.add_argument(f"--{part.__name__}", action="store_true", help=part.__doc__)
     options = parser.parse_args()
     print(f"openai {version('openai')}, Python {sys.version.split()[0]}")
-    print(_HEAD)
+    print(HEAD)
     for part in (*parts, *asked_for):
         usual = part in parts or getattr(options, part.__name__)
         if options.only == part.__name__ or (not options.only and usual):

@@ -250,7 +250,7 @@ def test_names_that_look_like_options_are_typed_as_names(out: Path) -> None:
     assert command_on("validate", Path("-o"), "--ids=-i") == "threadkeep validate --ids=-i -- -o"
     with open_file_set(Paths(out)) as files:
         assert files.manifest is not None
-        again = export_again(files.manifest, Path("o"), "-i", refresh=True)
+        again = export_again(files.manifest, Path("o"), "-i", files=False, refresh=True)
     assert re.fullmatch(rf"threadkeep export --refresh --base-url=\S+ -- -i {ASSISTANT} o", again)
 
 

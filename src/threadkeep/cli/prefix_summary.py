@@ -8,7 +8,7 @@ import msgspec
 
 from threadkeep.cli.console import counted, escape, moment, print_error, print_row
 from threadkeep.cli.export_summary import print_held
-from threadkeep.cli.suggestions import command_on, typed
+from threadkeep.cli.suggestions import command_on, export_again
 from threadkeep.scale.progress import PrefixState
 
 __all__ = ["prefix_as_json", "print_prefix"]
@@ -46,21 +46,8 @@ def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:
         yield f"Next: {command_on('merge', prefix, '--output=out.ndjson')}"
     elif not state.faults:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
-        yield f"  {_again(state, prefix)}"
-
-
-def _again(state: PrefixState, prefix: str) -> str:
-    header = state.header
-    options = {
-        "--flat": header.flat,
-        f"--include={','.join(header.include)}": header.include,
-        "--files": state.downloads is not None,
-        f"--base-url={header.source}": True,
-        "--keys-file=KEYS": True,
-        "--dask=ADDRESS": True,
-    }
-    given = [option for option, is_given in options.items() if is_given]
-    return typed(["export", *given], "THREAD_IDS", header.assistant_id, prefix)
+        files = state.downloads is not None
+        yield f"  {export_again(state.header, prefix, 'THREAD_IDS', files=files, is_prefix=True)}"
 
 
 def prefix_as_json(state: PrefixState, prefix: str) -> dict[str, Any]:

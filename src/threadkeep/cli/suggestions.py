@@ -10,10 +10,10 @@ from threadkeep.cli.console import counted
 from threadkeep.cli.exit_codes import exit_for
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
-from threadkeep.storage.index import Outcome
+from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.manifest import Manifest
 
-__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step", "typed"]
+__all__ = ["MERGE_AGAIN", "MISSING", "Next", "can_be_resumed", "command_on", "export_again", "next_step"]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
 _UNWRITTEN = (
@@ -84,23 +84,41 @@ def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_
 
 def command_on(command: str, out: str | Path, *options: str) -> str:
     """Return one of our commands on an export, as it can be typed; each option has its value behind "="."""
-    return typed([command, *options], str(out))
+    return _typed([command, *options], str(out))
 
 
-def typed(words: Sequence[str], *names: str) -> str:
-    """Return a command of ours as it can be typed: words without the program's name, and names of files or prefixes."""
+def _typed(words: Sequence[str], *names: str) -> str:
     dashes = ["--"] if any(name.startswith("-") for name in names) else []
     return shlex.join(["threadkeep", *words, *dashes, *names])
 
 
-def export_again(manifest: Manifest, out: str | Path, ids_file: str, *, refresh: bool = False) -> str:
-    """Return the command that resumes an export, or fetches its complete threads again too."""
+def export_again(
+    header: Manifest | IndexHeader,
+    out: str | Path,
+    ids_file: str,
+    *,
+    files: bool,
+    refresh: bool = False,
+    is_prefix: bool = False,
+) -> str:
+    """Return the command that resumes an export.
+
+    Args:
+        header: what the export is of.
+        out: the export, or the prefix.
+        ids_file: the list.
+        files: it downloads files.
+        refresh: fetch complete threads again too.
+        is_prefix: it is made in shards.
+    """
     options = {
-        "--flat": manifest.flat,
-        f"--include={','.join(manifest.include)}": manifest.include,
-        "--files": manifest.downloads is not None,
+        "--flat": header.flat,
+        f"--include={','.join(header.include)}": header.include,
+        "--files": files,
         "--refresh": refresh,
-        f"--base-url={manifest.source}": True,
+        f"--base-url={header.source}": True,
+        "--keys-file=KEYS": is_prefix,
+        "--dask=ADDRESS": is_prefix,
     }
     given = [option for option, is_given in options.items() if is_given]
-    return typed(["export", *given], ids_file, manifest.assistant_id, str(out))
+    return _typed(["export", *given], ids_file, header.assistant_id, str(out))

@@ -134,12 +134,21 @@ def next_lines(
         options = [*([] if ids_file is None else [f"--ids={ids_file}"]), *(["--live"] if report.live else [])]
         yield "Next: Write a list of only the threads to fetch again, with this command, and export that list:"
         yield f"  {command_on('validate', report.name, *options, '--ids-to-refetch=refetch.txt')}"
-    elif is_prefix and manifest is not None:
-        yield f"Next: Export the threads in {to_refetch} to another OUT, and merge that with the prefix:"
-        yield f"  {export_again(manifest, 'again.ndjson', to_refetch)}"
-        yield f"  {command_on('merge', report.name, '--output=out.ndjson')} again.ndjson"
     elif manifest is None:
         yield f"Next: Export the threads in {to_refetch}, with the same export command as before."
     else:
-        yield f"Next: Export the threads in {to_refetch} again, and validate once more:"
-        yield f"  {export_again(manifest, report.out, to_refetch, refresh=refresh)}"
+        yield from _export_lines(report, manifest, to_refetch, refresh=refresh, is_prefix=is_prefix)
+
+
+def _export_lines(
+    report: ValidationReport, manifest: Manifest, ids_file: str, *, refresh: bool, is_prefix: bool
+) -> Iterator[str]:
+    files = manifest.downloads is not None
+    if refresh and is_prefix:  # what is complete in a prefix stays as it is
+        yield f"Next: Export the threads in {ids_file} to another OUT, and merge that with the prefix:"
+        yield f"  {export_again(manifest, 'again.ndjson', ids_file, files=files)}"
+        yield f"  {command_on('merge', report.name, '--output=out.ndjson')} again.ndjson"
+    else:
+        yield f"Next: Export the threads in {ids_file} again, and validate once more:"
+        again = export_again(manifest, report.name, ids_file, files=files, refresh=refresh, is_prefix=is_prefix)
+        yield f"  {again}"

@@ -77,7 +77,9 @@ def assert_nothing_temporary(run: Run, *done: Done) -> None:
         assert "temporary" not in one.out + one.err
 
 
-def test_validate(put: Put, either: Run, threadkeep: Command, merged: Merged, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate(
+    fake: Limited, put: Put, either: Run, threadkeep: Command, merged: Merged, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The report is that of the merged export, for people and for programs, and so is the page."""
     monkeypatch.setattr("threadkeep.cli.commands.validate.now", lambda: datetime(2027, 1, 1, tzinfo=UTC))
     prefix, names = put(either)
@@ -93,6 +95,11 @@ def test_validate(put: Put, either: Run, threadkeep: Command, merged: Merged, mo
         assert of_prefix.out.replace(prefix, str(out)).split("Next")[0] == of_merged.out.split("Next")[0]
         assert pages == [page.read_bytes() for _ in pages]
         assert_nothing_temporary(either, of_prefix)
+    with_list = threadkeep("validate", prefix, "--ids", either.ids)
+    assert f"--keys-file=KEYS --dask=ADDRESS {either.ids} auto {prefix}" in with_list.out
+    fake.load({"messages": [{"id": "msg_late", "thread_id": names[0], "role": "user", "content": []}]})
+    grown = threadkeep("validate", prefix, "--live", "--ids-to-refetch", either.folder / "again.txt")
+    assert f"threadkeep merge --output=out.ndjson {prefix} again.ndjson" in grown.out, grown
     of_prefix, of_merged = threadkeep("validate", prefix, "--json"), threadkeep("validate", out, "--json")
     assert {**json.loads(of_prefix.out), "out": str(out)} == json.loads(of_merged.out)
     assert json.loads(of_prefix.out)["out"] == prefix

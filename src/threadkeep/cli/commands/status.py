@@ -159,7 +159,8 @@ def _next_lines(state: ExportState) -> Iterator[str]:
         yield f"  {command_on('validate', out)}"
     else:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
-        yield f"  {export_again(state.manifest, out, 'THREAD_IDS')}"
+        files = state.manifest.downloads is not None
+        yield f"  {export_again(state.manifest, out, 'THREAD_IDS', files=files)}"
 
 
 def _as_json(state: ExportState) -> dict[str, Any]:
