@@ -110,6 +110,18 @@ def test_a_shard_at_fault(fake: Limited, run: Run, base_url: str) -> None:
     assert exported(run.merged()) == served(fake)
 
 
+def test_a_store_that_refuses_every_shard(fake: Limited, run: Run) -> None:
+    """The run does not fetch all of them for nothing; the shards that it names are folded."""
+    load(fake, run, 32, 1)
+    keys = tuple(f"sk-{number}-secret" for number in range(4))
+    place = Path(run.prefix) / "shards"
+    fake.before(lambda: place.write_text("no folder", encoding="utf-8"), nth=1)
+    done = run.export(workers=4, keys=keys)
+    assert done.code == 5, done
+    assert " and 7 more (0 of 32 threads complete)" in done.err
+    assert len(fake.asked) < 32
+
+
 def test_workers_at_fault(fake: Limited, run: Run, without_threadkeep: dict[str, Any]) -> None:
     """A working folder that cannot be used, and a worker without threadkeep: another one does their shards."""
     load(fake, run, 16, 2)

@@ -16,8 +16,9 @@ from threadkeep.exporter.events import Event, ThreadEnded
 from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.object_store import Bucket
 from threadkeep.scale.plan import encode_plan
-from threadkeep.scale.shard import Shard, Stop, export_shard, newest_generation
+from threadkeep.scale.shard import Shard, Stop, export_shard, newest_generation, put_fetched, working_folders
 from threadkeep.storage.index import IndexHeader
+from threadkeep.storage.lock import locked
 from threadkeep.storage.paths import Paths
 
 KEY = Key("sk-test")
@@ -105,6 +106,33 @@ def test_a_stop(fake: Limited, run: Run, shard: Shard, store: Bucket, is_gone: b
     sent = len(fake.asked)
     assert export_shard(shard, KEY, store, work=work).is_complete
     assert len(fake.asked) - sent <= 18 - 4
+    assert exported(collected(store, run)) == served(fake)
+
+
+def test_what_was_fetched_is_put_without_a_request(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """By whoever finds the folder, once; a folder in which somebody is at work stays as it is."""
+    work, stop = run.folder / "work", Stop()
+    fake.before(stop.set, nth=8)
+    export_shard(attrs.evolve(shard, rpm=600), KEY, store, work=work, stop=stop)
+    assert newest_generation(store, shard.name) is None
+    sent, ((folder,),) = len(fake.asked), working_folders(store, work).values()
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        assert put_fetched(shard, store, folder) is None
+    put = put_fetched(shard, store, folder)
+    assert put is not None
+    assert (put.outcomes or {})["complete"] > 0
+    assert (working_folders(store, work), put_fetched(shard, store, folder)) == ({}, None)
+    assert len(fake.asked) == sent
+    assert export_shard(shard, KEY, store, work=work).is_complete
+    folder.mkdir()  # as one that another machine has finished
+    put = put_fetched(shard, store, folder)
+    assert put is not None
+    assert put.is_complete
+    assert working_folders(store, work) == {}
+    folder.mkdir()
+    nothing = put_fetched(attrs.evolve(shard, name="000002-0001"), store, folder)
+    assert nothing is not None
+    assert nothing.outcomes is None
     assert exported(collected(store, run)) == served(fake)
 
 
