@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from threadkeep import __version__
 from threadkeep.errors import ExtraMissing, ServerUnreachable
 from threadkeep.scale.dask_worker import WorkerUnusable, heard_of
 
@@ -24,6 +25,8 @@ _LISTENING = 5
 
 # Seconds for the workers and the client to be closed.
 _CLOSING = 30
+
+_INSTALL = f"Install it there: pip install 'threadkeep[dask]=={__version__}'."
 
 
 @attrs.frozen
@@ -107,10 +110,8 @@ class Connection:
         answer = (await asyncio.wait_for(called, seconds)).get(worker)
         if isinstance(answer, OSError | WorkerUnusable):
             raise answer
-        if isinstance(answer, ImportError):
-            raise WorkerUnusable(f"it cannot import threadkeep: pip install 'threadkeep[dask]' there too ({answer}).")
         if isinstance(answer, Exception):
-            raise WorkerUnusable(f"{type(answer).__name__}: {answer}") from answer
+            raise WorkerUnusable(f"it cannot run this threadkeep. {_INSTALL} ({answer})") from answer
         return answer
 
 
@@ -145,10 +146,8 @@ async def connected(cluster: Cluster) -> AsyncIterator[Connection]:
             await connection.listen()
         except OSError as error:
             raise ServerUnreachable(f"the Dask scheduler does not answer: {error}") from None
-        except (ImportError, AttributeError) as error:
-            raise ExtraMissing(
-                f"the Dask scheduler cannot import threadkeep: pip install 'threadkeep[dask]' there too ({error})."
-            ) from None
+        except Exception as error:  # noqa: BLE001 - what is raised there comes as many things
+            raise ExtraMissing(f"the Dask scheduler cannot run this threadkeep. {_INSTALL} ({error})") from None
         yield connection
 
 

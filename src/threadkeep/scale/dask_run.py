@@ -55,7 +55,7 @@ _TICK = 0.5
 _SILENCE = 20
 
 # Seconds for the shards at work to end in order, and for a worker to hear of that.
-_PATIENCE, _ANSWER = 60, 10
+_PATIENCE, _ANSWER = 60, 5
 
 # A shard that so many workers have not survived is thought to be their end.
 _DEATHS = 20

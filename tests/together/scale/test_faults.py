@@ -41,7 +41,9 @@ def shards_of(run: Run, base_url: str) -> list[Shard]:
     header = IndexHeader(source=base_url, assistant_id=ASSISTANT, flat=False, include=())
     ids = enumerate(run.ids.read_text(encoding="utf-8").split(), 1)
     make_plan(open_store(run.prefix), header, ThreadList(ids=ids), workers=2)
-    return [Shard(planned=one, concurrency=1) for part in read_plan(open_store(run.prefix)) for one in part.shards]
+    return [
+        Shard(planned=one, concurrency=1, rpm=300) for part in read_plan(open_store(run.prefix)) for one in part.shards
+    ]
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_after_the_sunset_all_that_was_fetched_is_put(fake: Limited, run: Run, b
     done = run.export(workers=1)
     assert done.code == 3, done
     assert {request.path.split("/")[3] for request in fake.asked[sent:]} <= {*first.planned.ids}
-    assert [path for path in (run.folder / "work").rglob("*") if path.is_file()] == []
+    assert [path for path in (run.folder / "work").rglob("*") if path.is_file()] == [], done
     assert sum(row.get("messages", 0) for row in rows(run.merged()).values()) >= 200 * len(others)
 
 
@@ -106,6 +108,18 @@ def test_a_shard_at_fault(fake: Limited, run: Run, base_url: str) -> None:
     assert exported(run.merged()) == served(fake)
 
 
+def test_a_store_that_refuses_every_shard(fake: Limited, run: Run) -> None:
+    """The run does not fetch all of them for nothing; the shards that it names are folded."""
+    load(fake, run, 32, 1)
+    keys = tuple(f"sk-{number}-secret" for number in range(4))
+    place = Path(run.prefix) / "shards"
+    fake.before(lambda: place.write_text("no folder", encoding="utf-8"), nth=1)
+    done = run.export(workers=4, keys=keys)
+    assert done.code == 5, done
+    assert " and 7 more (0 of 32 threads complete)" in done.err
+    assert len(fake.asked) < 32
+
+
 def test_workers_at_fault(fake: Limited, run: Run, without_threadkeep: dict[str, Any]) -> None:
     """A working folder that cannot be used, and a worker without threadkeep: another one does their shards."""
     load(fake, run, 16, 2)
@@ -116,7 +130,7 @@ def test_workers_at_fault(fake: Limited, run: Run, without_threadkeep: dict[str,
         done = run_alone(*export_at(run, address, keys=(*KEYS, "sk-third-secret")), env=run.environment)
     assert done.code == 0, done
     assert f"the working folder cannot be used: {nowhere}" in done.err
-    assert "pip install 'threadkeep[dask]' there too" in done.err
+    assert "it cannot run this threadkeep. Install it there: pip install" in done.err
     assert exported(run.merged()) == served(fake)
 
 
@@ -125,10 +139,10 @@ def test_no_part_can_be_used(fake: Limited, run: Run, without_threadkeep: dict[s
     load(fake, run, 4, 2)
     with cluster_of(run.folder, without_threadkeep) as (_, address):
         done = run_alone(*export_at(run, address), env=run.environment)
-    assert (done.code, "cannot import threadkeep: pip install" in done.err) == (5, True), done
+    assert (done.code, "it cannot run this threadkeep. Install it there" in done.err) == (5, True), done
     with cluster_of(run.folder, {}, scheduler=without_threadkeep) as (_, address):
         done = run_alone(*export_at(run, address), env=run.environment)
-    assert (done.code, "the Dask scheduler cannot import threadkeep: pip install" in done.err) == (2, True), done
+    assert (done.code, "the Dask scheduler cannot run this threadkeep" in done.err) == (2, True), done
     assert not fake.asked
 
 
@@ -150,7 +164,7 @@ def test_ctrl_c_with_a_worker_that_does_not_answer(fake: Limited, run: Run) -> N
             while b"does not answer: what it has fetched stays" not in (line := process.stderr.readline()):
                 assert line
             process.send_signal(signal.SIGINT)
-            assert ended(process).code == 130
+            assert process.wait(PATIENCE) == 130
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGKILL)
@@ -195,8 +209,10 @@ def test_only_the_command_reaches_its_processes() -> None:
     async def connect() -> None:
         async with connected(Cluster(processes=1)) as connection:
             address = connection.client.scheduler.address
+            stranger: Any = Client(address, asynchronous=True)  # type: ignore[no-untyped-call]
             with pytest.raises(TypeError, match="TLS"):
-                await Client(address, asynchronous=True)  # type: ignore[no-untyped-call]
+                await stranger
+            await stranger.close()
             assert address.startswith("tls://")
 
     asyncio.run(connect())
@@ -209,7 +225,7 @@ def test_keys_are_in_no_debug_log(fake: Limited, run: Run) -> None:
         done = run_alone(*export_at(run, address), env=run.environment)
     assert done.code == 0, done
     log = (run.folder / "cluster.log").read_text(encoding="utf-8")
-    assert "run_shard" in log
+    assert "threadkeep.scale.dask_worker" in log
     assert [key for key in KEYS if key in log] == []
 
 

@@ -122,6 +122,35 @@ def test_a_stop(fake: Limited, run: Run, shard: Shard, store: Bucket, is_gone: b
     assert exported(collected(store, run)) == served(fake)
 
 
+def test_what_was_fetched_is_put_without_a_request(fake: Limited, run: Run, shard: Shard, store: Bucket) -> None:
+    """By whoever finds the folder, once; a folder in which somebody is at work stays as it is."""
+    work, stop = run.folder / "work", Stop()
+    fake.before(stop.set, nth=8)
+    export_shard(attrs.evolve(shard, rpm=600), KEY, store, work=work, stop=stop)
+    assert newest_generation(store, shard.planned) is None
+    sent, ((folder,),) = len(fake.asked), working_folders(work).values()
+    with locked(folder.with_name(f"{folder.name}.lock")):
+        assert put_fetched(shard, store, folder) is None
+    put = put_fetched(shard, store, folder)
+    assert put is not None
+    assert (put.outcomes or {})["complete"] > 0
+    assert (working_folders(work), put_fetched(shard, store, folder)) == ({}, None)
+    assert len(fake.asked) == sent
+    assert export_shard(shard, KEY, store, work=work).is_complete
+    folder.mkdir()  # as one that another machine has finished
+    put = put_fetched(shard, store, folder)
+    assert put is not None
+    assert put.is_complete
+    assert working_folders(work) == {}
+    folder.mkdir()
+    nothing = put_fetched(
+        attrs.evolve(shard, planned=PlannedShard("f" * 32, shard.planned.header, shard.planned.ids)), store, folder
+    )
+    assert nothing is not None
+    assert nothing.outcomes is None
+    assert exported(collected(store, run)) == served(fake)
+
+
 class Late(Bucket):
     """A store that shows no manifest of another attempt, until it has refused to create one of the same name."""
 

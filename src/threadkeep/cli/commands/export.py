@@ -70,7 +70,8 @@ def export(
     The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
 
     With --dask, OUT is a folder or the URL of a prefix, such as s3://bucket/prefix, and `threadkeep merge` makes one
-    export of what is there.
+    export of what is there. Each run resumes all shards that are planned there, also those of a longer list, and its
+    exit code is about all of them.
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
