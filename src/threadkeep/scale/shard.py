@@ -175,7 +175,7 @@ def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult |
     Args:
         shard: what was exported.
         store: where it goes.
-        folder: one of `working_folders`. It is removed, unless nothing was fetched.
+        folder: one of `working_folders`. It is removed, unless nothing was fetched and the shard is not complete.
 
     Returns:
         What came of the shard; None if another attempt is at work in the folder, or was.
@@ -190,12 +190,16 @@ def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult |
             return None
         if not folder.is_dir():
             return None
-        paths, manifest = Paths(folder / "out.ndjson"), None
-        with contextlib.suppress(OutputUnusable):  # nothing has been fetched
-            manifest = write(paths.out)
-        if manifest is not None:
-            manifest = _Begun(shard, store).committed(paths, was_cut_off=True)
-            with on_disk(folder):
+        newest, paths = newest_generation(store, shard.planned), Paths(folder / "out.ndjson")
+        with on_disk(folder):
+            if newest is not None and newest.is_done(files=shard.files):
+                shutil.rmtree(folder)
+                return _result(shard, newest.sound)
+            manifest = None
+            with contextlib.suppress(OutputUnusable):  # nothing has been fetched
+                manifest = write(paths.out)
+            if manifest is not None:
+                manifest = _Begun(shard, store).committed(paths, was_cut_off=True)
                 shutil.rmtree(folder)
         return _result(shard, manifest)
 
