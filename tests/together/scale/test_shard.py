@@ -376,5 +376,10 @@ def test_what_is_left_in_working_folders(fake: Limited, run: Run, shard: Shard, 
     empty = put_fetched(shard, store, work / shard.name)
     assert empty is not None
     assert empty.outcomes is None
+    assert export_shard(shard, KEY, store, work=run.folder / "another machine").is_complete
+    (work / shard.name).mkdir(exist_ok=True)
+    complete = put_fetched(shard, store, work / shard.name)
+    assert complete is not None
+    assert complete.is_complete
     remove_working_folders([shard.name], work)
     assert sorted(path.name for path in work.iterdir()) == ["0" * 32]
