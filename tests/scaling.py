@@ -1,7 +1,13 @@
 """Exports in shards, for tests: the commands, the objects that they leave, and the processes of their workers."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +20,7 @@ from fake_assistants import Clock, Reply, Request
 from processes import ended, run_alone, started
 from watched import Watched
 
-__all__ = ["BUCKET", "KEYS", "Limited", "Run", "asked_twice", "bytes_of", "load", "workers_of"]
+__all__ = ["BUCKET", "KEYS", "Limited", "Run", "asked_twice", "bytes_of", "cluster_of", "load", "workers_of"]
 
 KEYS = ("sk-first-secret", "sk-second-secret")
 """The keys of the commands."""
@@ -140,3 +146,41 @@ def workers_of(pid: int) -> list[int]:
             if any(b"spawn_main" in word for word in words):
                 found.append(int(child))
     return found
+
+
+_CLUSTER = """
+import json, sys
+from distributed import Nanny, Scheduler, SpecCluster
+
+if __name__ == "__main__":
+    scheduler, *workers = json.loads(sys.argv[1])
+    at = {"host": "127.0.0.1"}
+    with SpecCluster(
+        scheduler={"cls": Scheduler, "options": {**at, "dashboard_address": "127.0.0.1:0", **scheduler}},
+        workers={n: {"cls": Nanny, "options": {**at, "nthreads": 1, **given}} for n, given in enumerate(workers)},
+    ) as cluster:
+        print(cluster.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def cluster_of(
+    folder: Path, *workers: Mapping[str, Any], scheduler: Mapping[str, Any] | None = None, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A cluster in a process of its own with these workers, and the address of its scheduler.
+
+    What it prints as errors is in the file ``cluster.log``.
+    """
+    script = folder / "cluster.py"
+    script.write_text(_CLUSTER, encoding="utf-8")
+    command = [sys.executable, str(script), json.dumps([scheduler or {}, *workers])]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with (folder / "cluster.log").open("w", encoding="utf-8") as log:
+        work = {"THREADKEEP_WORK": str(folder / "work")}
+        with subprocess.Popen(command, env={**os.environ, **work, **environment}, stderr=log, **pipes) as process:
+            try:
+                assert process.stdout is not None
+                yield process, process.stdout.readline().strip()
+            finally:
+                process.kill()

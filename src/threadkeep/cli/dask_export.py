@@ -16,13 +16,19 @@ from threadkeep.cli.export_options import ExportOptions
 from threadkeep.cli.option_groups import PACE, option
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import under_screen
-from threadkeep.scale.dask_run import Cluster, ScaleJob, ScaleResult, carry_out_on_dask, keys_of
+from threadkeep.errors import OtherExport
+from threadkeep.scale.cluster import Cluster
+from threadkeep.scale.dask_run import ScaleJob, ScaleResult, carry_out_on_dask
+from threadkeep.scale.keys import keys_of
 from threadkeep.scale.object_store import open_store
 from threadkeep.storage.index import IndexHeader, Outcome
 
 __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
 
 _AGAIN = "The same command resumes the export: complete threads are not asked for again."
+
+# Seconds in which this process asks the output store again, so that it ends soon after Ctrl-C. Workers ask for longer.
+_PATIENCE = 20
 
 
 _NO_USE = {
@@ -80,7 +86,7 @@ class DaskExport:
         header = msgspec.convert({"source": address, **what}, IndexHeader)
         return ScaleJob(
             wanted=exporting.wanted(exporting.ids(self.thread_ids)),
-            store=open_store(self.prefix),
+            store=open_store(self.prefix, seconds=_PATIENCE),
             cluster=self.cluster,
             header=header,
             files=exporting.files,
@@ -98,8 +104,12 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     async def work(_transports: Sequence[Any], screen: Screen) -> ScaleResult:
         return await carry_out_on_dask(job, keys, on_event=screen.take)
 
-    shown = not quiet and not as_json
-    result = under_screen((), work, shown=shown, sunset=given.exporting.sunset_of(given.source))
+    shown, sunset = not quiet and not as_json, given.exporting.sunset_of(given.source)
+    try:
+        result = under_screen((), work, shown=shown, sunset=sunset, ends_at_second=True)
+    except OtherExport as error:
+        print_error(str(error), "Use the same, or choose another prefix.")
+        return Exit.OUTPUT
     merge = f"threadkeep merge {shlex.quote(given.prefix)} -o out.ndjson"
     code = exit_for(result.ended_by)[0] if result.ended_by is not None else None
     code = code or (Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE)

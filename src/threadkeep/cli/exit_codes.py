@@ -59,8 +59,9 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
 
 
 def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
-    """Return the code and the next step for an error that ended a command."""
+    """Return the code and the next step for an error that ended a command, by the nearest of its classes."""
     if isinstance(error, errors.AccessRefused) and error.variables:
         places = f"{', '.join((*error.variables, '--keys-file'))} or --token-command"
         return Exit.REFUSED, f"Check the key or token ({places}), and what it is allowed to do."
-    return _EXITS.get(type(error), (Exit.INCOMPLETE, ""))
+    found = (_EXITS[kind] for kind in type(error).__mro__ if kind in _EXITS)
+    return next(found, (Exit.INCOMPLETE, ""))

@@ -23,8 +23,9 @@ from threadkeep.cli.commands.write import write
 from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.option_groups import HELP, write_sections
-from threadkeep.cli.runtime import interrupted_by_signals
+from threadkeep.cli.runtime import interrupted_by_signals, leave
 from threadkeep.errors import ThreadkeepError
+from threadkeep.scale.abandonable import are_any_left
 
 __all__ = ["commands", "main", "run"]
 
@@ -93,6 +94,8 @@ def main() -> None:
         stream.reconfigure(errors="backslashreplace")
     with interrupted_by_signals():
         code = run(sys.argv[1:])
+    if are_any_left():
+        leave(code)
     sys.exit(code)
 
 

@@ -13,7 +13,7 @@ from threadkeep.scale.progress import PrefixState
 
 __all__ = ["prefix_as_json", "print_prefix"]
 
-_REMOVE = "Remove all objects of these shards, and run the same export command again: it exports them again."
+_AGAIN = "The export command fetches these shards again."
 _MOST = 20
 
 
@@ -35,7 +35,7 @@ def print_prefix(state: PrefixState, prefix: str) -> None:
         print_row("ended by", escape(state.ended_by, 300))
     if state.faults:
         more = [f"and {len(state.faults) - _MOST:,} more"] if len(state.faults) > _MOST else []
-        print_error("; ".join([*state.faults[:_MOST], *more]), _REMOVE)
+        print_error("; ".join([*state.faults[:_MOST], *more]), _AGAIN)
     click.echo(f"{escape(prefix)}: {'complete, by its manifests' if state.is_complete else 'not complete'}")
     for line in _next_lines(state, prefix):
         click.echo(escape(line, 4000))
@@ -44,7 +44,7 @@ def print_prefix(state: PrefixState, prefix: str) -> None:
 def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:
     if state.is_complete:
         yield f"Next: {command_on('merge', prefix, '--output=out.ndjson')}"
-    elif not state.faults:
+    else:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
         files = state.downloads is not None
         yield f"  {export_again(state.header, prefix, 'THREAD_IDS', files=files, is_prefix=True)}"

@@ -6,18 +6,22 @@ The signals are Ctrl-C, SIGTERM and a lost terminal. What somebody had ignored, 
 import asyncio
 import contextlib
 import gc
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import attrs
 
 from threadkeep.api.endpoints import Api, ApiSource
+from threadkeep.cli.console import print_error
+from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.progress_display import Screen
 from threadkeep.clock import now
 
-__all__ = ["ask", "interrupted_by_signals", "under_screen"]
+__all__ = ["ask", "interrupted_by_signals", "leave", "under_screen"]
 
 _POLITE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -100,8 +104,11 @@ def under_screen(
     unit: str = "messages",
     second: str = "files",
     is_last: bool = True,
+    ends_at_second: bool = False,
 ) -> _T:
     """Do some work with transports, which are opened first, in an event loop and under a `Screen`; see `ask`.
+
+    With ``ends_at_second``, Ctrl-C once more ends the process at once: the work may wait for other machines.
 
     Raises:
         KeyboardInterrupt: a signal has come.
@@ -110,14 +117,17 @@ def under_screen(
     def screen(clock: Callable[[], float]) -> Screen:
         return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
 
-    result, is_interrupted = asyncio.run(_with_screen(transports, work, screen))
+    result, is_interrupted = asyncio.run(_with_screen(transports, work, screen, ends_at_second))
     if is_interrupted and not is_last:
         raise KeyboardInterrupt
     return result
 
 
 async def _with_screen(
-    transports: Sequence[Any], work: _Work[_T], make_screen: Callable[[Callable[[], float]], Screen]
+    transports: Sequence[Any],
+    work: _Work[_T],
+    make_screen: Callable[[Callable[[], float]], Screen],
+    ends_at_second: bool,
 ) -> tuple[_T, bool]:
     """Return the result, and whether a signal has come when it was known."""
 
@@ -134,6 +144,8 @@ async def _with_screen(
         if screen.is_verbose:
             for number, transport in enumerate(transports, 1):
                 transport.watch(screen.show_request, number)
+        if ends_at_second:
+            signals.at_second = lambda: _leave(screen)
         opened.callback(asyncio.create_task(tick()).cancel)
         try:
             result = await work(transports, screen)
@@ -142,11 +154,31 @@ async def _with_screen(
     return result, signals.is_late
 
 
+def _leave(screen: Screen) -> None:
+    """End the process, without waiting for anything."""
+    screen.__exit__()
+    print_error("interrupted")
+    leave(Exit.INTERRUPTED)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with a code, and wait for none of its threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
+
+
 @attrs.define
 class _Signals:
-    """What the signals do to a task: the first one cancels it; when it is settled, none changes anything."""
+    """What the signals do to a task: the first one cancels it; when it is settled, none changes anything.
+
+    Attributes:
+        at_second: what Ctrl-C does that comes after that.
+    """
 
     _task: asyncio.Task[Any]
+    at_second: Callable[[], object] = attrs.field(default=lambda: None, init=False)
     _has_come: bool = attrs.field(default=False, init=False)
     _is_settled: bool = attrs.field(default=False, init=False)
     _is_cancelled: bool = attrs.field(default=False, init=False)
@@ -156,8 +188,10 @@ class _Signals:
         """Whether a signal has come, and the task was not cancelled, since it was settled."""
         return self._has_come and not self._is_cancelled
 
-    def take(self, *_signal: object) -> None:
+    def take(self, number: int, *_frame: object) -> None:
         """Take a signal."""
+        if self._has_come and number == signal.SIGINT and not self._is_settled:
+            self.at_second()
         self._has_come = True
         self._task.get_loop().call_soon_threadsafe(self._cancel)
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import attrs
 
 from threadkeep.errors import OutputUnusable, ThreadkeepError
-from threadkeep.scale.object_store import Folder, ObjectMissing, ObjectStore, is_url, open_store
-from threadkeep.scale.plan import is_planned, planned_header, read_plan
-from threadkeep.scale.shard import Generation, fetch_generation, newest_generations, objects_of
+from threadkeep.scale.generations import Generation, newest_generations, objects_of
+from threadkeep.scale.object_store import Folder, ObjectDamaged, ObjectStore, is_url, open_store
+from threadkeep.scale.plan import PlanHeader, is_planned, planned_header, planned_ids, shard_name
+from threadkeep.scale.shard import fetch_generation
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.join import join_exports
@@ -97,21 +98,22 @@ class _Fetched:
 
     store: ObjectStore
     folder: Path
+    header: PlanHeader
     shards: dict[str, Generation]
 
     @classmethod
     def of(cls, store: ObjectStore, folder: Path) -> "_Fetched":
-        """Fetch them. What they hold is not checked: who merges them does that."""
-        planned_header(store)
-        finished = newest_generations(store)
-        shards = {one.name: finished[one.name] for _, row in read_plan(store) for one in row if one.name in finished}
+        """Fetch them. What their lines hold is not checked: who merges them does that."""
+        header = planned_header(store)
+        shards = {shard.name: found for shard, found in newest_generations(store) if found is not None}
         if not shards:
             raise OutputUnusable(f"{store.url} has no finished shard yet. Run the same export command again.")
-        fetched = cls(store, folder, shards)
+        fetched = cls(store, folder, header, shards)
         with ThreadPoolExecutor(_FETCHERS) as threads:
-            is_all_there = all(list(threads.map(fetched._fetch, shards)))
-        if not is_all_there:
+            faults = [fault for found in threads.map(fetched._fetch, shards) for fault in found]
+        if faults:
             fetched.refuse_damaged()
+            fetched._refuse(faults)
         return fetched
 
     @property
@@ -122,31 +124,39 @@ class _Fetched:
     def _paths(self, name: str) -> Paths:
         return Paths(self.folder / "shards" / name / "out.ndjson")
 
-    def _fetch(self, name: str) -> bool:
-        """Return whether all of a shard was there."""
+    def _fetch(self, name: str) -> list[str]:
+        """Fetch a shard, and return what is wrong with it."""
         paths = self._paths(name)
         with on_disk(paths.out.parent):
             paths.out.parent.mkdir(mode=0o700, parents=True)
         try:
             fetch_generation(self.store, name, self.shards[name], paths, is_checked=False)
-        except ObjectMissing:
-            return False
-        return True
+        except ObjectDamaged as error:
+            return [str(error)]
+        with open_file_set(paths) as files:
+            ids = [row.thread_id for row in index_rows(files.files["index"], paths.index.name)]
+        is_planned = shard_name(self.header.export_id, self.header.of, ids) == name
+        return [] if is_planned else [f"shards/{name} has other threads than are planned"]
 
     def refuse_damaged(self) -> None:
-        """Raise OutputUnusable if any object is missing, or is not what its manifest says; it names them."""
+        """Raise OutputUnusable if any object is missing, or is not what its marker says; it names them."""
         with ThreadPoolExecutor(_FETCHERS) as threads:
-            found = [name for names in threads.map(self._damaged, self.shards) for name in names]
-        if found:
-            more = f", and {len(found) - _MOST_NAMED:,} more" if len(found) > _MOST_NAMED else ""
+            self._refuse([fault for faults in threads.map(self._damaged, self.shards) for fault in faults])
+
+    def _refuse(self, faults: Sequence[str]) -> None:
+        if faults:
+            more = f", and {len(faults) - _MOST_NAMED:,} more" if len(faults) > _MOST_NAMED else ""
             raise OutputUnusable(
-                f"{self.store.url}: objects are damaged or missing: {', '.join(found[:_MOST_NAMED])}{more}. Remove all"
-                " objects of these shards, and run the same export command again: it exports them again."
+                f"{self.store.url}: {', '.join(faults[:_MOST_NAMED])}{more}. Remove what is damaged, and run the same"
+                " export command again: it exports these shards again."
             )
 
     def _damaged(self, name: str) -> list[str]:
-        objects = objects_of(self.shards[name].manifest, self._paths(name))
-        return [f"shards/{name}/{one.name}" for one in objects if not _is_as_written(one.path, one.sha256)]
+        found = self.shards[name]
+        if found.sound is None:
+            return [*found.faults]
+        objects = objects_of(found.sound, self._paths(name))
+        return [f"shards/{name}/{one.name} is damaged" for one in objects if not _is_as_written(one.path, one.sha256)]
 
 
 def _is_as_written(path: Path, sha256: str) -> bool:
@@ -161,9 +171,7 @@ def _ids(places: Sequence[Paths | _Fetched]) -> Iterator[str]:
     """Yield the ids of all threads, place after place."""
     for place in places:
         if isinstance(place, _Fetched):
-            yield from (
-                thread_id for _, shards in read_plan(place.store) for shard in shards for thread_id in shard.ids
-            )
+            yield from planned_ids(place.store)
             continue
         with open_file_set(place) as files:
             yield from (row.thread_id for row in index_rows(files.files["index"], place.index.name))

@@ -1,76 +1,69 @@
-"""An export whose shards are carried out by the workers of a Dask cluster: one on other machines, or one made here.
+"""An export whose shards are carried out by the workers of a Dask cluster.
 
-Each key is given to one worker, and each worker that has one gets one shard after another: there is never more than one
-on its way to it, so that no two share a key. When a worker dies, its key and its shard go to others. Keys travel in
-calls of their own, never in a task. The client is asynchronous: all of this runs in the event loop of the command.
+Each worker is served by a coroutine of its own: it gives the worker one shard after another, with a key that no other
+worker has, until there are no shards left or something is wrong with the worker or the key. A shard that could not be
+done goes to another worker; one that is itself at fault is noted, and the others are done. What a worker says of a
+shard counts when the command finds the same in its own output store.
+
+The client is asynchronous: all of this runs in the event loop of the command.
 """
 
 import asyncio
 import contextlib
 import os
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlsplit
 
 import attrs
 
-from threadkeep.api.endpoints import ApiSource, auth_and_keys, endpoint_of, without_secrets
-from threadkeep.api.rate_control import Traffic
+from threadkeep.api.endpoints import ApiSource
+from threadkeep.api.secrets import Secrets
 from threadkeep.clock import now
 from threadkeep.errors import (
     AccessRefused,
     ApiGone,
     ExtraMissing,
     Interrupted,
+    OutputUnusable,
     QuotaSpent,
-    ServerUnreachable,
     ThreadkeepError,
 )
 from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
-from threadkeep.scale.object_store import ObjectStore, open_store
-from threadkeep.scale.plan import PlannedShard, make_plan, read_plan
-from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, is_done, newest_generations
+from threadkeep.scale.abandonable import in_thread
+from threadkeep.scale.cluster import Cluster, Connection, connected
+from threadkeep.scale.dask_worker import WorkerUnusable, digest_of_plan, meet, put_shards, run_shard, stop_run
+from threadkeep.scale.generations import newest_generation
+from threadkeep.scale.keys import KeyRing
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.plan import Planned, PlannedShard, make_plan, read_plan
+from threadkeep.scale.sealing import seal
+from threadkeep.scale.shard import Shard, ShardResult, remove_working_folders, working_folders
+from threadkeep.scale.tally import Tally
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.session import InvalidId, ThreadList
 
-__all__ = ["Cluster", "ScaleJob", "ScaleResult", "carry_out_on_dask", "keys_of"]
+__all__ = ["ScaleJob", "ScaleResult", "carry_out_on_dask"]
 
-_NO_TRAFFIC = Traffic(sent=0, refused=0, pause=0.0)
+# Seconds between two looks at which workers there are.
+_TICK = 0.5
 
-# Seconds between two looks at which workers there are, and between two messages of a worker.
-_TICK, _OFTEN = 0.5, 0.5
+# Seconds after which a worker of which the scheduler has not heard is named.
+_SILENCE = 20
 
-# Seconds for the shards at work to end in order.
-_PATIENCE = 60
+# Seconds for the shards at work to end in order, and for a worker to hear of that.
+_PATIENCE, _ANSWER = 60, 5
 
 # A shard that so many workers have not survived is thought to be their end.
 _DEATHS = 20
 
+# After so many shards in a row that were asked for and not put, the output store is thought to refuse them all.
+_REFUSED = 10
 
-@attrs.frozen
-class Cluster:
-    """Where the workers are: the address of a scheduler, or how many processes of this machine."""
-
-    address: str | None = None
-    processes: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "Cluster":
-        """Read ``local:N``, or an address.
-
-        Raises:
-            ValueError: it is neither.
-        """
-        kind, _, rest = text.partition(":")
-        if kind == "local":
-            if not rest.isdecimal() or not 1 <= int(rest) <= 1000:
-                raise ValueError(f"{text!r} is no number of processes, such as local:4")
-            return cls(processes=int(rest))
-        if not rest.startswith("//"):
-            raise ValueError(f"{text!r} is neither an address, such as tcp://scheduler:8786, nor local:4")
-        return cls(address=text)
+_MOST_NAMED = 3
 
 
 @attrs.frozen(kw_only=True)
@@ -95,9 +88,7 @@ class ScaleJob:
     def shard(self, planned: PlannedShard) -> Shard:
         """Return a shard as a worker is to do it."""
         return Shard(
-            name=planned.name,
-            ids=planned.ids,
-            header=self.header,
+            planned=planned,
             files=self.files,
             concurrency=self.concurrency,
             rpm=self.rpm,
@@ -116,7 +107,8 @@ class ScaleResult:
         messages: how many are in the output store.
         requests: how many this run has sent.
         invalid, invalid_count: the first entries of the list that cannot be thread ids, and how many there are.
-        ended_by: what ended the run before every thread had its turn; None when nothing did.
+        ended_by: what ended the run before every thread had its turn, or kept some shards from theirs; None when
+            nothing did.
     """
 
     shards: int
@@ -135,28 +127,6 @@ class ScaleResult:
         return self.ended_by is None and self.complete_shards == self.shards and not self.invalid_count
 
 
-def keys_of(source: ApiSource, environ: Mapping[str, str]) -> tuple[str, tuple[ApiSource, ...]]:
-    """Return the address without secrets, and the source for each key, with nothing left to the workers' environment.
-
-    Raises:
-        AccessRefused: there is no key.
-        MalformedAddress: as `threadkeep.api.endpoints.endpoint_of`.
-    """
-    endpoint = endpoint_of(source, environ)
-    given = attrs.evolve(
-        source,
-        base_url=source.base_url
-        if source.base_url is not None
-        else environ.get("OPENAI_BASE_URL") or endpoint.base_url,
-        api_version=endpoint.query.get("api-version"),
-    )
-    address = without_secrets(endpoint.base_url)
-    if source.token_command is not None:
-        return address, (given,)
-    auth, keys = auth_and_keys(source, endpoint.provider, environ)
-    return address, tuple(attrs.evolve(given, auth=auth, keys=(key,)) for key in keys)
-
-
 async def carry_out_on_dask(
     job: ScaleJob, keys: Sequence[ApiSource], *, on_event: Callable[[Event], None] = lambda _event: None
 ) -> ScaleResult:
@@ -168,15 +138,18 @@ async def carry_out_on_dask(
         on_event: receives the events of all shards.
 
     Raises:
-        ExtraMissing: Dask is not installed.
+        ExtraMissing: Dask is not installed, here or on the scheduler.
+        Interrupted: the task was cancelled while the list was planned.
         OutputUnusable: the output store refuses, or holds something else.
         UnreadableIds: the list of ids cannot be read.
     """
-    if find_spec("distributed") is None:
+    if find_spec("distributed") is None or find_spec("cryptography") is None:
         raise ExtraMissing("Dask is not installed: pip install 'threadkeep[dask]'.")
-    started, workers = now(), min(len(keys), job.cluster.processes or len(keys))
-    planned = await asyncio.to_thread(make_plan, job.store, job.header, job.wanted, workers)
-    tally = await asyncio.to_thread(_Tally.of, job)
+    started = now()
+    try:
+        planned, tally = await in_thread(_planned, job, min(len(keys), job.cluster.processes or len(keys)))
+    except asyncio.CancelledError:
+        raise Interrupted("interrupted") from None
     on_event(ThreadsBegun(total=tally.threads, before=tally.complete, traffic=lambda: tally.traffic))
     ended_by: ThreadkeepError | None = None
     if tally.open_shards:
@@ -197,454 +170,370 @@ async def carry_out_on_dask(
     )
 
 
+def _planned(job: ScaleJob, workers: int) -> tuple[Planned, Tally]:
+    return make_plan(job.store, job.header, job.wanted, workers), Tally.of(job.store, files=job.files)
+
+
 async def _work_off(
-    job: ScaleJob, keys: Sequence[ApiSource], tally: "_Tally", on_event: Callable[[Event], None]
+    job: ScaleJob, keys: Sequence[ApiSource], tally: Tally, on_event: Callable[[Event], None]
 ) -> ThreadkeepError | None:
     cluster = job.cluster
     if cluster.processes > len(keys):
         on_event(Notice(f"a worker needs a key of its own: {len(keys):,} of {cluster.processes:,} are started"))
         cluster = Cluster(processes=len(keys))
     try:
-        async with _connected(cluster) as (client, restart_workers):
-            return await _Run(job, client, restart_workers, _KeyRing(keys), tally, on_event).to_its_end()
-    except OSError as error:
-        return ServerUnreachable(f"the Dask scheduler does not answer: {error}")
-
-
-@contextlib.asynccontextmanager
-async def _connected(cluster: Cluster) -> AsyncIterator[tuple[Any, Callable[[], None]]]:
-    """Yield a client, and what starts those workers again that nobody else does."""
-    from distributed import Client
-
-    if cluster.address is not None:
-        async with Client(cluster.address, asynchronous=True) as client:  # type: ignore[no-untyped-call]
-            yield client, lambda: None
-        return
-    async with contextlib.AsyncExitStack() as opened:
-        workers = await opened.enter_async_context(_local_cluster(cluster.processes))
-        client = await opened.enter_async_context(Client(workers, asynchronous=True))  # type: ignore[no-untyped-call]
-        yield client, lambda: _restart_workers(workers)
-
-
-@contextlib.asynccontextmanager
-async def _local_cluster(processes: int) -> AsyncIterator[Any]:
-    import logging
-
-    import dask
-    from distributed import LocalCluster
-
-    # Else it would give up a worker that takes longer to come back.
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):
-        async with LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            asynchronous=True,
-            silence_logs=logging.CRITICAL,
-        ) as workers:
-            yield workers
-
-
-def _restart_workers(cluster: Any) -> None:
-    """Start the processes again that have ended while they started: Dask restarts those only that had started."""
-    from distributed.core import Status
-
-    for nanny in cluster.workers.values():
-        if nanny.process is not None and nanny.process.status is Status.stopped:
-            task = asyncio.ensure_future(nanny.instantiate())
-            _RESTARTS.add(task)
-            task.add_done_callback(_RESTARTS.discard)
-
-
-_RESTARTS = set[asyncio.Future[Any]]()
-"""A task that nobody holds may vanish."""
-
-
-# --- what is known of the shards
-
-
-@attrs.define
-class _Tally:
-    """What came of each shard so far, and the requests of all workers."""
-
-    threads: int = 0
-    shards: int = 0
-    messages: int = 0
-    open_shards: set[str] = attrs.field(factory=set)
-    _outcomes: Counter[str] = attrs.field(factory=Counter)
-    _known: dict[str, tuple[Mapping[str, int], int]] = attrs.field(factory=dict)
-    _sent: dict[str, tuple[int, int]] = attrs.field(factory=dict)
-    traffic: Traffic = _NO_TRAFFIC
-    _announced: Counter[str] = attrs.field(factory=Counter)
-
-    @classmethod
-    def of(cls, job: ScaleJob) -> "_Tally":
-        """Read what is in the output store."""
-        tally, generations = cls(), newest_generations(job.store)
-        for _, shards in read_plan(job.store):
-            for planned in shards:
-                tally.shards += 1
-                tally.threads += len(planned.ids)
-                found = generations.get(planned.name)
-                if found is None:
-                    tally._know(planned.name, {Outcome.UNFINISHED: len(planned.ids)}, 0)
-                    tally.open_shards.add(planned.name)
-                else:
-                    tally._know(planned.name, found.manifest.outcomes, found.manifest.totals.messages)
-                    if not is_done(found.manifest, job.shard(planned)):
-                        tally.open_shards.add(planned.name)
-        return tally
-
-    def _know(self, name: str, outcomes: Mapping[str, int], messages: int) -> None:
-        before, had = self._known.get(name, ({}, 0))
-        self._outcomes.subtract(before)
-        self._outcomes.update(outcomes)
-        self.messages += messages - had
-        self._known[name] = outcomes, messages
-
-    def outcomes(self) -> dict[str, int]:
-        """Return how many threads have each outcome."""
-        return {str(outcome): self._outcomes[outcome] for outcome in Outcome}
-
-    @property
-    def complete(self) -> int:
-        """How many threads are complete."""
-        return self._outcomes[Outcome.COMPLETE]
-
-    def count_requests(self, attempt: str, sent: int, refused: int) -> None:
-        """Take the requests of an attempt at a shard so far."""
-        sent_before, refused_before = self._sent.get(attempt, (0, 0))
-        self._sent[attempt] = sent, refused
-        self.traffic = Traffic(
-            sent=self.traffic.sent + sent - sent_before,
-            refused=self.traffic.refused + refused - refused_before,
-            pause=0.0,
-        )
-
-    def announce(self, name: str) -> None:
-        """Count a thread that was shown."""
-        self._announced[name] += 1
-
-    def take(self, result: ShardResult) -> int:
-        """Take what came of a shard; returns how many of its threads are complete and were not shown."""
-        if result.outcomes is None:
-            return 0
-        before = self._known[result.name][0].get(Outcome.COMPLETE, 0)
-        self._know(result.name, result.outcomes, result.messages)
-        if result.is_complete:
-            self.open_shards.discard(result.name)
-        return max(0, result.outcomes.get(Outcome.COMPLETE, 0) - before - self._announced.pop(result.name, 0))
-
-
-@attrs.define
-class _KeyRing:
-    """Which worker has which key."""
-
-    keys: Sequence[ApiSource]
-    given: dict[str, int] = attrs.field(factory=dict, init=False)
-    _free: deque[int] = attrs.field(init=False)
-    _refused: set[int] = attrs.field(factory=set, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._free = deque(range(len(self.keys)))
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether every key was refused."""
-        return len(self._refused) == len(self.keys)
-
-    def take_back(self, worker: str) -> None:
-        """Take back the key of a worker that has none any more."""
-        if worker in self.given:
-            self._free.append(self.given.pop(worker))
-
-    def share(self, workers: Sequence[str]) -> Iterator[tuple[str, int]]:
-        """Yield a key for each worker that has none, as long as there are keys."""
-        for worker in workers:
-            if worker not in self.given and self._free:
-                self.given[worker] = self._free.popleft()
-                yield worker, self.given[worker]
-
-    def retire(self, worker: str) -> None:
-        """Give the key of a worker to nobody any more."""
-        self._refused.add(self.given.pop(worker))
-
-
-# --- the side of the command
-
-
-@attrs.frozen
-class _Task:
-    """A shard at a worker, and the future of its result."""
-
-    worker: str
-    planned: PlannedShard
-    future: Any
+        plan = await in_thread(digest_of_plan, job.store)
+        async with connected(cluster) as connection:
+            return await _Run(job, connection, keys, tally, plan, on_event).to_its_end()
+    except ThreadkeepError as error:
+        return error
 
 
 class _Run:
-    """One run, from the first task to the last."""
+    """One run, from the first shard to the last.
+
+    Args:
+        plan: the digest of the first object of the plan.
+    """
 
     def __init__(
         self,
         job: ScaleJob,
-        client: Any,
-        restart_workers: Callable[[], None],
-        keys: _KeyRing,
-        tally: _Tally,
+        connection: Connection,
+        keys: Sequence[ApiSource],
+        tally: Tally,
+        plan: str | None,
         on_event: Callable[[Event], None],
     ) -> None:
-        self._job, self._client, self._keys, self._tally, self._on_event = job, client, keys, tally, on_event
-        self._restart_workers = restart_workers
+        self._job, self._connection, self._tally, self._plan, self._on_event = job, connection, tally, plan, on_event
+        self._keys, self._secrets = KeyRing(keys), _secrets_of(keys)
         self._name = f"threadkeep-{os.urandom(6).hex()}"  # two runs may share a cluster
-        open_shards = frozenset(tally.open_shards)
-        self._todo = (one for _, shards in read_plan(job.store) for one in shards if one.name in open_shards)
-        self._again: deque[PlannedShard] = deque()
-        self._running: dict[asyncio.Task[Any], _Task] = {}
-        self._deaths = Counter[str]()
-        self._attempts = 0
+        self._planned = _open_shards(job.store, frozenset(tally.open_shards))
+        self._todo = deque[PlannedShard]()
+        self._serving = dict[str, asyncio.Task[None]]()
+        self._doing = dict[str, PlannedShard]()
+        self._unusable = dict[str, WorkerUnusable]()
+        self._silent = set[str]()
+        self._faults = dict[str, ThreadkeepError]()
+        self._refused_in_a_row = 0
+        self._deaths, self._attempts, self._has_waited = Counter[str](), 0, False
         self._ended_by: ThreadkeepError | None = None
-        self._has_waited = False
 
     async def to_its_end(self) -> ThreadkeepError | None:
-        """Work off the shards, and return what ended that before its time."""
-        self._client.subscribe_topic(self._name, self._hear)
+        """Work off the shards, and return what ended that before its time, or kept some of them from being done."""
+        self._connection.client.subscribe_topic(self._name, self._hear)
         try:
-            await self._loop()
+            await self._work_off()
         except asyncio.CancelledError:
-            self._ended_by = Interrupted("interrupted")
-        if self._running:
-            await self._stop()
-        with contextlib.suppress(OSError):
-            await self._tell(_take_key, list(self._keys.given))
-        return self._ended_by
+            self._end(Interrupted("interrupted"))
+        except ThreadkeepError as error:
+            self._end(error)
+        try:
+            with contextlib.suppress(ThreadkeepError):  # the scheduler is gone
+                await self._stop()
+                if isinstance(self._ended_by, ApiGone):
+                    await self._put_what_is_left()
+                await self._tidy_up()
+        finally:
+            for task in self._serving.values():
+                task.cancel()
+            await asyncio.gather(*self._serving.values(), return_exceptions=True)
+        return self._ended_by or _folded("shard", self._faults)
 
-    async def _tell(self, what: Callable[..., Any], workers: list[str], *given: object) -> None:
-        """Call a function on workers. Those that are gone are passed over."""
-        if workers:
-            await self._client.run(what, self._name, *given, workers=workers, on_error="ignore")
+    # --- the workers
 
-    async def _loop(self) -> None:
+    async def _work_off(self) -> None:
         while self._ended_by is None:
-            self._restart_workers()
-            await self._share_keys()
-            busy = {task.worker for task in self._running.values()}
-            idle = [worker for worker in self._keys.given if worker not in busy]
-            for worker in idle:
-                planned = await asyncio.to_thread(self._next_shard)
-                if planned is not None:
-                    self._submit(worker, planned)
-            if self._running:
-                done, _ = await asyncio.wait(self._running, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    await self._take(task)
-            elif idle:
+            self._connection.restart_workers()
+            heard = await self._connection.workers()
+            self._part_with(heard)
+            await self._refill(len(heard))
+            if self._todo:
+                self._employ(heard)
+            elif not self._serving:
                 return
-            else:
-                await asyncio.sleep(_TICK)
+            await self._wait(self._serving.values())
+            for worker in [worker for worker, task in self._serving.items() if task.done()]:
+                task = self._serving.pop(worker)
+                if not task.cancelled():
+                    task.result()
 
-    async def _share_keys(self) -> None:
-        """Give each worker a key, and take back what those had that are gone."""
-        workers = list(await self._client.nthreads())
-        for worker in [worker for worker in self._keys.given if worker not in workers]:
-            self._keys.take_back(worker)
-            self._on_event(Notice(f"the worker {worker} is gone: its shard and its key go to another one"))
-        for waiting, task in list(self._running.items()):
-            if task.worker not in workers and not waiting.done():
-                del self._running[waiting]
-                waiting.cancel()
-                self._repeat(task.planned)
-        for worker, number in self._keys.share(workers):
-            await self._tell(_give_key, [worker], self._keys.keys[number])
-        if not workers and not self._has_waited:
+    async def _wait(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Wait for the next of them to end, but not for long."""
+        if tasks := set(tasks):
+            await asyncio.wait(tasks, timeout=_TICK, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(_TICK)
+
+    def _part_with(self, heard: Mapping[str, float]) -> None:
+        """Have the shards of workers that are gone done by others, and name those that are silent."""
+        for worker, task in self._serving.items():
+            if worker not in heard and not task.done():
+                task.cancel()
+                self._say(f"the worker {worker} is gone: its shard and its key go to another one")
+        for worker in self._doing:
+            if heard.get(worker, 0) > _SILENCE:
+                self._name_silent(worker)
+        self._silent = {worker for worker in self._silent if heard.get(worker, 0) > _SILENCE}
+        self._unusable = {worker: why for worker, why in self._unusable.items() if worker in heard}
+
+    def _name_silent(self, worker: str) -> None:
+        if worker not in self._silent:
+            self._silent.add(worker)
+            self._say(f"the worker {worker} does not answer: its shard waits until it does, or until it is gone")
+
+    async def _refill(self, workers: int) -> None:
+        """Have shards ready for every worker, as long as there are any."""
+        while len(self._todo) <= workers:
+            more = await in_thread(next, self._planned, None)
+            if more is None:
+                return
+            self._todo += more
+
+    def _employ(self, heard: Mapping[str, float]) -> None:
+        """Give work and keys to workers that have none; to silent ones last."""
+        if not heard and not self._has_waited:
             self._has_waited = True
-            self._on_event(Notice("waiting for workers: the scheduler has none"))
+            self._say("waiting for workers: the scheduler has none")
+        idle = [worker for worker in heard if worker not in self._serving and worker not in self._unusable]
+        for worker in sorted(idle, key=self._silent.__contains__)[: len(self._todo)]:
+            key = self._keys.take()
+            if key is None:
+                break
+            self._serving[worker] = asyncio.create_task(self._serve(worker, key))
+        if heard and self._unusable.keys() == heard.keys() and (why := _folded("worker", self._unusable)):
+            self._end(why)
 
-    def _next_shard(self) -> PlannedShard | None:
-        return self._again.popleft() if self._again else next(self._todo, None)
+    # --- one worker
+
+    async def _serve(self, worker: str, key: int) -> None:
+        """Give a worker one shard after another, with a key, as long as there are any and it does them."""
+        try:
+            met = await self._connection.call(worker, meet, self._job.store.url, self._plan)
+            sealed, goes_on = seal(self._keys.keys[key], met), True
+            while goes_on and self._todo and self._ended_by is None:
+                planned = self._todo.popleft()
+                self._doing[worker] = planned
+                goes_on = await self._do(worker, key, planned, sealed)
+                del self._doing[worker]
+        except WorkerUnusable as error:
+            self._give_up(worker, error)
+        except OSError:
+            self._name_silent(worker)
+        except ThreadkeepError as error:
+            self._end(error)
+        finally:
+            self._keys.give_back(key)
+            if worker in self._doing:
+                self._repeat(self._doing.pop(worker))
+
+    async def _do(self, worker: str, key: int, planned: PlannedShard, sealed: bytes) -> bool:
+        """Have a shard done; return whether the worker is to have another one."""
+        result = await self._result_of(worker, run_shard, self._job.shard(planned), self._job.store.url, sealed)
+        if isinstance(result, ShardResult):
+            return await self._take(worker, key, planned, result)
+        if isinstance(result, Exception):
+            self._note(planned, ThreadkeepError(f"{type(result).__name__}: {result}"))
+            return True
+        self._repeat(planned)  # the process has ended; there may be another one at its address
+        return False
+
+    async def _result_of(self, worker: str, function: Callable[..., Any], *given: object) -> Any:
+        """Return the result of a task on a worker, or what it raised; None if it was lost with its process."""
+        from distributed import KilledWorker
+
+        self._connection.refuse_closed()
+        self._attempts += 1
+        future = self._connection.client.submit(
+            function, self._name, *given, key=f"{self._name}-{self._attempts}", workers=[worker], pure=False
+        )
+
+        async def result() -> Any:
+            return await future
+
+        waiting = asyncio.create_task(result())
+        try:
+            await asyncio.wait({waiting})
+            error = None if waiting.cancelled() else waiting.exception()
+            if waiting.cancelled() or isinstance(error, CancelledError | KilledWorker):
+                self._connection.refuse_closed()
+                return None
+            return error or waiting.result()
+        finally:
+            waiting.cancel()
+            future.release()
+
+    async def _take(self, worker: str, key: int, planned: PlannedShard, result: ShardResult) -> bool:
+        """Take what came of a shard; return whether the worker is to have another one."""
+        error = await self._confirmed(planned, result)
+        if isinstance(error, AccessRefused | QuotaSpent):
+            self._todo.append(planned)
+            self._retire(key, error)
+        elif isinstance(error, WorkerUnusable):
+            self._todo.append(planned)
+            self._give_up(worker, error)
+        elif isinstance(error, OutputUnusable):
+            self._refused_in_a_row += result.requests > 0
+            self._note(planned, error)
+            return True
+        elif isinstance(error, Interrupted):
+            self._todo.append(planned)
+        elif error is not None:
+            self._end(error)
+        else:
+            self._refused_in_a_row = 0
+        return error is None
+
+    async def _confirmed(self, planned: PlannedShard, result: ShardResult) -> ThreadkeepError | None:
+        """Take what the output store has of a shard; return what keeps it from being done, with what a worker says."""
+        try:
+            found = await in_thread(newest_generation, self._job.store, planned)
+        except OutputUnusable as error:
+            return result.ended_by or error
+        for _ in range(self._tally.take(planned, found)):
+            self._on_event(ThreadEnded(thread_id="", outcome=Outcome.COMPLETE, messages=0))
+        if result.is_complete and planned.name in self._tally.open_shards:
+            return WorkerUnusable(
+                f"{self._job.store.url} is not the same place there as here: shard {planned.name} is not in it. Choose"
+                " a folder that all machines share, or a bucket."
+            )
+        return result.ended_by
+
+    # --- what is wrong
 
     def _repeat(self, planned: PlannedShard) -> None:
         """Have a shard done again whose worker is gone."""
-        self._again.append(planned)
+        self._todo.append(planned)
         self._deaths[planned.name] += 1
         if self._deaths[planned.name] >= _DEATHS:
             self._end(ThreadkeepError(f"{_DEATHS} workers have ended while they did shard {planned.name}"))
 
-    def _submit(self, worker: str, planned: PlannedShard) -> None:
-        self._attempts += 1
-        future = self._client.submit(
-            _run_shard,
-            self._name,
-            self._job.shard(planned),
-            self._job.store.url,
-            key=f"{self._name}-{planned.name}-{self._attempts}",
-            workers=[worker],
-            pure=False,
-        )
-
-        async def result() -> Any:
-            try:
-                return await future
-            finally:
-                future.release()
-
-        self._running[asyncio.create_task(result())] = _Task(worker, planned, future)
-
-    async def _take(self, waiting: "asyncio.Task[Any]") -> None:
-        """Take what came of a task."""
-        from distributed import KilledWorker
-
-        task = self._running.pop(waiting)
-        error = None if waiting.cancelled() else waiting.exception()
-        if waiting.cancelled() or isinstance(error, CancelledError | KilledWorker):
-            if self._client.status != "running":
-                self._end(ServerUnreachable("the Dask scheduler does not answer any more"))
-            self._repeat(task.planned)
-        elif error is not None:
-            what = f"{type(error).__name__}: {error}"
-            self._end(ThreadkeepError(f"a worker could not do shard {task.planned.name}: {what}"))
-        else:
-            await self._take_result(task, waiting.result())
-
-    async def _take_result(self, task: _Task, result: ShardResult | None) -> None:
-        if result is None:  # the worker has begun anew at the same address
-            self._keys.take_back(task.worker)
-            self._repeat(task.planned)
-            return
-        for _ in range(self._tally.take(result)):
-            self._on_event(ThreadEnded(thread_id="", outcome=Outcome.COMPLETE, messages=0))
-        if isinstance(result.ended_by, AccessRefused | QuotaSpent):
-            self._again.append(task.planned)
-            await self._retire(task.worker, result.ended_by)
-        elif result.ended_by is not None:
-            self._end(result.ended_by)
-
-    async def _retire(self, worker: str, why: ThreadkeepError) -> None:
-        self._keys.retire(worker)
-        await self._tell(_take_key, [worker])
+    def _retire(self, key: int, why: ThreadkeepError) -> None:
+        """Give a key to no worker any more."""
+        self._keys.refuse(key)
         if self._keys.is_spent:
             self._end(why)
         else:
-            self._on_event(Notice(f"a key was rejected, the run continues with the other keys: {why}"))
+            self._say(f"a key was rejected, the run continues with the other keys: {why}")
+
+    def _give_up(self, worker: str, why: WorkerUnusable) -> None:
+        """Give a worker no shard any more."""
+        self._unusable[worker] = self._cleaned(why)
+        self._say(f"the worker {worker} is given no shards: {why}")
+
+    def _note(self, planned: PlannedShard, why: ThreadkeepError) -> None:
+        """Note a shard that cannot be done. The run ends if that seems to be so of any."""
+        self._faults[planned.name] = self._cleaned(why)
+        self._say(f"shard {planned.name} could not be done: {why}")
+        if self._refused_in_a_row >= _REFUSED:
+            self._end(_folded("shard", self._faults) or why)
 
     def _end(self, why: ThreadkeepError) -> None:
-        self._ended_by = self._ended_by or why
+        self._ended_by = self._ended_by or self._cleaned(why)
+
+    def _cleaned(self, error: Any) -> Any:
+        """Remove the keys from an error: a worker knows its own only."""
+        error.args = tuple(self._secrets.clean(one) if isinstance(one, str) else one for one in error.args)
+        return error
+
+    def _say(self, text: str) -> None:
+        self._on_event(Notice(self._secrets.clean(text)))
+
+    # --- the end
 
     async def _stop(self) -> None:
-        """Ask every worker for its end, and wait for that."""
+        """Ask the shards at work for their end, and wait for that: as long as they put something after the sunset."""
         is_gone = isinstance(self._ended_by, ApiGone)
-        with contextlib.suppress(OSError):
-            await self._tell(_stop_run, list(self._keys.given), is_gone)
-            await asyncio.wait(self._running, timeout=_PATIENCE)
-        for waiting in list(self._running):
-            if waiting.done():
-                await self._take(waiting)
-            else:
-                waiting.cancel()
+        await asyncio.gather(*(self._tell_end(worker, is_gone) for worker in self._serving))
+        await self._ended(self._serving, None if is_gone else _PATIENCE)
+
+    async def _tell_end(self, worker: str, is_gone: bool) -> None:
+        try:
+            await self._connection.call(worker, stop_run, self._name, is_gone, seconds=_ANSWER)
+        except (OSError, ThreadkeepError):
+            self._serving[worker].cancel()
+            self._say(f"the worker {worker} does not answer: what it has fetched stays in its working folder")
+
+    async def _put_what_is_left(self) -> None:
+        """Have every worker put what is in the working folders of its machine, whoever has left them."""
+
+        async def put(worker: str) -> None:
+            results = await self._result_of(worker, put_shards, self._job.store.url, self._job.files)
+            for planned, result in results if isinstance(results, list) else ():
+                await self._take_put(worker, planned, result)
+            if isinstance(results, Exception):
+                self._say(f"the worker {worker} could not put what it has: {results}")
+
+        heard = await self._connection.workers()
+        await self._ended({worker: asyncio.create_task(put(worker)) for worker in heard}, None)
+
+    async def _tidy_up(self) -> None:
+        """Have workers remove what earlier attempts have left of shards that are complete by now."""
+
+        async def tidy_up(worker: str) -> None:
+            with contextlib.suppress(OSError, WorkerUnusable):
+                folders = await self._connection.call(worker, working_folders, seconds=_ANSWER)
+                if complete := [name for name in folders if self._tally.is_complete(name)]:
+                    await self._connection.call(worker, remove_working_folders, complete, seconds=_ANSWER)
+
+        await asyncio.gather(*(tidy_up(worker) for worker in await self._connection.workers()))
+
+    async def _take_put(self, worker: str, planned: PlannedShard, result: ShardResult) -> None:
+        if result.outcomes is not None:
+            await self._confirmed(planned, result)
+        elif result.ended_by is not None:
+            self._say(f"the worker {worker} could not put what it has of shard {result.name}: {result.ended_by}")
+
+    async def _ended(self, tasks: Mapping[str, asyncio.Task[None]], seconds: float | None) -> None:
+        """Wait for the end of what workers do, but for those that are gone or silent, and not longer than that."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        while left := {worker: task for worker, task in tasks.items() if not task.done()}:
+            heard = await self._connection.workers()
+            is_late = seconds is not None and loop.time() - begun > seconds
+            for worker, task in left.items():
+                if is_late or heard.get(worker, _SILENCE + 1) > _SILENCE:
+                    task.cancel()
+            await self._wait(left.values())
 
     def _hear(self, event: tuple[float, Mapping[str, Any]]) -> None:
         """Take what a worker tells of the shard that it is at."""
         told = event[1]
         self._tally.count_requests(told["attempt"], told["sent"], told["refused"])
         for text in told["notices"]:
-            self._on_event(Notice(text))
+            self._say(text)
         for thread_id, outcome, messages, reason in told["threads"]:
             ended = Outcome(outcome)
             if ended is Outcome.COMPLETE:
                 self._tally.announce(told["shard"])
+            reason = None if reason is None else self._secrets.clean(reason)
             self._on_event(ThreadEnded(thread_id=thread_id, outcome=ended, messages=messages, reason=reason))
 
 
-# --- the side of a worker
+def _open_shards(store: ObjectStore, names: frozenset[str]) -> Iterator[list[PlannedShard]]:
+    for part in read_plan(store):
+        yield [shard for shard in part.shards if shard.name in names]
 
 
-@attrs.define
-class _Given:
-    """What a worker has for a run."""
-
-    source: ApiSource = attrs.field(repr=False)
-    stop: Stop = attrs.field(factory=Stop)
-
-
-_GIVEN: dict[str, _Given] = {}
-"""By the name of the run."""
+def _secrets_of(keys: Sequence[ApiSource]) -> Secrets:
+    secrets = Secrets()
+    for source in keys:
+        secrets.add(*(key.secret for key in source.keys), urlsplit(source.base_url or "").password)
+    return secrets
 
 
-def _give_key(run: str, source: ApiSource) -> None:
-    _GIVEN[run] = _Given(source)
-
-
-def _take_key(run: str) -> None:
-    _GIVEN.pop(run, None)
-
-
-def _stop_run(run: str, is_gone: bool) -> None:
-    if run in _GIVEN:
-        _GIVEN[run].stop.set(is_gone=is_gone)
-
-
-def _run_shard(run: str, shard: Shard, url: str) -> ShardResult | None:
-    """Do a shard on a worker; None if it has no key for that."""
-    from distributed import get_worker
-
-    given = _GIVEN.get(run)
-    if given is None:
+def _folded(kind: str, faults: Mapping[str, ThreadkeepError]) -> ThreadkeepError | None:
+    """Return one error for many, of the class of the first that has an exit code of its own; None if there are none."""
+    if not faults:
         return None
-    worker = get_worker()
-    reporter = _Reporter(shard.name, lambda told: worker.log_event(run, told))
-    try:
-        result = export_shard(shard, given.source, open_store(url), stop=given.stop, on_event=reporter.take)
-    except ThreadkeepError as error:
-        result = ShardResult(name=shard.name, ended_by=error)
-    reporter.send(result.requests)
-    return result
+    worst = next((why for why in faults.values() if isinstance(why, OutputUnusable)), None)
+    by_reason = dict[str, list[str]]()
+    for name, why in faults.items():
+        by_reason.setdefault(str(why), []).append(name)
+    said = [f"{kind} {_some(names)}: {why}" for why, names in by_reason.items()]
+    return (ThreadkeepError if worst is None else OutputUnusable)(_some(said, "; "))
 
 
-class _Reporter:
-    """Tells the command how a shard goes, not too often.
-
-    Args:
-        shard: its name.
-        tell: sends a message, of JSON's types.
-    """
-
-    def __init__(self, shard: str, tell: Callable[[Mapping[str, Any]], object]) -> None:
-        self._shard, self._tell = shard, tell
-        self._attempt = f"{shard}-{os.getpid()}-{os.urandom(4).hex()}"
-        self._threads: list[tuple[str, str, int, str | None]] = []
-        self._notices: list[str] = []
-        self._traffic: Callable[[], Traffic] = lambda: _NO_TRAFFIC
-        self._last = _NO_TRAFFIC
-        self._sent_at = float("-inf")
-
-    def take(self, event: Event) -> None:
-        """Take an event of the export, in its event loop."""
-        if isinstance(event, ThreadsBegun):
-            self._traffic = event.traffic
-        elif isinstance(event, Notice):
-            self._notices.append(event.text)
-        elif isinstance(event, ThreadEnded):
-            thread_id = "" if event.outcome is Outcome.COMPLETE else event.thread_id
-            self._threads.append((thread_id, str(event.outcome), event.messages, event.reason))
-        else:
-            return
-        time = asyncio.get_running_loop().time()
-        if time - self._sent_at >= _OFTEN:
-            self._sent_at = time
-            self._last = self._traffic()
-            self.send(self._last.sent)
-
-    def send(self, requests: int) -> None:
-        """Send what has come together, after so many requests."""
-        told = {
-            "shard": self._shard,
-            "attempt": self._attempt,
-            "sent": requests,
-            "refused": self._last.refused,
-            "threads": self._threads,
-            "notices": self._notices,
-        }
-        self._threads, self._notices = [], []
-        self._tell(told)
+def _some(names: Sequence[str], between: str = ", ") -> str:
+    more = len(names) - _MOST_NAMED
+    return between.join(names[:_MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -10,10 +10,11 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
@@ -22,7 +23,7 @@ from threadkeep.storage.lines import CHUNK
 from threadkeep.storage.private_files import create, on_disk, open_regular, sync_folder
 from threadkeep.storage.writer import link_or_copy
 
-__all__ = ["Bucket", "Folder", "ObjectMissing", "ObjectStore", "is_url", "open_store"]
+__all__ = ["Bucket", "Folder", "ObjectDamaged", "ObjectMissing", "ObjectStore", "is_url", "open_store"]
 
 
 class ObjectStore(ABC):
@@ -45,6 +46,15 @@ class ObjectStore(ABC):
         """
         return self._create(name, content) or _digest(self.stream(name)) == _digest(_pieces(content))
 
+    def put_named(self, name: str, content: Path) -> None:
+        """Create an object that is named by the digest of its content. What else is at that name is of use to nobody.
+
+        Raises:
+            OutputUnusable: the store refuses.
+        """
+        if not self.create(name, content):
+            self._replace(name, content)
+
     def get(self, name: str) -> bytes | None:
         """Return the content of an object; None if there is none."""
         try:
@@ -56,12 +66,13 @@ class ObjectStore(ABC):
         """Write the content of an object to a new file.
 
         Raises:
-            OutputUnusable: there is no such object, or it has another digest; or the disk refuses.
+            ObjectDamaged: there is no such object, or it has another digest.
+            OutputUnusable: the store or the disk refuses.
         """
         digest = hashlib.sha256()
         self._copy(name, path, digest.update)
         if digest.hexdigest() != sha256:
-            raise OutputUnusable(f"{self.url}/{name} is damaged: its digest is another than its manifest says.")
+            raise ObjectDamaged(f"{self.url}/{name} is damaged: its digest is another than its manifest says.")
 
     def place(self, name: str, path: Path) -> None:
         """Write the content of an object to a new file, which is only to be read. Its digest is not checked.
@@ -85,6 +96,10 @@ class ObjectStore(ABC):
         """Create an object, and return False if there is one."""
 
     @abstractmethod
+    def _replace(self, name: str, content: Path) -> None:
+        """Create an object, or write over it at once."""
+
+    @abstractmethod
     def stream(self, name: str) -> Iterator[bytes]:
         """Yield the content of an object in pieces.
 
@@ -94,11 +109,19 @@ class ObjectStore(ABC):
         """
 
     @abstractmethod
+    def sizes(self, below: str = "") -> Iterator[tuple[str, int]]:
+        """Yield the names of all objects, or of those below a part of their names, and their bytes, in any order."""
+
     def names(self, below: str = "") -> Iterator[str]:
-        """Yield the names of all objects, or of those below a part of their names, in any order."""
+        """Yield the names alone."""
+        return (name for name, _ in self.sizes(below))
 
 
-class ObjectMissing(OutputUnusable):
+class ObjectDamaged(OutputUnusable):
+    """An object is not what its name or its manifest says."""
+
+
+class ObjectMissing(ObjectDamaged):
     """There is no object of that name."""
 
 
@@ -107,21 +130,37 @@ def is_url(text: str) -> bool:
     return "://" in text
 
 
-def open_store(place: str | Path) -> ObjectStore:
+def open_store(place: str | Path, seconds: float | None = None) -> ObjectStore:
     """Open a prefix.
 
     Args:
         place: the path or the ``file://`` URL of a folder; or a URL that obstore takes: ``s3://``, ``gs://``, ``az://``.
+        seconds: no request is tried again after so many; None for as many as obstore thinks right, which are minutes.
 
     Raises:
         ExtraMissing: obstore, which reaches buckets, is not installed.
         OutputUnusable: there can be no such prefix.
     """
     if isinstance(place, str) and is_url(place):
-        if urlsplit(place).scheme != "file":
-            return Bucket.at(place.rstrip("/"))
-        place = unquote(urlsplit(place).path)
+        parts = urlsplit(place)
+        _refuse_ignored(place, parts)
+        if parts.scheme != "file":
+            return Bucket.at(place.rstrip("/"), seconds)
+        place = unquote(parts.path)
     return Folder(Path(os.path.abspath(place)))
+
+
+def _refuse_ignored(url: str, parts: SplitResult) -> None:
+    """Refuse what would be passed over, so that the objects would be somewhere else."""
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    is_file = parts.scheme == "file"
+    if is_file and parts.netloc not in ("", "localhost"):
+        raise OutputUnusable(f"{shown} is on another host. A path begins after three slashes: file:///folder.")
+    if parts.password is not None:
+        raise OutputUnusable(f"{shown} was given with a password. Give it as the libraries of the store expect it.")
+    taken = [] if is_file else ["%"]
+    if any(mark in url for mark in ("?", "#", *taken)):
+        raise OutputUnusable(f"{shown}: the URL of a prefix cannot have {' or '.join(['?', '#', *taken])}.")
 
 
 @attrs.frozen
@@ -136,6 +175,22 @@ class Folder(ObjectStore):
         return str(self.path)
 
     def _create(self, name: str, content: bytes | Path) -> bool:
+        with self._draft(name, content) as (draft, target):
+            try:
+                os.link(draft, target)
+            except FileExistsError:
+                return False
+        return True
+
+    def _replace(self, name: str, content: Path) -> None:
+        with self._draft(name, content) as (draft, target):
+            linked = draft.with_name(draft.name + ".linked")
+            os.link(draft, linked)  # the draft itself is removed by its name
+            os.replace(linked, target)
+
+    @contextlib.contextmanager
+    def _draft(self, name: str, content: bytes | Path) -> Iterator[tuple[Path, Path]]:
+        """Yield a file with this content, and the path that it is to have."""
         target = self.path / name
         with on_disk(target):
             self._make_folder(target.parent)
@@ -145,12 +200,8 @@ class Folder(ObjectStore):
                     draft.write(piece)
                 draft.flush()
                 os.fsync(draft.fileno())
-                try:
-                    os.link(draft.name, target)
-                except FileExistsError:
-                    return False
+                yield Path(draft.name), target
             sync_folder(target.parent)
-        return True
 
     def _make_folder(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -177,11 +228,11 @@ class Folder(ObjectStore):
                 raise ObjectMissing(f"{source} does not exist.")
             link_or_copy(source, path)
 
-    def names(self, below: str = "") -> Iterator[str]:
+    def sizes(self, below: str = "") -> Iterator[tuple[str, int]]:
         for folder, _, files in os.walk(self.path / below):
-            for name in files:
-                if not name.startswith("."):
-                    yield str((Path(folder) / name).relative_to(self.path))
+            for path in (Path(folder) / name for name in files if not name.startswith(".")):
+                with contextlib.suppress(FileNotFoundError):
+                    yield str(path.relative_to(self.path)), path.lstat().st_size
 
 
 @attrs.frozen
@@ -192,14 +243,16 @@ class Bucket(ObjectStore):
     _store: Any = attrs.field(repr=False)
 
     @classmethod
-    def at(cls, url: str) -> "Bucket":
-        """Open it. Nothing is asked yet."""
+    def at(cls, url: str, seconds: float | None = None) -> "Bucket":
+        """Open it, as `open_store` does. Nothing is asked yet."""
         try:
             from obstore.store import from_url
         except ImportError:
             raise ExtraMissing(f"{url} is reached by obstore: pip install 'threadkeep[dask]'.") from None
         with _refusals(url):
-            return cls(url, from_url(url))
+            # Options of the client would take the place of those in the environment; its requests end after 30 seconds.
+            retries: Any = None if seconds is None else {"retry_timeout": timedelta(seconds=seconds)}
+            return cls(url, from_url(url, retry_config=retries))
 
     def _create(self, name: str, content: bytes | Path) -> bool:
         import obstore
@@ -212,6 +265,12 @@ class Bucket(ObjectStore):
                 return False
         return True
 
+    def _replace(self, name: str, content: Path) -> None:
+        import obstore
+
+        with _refusals(f"{self.url}/{name}"):
+            obstore.put(self._store, name, content, use_multipart=False)
+
     def stream(self, name: str) -> Iterator[bytes]:
         import obstore
 
@@ -223,12 +282,12 @@ class Bucket(ObjectStore):
             for piece in found.stream(min_chunk_size=CHUNK):
                 yield bytes(piece)
 
-    def names(self, below: str = "") -> Iterator[str]:
+    def sizes(self, below: str = "") -> Iterator[tuple[str, int]]:
         import obstore
 
         with _refusals(self.url):
             for rows in obstore.list(self._store, below or None, chunk_size=1000):
-                yield from (row["path"] for row in rows)
+                yield from ((row["path"], row["size"]) for row in rows)
 
 
 @contextlib.contextmanager

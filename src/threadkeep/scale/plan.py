@@ -3,27 +3,35 @@
 A plan is a row of objects, ``plan/000001.ndjson`` and so on: a header, then a line for each shard with its ids. Each of
 them is created once. Who finds that another run was first follows the other's plan, and adds shards for the ids that it
 does not have; so does every later run with a longer list.
+
+A shard is named by a digest of what it is of: the random id of the export, what the export is of, and the ids. So
+nothing of another export, of another list or of another shard is ever taken for it.
 """
 
 import contextlib
+import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import count
+from hashlib import blake2b, sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
 import msgspec
 
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.scale.object_store import Folder, ObjectStore
+from threadkeep.scale.object_store import Folder, ObjectMissing, ObjectStore
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
 
 __all__ = [
     "MOST_THREADS",
+    "SHARD_NAME",
+    "PlanHeader",
+    "PlanObject",
     "Planned",
     "PlannedShard",
     "decode_plan",
@@ -31,25 +39,91 @@ __all__ = [
     "is_planned",
     "make_plan",
     "planned_header",
+    "planned_ids",
     "read_plan",
+    "refuse_unplanned",
+    "shard_name",
     "shard_size",
 ]
 
 MOST_THREADS = 500
 """No shard has more threads."""
 
-_FORMAT = "threadkeep-plan/1"
+SHARD_NAME = r"[0-9a-f]{32}"
+"""What the name of a shard looks like."""
 
 # So many shards are in one object at most: half a million ids, some 20 MB.
 _SHARDS = 1000
 
+_OBJECT = re.compile(r"plan/([0-9]{6,})\.ndjson")
+_SHARD_OBJECT = re.compile(rf"shards/({SHARD_NAME})/.+")
+
+_RESTORE = "Restore the object from a backup, or export to another prefix."
+_MOST_NAMED = 5
+
+_Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=rf"^{SHARD_NAME}\Z")]
+
+
+class PlanHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line of an object of a plan.
+
+    Attributes:
+        export_id: random, and the same in all objects of a plan.
+        number: the place of the object in the plan, from 1.
+        source, assistant_id, flat, include: as of `threadkeep.storage.index.IndexHeader`.
+        shards, ids: how many it has.
+        sha256: of the lines behind the header.
+    """
+
+    format: Literal["threadkeep-plan/1"] = "threadkeep-plan/1"
+    export_id: _Name
+    number: int
+    source: str
+    assistant_id: str
+    flat: bool
+    include: tuple[Literal["threads", "runs"], ...]
+    shards: Annotated[int, msgspec.Meta(ge=1)]
+    ids: int
+    sha256: str
+
+    @property
+    def of(self) -> IndexHeader:
+        """What the export is of."""
+        return IndexHeader(source=self.source, assistant_id=self.assistant_id, flat=self.flat, include=self.include)
+
+
+class _Row(msgspec.Struct, frozen=True):
+    name: str
+    ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+
 
 @attrs.frozen
 class PlannedShard:
-    """A shard: its name, and the ids of its threads in the order in which they were first wanted."""
+    """A shard of a plan.
 
-    name: str
+    Attributes:
+        export_id: of the export that it is of.
+        header: what that is of.
+        ids: of its threads, in the order in which they were first wanted.
+        name: a digest of these three.
+    """
+
+    export_id: str
+    header: IndexHeader
     ids: tuple[str, ...] = attrs.field(repr=False)
+    name: str = attrs.field(init=False)
+
+    @name.default
+    def _named(self) -> str:
+        return shard_name(self.export_id, self.header, self.ids)
+
+
+@attrs.frozen
+class PlanObject:
+    """An object of a plan."""
+
+    header: PlanHeader
+    shards: tuple[PlannedShard, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -73,51 +147,149 @@ def shard_size(threads: int, workers: int) -> int:
     return max(1, min(MOST_THREADS, threads // (4 * workers)))
 
 
-def encode_plan(number: int, header: IndexHeader, shards: Iterable[tuple[str, ...]]) -> bytes:
+def shard_name(export_id: str, header: IndexHeader, ids: Iterable[str]) -> str:
+    """Return the name of the shard that has these threads, in this order."""
+    what = [export_id, header.source, header.assistant_id, header.flat, header.include, [*ids]]
+    return blake2b(dumps(what), digest_size=16).hexdigest()
+
+
+def encode_plan(export_id: str, number: int, header: IndexHeader, shards: Iterable[tuple[str, ...]]) -> bytes:
     """Return an object of a plan, with these ids as its shards."""
-    fields = msgspec.to_builtins(header) | {"format": _FORMAT}
-    rows = ({"name": f"{number:06}-{place:04}", "ids": ids} for place, ids in enumerate(shards, 1))
-    return b"".join(dumps(row) + b"\n" for row in (fields, *rows))
+    rows = [{"name": shard_name(export_id, header, ids), "ids": ids} for ids in shards]
+    lines = b"".join(dumps(row) + b"\n" for row in rows)
+    first = PlanHeader(
+        export_id=export_id,
+        number=number,
+        source=header.source,
+        assistant_id=header.assistant_id,
+        flat=header.flat,
+        include=header.include,
+        shards=len(rows),
+        ids=sum(len(row["ids"]) for row in rows),
+        sha256=sha256(lines).hexdigest(),
+    )
+    return dumps(msgspec.to_builtins(first)) + b"\n" + lines
 
 
-def decode_plan(content: bytes, place: str) -> tuple[IndexHeader, list[PlannedShard]]:
+def decode_plan(content: bytes, place: str) -> PlanObject:
     """Read an object of a plan.
 
+    Args:
+        content: of the object.
+        place: its name, for errors.
+
     Raises:
-        OutputUnusable: it is none.
+        OutputUnusable: it is none, or it is damaged.
     """
+    first, _, lines = content.partition(b"\n")
+    header = _decoded(first, PlanHeader, place)
+    if sha256(lines).hexdigest() != header.sha256 or not lines.endswith(b"\n"):
+        raise _no_plan(place, "it was cut off or changed")
+    rows = [_decoded(line, _Row, place) for line in lines.split(b"\n")[:-1]]
+    shards = tuple(PlannedShard(header.export_id, header.of, row.ids) for row in rows)
+    if [row.name for row in rows] != [shard.name for shard in shards]:
+        raise _no_plan(place, "its shards are not those that their names say")
+    if (header.shards, header.ids) != (len(rows), len({one for row in rows for one in row.ids})):
+        raise _no_plan(place, "it does not have as many ids as it says, or one of them twice")
+    return PlanObject(header, shards)
+
+
+def _decoded(line: bytes, kind: Any, place: str) -> Any:
     try:
-        first, *rows = map(loads, content.split(b"\n")[:-1])
-        if first.pop("format") != _FORMAT:
-            raise ValueError("it has another format")
-        return msgspec.convert(first, IndexHeader), [PlannedShard(row["name"], tuple(row["ids"])) for row in rows]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise OutputUnusable(f"{place} is no plan of threadkeep: {error}") from None
+        return msgspec.convert(loads(line), kind)
+    except ValueError as error:
+        raise _no_plan(place, str(error)) from None
 
 
-def read_plan(store: ObjectStore) -> Iterator[tuple[IndexHeader, list[PlannedShard]]]:
-    """Yield the objects of a plan, in their order."""
-    for number in count(1):
-        content = store.get(_name(number))
-        if content is None:
-            return
-        yield decode_plan(content, f"{store.url}/{_name(number)}")
+def _no_plan(place: str, why: str) -> OutputUnusable:
+    return OutputUnusable(f"{place} is no plan of threadkeep, or damaged: {why}. {_RESTORE}")
+
+
+def read_plan(store: ObjectStore) -> Iterator[PlanObject]:
+    """Yield the objects of a plan, in their order.
+
+    Raises:
+        OutputUnusable: one of them is missing or damaged, or is not of this export or not of this place.
+    """
+    numbers = {int(found[1]) for name in store.names("plan") if (found := _OBJECT.fullmatch(name)) is not None}
+    first: PlanHeader | None = None
+    for number in range(1, max(numbers, default=0) + 1):
+        planned = _planned(store, number)
+        if planned is None:
+            raise OutputUnusable(f"{store.url}/{_name(number)} is missing, and later ones are there. {_RESTORE}")
+        first = first or planned.header
+        _refuse_misplaced(planned.header, number, first, store)
+        yield planned
+
+
+def _planned(store: ObjectStore, number: int) -> PlanObject | None:
+    content = store.get(_name(number))
+    return None if content is None else decode_plan(content, f"{store.url}/{_name(number)}")
+
+
+def _refuse_misplaced(header: PlanHeader, number: int, first: PlanHeader, store: ObjectStore) -> None:
+    if (header.number, header.export_id, header.of) != (number, first.export_id, first.of):
+        raise OutputUnusable(f"{store.url}/{_name(number)} is of another export, or of another place. {_RESTORE}")
 
 
 def is_planned(folder: Folder) -> bool:
-    """Return whether a folder holds a plan."""
-    return (folder.path / _name(1)).is_file()
+    """Return whether a folder holds a plan, or what is left of an export in shards."""
+    return any((folder.path / name).is_dir() for name in ("plan", "shards"))
 
 
-def planned_header(store: ObjectStore) -> IndexHeader:
-    """Return what the export is of.
+def planned_header(store: ObjectStore) -> PlanHeader:
+    """Return the header of the first object of the plan. What comes behind it is not read.
 
     Raises:
-        OutputUnusable: there is no plan.
+        ObjectMissing: there is no plan.
+        OutputUnusable: it is damaged; or the store refuses.
     """
-    for header, _ in read_plan(store):
-        return header
-    raise OutputUnusable(f"{store.url} has no plan of threadkeep, {_name(1)}: nothing was exported there.")
+    first = b""
+    try:
+        for piece in store.stream(_name(1)):
+            first += piece
+            if b"\n" in piece:
+                break
+    except ObjectMissing:
+        raise ObjectMissing(
+            f"{store.url} has no plan of threadkeep, {_name(1)}: nothing was exported there, or the plan was removed."
+        ) from None
+    header: PlanHeader = _decoded(first.partition(b"\n")[0], PlanHeader, f"{store.url}/{_name(1)}")
+    return header
+
+
+def planned_ids(store: ObjectStore) -> Iterator[str]:
+    """Yield all ids in the order of the plan.
+
+    Raises:
+        OutputUnusable: as `read_plan`; or one of them is planned twice.
+    """
+    with _Lists.opened() as lists:
+        for planned in read_plan(store):
+            lists.know(planned, store)
+            for shard in planned.shards:
+                yield from shard.ids
+
+
+def refuse_unplanned(store: ObjectStore, names: Iterable[str]) -> None:
+    """Refuse shards without a plan: one is lost, and another must not be put in its place.
+
+    Args:
+        store: where they are.
+        names: of shards. They were listed before the plan is read here: whoever puts a shard has planned it.
+
+    Raises:
+        OutputUnusable: there are some; or as `read_plan`.
+    """
+    left = {*names}
+    for planned in read_plan(store) if left else ():
+        left.difference_update(shard.name for shard in planned.shards)
+    if left:
+        named = ", ".join(f"shards/{name}" for name in sorted(left)[:_MOST_NAMED])
+        raise OutputUnusable(
+            f"{store.url}: {len(left):,} shards are in no plan, such as {named}. Restore the objects of plan/ from a"
+            " backup. If these shards are of another export, move them away."
+        )
 
 
 def make_plan(store: ObjectStore, header: IndexHeader, wanted: ThreadList, workers: int) -> Planned:
@@ -131,28 +303,59 @@ def make_plan(store: ObjectStore, header: IndexHeader, wanted: ThreadList, worke
 
     Raises:
         OtherExport: the plan that is there is for something else.
-        OutputUnusable: something that is no export is there; or the store refuses.
+        OutputUnusable: something that is no export is there, or the plan is damaged; or the store refuses, or does not
+            refuse to write over an object.
         UnreadableIds: the list cannot be read.
     """
     with _Lists.opened() as lists:
-        planned = lists.fill(wanted)
+        listed = lists.fill(wanted)
+        first: PlanHeader | None = None
         number = 1
-        for before, shards in read_plan(store):
-            _refuse_other(before, header, store)
-            lists.know(shards)
+        for planned in read_plan(store):
+            first = first or planned.header
+            _refuse_other(planned.header.of, header, store)
+            lists.know(planned, store)
             number += 1
         added = lists.left()
-        if number == 1 and any(not name.startswith("plan/") for name in store.names()):
-            raise OutputUnusable(f"{store.url} is not empty, and no export of shards: choose another prefix.")
+        if added:
+            _refuse_unusable(store, is_new=first is None)
+        export_id = os.urandom(16).hex() if first is None else first.export_id
         size = shard_size(added, workers)
         while ids := lists.next(size * _SHARDS):
-            content = encode_plan(number, header, [tuple(ids[at : at + size]) for at in range(0, len(ids), size)])
-            is_own = store.create(_name(number), content)
-            before, shards = decode_plan(content if is_own else store.get(_name(number)) or b"", _name(number))
-            _refuse_other(before, header, store)
-            lists.know(shards)
+            shards = [tuple(ids[at : at + size]) for at in range(0, len(ids), size)]
+            planned = _put(store, number, encode_plan(export_id, number, header, shards))
+            _refuse_other(planned.header.of, header, store)
+            first = first or planned.header
+            _refuse_misplaced(planned.header, number, first, store)
+            export_id = first.export_id
+            lists.know(planned, store)
             number += 1
-    return attrs.evolve(planned, added=added)
+    return attrs.evolve(listed, added=added)
+
+
+def _put(store: ObjectStore, number: int, content: bytes) -> PlanObject:
+    """Create an object of a plan, and read it back: it is that of another run if that was first."""
+    store.create(_name(number), content)
+    planned = _planned(store, number)
+    if planned is None:
+        raise OutputUnusable(f"{store.url}/{_name(number)} was put and is not there. Check the store.")
+    return planned
+
+
+def _refuse_unusable(store: ObjectStore, *, is_new: bool) -> None:
+    """Refuse a store before something is planned there: one that has something else, or writes over objects."""
+    found = (_SHARD_OBJECT.fullmatch(name) for name in store.names("shards"))
+    refuse_unplanned(store, {one[1] for one in found if one is not None})
+    if is_new and any(not name.startswith(("plan/", "shards/")) for name in store.names()):
+        raise OutputUnusable(f"{store.url} is not empty, and no export of shards: choose another prefix.")
+    # Each run of the two below is the first to create the object, or meets one of other bytes.
+    name = "plan/create-only"
+    store.create(name, os.urandom(16).hex().encode())
+    if store.create(name, os.urandom(16).hex().encode()):
+        raise OutputUnusable(
+            f"{store.url} writes over an object that is to be created only once, so two runs could lose the threads of"
+            " each other. It must understand the header If-None-Match: choose another store, or update it."
+        )
 
 
 def _name(number: int) -> str:
@@ -204,10 +407,14 @@ class _Lists:
             invalid_count=invalid.count,
         )
 
-    def know(self, shards: Iterable[PlannedShard]) -> None:
-        """Take out of the list what is planned."""
-        keys = ((_key(one),) for shard in shards for one in shard.ids)
-        self._db.executemany("INSERT OR IGNORE INTO known VALUES (?)", keys)
+    def know(self, planned: PlanObject, store: ObjectStore) -> None:
+        """Take out of the list what is planned; refuse an id that is planned twice."""
+        keys = ((_key(one),) for shard in planned.shards for one in shard.ids)
+        try:
+            self._db.executemany("INSERT INTO known VALUES (?)", keys)
+        except sqlite3.IntegrityError:
+            place = f"{store.url}/{_name(planned.header.number)}"
+            raise _no_plan(place, "an id is planned twice, here and before") from None
 
     def left(self) -> int:
         """Return how many listed ids are not planned."""

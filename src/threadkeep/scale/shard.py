@@ -1,9 +1,9 @@
 """Export one shard, wherever that is: into a working folder of this machine, and from there into the output store.
 
 The working folder outlives the process, so a later attempt on the same machine resumes there. When the export of the
-shard has ended by itself, its files become objects that are named by their digests, and then its manifest, which makes
-them count: ``shards/NAME/manifest-0001.json``. A shard that is not complete is done again by a later run, which begins
-with the objects of the newest manifest, and puts the next one.
+shard has ended by itself, its files become objects that are named by their digests, and then its marker, which makes
+them count: see `threadkeep.scale.generations`. A shard that is not complete is done again by a later run, which begins
+with the objects of the newest marker, and puts the next one.
 """
 
 import asyncio
@@ -12,15 +12,11 @@ import os
 import re
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from hashlib import blake2b
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 import attrs
-import msgspec
 
 from threadkeep.api.calls import DEFAULT_CONCURRENCY, DEFAULT_RETRIES
 from threadkeep.api.client import PacingOptions
@@ -29,35 +25,33 @@ from threadkeep.api.keys import Key
 from threadkeep.api.rate_control import Traffic
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, ThreadkeepError
-from threadkeep.exporter.events import Event, ThreadsBegun
+from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.job import Job, carry_out
-from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.generations import Generation, encode_marker, marker_name, newest_generation, objects_of
+from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
+from threadkeep.scale.plan import SHARD_NAME, PlannedShard, planned_header
 from threadkeep.serialization.id_lists import ListedId
-from threadkeep.serialization.lossless_json import dumps
-from threadkeep.storage.file_set import open_file_set
-from threadkeep.storage.index import DownloadOutcome, IndexHeader, Outcome
+from threadkeep.storage.index import Outcome
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.lock import locked
-from threadkeep.storage.manifest import Manifest, decode_manifest
+from threadkeep.storage.manifest import Manifest, decode_manifest, encode_manifest
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import create, on_disk
-from threadkeep.storage.session import ThreadList, download_rows, write
+from threadkeep.storage.session import ThreadList, write
 
 __all__ = [
-    "Generation",
     "Shard",
     "ShardResult",
     "Stop",
-    "StoredObject",
     "export_shard",
     "fetch_generation",
-    "is_done",
-    "newest_generation",
-    "newest_generations",
-    "objects_of",
+    "put_fetched",
+    "remove_working_folders",
+    "work_folder",
+    "working_folders",
 ]
 
-_MANIFEST = re.compile(r"shards/([^/]+)/manifest-(\d{4,})\.json")
+_WORKING_FOLDER = re.compile(rf"({SHARD_NAME})(\.[0-9]+)?")
 
 # Seconds between two looks at whether the work is to stop.
 _TICK = 0.2
@@ -65,30 +59,28 @@ _TICK = 0.2
 # More attempts than this are never at work on one shard on one machine.
 _FOLDERS = 100
 
-# So many manifests are read at a time.
-_READERS = 16
-
 
 @attrs.frozen(kw_only=True)
 class Shard:
     """One shard to be exported.
 
     Attributes:
-        name: of the plan.
-        ids: of its threads.
-        header: what the export is of.
+        planned: which threads it has, and what the export is of.
         files: download the files that messages refer to, and steps if runs are saved.
         concurrency: how many threads are walked at a time.
         rpm, max_retries: as of `threadkeep.api.client.PacingOptions`.
     """
 
-    name: str
-    ids: tuple[str, ...] = attrs.field(repr=False)
-    header: IndexHeader
+    planned: PlannedShard
     files: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     rpm: int | None = None
     max_retries: int = DEFAULT_RETRIES
+
+    @property
+    def name(self) -> str:
+        """Its name in the plan."""
+        return self.planned.name
 
 
 @attrs.frozen(kw_only=True)
@@ -109,14 +101,6 @@ class ShardResult:
     is_complete: bool = False
     requests: int = 0
     ended_by: ThreadkeepError | None = None
-
-
-@attrs.frozen
-class Generation:
-    """A manifest of a shard, and its number. The greatest one counts."""
-
-    number: int
-    manifest: Manifest
 
 
 @attrs.define
@@ -161,34 +145,78 @@ def export_shard(
         work: the folder of working folders; None for ``THREADKEEP_WORK``, else one in the user's cache.
 
     Raises:
-        OutputUnusable: the working folder or the output store refuses.
+        OutputUnusable: the working folder or the output store refuses; or the store has another plan, or none.
     """
-    source = key if isinstance(key, ApiSource) else ApiSource(base_url=shard.header.source, keys=(key,))
+    planned = shard.planned
+    source = key if isinstance(key, ApiSource) else ApiSource(base_url=planned.header.source, keys=(key,))
     stop = stop or Stop()
-    with _working_folder(shard, store, work) as folder:
-        newest = newest_generation(store, shard.name)
-        if newest is not None and is_done(newest.manifest, shard):
+    _refuse_other_store(store, planned)
+    with _working_folder(planned, work) as folder:
+        newest = newest_generation(store, planned)
+        if newest is not None and newest.is_done(files=shard.files):
             shutil.rmtree(folder)
-            return _result(shard, newest.manifest)
-        paths, base = Paths(folder / "out.ndjson"), 0
+            return _result(shard, newest.sound)
+        begun = _Begun(shard, store)
         if newest is not None and not any(folder.iterdir()):
-            _begin_with(store, shard.name, newest, folder)
-            base = newest.number
-        listener = _Listener(on_event)
+            begun.with_generation(newest, folder)
+        paths, listener = Paths(folder / "out.ndjson"), _Listener(on_event, begun.notices)
         manifest, ended_by = asyncio.run(_carried_out(_job(shard, paths), source, stop, listener))
         if isinstance(ended_by, Interrupted) and stop.is_gone:
             ended_by = ApiGone("the API is gone")
             with contextlib.suppress(OutputUnusable):  # nothing has been fetched
                 manifest = write(paths.out)
         if manifest is not None:
-            manifest = _committed(shard, store, paths, base, was_cut_off=ended_by is not None)
+            manifest = begun.committed(paths, was_cut_off=ended_by is not None)
             shutil.rmtree(folder)
         return attrs.evolve(_result(shard, manifest), requests=listener.sent, ended_by=ended_by)
 
 
-def is_done(manifest: Manifest, shard: Shard) -> bool:
-    """Return whether nothing of a shard is left to be done."""
-    return manifest.is_complete and (manifest.downloads is not None or not shard.files)
+def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult | None:
+    """Put into the output store what an earlier attempt at a shard has fetched. No request is sent.
+
+    Args:
+        shard: what was exported.
+        store: where it goes.
+        folder: one of `working_folders`. It is removed, unless nothing was fetched and the shard is not complete.
+
+    Returns:
+        What came of the shard; None if another attempt is at work in the folder, or was.
+
+    Raises:
+        OutputUnusable: the disk or the output store refuses.
+    """
+    with contextlib.ExitStack() as opened:
+        try:
+            opened.enter_context(_locked(folder))
+        except OutputUnusable:
+            return None
+        if not folder.is_dir():
+            return None
+        newest, paths = newest_generation(store, shard.planned), Paths(folder / "out.ndjson")
+        with on_disk(folder):
+            if newest is not None and newest.is_done(files=shard.files):
+                shutil.rmtree(folder)
+                return _result(shard, newest.sound)
+            manifest = None
+            with contextlib.suppress(OutputUnusable):  # nothing has been fetched
+                manifest = write(paths.out)
+            if manifest is not None:
+                manifest = _Begun(shard, store).committed(paths, was_cut_off=True)
+                shutil.rmtree(folder)
+        return _result(shard, manifest)
+
+
+def _refuse_other_store(store: ObjectStore, planned: PlannedShard) -> None:
+    """Refuse a store that is another one than that in which the shard was planned, such as a folder of this host."""
+    try:
+        is_other = planned_header(store).export_id != planned.export_id
+    except ObjectMissing:
+        is_other = True
+    if is_other:
+        raise OutputUnusable(
+            f"{store.url} on this machine has another plan, or none. Every worker must reach the folder in which the"
+            " export was planned, at the same path: mount it there, or use a bucket."
+        )
 
 
 def _result(shard: Shard, manifest: Manifest | None) -> ShardResult:
@@ -198,7 +226,7 @@ def _result(shard: Shard, manifest: Manifest | None) -> ShardResult:
         name=shard.name,
         outcomes=manifest.outcomes,
         messages=manifest.totals.messages,
-        is_complete=is_done(manifest, shard),
+        is_complete=manifest.is_complete and (manifest.downloads is not None or not shard.files),
     )
 
 
@@ -207,11 +235,11 @@ def _result(shard: Shard, manifest: Manifest | None) -> ShardResult:
 
 def _job(shard: Shard, paths: Paths) -> Job:
     return Job(
-        wanted=ThreadList(ids=map(ListedId, count(1), shard.ids)),
+        wanted=ThreadList(ids=map(ListedId, count(1), shard.planned.ids)),
         paths=paths,
-        assistant_id=shard.header.assistant_id,
-        flat=shard.header.flat,
-        include=shard.header.include,
+        assistant_id=shard.planned.header.assistant_id,
+        flat=shard.planned.header.flat,
+        include=shard.planned.header.include,
         files=shard.files,
         concurrency=shard.concurrency,
         pace=PacingOptions(rpm=shard.rpm, max_retries=shard.max_retries),
@@ -220,9 +248,10 @@ def _job(shard: Shard, paths: Paths) -> Job:
 
 @attrs.define
 class _Listener:
-    """Passes the events on, and knows the requests."""
+    """Passes the events on, after some notices, and knows the requests."""
 
     _on_event: Callable[[Event], None]
+    _notices: Sequence[str] = ()
     sent: int = attrs.field(default=0, init=False)
     _traffic: Callable[[], Traffic] | None = attrs.field(default=None, init=False)
 
@@ -230,6 +259,8 @@ class _Listener:
         """Pass an event on."""
         if isinstance(event, ThreadsBegun):
             self._traffic = event.traffic
+            for text in self._notices:
+                self._on_event(Notice(text))
         self._on_event(event)
 
     def finish(self) -> None:
@@ -264,21 +295,16 @@ async def _carried_out(
 
 
 @contextlib.contextmanager
-def _working_folder(shard: Shard, store: ObjectStore, work: Path | None) -> Iterator[Path]:
+def _working_folder(planned: PlannedShard, work: Path | None) -> Iterator[Path]:
     """Yield a folder of this attempt alone. What another attempt has left there, it resumes."""
-    base = work or _work()
-    prefix = blake2b(store.url.encode(), digest_size=12).hexdigest()
-    what = dumps([msgspec.to_builtins(shard.header), shard.ids])
-    name = f"{shard.name}-{blake2b(what, digest_size=8).hexdigest()}"
-    parent = base / prefix
+    parent = work or work_folder()
     with on_disk(parent):
-        base.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parent.mkdir(mode=0o700, exist_ok=True)
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in range(1, _FOLDERS):
-        folder = parent / (name if number == 1 else f"{name}.{number}")
+        folder = parent / (planned.name if number == 1 else f"{planned.name}.{number}")
         with contextlib.ExitStack() as opened:
             try:
-                opened.enter_context(locked(folder.with_name(f"{folder.name}.lock"), seconds=0))
+                opened.enter_context(_locked(folder))
             except OutputUnusable:  # another run is at work on the same shard
                 if number == _FOLDERS - 1:
                     raise
@@ -291,77 +317,57 @@ def _working_folder(shard: Shard, store: ObjectStore, work: Path | None) -> Iter
             return
 
 
-def _work() -> Path:
+def _locked(folder: Path) -> contextlib.AbstractContextManager[None]:
+    return locked(folder.with_name(f"{folder.name}.lock"), seconds=0)
+
+
+def work_folder() -> Path:
+    """Return the folder of the working folders of this machine."""
     given = os.environ.get("THREADKEEP_WORK")
     if given:
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "threadkeep"
 
 
-def _begin_with(store: ObjectStore, name: str, newest: Generation, folder: Path) -> None:
-    """Put the files of a generation into an empty working folder: all of them or none."""
-    draft = folder.with_name(f"{folder.name}.fetched")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(mode=0o700)
-    fetch_generation(store, name, newest, Paths(draft / "out.ndjson"))
-    draft.rename(folder)
+def working_folders(work: Path | None = None) -> dict[str, list[Path]]:
+    """Return the working folders that attempts at shards have left on this machine, by the names of the shards.
+
+    Args:
+        work: as of `export_shard`.
+
+    Raises:
+        OutputUnusable: the disk refuses.
+    """
+    parent, found = work or work_folder(), dict[str, list[Path]]()
+    with on_disk(parent):
+        for path in sorted(parent.iterdir()) if parent.is_dir() else ():
+            if (match := _WORKING_FOLDER.fullmatch(path.name)) is not None:
+                found.setdefault(match[1], []).append(path)
+    return found
+
+
+def remove_working_folders(shards: Collection[str], work: Path | None = None) -> None:
+    """Remove the working folders of shards that are complete in the output store, but for those that are in use.
+
+    Args:
+        shards: their names.
+        work: as of `export_shard`.
+
+    Raises:
+        OutputUnusable: the disk refuses.
+    """
+    found = working_folders(work)
+    for folder in (folder for name in found.keys() & {*shards} for folder in found[name]):
+        with contextlib.suppress(OutputUnusable), _locked(folder), on_disk(folder):
+            shutil.rmtree(_draft_of(folder), ignore_errors=True)
+            shutil.rmtree(folder)
+
+
+def _draft_of(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.fetched")
 
 
 # --- the output store
-
-
-def newest_generation(store: ObjectStore, name: str) -> Generation | None:
-    """Return the manifest of a shard that counts; None if there is none."""
-    return _newest(store, f"shards/{name}").get(name)
-
-
-def newest_generations(store: ObjectStore) -> dict[str, Generation]:
-    """Return the manifests that count, by the names of their shards."""
-    return _newest(store, "shards")
-
-
-def _newest(store: ObjectStore, below: str) -> dict[str, Generation]:
-    numbers = Counter[str]()
-    for name in store.names(below):
-        if (found := _MANIFEST.fullmatch(name)) is not None:
-            numbers[found[1]] = max(numbers[found[1]], int(found[2]))
-
-    def read(shard: str) -> Generation:
-        name = _manifest_name(shard, numbers[shard])
-        try:
-            return Generation(numbers[shard], decode_manifest(store.get(name) or b""))
-        except ValueError as error:
-            raise OutputUnusable(f"{store.url}/{name} is damaged: {error}") from None
-
-    with ThreadPoolExecutor(_READERS) as readers:
-        return dict(zip(numbers, readers.map(read, numbers), strict=True))
-
-
-def _manifest_name(shard: str, number: int) -> str:
-    return f"shards/{shard}/manifest-{number:04}.json"
-
-
-@attrs.frozen
-class StoredObject:
-    """An object of a shard: its name below that of the shard, the file that it is, and its digest."""
-
-    name: str
-    path: Path
-    sha256: str
-
-
-def objects_of(manifest: Manifest, paths: Paths) -> Iterator[StoredObject]:
-    """Yield the objects of a shard, but for its manifest.
-
-    Files that were downloaded are the last: the list of them, which comes before, must be there when they are reached.
-    """
-    for kind, claim in manifest.files.items():
-        yield StoredObject(f"{claim.sha256}.{kind}", paths.written[kind], claim.sha256)
-    with open_file_set(paths) as files:
-        rows = download_rows(files).values()
-    for row in rows:
-        if row.outcome is DownloadOutcome.SAVED and row.name is not None and row.sha256 is not None:
-            yield StoredObject(f"files/{row.sha256}", paths.files / row.name, row.sha256)
 
 
 def fetch_generation(
@@ -378,10 +384,12 @@ def fetch_generation(
             folder may be linked.
 
     Raises:
-        ObjectMissing: an object is missing.
-        OutputUnusable: an object is damaged; or the store or the disk refuses.
+        ObjectDamaged: an object is missing or damaged.
+        OutputUnusable: the store or the disk refuses.
     """
-    for one in objects_of(generation.manifest, paths):
+    if generation.sound is None:
+        raise ObjectDamaged(f"{store.url}: {'; '.join(generation.faults)}.")
+    for one in objects_of(generation.sound, paths):
         if one.path.parent == paths.files:
             with on_disk(paths.files):
                 paths.files.mkdir(mode=0o700, exist_ok=True)
@@ -389,56 +397,85 @@ def fetch_generation(
             store.fetch(f"shards/{name}/{one.name}", one.path, one.sha256)
         else:
             store.place(f"shards/{name}/{one.name}", one.path)
-    content = store.get(_manifest_name(name, generation.number)) or b""
     with on_disk(paths.manifest), create(paths.manifest) as file:
-        file.write(content)
+        file.write(encode_manifest(generation.sound))
 
 
-def _committed(shard: Shard, store: ObjectStore, paths: Paths, base: int, *, was_cut_off: bool) -> Manifest | None:
-    """Put the files of a shard into the store, and return the manifest that counts there; None if there is none.
+@attrs.define
+class _Begun:
+    """An attempt at a shard, and what it knows of the generations in the output store.
 
-    Args:
-        shard: what it is of.
-        store: where they go.
-        paths: of the files.
-        base: the generation that they were made from; 0 for none.
-        was_cut_off: the export has ended before every thread had its turn: without anything in it, it is not put.
+    Attributes:
+        notices: what a person should know, in sentences.
+        base: the number of the generation that the working folder has all of; 0 for none.
+        damaged: the numbers of those of which something cannot be used, though their sizes are right.
     """
-    while True:
-        with on_disk(paths.manifest):
-            content = paths.manifest.read_bytes()
-        own = decode_manifest(content)
-        newest = newest_generation(store, shard.name)
-        if newest is not None:
-            if is_done(newest.manifest, shard) or newest.manifest.files == own.files:
-                return newest.manifest  # another run was first, or nothing new came
-            if newest.number != base:  # neither has all of the other
-                paths, base = _joined(shard, store, newest, paths), newest.number
+
+    shard: Shard
+    store: ObjectStore
+    notices: list[str] = attrs.field(factory=list, init=False)
+    base: int = attrs.field(default=0, init=False)
+    damaged: set[int] = attrs.field(factory=set, init=False)
+
+    def with_generation(self, newest: Generation, folder: Path) -> None:
+        """Put the files of a generation into an empty working folder: all of them or, if it is damaged, none."""
+        draft = _draft_of(folder)
+        if self._fetched(newest, draft, "out.ndjson"):
+            draft.rename(folder)
+            self.base = newest.number
+        else:
+            shutil.rmtree(draft)
+
+    def _fetched(self, generation: Generation, folder: Path, name: str) -> bool:
+        """Fetch a generation into a new folder, and return False if it is damaged."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            fetch_generation(self.store, self.shard.name, generation, Paths(folder / name))
+        except ObjectDamaged as error:
+            self.damaged.add(generation.number)
+            self.notices.append(f"the threads of shard {self.shard.name} are fetched again: {error}")
+            return False
+        return True
+
+    def committed(self, paths: Paths, *, was_cut_off: bool) -> Manifest | None:
+        """Put the files of a shard into the store, and return the manifest that counts there; None if there is none.
+
+        Args:
+            paths: of the files.
+            was_cut_off: the export has ended before every thread had its turn: without anything in it, it is not put.
+        """
+        while True:
+            with on_disk(paths.manifest):
+                own = decode_manifest(paths.manifest.read_bytes())
+            newest = newest_generation(self.store, self.shard.planned)
+            if newest is None or newest.number in self.damaged or newest.sound is None:
+                if was_cut_off and own.outcomes.get(Outcome.UNFINISHED, 0) == own.totals.threads:
+                    return None
+            elif newest.is_done(files=self.shard.files) or newest.sound.files == own.files:
+                return newest.sound  # another run was first, or nothing new came
+            elif newest.number != self.base:  # neither has all of the other
+                paths = self._joined(newest, paths)
                 continue
-        elif was_cut_off and own.outcomes.get(Outcome.UNFINISHED, 0) == own.totals.threads:
-            return None
-        _put_files(shard, store, paths, own)
-        number = 1 if newest is None else newest.number + 1
-        if store.create(_manifest_name(shard.name, number), content):
-            return own
+            if self._is_put(paths, own, 1 if newest is None else newest.number + 1):
+                return own
 
+    def _joined(self, theirs: Generation, ours: Paths) -> Paths:
+        """Join a shard with what another run has of it, so that nothing is lost; only ours, if theirs is damaged."""
+        folder = ours.out.parent / f"with-{theirs.number:04}"
+        if not self._fetched(theirs, folder, "theirs.ndjson"):
+            return ours
+        joined = Paths(folder / "out.ndjson")
+        join_exports([Paths(folder / "theirs.ndjson"), ours], joined, self.shard.planned.ids)
+        self.base = theirs.number
+        return joined
 
-def _put_files(shard: Shard, store: ObjectStore, paths: Paths, manifest: Manifest) -> None:
-    for one in objects_of(manifest, paths):
-        name = f"shards/{shard.name}/{one.name}"
-        if not store.create(name, one.path):
-            raise OutputUnusable(
-                f"{store.url}/{name} is not what its name says: somebody has changed it. Remove it,"
-                " and run the same command again."
-            )
-
-
-def _joined(shard: Shard, store: ObjectStore, theirs: Generation, ours: Paths) -> Paths:
-    """Join a shard with what another run has of it, so that nothing is lost."""
-    folder = ours.out.parent / f"with-{theirs.number:04}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    other, joined = Paths(folder / "theirs.ndjson"), Paths(folder / "out.ndjson")
-    fetch_generation(store, shard.name, theirs, other)
-    join_exports([other, ours], joined, shard.ids)
-    return joined
+    def _is_put(self, paths: Paths, manifest: Manifest, number: int) -> bool:
+        """Put the files, then the marker; return False if another run has put one of that number."""
+        sizes = dict[str, int]()
+        for one in objects_of(manifest, paths):
+            with on_disk(one.path):
+                sizes[one.name] = one.path.stat().st_size
+            self.store.put_named(f"shards/{self.shard.name}/{one.name}", one.path)
+        marker = encode_marker(self.shard.name, sizes, manifest)
+        return self.store.create(marker_name(self.shard.name, number), marker)

@@ -1,10 +1,11 @@
-"""What is said of a key that the server refuses."""
+"""What each error means for a script, and what is said of a key that the server refuses."""
 
 import pytest
 
 from threadkeep.api.endpoints import Api, variables_of
 from threadkeep.cli.exit_codes import Exit, exit_for
-from threadkeep.errors import AccessRefused
+from threadkeep.errors import AccessRefused, ApiGone, OtherExport, OutputUnusable, RunEnded, ThreadkeepError
+from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing
 
 PROJECT = "https://r.services.ai.azure.com/api/projects/p"
 
@@ -36,3 +37,20 @@ def test_an_address_of_which_nothing_is_known_has_no_places() -> None:
     """Nor an error that says itself what is missing: then there is no second sentence."""
     assert variables_of("https://r.services.ai.azure.com/elsewhere", Api.ASSISTANTS) == ()
     assert exit_for(AccessRefused("no key: set OPENAI_API_KEY")) == (Exit.REFUSED, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OutputUnusable, Exit.OUTPUT),
+        (ObjectDamaged, Exit.OUTPUT),
+        (ObjectMissing, Exit.OUTPUT),
+        (OtherExport, Exit.OUTPUT),
+        (ApiGone, Exit.GONE),
+        (RunEnded, Exit.INCOMPLETE),
+        (ThreadkeepError, Exit.INCOMPLETE),
+    ],
+)
+def test_the_nearest_class_counts(error: type[ThreadkeepError], code: Exit) -> None:
+    """An error without a code of its own has that of the class that it is a case of."""
+    assert exit_for(error("something"))[0] is code

@@ -1,44 +1,64 @@
 """What is decided before and between the calls of a cluster: who has which key, and what is typed."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.api.endpoints import ApiSource, Auth
 from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused
-from threadkeep.scale.dask_run import Cluster, _KeyRing, keys_of
-
-WORKERS = st.lists(st.sampled_from("abcdef"), unique=True)
+from threadkeep.scale.cluster import Cluster
+from threadkeep.scale.keys import KeyRing, keys_of
+from threadkeep.scale.sealing import public_key, seal, unseal
 
 
 def test_where_the_workers_are() -> None:
     """An address, or a number of processes."""
     assert Cluster.parse("local:4") == Cluster(processes=4)
-    assert Cluster.parse("tls://scheduler:8786") == Cluster(address="tls://scheduler:8786")
-    for text in ("local", "local:", "local:0", "local:x", "scheduler:8786", ""):
+    for text in ("tcp://127.0.0.1:8786", "tls://scheduler:8786", "tcp://[::1]:8786"):
+        assert Cluster.parse(text) == Cluster(address=text)
+    for text in (
+        *("local", "local:", "local:0", "local:x", "local:٣", "local:1e3", "scheduler:8786", "", "x//y"),
+        *("foo://h:1", "http://h:1", "inproc://x", "tcp://", "tcp://h", "tcp://h:x", "tcp://h:0", "tcp://h:65536"),
+        "tcp://user:pw@h:1",
+    ):
         with pytest.raises(ValueError, match="such as"):
             Cluster.parse(text)
 
 
-@given(st.integers(1, 4), st.lists(st.tuples(WORKERS, st.booleans()), max_size=10))
-def test_no_key_has_two_workers(keys: int, steps: list[tuple[list[str], bool]]) -> None:
+@given(st.integers(1, 4), st.lists(st.sampled_from(["take", "give back", "refuse"]), max_size=20))
+def test_no_key_has_two_workers(keys: int, steps: list[str]) -> None:
     """Whoever comes and goes; a refused key is given to nobody, and every other one that can be is."""
-    ring, refused = _KeyRing([ApiSource()] * keys), set[int]()
-    for workers, is_refused in steps:
-        for worker in [*ring.given]:
-            if worker not in workers:
-                ring.take_back(worker)
-        shared = list(ring.share(workers))
-        assert dict(shared).items() <= ring.given.items()
-        assert len({*ring.given.values()}) == len(ring.given) == min(len(workers), keys - len(refused))
-        assert refused.isdisjoint(ring.given.values())
-        if is_refused and ring.given:
-            worker = next(iter(ring.given))
-            refused.add(ring.given[worker])
-            ring.retire(worker)
+    ring, taken, refused = KeyRing([ApiSource()] * keys), list[int](), set[int]()
+    for step in steps:
+        if step == "take":
+            number = ring.take()
+            assert (number is None) is (len(taken) + len(refused) == keys)
+            if number is not None:
+                assert number not in taken
+                assert number not in refused
+                taken.append(number)
+        elif taken:
+            number = taken.pop(0)
+            if step == "refuse":
+                refused.add(number)
+                ring.refuse(number)
+            ring.give_back(number)
         assert ring.is_spent is (len(refused) == keys)
-    ring.take_back("nobody")
+
+
+@given(st.text(max_size=100))
+def test_what_is_sealed_is_for_one_process(secret: str) -> None:
+    """It comes back as it was, is in no sealed bytes, and no two of these are the same."""
+    source = ApiSource(base_url="https://api.test/v1", keys=(Key(f"sk-first-{secret}"),))
+    sealed = seal(source, public_key())
+    assert unseal(sealed) == source
+    assert seal(source, public_key()) != sealed
+    assert b"sk-first" not in sealed
+    other = X25519PrivateKey.generate().public_key().public_bytes_raw()
+    assert unseal(seal(source, other)) is None
+    assert unseal(sealed[:-1] + bytes([sealed[-1] ^ 1])) is None
 
 
 def test_nothing_is_left_to_the_environment_of_a_worker() -> None:

@@ -1,7 +1,9 @@
 """The two kinds of stores agree: an object is created once, and is what it was."""
 
 import stat
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -73,3 +75,47 @@ def test_places(tmp_path: Path) -> None:
     assert open_store("s3://bucket/a/").url == "s3://bucket/a"
     with pytest.raises(OutputUnusable, match="gopher://hole"):
         open_store("gopher://hole")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("s3://bucket/a#1", r"s3://bucket/a: the URL of a prefix cannot have \? or # or %"),
+        ("s3://bucket/a?versionId=1", "cannot have"),
+        ("s3://bucket/a%41", "cannot have"),
+        ("s3://key:a-secret@bucket/a", "s3://bucket/a was given with a password"),
+        ("file:///folder/a#b", r"file:///folder/a: the URL of a prefix cannot have \? or #"),
+        ("file://folder/a", "is on another host"),
+        ("file:///folder/a?b", "cannot have"),
+    ],
+)
+def test_what_would_be_passed_over_of_a_url(url: str, words: str) -> None:
+    """It is refused: the objects would be somewhere else than it says."""
+    with pytest.raises(OutputUnusable, match=words) as refused:
+        open_store(url)
+    assert "a-secret" not in str(refused.value)
+
+
+def test_what_is_no_part_of_a_url(tmp_path: Path) -> None:
+    """A path may have any name, and a URL of a file any that is quoted."""
+    assert open_store(tmp_path / "a#b?c%d") == open_store(f"file://localhost{tmp_path}/a%23b%3Fc%25d")
+
+
+def test_how_long_a_bucket_is_asked() -> None:
+    """As long as obstore does by itself, or shorter."""
+    assert Bucket.at("s3://bucket/a")._store.retry_config is None
+    short: Any = open_store("s3://bucket/a", seconds=20)
+    assert short._store.retry_config["retry_timeout"] == timedelta(seconds=20)
+
+
+def test_an_object_with_a_wrong_name_is_written_again(store: ObjectStore, tmp_path: Path) -> None:
+    """One that is right is left as it is; no draft is left."""
+    path = tmp_path / "content"
+    path.write_bytes(b"right")
+    store.create("a/digest", b"wrong")
+    for _ in range(2):
+        store.put_named("a/digest", path)
+        assert {*store.sizes()} == {("a/digest", 5)}
+        assert store.get("a/digest") == b"right"
+    if isinstance(store, Folder):
+        assert [one.name for one in (store.path / "a").iterdir()] == ["digest"]

@@ -172,9 +172,12 @@ def test_there_is_nothing_to_merge(tmp_path: Path) -> None:
         join_exports([], Paths(tmp_path / "out"))
     with pytest.raises(OutputUnusable, match="no is not a folder"):
         join_exports([Paths(tmp_path / "a")], Paths(tmp_path / "no/out"))
-    with pytest.raises(OutputUnusable, match=r"a\.index does not exist: this takes an export with its index only"):
+    with pytest.raises(OutputUnusable, match="a is neither an export nor a prefix: there is nothing of that name"):
         join_exports([Paths(tmp_path / "a")], Paths(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a").write_text("{}\n", encoding="utf-8")
+    with pytest.raises(OutputUnusable, match=r"a\.index does not exist: this takes an export with its index only"):
+        join_exports([Paths(tmp_path / "a")], Paths(tmp_path / "out"))
 
 
 def test_the_same_part_twice(folder: Path) -> None:

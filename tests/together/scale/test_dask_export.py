@@ -2,11 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,7 @@ from distributed import Client, LocalCluster
 from exporting import PATIENCE
 from exports import ASSISTANT, exported, manifest, rows, served
 from processes import run_alone
-from scaling import KEYS, Limited, Run, asked_twice, bytes_of, load, workers_of
+from scaling import KEYS, Limited, Run, asked_twice, bytes_of, cluster_of, load, workers_of
 
 
 def work(run: Run) -> list[Path]:
@@ -77,6 +73,31 @@ def test_the_threads_of_other_runs_are_in_the_order_of_another_list(fake: Limite
     assert [*rows(out)] == names[::-1]
     assert exported(out) == served(fake)
     assert [path.name for path in run.folder.glob(".threadkeep-*")] == []
+
+
+def test_what_is_left_of_complete_shards_is_removed(fake: Limited, run: Run) -> None:
+    """At the end of a run that has work; what is of no complete shard of this prefix stays."""
+    names = load(fake, run, 4, 2)
+    assert run.export().code == 0
+    shards = sorted(path.name for path in (Path(run.prefix) / "shards").iterdir())
+    for name in (*shards, f"{shards[0]}.2", "0" * 32):
+        (run.folder / "work" / name).mkdir()
+    run.write_list(*names, "thread_missing")
+    assert run.export(workers=1).code == 1
+    assert [path.name for path in (run.folder / "work").iterdir()] == ["0" * 32]
+
+
+def test_a_damaged_shard_is_fetched_again(fake: Limited, run: Run) -> None:
+    """An object that is gone is missed before a request is sent, and the export is complete afterwards."""
+    load(fake, run, 8, 2)
+    assert run.export().code == 0
+    gone = next((Path(run.prefix) / "shards").rglob("*.out"))
+    gone.unlink()
+    sent = len(fake.asked)
+    done = run.export()
+    assert len({request.path.split("/")[3] for request in fake.asked[sent:]}) == 1
+    assert (done.code, f"{gone.name} is missing" in done.err) == (0, True), done
+    assert exported(run.merged()) == served(fake)
 
 
 def test_ten_kills_of_workers(fake: Limited, run: Run) -> None:
@@ -178,47 +199,22 @@ def test_keys_are_nowhere(fake: Limited, run: Run) -> None:
         assert done.code == 0, done
         seen = client.run_on_scheduler(lambda dask_scheduler: repr(dask_scheduler.seen))
         told = repr([client.get_events(), client.get_scheduler_logs(), client.get_worker_logs()])
-        left = client.run(lambda: __import__("threadkeep.scale.dask_run").scale.dask_run._GIVEN)
+        left = client.run(lambda: __import__("threadkeep.scale.dask_worker").scale.dask_worker._STOPS)
     assert "_run_shard" in seen or "threadkeep-" in seen
     assert [*left.values()] == [{}, {}]
     everything = [seen, told, done.out, done.err, *map(repr, run.objects().items())]
     assert not [text for text in everything for key in KEYS if key in text]
 
 
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
-        print(cluster.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-@contextmanager
-def cluster_of(run: Run) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A cluster in a process of its own, and the address of its scheduler."""
-    script = run.folder / "cluster.py"
-    script.write_text(CLUSTER, encoding="utf-8")
-    command = [sys.executable, str(script)]
-    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=run.environment, **pipes) as process:
-        try:
-            assert process.stdout is not None
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
 def test_a_scheduler_that_dies(fake: Limited, run: Run) -> None:
     """The run ends, and the same command on another one asks for nothing again that had come."""
     load(fake, run, 40, 250)
-    with cluster_of(run) as (cluster, address):
+    with cluster_of(run.folder, {}, {}) as (cluster, address):
         fake.before(cluster.kill, nth=60)
         ended = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
     assert ended.code == 1, ended
     assert "the Dask scheduler does not answer" in ended.err, ended.err
-    with cluster_of(run) as (_, address):
+    with cluster_of(run.folder, {}, {}) as (_, address):
         again = run_alone(*run.words("--concurrency", 2)[:-3], address, "--concurrency", 2, env=run.environment)
     assert again.code == 0, again
     assert asked_twice(fake) <= 2 * 4

@@ -22,10 +22,11 @@ from pushes import json_rows
 from scaling import Limited, Run
 from threadkeep.api.keys import Key
 from threadkeep.scale.object_store import open_store
-from threadkeep.scale.plan import encode_plan
+from threadkeep.scale.plan import PlannedShard, encode_plan, read_plan
 from threadkeep.scale.shard import Shard, export_shard
 from threadkeep.storage.index import IndexHeader
 
+EXPORT = "0123456789abcdef" * 2
 SHARDS = ((0, 2), (2, 4), (4, 5))
 
 
@@ -45,9 +46,9 @@ def put(
         store = open_store(run.prefix)
         header = IndexHeader(source=base_url, assistant_id="auto", flat=False, include=("threads",))
         shards = [tuple(names[start:end]) for start, end in SHARDS]
-        store.create("plan/000001.ndjson", encode_plan(1, header, shards))
+        store.create("plan/000001.ndjson", encode_plan(EXPORT, 1, header, shards))
         for number in finished:
-            shard = Shard(name=f"000001-{number + 1:04}", ids=shards[number], header=header, files=True)
+            shard = Shard(planned=PlannedShard(EXPORT, header, shards[number]), files=True)
             assert export_shard(shard, Key("sk-test"), store, work=run.folder / "work").is_complete
         return run.prefix, names
 
@@ -203,9 +204,14 @@ def test_a_plan_without_shards(put: Put, run: Run, threadkeep: Command) -> None:
     assert (validated.code, f"{prefix} has no finished shard yet" in validated.err) == (5, True)
 
 
+def first_shard(run: Run) -> str:
+    """The name of the first shard."""
+    return next(read_plan(open_store(run.prefix))).shards[0].name
+
+
 def object_of(run: Run, ending: str) -> Path:
     """An object of the first shard."""
-    return next(path for path in (Path(run.prefix) / "shards" / "000001-0001").iterdir() if path.suffix == ending)
+    return next(path for path in (Path(run.prefix) / "shards" / first_shard(run)).iterdir() if path.suffix == ending)
 
 
 def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
@@ -221,12 +227,12 @@ def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
         ["merge", prefix, "-o", target],
     ):
         done = threadkeep(*words)
-        assert (done.code, f"missing: shards/000001-0001/{damaged.name}. " in done.err) == (5, True), done
+        assert (done.code, f"shards/{first_shard(run)}/{damaged.name} is damaged. " in done.err) == (5, True), done
         assert_nothing_temporary(run, done)
     assert not [*run.folder.glob("target*"), *run.folder.glob(".threadkeep*")]
     damaged.unlink()
     state = threadkeep("status", prefix)
-    assert (state.code, f"shards/000001-0001/{damaged.name} is missing" in state.err) == (1, True)
+    assert (state.code, f"shards/{first_shard(run)}/{damaged.name} is missing" in state.err) == (1, True)
     left = threadkeep("status", prefix, "--done")
     assert (left.code, left.out.split()) == (1, names[2:])
     index = object_of(run, ".index")
@@ -251,7 +257,9 @@ def test_what_is_no_damage_of_an_object_has_the_names_of_the_prefix(
     flat = run.folder / "flat.ndjson"
     assert threadkeep("export", ids, ASSISTANT, flat, "--flat", "--base-url", base_url).code == 0
     done = threadkeep("merge", flat, prefix, "-o", run.folder / "out.ndjson")
-    assert (done.code, f"{prefix}/shards/000001-0001/out.ndjson and {flat} cannot" in done.err) == (5, True), done
+    assert (done.code, f"{prefix}/shards/{first_shard(run)}/out.ndjson and {flat} cannot" in done.err) == (5, True), (
+        done
+    )
 
 
 def test_a_merge_of_exports_and_prefixes(put: Put, run: Run, threadkeep: Command) -> None:

@@ -26,7 +26,7 @@ from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
 from threadkeep.exporter.job import ExportResult, Job, carry_out
-from threadkeep.scale.dask_run import Cluster
+from threadkeep.scale.cluster import Cluster
 from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = ["export", "run_job"]
@@ -94,7 +94,8 @@ def export(
     The same command resumes an export: complete threads are not asked for again, and damaged ones are repaired.
 
     With --dask, OUT is a folder or the URL of a prefix, such as s3://bucket/prefix, and `threadkeep merge` makes one
-    export of what is there.
+    export of what is there. Each run resumes all shards that are planned there, also those of a longer list, and its
+    exit code is about all of them.
     """
     if fresh and refresh:
         raise click.UsageError("Give --fresh or --refresh, not both: in a new export there is nothing to refresh.")
