@@ -195,7 +195,7 @@ def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult |
     Args:
         shard: what was exported.
         store: where it goes.
-        folder: a working folder of `working_folders`. It is removed, unless nothing was fetched.
+        folder: a working folder of `working_folders`. It is removed.
 
     Returns:
         What came of the shard; None if another attempt is at work in the folder, or was.
@@ -210,16 +210,13 @@ def put_fetched(shard: Shard, store: ObjectStore, folder: Path) -> ShardResult |
             return None
         if not folder.is_dir():
             return None
-        paths, newest, manifest = Paths(folder / "out.ndjson"), newest_generation(store, shard.name), None
+        paths, newest = Paths(folder / "out.ndjson"), newest_generation(store, shard.name)
+        manifest = None if newest is None else newest.manifest
         with on_disk(folder):
-            if newest is not None and is_done(newest.manifest, shard):
-                shutil.rmtree(folder)
-                return _result(shard, newest.manifest)
-            with contextlib.suppress(OutputUnusable):  # nothing has been fetched
-                manifest = write(paths.out)
-            if manifest is not None:
+            if any(folder.iterdir()) and (manifest is None or not is_done(manifest, shard)):
+                write(paths.out)
                 manifest = _committed(shard, store, paths, 0, was_cut_off=True)
-                shutil.rmtree(folder)
+            shutil.rmtree(folder)
         return _result(shard, manifest)
 
 
