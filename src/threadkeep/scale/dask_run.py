@@ -329,7 +329,8 @@ class _Run:
 
     async def _do(self, worker: str, key: int, planned: PlannedShard, sealed: bytes) -> bool:
         """Have a shard done; return whether the worker is to have another one."""
-        result = await self._result_of(worker, run_shard, self._job.shard(planned), self._job.store.url, sealed)
+        what = (self._name, self._job.shard(planned), self._job.store.url, sealed)
+        result = await self._result_of(worker, run_shard, *what)
         if isinstance(result, ShardResult):
             return await self._take(worker, key, planned, result)
         if isinstance(result, Exception):
@@ -345,7 +346,7 @@ class _Run:
         self._connection.refuse_closed()
         self._attempts += 1
         future = self._connection.client.submit(
-            function, self._name, *given, key=f"{self._name}-{self._attempts}", workers=[worker], pure=False
+            function, *given, key=f"{self._name}-{self._attempts}", workers=[worker], pure=False
         )
 
         async def result() -> Any:
@@ -459,13 +460,19 @@ class _Run:
 
         async def put(worker: str) -> None:
             results = await self._result_of(worker, put_shards, self._job.store.url, self._job.files)
-            for planned, result in results if isinstance(results, list) else ():
+            if not isinstance(results, list):
+                self._say(f"the worker {worker} could not put what its machine has: {results or 'it has ended'}")
+                return
+            for planned, result in results:
                 await self._take_put(worker, planned, result)
-            if isinstance(results, Exception):
-                self._say(f"the worker {worker} could not put what it has: {results}")
 
-        heard = await self._connection.workers()
-        await self._ended({worker: asyncio.create_task(put(worker)) for worker in heard}, None)
+        tasks = {worker: asyncio.create_task(put(worker)) for worker in await self._connection.workers()}
+        await self._ended(tasks, None)
+        for worker, task in tasks.items():
+            if task.cancelled():
+                self._say(f"the worker {worker} does not answer: it may not have put what its machine has")
+            else:
+                task.result()
 
     async def _tidy_up(self) -> None:
         """Have workers remove what earlier attempts have left of shards that are complete by now."""

@@ -1,5 +1,6 @@
 """What is decided before and between the calls of a cluster: who has which key, and what is typed."""
 
+import attrs
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 
 from threadkeep.api.endpoints import ApiSource, Auth
 from threadkeep.api.keys import Key
-from threadkeep.errors import AccessRefused
+from threadkeep.errors import AccessRefused, OutputUnusable, ThreadkeepError
 from threadkeep.scale.cluster import Cluster
+from threadkeep.scale.dask_run import _folded, _secrets_of
 from threadkeep.scale.keys import KeyRing, keys_of
 from threadkeep.scale.sealing import public_key, seal, unseal
 
@@ -74,3 +76,21 @@ def test_nothing_is_left_to_the_environment_of_a_worker() -> None:
     assert "sk-env" not in repr(source)
     with pytest.raises(AccessRefused):
         keys_of(ApiSource(), {})
+
+
+def test_no_key_of_the_run_is_shown() -> None:
+    """A worker hides its own key; what it quotes may hold that of another one, or the password of the address."""
+    sources = [ApiSource(base_url="https://user:a-password@api.test/v1", keys=(Key(f"sk-{name}"),)) for name in "ab"]
+    secrets = _secrets_of([attrs.evolve(one, keys=(Key(f"{one.keys[0].secret}-secret"),)) for one in sources])
+    assert secrets.clean("sk-a-secret, sk-b-secret, a-password") == "[key], [key], [key]"
+
+
+def test_many_faults_are_one_error() -> None:
+    """What is said of several is said once, of many some are named, and the output decides the class."""
+    assert _folded("shard", {}) is None
+    many = {f"{number}": ThreadkeepError("no luck") for number in range(5)}
+    assert str(_folded("shard", many)) == "shard 0, 1, 2 and 2 more: no luck"
+    assert type(_folded("shard", many)) is ThreadkeepError
+    many["5"] = OutputUnusable("the disk is full")
+    assert str(_folded("worker", many)) == "worker 0, 1, 2 and 2 more: no luck; worker 5: the disk is full"
+    assert type(_folded("worker", many)) is OutputUnusable

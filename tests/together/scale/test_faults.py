@@ -27,7 +27,7 @@ from threadkeep.scale.cluster import Cluster, connected
 from threadkeep.scale.dask_worker import WorkerUnusable, digest_of_plan, meet
 from threadkeep.scale.object_store import open_store
 from threadkeep.scale.plan import make_plan, read_plan
-from threadkeep.scale.shard import Shard, Stop, export_shard
+from threadkeep.scale.shard import Shard, Stop, export_shard, working_folders
 from threadkeep.serialization.id_lists import ListedId
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import ThreadList
@@ -66,19 +66,22 @@ def silent() -> Iterator[socket.socket]:
 
 def test_after_the_sunset_all_that_was_fetched_is_put(fake: Limited, run: Run, base_url: str) -> None:
     """By a worker that has done none of these shards, and without a request; nothing is left in working folders."""
-    load(fake, run, 8, 250)
+    load(fake, run, 16, 250)
     first, *others = shards_of(run, base_url)
     for shard in others:
         stop = Stop()
-        fake.before(stop.set, nth=3)
+        fake.before(stop.set, nth=4)  # its first thread is complete
         export_shard(shard, Key(KEYS[0]), open_store(run.prefix), stop=stop, work=run.folder / "work")
+    assert {*working_folders(run.folder / "work")} == {shard.planned.name for shard in others}
     fake.sunset.now()
     sent = len(fake.asked)
     done = run.export(workers=1)
     assert done.code == 3, done
     assert {request.path.split("/")[3] for request in fake.asked[sent:]} <= {*first.planned.ids}
     assert [path for path in (run.folder / "work").rglob("*") if path.is_file()] == [], done
-    assert sum(row.get("messages", 0) for row in rows(run.merged()).values()) >= 200 * len(others)
+    complete = {name for name, row in rows(run.merged()).items() if row["outcome"] == "complete"}
+    assert complete == {shard.planned.ids[0] for shard in others}
+    assert f"{len(others)} of 16 threads complete" in done.err
 
 
 def test_a_store_that_the_workers_do_not_share(fake: Limited, run: Run, base_url: str, tmp_path: Path) -> None:
