@@ -163,7 +163,7 @@ def _with_fault(result: ShardResult) -> ShardResult:
     return result
 
 
-def put_shards(_run: str, url: str, files: bool) -> list[tuple[PlannedShard, ShardResult]]:
+def put_shards(url: str, files: bool) -> list[tuple[PlannedShard, ShardResult]]:
     """Put into the output store what attempts on this machine have fetched and not put. No request is sent.
 
     Args:
