@@ -16,7 +16,6 @@ from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
 from threadkeep.exporter.threads import Authors, ThreadRound
-from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexHeader, IndexRow, Outcome
@@ -173,8 +172,8 @@ async def carry_out(
     try:
         await thread.finish(lambda: session.begin(header, job.wanted, fresh=job.fresh), on_cancel=over.set)
         check()
-        if isinstance(job.wanted.ids, IdList) and not job.wanted.ids.is_plain:
-            on_event(Notice(str(job.wanted.ids), is_problem=False))
+        if job.wanted.form is not None:
+            on_event(Notice(job.wanted.form, is_problem=False))
         for text in session.notices:
             on_event(Notice(text))
         authors = Authors()

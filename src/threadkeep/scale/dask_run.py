@@ -150,6 +150,8 @@ async def carry_out_on_dask(
         planned, tally = await in_thread(_planned, job, min(len(keys), job.cluster.processes or len(keys)))
     except asyncio.CancelledError:
         raise Interrupted("interrupted") from None
+    if job.wanted.form is not None:
+        on_event(Notice(job.wanted.form, is_problem=False))
     on_event(ThreadsBegun(total=tally.threads, before=tally.complete, traffic=lambda: tally.traffic))
     ended_by: ThreadkeepError | None = None
     if tally.open_shards:

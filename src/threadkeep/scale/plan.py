@@ -13,9 +13,10 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b, sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 import attrs
@@ -24,7 +25,7 @@ import msgspec
 from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.scale.object_store import Folder, ObjectMissing, ObjectStore
 from threadkeep.serialization.lossless_json import dumps, loads
-from threadkeep.storage.index import IndexHeader
+from threadkeep.storage.index import AUTO, IndexHeader
 from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
 
 __all__ = [
@@ -95,6 +96,7 @@ class PlanHeader(msgspec.Struct, frozen=True, kw_only=True):
 class _Row(msgspec.Struct, frozen=True):
     name: str
     ids: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    assistants: dict[str, str] = {}
 
 
 @attrs.frozen
@@ -105,12 +107,14 @@ class PlannedShard:
         export_id: of the export that it is of.
         header: what that is of.
         ids: of its threads, in the order in which they were first wanted.
-        name: a digest of these three.
+        assistants: that the list has named, by the ids of their threads.
+        name: a digest of the first three.
     """
 
     export_id: str
     header: IndexHeader
     ids: tuple[str, ...] = attrs.field(repr=False)
+    assistants: Mapping[str, str] = attrs.field(factory=dict, repr=False, hash=False)
     name: str = attrs.field(init=False)
 
     @name.default
@@ -153,9 +157,20 @@ def shard_name(export_id: str, header: IndexHeader, ids: Iterable[str]) -> str:
     return blake2b(dumps(what), digest_size=16).hexdigest()
 
 
-def encode_plan(export_id: str, number: int, header: IndexHeader, shards: Iterable[tuple[str, ...]]) -> bytes:
-    """Return an object of a plan, with these ids as its shards."""
-    rows = [{"name": shard_name(export_id, header, ids), "ids": ids} for ids in shards]
+def encode_plan(
+    export_id: str,
+    number: int,
+    header: IndexHeader,
+    shards: Iterable[tuple[str, ...]],
+    assistants: Mapping[str, str] = MappingProxyType({}),
+) -> bytes:
+    """Return an object of a plan, with these ids as its shards, and the assistants that a list has named for them."""
+    rows: list[dict[str, Any]] = []
+    for ids in shards:
+        named = {one: assistants[one] for one in ids if one in assistants}
+        rows.append(
+            {"name": shard_name(export_id, header, ids), "ids": ids, **({"assistants": named} if named else {})}
+        )
     lines = b"".join(dumps(row) + b"\n" for row in rows)
     first = PlanHeader(
         export_id=export_id,
@@ -186,7 +201,7 @@ def decode_plan(content: bytes, place: str) -> PlanObject:
     if sha256(lines).hexdigest() != header.sha256 or not lines.endswith(b"\n"):
         raise _no_plan(place, "it was cut off or changed")
     rows = [_decoded(line, _Row, place) for line in lines.split(b"\n")[:-1]]
-    shards = tuple(PlannedShard(header.export_id, header.of, row.ids) for row in rows)
+    shards = tuple(PlannedShard(header.export_id, header.of, row.ids, row.assistants) for row in rows)
     if [row.name for row in rows] != [shard.name for shard in shards]:
         raise _no_plan(place, "its shards are not those that their names say")
     if (header.shards, header.ids) != (len(rows), len({one for row in rows for one in row.ids})):
@@ -321,9 +336,11 @@ def make_plan(store: ObjectStore, header: IndexHeader, wanted: ThreadList, worke
             _refuse_unusable(store, is_new=first is None)
         export_id = os.urandom(16).hex() if first is None else first.export_id
         size = shard_size(added, workers)
-        while ids := lists.next(size * _SHARDS):
+        while found := lists.next(size * _SHARDS):
+            ids = [thread_id for thread_id, _ in found]
             shards = [tuple(ids[at : at + size]) for at in range(0, len(ids), size)]
-            planned = _put(store, number, encode_plan(export_id, number, header, shards))
+            named = {thread_id: one for thread_id, one in found if one is not None and header.assistant_id == AUTO}
+            planned = _put(store, number, encode_plan(export_id, number, header, shards, named))
             _refuse_other(planned.header.of, header, store)
             first = first or planned.header
             _refuse_misplaced(planned.header, number, first, store)
@@ -374,7 +391,7 @@ class _Lists:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        db.execute("CREATE TABLE listed(place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE)")
+        db.execute("CREATE TABLE listed(place INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, assistant_id BLOB)")
         db.execute("CREATE TABLE known(id BLOB PRIMARY KEY) WITHOUT ROWID")
 
     @classmethod
@@ -394,9 +411,14 @@ class _Lists:
         invalid = InvalidIds()
         self._db.execute("CREATE TEMP TABLE done(id BLOB PRIMARY KEY) WITHOUT ROWID")
         self._db.executemany("INSERT OR IGNORE INTO done VALUES (?)", ((_key(one),) for one in wanted.done))
-        insert = "INSERT OR IGNORE INTO listed(id) SELECT :id WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = :id)"
+        insert = (
+            "INSERT OR IGNORE INTO listed(id, assistant_id) SELECT :id, :assistant_id"
+            " WHERE NOT EXISTS (SELECT 1 FROM done WHERE id = :id)"
+        )
         ids = invalid.passed_over(wanted.ids, wanted.shard)
-        self._db.executemany(insert, ({"id": _key(one)} for one, _ in ids))
+        self._db.executemany(
+            insert, ({"id": _key(one), "assistant_id": assistant and _key(assistant)} for one, assistant in ids)
+        )
         if wanted.limit is not None:
             cut = "DELETE FROM listed WHERE place > (SELECT place FROM listed ORDER BY place LIMIT 1 OFFSET ?)"
             self._db.execute(cut, (wanted.limit - 1,))
@@ -420,13 +442,18 @@ class _Lists:
         """Return how many listed ids are not planned."""
         return int(self._one("SELECT count(*) FROM listed WHERE id NOT IN known"))
 
-    def next(self, most: int) -> list[str]:
-        """Return the first listed ids that are not planned."""
-        query = "SELECT id FROM listed WHERE id NOT IN known ORDER BY place LIMIT ?"
-        return [row[0].decode("utf-8", "surrogatepass") for row in self._db.execute(query, (most,))]
+    def next(self, most: int) -> list[tuple[str, str | None]]:
+        """Return the first listed ids that are not planned, with their assistants."""
+        query = "SELECT id, assistant_id FROM listed WHERE id NOT IN known ORDER BY place LIMIT ?"
+        rows = self._db.execute(query, (most,))
+        return [(_text(thread_id), None if one is None else _text(one)) for thread_id, one in rows]
 
     def _one(self, query: str) -> Any:
         return self._db.execute(query).fetchone()[0]
+
+
+def _text(key: bytes) -> str:
+    return key.decode("utf-8", "surrogatepass")
 
 
 def _key(thread_id: str) -> bytes:

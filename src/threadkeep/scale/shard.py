@@ -13,7 +13,6 @@ import re
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from itertools import count
 from pathlib import Path
 
 import attrs
@@ -233,9 +232,14 @@ def _result(shard: Shard, manifest: Manifest | None) -> ShardResult:
 # --- the export
 
 
+def _listed(planned: PlannedShard) -> Iterator[ListedId]:
+    for place, thread_id in enumerate(planned.ids, 1):
+        yield ListedId(place, thread_id, planned.assistants.get(thread_id))
+
+
 def _job(shard: Shard, paths: Paths) -> Job:
     return Job(
-        wanted=ThreadList(ids=map(ListedId, count(1), shard.planned.ids)),
+        wanted=ThreadList(ids=_listed(shard.planned)),
         paths=paths,
         assistant_id=shard.planned.header.assistant_id,
         flat=shard.planned.header.flat,

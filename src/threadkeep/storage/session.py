@@ -20,7 +20,7 @@ import msgspec
 from threadkeep.arguments import A_FUNCTION, A_PATH, refuse_wrong_types
 from threadkeep.clock import now
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.serialization.id_lists import ListedId, is_thread_id, kind_of_id
+from threadkeep.serialization.id_lists import IdList, ListedId, is_thread_id, kind_of_id
 from threadkeep.storage.combine import Combined
 from threadkeep.storage.damage import Inspection, index_rows
 from threadkeep.storage.file_set import FileSet, open_file_set
@@ -80,6 +80,11 @@ class ThreadList:
     limit: int | None = None
     shard: Shard | None = None
     refresh: bool = False
+
+    @property
+    def form(self) -> str | None:
+        """How the list was read, in words; None where nothing had to be found out. It is known when all was read."""
+        return str(self.ids) if isinstance(self.ids, IdList) and not self.ids.is_plain else None
 
 
 @attrs.frozen

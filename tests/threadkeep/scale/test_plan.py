@@ -4,6 +4,7 @@ from hashlib import sha256
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -108,6 +109,16 @@ def test_what_narrows_a_list() -> None:
     assert planned(store) == ids[20:25]
     make_plan(store, HEADER, ThreadList(ids=map(ListedId, count(1), ids), shard=shard), 1)
     assert set(planned(store)) == {*ids[20:25], *filter(shard.has, ids)}
+
+
+def test_assistants_of_the_list_are_planned_for_an_export_of_several() -> None:
+    """In an export for one assistant they do not count."""
+    wanted = [ListedId(1, "thread_a", "asst_1"), ListedId(2, "thread_b")]
+    for assistant_id, named in (("auto", {"thread_a": "asst_1"}), ("asst_x", {})):
+        store = memory()
+        make_plan(store, msgspec.structs.replace(HEADER, assistant_id=assistant_id), ThreadList(ids=wanted), 1)
+        shards = [shard for part in read_plan(store) for shard in part.shards]
+        assert {name: one for shard in shards for name, one in shard.assistants.items()} == named
 
 
 def test_another_export_is_refused() -> None:

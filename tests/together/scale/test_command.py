@@ -82,6 +82,19 @@ def test_options_of_the_list_and_of_the_export(fake: Limited, run: Run) -> None:
     assert (refused.code, "can be standard input" in refused.err) == (2, True), refused
 
 
+def test_a_table_of_threads_and_assistants(fake: Limited, run: Run) -> None:
+    """The command says how it was read, and the assistants of the list are those of the threads."""
+    first, second, third = load(fake, run, 3, 1)
+    run.ids.write_text(f"thread_id;assistant_id\n{first};asst_one\n{second};\n{third};asst_three\n", encoding="utf-8")
+    words = run.words(workers=1)
+    words[2] = "auto"
+    done = run_alone(*words, env=run.environment)
+    assert (done.code, f"{run.ids}: CSV with semicolons, column thread_id, 3 ids" in done.err) == (0, True), done
+    found = rows(run.merged())
+    assert (found[first]["assistant_id"], found[third]["assistant_id"]) == ("asst_one", "asst_three")
+    assert found[second].get("assistant_id") not in ("asst_one", "asst_three")
+
+
 def test_shards_of_engines_on_workers(fake: Limited, run: Run) -> None:
     """--shard narrows the list, so two prefixes have all of it; sidecars are saved."""
     names = load(fake, run, 8, 1)
