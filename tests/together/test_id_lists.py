@@ -108,6 +108,9 @@ def test_python_takes_the_same_lists(names: list[str], tmp_path: Path, out: Path
     """And the name of a column."""
     ids = write(tmp_path, "a;b\n" + "".join(f"1;{name}\n" for name in names))
     assert export(ids, ASSISTANT, out).is_complete
+    (tmp_path / "empty").touch()
+    with pytest.raises(UnreadableIds, match="no thread ids in"):
+        export(tmp_path / "empty", ASSISTANT, tmp_path / "other.ndjson")
     with pytest.raises(UnreadableIds, match="no column c: there are"):
         export(ids, ASSISTANT, tmp_path / "other.ndjson", column="c")
     with pytest.raises(ValueError, match=r"'out\.ndjson', a file name; the arguments are"):

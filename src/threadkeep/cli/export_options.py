@@ -24,7 +24,6 @@ from threadkeep.cli.shared_options import (
     number_option,
     rpm_option,
 )
-from threadkeep.errors import UnreadableIds
 from threadkeep.exporter.job import Job
 from threadkeep.serialization.id_lists import IdList, unlike_assistant_id
 from threadkeep.storage.paths import Paths
@@ -117,11 +116,7 @@ class ExportOptions:
         Raises:
             UnreadableIds: it cannot be opened, is empty, or is no list of thread ids.
         """
-        ids = open_ids(thread_ids, self.column)
-        if ids.is_empty:
-            name = "standard input" if thread_ids == "-" else thread_ids
-            raise UnreadableIds(f"no thread ids in {name}")
-        return ids
+        return open_ids(thread_ids, self.column).refuse_empty()
 
     def wanted(self, ids: IdList, *, refresh: bool = False) -> ThreadList:
         """Return which of these threads the export is for; see `job`."""
@@ -182,6 +177,8 @@ def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     """Refuse arguments that were swapped, as three in a row easily are, or given by an empty variable."""
     swapped = {"OUT": out.name, "THREAD_IDS": "" if Path(thread_ids).exists() else thread_ids}
     for what, name in swapped.items():
+        if name == "auto":
+            raise click.UsageError(f"{what} is auto, which is an ASSISTANT_ID: {_ORDER}.")
         if name.startswith("asst_"):
             raise click.UsageError(f"{what} is {name}, an assistant's id: {_ORDER}.")
     if thread_ids != "-" and not Path(thread_ids).exists() and out.is_file() and not Paths(out).index.exists():
@@ -189,7 +186,8 @@ def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     unlike = unlike_assistant_id(assistant_id)
     if unlike == "empty":
         raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
-    if unlike is not None or Path(assistant_id).is_file():
+    is_file = not assistant_id.startswith("asst_") and assistant_id != "auto" and Path(assistant_id).is_file()
+    if unlike is not None or is_file:
         shown = "" if unlike == "a key" else f" {assistant_id},"
         raise click.UsageError(f"ASSISTANT_ID is{shown} {unlike or 'a file name'}: {_ORDER}.")
     if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all_files()}:

@@ -109,8 +109,8 @@ async def aexport(
     with contextlib.ExitStack() as opened:
         wanted = ThreadList(
             ids=given_ids(thread_ids, opened, column),
-            done=(entry.thread_id for entry in given_ids(done, opened)),
-            drop=(entry.thread_id for entry in given_ids(drop, opened)),
+            done=(entry.thread_id for entry in given_ids(done, opened, may_be_empty=True)),
+            drop=(entry.thread_id for entry in given_ids(drop, opened, may_be_empty=True)),
             limit=limit and operator.index(limit),
             shard=None if shard is None else _shard(shard),
             refresh=refresh,

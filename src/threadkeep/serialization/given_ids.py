@@ -15,13 +15,16 @@ GivenIds: TypeAlias = Iterable[str] | str | os.PathLike[str]
 """Thread ids; or the path, as a str too, of a list of ids in any form that the command takes."""
 
 
-def given_ids(ids: GivenIds, opened: contextlib.ExitStack, column: str | None = None) -> Iterable[ListedId]:
+def given_ids(
+    ids: GivenIds, opened: contextlib.ExitStack, column: str | None = None, *, may_be_empty: bool = False
+) -> Iterable[ListedId]:
     """Return the entries of a list, to be read once. A file is opened now, so that a wrong name is an error at once.
 
     Args:
         ids: the list.
         opened: closes the file.
         column: see `IdList`.
+        may_be_empty: a file may have no ids, as one of those that are saved already.
 
     Raises:
         UnreadableIds: the file cannot be opened, or is no list of ids.
@@ -37,7 +40,8 @@ def given_ids(ids: GivenIds, opened: contextlib.ExitStack, column: str | None = 
     except OSError as error:
         hint = f". A str is the path of a file; one thread is [{name!r}]" if is_thread_id(name) else ""
         raise UnreadableIds(f"{name}: {error.strerror or error}{hint}") from None
-    return IdList(file, name, column)
+    found = IdList(file, name, column)
+    return found if may_be_empty else found.refuse_empty()
 
 
 def _entries(ids: Iterable[str]) -> Iterator[ListedId]:

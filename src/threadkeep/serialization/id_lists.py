@@ -55,18 +55,29 @@ _PLAIN = "one id a line"
 # So many lines decide which form a list has, and so many entries whether it is one.
 _HEAD, _FIRST = 50, 100
 
+# Of a list that has no more entries than this that are none, the others are taken.
+_FEW = 10
+
 _BLANK = " \t\v\f\xa0"
 _INVISIBLE = "\ufeff\xad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-_AROUND = f"{_BLANK}{_INVISIBLE}\r\n\"'`\u2018\u2019\u201c\u201d"
-_BULLET = re.compile(r"^[-*\u2022]\s+")
+_AROUND = f"{_BLANK}{_INVISIBLE}\r\n\"'`*()[]{{}}\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_BULLET = re.compile(r"^(?:[-*+\u2013\u2022]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
+
+# What databases and programs write where there is no value.
+_NO_VALUES = frozenset({"", "null", "nil", "none", "\\n", "undefined", "nan"})
+
+_USUAL = re.compile(r"thread_[\w-]+")
+
+# Part of a text that is plainly a thread's id, wherever it is.
+_TOKEN = re.compile(r"thread_(?!ids?\b)\w+")
 
 _DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "table"}
 _BETWEEN = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars", " ": "blanks"}
 
 # What tables of databases have between, above and below their rows: lines, and how many rows there are.
 _BARS = str.maketrans("\u2502\u2503\u2551", "|||")
-_RULE = re.compile(r"[\s|+:=*\u2500-\u257f-]+|\(?\d+ rows?(?: in set.*)?\)?|sep=.", re.IGNORECASE)
-_RECORD = re.compile(r"-\[ RECORD \d+ \]|\*+ \d+\. row \*+")
+_RULE = re.compile(r"[\s|+:=*\u2500-\u257f-]+|\(?\d+ rows?(?: in set.*)?\)?|sep=(?:.|\\t)", re.IGNORECASE)
+_RECORD = re.compile(r"[-+|\u2500-\u257f]*\[ RECORD \d+ \].*|\*+ \d+\. row \*+")
 
 _Line: TypeAlias = tuple[int, str]
 
@@ -97,8 +108,12 @@ _FILE_ENDINGS = (".ndjson", ".jsonl", ".json", ".txt", ".csv", ".tsv")
 
 def unlike_assistant_id(text: str) -> str | None:
     """Return what a text is that was given as an assistant's id by mistake; None if it may be one, or "auto"."""
+    if text.casefold() == "auto" != text:
+        return 'no id: write "auto"'
     if not text.strip():
         return "empty"
+    if not text.isprintable() or text.casefold() in _NO_VALUES:
+        return "no id"
     kind = "a thread's id" if text.startswith("thread_") else None if text.startswith("asst_") else kind_of_id(text)
     if re.search(r"[,;\s]", text.strip()):
         return 'a list: an export is for one assistant, or for "auto"'
@@ -134,10 +149,21 @@ class IdList:
             self.form, entries = _read(head, chain(head, lines), column)
             first = list(islice(entries, _FIRST))
             texts = [entry for entry in first if entry.thread_id]
-            if texts and not any(is_thread_id(entry.thread_id) for entry in texts):
-                raise UnreadableIds(f"no list of thread ids: {_described(texts[0])}")
+            invalid = [entry for entry in texts if not is_thread_id(entry.thread_id)]
+            if invalid and (len(invalid) == len(texts) or len(invalid) > max(_FEW, len(texts) // 2)):
+                raise UnreadableIds(f"no list of thread ids: {_described(invalid[0])}")
         self.is_empty, self.is_plain = not texts, self.form == _PLAIN
         self._entries = chain(first, entries)
+
+    def refuse_empty(self) -> "IdList":
+        """Return the list.
+
+        Raises:
+            UnreadableIds: there is no id among its first rows.
+        """
+        if self.is_empty:
+            raise UnreadableIds(f"no thread ids in {self._name}")
+        return self
 
     def __iter__(self) -> Iterator[ListedId]:
         with self._named():
@@ -247,7 +273,9 @@ def _read(head: Sequence[_Line], lines: Iterator[_Line], column: str | None) -> 
     if start.startswith("{"):
         return _read_objects(said, lines, column)
     if any(_RECORD.match(text) for _, text in said):
-        return _read_records(lines, column or "thread_id")
+        records = _records(lines, is_vertical=said[0][1].startswith("*"))
+        first = list(islice(records, _HEAD))
+        return _of_values("table of records", first, chain(first, records), column)
     rows = [(place, text.translate(_BARS)) for place, text in said if not _RULE.fullmatch(text)]
     delimiter = _delimiter_of(rows, column)
     if delimiter is None:
@@ -263,6 +291,8 @@ def _read_array(lines: Iterator[_Line], column: str | None) -> tuple[str, Iterat
         try:
             items = [(1, item) for item in ast.literal_eval(text.strip())]  # as Python prints a list
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+            raise UnreadableIds(f"not a complete JSON array: {error}") from None
+        if any(str(item).count("thread_") > 1 for _, item in items):  # Python joins texts without a comma
             raise UnreadableIds(f"not a complete JSON array: {error}") from None
     return _of_values("JSON array", items, iter(items), column)
 
@@ -327,12 +357,17 @@ def _of_values(
     columns = [[_text(item.get(name)) for item in objects] for name in names]
     chosen = _chosen(names, columns, column)
     assistant = _named(names, "assistant_id")
+    is_guessed = column is None and _by_name(names) is None
 
     def entries() -> Iterator[ListedId]:
         for place, item in rows:
             if isinstance(item, dict):
-                author = None if assistant is None else _text(item.get(names[assistant])) or None
-                yield ListedId(place, _text(item.get(names[chosen])), author)
+                text = _value(_text(item.get(names[chosen])))
+                others = (_text(value) for name, value in item.items() if name != names[chosen])
+                if is_guessed or not text:
+                    _refuse_ids_in(others, place, names[chosen])
+                author = None if assistant is None else _author(_text(item.get(names[assistant])), place)
+                yield ListedId(place, text, author)
             else:
                 yield ListedId(place, _text(item))
 
@@ -345,16 +380,21 @@ def _text(item: Any) -> str:
     return "" if item is None else json.dumps(item)
 
 
-def _read_records(lines: Iterator[_Line], column: str) -> tuple[str, Iterator[ListedId]]:
-    """Read a table that is printed with a line for each field, as psql does with ``-x``."""
-
-    def entries() -> Iterator[ListedId]:
-        for place, text in lines:
-            name, bar, value = text.translate(_BARS).partition("|")
-            if bar and _normal(name) == _normal(column):
-                yield ListedId(place, _cleaned(value))
-
-    return f"table of records, column {column}", entries()
+def _records(lines: Iterator[_Line], *, is_vertical: bool) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of a table that is printed with a line for each field, as psql does with ``-x``, or MySQL."""
+    begun, record = 0, dict[str, str]()
+    for place, text in lines:
+        line = text.translate(_BARS).strip()
+        if _RECORD.fullmatch(line):
+            if record:
+                yield begun, record
+            begun, record = place, {}
+            continue
+        name, mark, value = line.strip("|").partition(":" if is_vertical else "|")
+        if mark and name.strip():
+            record[name.strip()] = _cleaned(value)
+    if record:
+        yield begun, record
 
 
 def _delimiter_of(rows: Sequence[_Line], column: str | None) -> str | None:
@@ -364,14 +404,13 @@ def _delimiter_of(rows: Sequence[_Line], column: str | None) -> str | None:
         names = next(iter(split[delimiter]), [])
         if len(names) > 1 and (_named(names, column) if column else _by_name(names)) is not None:
             return delimiter
-    for delimiter, fields in split.items():
-        texts = [field for row in fields for field in row if field]
-        if len(texts) > len(rows) and all(map(_is_usual, texts)):
+    found = {one: [field for row in fields for field in row if field] for one, fields in split.items()}
+    several = [one for one, texts in found.items() if len(texts) > len(rows)]
+    for delimiter in several:
+        if all(map(_is_usual, found[delimiter])):
             return delimiter
-        is_even = len(texts) > len(rows) and len({len(row) for row in fields}) == 1
-        if is_even and delimiter != " ":
-            return delimiter
-    return None
+    even = [one for one in several if one != " " and len({len(row) for row in split[one]}) == 1]
+    return next((one for one in even if any(map(_is_usual, found[one]))), even[0] if even else None)
 
 
 def _split(text: str, delimiter: str) -> list[str]:
@@ -421,27 +460,38 @@ def _read_table(
         for row in csv.reader([f"{text}\n" for _, text in head], skipinitialspace=True, **_dialect(delimiter))
     ]
     fields = [row for row in fields if any(row)]
-    width = max(map(len, fields))
+    names, width = fields[0], max(map(len, fields))
     fields = [row + [""] * (width - len(row)) for row in fields]
-    names = fields[0]
     rows = _rows(lines, delimiter)
     if column is None and all(_is_usual(text) for row in fields for text in row if text):
         between = (ListedId(place, text) for place, row in rows for text in row if text)
         return f"ids with {_BETWEEN[delimiter]}", between
-    is_numbered = column is not None and column.isdecimal() and _named(names, column) is None
+    is_numbered = column is not None and re.fullmatch("[0-9]{1,4}", column) and _named(names, column) is None
     if is_numbered and not 1 <= int(str(column)) <= width:
         raise UnreadableIds(f"no column {column}: there are {width}")
     columns = [[row[number] for row in fields[1:] or fields] for number in range(width)]
-    chosen = int(str(column)) - 1 if is_numbered else _chosen(names, columns, column)
-    is_header = (column is not None and not is_numbered) or _is_header(names, chosen, columns[chosen])
+    chosen = int(str(column)) - 1 if is_numbered else _chosen(fields[0], columns, column)
+    is_header = (column is not None and not is_numbered) or _is_header(fields[0], chosen, columns[chosen])
+    width = len(names) if is_header else width
     assistant = _named(names, "assistant_id") if is_header else None
+    named = fields[0][chosen] if is_header else str(chosen + 1)
+    is_guessed = column is None and _by_name(names) is None
 
     def entries() -> Iterator[ListedId]:
-        for place, row in islice(rows, int(is_header), None):
-            author = None if assistant is None or assistant >= len(row) else row[assistant] or None
-            yield ListedId(place, row[chosen] if chosen < len(row) else "", author)
+        for place, row in rows:
+            if is_header and row == names:  # also that of a second file behind the first
+                continue
+            cells = row + [""] * (1 + max(chosen, width) - len(row))
+            if row[0].startswith("#") and not _is_row(row[0], cells[chosen]):
+                continue
+            if is_header and any(row[width:]):
+                raise UnreadableIds(f"line {place} has {len(row)} cells, and the header {width}: are quotes missing?")
+            text = _value(cells[chosen])
+            if is_guessed or not text:
+                _refuse_ids_in((cell for at, cell in enumerate(row) if at != chosen), place, named)
+            yield ListedId(place, text, None if assistant is None else _author(cells[assistant], place))
 
-    return f"{_DELIMITERS[delimiter]}, column {names[chosen] if is_header else chosen + 1}", entries()
+    return f"{_DELIMITERS[delimiter]}, column {named}", entries()
 
 
 def _rows(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -457,23 +507,55 @@ def _rows(lines: Iterator[_Line], delimiter: str) -> Iterator[tuple[int, list[st
     try:
         for row in csv.reader(texts(), strict=True, skipinitialspace=True, **_dialect(delimiter)):
             text = delimiter.join(row)
-            if not _is_ignored(text) and not _RULE.fullmatch(text.strip()):
+            if "\n" in text.strip() and any("\n" in cell.strip() and _TOKEN.search(cell) for cell in row):
+                raise UnreadableIds(f"line {place}: a quotation mark before it is not closed, so ids would be lost")
+            if text.strip(_BLANK + _INVISIBLE + delimiter) and not _RULE.fullmatch(text.strip()):
                 yield place, _names(row)
     except csv.Error as error:
         raise UnreadableIds(
-            f"line {place} is no row of {_DELIMITERS[delimiter]}, by the quotation marks in it or before it: {error}"
+            f"line {place} is no row of {_DELIMITERS[delimiter]}, by the quotation marks in it or before it, or by its"
+            f" length: {error}. Write a list of the ids alone"
         ) from None
 
 
 def _dialect(delimiter: str) -> dict[str, Any]:
-    """Tables of databases know no quotes: there they are part of the text."""
-    return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE if delimiter == "|" else csv.QUOTE_MINIMAL}
+    """Tables of databases, and what they write with tabs, know no quotes: there they are part of the text."""
+    return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE if delimiter in "|\t" else csv.QUOTE_MINIMAL}
+
+
+def _is_row(first: str, cell: str) -> bool:
+    """Return whether a line that begins with # is a row: then its first cell begins so, and it is no comment."""
+    return _is_usual(cell) or (re.match(r"#\s", first) is None and is_thread_id(cell))
+
+
+def _value(text: str) -> str:
+    return "" if text.casefold() in _NO_VALUES else text
+
+
+def _author(text: str, place: int) -> str | None:
+    """Return the assistant that a row names; None if it names none."""
+    if not _value(text):
+        return None
+    unlike = unlike_assistant_id(text)
+    if unlike is not None:
+        shown = "" if unlike == "a key" else f" {text[:60]!r},"
+        raise UnreadableIds(f"line {place}: the assistant's id is{shown} {unlike}")
+    return text
+
+
+def _refuse_ids_in(texts: Iterable[str], place: int, column: str) -> None:
+    """Refuse a list of which ids would be left out: the column was found out, and there are ids elsewhere too."""
+    if any(_TOKEN.search(text) for text in texts):
+        raise UnreadableIds(
+            f"line {place} has a thread id outside the column {column}. Name the column with --column, or write a list"
+            " of the ids alone"
+        )
 
 
 # --- columns
 
 _HEADERS = frozenset({"id", "ids", "thread", "threads", "threadids"})
-_HEADER = re.compile(r"[^\W\d]*(thread|conversation|chat|ids?)[^\W\d]*")
+_HEADER = re.compile(r"[a-z]*(thread|conversation|chat|session)s?(ids?|keys?|refs?|names?|list)?")
 
 
 def _normal(name: str) -> str:
@@ -492,12 +574,13 @@ def _by_name(names: Sequence[str]) -> int | None:
 
 
 def _is_usual(text: str) -> bool:
-    return text.startswith("thread_") and _normal(text) not in ("threadid", "threadids") and is_thread_id(text)
+    return _USUAL.fullmatch(text) is not None and _normal(text) not in ("threadid", "threadids")
 
 
 def _is_header(names: Sequence[str], chosen: int, values: Sequence[str]) -> bool:
-    is_usual = any(map(_is_usual, values)) and not _is_usual(names[chosen])
-    return is_usual or _by_name(names) is not None or _normal(names[chosen]) in _HEADERS
+    first = names[chosen]
+    is_usual = any(map(_is_usual, values)) and re.fullmatch(r"\D+", first) and not _TOKEN.search(first)
+    return bool(is_usual) or _by_name(names) is not None or _normal(names[chosen]) in _HEADERS
 
 
 def _chosen(names: Sequence[str], columns: Sequence[Sequence[str]], wanted: str | None) -> int:
@@ -515,7 +598,9 @@ def _chosen(names: Sequence[str], columns: Sequence[Sequence[str]], wanted: str 
     found = _by_name(names)
     if found is not None:
         return found
-    usual = [at for at, texts in enumerate(columns) if any(texts) and all(_is_usual(text) for text in texts if text)]
+    if len(names) == 1 and not any(text.startswith(("[", "{")) for text in columns[0]):
+        return 0
+    usual = [at for at, texts in enumerate(columns) if any(map(_is_usual, texts))]
     if len(usual) == 1:
         return usual[0]
     raise UnreadableIds(f"which column has the thread ids? There are {shown}. Name one with --column")

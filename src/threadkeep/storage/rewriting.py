@@ -37,7 +37,7 @@ def proven(files: FileSet) -> tuple[IndexHeader, Manifest]:
     paths, manifest = files.paths, files.manifest
     header = next(decoded_lines(files, "index", decode_header), None)
     if header is None and "out" not in files.files:
-        raise OutputUnusable(f"{paths.out} is neither an export nor a prefix: there is nothing of that name.")
+        raise OutputUnusable(f"{paths.out} is no export: there is nothing of that name. Check the path.")
     if header is None:
         refuse_no_export(paths.out)
         raise OutputUnusable(f"{paths.index} does not exist: this takes an export with its index only. Check the path.")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -19,9 +20,9 @@ NOISE = st.sampled_from(["", "   ", "# a comment", "\t# thread_commented"])
 ROWS = st.lists(
     st.tuples(
         st.text("abcXYZ019", min_size=1, max_size=12).map("thread_".__add__),
-        # Without "#", since a line that begins with one is a comment.
-        st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp"), exclude_characters="#"), max_size=12).map(
-            str.strip
+        st.one_of(
+            st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12).map(str.strip),
+            st.sampled_from(["#general", "# 1", "a, b", "it's", "c; d", "NULL", "(1)"]),
         ),
     ),
     min_size=1,
@@ -88,6 +89,42 @@ def test_every_form_gives_the_ids_in_their_order(form: str, rows: list[tuple[str
     assert [thread_id for thread_id, _ in entries] == [thread_id for thread_id, _ in rows]
 
 
+PIECES = [
+    "('",
+    "')",
+    "'",
+    '"',
+    ",",
+    ";",
+    "\t",
+    "|",
+    " ",
+    "\n",
+    "\n",
+    "#",
+    "[",
+    "]",
+    "IN (",
+    "id",
+    "title",
+    "x, y",
+    "(old)",
+]
+
+
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.integers(10, 99).map("thread_{}z".format)), max_size=25))
+def test_no_id_is_left_out_without_a_word(pieces: list[str]) -> None:
+    """Whatever the text is: it is refused, or each id in it is in an entry. Lines that begin with # are comments."""
+    text = "".join(pieces)
+    try:
+        _, entries = read_list(text)
+    except UnreadableIds:
+        return
+    counted = "\n".join(line for line in text.split("\n") if not line.strip("\t |;,'\"()[]").startswith("#"))
+    found = {one for thread_id, _ in entries for one in re.findall(r"thread_\d\dz", thread_id)}
+    assert {*re.findall(r"thread_\d\dz", counted)} <= found
+
+
 @pytest.mark.parametrize(
     ("text", "form"),
     [
@@ -101,6 +138,13 @@ def test_every_form_gives_the_ids_in_their_order(form: str, rows: list[tuple[str
         ("thread_a\u200b\n\u2066thread_b\u2069\n", "one id a line, 2 ids"),
         ("- thread_a\n- thread_b\n", "one id a line, 2 ids"),
         ('thread_id,text\nthread_a,"two\n# lines"\nthread_b,x\n', "CSV, column thread_id, 2 ids"),
+        ("name,thread_id\n#general,thread_a\n# a comment\nb,thread_b\n", "CSV, column thread_id, 2 ids"),
+        ('id\tthread_id\n"1\tthread_a\n2"\tthread_b\n', "TSV, column thread_id, 2 ids"),
+        ("1,550e,x\n2,thread_a,y\n", "CSV, column 2, 2 ids"),
+        ("thread_id,u\nthread_a,1\nthread_id,u\nNULL,2\n", "CSV, column thread_id, 1 id, 1 row without one"),
+        ("*** 1. row ***\nmy_thread_id: thread_a\ntitle: a: b\n", "table of records, key my_thread_id, 1 id"),
+        ("('thread_a', 'thread_b')", "ids with commas, 2 ids"),
+        ('1) "thread_a"\n2) "thread_b"\n', "one id a line, 2 ids"),
     ],
 )
 def test_it_says_how_the_list_was_read(text: str, form: str) -> None:
@@ -145,6 +189,17 @@ def test_a_column_can_be_named(column: str) -> None:
         ('{\n "threads": []\n}', None, "neither NDJSON nor a JSON array"),
         ('{"thread_id":"thread_a"}\n{"thread_id":', None, "line 2 is no JSON"),
         ('thread_id,text\nthread_a,"hello\nthread_b,x\n', None, "line 3 is no row of CSV, by the quotation marks"),
+        ('text,thread_id\n"a,thread_a\nb",thread_b\n', None, "line 3: a quotation mark before it is not closed"),
+        ("IN ('thread_a','thread_b')", None, "line 1 has a thread id outside the column 2"),
+        ("thread,moved_thread\nn/a,thread_a\nthread_b,thread_c\n", None, "which column has the thread ids"),
+        ('[{"thread_id": "thread_a"}, {"threadRef": "thread_b"}]', None, "a thread id outside the column thread_id"),
+        ("['thread_a' 'thread_b']", None, "not a complete JSON array"),
+        ("title|thread_id\na|b|thread_a\n", None, "line 2 has 3 cells, and the header 2"),
+        (
+            "thread_id,assistant_id\nthread_a,thread_b\n",
+            None,
+            "line 2: the assistant's id is 'thread_b', a thread's id",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_to_do(text: str, column: str | None, words: str) -> None:

@@ -172,7 +172,7 @@ def test_there_is_nothing_to_merge(tmp_path: Path) -> None:
         join_exports([], Paths(tmp_path / "out"))
     with pytest.raises(OutputUnusable, match="no is not a folder"):
         join_exports([Paths(tmp_path / "a")], Paths(tmp_path / "no/out"))
-    with pytest.raises(OutputUnusable, match="a is neither an export nor a prefix: there is nothing of that name"):
+    with pytest.raises(OutputUnusable, match="a is no export: there is nothing of that name"):
         join_exports([Paths(tmp_path / "a")], Paths(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a").write_text("{}\n", encoding="utf-8")

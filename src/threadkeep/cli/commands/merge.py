@@ -41,7 +41,7 @@ def merge(
     paths, invalid = Paths(out), list[int]()
     if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
-    wanted = None if ids is None else _valid(open_ids(ids, column), invalid)
+    wanted = None if ids is None else _valid(open_ids(ids, column).refuse_empty(), invalid)
     places = [prefix_at(part) or Paths(Path(part)) for part in parts]
     for place in places:
         if isinstance(place, Paths):

@@ -88,7 +88,7 @@ def validate(
         raise click.UsageError("Give --sample too: --seed chooses its threads.")
     # Before anything takes its time.
     refuse_impossible(Paths(Path(out)), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
-    wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column))
+    wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column).refuse_empty())
     with readable(out) as export:
         found = validated(export.path, ids=wanted, most=most or MOST)
         report, outcome = attrs.evolve(found.report, name=str(out)), None
