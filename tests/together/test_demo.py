@@ -31,6 +31,14 @@ def test_the_demo_exports_and_validates_every_kind_of_part(
     assert threadkeep("validate", folder / "out.ndjson", "--ids", folder / "thread_ids.txt").code == 0
 
 
+def test_the_demo_replaces_no_file(threadkeep: Run, tmp_path: Path) -> None:
+    """A list of your own may be there."""
+    (tmp_path / "thread_ids.txt").write_text("thread_mine")
+    done = threadkeep("demo", "--folder", tmp_path)
+    assert (done.code, "is not empty" in done.err) == (2, True)
+    assert (tmp_path / "thread_ids.txt").read_text() == "thread_mine"
+
+
 def test_without_the_fake_the_demo_says_what_to_install(threadkeep: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """No traceback where the second package is missing."""
     monkeypatch.setitem(sys.modules, "fake_assistants", None)

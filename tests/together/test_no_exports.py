@@ -63,8 +63,6 @@ def test_a_file_next_to_an_export_leads_to_it(out: Path, threadkeep: Run, ending
         ("other.json", b'{"a": 1}', "JSON of another kind"),
         ("pretty.json", b'{\n  "a": 1\n}\n', "JSON of another kind"),
         ("cut.json", b'{"a": [1, ', "JSON of another kind"),
-        ("empty", b"", "empty"),
-        ("blank", b" \n\n", "empty"),
         ("notes.txt", b"Dear reader,\nthere is nothing here.\n", "a text file"),
         ("gz", gzip.compress(b"{}\n"), "a compressed file"),
         ("bin", bytes(range(256)), "a binary file"),

@@ -62,8 +62,9 @@ def print_result(result: ExportResult, step: Next) -> None:
             names = (row.file_id for row in result.downloads() if row.outcome == outcome)
             title, meaning = shown
             print_row(title, f"{number:,}, {meaning}: {names_of(names, number)}")
-    if result.authors.others:
-        words = words_about(result.authors.others, result.authors.messages, "messages that this run fetched")
+    if result.other_assistants:
+        total = max(result.messages, sum(result.other_assistants.values()))
+        words = words_about(result.other_assistants, total, "messages that this run fetched")
         print_row("assistants", escape(f'{words}; use "auto" to write each thread\'s own', 2000))
     if result.is_complete and step.command is not None:
         click.echo(f"Next: {step.command}")
@@ -150,7 +151,7 @@ def result_as_json(result: ExportResult, step: Next) -> dict[str, Any]:
         "outcomes": dict(result.outcomes),
         "totals": None if manifest is None else msgspec.to_builtins(manifest.totals),
         "downloads": None if manifest is None else manifest.downloads,
-        "other_assistants": dict(result.authors.others),
+        "other_assistants": dict(result.other_assistants),
         "next": {"words": " ".join(step.words), "command": step.command},
         "invalid": map(attrs.asdict, result.invalid),
         "not_refreshed_examples": iter(result.not_refreshed_examples),

@@ -78,7 +78,8 @@ class ExportResult:
         invalid_count: how many there are.
         not_refreshed: how many threads were to be refreshed and are as they were.
         not_refreshed_examples: the first of them, and why.
-        authors: of the messages that this run fetched, where the export is for one assistant.
+        other_assistants: how many of the messages that this run fetched each other assistant than the one of the
+            export wrote; empty with "auto".
         has_no_file: whether files were asked for, and none is there, since the API does not have them any more.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
@@ -97,7 +98,7 @@ class ExportResult:
     invalid_count: int = 0
     not_refreshed: int = 0
     not_refreshed_examples: tuple[tuple[str, str], ...] = ()
-    authors: Authors = attrs.field(factory=Authors)
+    other_assistants: Mapping[str, int] = attrs.field(factory=dict)
     has_no_file: bool = False
     ended_by: ThreadkeepError | None
 
@@ -259,7 +260,7 @@ def _end(
         invalid_count=session.invalid.count,
         not_refreshed=not_refreshed,
         not_refreshed_examples=tuple((one, why or "the run ended before its turn") for one, why in examples),
-        authors=authors,
+        other_assistants=dict(authors.others),
         has_no_file=job.files and manifest is not None and _has_no_file(manifest.downloads or {}),
         ended_by=ended_by,
     )

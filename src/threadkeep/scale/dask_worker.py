@@ -150,7 +150,15 @@ def run_shard(run: str, shard: Shard, url: str, sealed: bytes) -> ShardResult | 
     finally:
         _STOPS.pop(run, None)
     reporter.send(result.requests)
-    return _with_fault(result)
+    result = _with_fault(result)
+    _cut_off_causes(result.ended_by)
+    return result
+
+
+def _cut_off_causes(error: BaseException | None) -> None:
+    """Leave away what has led to an error: it travels with it, and errors of the SDK cannot be unpickled."""
+    if error is not None:
+        error.__cause__ = error.__context__ = error.__traceback__ = None
 
 
 def _with_fault(result: ShardResult) -> ShardResult:
@@ -182,6 +190,8 @@ def put_shards(url: str, files: bool) -> list[tuple[PlannedShard, ShardResult]]:
                     results.append((planned, put_fetched(Shard(planned=planned, files=files), store, folder)))
                 except ThreadkeepError as error:
                     results.append((planned, ShardResult(name=planned.name, ended_by=error)))
+    for _, result in results:
+        _cut_off_causes(None if result is None else result.ended_by)
     return [(planned, result) for planned, result in results if result is not None]
 
 

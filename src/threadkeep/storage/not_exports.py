@@ -69,9 +69,9 @@ def refuse_no_export(path: Path) -> None:
     Raises:
         OutputUnusable: it is one of another kind, or a folder.
     """
+    paths = Paths(path)
     if path.is_dir():
         raise OutputUnusable(f"{path} is a folder: {_give(path)}")
-    paths = Paths(path)
     if not path.is_file() or path.is_symlink() or any(one.exists() for one in paths.all_files() if one != path):
         return
     with on_disk(path), open_regular(path) as file:
@@ -98,8 +98,8 @@ def _give(folder: Path, other: Path | None = None) -> str:
 
 def _kind(head: bytes, name: str) -> str | None:
     """Return what a file is by its beginning; None if it is an export, or may be a damaged one."""
-    if not head.strip():
-        return "empty"
+    if not head.strip():  # an export without messages
+        return None
     named = next((what for ending, what in _NEXT_TO.items() if name.endswith(ending)), None)
     magic = next((what for begin, what in _MAGIC.items() if head.startswith(begin)), None)
     if magic is not None:

@@ -127,10 +127,10 @@ def test_a_bare_file_is_read_by_one_pass(tmp_path: Path) -> None:
             read["z"]
 
 
-def test_an_empty_file_is_no_export(tmp_path: Path) -> None:
-    """Whoever gives one has given the wrong file."""
-    with pytest.raises(OutputUnusable, match="is empty, and no export"):
-        threadkeep.read(bare(tmp_path))
+def test_an_empty_file_has_no_threads(tmp_path: Path) -> None:
+    """Nor records."""
+    with threadkeep.read(bare(tmp_path)) as read:
+        assert (list(read), list(read.threads())) == ([], [])
 
 
 @pytest.mark.parametrize("line", [b"{}", b"[]", b"\xff", b'{"thread_id":', b"[" * 100_000], ids=lambda line: line[:9])

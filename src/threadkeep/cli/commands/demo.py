@@ -53,6 +53,8 @@ def demo(folder: Path | None) -> int:
     folder = folder or Path(tempfile.mkdtemp(prefix="threadkeep-demo-"))
     with on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise click.UsageError(f"{folder} is not empty: the demo would replace files in it. Name another folder.")
     world, fake = fake_assistants.demo_world(_THREADS, None), fake_assistants.FakeAssistants()
     ids = tuple(thread["id"] for thread in world["threads"])
     (folder / "thread_ids.txt").write_text("".join(f"{thread_id}\n" for thread_id in ids))

@@ -161,7 +161,7 @@ class _Move:
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
         self.summaries["export"] = result_as_json(result, step)
-        self._told += (OTHER_ASSISTANTS,) if result.authors.others else ()
+        self._told += (OTHER_ASSISTANTS,) if result.other_assistants else ()
         self._print(lambda: print_result(result, step))
         code = report_ending(result, step)
         if isinstance(result.ended_by, ApiGone) and result.outcomes[Outcome.COMPLETE]:
