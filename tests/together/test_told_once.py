@@ -64,11 +64,11 @@ def test_five_hundred_missing_threads_are_four_lines(tmp_path: Path, out: Path, 
 
 def test_many_lines_that_are_no_ids_are_a_number(tmp_path: Path, out: Path, threadkeep: Run) -> None:
     """The first few with their places."""
-    ids = write_ids(tmp_path, "thread_a", *(f"asst_{number}" for number in range(30)))
+    ids = write_ids(tmp_path, *["thread_a"] * 40, *(f"asst_{number}" for number in range(30)))
     done = threadkeep("export", ids, "asst_1", out)
     lines = [line for line in done.err.splitlines() if "of the list" in line and "export" not in line]
     assert (done.code, len(lines)) == (1, 4)
-    assert lines[0].startswith("threadkeep: line 2 of the list is no thread id, but an assistant's id: asst_0")
+    assert lines[0].startswith("threadkeep: line 41 of the list is no thread id, but an assistant's id: asst_0")
     assert lines[-1] == "threadkeep: … and 27 more lines of the list: no thread ids"
 
 
