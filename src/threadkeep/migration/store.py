@@ -177,13 +177,7 @@ class PushStore:
                 _create(path, target)
         store = cls(path, _connected(path))
         try:
-            known = store._target()
-            if known != dict(target):
-                raise OutputUnusable(
-                    f"{path.name} says that OUT was pushed to {_target_in_words(known)}, and not to"
-                    f" {_target_in_words(target)}. Push there, or copy OUT with all files whose names begin like it to"
-                    f" another folder, without {path.name}, and push the copy."
-                )
+            _refuse_other_target(path, store._target(), target)
         except BaseException:
             store.close()
             raise
@@ -191,7 +185,7 @@ class PushStore:
 
     @classmethod
     def in_memory(cls, path: Path, target: Mapping[str, str]) -> "PushStore":
-        """Copy a store into memory, where all changes stay; or create one there, if there is none of this target.
+        """Copy a store into memory, where all changes stay; or create one there, if there is none.
 
         Raises:
             OutputUnusable: as `open`.
@@ -211,13 +205,14 @@ class PushStore:
             old.backup(db)
         store.path = path
         try:
-            is_of_target = store._target() == dict(target)
+            known = store._target()
         finally:
             store.path = None
-        if not is_of_target:
+        try:
+            _refuse_other_target(path, known, target)
+        except OutputUnusable:
             store.close()
-            store = cls(None, sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False))
-            _fill(store._db, target)
+            raise
         return store
 
     def close(self) -> None:
@@ -706,6 +701,15 @@ def _text(value: str | None) -> str | None:
 def _choice_in_words(name: str, value: str) -> str:
     option = f"--{name.replace('_', '-')}"
     return {"yes": f"with {option}", "no": f"without {option}"}.get(value, f"with {option} {value}")
+
+
+def _refuse_other_target(path: Path, known: Mapping[str, str], target: Mapping[str, str]) -> None:
+    if known != dict(target):
+        raise OutputUnusable(
+            f"{path.name} says that OUT was pushed to {_target_in_words(known)}, and not to {_target_in_words(target)}."
+            f" Push there, or copy OUT with all files whose names begin like it to another folder, without {path.name},"
+            " and push the copy."
+        )
 
 
 def _target_in_words(target: Mapping[str, str]) -> str:
