@@ -103,6 +103,7 @@ def kind_of_id(text: str) -> str | None:
     return next((kind for prefix, kind in _KINDS.items() if text.startswith(prefix)), None)
 
 
+_UNSEEN = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}]")
 _FILE_ENDINGS = (".ndjson", ".jsonl", ".json", ".txt", ".csv", ".tsv")
 
 
@@ -112,7 +113,7 @@ def unlike_assistant_id(text: str) -> str | None:
         return 'no id: write "auto"'
     if not text.strip():
         return "empty"
-    if not text.isprintable() or text.casefold() in _NO_VALUES:
+    if _UNSEEN.search(text) or text.casefold() in _NO_VALUES:
         return "no id"
     kind = "a thread's id" if text.startswith("thread_") else None if text.startswith("asst_") else kind_of_id(text)
     if re.search(r"[,;\s]", text.strip()):
