@@ -36,7 +36,7 @@ from threadkeep.api.keys import Key
 from threadkeep.api.transport import connect_all
 from threadkeep.clock import now
 from threadkeep.exporter.job import Job, carry_out
-from threadkeep.serialization.id_lists import ListedId
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 

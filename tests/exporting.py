@@ -21,7 +21,7 @@ from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.records.ndjson import decode
-from threadkeep.serialization.id_lists import ListedId
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage import session
 from threadkeep.storage.index import IndexRow, Outcome, decode_row
 from threadkeep.storage.manifest import Manifest

@@ -10,7 +10,7 @@ from threadkeep.arguments import A_STR, refuse_wrong_types, wrong_type
 from threadkeep.errors import BadPage
 from threadkeep.records.mapping import from_plain_json
 from threadkeep.records.model import MessageRecord
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id
 
 __all__ = ["aiter_messages", "iter_messages"]
 

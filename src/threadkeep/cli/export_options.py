@@ -25,7 +25,8 @@ from threadkeep.cli.shared_options import (
     rpm_option,
 )
 from threadkeep.exporter.job import Job
-from threadkeep.serialization.id_lists import IdList, unlike_assistant_id
+from threadkeep.serialization.id_lists import IdList
+from threadkeep.serialization.thread_ids import unlike_assistant_id
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard

@@ -28,7 +28,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.exporter.events import Event
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.serialization.given_ids import GivenIds, given_ids
-from threadkeep.serialization.id_lists import unlike_assistant_id
+from threadkeep.serialization.thread_ids import unlike_assistant_id
 from threadkeep.storage.paths import SIDECAR_KINDS, Paths
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard

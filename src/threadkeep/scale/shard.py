@@ -29,7 +29,7 @@ from threadkeep.exporter.job import Job, carry_out
 from threadkeep.scale.generations import Generation, encode_marker, marker_name, newest_generation, objects_of
 from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.scale.plan import SHARD_NAME, PlannedShard, planned_header
-from threadkeep.serialization.id_lists import ListedId
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.lock import locked

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.serialization.id_lists import IdList, ListedId, is_thread_id
+from threadkeep.serialization.id_lists import IdList
+from threadkeep.serialization.thread_ids import ListedId, is_thread_id
 
 __all__ = ["GivenIds", "given_ids"]
 

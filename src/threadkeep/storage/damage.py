@@ -14,8 +14,8 @@ from typing import BinaryIO
 
 from threadkeep.errors import MalformedLine
 from threadkeep.records.ndjson import decode
-from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.file_set import FileSet
 from threadkeep.storage.index import IndexHeader, IndexRow, Outcome, Span, decode_header, decode_row
 from threadkeep.storage.lines import digest_of, lines_from, size_of

@@ -5,8 +5,8 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = [

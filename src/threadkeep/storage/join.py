@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.combine import ThreadToWrite
 from threadkeep.storage.file_set import FileSet, open_file_set
 from threadkeep.storage.index import (

@@ -20,7 +20,8 @@ import msgspec
 from threadkeep.arguments import A_FUNCTION, A_PATH, refuse_wrong_types
 from threadkeep.clock import now
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.serialization.id_lists import IdList, ListedId, is_thread_id, kind_of_id
+from threadkeep.serialization.id_lists import IdList
+from threadkeep.serialization.thread_ids import ListedId, is_thread_id, kind_of_id
 from threadkeep.storage.combine import Combined
 from threadkeep.storage.damage import Inspection, index_rows
 from threadkeep.storage.file_set import FileSet, open_file_set

@@ -16,9 +16,9 @@ import msgspec
 
 from threadkeep.errors import OutputUnusable
 from threadkeep.records.authors import words_about
-from threadkeep.serialization.id_lists import is_thread_id
 from threadkeep.serialization.json_diff import differences
 from threadkeep.serialization.lossless_json import loads, text_or_none
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.file_set import FileSet
 from threadkeep.storage.index import (
     AUTO,

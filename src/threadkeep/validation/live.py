@@ -22,7 +22,7 @@ from threadkeep.api.rate_control import Traffic
 from threadkeep.api.worker_pool import WorkerPool, one_batch
 from threadkeep.errors import ApiError, BadPage, Interrupted, OutputUnusable, RunEnded, ThreadkeepError, ThreadMissing
 from threadkeep.records.ndjson import encode_message
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import Outcome

@@ -9,7 +9,7 @@ import pytest
 from canned_threads import ThreadServer
 from exporting import Export, now, threads_of
 from threadkeep.errors import Interrupted
-from threadkeep.serialization.id_lists import ListedId
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.session import Session, ThreadList
 
 THREADS = threads_of(a=2, b=1, c=3)

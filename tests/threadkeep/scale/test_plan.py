@@ -23,8 +23,8 @@ from threadkeep.scale.plan import (
     read_plan,
     shard_size,
 )
-from threadkeep.serialization.id_lists import ListedId
 from threadkeep.serialization.lossless_json import dumps, loads
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard

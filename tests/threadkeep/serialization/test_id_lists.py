@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.serialization.id_lists import IdList, is_thread_id
+from threadkeep.serialization.id_lists import IdList
+from threadkeep.serialization.thread_ids import is_thread_id
 
 ENTRIES = st.lists(st.text("abcXYZ019_-", min_size=1, max_size=12).map("thread_".__add__), max_size=12)
 NOISE = st.sampled_from(["", "   ", "# a comment", "\t# thread_commented"])

@@ -21,7 +21,7 @@ from threadkeep.scale.object_store import Bucket
 from threadkeep.scale.plan import make_plan
 from threadkeep.scale.progress import prefix_state
 from threadkeep.scale.shard import Shard, export_shard
-from threadkeep.serialization.id_lists import ListedId
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.session import ThreadList

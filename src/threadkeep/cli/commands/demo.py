@@ -19,8 +19,8 @@ from threadkeep.cli.option_groups import OUTPUT, command, option
 from threadkeep.cli.suggestions import next_step
 from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.exporter.job import ExportResult, Job
-from threadkeep.serialization.id_lists import ListedId
 from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.thread_ids import ListedId
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 from threadkeep.storage.session import ThreadList

@@ -14,7 +14,7 @@ from threadkeep.cli.option_groups import argument, command
 from threadkeep.cli.shared_options import column_option, force_option, ids_option, json_option, output_option
 from threadkeep.cli.suggestions import command_on, list_options
 from threadkeep.scale.collect import merge_parts, prefix_at
-from threadkeep.serialization.id_lists import ListedId, is_thread_id
+from threadkeep.serialization.thread_ids import ListedId, is_thread_id
 from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 

@@ -31,7 +31,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.scale.collect import prefix_at
 from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.progress import complete_ids, prefix_state
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.damage import index_rows, spans_of
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import SEVERAL_SOURCES, Outcome

@@ -31,7 +31,7 @@ from threadkeep.cli.validation_summary import as_json as report_as_json
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.exporter.events import Notice, ThreadEnded, ThreadsBegun
-from threadkeep.serialization.id_lists import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.paths import Paths
