@@ -134,6 +134,15 @@ class ExportedThread:
         return tuple(self._runs())
 
 
+def _why_nothing_is_there(paths: Paths) -> str:
+    if paths.store.exists():
+        return (
+            f"{paths.out} is not written yet: a run was cut off, or is at work. The same export command resumes it, and"
+            " `threadkeep write` writes what it has fetched."
+        )
+    return f"{paths.out} does not exist, and there is no index next to it. Check the path."
+
+
 class Export:
     """An export that is open. Iterate it for its records, in the order of OUT.
 
@@ -152,7 +161,7 @@ class Export:
             if bare is not None:
                 refuse_endless(bare, path.name)
             elif not self._set.has_index:
-                raise OutputUnusable(f"{path} does not exist, and there is no index next to it. Check the path.")
+                raise OutputUnusable(_why_nothing_is_there(Paths(path)))
         except OutputUnusable:
             self.close()
             raise

@@ -10,7 +10,7 @@ import pytest
 import threadkeep
 from canned import HTTP
 from canned_threads import ThreadServer
-from exporting import ASSISTANT, Ending, Export, threads_of
+from exporting import ASSISTANT, Ending, Export, cut_off_at_commit, threads_of
 from small_world import IDS, OPTIONS, world
 from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.storage import lines
@@ -152,6 +152,14 @@ def test_what_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(OutputUnusable):
         threadkeep.read(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_that_was_cut_off_has_fetched_is_not_written_yet(tmp_path: Path) -> None:
+    """The message says what writes it."""
+    with cut_off_at_commit(2):
+        Export(tmp_path).run_alone(THREADS, ThreadServer(THREADS))
+    with pytest.raises(OutputUnusable, match=r"not written yet: .* `threadkeep write` writes what it has fetched\.$"):
+        threadkeep.read(tmp_path / "out.ndjson")
 
 
 def test_an_index_alone_is_read(export: Export) -> None:
