@@ -332,8 +332,7 @@ class Session:
             self.notices.append(f"{paths.manifest.name} contradicts the index; it is written anew from the index.")
         if plan.left_over and plan.listed:
             self.notices.append(
-                f"{plan.left_over:,} threads of earlier runs are not complete, and this run does not ask for them. They"
-                " still count: list them too, or name them in a file for --drop."
+                f"{_not_asked_for(plan.left_over)} List what you need too, and name the others in a file for --drop."
             )
         if plan.complete_dropped:
             self.notices.append(
@@ -476,6 +475,12 @@ def _has_fetched(old: FileSet) -> bool:
     nothing = (Outcome.UNFINISHED, Outcome.FAILED, Outcome.DROPPED)
     rows = index_rows(old.files["index"], old.paths.index.name)
     return any(row.outcome not in nothing or row.partial is not None for row in rows)
+
+
+def _not_asked_for(count: int) -> str:
+    if count == 1:
+        return "1 thread of earlier runs is not complete, and this run does not ask for it."
+    return f"{count:,} threads of earlier runs are not complete, and this run does not ask for them."
 
 
 def _is_of_another_run(store: Store, header: IndexHeader | None) -> bool:

@@ -96,6 +96,8 @@ def test_ids_of_a_run_that_was_killed_before_its_first_page_stay_wanted(tmp_path
     assert (export.result.left_over, export.result.is_complete) == (2, False)
     assert list(export.rows) == list(THREADS)
     assert any(notice.startswith("2 threads of earlier runs are not complete") for notice in export.notices)
+    export.run_alone(["thread_b"], ThreadServer(THREADS))
+    assert any(notice.startswith("1 thread of earlier runs is not complete") for notice in export.notices)
 
 
 def test_a_file_without_an_index_is_somebodys(export: Export) -> None:
