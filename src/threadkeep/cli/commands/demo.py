@@ -21,6 +21,7 @@ from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.exporter.job import ExportResult, Job
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.serialization.thread_ids import ListedId
+from threadkeep.storage.index import AUTO
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 from threadkeep.storage.session import ThreadList
@@ -64,7 +65,7 @@ def demo(folder: Path | None) -> int:
         job = Job(
             wanted=ThreadList(ids=map(ListedId, count(1), ids)),
             paths=Paths(folder / "out.ndjson"),
-            assistant_id=world["assistants"][0]["id"],
+            assistant_id=AUTO,
             fresh=True,
         )
         result = run_job(job, ApiSource(base_url=server.base_url, keys=(Key("sk-demo"),)), show_progress=True)
