@@ -257,6 +257,13 @@ def _not_exported(files: Files, draw: random.Random) -> Loss:
     return _lost(attrs.evolve(files, ids=tuple(ids)), "not_exported", "thread_more", file=None)
 
 
+def _malformed_id(files: Files, draw: random.Random) -> Loss:
+    """An entry that no run asks for: to fetch it again would help nobody."""
+    ids = [*files.ids]
+    ids.insert(draw.randrange(len(ids)), "asst_abc123")
+    return Loss(files=attrs.evolve(files, ids=tuple(ids)), code="malformed_id", file=None)
+
+
 # --- the index
 
 
@@ -481,6 +488,7 @@ _BOTH: dict[str, Cause] = {
     "a thread of another world": _of_another_world,
     "a list that names one less": _not_wanted,
     "a list that names one more": _not_exported,
+    "a list that names an assistant": _malformed_id,
     "a row of more messages": _row({"messages": 999}, "index_mismatch", path="$.messages"),
     "a row of another first message": _row({"first_id": "msg_no"}, "index_mismatch", path="$.first_id"),
     "a row of no last message": _row({"last_id": None}, "index_mismatch", path="$.last_id"),

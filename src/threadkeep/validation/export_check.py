@@ -18,7 +18,7 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.records.authors import words_about
 from threadkeep.serialization.json_diff import differences
 from threadkeep.serialization.lossless_json import loads, text_or_none
-from threadkeep.serialization.thread_ids import is_thread_id
+from threadkeep.serialization.thread_ids import is_thread_id, kind_of_id
 from threadkeep.storage.file_set import FileSet
 from threadkeep.storage.index import (
     AUTO,
@@ -101,9 +101,12 @@ class ExportCheck:
         yield from self._of_manifest()
         places = {} if self._set.has_index else self.out.places
         for thread_id in (thread_id for thread_id in self._missed if thread_id not in places):
-            wanted = "the thread was wanted, and is not in the export"
-            what = wanted if is_thread_id(thread_id) else "the list has this, which is no thread id: correct the list"
-            yield finding("not_exported", what, thread_id=thread_id)
+            if is_thread_id(thread_id):
+                yield finding("not_exported", "the thread was wanted, and is not in the export", thread_id=thread_id)
+            else:
+                kind = kind_of_id(thread_id)
+                shown = "a key" if kind == "a key" else f"{thread_id[:80]}{'' if kind is None else f', {kind}'}"
+                yield finding("malformed_id", f"the list has {shown}")
         for thread_id, place in places.items():
             if self._ids is not None and thread_id not in self._ids:
                 yield finding("not_wanted", _NOT_WANTED, file=self.out.name, line=place.line, thread_id=thread_id)

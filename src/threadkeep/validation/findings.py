@@ -119,6 +119,9 @@ KINDS: Mapping[str, Kind] = {
     "thread_unfinished": _lost("a thread that was not asked for yet", _SAME),
     "thread_missing": _warning("a thread that the API does not know", "See whether the id and the key are right."),
     "not_exported": _lost("a wanted thread, or file, of which nothing is known", _AGAIN),
+    "malformed_id": _error(
+        "an entry of the list of ids that is no thread id", "Correct the list, or remove the entry."
+    ),
     "not_wanted": _warning("a thread that the list of ids does not name", "See whether the list is the right one."),
     # The files next to the export
     "lost_file": _error("a file of the export that is not there", _DOWNLOAD),
