@@ -66,6 +66,11 @@ def refuse_unusable(job: PushJob) -> None:
 
 
 def refuse_files(job: PushJob) -> None:
+    """Refuse a push whose map, or list of losses, would take the place of another file.
+
+    Raises:
+        OutputUnusable: it would, or cannot be written.
+    """
     if job.map_path is None:
         refuse_losses(job.losses_path)
     else:
@@ -73,11 +78,21 @@ def refuse_files(job: PushJob) -> None:
 
 
 def refuse_files_of_other(job: PushJob, store: PushStore) -> None:
+    """Refuse a push whose map is that of another one.
+
+    Raises:
+        OutputUnusable: the map names a conversation that the store does not know.
+    """
     if job.map_path is not None:
         refuse_map_of_other(job.map_path, job.out, store)
 
 
 def source_of(export: Export, job: PushJob) -> Source:
+    """Return the threads to be pushed.
+
+    Raises:
+        OutputUnusable: OUT or its index is damaged.
+    """
     for name in {"out", "index"} & export.faults.keys():
         raise OutputUnusable(
             f"the export is damaged, and messages would be left out: {export.faults[name]}. `threadkeep validate` says"
