@@ -14,12 +14,13 @@ README, DOCS = ROOT / "README.md", ROOT / "docs"
 OF_THE_FAKE = [ROOT / "fakeserver" / "README.md", *sorted((ROOT / "fakeserver" / "docs").glob("*.md"))]
 """The pages of fake-assistants."""
 
-# Tools that the pages use to look at what is there, and that a machine may not have.
+# Tools that the pages use to look at what is there, and that a machine may not have. Nothing is installed.
 _SHELL = f"""
 set -euo pipefail
 threadkeep() {{ {sys.executable} -m threadkeep "$@"; }}
 curl() {{ :; }}
 jq() {{ :; }}
+pip() {{ :; }}
 """
 
 

@@ -1,4 +1,4 @@
-"""The commands of the pages about export and repair, as they are written there, in a shell."""
+"""The commands of the pages that answer a question, as they are written there, in a shell."""
 
 import json
 from pathlib import Path
@@ -65,3 +65,20 @@ def test_the_walk_after_the_export(names: list[str], tmp_path: Path) -> None:
     assert (tmp_path / "all.ndjson").read_bytes() == (tmp_path / "out.ndjson").read_bytes()
     manifest = json.loads(Paths(tmp_path / f"out.{ASSISTANT}.ndjson").manifest.read_bytes())
     assert manifest["totals"]["threads"] == THREADS
+
+
+def test_the_walk_of_an_export_in_shards(names: list[str], tmp_path: Path) -> None:
+    """Here with one key: by Dask, and by one command for each part. Both give what one process gives."""
+    write_ids(tmp_path, *names).rename(tmp_path / "thread_ids.txt")
+    ids, keys = tmp_path / "ids.txt", tmp_path / "keys.txt"
+    ids.write_bytes((tmp_path / "thread_ids.txt").read_bytes())
+    keys.write_text("sk-test")
+    keys.chmod(0o600)
+    run(f"threadkeep export ids.txt {ASSISTANT} alone.ndjson\n", tmp_path)
+    alone = (tmp_path / "alone.ndjson").read_bytes()
+    for page, heading in (
+        ("scale.md", "Several processes on one machine"),
+        ("clusters.md", "One part for each machine"),
+    ):
+        run("rm -f out.ndjson*\n" + "".join(commands(page, heading)).replace("asst_abc123", ASSISTANT), tmp_path)
+        assert (tmp_path / "out.ndjson").read_bytes() == alone
