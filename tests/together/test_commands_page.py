@@ -17,9 +17,9 @@ COMMANDS = {str(one.name): one for module in MODULES for one in vars(module).val
 
 
 def options(command: click.Command) -> set[str]:
-    """The options of a command, each by its first long name."""
-    names = [one.opts for one in command.params if isinstance(one, click.Option)]
-    return {next(name for name in given if name.startswith("--")) for given in names}
+    """The options of a command, by all of their long names."""
+    names = {name for one in command.params if isinstance(one, click.Option) for name in one.opts}
+    return {name for name in names if name.startswith("--")}
 
 
 def documented(text: str) -> set[str]:

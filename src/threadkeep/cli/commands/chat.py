@@ -40,7 +40,7 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
 
 
 @command("Talk with a model, or continue an exported thread.")
-@argument("thread_id", "The exported thread to begin with, of --from.", required=False)
+@argument("thread_id", "The thread of --from to begin with.", required=False)
 @option(_CONVERSATION, "--from", "export", type=OUT, metavar="OUT", help="Begin with THREAD_ID of this export.")
 @option(
     _CONVERSATION,
@@ -49,7 +49,7 @@ _AGAIN = "Nothing of this turn is stored. The arrow key brings your message back
     type=FILE,
     metavar="URL",
     required=True,
-    help="Store it in this file, database or server.",
+    help="Store the turns in this file, database or server.",
 )
 @option(
     _CONVERSATION,

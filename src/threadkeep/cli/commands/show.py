@@ -56,7 +56,7 @@ _WORDS, _NAME = 60, 200
 @command("Show conversations as text, or write them as pages.")
 @argument("out", "The export, an NDJSON file or a folder of Markdown pages.", type=OUT)
 @argument("thread_id", "The thread to show; without it, all are listed.", required=False)
-@option(WHAT, "--format", "to", type=click.Choice(_PAGES), help="Write pages of this format, in the place of text.")
+@option(WHAT, "--format", "to", type=click.Choice(_PAGES), help="Write pages of this format, in place of text.")
 @output_option("target", FILE, "TARGET")
 @force_option
 def show(out: Path, thread_id: str | None, to: str | None, target: str | None, force: bool) -> int:
