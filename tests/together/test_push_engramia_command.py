@@ -158,7 +158,7 @@ def test_from_python_the_same_is_refused(out: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "code", "words"),
     [
-        ({"ENGRAMIA_API_URL": ""}, 2, "no address: give --base-url, or set ENGRAMIA_API_URL"),
+        ({"ENGRAMIA_API_URL": ""}, 2, "no address: ENGRAMIA_API_URL is not set"),
         ({"ENGRAMIA_API_KEY": ""}, 4, "no key: set ENGRAMIA_API_KEY, or give --token-command or --keys-file"),
         ({"ENGRAMIA_API_KEY": "key-two"}, 4, "401 from "),
     ],

@@ -163,7 +163,7 @@ def endpoint_for(api: Api, source: ApiSource, environ: Mapping[str, str]) -> End
         return (models_endpoint_of if api is Api.CONVERSATIONS else endpoint_of)(source, environ)
     given = source.base_url if source.base_url is not None else environ.get("ENGRAMIA_API_URL")
     if not given:
-        raise MalformedAddress("no address: give --base-url, or set ENGRAMIA_API_URL")
+        raise MalformedAddress("no address: ENGRAMIA_API_URL is not set")
     endpoint = attrs.evolve(endpoint_of(attrs.evolve(source, base_url=given), {}), provider=ENGRAMIA)
     is_api = endpoint.base_url.endswith("/v1")  # its own clients are given the root
     return endpoint if is_api else attrs.evolve(endpoint, base_url=f"{endpoint.base_url}/v1")
@@ -253,7 +253,7 @@ def auth_and_keys(source: ApiSource, provider: Provider, environ: Mapping[str, s
         if environ.get(name):
             return source.auth or (Auth.BEARER if name in tokens else auth), (Key(environ[name]),)
     names = " or ".join((*tokens, *provider.keys))
-    raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file")
+    raise AccessRefused(f"no key: set {names}, or give --token-command or --keys-file (in Python, api_key)")
 
 
 def variables_of(address: str, api: Api) -> tuple[str, ...]:

@@ -229,5 +229,5 @@ def test_engramia_has_its_own_variables_and_its_address_may_have_the_version(giv
 
 def test_without_its_address_engramia_is_not_asked() -> None:
     """It has no address of its own, and its key goes nowhere else."""
-    with pytest.raises(MalformedAddress, match="give --base-url, or set ENGRAMIA_API_URL"):
+    with pytest.raises(MalformedAddress, match="ENGRAMIA_API_URL is not set"):
         endpoint_for(Api.ENGRAMIA, ApiSource(), {"OPENAI_BASE_URL": "https://other.test/v1"})
