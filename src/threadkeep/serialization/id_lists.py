@@ -14,9 +14,9 @@ from itertools import chain, islice
 from typing import BinaryIO
 
 from threadkeep.errors import UnreadableIds
-from threadkeep.serialization.id_forms import PLAIN, Line, is_ignored, read_entries
-from threadkeep.serialization.text_files import decode
-from threadkeep.serialization.thread_ids import ListedId, is_thread_id, kind_of_id
+from threadkeep.serialization.id_forms import PLAIN, TAKE_ALL, Line, is_ignored, read_entries
+from threadkeep.serialization.text_files import BINARY_FILES, decode
+from threadkeep.serialization.thread_ids import ListedId, has_id, is_likely_id, is_thread_id, kind_of_id
 
 __all__ = ["IdList"]
 
@@ -57,12 +57,15 @@ class IdList:
         with self._named():
             lines = _lines(stream)
             head = _peeked(lines, _HEAD)
-            self.form, entries = read_entries(head, chain(head, lines), column)
+            reading = read_entries(head, chain(head, lines), column)
+            self.form, entries = reading.form, reading.entries
             first = list(islice(entries, _FIRST))
             texts = [entry for entry in first if entry.thread_id]
-            invalid = [entry for entry in texts if not is_thread_id(entry.thread_id)]
+            is_id = is_thread_id if reading.is_named else is_likely_id
+            invalid = [entry for entry in texts if not is_id(entry.thread_id)]
             if invalid and (len(invalid) == len(texts) or len(invalid) > max(_FEW, len(texts) // 2)):
-                raise UnreadableIds(f"no list of thread ids: {_described(invalid[0])}")
+                hint = f". {TAKE_ALL}" if any(has_id(text) for _, text in head) else ""
+                raise UnreadableIds(f"no list of thread ids: {_described(invalid[0])}{hint}")
         self.is_empty, self.is_plain = not texts, self.form == PLAIN
         self._entries = chain(first, entries)
 
@@ -96,7 +99,11 @@ class IdList:
             yield
         except OSError as error:
             raise UnreadableIds(f"{self._name}: {error.strerror or error}") from None
-        except (UnreadableIds, csv.Error) as error:
+        except RecursionError:
+            raise UnreadableIds(f"{self._name}: JSON that is nested too deeply") from None
+        except csv.Error as error:
+            raise UnreadableIds(f"{self._name}: {error}. Write a list of the ids alone") from None
+        except UnreadableIds as error:
             raise UnreadableIds(f"{self._name}: {error}") from None
 
 
@@ -105,6 +112,8 @@ def _described(entry: ListedId) -> str:
     if kind == "a key":  # pasted by mistake: no message may have it
         return f"line {entry.place} is a key"
     text = entry.thread_id if len(entry.thread_id) <= 60 else f"{entry.thread_id[:60]}\u2026"
+    if kind is None and is_thread_id(entry.thread_id):
+        kind = "and ids of threads begin with thread_. If your server has other ids, add --column 1"
     return f"line {entry.place} is {text!r}{'' if kind is None else f', {kind}'}"
 
 
@@ -122,6 +131,9 @@ def _utf_8_lines(stream: BinaryIO, start: bytes) -> Iterator[str]:
     number = 1
     while line := start + stream.readline(_MAX_LINE_BYTES):
         start = b""
+        binary = next((what for begin, what in BINARY_FILES.items() if number == 1 and line.startswith(begin)), None)
+        if binary is not None:
+            raise UnreadableIds(f"{binary}, and no text. Write the ids as text, for example as CSV")
         if len(line) >= _MAX_LINE_BYTES and not line.endswith(b"\n"):
             if line.lstrip().startswith((b"[", b"{")):
                 line += stream.readline()
@@ -134,7 +146,8 @@ def _utf_8_lines(stream: BinaryIO, start: bytes) -> Iterator[str]:
         try:
             text = decode(line)
         except ValueError as error:
-            raise UnreadableIds(str(error).replace("in line 1", f"in line {number}")) from None
+            words = str(error).replace("in line 1", f"in line {number}")
+            raise UnreadableIds(f"{words}. Save the list as UTF-8") from None
         yield text.removesuffix("\n").removesuffix("\r")
         number += 1
 

@@ -2,11 +2,20 @@
 
 import codecs
 import re
+from collections.abc import Mapping
 
-__all__ = ["BYTE_ORDER_MARK", "decode", "lines_of"]
+__all__ = ["BINARY_FILES", "BYTE_ORDER_MARK", "decode", "lines_of"]
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 """Of UTF-8. At the beginning of a file it has no meaning."""
+
+BINARY_FILES: Mapping[bytes, str] = {
+    b"SQLite format 3\x00": "an SQLite database",
+    b"\x1f\x8b": "a compressed file",
+    b"PK\x03\x04": "a zip file or an Excel workbook",
+    b"\x28\xb5\x2f\xfd": "a compressed file",
+}
+"""Files that are no text, by how they begin."""
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _ENCODINGS = {BYTE_ORDER_MARK: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

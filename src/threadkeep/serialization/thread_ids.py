@@ -3,12 +3,23 @@
 import re
 from typing import NamedTuple
 
-__all__ = ["INVISIBLE", "NO_VALUES", "ListedId", "is_thread_id", "kind_of_id", "unlike_assistant_id"]
+__all__ = [
+    "INVISIBLE",
+    "NO_VALUES",
+    "ListedId",
+    "has_id",
+    "ids_in",
+    "is_likely_id",
+    "is_thread_id",
+    "is_usual_id",
+    "kind_of_id",
+    "unlike_assistant_id",
+]
 
 INVISIBLE = "\ufeff\xad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 """Characters that nobody sees, and that come with a text that was copied."""
 
-NO_VALUES = frozenset({"", "null", "nil", "none", "\\n", "undefined", "nan"})
+NO_VALUES = frozenset({"", "null", "<null>", "nil", "<nil>", "none", "\\n", "undefined", "nan", "<na>", "n/a", "#n/a"})
 """What databases and programs write where there is no value, in small letters."""
 
 _KINDS = {
@@ -28,7 +39,16 @@ _KINDS = {
 
 # Servers like the API's have ids of other shapes: UUIDs, `jan_...` (quoted). What has the prefix of another object is
 # none.
-_THREAD_ID = re.compile(rf"(?!{'|'.join(map(re.escape, _KINDS))}|\.\.?$)[^\s/\\?#%\"',;<>]{{1,256}}")
+_THREAD_ID = re.compile(rf"(?!{'|'.join(map(re.escape, _KINDS))}|\.\.?$)[^\s/\\?#%\"',;<>\u2026]{{1,256}}(?<!\.\.)")
+
+# An id of the API, wherever it is in a text. It may be in a name of a column or key, but is none.
+_USUAL = r"thread_(?!ids?\b)\w+(?:-+\w+)*+"
+_USUAL_ID = re.compile(r"thread_(?!ids?$)[\w-]+")
+_TOKEN = re.compile(_USUAL)
+_CUT_OFF = re.compile(rf"{_USUAL}(?:\u2026|\.\.)")
+_NEXT_TO_EACH_OTHER = re.compile(rf"[^,;|\t]*?{_USUAL}(?:\W+{_USUAL})+\W*")
+
+_MIXED = re.compile(r"(?=.*\d)(?=.*[^\W\d_])(?!.*[@:=])(?!(?i:thread)_)")
 
 _UNSEEN = re.compile(rf"[\x00-\x1f\x7f-\x9f{INVISIBLE}]")
 _FILE_ENDINGS = (".ndjson", ".jsonl", ".json", ".txt", ".csv", ".tsv")
@@ -50,8 +70,38 @@ def is_thread_id(text: str) -> bool:
     return _THREAD_ID.fullmatch(text) is not None and text.isprintable()
 
 
+def is_usual_id(text: str) -> bool:
+    """Return whether a text is an id as the API makes them."""
+    return _USUAL_ID.fullmatch(text) is not None
+
+
+def has_id(text: str) -> bool:
+    """Return whether an id of the API is anywhere in a text."""
+    return _TOKEN.search(text) is not None
+
+
+def is_likely_id(text: str) -> bool:
+    """Return whether a text is a thread id by its look alone: an id of the API, or one with letters and digits."""
+    return is_usual_id(text) or (_MIXED.match(text) is not None and is_thread_id(text))
+
+
+def ids_in(text: str) -> list[str]:
+    """Return the ids in a line, a cell or a value: the only id of the API in it, or several next to each other.
+
+    Any other text is returned as it is. So no id is lost: one that is not taken out is in a text that is no id.
+    """
+    if is_usual_id(text):
+        return [text]
+    found = list(dict.fromkeys(_TOKEN.findall(text)))
+    if _CUT_OFF.search(text) or (len(found) == 1 and text.startswith("thread_") and is_thread_id(text)):
+        return [text]
+    return found if len(found) == 1 or (found and _NEXT_TO_EACH_OTHER.fullmatch(text)) else [text]
+
+
 def kind_of_id(text: str) -> str | None:
     """Return what an entry is that is no thread id, such as "an assistant's id"; None if that is not known."""
+    if _CUT_OFF.search(text):
+        return "an id that is cut off"
     return next((kind for prefix, kind in _KINDS.items() if text.startswith(prefix)), None)
 
 

@@ -15,6 +15,7 @@ from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.records.ndjson import FLAT_KEYS
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.serialization.lossless_json import loads
+from threadkeep.serialization.text_files import BINARY_FILES
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk, open_regular
 
@@ -27,10 +28,7 @@ _KEYS = frozenset({*FLAT_KEYS, "message"})
 _KEYS_OF_A_MESSAGE = 4  # at least: one or two may be damaged
 
 _MAGIC: Mapping[bytes, str] = {
-    b"SQLite format 3\x00": "an SQLite database",
-    b"\x1f\x8b": "a compressed file",
-    b"PK\x03\x04": "a compressed file",
-    b"\x28\xb5\x2f\xfd": "a compressed file",
+    **BINARY_FILES,
     codecs.BOM_UTF16_LE: "a file in UTF-16",
     codecs.BOM_UTF16_BE: "a file in UTF-16",
 }
