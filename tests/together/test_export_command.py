@@ -314,17 +314,31 @@ def test_fresh_keeps_the_old_files(names: list[str], threadkeep: Run, tmp_path: 
         (
             ["export", "{tmp}/ids.txt", "thread_a", "{tmp}/o"],
             2,
-            "ASSISTANT_ID is thread_a, a thread's id: the order is",
+            "ASSISTANT_ID is thread_a, a thread's id. The order is",
         ),
         (
             ["export", "{tmp}/ids.txt", "asst_1,asst_2", "{tmp}/o"],
             2,
             'a list: an export is for one assistant, or for "auto"',
         ),
-        (["export", "{tmp}/ids.txt", "out.ndjson", "{tmp}/o"], 2, "ASSISTANT_ID is out.ndjson, a file name: the order"),
+        (["export", "{tmp}/ids.txt", "out.ndjson", "{tmp}/o"], 2, "ASSISTANT_ID is out.ndjson, a file name. The order"),
         (["export", "{tmp}/ids.txt", "https://x/v1", "{tmp}/o"], 2, "ASSISTANT_ID is https://x/v1, an address"),
-        (["export", "{tmp}/ids.txt", "sk-secret", "{tmp}/o"], 2, "ASSISTANT_ID is a key: the order is"),
-        (["export", "{tmp}/ids.txt", "{tmp}/o", ASSISTANT], 2, "OUT is asst_abc123, an assistant's id: the order is"),
+        *(
+            (["export", "{tmp}/ids.txt", given, "{tmp}/o"], 2, f"ASSISTANT_ID is {given}, {words}. The order is")
+            for given, words in (
+                ("'asst_1'", "in quotes or blanks: write asst_1"),
+                ("auto ", 'no id: write "auto"'),
+                ("all", 'no id: write "auto"'),
+                ("asst_", "no id"),
+                ("asst_abc\u2026", "an id that is cut off"),
+                ("ASST_1", "no id: one begins with asst_, in small letters"),
+                ("gpt-4o", "the name of a model"),
+            )
+        ),
+        (["export", "{tmp}/ids.txt", "'sk-secret'", "{tmp}/o"], 2, "ASSISTANT_ID is a key. The order is"),
+        (["export", "thread_a", ASSISTANT, "{tmp}/o"], 2, "THREAD_IDS is thread_a, an id, and no file. Write the ids"),
+        (["export", "{tmp}/ids.txt", "sk-secret", "{tmp}/o"], 2, "ASSISTANT_ID is a key. The order is"),
+        (["export", "{tmp}/ids.txt", "{tmp}/o", ASSISTANT], 2, "OUT is asst_abc123, an assistant's id. The order is"),
         (["export", ASSISTANT, "{tmp}/ids.txt", "{tmp}/o"], 2, "THREAD_IDS is asst_abc123, an assistant's id"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}/ids.txt", "--fresh"], 2, "take the place of the file of ids"),
         (["export", "{tmp}/ids.txt", ASSISTANT, "{tmp}", "--fresh"], 5, "is a folder"),

@@ -58,13 +58,41 @@ def test_a_named_column_is_in_the_next_command_too(
     assert threadkeep("validate", f"--ids={ids}", "--column=new thread id", out).code == 0
 
 
-@pytest.mark.parametrize("text", ["", "# nothing yet\n\n", "thread_id\n", "thread_id,user\n", "[]", "asst_1\nasst_2\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "# nothing yet\n\n",
+            "thread_id\n",
+            "thread_id,user\n",
+            "thread_id\nNULL\n",
+            "[]",
+            "[null]",
+            "asst_1\nasst_2\n",
+        ),
+        *(
+            "alice\nbob\n",
+            "1\n2\n",
+            "# Readme\n\nIt has thread_pool and thread_locks.\n",
+            '{"name": "x"}',
+            '{"thread_a": 1}',
+        ),
+        *(
+            "<html>\n<p>thread_a</p>\n</html>\n",
+            '{"thread_id": "thread_a"}\n{"thread_id": "thr',
+            "PK\x03\x04",
+            '{"a":' * 99999,
+        ),
+    ],
+    ids=range(17),
+)
 def test_nothing_is_begun_for_a_list_without_thread_ids(
     fake: FakeAssistants, text: str, threadkeep: Run, tmp_path: Path, out: Path
 ) -> None:
     """Exit code 2, no file, and no request."""
     done = threadkeep("export", write(tmp_path, text), ASSISTANT, out)
-    assert (done.code, done.out, "thread ids" in done.err) == (2, "", True)
+    assert (done.code, done.out, "thread id" in done.err) == (2, "", True)
     assert not fake.requests
     assert [path.name for path in tmp_path.iterdir()] == ["list"]
 

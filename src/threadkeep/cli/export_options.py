@@ -171,7 +171,7 @@ def _ids_in(source: str | None) -> Iterator[str]:
     return iter(()) if source is None else (one.thread_id for one in open_ids(source))
 
 
-_ORDER = "the order is THREAD_IDS ASSISTANT_ID OUT"
+_ORDER = "The order is THREAD_IDS ASSISTANT_ID OUT"
 
 
 def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
@@ -179,17 +179,22 @@ def _refuse_mixed_up(thread_ids: str, assistant_id: str, out: Path) -> None:
     swapped = {"OUT": out.name, "THREAD_IDS": "" if Path(thread_ids).exists() else thread_ids}
     for what, name in swapped.items():
         if name == "auto":
-            raise click.UsageError(f"{what} is auto, which is an ASSISTANT_ID: {_ORDER}.")
+            raise click.UsageError(f"{what} is auto, which is an ASSISTANT_ID. {_ORDER}.")
         if name.startswith("asst_"):
-            raise click.UsageError(f"{what} is {name}, an assistant's id: {_ORDER}.")
+            raise click.UsageError(f"{what} is {name}, an assistant's id. {_ORDER}.")
+    if swapped["THREAD_IDS"].startswith("thread_"):
+        raise click.UsageError(
+            f"THREAD_IDS is {thread_ids[:60]}, an id, and no file. Write the ids to a file, one a line; or give - and"
+            " write them to standard input."
+        )
     if thread_ids != "-" and not Path(thread_ids).exists() and out.is_file() and not Paths(out).index.exists():
-        raise click.UsageError(f"THREAD_IDS, {thread_ids}, does not exist, and OUT, {out}, is no export: {_ORDER}.")
+        raise click.UsageError(f"THREAD_IDS, {thread_ids}, does not exist, and OUT, {out}, is no export. {_ORDER}.")
     unlike = unlike_assistant_id(assistant_id)
     if unlike == "empty":
         raise click.UsageError("ASSISTANT_ID is empty: give the id of the assistant that the export is for.")
     is_file = not assistant_id.startswith("asst_") and assistant_id != "auto" and Path(assistant_id).is_file()
     if unlike is not None or is_file:
         shown = "" if unlike == "a key" else f" {assistant_id},"
-        raise click.UsageError(f"ASSISTANT_ID is{shown} {unlike or 'a file name'}: {_ORDER}.")
+        raise click.UsageError(f"ASSISTANT_ID is{shown} {unlike or 'a file name'}. {_ORDER}.")
     if thread_ids != "-" and Path(thread_ids).resolve() in {path.resolve() for path in Paths(out).all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {thread_ids}.")

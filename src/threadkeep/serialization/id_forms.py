@@ -9,9 +9,9 @@ records                          a line for each field, as psql prints them with
 JSON                             see `threadkeep.serialization.json_lists`
 ===============================  =====================================================================================
 
-Blank lines, and lines that begin with ``#``, ``//`` or ``--``, are ignored. JSON that is not a value a line is read as
-one text. No id is left out without a word: where the column had to be found out, and another one has an id too, the
-list is refused.
+Blank lines and lines that begin with ``#`` are ignored, and so are comments of code that have no id. JSON is read as one
+text, unless it has a value a line. No id is left out without a word: where the column had to be found out, and another
+one has an id too, the list is refused.
 """
 
 import csv
@@ -58,7 +58,6 @@ TAKE_ALL = "To take every id in it: grep -oE 'thread_[[:alnum:]]+' FILE > list.t
 Line: TypeAlias = tuple[int, str]
 """A line with its number, from 1, without its end."""
 
-_COMMENT = re.compile(r"#|//|--\s")
 _BULLET = re.compile(r"^(?:[-*+\u2013\u2022]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
 
 _DELIMITERS = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "table"}
@@ -76,9 +75,9 @@ _FIELD = re.compile(r"[\s\-|]*[\"']?([\w. ]*?)[\"']?\s*([|=:])\s*(.+)")
 
 
 def is_ignored(text: str) -> bool:
-    """Return whether a line is blank or a comment."""
+    """Return whether a line is blank or a comment. One of code that has an id is none."""
     stripped = text.strip(BLANK)
-    return not stripped or _COMMENT.match(stripped) is not None
+    return not stripped or stripped.startswith("#") or (stripped.startswith(("//", "-- ")) and not has_id(stripped))
 
 
 def read_entries(head: Sequence[Line], lines: Iterator[Line], column: str | None) -> Reading:

@@ -37,6 +37,16 @@ _KINDS = {
     "https:": "an address",
 }
 
+# What is not given for an assistant's id either, and what is given for "auto".
+_NO_ASSISTANTS = {
+    "thread_": "a thread's id",
+    "proj_": "a project's id",
+    "org-": "an organization's id",
+    "gpt-": "the name of a model",
+}
+_EVERY_ASSISTANT = frozenset({"auto", "all", "any", "*"})
+_QUOTES = " \t\"'`<>()[]{}\u2018\u2019\u201c\u201d"
+
 # Servers like the API's have ids of other shapes: UUIDs, `jan_...` (quoted). What has the prefix of another object is
 # none.
 _THREAD_ID = re.compile(rf"(?!{'|'.join(map(re.escape, _KINDS))}|\.\.?$)[^\s/\\?#%\"',;<>\u2026]{{1,256}}(?<!\.\.)")
@@ -107,13 +117,26 @@ def kind_of_id(text: str) -> str | None:
 
 def unlike_assistant_id(text: str) -> str | None:
     """Return what a text is that was given as an assistant's id by mistake; None if it may be one, or "auto"."""
-    if text.casefold() == "auto" != text:
-        return 'no id: write "auto"'
+    plain = text.strip(_QUOTES)
     if not text.strip():
         return "empty"
-    if _UNSEEN.search(text) or text.casefold() in NO_VALUES:
+    if plain.casefold() in _EVERY_ASSISTANT and text != "auto":
+        return 'no id: write "auto"'
+    if _UNSEEN.search(text) or plain.casefold() in {*NO_VALUES, "-", "asst_"}:
         return "no id"
-    kind = "a thread's id" if text.startswith("thread_") else None if text.startswith("asst_") else kind_of_id(text)
     if re.search(r"[,;\s]", text.strip()):
         return 'a list: an export is for one assistant, or for "auto"'
-    return kind or ("a file name" if re.search(r"[/\\]", text) or text.endswith(_FILE_ENDINGS) else None)
+    return _unlike_in_form(text, plain)
+
+
+def _unlike_in_form(text: str, plain: str) -> str | None:
+    kind = next((kind for prefix, kind in (_KINDS | _NO_ASSISTANTS).items() if plain.startswith(prefix)), None)
+    if not plain.startswith("asst_") and kind is not None:
+        return kind
+    if re.search(r"[/\\]", text) or text.endswith(_FILE_ENDINGS):
+        return "a file name"
+    if re.search(r"\u2026|\.\.$", plain):
+        return "an id that is cut off"
+    if re.match("(?i:asst)_", plain) and not plain.startswith("asst_"):
+        return "no id: one begins with asst_, in small letters"
+    return None if plain == text else f"in quotes or blanks: write {plain}"

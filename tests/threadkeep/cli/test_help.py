@@ -109,7 +109,7 @@ def test_the_groups_come_in_the_order_in_which_they_are_needed() -> None:
         ),
         (
             "export out.ndjson asst_1 ids.txt",
-            "THREAD_IDS, out.ndjson, does not exist, and OUT, ids.txt, is no export: the order is THREAD_IDS"
+            "THREAD_IDS, out.ndjson, does not exist, and OUT, ids.txt, is no export. The order is THREAD_IDS"
             " ASSISTANT_ID OUT.",
         ),
         ("export EMPTY asst_1 out", "Invalid value for 'THREAD_IDS': it is empty: name a file."),
