@@ -9,9 +9,9 @@ records                          a line for each field, as psql prints them with
 JSON                             see `threadkeep.serialization.json_lists`
 ===============================  =====================================================================================
 
-Blank lines and lines that begin with ``#`` are ignored, and so are comments of code that have no id. JSON is read as one
-text, unless it has a value a line. No id is left out without a word: where the column had to be found out, and another
-one has an id too, the list is refused.
+Blank lines and lines that begin with ``#`` are ignored, and so are comments of code that have no id. JSON is read as
+one text, unless it has a value a line. No id is left out without a word: where the column had to be found out, and
+another one has an id too, the list is refused.
 """
 
 import csv
@@ -245,7 +245,7 @@ def _plain_entries(lines: Iterator[Line], header: int, name: str) -> Iterator[Li
 
 def _text_entries(lines: Iterator[Line], header: int) -> Iterator[ListedId]:
     for entry in _plain_entries(lines, header, ""):
-        if entry.thread_id and not is_thread_id(entry.thread_id) and kind_of_id(entry.thread_id) is None:
+        if entry.thread_id and not is_likely_id(entry.thread_id) and kind_of_id(entry.thread_id) is None:
             what = "several thread ids between other words" if has_id(entry.thread_id) else "no thread id"
             raise UnreadableIds(f"line {entry.place} has {what}, and other lines have one. {TAKE_ALL}")
         yield entry

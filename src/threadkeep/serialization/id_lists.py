@@ -9,7 +9,7 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from typing import BinaryIO
 
@@ -24,7 +24,7 @@ _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _MAX_LINE_BYTES = 1024 * 1024
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
-# So many lines decide which form a list has, and so many entries whether it is one.
+# So many lines decide which form a list has, and so many ids whether it is one.
 _HEAD, _FIRST = 50, 100
 
 # Of a list that has no more entries than this that are none, the others are taken.
@@ -35,16 +35,16 @@ class IdList:
     """A list of ids, which is read once, as it is iterated over. Repeated and malformed entries are included.
 
     Args:
-        stream: a buffered file at its beginning. It is never read far ahead, unless it is a JSON array.
+        stream: a buffered file at its beginning. It is read far ahead only for JSON, and for first rows without ids.
         name: of the file, for messages.
         column: the name of the column or key that has the ids, or the number of a column, from 1; None to find it out.
 
     Attributes:
         form: in which form the ids are, in words.
-        is_empty: whether there is no id among the first rows.
+        is_empty: whether there is no id.
         is_plain: whether it is one id a line, without a header, so that nothing had to be found out.
         count: how many entries were read until now.
-        without: how many rows had none.
+        without: how many rows had none, until now.
 
     Raises:
         UnreadableIds: the bytes are not text, the column is not there or cannot be found out, or the first entries are
@@ -59,34 +59,43 @@ class IdList:
             head = _peeked(lines, _HEAD)
             reading = read_entries(head, chain(head, lines), column)
             self.form, entries = reading.form, reading.entries
-            first = list(islice(entries, _FIRST))
-            texts = [entry for entry in first if entry.thread_id]
-            is_id = is_thread_id if reading.is_named else is_likely_id
-            invalid = [entry for entry in texts if not is_id(entry.thread_id)]
-            if invalid and (len(invalid) == len(texts) or len(invalid) > max(_FEW, len(texts) // 2)):
-                hint = f". {TAKE_ALL}" if any(has_id(text) for _, text in head) else ""
-                raise UnreadableIds(f"no list of thread ids: {_described(invalid[0])}{hint}")
-        self.is_empty, self.is_plain = not texts, self.form == PLAIN
-        self._entries = chain(first, entries)
+            self._first = list(islice(self._with_ids(entries), _FIRST))
+            self._hint = f". {TAKE_ALL}" if any(has_id(text) for _, text in head) else ""
+            self._refuse_unless(is_thread_id)
+        self.is_empty, self.is_plain = not self._first, self.form == PLAIN
+        self._is_named = reading.is_named
+        self._entries = chain(self._first, self._with_ids(entries))
 
     def refuse_empty(self) -> "IdList":
         """Return the list.
 
         Raises:
-            UnreadableIds: there is no id among its first rows.
+            UnreadableIds: it has no id; or its first entries do not look like ids, and nothing says that they are.
         """
         if self.is_empty:
             raise UnreadableIds(f"no thread ids in {self._name}")
+        if not self._is_named:
+            with self._named():
+                self._refuse_unless(is_likely_id)
         return self
+
+    def _refuse_unless(self, is_id: Callable[[str], bool]) -> None:
+        invalid = [entry for entry in self._first if not is_id(entry.thread_id)]
+        if invalid and (len(invalid) == len(self._first) or len(invalid) > max(_FEW, len(self._first) // 2)):
+            raise UnreadableIds(f"no list of thread ids: {_described(invalid[0])}{self._hint}")
+
+    def _with_ids(self, entries: Iterator[ListedId]) -> Iterator[ListedId]:
+        for entry in entries:
+            if entry.thread_id:
+                yield entry
+            else:
+                self.without += 1
 
     def __iter__(self) -> Iterator[ListedId]:
         with self._named():
             for entry in self._entries:
-                if entry.thread_id:
-                    self.count += 1
-                    yield entry
-                else:
-                    self.without += 1
+                self.count += 1
+                yield entry
 
     def __str__(self) -> str:
         ids = f"{self.count:,} {'id' if self.count == 1 else 'ids'}"

@@ -38,7 +38,7 @@ def read_ids(content: bytes) -> list[tuple[int, str]]:
 
 def read_list(text: str, column: str | None = None) -> tuple[str, list[tuple[str, str | None]]]:
     """Return how a list was read, and its entries with their assistants."""
-    ids = IdList(io.BytesIO(text.encode()), "ids", column)
+    ids = IdList(io.BytesIO(text.encode()), "ids", column).refuse_empty()
     entries = [(thread_id, assistant_id) for _, thread_id, assistant_id in ids]
     return str(ids), entries
 
@@ -262,6 +262,7 @@ def test_a_column_can_be_named(column: str) -> None:
         ("Thread_Abc1\n", None, "line 1 is 'Thread_Abc1', and ids of threads begin with thread_"),
         ("made thread_a\nall is well\n", None, "line 2 has no thread id, and other lines have one.*: grep -oE"),
         ("made thread_a\nmerged thread_b into thread_c\n", None, "line 2 has several thread ids between other words"),
+        ("made thread_a\nThanks\n", None, "line 2 has no thread id, and other lines have one"),
         ("<p>hello you</p>\n<p>thread_a into thread_b</p>\n", None, "no list of thread ids: line 1 is.*: grep -oE"),
         ("PK\x03\x04\x00thread_a", None, "a zip file or an Excel workbook, and no text. Write the ids as text"),
         ("thread,moved_thread\nn/a,thread_a\nthread_b,thread_c\n", None, "which column has the thread ids"),
@@ -278,6 +279,18 @@ def test_what_cannot_be_read_is_refused_with_what_to_do(text: str, column: str |
     """Nothing is left out of a list because a part of it was not understood."""
     with pytest.raises(UnreadableIds, match=words.replace("?", r"\?")):
         read_list(text, column)
+
+
+def test_ids_may_begin_late() -> None:
+    """A database may sort the rows without a value first."""
+    rows = "".join(f"u{number}," + ("\n" if number < 500 else f"thread_{number}\n") for number in range(510))
+    form, entries = read_list(f"user,thread_id\n{rows}")
+    assert (form, len(entries)) == ("ids: CSV, column thread_id, 10 ids, 500 rows without one", 10)
+
+
+def test_ids_that_are_saved_already_may_have_any_shape() -> None:
+    """Only a list that is asked for must look like one."""
+    assert read_ids(b"1\n2\n") == [(1, "1"), (2, "2")]
 
 
 def test_what_is_another_object_is_in_the_list_as_it_is() -> None:
