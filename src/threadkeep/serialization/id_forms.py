@@ -80,6 +80,10 @@ def is_ignored(text: str) -> bool:
     return not stripped or stripped.startswith("#") or (stripped.startswith(("//", "-- ")) and not has_id(stripped))
 
 
+def _is_rule(text: str) -> bool:
+    return _RULE.fullmatch(text.strip()) is not None and not has_id(text)
+
+
 def read_entries(head: Sequence[Line], lines: Iterator[Line], column: str | None) -> Reading:
     """Return how a list is read.
 
@@ -111,8 +115,9 @@ def read_entries(head: Sequence[Line], lines: Iterator[Line], column: str | None
 def _read_lines(said: Sequence[Line], lines: Iterator[Line], column: str | None) -> Reading:
     mark = _mark_of_records(said)
     if mark is not None:
-        return read_rows("table of records", _records(lines, mark), column)
-    rows = [(place, text.translate(_BARS)) for place, text in said if not _RULE.fullmatch(text.strip())]
+        is_guessed = not any(_RECORD.fullmatch(text.translate(_BARS).strip()) for _, text in said)
+        return read_rows("table of records", _records(lines, mark), column, is_guessed=is_guessed)
+    rows = [(place, text.translate(_BARS)) for place, text in said if not _is_rule(text)]
     above = _lines_above(rows)
     rows, start = rows[above:], rows[above][0] if above else 0
     lines = (line for line in lines if line[0] >= start)
@@ -152,7 +157,7 @@ def _records(lines: Iterator[Line], mark: str) -> Iterator[tuple[int, Any]]:
     for place, text in lines:
         line = text.translate(_BARS).strip(BLANK)
         name, found, value = line.strip("|").partition(mark)
-        name = cleaned(name, "-")
+        name = cleaned(name, "-<>")
         is_field = bool(found and name) and not _RECORD.fullmatch(line)
         if record and (not is_field if _RECORD.fullmatch(line) or not line else name in record):
             yield begun, record
@@ -211,8 +216,8 @@ def _read_plain(head: Sequence[Line], lines: Iterator[Line], column: str | None)
             raise UnreadableIds(f"no column {column}: there is only {first[:40]!r}")
         is_header = True
     else:
-        is_header = not is_usual_id(first) and (normal(first) in _HEADERS or by_name([first]) is not None)
-        is_header = is_header or _is_header_of(first, others)
+        is_header = normal(first) in _HEADERS or by_name([first]) is not None or _is_header_of(first, others)
+        is_header = is_header and not is_usual_id(first) and not has_id(first)
     place = head[0][0] if is_header else 0
     is_text = any(not is_thread_id(text) and ids_in(text) != [text] for text in texts[is_header:])
     form = "text with thread ids" if is_text else PLAIN
@@ -225,7 +230,7 @@ def _read_plain(head: Sequence[Line], lines: Iterator[Line], column: str | None)
 
 def _is_header_of(first: str, others: Sequence[str]) -> bool:
     """Return whether a first line is a header by its look: it is no id, and all lines below have one."""
-    if not _HEADER.fullmatch(first) or is_usual_id(first) or has_id(first) or kind_of_id(first) is not None:
+    if not _HEADER.fullmatch(first) or kind_of_id(first) is not None:
         return False
     ids = [one for text in others if text for one in ids_in(text)]
     return bool(ids) and all(map(is_likely_id, ids))
@@ -237,7 +242,7 @@ def _plain_entries(lines: Iterator[Line], header: int, name: str) -> Iterator[Li
             continue
         if is_usual_id(text):  # nearly every line
             yield ListedId(place, text)
-        elif not is_ignored(text) and not _RULE.fullmatch(text.strip()):
+        elif not is_ignored(text) and not _is_rule(text):
             plain = _plain(text)
             if plain and (not header or plain != name):  # it is also above the second of two files that were joined
                 yield from (ListedId(place, one) for one in ids_in(value_of(plain)))
@@ -313,6 +318,8 @@ class _Columns:
         else:
             ids = chosen(first, values, column)
             is_header = column is not None or _is_header(first, ids.at, values[ids.at])
+        if is_header and any(has_id(name) and re.search(r"\d", name) for name in first):
+            raise UnreadableIds("there is a thread id in the header: is a line end missing?")
         return cls(
             header=fields[0] if is_header else None,
             width=len(fields[0]) if is_header else width,
@@ -358,7 +365,7 @@ def _rows(lines: Iterator[Line], delimiter: str) -> Iterator[tuple[int, list[str
             text = delimiter.join(row)
             if "\n" in text.strip() and any("\n" in cell.strip() and has_id(cell) for cell in row):
                 raise UnreadableIds(f"line {place}: a quotation mark before it is not closed, so ids would be lost")
-            if text.strip(BLANK + delimiter) and not _RULE.fullmatch(text.strip()):
+            if text.strip(BLANK + delimiter) and not _is_rule(text):
                 yield place, _names(row)
     except csv.Error as error:
         raise UnreadableIds(

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
+import attrs
+
 from threadkeep.errors import UnreadableIds
 from threadkeep.serialization.id_columns import (
     BLANK,
@@ -23,7 +25,7 @@ from threadkeep.serialization.id_columns import (
 )
 from threadkeep.serialization.thread_ids import ListedId, has_id, ids_in, is_usual_id
 
-__all__ = ["is_object", "read_ndjson", "read_rows", "read_text", "text_of"]
+__all__ = ["is_object", "read_ndjson", "read_rows", "read_text"]
 
 # So many rows of values decide which key has the ids.
 _HEAD = 50
@@ -129,11 +131,10 @@ def _leaves(item: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for number, value in enumerate(item, 1):
             yield from _leaves(value, name or (str(number) if _is_scalar(value) else ""))
     else:
-        yield name, text_of(item)
+        yield name, _text(item)
 
 
-def text_of(item: Any) -> str:
-    """Return a value as a text."""
+def _text(item: Any) -> str:
     if isinstance(item, str):
         return cleaned(item)
     return "" if item is None else json.dumps(item, default=str)
@@ -146,8 +147,14 @@ def _row(item: Any) -> dict[str, list[str]]:
     return row
 
 
-def read_rows(form: str, values: Iterator[tuple[int, Any]], column: str | None) -> Reading:
+def read_rows(form: str, values: Iterator[tuple[int, Any]], column: str | None, *, is_guessed: bool = False) -> Reading:
     """Take the ids out of values with the numbers of their lines.
+
+    Args:
+        form: in words.
+        values: the rows.
+        column: the key that has the ids; None to find it out.
+        is_guessed: whether the form is not certain: then no row may have an id elsewhere, whatever the key is called.
 
     Raises:
         UnreadableIds: as `id_forms.read_entries` does.
@@ -163,6 +170,8 @@ def read_rows(form: str, values: Iterator[tuple[int, Any]], column: str | None) 
         return Reading(form, entries_alone)
     texts = [[text for row in first for text in row.get(key, ())] for key in names]
     found = chosen(names, texts, None if names == [""] and column == "1" else column)
+    if is_guessed and column is None:
+        found = attrs.evolve(found, is_certain=False)
     name = found.name
     assistant = named(names, "assistant_id")
 

@@ -262,6 +262,21 @@ def test_a_column_can_be_named(column: str) -> None:
         ("Thread_Abc1\n", None, "line 1 is 'Thread_Abc1', and ids of threads begin with thread_"),
         ("made thread_a\nall is well\n", None, "line 2 has no thread id, and other lines have one.*: grep -oE"),
         ("made thread_a\nmerged thread_b into thread_c\n", None, "line 2 has several thread ids between other words"),
+        (
+            "user,thread_id,thread_1a,u1\nthread_2b,u2\n",
+            None,
+            "there is a thread id in the header: is a line end missing",
+        ),
+        (
+            "thread_id: thread_a\nnote: see thread_b\nuser: u1\n",
+            None,
+            "line 1 has a thread id outside the column thread_id",
+        ),
+        (
+            "thread_id = thread_a\nuser = u1\nand thread_b\n",
+            None,
+            "line 1 has a thread id outside the column thread_id",
+        ),
         ("made thread_a\nThanks\n", None, "line 2 has no thread id, and other lines have one"),
         ("<p>hello you</p>\n<p>thread_a into thread_b</p>\n", None, "no list of thread ids: line 1 is.*: grep -oE"),
         ("PK\x03\x04\x00thread_a", None, "a zip file or an Excel workbook, and no text. Write the ids as text"),
