@@ -23,7 +23,7 @@ from threadkeep.serialization.id_columns import (
     entries_of,
     named,
 )
-from threadkeep.serialization.thread_ids import ListedId, has_id, ids_in, is_usual_id
+from threadkeep.serialization.thread_ids import ListedId, has_id, ids_in, is_usual_id, usual_ids_in
 
 __all__ = ["is_object", "read_ndjson", "read_rows", "read_text"]
 
@@ -49,9 +49,11 @@ def read_ndjson(lines: Iterable[tuple[int, str]], column: str | None) -> Reading
     def decoded() -> Iterator[tuple[int, Any]]:
         for place, text in lines:
             try:
-                yield place, json.loads(text.strip(BLANK))
+                item = json.loads(text.strip(BLANK))
             except (ValueError, RecursionError) as error:
                 raise UnreadableIds(f"line {place} is no JSON, and the lines before are: {error}") from None
+            _refuse_lost(text, item, f"line {place}")
+            yield place, item
 
     return read_rows("NDJSON", decoded(), column)
 
@@ -68,12 +70,19 @@ def read_text(text: str, column: str | None) -> Reading:
         rows = list(_values(text))
     except (ValueError, RecursionError) as error:
         rows = _python_list(text, error)
+    _refuse_lost(text, [item for _, item in rows], "the file")
     if len(rows) == 1 and isinstance(rows[0][1], dict):
         form += ", one page of several (has_more is true)" if rows[0][1].get("has_more") is True else ""
         if column is None:
             _refuse_keys(name for name, _ in _leaves(rows[0][1]))
         rows = [(1, row) for row in _rows_within(rows[0][1])]
     return read_rows(form, iter(rows), column)
+
+
+def _refuse_lost(text: str, item: Any, where: str) -> None:
+    kept = chain.from_iterable(_leaves(item))
+    if not usual_ids_in(text) <= set[str]().union(*map(usual_ids_in, kept)):
+        raise UnreadableIds(f"{where} has a thread id that is lost when the JSON is read. Is a key there twice?")
 
 
 def _values(text: str) -> Iterator[tuple[int, Any]]:

@@ -14,6 +14,7 @@ __all__ = [
     "is_usual_id",
     "kind_of_id",
     "unlike_assistant_id",
+    "usual_ids_in",
 ]
 
 INVISIBLE = "\ufeff\xad\u200b\u200c\u200d\u200e\u200f\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -88,6 +89,11 @@ def is_usual_id(text: str) -> bool:
 def has_id(text: str) -> bool:
     """Return whether an id of the API is anywhere in a text."""
     return _TOKEN.search(text) is not None
+
+
+def usual_ids_in(text: str) -> set[str]:
+    """Return the ids of the API that are anywhere in a text."""
+    return set(_TOKEN.findall(text))
 
 
 def is_likely_id(text: str) -> bool:
