@@ -119,7 +119,7 @@ def commands(out: str, page: str) -> Iterator[list[object]]:
 @pytest.mark.usefixtures("base_url")
 def test_hostile_text_is_harmless_in_every_command(folder: Path, threadkeep: Run) -> None:
     """On both streams of every command, and in the files that people open; machines get it as JSON escapes."""
-    write_ids(folder, "thread_a", "thread_b", f"thread_gone{HOSTILE[:4]}", "thread_none", HOSTILE.replace("\r", ""))
+    write_ids(folder, "thread_a", "thread_b", f"gone{HOSTILE[:4]}", "thread_none", HOSTILE.replace("\r", ""))
     out, page = f"o{HOSTILE[:20]}.ndjson", "report.html"
     for arguments in commands(out, page):
         done = threadkeep(*arguments)
