@@ -16,12 +16,12 @@ from threadkeep.exporter.commits import Commits
 from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.files import FileRound
 from threadkeep.exporter.threads import Authors, ThreadRound
-from threadkeep.storage.damage import index_rows
+from threadkeep.storage.damage import download_rows, index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexHeader, IndexRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.session import InvalidId, Session, ThreadList, download_rows
+from threadkeep.storage.session import InvalidId, Session, ThreadList
 from threadkeep.storage.store import Progress
 from threadkeep.storage.store_thread import StoreThread
 

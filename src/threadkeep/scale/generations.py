@@ -17,11 +17,11 @@ import msgspec
 from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.plan import SHARD_NAME, PlannedShard, read_plan, refuse_unplanned
 from threadkeep.serialization.lossless_json import dumps_pretty, loads
+from threadkeep.storage.damage import download_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadOutcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import COMPANIONS, Paths
-from threadkeep.storage.session import download_rows
 
 __all__ = [
     "Generation",

@@ -6,9 +6,10 @@ threads behind them are intact too, at other places: they are looked for, by the
 no intact thread claims are salvaged: they belong to threads that are damaged, or that the index does not know any more.
 """
 
+import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby
 from typing import BinaryIO
 
@@ -17,13 +18,22 @@ from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import dumps
 from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.file_set import FileSet
-from threadkeep.storage.index import IndexHeader, IndexRow, Outcome, Span, decode_header, decode_row
-from threadkeep.storage.lines import digest_of, lines_from, size_of
-from threadkeep.storage.manifest import Manifest, ThreadDigest
+from threadkeep.storage.index import (
+    DownloadRow,
+    IndexHeader,
+    IndexRow,
+    Outcome,
+    Span,
+    decode_download,
+    decode_header,
+    decode_row,
+)
+from threadkeep.storage.lines import digest_of, lines_from, lines_in, size_of
+from threadkeep.storage.manifest import Manifest, ThreadDigest, Totals
 from threadkeep.storage.spans import SpanFile, thread_of
 from threadkeep.storage.store import PlannedThread, Store
 
-__all__ = ["DAMAGED", "LACKING", "Inspection", "index_rows", "spans_of"]
+__all__ = ["DAMAGED", "LACKING", "Inspection", "download_rows", "index_rows", "spans_of"]
 
 DAMAGED = "damaged"
 """The word of `PlannedThread.old` for a thread whose lines in OUT or in the partial file are not as they were."""
@@ -96,17 +106,27 @@ class Inspection:
                     self._search(name, file, start, end)
 
     def agrees_with(self, manifest: Manifest, header: IndexHeader) -> bool:
-        """Whether a manifest says what the index, with this header, and the sizes of the files say; after `look`."""
-        outcomes = {outcome: count for outcome, count in manifest.outcomes.items() if count}
+        """Whether a manifest says what the other files say, all that `validate` compares; after `look`."""
         sizes = {name: claim.bytes for name, claim in manifest.files.items()}
-        return (outcomes, manifest.totals.messages, manifest.digest, sizes) == (
+        return (_counted(manifest.outcomes), _counted(manifest.downloads), manifest.totals, manifest.digest, sizes) == (
             dict(self._outcomes),
-            self._messages,
+            self._downloads(),
+            self._totals(),
             self._digest.value,
             {name: size_of(file) for name, file in self._set.files.items()},
         ) and all(
             getattr(manifest, name) == getattr(header, name) for name in ("source", "assistant_id", "flat", "include")
         )
+
+    def _totals(self) -> Totals:
+        partial = self._set.files.get("partial")
+        lines = 0 if partial is None else sum(1 for _ in lines_in(partial, self._set.paths.partial.name))
+        return Totals(threads=self._outcomes.total(), messages=self._messages, partial_messages=lines)
+
+    def _downloads(self) -> dict[str, int] | None:
+        if "downloads" not in self._set.files:
+            return None
+        return dict(Counter(str(row.outcome) for row in download_rows(self._set).values()))
 
     def threads(self) -> Iterator[PlannedThread]:
         """Yield every row of the index, in order, with the state of its thread; after `look`."""
@@ -155,6 +175,10 @@ class Inspection:
         return DAMAGED if gone & {"out", "partial"} - ({"partial"} if is_complete else set()) else LACKING
 
 
+def _counted(counts: Mapping[str, int] | None) -> dict[str, int] | None:
+    return None if counts is None else {name: count for name, count in counts.items() if count}
+
+
 def index_rows(index: BinaryIO, name: str, inspection: Inspection | None = None) -> Iterator[IndexRow]:
     """Yield the rows of an index; lines that cannot be read are passed over, and counted where somebody counts."""
     index.seek(0)
@@ -169,6 +193,17 @@ def index_rows(index: BinaryIO, name: str, inspection: Inspection | None = None)
         except ValueError:
             if inspection is not None:
                 inspection.unreadable_rows += 1
+
+
+def download_rows(files: FileSet) -> dict[str, DownloadRow]:
+    """Return what became of the files of an export, by their ids; lines that cannot be read are passed over."""
+    file = files.files.get("downloads")
+    rows: dict[str, DownloadRow] = {}
+    for line in lines_in(file, files.paths.downloads.name) if file is not None else ():
+        with contextlib.suppress(ValueError):
+            row = decode_download(line)
+            rows[row.file_id] = row
+    return rows
 
 
 def spans_of(row: IndexRow) -> Iterator[tuple[str, Span]]:

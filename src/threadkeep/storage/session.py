@@ -23,9 +23,9 @@ from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.serialization.thread_ids import ListedId, is_thread_id, kind_of_id
 from threadkeep.storage.combine import Combined
-from threadkeep.storage.damage import Inspection, index_rows
+from threadkeep.storage.damage import Inspection, download_rows, index_rows
 from threadkeep.storage.file_set import FileSet, open_file_set
-from threadkeep.storage.index import DownloadRow, IndexHeader, Outcome, decode_download, decode_header
+from threadkeep.storage.index import DownloadRow, IndexHeader, Outcome, decode_header
 from threadkeep.storage.lines import lines_in
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
@@ -53,7 +53,7 @@ from threadkeep.storage.writer import (
     write_new_set,
 )
 
-__all__ = ["InvalidId", "InvalidIds", "Session", "ThreadList", "download_rows", "write"]
+__all__ = ["InvalidId", "InvalidIds", "Session", "ThreadList", "write"]
 
 _EXAMPLES = 20
 _DAMAGED_EXAMPLES = 5
@@ -442,17 +442,6 @@ def write(out: str | os.PathLike[str], *, on_notice: Callable[[str], object] = l
         return session.write("interrupted", now())
     finally:
         session.close()
-
-
-def download_rows(files: FileSet) -> dict[str, DownloadRow]:
-    """Return what became of the files of an export, by their ids; lines that cannot be read are passed over."""
-    file = files.files.get("downloads")
-    rows: dict[str, DownloadRow] = {}
-    for line in lines_in(file, files.paths.downloads.name) if file is not None else ():
-        with contextlib.suppress(ValueError):
-            row = decode_download(line)
-            rows[row.file_id] = row
-    return rows
 
 
 def _header_of(old: FileSet) -> IndexHeader:

@@ -1,5 +1,6 @@
 """What was changed where nobody would notice: in the index, and in blobs of the working store."""
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +12,7 @@ import threadkeep
 from canned import HTTP
 from canned_threads import ThreadServer
 from exporting import ASSISTANT, Export, cut_off_at_commit, no_room_to_write, threads_of
-from small_world import IDS, world
+from small_world import IDS, OPTIONS, world
 from threadkeep.errors import OutputUnusable
 
 THREADS = threads_of(a=3, b=230)
@@ -42,6 +43,23 @@ def test_an_index_that_was_altered_is_written_anew_from_the_lines(
     assert found is not None
     assert (found.digest, found.totals, found.kept_as) == (manifest.digest, manifest.totals, 1)
     assert threadkeep.validate(export.paths.out).is_complete
+
+
+def test_a_number_of_the_manifest_that_was_altered_is_corrected_by_the_next_run(tmp_path: Path) -> None:
+    """Whatever number validate finds to be wrong, the same export again writes the manifest anew, and says so."""
+    export = Export(tmp_path).run_alone(IDS, world(), **OPTIONS)
+    written = json.loads(export.paths.manifest.read_bytes())
+    numbers = [(group, name) for group in ("totals", "outcomes", "downloads") for name in written[group]]
+    found = {one.code for one in threadkeep.validate(export.paths.out)}
+    for group, name in numbers:
+        altered = {**written, group: {**written[group], name: written[group][name] + 1}}
+        export.paths.manifest.write_text(json.dumps(altered))
+        assert "manifest_mismatch" in {one.code for one in threadkeep.validate(export.paths.out)}
+        export.events.clear()
+        export.run_alone(IDS, world(), **OPTIONS)
+        assert json.loads(export.paths.manifest.read_bytes()) == written
+        assert {one.code for one in threadkeep.validate(export.paths.out)} == found
+        assert export.notices == ["out.ndjson.manifest.json contradicts the index; it is written anew from the index."]
 
 
 def test_an_intact_thread_is_not_lost_for_another_row(tmp_path: Path) -> None:
