@@ -22,7 +22,7 @@
       + RateLimited       429: every request with this key must wait
     + RunEnded            no further request can succeed: it ends the run
       - ApiGone           the sunset: the API answered before, or says itself that it is gone
-      - WrongAddress      no such API at this address (any more)
+      - WrongAddress      no such API at this address
       - AccessRefused     the key or its permissions are rejected
       - QuotaSpent        429, and waiting does not help
       - ServerUnreachable no answer to any request any more, or no way to send one
@@ -218,7 +218,7 @@ class ApiGone(RunEnded):
 
 
 class WrongAddress(RunEnded):
-    """The address does not serve the API that is asked for (any more)."""
+    """The address does not serve the API that is asked for."""
 
 
 class AccessRefused(RunEnded):

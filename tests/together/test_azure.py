@@ -194,7 +194,7 @@ def test_a_token_command_that_fails_later_ends_the_run(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["--base-url", f"{AT_AZURE}/openai/deployments/gpt"], 2, "does not serve the Assistants API (any more)"),
+        (["--base-url", f"{AT_AZURE}/openai/deployments/gpt"], 2, "does not serve the Assistants API"),
         (["--base-url", f"http://{FOUNDRY_HOST}/openai"], 2, f"http://{FOUNDRY_HOST}/openai: Resource not found"),
         (["--base-url", AT_AZURE, "--api-version", "2023-01-01"], 2, "does not take this api-version: API version not"),
         (["--base-url", AT_AZURE, "--auth", "bearer", "--keys-file", "{tmp}/wrong"], 4, "401 from http://res.openai"),

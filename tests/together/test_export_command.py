@@ -61,7 +61,7 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
         "threadkeep: line 4 of the list is no thread id: bad\\x1b[2Jid",
         "threadkeep: line 5 of the list is no thread id, but a key: sk-…",
     ]
-    assert verdict == "threadkeep: not every thread is complete in the export"
+    assert verdict == "threadkeep: 1 of 2 threads is not complete in the export"
     assert "stays missing" in next_step
     assert command == f"  threadkeep validate {out}"
     assert not [entry for entry in fake.requests if "asst_1" in entry.path]
@@ -69,10 +69,73 @@ def test_what_is_not_exported_has_its_reason_in_one_line(
     assert threadkeep("status", out).code == 1
 
 
+@pytest.mark.parametrize("ending", [".index", ".store", ".threads", ".manifest.json"])
+def test_the_name_of_a_file_of_another_export_is_refused(
+    ending: str, names: list[str], threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Two exports would take each other's files; merge refuses it too."""
+    ids = write_ids(tmp_path, *names)
+    assert threadkeep("export", ids, ASSISTANT, out).code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for command in (("export", ids, ASSISTANT, beside(out, ending)), ("merge", out, "-o", beside(out, ending))):
+        done = threadkeep(*command)
+        assert done.code == 5
+        assert f"{out}{ending} is the name of a file of the export {out}. Choose another OUT." in done.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_standard_output_is_no_export(names: list[str], threadkeep: Run, tmp_path: Path) -> None:
+    """An export is several files."""
+    done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, "-")
+    assert (done.code, "'-' does not name a file." in done.err) == (2, True)
+
+
+def test_a_web_page_is_named_by_its_title(
+    names: list[str], fake: Watched, threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """The rest of it is made for browsers."""
+    body = "<!DOCTYPE HTML>\n<html><head><title>502 Bad &amp; Gateway</title></head><body>long</body></html>"
+    fake.faults = [{"match": {}, "do": {"status": 502, "body": body, "headers": {"content-type": "text/html"}}}]
+    done = threadkeep("export", write_ids(tmp_path, *names[:1]), ASSISTANT, out, "--max-retries", 0)
+    assert "a web page, '502 Bad & Gateway'" in done.err
+    assert "<html" not in done.err
+
+
+@pytest.mark.parametrize("command", ["validate", "merge"])
+def test_a_column_needs_a_list(command: str, threadkeep: Run, out: Path) -> None:
+    """Without one, --column would do nothing."""
+    done = threadkeep(
+        command, out, "--column", "thread", *(["-o", beside(out, ".merged")] if command == "merge" else [])
+    )
+    assert (done.code, "Give --ids too: --column names a column of that list." in done.err) == (2, True)
+
+
+def test_the_next_step_for_programs_is_without_blanks_around_it(
+    names: list[str], fake: Watched, threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """Also where there is no hint before it."""
+    fake.faults = [{"match": {}, "do": {"status": 500}}]
+    done = threadkeep("export", write_ids(tmp_path, *names[:1]), ASSISTANT, out, "--max-retries", 0, "--json")
+    words = json.loads(done.out)["next"]["words"]
+    assert words == "The same command resumes the export: complete threads are not asked for again."
+
+
+@pytest.mark.parametrize("answered", [0, 1, 2, 3])
+def test_the_next_step_after_the_sunset_names_what_is_there(
+    answered: int, names: list[str], fake: Watched, threadkeep: Run, tmp_path: Path, out: Path
+) -> None:
+    """The complete threads and the partial file, each where there are any."""
+    fake.faults = [{"match": {"nth": answered + 1}, "do": {"status": 410}}]
+    done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--concurrency", 1)
+    assert done.code == 3
+    assert ("The complete threads are in the export." in done.err) == bool(exported(out))
+    assert ("out.ndjson.partial" in done.err) == beside(out, ".partial").exists()
+
+
 def test_malformed_lines_are_forgotten(names: list[str], threadkeep: Run, tmp_path: Path, out: Path) -> None:
     """They make their own run end with 1, and no later one."""
     done = threadkeep("export", write_ids(tmp_path, "asst_1", *names), ASSISTANT, out)
-    assert (done.code, "not every line of the list is a thread id" in done.err) == (1, True)
+    assert (done.code, "but 1 line of the list is no thread id" in done.err) == (1, True)
     assert "malformed     1 line of the list" in done.out
     assert threadkeep("status", out).code == 0
     assert threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out).code == 0
@@ -204,7 +267,7 @@ def test_an_address_without_v1_is_a_wrong_one(
     wrong = base_url.removesuffix("/v1")
     done = threadkeep("export", write_ids(tmp_path, *names), ASSISTANT, out, "--base-url", wrong)
     assert (done.code, done.out) == (2, "")
-    assert f"does not serve the Assistants API (any more): {wrong}" in done.err
+    assert f"does not serve the Assistants API: {wrong}" in done.err
     assert "Invalid URL" in done.err
     assert "--base-url" in done.err.splitlines()[-1]
     assert list(tmp_path.glob("out*")) == []

@@ -103,7 +103,7 @@ def test_a_file_that_failed(fake: Watched, arguments: list[object], threadkeep: 
     """The threads are complete, and the export is not."""
     fake.faults = [{"match": {"path": "/files/", "times": 20}, "do": {"status": 500}}]
     done = threadkeep(*arguments, "--max-retries", 0)
-    assert (done.code, "every thread is complete in the export, and not every file is saved" in done.err) == (1, True)
+    assert (done.code, "every thread is complete in the export, but not every file is saved" in done.err) == (1, True)
     assert threadkeep("status", arguments[3]).code == 1
 
 

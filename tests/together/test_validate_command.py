@@ -17,6 +17,7 @@ from fake_assistants import demo_world
 from full_disk import full_disk
 from processes import started
 from threadkeep.cli.validation_summary import FORMAT
+from threadkeep.storage.lock import locked
 from threadkeep.validation.findings import Finding, Severity
 from watched import Watched, what_is_behind
 
@@ -149,14 +150,51 @@ def test_the_list_that_was_given_is_exported_again(complete: Path, ids: Path, th
     assert re.fullmatch(rf"  threadkeep export .*--base-url=\S+ {ids} {ASSISTANT} {complete}", command)
 
 
-def test_each_next_step_is_a_line_of_sentences(complete: Path, threadkeep: Run) -> None:
-    """Where there are several, and no thread is to be fetched again; a lost manifest and carriage returns here."""
+def test_one_export_repairs_several_things(complete: Path, threadkeep: Run) -> None:
+    """The next step is printed once; a damaged manifest and a damaged row here."""
     beside(complete, ".manifest.json").write_text("no JSON")
     beside(complete, ".index").write_bytes(beside(complete, ".index").read_bytes() + b"no row")
-    assert threadkeep("validate", complete).out.splitlines()[-2:] == [
-        "Next: Export the list again: damaged threads are fetched again.",
-        "      Export the list again: a new manifest is written.",
-    ]
+    *_, verdict, step = threadkeep("validate", complete).out.splitlines()
+    assert verdict == f"{complete}: not complete (2 errors)"
+    assert step == "Next: Export the list again: what is damaged or contradictory is repaired."
+
+
+def test_the_command_that_repairs_can_be_typed(complete: Path, ids: Path, threadkeep: Run) -> None:
+    """With --ids it follows the next step, and the export is complete again when it has run."""
+    manifest = json.loads(beside(complete, ".manifest.json").read_bytes())
+    manifest["totals"]["threads"] += 1
+    beside(complete, ".manifest.json").write_text(json.dumps(manifest))
+    *_, step, command = threadkeep("validate", complete, "--ids", ids).out.splitlines()
+    assert step == "Next: Export the list again: what is damaged or contradictory is repaired."
+    assert threadkeep(*shlex.split(command)[1:]).code == 0
+    assert threadkeep("validate", complete, "--ids", ids).code == 0
+
+
+def test_what_is_next_is_printed_once(complete: Path, threadkeep: Run) -> None:
+    """A note whose next step is that of the export leaves it out."""
+    for ending in ("", ".index", ".manifest.json"):
+        beside(complete, ending).unlink()
+    with locked(beside(complete, ".lock")):
+        out = threadkeep("validate", complete).out
+    assert out.count("Validate again when it has ended.") == 1
+
+
+def test_an_entry_that_is_no_thread_id_is_quoted(complete: Path, ids: Path, threadkeep: Run) -> None:
+    """With its kind, if that is known."""
+    ids.write_text(f"{ids.read_text()}\nbad id\nrun_123\n")
+    out = threadkeep("validate", complete, "--ids", ids).out
+    assert "  the list has the entry 'bad id'.\n" in out
+    assert "  the list has the entry 'run_123', a run's id.\n" in out
+
+
+def test_a_comparison_that_was_cut_off_is_counted_once(complete: Path, fake: Watched, threadkeep: Run) -> None:
+    """The row about it has the number, and the verdict says that it is about the files."""
+    fake.faults = [{"match": {"path": "/threads/"}, "do": {"status": 401}}]
+    done = threadkeep("validate", complete, "--live")
+    assert done.code == 4
+    assert "  live          0 of 7 threads compared with" in done.out
+    assert "not compared" not in done.out
+    assert done.out.splitlines()[-1] == f"{complete}: complete; the comparison with the API was cut off"
 
 
 def test_a_file_of_another_size_is_named_with_both_sizes(complete: Path, threadkeep: Run) -> None:

@@ -219,8 +219,8 @@ def _not_found(message: str | None, body: bytes, context: RequestContext) -> Api
         )
     # OpenAI answers an empty 404 since it has closed (recorded); a web page is a sunset only where the API was before.
     if not body.strip() or (context.answered and not body.lstrip().startswith(b"{")):
-        return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error of its own")
-    what = f"this address does not serve the Assistants API (any more): {context.address}"
+        return ApiGone(f"the Assistants API at {context.address} is gone: 404 without an error message of the API")
+    what = f"this address does not serve the Assistants API: {context.address}"
     return WrongAddress(what, quoted=message or body)
 
 

@@ -7,6 +7,7 @@ server said apart from its message until here, so that nothing is cut before it 
 import base64
 import re
 from collections.abc import Iterable
+from html import unescape
 from urllib.parse import quote, quote_plus
 
 import attrs
@@ -27,6 +28,11 @@ _HALF_HIDDEN = re.compile(r"[\w-]*\*{3,}[\w*-]*")
 
 # Of what a server says so many characters are shown: of the message of an error, and of a body that is none.
 _MESSAGE, _BODY = 500, 120
+
+_PAGE, _TITLE = (
+    re.compile(r"<(!doctype html|html)\b", re.IGNORECASE),
+    re.compile(r"<title>(.*?)</title>", re.IGNORECASE),
+)
 
 # More of it is not looked at.
 _READ = 10_000
@@ -92,12 +98,20 @@ class Secrets:
         what = address.join(self.clean(piece) for piece in str(problem).split(address))
         said, problem.quoted = problem.quoted, ""
         if isinstance(said, bytes):
-            text = " ".join(said[:_READ].decode("utf-8", "replace").split())
-            said = _cut(self.clean(text), _BODY) or "an empty body"
+            said = _cut(self.clean(_text_of(said)), _BODY) or "an empty body"
         else:
             said = _cut(self.clean(said[:_READ]), _MESSAGE)
         problem.args = (f"{what}: {said}" if what and said else what or said,)
         return problem
+
+
+def _text_of(body: bytes) -> str:
+    """Return a body in one line; of a web page only its title, since the rest is made for browsers."""
+    text = " ".join(body[:_READ].decode("utf-8", "replace").split())
+    if not _PAGE.match(text):
+        return text
+    title = _TITLE.search(text)
+    return "a web page" if title is None else f"a web page, {unescape(title[1]).strip()!r}"
 
 
 def _cut(text: str, most: int) -> str:

@@ -18,7 +18,7 @@ from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["OUT", "OUT_OR_PREFIX", "open_ids", "put", "refuse_impossible"]
+__all__ = ["OUT", "OUT_OR_PREFIX", "open_ids", "put", "refuse_column_without_list", "refuse_impossible"]
 
 
 class _Out(click.ParamType[Path]):
@@ -30,6 +30,8 @@ class _Out(click.ParamType[Path]):
         if is_url(str(value)):
             self.fail(f"{value!r} is a prefix of objects, and not a file: `threadkeep merge` makes one.", param, ctx)
         path = Path(value)
+        if str(value) == "-":
+            self.fail("'-' does not name a file. Give the name of one, such as out.ndjson.", param, ctx)
         if not path.name or path.name == "..":
             self.fail(f"{value!r} does not name a file.", param, ctx)
         return path
@@ -78,6 +80,12 @@ def open_ids(source: str, column: str | None = None) -> IdList:
         return IdList(spool, name, column)
     except OSError as error:
         raise UnreadableIds(f"{name}: {error.strerror or error}") from None
+
+
+def refuse_column_without_list(ids: str | None, column: str | None) -> None:
+    """Refuse the name of a column where there is no list."""
+    if column is not None and ids is None:
+        raise click.UsageError("Give --ids too: --column names a column of that list.")
 
 
 def refuse_impossible(paths: Paths, ids: str | None, written: Mapping[str, str | None]) -> None:

@@ -19,6 +19,8 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+_UNREACHABLE = "Check the address and the network."
+
 _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
     errors.ApiGone: (Exit.GONE, ""),
     errors.WrongAddress: (
@@ -32,7 +34,7 @@ _EXITS: dict[type[errors.ThreadkeepError], tuple[Exit, str]] = {
         "Take the ids from where your application keeps them. OpenAI's API never listed threads; Microsoft Foundry"
         " Agents (classic) does.",
     ),
-    errors.ServerUnreachable: (Exit.INCOMPLETE, "Check the address and the network."),
+    errors.ServerUnreachable: (Exit.INCOMPLETE, _UNREACHABLE),
     errors.MalformedAddress: (
         Exit.USAGE,
         "Give --base-url, or OPENAI_BASE_URL, as https://host/v1; of Engramia ENGRAMIA_API_URL.",
@@ -63,5 +65,7 @@ def exit_for(error: errors.ThreadkeepError) -> tuple[Exit, str]:
     if isinstance(error, errors.AccessRefused) and error.variables:
         places = f"{', '.join((*error.variables, '--keys-file'))} or --token-command"
         return Exit.REFUSED, f"Check the key or token ({places}), and what it is allowed to do."
+    if isinstance(error, errors.RequestFailed) and error.unreachable:
+        return Exit.INCOMPLETE, _UNREACHABLE
     found = (_EXITS[kind] for kind in type(error).__mro__ if kind in _EXITS)
     return next(found, (Exit.INCOMPLETE, ""))

@@ -92,7 +92,7 @@ def print_manifest(paths: Paths, manifest: Manifest, *, fetched: int | None = No
         downloads=manifest.downloads,
     )
     if is_new and manifest.kept_as is not None:
-        print_row("kept", f"the files before, as {escape(paths.aside(manifest.kept_as).out.stem)}.*")
+        print_row("old files", f"{escape(paths.aside(manifest.kept_as).out.stem)}.*")
 
 
 def print_held(
@@ -189,16 +189,19 @@ def _exit_code(result: ExportResult) -> Exit:
 
 
 def _why_incomplete(result: ExportResult) -> str:
-    if any(result.outcomes[one] for one in Outcome if one not in (Outcome.COMPLETE, Outcome.DROPPED)):
-        return "not every thread is complete in the export"
-    what = "every file is saved"
+    total = sum(result.outcomes.values()) - result.outcomes[Outcome.DROPPED]
+    left = total - result.outcomes[Outcome.COMPLETE]
+    if left:
+        return f"{left:,} of {counted(total, 'thread')} {'is' if left == 1 else 'are'} not complete in the export"
+    what = "not every file is saved"
     if result.not_refreshed:
-        what = "every one could be refreshed"
+        what = f"{counted(result.not_refreshed, 'thread')} could not be refreshed"
     elif result.has_no_file and not result.invalid_count:
-        return "every thread is complete in the export, and none of their files is: the API has no such files"
+        what = "none of the files is saved: the API has no such files"
     elif result.manifest is not None and result.manifest.is_complete:
-        what = "every line of the list is a thread id"
-    return f"every thread is complete in the export, and not {what}"
+        lines = result.invalid_count
+        what = f"{counted(lines, 'line')} of the list {'is no thread id' if lines == 1 else 'are no thread ids'}"
+    return f"every thread is complete in the export, but {what}"
 
 
 def _is_unwritten(result: ExportResult) -> bool:

@@ -9,7 +9,7 @@ from threadkeep.cli.console import escape, problem_line
 
 __all__ = ["Problems", "names_of"]
 
-# So many problems of one reason are printed one by one, and so many reasons are told apart.
+# So many problems of one reason are printed one by one, and so many reasons are distinguished.
 _FIRST, _REASONS = 3, 20
 
 # An id of a request, or a digest: it differs where nothing else does.

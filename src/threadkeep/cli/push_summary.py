@@ -42,7 +42,7 @@ def print_dry_run(job: PushJob, plan: PushPlan) -> None:
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
     if plan.files:
         files = f"{counted(plan.files, 'file')} of messages, {plan.files_here:,} downloaded"
-        yield "files", f"{files}; lost unless the target gets it"
+        yield "files", f"{files}; what the target does not have is lost"
 
 
 def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:
@@ -70,7 +70,8 @@ def print_push(job: PushJob, result: PushResult) -> None:
     click.echo(f"{escape(job.name)}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
     print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s")
     print_row("this run", f"{counted(result.sent, job.kind.item)} sent, {counted(result.requests, 'request')}")
-    print_row("verified", f"{result.verified:,} of {result.pushed:,}")
+    if job.verify or result.verified:
+        print_row("verified", f"{result.verified:,} of {result.pushed:,}")
     if result.continued:
         what = counted(result.continued, "conversation")
         print_row("continued", f"{what} since: the items of others behind those of the push are not compared")
@@ -92,7 +93,8 @@ def print_push(job: PushJob, result: PushResult) -> None:
 
 def _leftovers(threads: tuple[str, ...]) -> str:
     what = counted(len(threads), "empty conversation")
-    return f"{what} may be left over, since the creation was not answered: of {names_of(iter(threads), len(threads))}"
+    of = names_of(iter(threads), len(threads))
+    return f"{what} may be left over, where no answer confirmed or refused the creation: of {of}"
 
 
 def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> dict[str, Any]:
@@ -135,16 +137,18 @@ def _name(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def report_push_ending(job: PushJob, result: PushResult, told: Problems | None = None, *, prefix: str = "--") -> Exit:
+def report_push_ending(
+    job: PushJob, result: PushResult, printed: Problems | None = None, *, prefix: str = "--"
+) -> Exit:
     """Print on standard error why a push is not complete, if it is not, and what to do; returns the exit code.
 
     Args:
         job: the push.
         result: what came of it.
-        told: the problems that were printed already.
+        printed: the problems that were printed already.
         prefix: of the options of the target.
     """
-    lines = [*_untold(result, told)]
+    lines = [*_unprinted(result, printed)]
     done = f"{result.pushed:,} of {counted(result.plan.threads - result.plan.empty, 'thread')} pushed"
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
@@ -154,21 +158,24 @@ def report_push_ending(job: PushJob, result: PushResult, told: Problems | None =
         steps = [_AGAIN] if pending else []
         steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
         what = counted(result.problem_count, "thread")
-        print_error(f"{what} not pushed, or not as it was sent ({done})", *lines, *steps)
+        print_error(f"{what} not pushed, or changed since the push ({done})", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.name))
     return _exit_code(result)
 
 
-def _untold(result: PushResult, told: Problems | None) -> Iterator[str]:
-    problems = Problems()
+def _unprinted(result: PushResult, printed: Problems | None) -> Iterator[str]:
+    problems, is_any = Problems(), False
     for thread_id, why in result.problems:
-        if told is None or not told.knows(thread_id, why):
+        if printed is None or not printed.knows(thread_id, why):
+            is_any = True
             line = problems.take(thread_id, "not pushed", why)
             if line is not None:
                 yield line
     yield from problems.rest()
+    if is_any and (more := result.problem_count - len(result.problems)) > 0:
+        yield f"… and {counted(more, 'more thread')}"
 
 
 def _next_step(ended_by: ThreadkeepError) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.cli.console import counted
 from threadkeep.cli.exit_codes import exit_for
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
@@ -25,11 +24,7 @@ __all__ = [
 ]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
-_UNWRITTEN = (
-    "Nothing was written. The working store {} has {} of complete threads. Without the API, this writes what has been"
-    " fetched:"
-)
-_GONE = "Complete threads are in the export. Pages of threads that were cut off are in its .partial file."
+_UNWRITTEN = "What has been fetched is in the working store {}. Without the API, this writes it:"
 _LEFT_OVER = (
     "List the threads of earlier runs too, or name those that you do not need in a file for --drop. This checks the"
     " export:"
@@ -73,7 +68,12 @@ def next_step(
         return Next((), validate)
     is_resumable = can_be_resumed(result.outcomes, result.manifest, result.left_over) or result.not_refreshed
     if result.ended_by is None and not is_resumable:
-        if result.has_no_file and result.manifest is not None and result.manifest.is_complete:
+        if (
+            result.has_no_file
+            and not result.invalid_count
+            and result.manifest is not None
+            and result.manifest.is_complete
+        ):
             return Next((_NO_FILE,), validate)
         words = MISSING if result.outcomes[Outcome.MISSING] else _MALFORMED
         return Next((_LEFT_OVER if result.left_over else words,), validate)
@@ -84,12 +84,18 @@ def next_step(
             return Next((_FILES,))
     again = _AGAIN.format(" without --fresh" if fresh else "")
     if isinstance(result.ended_by, Interrupted | OutputUnusable):
-        store = _UNWRITTEN.format(result.paths.store.name, counted(result.stored.messages, "message"))
+        store = _UNWRITTEN.format(result.paths.store.name)
         return Next((again, store), command_on("write", out)) if result.paths.store.exists() else Next((again,))
     hint = "" if result.ended_by is None else exit_for(result.ended_by)[1]
     if isinstance(result.ended_by, ApiGone):
-        hint, again = _GONE, f"If the API comes back: {again[0].lower()}{again[1:]}"
-    return Next((hint, again) if result.manifest is not None else (hint,))
+        hint, again = _what_is_saved(result), f"If the API comes back: {again[0].lower()}{again[1:]}"
+    return Next(tuple(filter(None, (hint, again if result.manifest is not None else ""))))
+
+
+def _what_is_saved(result: ExportResult) -> str:
+    complete = ["The complete threads are in the export."] if result.outcomes[Outcome.COMPLETE] else []
+    partial = f"The pages of threads that were cut off are in {result.paths.partial.name}."
+    return " ".join([*complete, *([partial] if result.outcomes[Outcome.PARTIAL] else [])])
 
 
 def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_over: int = 0) -> bool:

@@ -1,6 +1,6 @@
 """The result of validate: a summary for people, one object for programs, and what to do next."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from threadkeep.cli.console import counted, escape, print_row, print_rows, print
 from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again, list_options
 from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.manifest import Manifest
-from threadkeep.validation.findings import KINDS, Finding, Severity
+from threadkeep.validation.findings import KINDS, REPAIRED_BY_EXPORT, Finding, Severity
 from threadkeep.validation.report import ValidationReport
 
 __all__ = ["FORMAT", "MOST_ON_SCREEN", "as_json", "next_lines", "print_verdict"]
@@ -36,23 +36,26 @@ def as_json(report: ValidationReport) -> dict[str, Any]:
 
 
 def print_verdict(
-    report: ValidationReport, next_lines: Iterable[str], *, most: int = MOST_ON_SCREEN, told: Collection[str] = ()
+    report: ValidationReport, next_lines: Sequence[str], *, most: int = MOST_ON_SCREEN, printed: Collection[str] = ()
 ) -> None:
     """Print the report for people, the verdict and what to do last.
 
-    Notes are only counted. Findings of the codes that were ``told`` before are not listed.
+    Notes are only counted. Findings of the codes that were ``printed`` before are not listed.
     """
     console = _Console(highlight=False)
+    cut_off = report.live is not None and report.live.ended_by is not None
     counts, notes = list[str](), list[str]()
     for code, found in report.by_code().items():
-        if code in told:
+        if code in printed:
             continue
         own = [one for one in found if one.severity is not Severity.NOTE]
         counted_as = KINDS[code].counted
         if own:
-            _print_places(console, own[:most], report.counts[code])
+            _print_places(console, own[:most], report.counts[code] - (len(found) - len(own)))
         elif counted_as is None:
-            notes += [one.message for one in found]
+            notes += [_note(one, next_lines) for one in found]
+        elif code == "not_compared" and cut_off:  # the row "live" has the number
+            continue
         else:
             counts.append(f"{counted(report.counts[code], counted_as[0])} {counted_as[1]}")
     print_rows(_rows(report))
@@ -61,11 +64,18 @@ def print_verdict(
     for note in notes:
         click.echo("\n".join(wrapped(f"note: {escape(note, 1000)}")))
     complete = "complete, by its lines alone" if "unvouched" in report.counts else "complete"
+    complete += "; the comparison with the API was cut off" if cut_off else ""
     graver = ((severity, number) for severity, number in report.severities.items() if severity is not Severity.NOTE)
     words = ", ".join(counted(number, severity) for severity, number in graver if number)
     verdict = f"{escape(report.name)}: {complete if report.is_complete else 'not complete'}"
     click.echo(f"{verdict} ({words})" if words else verdict)
     print_steps(next_lines)
+
+
+def _note(note: Finding, next_lines: Sequence[str]) -> str:
+    """Return the words of a note, without its next step if that is one of the next lines."""
+    remedy = KINDS[note.code].remedy
+    return note.message.removesuffix(f" {remedy}") if any(remedy in line for line in next_lines) else note.message
 
 
 class _Console(Console):
@@ -135,8 +145,10 @@ def next_lines(
     if "lost_index" in found:  # no export resumes without it
         yield f"Next: {KINDS['lost_index'].remedy}"
     elif not report.refetch:
-        remedies = dict.fromkeys(KINDS[code].remedy for code in KINDS if code in found)
-        yield from (f"{'      ' if number else 'Next: '}{remedy}" for number, remedy in enumerate(remedies))
+        list_of_ids = None if is_prefix or ids_file == "-" else ids_file
+        yield from _remedies(
+            [KINDS[code].remedy for code in KINDS if code in found], report, manifest, list_of_ids, column
+        )
     elif manifest is not None and manifest.source == SEVERAL_SOURCES:
         yield f"Next: {MERGE_AGAIN}"
         yield f"  {command_on('validate', report.name)}"
@@ -149,6 +161,27 @@ def next_lines(
     else:
         named = column if to_refetch == ids_file else None
         yield from _export_lines(report, manifest, to_refetch, named, refresh=refresh, is_prefix=is_prefix)
+
+
+def _remedies(
+    remedies: Sequence[str],
+    report: ValidationReport,
+    manifest: Manifest | None,
+    ids_file: str | None,
+    column: str | None,
+) -> Iterator[str]:
+    """Yield next steps, each once; an export that repairs several things is one of them."""
+    repairs = dict.fromkeys(one for one in remedies if one in REPAIRED_BY_EXPORT)
+    others = dict.fromkeys(one for one in remedies if one not in REPAIRED_BY_EXPORT)
+    steps = [
+        *([next(iter(repairs)) if len(repairs) == 1 else KINDS["manifest_mismatch"].remedy] if repairs else []),
+        *others,
+    ]
+    for number, step in enumerate(steps):
+        yield step if number else f"Next: {step}"
+        if step in REPAIRED_BY_EXPORT and ids_file and manifest is not None and manifest.source != SEVERAL_SOURCES:
+            files = manifest.downloads is not None
+            yield f"  {export_again(manifest, report.name, ids_file, column, files=files)}"
 
 
 def _export_lines(

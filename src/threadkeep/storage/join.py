@@ -33,7 +33,7 @@ from threadkeep.storage.index import (
 from threadkeep.storage.lines import digest_of, lines_in, size_of
 from threadkeep.storage.lock import held_by, locked
 from threadkeep.storage.manifest import Manifest
-from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths, refuse_companion
 from threadkeep.storage.private_files import on_disk, open_regular, refuse_irregular
 from threadkeep.storage.rewriting import REPAIR, decoded_lines, link_files, proven, thread_as_written
 from threadkeep.storage.versions import Version, joined
@@ -114,7 +114,8 @@ def join_exports(parts: Sequence[Paths], out: Paths, ids: Iterable[str] = (), *,
 
 def _refuse_mixed_up(parts: Sequence[Paths], out: Paths) -> None:
     if not out.out.parent.is_dir():
-        raise OutputUnusable(f"{out.out.parent} is not a folder.")
+        raise OutputUnusable(f"{out.out.parent} is not a folder. Create it, or choose another OUT.")
+    refuse_companion(out.out)
     with on_disk(out.out):
         for path in out.all_files():
             refuse_irregular(path)

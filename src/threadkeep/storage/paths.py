@@ -7,7 +7,7 @@ import attrs
 
 from threadkeep.errors import OutputUnusable
 
-__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "new"]
+__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "new", "refuse_companion"]
 
 SIDECAR_KINDS = ("threads", "runs")
 """What may be saved next to the messages, each as NDJSON under this suffix."""
@@ -96,6 +96,19 @@ class Paths:
 
     def _next_to(self, suffix: str) -> Path:
         return self.out.with_name(self.out.name + suffix)
+
+
+def refuse_companion(path: Path) -> None:
+    """Refuse a name for an export that is the name of a file of another export that is there.
+
+    Raises:
+        OutputUnusable: it is one.
+    """
+    for at in (at for at, char in enumerate(path.name) if char == "." and at):
+        other = Paths(path.with_name(path.name[:at]))
+        signs = (one for one in (other.index, other.manifest, other.store) if one != path)
+        if path in {*other.all_files()} and any(one.exists() for one in signs):
+            raise OutputUnusable(f"{path} is the name of a file of the export {other.out}. Choose another OUT.")
 
 
 def new(path: Path) -> Path:

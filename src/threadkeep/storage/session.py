@@ -29,7 +29,7 @@ from threadkeep.storage.index import DownloadRow, IndexHeader, Outcome, decode_h
 from threadkeep.storage.lines import lines_in
 from threadkeep.storage.lock import locked
 from threadkeep.storage.manifest import Manifest
-from threadkeep.storage.paths import Paths
+from threadkeep.storage.paths import Paths, refuse_companion
 from threadkeep.storage.private_files import on_disk, refuse_irregular
 from threadkeep.storage.sharding import Shard
 from threadkeep.storage.store import (
@@ -197,6 +197,7 @@ class Session:
         with on_disk(paths.out):
             if not paths.out.parent.is_dir():
                 raise OutputUnusable(f"{paths.out.parent} is not a folder. Create it, or choose another OUT.")
+            refuse_companion(paths.out)
             for path in paths.all_files():
                 refuse_irregular(path)
             refuse_irregular(paths.files, folder=True)

@@ -102,10 +102,13 @@ class ExportCheck:
         places = {} if self._set.has_index else self.out.places
         for thread_id in (thread_id for thread_id in self._missed if thread_id not in places):
             if is_thread_id(thread_id):
-                yield finding("not_exported", "the thread was wanted, and is not in the export", thread_id=thread_id)
+                yield finding(
+                    "not_exported", "the list names the thread, and the export does not have it", thread_id=thread_id
+                )
             else:
                 kind = kind_of_id(thread_id)
-                shown = "a key" if kind == "a key" else f"{thread_id[:80]}{'' if kind is None else f', {kind}'}"
+                of = "" if kind is None else f", {kind}"
+                shown = "a key" if kind == "a key" else f"the entry {thread_id[:80]!r}{of}"
                 yield finding("malformed_id", f"the list has {shown}")
         for thread_id, place in places.items():
             if self._ids is not None and thread_id not in self._ids:
@@ -270,8 +273,8 @@ class ExportCheck:
             for path in differences(claimed, found):
                 self.is_proven &= not path.startswith("$.files.index")
                 (*_, of, key), now = path.split("."), _value(found, path)
-                has = f"{now} bytes" if key == "bytes" else f"{key} {now}"
-                what = f"{self._names.get(of, 'the export')} has {has}, and the manifest says {_value(claimed, path)}"
+                has = f"has {now} bytes" if key == "bytes" else f"has {key} {now}" if of in self._names else f"is {now}"
+                what = f"{self._names.get(of, key)} {has}, and the manifest says {_value(claimed, path)}"
                 yield finding("manifest_mismatch", what, file=name, path=path)
 
     def _expected(self, manifest: Manifest) -> dict[str, Any]:

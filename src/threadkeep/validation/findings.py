@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "Finding", "Kind", "Severity", "finding", "gravest"]
+__all__ = ["KINDS", "REPAIRED_BY_EXPORT", "Finding", "Kind", "Severity", "finding", "gravest"]
 
 
 class Severity(StrEnum):
@@ -32,6 +32,9 @@ _NEW_MANIFEST = "Export the list again: a new manifest is written."
 _LOOK = "See whether the file is the right one."
 _AUTO = 'To write the assistant of each thread, export with "auto" as ASSISTANT_ID.'
 _KEEP = "Keep the export: it has what the API does not have any more."
+REPAIRED_BY_EXPORT = frozenset({_AGAIN, _LINES_GO, _REPAIR, _NEW_MANIFEST})
+"""The next steps that are one and the same command: it repairs all of it in one run."""
+
 _EDITED = "Restore the file from before it was {}, or export the list again."
 
 
@@ -98,7 +101,7 @@ KINDS: Mapping[str, Kind] = {
     "digest_mismatch": _lost("lines that are not those that were written"),
     "misplaced_thread": _error("a thread that is not at the place where it was written", _REPAIR),
     "lost_thread": _lost("a thread whose lines are not there"),
-    "unindexed_lines": _lost("lines that no row of the index claims", _LINES_GO),
+    "unindexed_lines": _lost("lines that belong to no row of the index", _LINES_GO),
     # The index, the manifest and the partial file
     "unreadable_index": _error("a line of the index, or of the list of downloads, that cannot be read", _AGAIN),
     "index_mismatch": _lost("a row of the index that contradicts its lines", _REFRESH),
@@ -113,12 +116,12 @@ KINDS: Mapping[str, Kind] = {
     "unvouched": _note("no index and no manifest: nothing proves that the lines are all", "Keep the index too."),
     "export_at_work": _note("an export is running", "Validate again when it has ended."),
     "unfinished_run": _note("a run was cut off", f"{_SAME} Without the API, use `threadkeep write`."),
-    # The threads that were wanted
+    # The threads of the list
     "thread_failed": _lost("a thread that could not be fetched", _SAME),
     "thread_partial": _lost("a thread that was cut off in the middle", _SAME),
     "thread_unfinished": _lost("a thread that was not asked for yet", _SAME),
     "thread_missing": _warning("a thread that the API does not know", "See whether the id and the key are right."),
-    "not_exported": _lost("a wanted thread, or file, of which nothing is known", _AGAIN),
+    "not_exported": _lost("a thread of the list, or a file of a message, that the export does not have", _AGAIN),
     "malformed_id": _error(
         "an entry of the list of ids that is no thread id", "Correct the list, or remove the entry."
     ),

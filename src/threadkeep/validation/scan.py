@@ -384,10 +384,11 @@ class ThreadFile(SpanFile):
             if thread_id is not None:
                 self.damaged.add(thread_id)
             if claim is None:
-                what = f"lines here that no row of the index claims: {group.messages:,}"
+                what = f"the index has no row for the lines from here on: {group.messages:,}"
                 yield finding("unindexed_lines", what, **where)
             else:
-                what = f"the thread's lines ({group.messages}, {group.span.bytes:,} bytes) are not those written"
+                size = f"{group.messages:,}, with {group.span.bytes:,} bytes"
+                what = f"the lines of the thread ({size}) are not those that were written"
                 yield finding(self._lost or "digest_mismatch", what, **where)
         for claim in self._claims.values():
             self.damaged.add(claim.row.thread_id)

@@ -169,7 +169,7 @@ async def test_an_error_that_is_cut_short_may_be_retried(status: int, answered: 
 async def test_a_wrong_address_is_named() -> None:
     """The message says which address does not serve the API."""
     problem = await problem_of(404, HTML)
-    assert "this address does not serve the Assistants API (any more): https://api.test/v1" in str(problem)
+    assert "this address does not serve the Assistants API: https://api.test/v1" in str(problem)
 
 
 async def test_a_missing_thread_counts_as_an_answer() -> None:

@@ -16,7 +16,7 @@ from threadkeep.cli.console import escape, print_rows
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_result, report_ending
 from threadkeep.cli.option_groups import OUTPUT, command, option
-from threadkeep.cli.suggestions import next_step
+from threadkeep.cli.suggestions import Next, next_step
 from threadkeep.cli.validation_summary import print_verdict
 from threadkeep.exporter.job import ExportResult, Job
 from threadkeep.serialization.lossless_json import loads
@@ -74,7 +74,7 @@ def demo(folder: Path | None) -> int:
 
 def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
     step = next_step(result, str(folder / "thread_ids.txt"), fresh=True, files=True)
-    print_result(result, step)
+    print_result(result, Next(()))  # the demo itself does what is next
     if result.ended_by is not None:
         return report_ending(result, step)
     report = validated(result.paths.out, ids=ids).report
@@ -82,7 +82,7 @@ def _report(folder: Path, ids: tuple[str, ...], result: ExportResult) -> int:
         kinds = Counter(part["type"] for line in lines for part in loads(line)["message"]["content"])
     click.echo("content parts in the export")
     print_rows((kind, f"{count:,}") for kind, count in sorted(kinds.items()))
-    print_verdict(report, (), told=(OTHER_ASSISTANTS,))
+    print_verdict(report, (), printed=(OTHER_ASSISTANTS,))
     names = ", ".join(sorted(path.name for path in folder.iterdir()))
     click.echo(f"the files are in {escape(str(folder))}: {names}")
     return Exit.COMPLETE if result.is_complete and report.is_complete else Exit.INCOMPLETE

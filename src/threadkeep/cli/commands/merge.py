@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from threadkeep.cli.arguments import OUT, OUT_OR_PREFIX, open_ids
+from threadkeep.cli.arguments import OUT, OUT_OR_PREFIX, open_ids, refuse_column_without_list
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.export_summary import print_manifest
@@ -38,6 +38,7 @@ def merge(
     Every line is checked. A thread that several parts have is in OUT once: as the part has it that was finished last,
     with what only the others still have of it. With --ids, the threads come in the order of that list.
     """
+    refuse_column_without_list(ids, column)
     paths, invalid = Paths(out), list[int]()
     if ids is not None and ids != "-" and Path(ids).resolve() in {path.resolve() for path in paths.all_files()}:
         raise click.UsageError(f"OUT would take the place of the file of ids, {ids}.")
@@ -60,7 +61,7 @@ def merge(
     if manifest.is_complete:
         return Exit.INCOMPLETE if invalid else Exit.COMPLETE
     print_error(
-        "the export is not complete: " + (manifest.ended_by or "some threads or files are not"),
+        f"the export is not complete{'' if manifest.ended_by is None else f': {manifest.ended_by}'}",
         "Resume the exports that are not complete, and merge again. This checks what is there:",
         validate,
     )

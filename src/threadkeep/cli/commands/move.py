@@ -133,7 +133,7 @@ class _Move:
     _user_identity: str | None
     _verbose: bool
     is_silent: bool
-    _told: tuple[str, ...] = attrs.field(default=_ABSENT, init=False)  # codes of what the export has told already
+    _printed: tuple[str, ...] = attrs.field(default=_ABSENT, init=False)  # codes of what the export has printed
     summaries: dict[str, Any] = attrs.field(factory=lambda: dict.fromkeys(("export", "validate", "push")), init=False)
 
     def run(self) -> Exit:
@@ -161,7 +161,7 @@ class _Move:
         # What is next after a complete export is the next part.
         step = Next(()) if result.is_complete else next_step(result, None, fresh=False, files=self._job.files)
         self.summaries["export"] = result_as_json(result, step)
-        self._told += (OTHER_ASSISTANTS,) if result.other_assistants else ()
+        self._printed += (OTHER_ASSISTANTS,) if result.other_assistants else ()
         self._print(lambda: print_result(result, step))
         code = report_ending(result, step)
         if isinstance(result.ended_by, ApiGone) and result.outcomes[Outcome.COMPLETE]:
@@ -173,19 +173,21 @@ class _Move:
         found = validated(self._job.paths.out)
         report = found.report
         is_damaged = any(one.severity is not Severity.NOTE and one.code not in _ABSENT for one in report)
-        steps = next_lines(report, found.manifest, None, None) if is_damaged else ()
+        steps = [*next_lines(report, found.manifest, None, None)] if is_damaged else []
         self.summaries["validate"] = report_as_json(report)
-        self._print(lambda: print_verdict(report, steps, told=self._told))
+        self._print(lambda: print_verdict(report, steps, printed=self._printed))
         if is_damaged:
             print_error("the export is damaged: nothing was pushed", command_on("validate", report.out))
         return Exit.COMPLETE if report.is_complete else Exit.INCOMPLETE, is_damaged
 
     def _push(self) -> Exit:
         job = self._push_job
-        result, told = run_push(job, self._target, self._user_identity, shown=not self.is_silent, verbose=self._verbose)
+        result, printed = run_push(
+            job, self._target, self._user_identity, shown=not self.is_silent, verbose=self._verbose
+        )
         self.summaries["push"] = push_as_json(job, result)
         self._print(lambda: print_push(job, result))
-        return report_push_ending(job, result, told, prefix=TARGET)
+        return report_push_ending(job, result, printed, prefix=TARGET)
 
     def _print(self, summary: Callable[[], None]) -> None:
         if not self.is_silent:

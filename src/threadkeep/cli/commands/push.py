@@ -104,7 +104,7 @@ def push(
         concurrency=concurrency or usual.concurrency,
         pace=PacingOptions(rpm=rpm or usual.rpm, max_retries=max_retries),
     )
-    told = None
+    printed = None
     if store is not None and not dry_run:  # before the prefix is fetched
         refuse_unusable(job)
     try:
@@ -113,7 +113,7 @@ def push(
             if dry_run:
                 result = asyncio.run(plan_only(job))
             else:
-                result, told = run_push(job, target, user_identity, shown=not quiet and not as_json, verbose=verbose)
+                result, printed = run_push(job, target, user_identity, shown=not quiet and not as_json, verbose=verbose)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     with ignore_broken_pipe():
@@ -123,7 +123,7 @@ def push(
             print_dry_run(job, result.plan)
         elif not quiet:
             print_push(job, result)
-    return Exit.COMPLETE if dry_run else report_push_ending(job, result, told)
+    return Exit.COMPLETE if dry_run else report_push_ending(job, result, printed)
 
 
 def _refuse_useless(

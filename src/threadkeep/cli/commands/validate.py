@@ -10,7 +10,7 @@ import click
 
 from threadkeep import __version__
 from threadkeep.api.endpoints import ApiSource
-from threadkeep.cli.arguments import OUT_OR_PREFIX, open_ids, put, refuse_impossible
+from threadkeep.cli.arguments import OUT_OR_PREFIX, open_ids, put, refuse_column_without_list, refuse_impossible
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.option_groups import OUTPUT, WHAT, argument, command, option
@@ -86,6 +86,7 @@ def validate(
             raise click.UsageError("Give --live too: --sample says how many threads it compares.")
     if seed is not None and sample is None:
         raise click.UsageError("Give --sample too: --seed chooses its threads.")
+    refuse_column_without_list(ids, column)
     # Before anything takes its time.
     refuse_impossible(Paths(Path(out)), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
     wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column).refuse_empty())

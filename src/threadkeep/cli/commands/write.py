@@ -11,6 +11,7 @@ from threadkeep.cli.export_summary import print_manifest
 from threadkeep.cli.option_groups import argument, command
 from threadkeep.cli.suggestions import command_on
 from threadkeep.storage import session
+from threadkeep.storage.not_exports import refuse_no_export
 from threadkeep.storage.paths import Paths
 
 __all__ = ["write"]
@@ -23,6 +24,7 @@ def write(out: Path) -> int:
 
     Use it when the API is not there any more. Otherwise the same export command resumes the run.
     """
+    refuse_no_export(out)
     manifest = session.write(out, on_notice=print_error)
     with ignore_broken_pipe():
         print_manifest(Paths(out), manifest)
@@ -31,7 +33,7 @@ def write(out: Path) -> int:
     if manifest.is_complete:
         return Exit.COMPLETE
     print_error(
-        "the export is not complete: " + (manifest.ended_by or "some threads or files are not"),
+        f"the export is not complete{'' if manifest.ended_by is None else f': {manifest.ended_by}'}",
         "The same export command resumes it: complete threads are not asked for again. This checks it:",
         command_on("validate", out),
     )
