@@ -19,6 +19,7 @@ from exporting import Export
 from exports import ASSISTANT
 from small_world import IDS, OPTIONS, world
 from strategies import odd_messages
+from terminal import in_terminal
 from threadkeep import convert, read
 from threadkeep.cli.commands.show import _PAGES, _conversation, _list
 from threadkeep.html_report.visible_text import visible
@@ -125,6 +126,25 @@ def test_the_list_of_a_bare_file(bare: Path, threadkeep: Run, tmp_path: Path) ->
     assert (done.code, done.out) == (0, f"{empty} has no threads.\n")
     later = put_bare(tmp_path / "l", [text_message(1, content=[]), text_message(2, text="\x1b b", created_at=2**31)])
     assert threadkeep("show", later).out.split(maxsplit=3)[3] == "2026-03-31 – 2038-01-19 \\u001b b\n"
+
+
+def test_the_list_fits_a_terminal_of_80_columns(bare: Path) -> None:
+    """The first words of a thread are in a line of their own there."""
+    with in_terminal("show", bare, PAGER="cat", COLUMNS="80") as terminal:
+        assert terminal.ended() == 0
+    lines = terminal.shown.splitlines()
+    assert lines[0] == "thread_a                             4 messages 2026-03-31"
+    assert lines[1].startswith("  ```python x = 1 #")
+    assert lines[2:4] == ["thread_b                              1 message 2026-03-31", "  other"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_what_a_damaged_export_may_lack_is_named(export: Export, threadkeep: Run) -> None:
+    """Its threads would seem to be empty."""
+    export.paths.out.unlink()
+    done = threadkeep("show", export.paths.out)
+    assert "threadkeep: the export is damaged, and messages may be left out: " in done.err
+    assert "`threadkeep validate` finds what is missing" in done.err
 
 
 def test_the_list_of_an_export(export: Export, threadkeep: Run) -> None:

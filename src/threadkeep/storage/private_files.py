@@ -13,6 +13,18 @@ from threadkeep.errors import OutputUnusable
 __all__ = ["create", "on_disk", "open_regular", "refuse_irregular", "sync_folder"]
 
 
+_FREE_SPACE, _PERMISSIONS = "Free some space, and run the same command again", "Check the permissions"
+
+# What to do about an error of the operating system.
+_NEXT_STEPS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FREE_SPACE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _PERMISSIONS),
+    errno.EROFS: "Choose another folder",
+    errno.EFBIG: "Raise the limit of the size of files, or choose another disk",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+}
+
+
 @contextlib.contextmanager
 def on_disk(path: Path | str) -> Iterator[None]:
     """Name the file in an error of the operating system.
@@ -23,7 +35,8 @@ def on_disk(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputUnusable(f"{path}: {error.strerror or error}") from error
+        step = f". {_NEXT_STEPS[error.errno]}." if error.errno in _NEXT_STEPS else ""
+        raise OutputUnusable(f"{path}: {error.strerror or error}{step}") from error
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -864,10 +864,10 @@ def _words(path: Path, error: BaseException) -> str:
     words = {
         **dict.fromkeys((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT), _DAMAGED_WORDS),
         sqlite3.SQLITE_FULL: "the disk is full. Free some space, and run the same command again",
-        sqlite3.SQLITE_BUSY: "another program holds the working store. Close it and run the same command again",
-        sqlite3.SQLITE_READONLY: "it cannot be written to",
-        sqlite3.SQLITE_IOERR: "the disk refuses",
-        sqlite3.SQLITE_CANTOPEN: "it cannot be opened",
+        sqlite3.SQLITE_BUSY: "another program uses the working store. Close it and run the same command again",
+        sqlite3.SQLITE_READONLY: "it cannot be written to. Check its permissions",
+        sqlite3.SQLITE_IOERR: "the disk reports an error. Free some space, or choose another OUT",
+        sqlite3.SQLITE_CANTOPEN: "it cannot be opened. Check its permissions",
     }
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return f"{path}: {words.get(code, 'SQLite reports an error')} ({error})"

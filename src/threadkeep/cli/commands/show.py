@@ -12,7 +12,7 @@ import click
 
 from threadkeep.cli.arguments import OUT
 from threadkeep.cli.commands.convert import print_converted, print_not_complete
-from threadkeep.cli.console import counted, escape, ignore_broken_pipe
+from threadkeep.cli.console import counted, escape, ignore_broken_pipe, print_error
 from threadkeep.cli.exit_codes import Exit
 from threadkeep.cli.option_groups import WHAT, argument, command, option
 from threadkeep.cli.progress_display import ThreadsBar
@@ -52,6 +52,8 @@ _PAGES = [name for name in ("markdown", "html") if name in FORMATS]
 _COMPARED, _LOOKED_AT = 100_000, 20
 _WORDS, _NAME = 60, 200
 
+_CHECK = "`threadkeep validate` finds what is missing, and the export command repairs it."
+
 
 @command("Show conversations as text, or write them as pages.")
 @argument("out", "The export, an NDJSON file or a folder of Markdown pages.", type=OUT)
@@ -72,9 +74,16 @@ def show(out: Path, thread_id: str | None, to: str | None, target: str | None, f
     with _unreadable_named(), read(out) as export:
         thread = None if thread_id is None else _thread(export, thread_id)
         if to is None or target is None:
-            _print(_list(export) if thread is None else _conversation(thread))
+            _warn_of_damage(export)
+            is_terminal = sys.stdout is not None and sys.stdout.isatty()
+            _print(_list(export, two_lines=is_terminal) if thread is None else _conversation(thread))
             return Exit.COMPLETE
     return _write(out, thread_id, to, target, force=force)
+
+
+def _warn_of_damage(export: Export) -> None:
+    for name in sorted({"out", "index"} & export.faults.keys()):
+        print_error(f"the export is damaged, and messages may be left out: {export.faults[name]}", _CHECK)
 
 
 @contextlib.contextmanager
@@ -135,15 +144,15 @@ def _print(pieces: Iterable[str]) -> None:
 # --- the list
 
 
-def _list(export: Export) -> Iterator[str]:
+def _list(export: Export, *, two_lines: bool = False) -> Iterator[str]:
     thread = None
     for thread in export.threads():
-        yield _row(thread)
+        yield _row(thread, two_lines=two_lines)
     if thread is None:
         yield f"{escape(str(export.path))} has no threads.\n"
 
 
-def _row(thread: ExportedThread) -> str:
+def _row(thread: ExportedThread, *, two_lines: bool) -> str:
     count, last, words, begun = 0, b"", "", None
     for last in thread.messages.lines():
         if count == 0 or (not words and count < _LOOKED_AT):
@@ -155,7 +164,10 @@ def _row(thread: ExportedThread) -> str:
     days = [*dict.fromkeys(moment_of(one)[:10] for one in (begun, ended) if one is not None)]
     outcome = [] if thread.outcome in (None, Outcome.COMPLETE) else [f"({thread.outcome})"]
     cells = [f"{escape(thread.thread_id, 80):<31}", f"{counted(count, 'message'):>15}", f"{' – '.join(days):<23}"]
-    return " ".join([*cells, *outcome, words if len(words) <= _WORDS else f"{words[:_WORDS]}…"]).rstrip() + "\n"
+    facts, words = " ".join([*cells, *outcome]), words if len(words) <= _WORDS else f"{words[:_WORDS]}…"
+    if two_lines:  # both fit a terminal of 80 columns
+        return f"{facts.rstrip()}\n" + (f"  {words}\n" if words else "")
+    return f"{facts} {words}".rstrip() + "\n"
 
 
 # --- a conversation
