@@ -261,13 +261,31 @@ def test_a_bad_plan_of_faults_is_told_with_its_place(
     assert capsys.readouterr().err.startswith(f"fake-assistants: {bad}: {words}")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--port", "-1"), "-1 is not a whole number from 0 to 65535"),
+        (("--rpm", "abc"), "abc is not a whole number of at least 1"),
+        (("--load", "\x1b[2J\u202e.json"), "\\x1b[2J\\u202e.json: No such file or directory"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_harmlessly(
+    arguments: tuple[str, str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its limits, in one line, and without what a terminal would obey."""
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", *arguments])
+    err = capsys.readouterr().err
+    assert (ended.value.code, words in err, err.rstrip("\n").isprintable()) == (2, True, True)
+
+
 def test_a_port_in_use_is_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     """So a script can tell it from a mistake. The signals are what they were: nothing is served."""
     usual = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as ended:
         main(["serve", "--port", str(taken.getsockname()[1])])
     assert ended.value.code == 1
-    assert "Address already in use" in capsys.readouterr().err
+    assert "Address already in use. Choose another --port; 0 picks a free one.\n" in capsys.readouterr().err
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == usual
 
 

@@ -1,5 +1,6 @@
 """The command `fake-assistants`."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -39,11 +40,17 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = commands.main(arguments, prog_name=_NAME, standalone_mode=False)
     except click.ClickException as error:
-        click.echo(f"{_NAME}: {error.format_message()}", err=True)
+        click.echo(f"{_NAME}: {_harmless(error.format_message())}", err=True)
         code = error.exit_code
     except click.Abort:
         code = 130
     sys.exit(code)
+
+
+def _harmless(text: str) -> str:
+    """Return a text in one line, in which characters that a terminal obeys, such as those of a name, are escapes."""
+    line = " ".join(text.split())  # click lists choices on lines of their own
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
 @click.group(name=_NAME, invoke_without_command=True, context_settings=HELP)
@@ -53,6 +60,18 @@ def commands(context: click.Context) -> None:
     """A fake of OpenAI's Assistants API."""
     if context.invoked_subcommand is None:
         raise click.UsageError(f"give a command, such as `{_NAME} serve`; `{_NAME} -h` lists them")
+
+
+class _Number(click.IntRange):
+    """A whole number within limits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return it; the error names the limits, whatever is wrong."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            limits = f"of at least {self.min}" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value} is not a whole number {limits}", param, ctx)
 
 
 def _epoch_second(_: click.Context, __: click.Parameter, given: str | None) -> int | None:
@@ -109,7 +128,7 @@ class _Failure(click.ClickException):
     default=8000,
     show_default=True,
     metavar="N",
-    type=click.IntRange(0, 65535),
+    type=_Number(0, 65535),
     help="Listen on this port; 0 picks a free one.",
 )
 @option(
@@ -170,7 +189,7 @@ class _Failure(click.ClickException):
 @option(
     "Sunset", "--sunset", "when", callback=_epoch_second, metavar="WHEN", help="End the API then: epoch or ISO, in UTC."
 )
-@option("Sunset", "--sunset-after", type=click.IntRange(0), metavar="N", help="End the API after N requests.")
+@option("Sunset", "--sunset-after", type=_Number(0), metavar="N", help="End the API after N requests.")
 @option(
     "Sunset",
     "--sunset-style",
@@ -180,8 +199,8 @@ class _Failure(click.ClickException):
     metavar="STYLE",
     help="Then answer gone (410), or not-found (404, no body).",
 )
-@option("Trouble", "--latency-ms", type=click.IntRange(0), default=0, metavar="N", help="Delay every answer.")
-@option("Trouble", "--rpm", type=click.IntRange(1), metavar="N", help="Allow each key N requests a minute.")
+@option("Trouble", "--latency-ms", type=_Number(0), default=0, metavar="N", help="Delay every answer.")
+@option("Trouble", "--rpm", type=_Number(1), metavar="N", help="Allow each key N requests a minute.")
 @option(
     "Trouble",
     "--faults",
@@ -298,7 +317,8 @@ def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callab
     try:
         serve_until_signal(app, host=host, port=port, base_path=base_path, warn=warn, notes=notes)
     except OSError as error:
-        raise _Failure(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        step = ". Choose another --port; 0 picks a free one." if error.errno == errno.EADDRINUSE else ""
+        raise _Failure(f"cannot listen on {host}:{port}: {error.strerror}{step}") from None
     except UnicodeError:
         raise _Failure(f"cannot listen on {host!r}: not an address") from None
 
@@ -321,7 +341,7 @@ def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callab
     default=8000,
     show_default=True,
     metavar="N",
-    type=click.IntRange(0, 65535),
+    type=_Number(0, 65535),
     help="Listen on this port; 0 picks a free one.",
 )
 @option(
