@@ -109,7 +109,7 @@ class ExtraMissing(ThreadkeepError):
 
 
 class OutputUnusable(ThreadkeepError):
-    """The export or one of its files cannot be used: it exists already, or the disk refuses."""
+    """The export or one of its files cannot be used: it exists already, or the disk reports an error."""
 
 
 class OtherExport(OutputUnusable):
@@ -143,7 +143,7 @@ class ApiError(ThreadkeepError):
     """A request without a usable answer.
 
     Attributes:
-        quoted: what the server said, until `threadkeep.api.secrets` puts it into the message: the message of an error
+        quoted: the server's words, until `threadkeep.api.secrets` puts it into the message: the message of an error
             as a str, any other body as bytes.
         status: the HTTP status of the answer, if there was one.
         unreachable: no answer came at all.

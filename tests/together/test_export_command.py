@@ -97,7 +97,7 @@ def test_a_web_page_is_named_by_its_title(
     body = "<!DOCTYPE HTML>\n<html><head><title>502 Bad &amp; Gateway</title></head><body>long</body></html>"
     fake.faults = [{"match": {}, "do": {"status": 502, "body": body, "headers": {"content-type": "text/html"}}}]
     done = threadkeep("export", write_ids(tmp_path, *names[:1]), ASSISTANT, out, "--max-retries", 0)
-    assert "a web page, '502 Bad & Gateway'" in done.err
+    assert 'a web page, "502 Bad & Gateway"' in done.err
     assert "<html" not in done.err
 
 

@@ -542,7 +542,7 @@ def test_another_name_of_the_host_is_another_origin(
 def test_what_a_target_has_of_the_source(address: str, auth: str | None, expected: Any) -> None:
     """At the same scheme, host and port its keys and their header; elsewhere nothing."""
     source = ApiSource(base_url="https://a.test/v1", auth=Auth.API_KEY, keys=(Key("sk-source"),))
-    found = OptionalSource({"base_url": address, "auth": auth}, "--to-").beside(source)
+    found = OptionalSource({"base_url": address, "auth": auth}, "--to-").second_to(source)
     assert (found.auth, next((key.secret for key in found.keys), None)) == expected
 
 

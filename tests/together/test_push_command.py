@@ -62,7 +62,7 @@ def test_a_dry_run_asks_nobody_needs_no_key_and_writes_nothing(
             "  requests      11 that write, if each is answered",
             "  time          about 0:01:50 at 6 requests a minute",
             "  lost          1 metadata",
-            "  files         1 file of messages, 0 downloaded; what the target does not have is lost",
+            "  files         1 file of messages, 0 downloaded; lost if not at the target",
             "  empty         1 thread with nothing to send",
             "  not complete  1 thread of the export: not pushed",
         ]
@@ -240,6 +240,21 @@ def test_the_map_takes_the_place_of_no_other_file(fake: Watched, out: Path, push
 
 
 # --- the ends
+
+
+def test_every_thread_that_was_not_pushed_is_in_a_line_or_a_number(
+    tmp_path: Path, base_url: str, fake: Watched, threadkeep: Run
+) -> None:
+    """Also where there are more than a result lists."""
+    assert base_url
+    many = export_of(tmp_path, threads_of(**{f"t{number}": 1 for number in range(30)}))
+    fake.faults = [{"match": {"method": "POST"}, "do": {"status": 400, "body": {"error": {"message": "no"}}}}]
+    done = threadkeep("push", many, "--to", "conversations", "--quiet")
+    lines = [line.strip() for line in done.err.splitlines()]
+    named = [line for line in lines if line.startswith("thread_t")]
+    more = [int(line.split()[2]) for line in lines if line.startswith("… and ")]
+    assert (done.code, len(named) + sum(more)) == (1, 30)
+    assert "30 threads not pushed, or changed since the push" in done.err
 
 
 def test_a_store_belongs_to_one_target(fake: Watched, base_url: str, out: Path, push: Push) -> None:

@@ -113,7 +113,7 @@ class RequestContext:
 def translate(error: Exception, context: RequestContext) -> ApiError:
     """Return our error for an exception of the SDK or of its HTTP library, by its nearest ancestor in the table.
 
-    What the server said is only in its ``quoted``, see `threadkeep.api.secrets`.
+    The server's words are only in its ``quoted``, see `threadkeep.api.secrets`.
     """
     if isinstance(error.__cause__, ApiError):  # raised in the middle of an answer, by us
         return error.__cause__

@@ -91,7 +91,7 @@ class Walk:
     Attributes:
         cursor: the id to ask behind; None for the first page.
         is_over: the list is complete.
-        was_last: the last page with rows said that no more follow.
+        was_last: the last page with rows has has_more false.
     """
 
     cursor: str | None
@@ -175,7 +175,7 @@ def _has_too_many_values(body: bytes) -> bool:
 
 
 def _marks(body: bytes) -> int:
-    """Count what stands before values, in strings as well."""
+    """Count the characters that come before values, in strings as well."""
     return sum(map(body.count, (b"[", b"{", b",")))
 
 

@@ -1,7 +1,7 @@
 """Keys, tokens and passwords, and the one place that removes them from the messages of errors.
 
 Whatever a server echoes, and in whatever form it was sent: as it is, in a URL, or in base64. An error keeps what the
-server said apart from its message until here, so that nothing is cut before it is cleaned.
+server answered apart from its message until here, so that nothing is cut before it is cleaned.
 """
 
 import base64
@@ -89,19 +89,19 @@ class Secrets:
         return attrs.evolve(sent, path=self.clean(sent.path), request_id=request_id)
 
     def finish(self, problem: ApiError, address: str) -> ApiError:
-        """Put what the server said into the message of an error, cleaned and then cut, and return the error.
+        """Put the server's words into the message of an error, cleaned and then cut, and return the error.
 
         Args:
             problem: is changed.
             address: stays readable in the message: a host may be named as its key is.
         """
         what = address.join(self.clean(piece) for piece in str(problem).split(address))
-        said, problem.quoted = problem.quoted, ""
-        if isinstance(said, bytes):
-            said = _cut(self.clean(_text_of(said)), _BODY) or "an empty body"
+        words, problem.quoted = problem.quoted, ""
+        if isinstance(words, bytes):
+            words = _cut(self.clean(_text_of(words)), _BODY) or "an empty body"
         else:
-            said = _cut(self.clean(said[:_READ]), _MESSAGE)
-        problem.args = (f"{what}: {said}" if what and said else what or said,)
+            words = _cut(self.clean(words[:_READ]), _MESSAGE)
+        problem.args = (f"{what}: {words}" if what and words else what or words,)
         return problem
 
 
@@ -111,7 +111,7 @@ def _text_of(body: bytes) -> str:
     if not _PAGE.match(text):
         return text
     title = _TITLE.search(text)
-    return "a web page" if title is None else f"a web page, {unescape(title[1]).strip()!r}"
+    return "a web page" if title is None else f'a web page, "{unescape(title[1]).strip()}"'
 
 
 def _cut(text: str, most: int) -> str:

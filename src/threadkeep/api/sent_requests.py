@@ -1,4 +1,4 @@
-"""The requests that are sent, told one by one to whoever asks for that: `watch_sent` is the one place that does it."""
+"""The requests that are sent, reported one by one to a function: `watch_sent` is the one place that does it."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -46,8 +46,8 @@ on_sent: ContextVar[OnSent | None] = ContextVar("on_sent", default=None)
 
 @contextlib.contextmanager
 def watch_sent(request: Any) -> Iterator[Callable[[Any], Any]]:
-    """Tell of a request of an HTTP library when it is over. The answer must be passed through what this yields."""
-    if (told := on_sent.get()) is None:
+    """Report a request of an HTTP library when it is over. The answer must be passed through what this yields."""
+    if (report := on_sent.get()) is None:
         yield lambda response: response
         return
     began, responses, problem = now(), list[Any](), None
@@ -63,7 +63,7 @@ def watch_sent(request: Any) -> Iterator[Callable[[Any], Any]]:
         raise
     finally:
         headers = responses[0].headers if responses else {}
-        told(
+        report(
             SentRequest(
                 method=request.method,
                 path=request.url.raw_path.decode("ascii", "replace").partition("?")[0],

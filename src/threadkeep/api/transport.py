@@ -124,12 +124,12 @@ class Transport:
         self.answered = False
         self._on_sent: OnSent | None = None
 
-    def watch(self, told: OnSent, key: int = 1) -> None:
+    def watch(self, on_request: OnSent, key: int = 1) -> None:
         """Call this for each request from now on, with the number of the key, and without secrets.
 
-        Nothing is told of the requests of a caller's own client.
+        It is not called for the requests of a caller's own client.
         """
-        self._on_sent = lambda sent: told(attrs.evolve(self._secrets.clean_sent(sent), key=key))
+        self._on_sent = lambda sent: on_request(attrs.evolve(self._secrets.clean_sent(sent), key=key))
 
     @property
     def library(self) -> str:
@@ -196,7 +196,7 @@ class Transport:
         return await self._send("/files", request, most_bytes=max(size, _PAGE_BYTES + 1))
 
     def finish(self, problem: ApiError) -> ApiError:
-        """Put what the server said into the message of an error, without secrets; return the error."""
+        """Put the server's words into the message of an error, without secrets; return the error."""
         return self._secrets.finish(problem, self.address)
 
     def is_secret_in(self, names: Iterable[str]) -> bool:
@@ -406,13 +406,13 @@ class ModelsClient:
         self._secrets = Secrets()
         self._secrets.add(*endpoint.secrets, *(credentials_of(self._proxy) if self._proxy is not None else ()))
 
-    def watch(self, told: OnSent | None) -> None:
+    def watch(self, on_request: OnSent | None) -> None:
         """Call this, if anything, for each request that is sent in this context from now on, without secrets."""
-        on_sent.set(None if told is None else partial(self._tell, told))
+        on_sent.set(None if on_request is None else partial(self._report, on_request))
 
-    def _tell(self, told: OnSent, sent: SentRequest) -> None:
+    def _report(self, on_request: OnSent, sent: SentRequest) -> None:
         self._secrets.add(self._token.current.secret)
-        told(self._secrets.clean_sent(sent))
+        on_request(self._secrets.clean_sent(sent))
 
     def record_answered(self) -> None:
         """Record that the server accepted the token, and gave an answer."""
@@ -440,7 +440,7 @@ class ModelsClient:
         return self.finish(translate(error, context))
 
     def finish(self, problem: ApiError) -> ApiError:
-        """Put what the server said into the message of an error, without secrets; return the error."""
+        """Put the server's words into the message of an error, without secrets; return the error."""
         return self._secrets.finish(problem, self.address)
 
 

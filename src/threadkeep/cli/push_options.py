@@ -65,7 +65,7 @@ def user_identity_option(*names: str) -> Callable[..., Any]:
 
 @attrs.frozen(kw_only=True)
 class PushOptions:
-    """The options, as typed. Those that say how items are made are what the first push said where they are None."""
+    """The options, as typed. Those of how items are made are None where they were not given: the first push counts."""
 
     map_: str | None
     upload_files: bool | None

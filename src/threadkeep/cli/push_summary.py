@@ -42,7 +42,7 @@ def print_dry_run(job: PushJob, plan: PushPlan) -> None:
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
     if plan.files:
         files = f"{counted(plan.files, 'file')} of messages, {plan.files_here:,} downloaded"
-        yield "files", f"{files}; what the target does not have is lost"
+        yield "files", f"{files}; lost if not at the target"
 
 
 def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:

@@ -111,7 +111,7 @@ class OptionalSource:
             print_error(notice, _WHAT_CAN_BE_DONE)
         return source
 
-    def beside(self, source: ApiSource) -> ApiSource:
+    def second_to(self, source: ApiSource) -> ApiSource:
         """Return a second server, as typed. At the origin of the first it has the same credentials, unless it has own.
 
         The origin is scheme, host and port: no credential of one server goes to another.

@@ -79,7 +79,7 @@ class Target:
         not replaced without ``force``.
 
         Raises:
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         with on_disk(self.path), _folder(self.path) as folder:
             draft = Draft(folder / self.path.name, folder / self.losses.name)

@@ -12,7 +12,7 @@ __all__ = ["ThreadLines"]
 
 
 class ThreadLines:
-    """Write lines ``{"thread_id": ..., KEY: [item, ...]}``; without the id where that is told.
+    """Write lines ``{"thread_id": ..., KEY: [item, ...]}``; without the id if ``has_ids`` is False.
 
     Args:
         path: of a file that is not there yet.

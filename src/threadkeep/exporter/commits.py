@@ -45,7 +45,7 @@ class Commits:
         """Commit changes together, and send an event then, from the task that calls this.
 
         Raises:
-            OutputUnusable: the disk refuses, now or at an earlier commit: nothing is committed any more.
+            OutputUnusable: the disk reports an error, now or at an earlier commit: nothing is committed any more.
         """
         if self._refused is not None:
             raise self._refused

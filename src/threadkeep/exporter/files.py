@@ -160,7 +160,7 @@ def _names(wanted: Iterable[str], known: Mapping[str, DownloadRow]) -> dict[str,
 async def _received(path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str, bytes]:
     """Write a file, and return its size, its sha256, and its first bytes.
 
-    Only what the disk refuses is an error of the disk: the pieces have troubles of their own.
+    Only what the disk reports an error is an error of the disk: the pieces have troubles of their own.
     """
     digest, size, beginning = hashlib.sha256(), 0, b""
     with on_disk(path):

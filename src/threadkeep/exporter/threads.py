@@ -162,7 +162,7 @@ class _ThreadFetch:
 
         Raises:
             ApiError: a leaf of it. The pages before are in the store.
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         if not self._pages:
             await self._walk(client)

@@ -80,9 +80,9 @@ async def apush(
         only: the ids of the threads to push; None for all that are complete.
         upload_files: upload files that the target does not know; they must have been downloaded with the export.
         inline_images: send downloaded images as data URLs.
-        citations, unsupported: as `threadkeep.convert` takes them. None, for these and the two above, is what an
-            earlier push of this export said, else as `convert` has it. Once anything was sent only ``upload_files`` may
-            change.
+        citations, unsupported: as `threadkeep.convert` takes them. None, for these and the two above, is the
+            choice of an earlier push of this export, else as `convert` has it. Once anything was sent only
+            ``upload_files`` may change.
         dry_run: plan only. Nothing is asked, and nothing is written.
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
             whose messages have changed since. The old conversations stay, and are named in ``replaced``.
@@ -101,7 +101,7 @@ async def apush(
         AccessRefused, MalformedAddress, ServerUnreachable: there is no key, no address, or no way to connect.
         MalformedLine: a line of the export is no message.
         OutputUnusable: the export cannot be read, another push is at work, or the store or map cannot be used: they
-            belong to another target, or the disk refuses.
+            belong to another target, or the disk reports an error.
         CancelledError: this task was cancelled. What was sent is recorded, and the same call resumes there.
         BaseException: what ``on_event`` raised. The push has ended in order then.
     """

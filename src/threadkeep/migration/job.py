@@ -24,7 +24,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "inline_images": ("no", "yes"),
     "upload_files": ("no", "yes"),
 }
-"""What each choice of how items are made may be; the first one where nothing is said."""
+"""What each choice of how items are made may be; the first one is the default."""
 
 
 @attrs.frozen(kw_only=True)

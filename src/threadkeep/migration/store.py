@@ -167,7 +167,7 @@ class PushStore:
             target: where this push goes. A store belongs to one target.
 
         Raises:
-            OutputUnusable: it is damaged, none of this version, or of another target, or the disk refuses.
+            OutputUnusable: it is damaged, none of this version, or of another target, or the disk reports an error.
         """
         with on_disk(path):
             refuse_irregular(path, rewritten=True)
@@ -260,11 +260,11 @@ class PushStore:
     # --- choices
 
     def choose(self, asked: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Remember how items are made, and return that: what an earlier push has said counts for all later ones.
+        """Remember how items are made, and return that: the choices of an earlier push count for all later ones.
 
         Args:
             asked: the choices of this push, by their names; those that it leaves open are left out.
-            allowed: what each may be; the first counts where nothing was said.
+            allowed: what each may be; the first is the default.
 
         Raises:
             OutputUnusable: a choice is another one than that with which something was sent. Whether files are uploaded

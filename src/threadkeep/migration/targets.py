@@ -38,7 +38,7 @@ class Target:
         thread: the word for what a thread is there.
         anew: what becomes of threads that are pushed anew.
         has_conversations: whether each thread becomes a conversation, with an id and metadata; there is a map then.
-        concurrency: how many threads are sent at a time, if nothing else is said.
+        concurrency: how many threads are sent at a time, if no other number is given.
         rpm: the requests a minute, likewise; None for a pace that is found.
     """
 

@@ -82,7 +82,7 @@ class Inspection:
             on_row: called for each row of the index; what it raises ends the look.
 
         Raises:
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         index = self._set.files.get("index")
         with self._store.looking_for_damage():

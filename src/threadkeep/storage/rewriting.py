@@ -121,7 +121,7 @@ def link_files(sources: Iterable[Path], folder: Path, undo: contextlib.ExitStack
         undo: gets what removes them again.
 
     Raises:
-        OutputUnusable: another file has the name of one, or the disk refuses.
+        OutputUnusable: another file has the name of one, or the disk reports an error.
     """
     with on_disk(folder):
         for number, source in enumerate(sources):

@@ -171,7 +171,7 @@ class Session:
             fresh: begin anew, and keep what is there under another name.
 
         Raises:
-            OutputUnusable: what is there cannot be gone on with, or the disk refuses.
+            OutputUnusable: what is there cannot be resumed, or the disk reports an error.
             UnreadableIds: the list cannot be read.
         """
         try:
@@ -377,7 +377,7 @@ class Session:
             with_downloads: list the files that threads refer to, even if nothing is known of any.
 
         Raises:
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         libraries = ("threadkeep", "openai", self.http_library)
         is_fresh = self.store.facts.fresh
@@ -428,7 +428,7 @@ def write(out: str | os.PathLike[str], *, on_notice: Callable[[str], object] = l
         fetched since the export was written, nothing changes.
 
     Raises:
-        OutputUnusable: there is nothing to write, an export is at work, or the disk refuses.
+        OutputUnusable: there is nothing to write, an export is at work, or the disk reports an error.
         TypeError: an argument is of another type.
     """
     refuse_wrong_types(locals(), {"out": A_PATH, "on_notice": A_FUNCTION})

@@ -50,7 +50,7 @@ def split_by_assistant(paths: Paths) -> list[Part]:
 
     Raises:
         OutputUnusable: another run is at work or was cut off, the export is damaged, another export has the name of a
-            part, an assistant's id cannot be a part of a file's name, or the disk refuses.
+            part, an assistant's id cannot be a part of a file's name, or the disk reports an error.
     """
     if not paths.out.parent.is_dir():
         raise OutputUnusable(f"{paths.out.parent} is not a folder.")

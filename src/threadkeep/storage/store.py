@@ -266,7 +266,7 @@ class Store:
         """Create a store. It takes its name when it is usable, so a kill leaves none or a complete one.
 
         Raises:
-            OutputUnusable: the disk refuses, or something else has the name.
+            OutputUnusable: the disk reports an error, or something else has the name.
         """
         draft = new(paths.store)
         with on_disk(paths.store):
@@ -295,7 +295,7 @@ class Store:
 
         Raises:
             DamagedStore: it cannot be used.
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         with on_disk(paths.store):
             refuse_irregular(paths.store, rewritten=True)
@@ -363,7 +363,7 @@ class Store:
             refresh: ask for complete threads too.
 
         Raises:
-            OutputUnusable: the disk refuses.
+            OutputUnusable: the disk reports an error.
         """
         with self._transaction() as db:
             db.execute("PRAGMA cache_size=-32768")  # ids are sorted
@@ -489,7 +489,7 @@ class Store:
         """Commit changes in one transaction.
 
         Raises:
-            OutputUnusable: the disk refuses; nothing of them is stored then.
+            OutputUnusable: the disk reports an error; nothing of them is stored then.
         """
         with self._transaction():
             for change in changes:

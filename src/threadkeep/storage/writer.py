@@ -86,7 +86,7 @@ def write_new_set(
         The manifest that goes with the files; it is not written yet.
 
     Raises:
-        OutputUnusable: the disk refuses. What was written by then is removed.
+        OutputUnusable: the disk reports an error. What was written by then is removed.
     """
     try:
         with on_disk(paths.out), contextlib.ExitStack() as opened:
@@ -279,7 +279,7 @@ def put_in_place(paths: Paths, manifest: Manifest) -> None:
     """Let the new set count, give its files their names, and delete the store that it was written from.
 
     Raises:
-        OutputUnusable: the disk refuses. The next holder of the lock resumes where this ended.
+        OutputUnusable: the disk reports an error. The next holder of the lock resumes where this ended.
     """
     marker = new(paths.manifest)
     with on_disk(marker):
@@ -321,7 +321,7 @@ def finish_exchange(paths: Paths) -> bool:
         Whether there was an exchange to be finished: the store that it was written from goes then.
 
     Raises:
-        OutputUnusable: the disk refuses, or the files are not what a writer leaves.
+        OutputUnusable: the disk reports an error, or the files are not what a writer leaves.
     """
     marker = new(paths.manifest)
     try:
@@ -349,7 +349,7 @@ def remove_unfinished(paths: Paths) -> None:
     """Remove what a writer that was killed has left: ``.new`` files that no manifest names.
 
     Raises:
-        OutputUnusable: the disk refuses.
+        OutputUnusable: the disk reports an error.
     """
     folder, out = paths.out.parent, paths.out
     with on_disk(folder):
@@ -369,7 +369,7 @@ def delete_store(paths: Paths) -> None:
     """Delete the working store: the database first, since what is next to it belongs to one that is there.
 
     Raises:
-        OutputUnusable: the disk refuses.
+        OutputUnusable: the disk reports an error.
     """
     with on_disk(paths.store):
         for path in paths.store_files:
@@ -400,7 +400,7 @@ def keep_aside(paths: Paths, number: int, *, with_downloads: bool) -> None:
         with_downloads: keep the folder of downloads too.
 
     Raises:
-        OutputUnusable: the disk refuses.
+        OutputUnusable: the disk reports an error.
     """
     kept = paths.aside(number)
     pairs = [*zip(paths.written.values(), kept.written.values(), strict=True), (paths.manifest, kept.manifest)]
@@ -419,7 +419,7 @@ def link_or_copy(path: Path, copy: Path) -> None:
 
     Raises:
         OutputUnusable: it is not a regular file.
-        OSError: the disk refuses.
+        OSError: the disk reports an error.
     """
     if not path.exists() or copy.exists():
         return

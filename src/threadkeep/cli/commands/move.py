@@ -81,7 +81,7 @@ def move(
     Nothing is changed at the source. The same command resumes the move: nothing is fetched or sent twice.
     """
     exporting.refuse_impossible(thread_ids, assistant_id, out)
-    to = target.beside(source)
+    to = target.second_to(source)
     push_job = pushing.job(
         out,
         "conversations",

@@ -1,4 +1,4 @@
-"""The file of a history on the disk: locked while it is written, replaced whole, and set aside when it is damaged."""
+"""The file of a history on the disk: locked for each change, replaced in one step, set aside when it is damaged."""
 
 import contextlib
 import errno
@@ -94,7 +94,7 @@ def locked(path: Path, *, for_reading: bool = False) -> Iterator[None]:
 
     Args:
         path: of the history.
-        for_reading: if the user may not have the lock, go on without it.
+        for_reading: if the user may not have the lock, continue without it.
 
     Raises:
         HistoryUnusable: the lock file cannot be created.
@@ -155,12 +155,12 @@ def read_file(path: Path) -> bytes | None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put a new content in the place of a file, as a whole: a reader sees the old one or the new one, and a kill, too.
+    """Put a new content in the place of a file, in one step: a reader sees the old one or the new one, and a kill, too.
 
     To be called with the lock held. The permissions stay; a new file is private.
 
     Raises:
-        HistoryUnusable: the disk refuses. The old content is there as before.
+        HistoryUnusable: the disk reports an error. The old content is there as before.
     """
     new = path.with_name(f"{path.name}.new")
     with named(path):

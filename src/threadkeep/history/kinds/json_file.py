@@ -1,7 +1,7 @@
 """A history in the file that people keep: one JSON array of items, ``json.dump(messages, file)``.
 
 What is in the file stays byte for byte, in its layout; items are added before its last bracket. Every change replaces
-the file as a whole. A reader does not wait: what seems damaged is read again under the lock before it counts as that.
+the file in one step. A reader does not wait: what seems damaged is read again under the lock before it counts as that.
 """
 
 import json

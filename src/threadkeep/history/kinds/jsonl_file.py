@@ -242,7 +242,7 @@ def _replayed(content: bytes | None) -> _Log:
         try:
             _carry_out(log, _row(last), len(lines) + 1)
         except ValueError:
-            if not lines:  # a file begins with a complete line, since it is put in place whole
+            if not lines:  # a file begins with a complete line, since it is put in place complete
                 raise ValueError("it has no complete line") from None
             log.torn = last
     return log
@@ -380,7 +380,7 @@ def _log_of_writer(path: Path, file: int | None) -> _Log:
 
 
 def _write(path: Path, file: int | None, number: int, session_id: str, operation: Mapping[str, Any]) -> None:
-    """Add one line, and bring it to the disk. If the disk refuses, the file is as before."""
+    """Add one line, and bring it to the disk. If the disk reports an error, the file is as before."""
     time = now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = dumps({"session_id": session_id, "time": time, **operation, "line": number}) + b"\n"
     if file is None:

@@ -1,4 +1,4 @@
-"""A history in memory, for tests: ``memory://``, or ``memory://NAME`` for several. The whole process shares it."""
+"""A history in memory, for tests: ``memory://``, or ``memory://NAME`` for several. All of the process shares it."""
 
 import threading
 from collections.abc import Mapping, Sequence

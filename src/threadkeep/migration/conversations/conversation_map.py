@@ -105,7 +105,7 @@ def write_map(path: Path, threads: Iterable[StoredThread]) -> None:
     """Write a line for each thread, completely or not at all.
 
     Raises:
-        OutputUnusable: the disk refuses.
+        OutputUnusable: the disk reports an error.
     """
     with _written(path) as file:
         for thread in threads:
@@ -124,7 +124,7 @@ def write_losses(path: Path, losses: Iterable[Loss]) -> None:
     """Write a line for each loss, completely or not at all.
 
     Raises:
-        OutputUnusable: the disk refuses.
+        OutputUnusable: the disk reports an error.
     """
     with _written(path) as file:
         LossReport(file).add(losses)

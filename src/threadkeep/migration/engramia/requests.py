@@ -166,7 +166,7 @@ def _stored(line: bytes) -> Stored:
 def is_same(stored: Stored, line: Mapping[str, Any]) -> bool:
     """Return whether a stored pattern can be this line: its texts as they were sent, or redacted by the server.
 
-    Lines with equal texts are told apart by ``run_id``, if the server keeps it.
+    Lines with equal texts differ in their ``run_id``, if the server stores it.
     """
     return (
         stored.source == line["source"]
@@ -199,7 +199,7 @@ class Sent(Generic[_Place]):
 
     Attributes:
         place: what the caller knows the line by.
-        is_acknowledged: the server said that it is stored; otherwise what it said was `Outcome.UNKNOWN`.
+        is_acknowledged: the server answered that it is stored; otherwise its answer was `Outcome.UNKNOWN`.
     """
 
     place: _Place
