@@ -242,6 +242,21 @@ def test_the_map_takes_the_place_of_no_other_file(fake: Watched, out: Path, push
 # --- the ends
 
 
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_web_server_that_takes_no_requests_is_a_wrong_address(
+    status: int, fake: Watched, base_url: str, out: Path, push: Push
+) -> None:
+    """The push ends at once, and leaves no file."""
+    page = "<!DOCTYPE html><html><head><title>Not here</title></head></html>"
+    fake.faults = [{"match": {}, "do": {"status": status, "body": page}}]
+    before = contents(out.parent)
+    done = push()
+    assert done.code == 2
+    words = f'this address does not serve the Conversations API: {base_url}: {status}: a web page, "Not here"'
+    assert words in done.err
+    assert contents(out.parent) == before
+
+
 def test_every_thread_that_was_not_pushed_is_in_a_line_or_a_number(
     tmp_path: Path, base_url: str, fake: Watched, threadkeep: Run
 ) -> None:

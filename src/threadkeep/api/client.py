@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from threadkeep.api.error_mapping import MAX_WAIT
 from threadkeep.api.pagination import LIMIT, Page, Walk, read_object, read_page
 from threadkeep.api.rate_control import RateController, RequestSlot, Traffic
-from threadkeep.errors import ApiError, BadPage, QuotaSpent, RateLimited, RunEnded
+from threadkeep.errors import ApiError, BadPage, QuotaSpent, RateLimited, RunEnded, WrongAddress
 
 __all__ = ["ApiClient", "PacingOptions", "TransportLike"]
 
@@ -350,10 +350,10 @@ class ApiClient:
 def _may_have_been_done(problem: ApiError) -> bool:
     """Return whether a write may have been carried out.
 
-    What was refused or redirected, or never reached the server, was not.
+    What was refused or redirected, or never reached the server, was not; nor was what reached no such API.
     """
     is_refused = problem.status is not None and 300 <= problem.status < 500 and problem.status not in (408, 409)
-    return problem.was_sent and not is_refused
+    return problem.was_sent and not is_refused and not isinstance(problem, WrongAddress)
 
 
 def _is_web_page(problem: ApiError) -> bool:

@@ -164,9 +164,8 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
         return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
     if status == 404:
         return _not_found(message, body, context)
-    if 300 <= status < 400 and context.api is not Api.ASSISTANTS:
-        where = _host_of(headers.get("location", ""))
-        return WrongAddress(f"{what}: it redirects to {where}, and messages are sent to no other address")
+    if (elsewhere := _elsewhere(status, headers.get("location", ""), quoted, context)) is not None:
+        return elsewhere
     if status == 410:
         return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
     if status in (401, 403, 407):
@@ -185,6 +184,17 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     by_status = status in (408, 409) or status >= 500 or LOCKED in codes
     may_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""), by_status)
     return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
+
+
+def _elsewhere(status: int, location: str, quoted: str | bytes, context: RequestContext) -> WrongAddress | None:
+    """Return the error for an answer that says that the API is at another address; None for any other answer."""
+    if 300 <= status < 400 and context.api is not Api.ASSISTANTS:
+        what = f"{status} from {context.address}: it redirects to {_host_of(location)}"
+        return WrongAddress(f"{what}, and messages are sent to no other address")
+    if status in (405, 501) and not context.answered:  # a web server that takes no such requests
+        what = f"this address does not serve the {context.api}: {context.address}: {status}"
+        return WrongAddress(what, quoted=quoted)
+    return None
 
 
 def _host_of(location: str) -> str:

@@ -20,7 +20,16 @@ import attrs
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
 from threadkeep.api.rate_control import Traffic
 from threadkeep.api.worker_pool import WorkerPool, one_batch
-from threadkeep.errors import ApiError, BadPage, Interrupted, OutputUnusable, RunEnded, ThreadkeepError, ThreadMissing
+from threadkeep.errors import (
+    ApiError,
+    BadPage,
+    Interrupted,
+    OutputUnusable,
+    RunEnded,
+    ServerUnreachable,
+    ThreadkeepError,
+    ThreadMissing,
+)
 from threadkeep.records.ndjson import encode_message
 from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.damage import index_rows
@@ -180,6 +189,8 @@ async def check_live(
         try:
             await pool.run(one_batch([*threads]), check.check)
             ended_by = pool.ended_by
+            if isinstance(ended_by, ServerUnreachable):
+                check.forget_unreachable()
         except asyncio.CancelledError:
             ended_by = Interrupted("interrupted")
     findings = list(check.findings())
@@ -231,6 +242,12 @@ class _Check:
         self._on_compared(thread_id, len(comparison.ids) if problem is None else 0)
         if isinstance(problem, ApiError):
             self._pool.record_failure(problem)
+
+    def forget_unreachable(self) -> None:
+        """Forget the threads that no server answered for: they are among those that are left."""
+        gone = [key for key, one in self.results.items() if isinstance(one, ApiError) and one.unreachable]
+        for thread_id in gone:
+            del self.results[thread_id]
 
     def is_gone(self, problem: Exception) -> bool:
         """Whether the thread is deleted. A key that knows no thread at all is more likely another project's."""
