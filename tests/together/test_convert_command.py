@@ -110,7 +110,7 @@ def test_threads_that_are_not_complete_are_counted(
     ids = write_ids(tmp_path, "thread_b", "thread_none", "thread_a")
     assert threadkeep("export", ids, ASSISTANT, out, "--include", "threads,runs", "--files").code == 1
     done = threadkeep("convert", out, "--to", "chat", "-o", tmp_path / "t", "--inline-images")
-    assert (done.code, done.err) == (0, f"threadkeep: 1 thread of {out} not complete, and so not converted\n")
+    assert (done.code, done.err) == (0, f"threadkeep: not converted, since not complete: 1 thread of {out}\n")
     first, second = lines(tmp_path / "t")
     assert (first["thread_id"], second["thread_id"]) == ("thread_b", "thread_a")
     assert second["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")

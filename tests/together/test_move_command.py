@@ -274,7 +274,7 @@ def test_threads_that_are_not_complete_are_left_out(
     done = threadkeep(*command(ids, out, project, "--max-retries", 0))
     assert done.code == 1
     assert "thread_none: missing" in done.err
-    assert "2 threads of the export not complete, and so not pushed" in done.err
+    assert "not pushed, since not complete: 2 threads of the export" in done.err
     assert f"{out}: not complete" in done.out
     assert "  verified      2 of 2" in done.out
     assert moved(fake) == texts_of(fake, "thread_b")

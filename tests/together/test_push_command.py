@@ -124,7 +124,7 @@ def test_the_summary_says_what_is_there(fake: Watched, base_url: str, out: Path,
         "  empty         1 thread with nothing to send",
         "  not complete  1 thread of the export: not pushed",
     ]
-    assert "1 thread of the export not complete, and so not pushed" in done.err
+    assert "not pushed, since not complete: 1 thread of the export" in done.err
     assert f"threadkeep status {out}" in done.err
 
 

@@ -250,7 +250,7 @@ def test_all_threads_as_pages(export: Export, threadkeep: Run, tmp_path: Path) -
     done = threadkeep("show", export.paths.out, "--format", "markdown", "-o", tmp_path / "pages")
     assert (done.code, done.err) == (
         0,
-        f"threadkeep: 1 thread of {export.paths.out} not complete, and so not converted\n",
+        f"threadkeep: not converted, since not complete: 1 thread of {export.paths.out}\n",
     )
     other = convert(export.paths.out, to="markdown", target=tmp_path / "other").path
     for path in other.rglob("*.md"):

@@ -161,7 +161,7 @@ def report_push_ending(
         print_error(f"{what} not pushed, or changed since the push ({done})", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
-        print_error(f"{what} of the export not complete, and so not pushed", command_on("status", job.name))
+        print_error(f"not pushed, since not complete: {what} of the export", command_on("status", job.name))
     return _exit_code(result)
 
 

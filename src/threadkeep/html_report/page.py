@@ -47,6 +47,7 @@ _INCOMPLETE = {
     "thread_missing": "missing",
     "lost_thread": "lost",
     "digest_mismatch": "damaged",
+    "not_exported": "not exported",
 }
 
 
@@ -87,7 +88,7 @@ def render(
         most_ids=MOST_IDS,
         steps=steps,
         incomplete=[row for row in listed if row.finding.code in _INCOMPLETE and row.finding.thread_id is not None],
-        not_complete=sum(report.counts.get(code, 0) for code in _INCOMPLETE),
+        not_complete=sum(report.counts.get(code, 0) for code in _INCOMPLETE) - len(_of_files(listed)),
         most_incomplete=_MOST_INCOMPLETE,
     )
 
@@ -103,6 +104,11 @@ class _Row:
     finding: Finding
     place: _Place
     anchor: str | None
+
+
+def _of_files(rows: Sequence[_Row]) -> list[_Row]:
+    """Return the rows of findings that are about files, and about no thread."""
+    return [row for row in rows if row.finding.code in _INCOMPLETE and row.finding.thread_id is None]
 
 
 def _rows(report: ValidationReport, conversations: Sequence[Conversation]) -> Iterator[_Row]:

@@ -260,6 +260,14 @@ def test_messages_say_who_when_and_what() -> None:
     assert "5 lines shown." in text
 
 
+def test_a_thread_of_the_list_that_is_not_exported_is_among_those_that_are_not_complete() -> None:
+    """A file of which nothing is known is none of them."""
+    of = report(finding("not_exported", "it is absent", thread_id="thread_a"), finding("not_exported", "a file"))
+    text = page((of, []))
+    assert [one.split() for one in re.findall(r'<li><a href="#finding-1">([^<]+)</a>', text)] == [["not", "exported"]]
+    assert "more thread" not in text
+
+
 def test_outcomes_are_named() -> None:
     """Every outcome that there can be, in words, each with a bar."""
     outcomes = dict.fromkeys((str(one) for one in Outcome), 1) | {"complete": 99_999}

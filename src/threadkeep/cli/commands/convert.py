@@ -120,7 +120,7 @@ def print_not_complete(done: Converted, out: Path | str) -> None:
     for fault in done.faults:
         print_error(f"{fault}: what it held is not converted", "`threadkeep validate` says more.")
     if done.not_complete:
-        print_error(f"{counted(done.not_complete, 'thread')} of {out} not complete, and so not converted")
+        print_error(f"not converted, since not complete: {counted(done.not_complete, 'thread')} of {out}")
 
 
 def print_converted(done: Converted) -> None:
