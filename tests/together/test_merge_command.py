@@ -91,7 +91,7 @@ def test_a_merge_that_is_not_complete(
     assert done.code == 1
     assert done.err.splitlines() == [
         "threadkeep: 2 lines of the list, the first is line 11: no thread ids",
-        "threadkeep: the export is not complete: some threads or files are not",
+        "threadkeep: the export is not complete",
         "  Resume the exports that are not complete, and merge again. This checks what is there:",
         f"  threadkeep validate --ids={ids} {out}",
     ]
@@ -166,7 +166,7 @@ def test_a_wrong_line_of_a_sharded_list(names: list[str], threadkeep: Run, tmp_p
     for number in range(3):
         done = threadkeep("export", ids, ASSISTANT, tmp_path / f"{number}", "--shard", f"{number}/3")
         codes.append(done.code)
-        named += [line for line in done.err.splitlines() if "is no thread id" in line]
+        named += [line for line in done.err.splitlines() if " of the list is no thread id, " in line]
     assert sorted(codes) == [0, 0, 1]
     assert named == ["threadkeep: line 3 of the list is no thread id, but an assistant's id: asst_1"]
 

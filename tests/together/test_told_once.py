@@ -80,7 +80,7 @@ def test_files_that_are_all_missing_are_no_success(tmp_path: Path, out: Path, th
     assert "  files         0 saved, 55 missing\n" in done.out
     words = " missing files 55, the API has no such files: file-00, file-01, file-02 and 52 more "
     assert words in " ".join(done.out.split())
-    assert done.err.startswith("threadkeep: every thread is complete in the export, and none of their files is")
+    assert done.err.startswith("threadkeep: every thread is complete in the export, but none of the files is saved")
     assert "without --files" in done.err.replace("\n", " ")
     assert threadkeep("export", ids, "asst_1", out).code == 0
 

@@ -267,7 +267,7 @@ def test_what_was_not_refreshed_and_not_saved_is_named(fake: FakeAssistants, thr
     assert "  missing files 1, the API has no such files: file-1\n" in first.out
     fake.state = {}
     done = threadkeep(*arguments, "--refresh")
-    assert (done.code, "not every one could be refreshed" in done.err) == (1, True)
+    assert (done.code, "but 1 thread could not be refreshed" in done.err) == (1, True)
     assert "not refreshed 1 thread, complete as exported before" in done.out
     assert done.err.startswith("thread_a: missing: No thread found")
     assert threadkeep("status", tmp_path / "o").code == 0
