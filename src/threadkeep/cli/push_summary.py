@@ -158,7 +158,7 @@ def report_push_ending(
         steps = [_AGAIN] if pending else []
         steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
         what = counted(result.problem_count, "thread")
-        print_error(f"{what} not pushed, or changed since the push ({done})", *lines, *steps)
+        print_error(f"{what} not pushed, or not stored as it was sent ({done})", *lines, *steps)
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"not pushed, since not complete: {what} of the export", command_on("status", job.name))

@@ -230,7 +230,7 @@ def test_a_store_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.
     with closing(sqlite3.connect(export.paths.store)) as db:
         db.execute("BEGIN EXCLUSIVE")
         for act in (export.write, lambda: export.run_alone(THREADS, ThreadServer(THREADS))):
-            with pytest.raises(OutputUnusable, match=r"another program holds the working store\. Close it and run"):
+            with pytest.raises(OutputUnusable, match=r"another program uses the working store\. Close it and run"):
                 act()
     export.run_alone(THREADS, ThreadServer(THREADS))
     assert export.messages() == THREADS
