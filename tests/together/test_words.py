@@ -36,6 +36,17 @@ def out(fake: FakeAssistants, ids: Path, threadkeep: Run, tmp_path: Path) -> Pat
     return out
 
 
+def test_threads_without_messages_are_counted_apart(fake: FakeAssistants, threadkeep: Run, tmp_path: Path) -> None:
+    """So that the number of threads read is that of the index."""
+    messages = [{"id": "msg_1", "thread_id": "thread_a", "content": []}]
+    fake.load({"threads": [{"id": "thread_a"}, {"id": "thread_b"}], "messages": messages})
+    out = tmp_path / "two.ndjson"
+    assert threadkeep("export", write_ids(tmp_path, "thread_a", "thread_b"), ASSISTANT, out).code == 0
+    done = threadkeep("validate", out).out
+    assert "  read          1 thread and 1 without messages, 1 message, " in done
+    assert "  index         2 complete" in done
+
+
 def test_findings_come_with_their_places(out: Path, threadkeep: Run) -> None:
     """The gravest first, each code with its places, then how many there are, the verdict, and what to do."""
     first, second = out.read_bytes().splitlines(keepends=True)

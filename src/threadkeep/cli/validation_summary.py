@@ -103,8 +103,9 @@ def _print_places(console: Console, findings: Sequence[Finding], count: int) -> 
 
 def _rows(report: ValidationReport) -> Iterator[tuple[str, str]]:
     totals, live = report.totals, report.live
-    counts = ((totals.threads, "thread"), (totals.messages, "message"), (totals.bytes, "byte"))
-    yield "read", ", ".join(counted(*one) for one in counts)
+    empty = f" and {report.sizes[0]:,} without messages" if report.sizes.get(0) else ""
+    rest = ", ".join(counted(*one) for one in ((totals.messages, "message"), (totals.bytes, "byte")))
+    yield "read", f"{counted(totals.threads, 'thread')}{empty}, {rest}"
     if report.outcomes is not None:
         outcomes = [f"{number:,} {outcome}" for outcome, number in report.outcomes.items() if number]
         yield "index", ", ".join(outcomes) or "no threads"
