@@ -142,8 +142,9 @@ def test_out_may_not_be_a_part(name: str, folder: Path) -> None:
     """Or one of its files, by whatever name."""
     (folder / "link.ndjson").symlink_to("part-1.ndjson")
     before = contents(folder)
+    words = r"would take the place of \S+part-1|is the name of a file of the export \S+part-1|is a symbolic link"
     for force in (False, True):
-        with pytest.raises(OutputUnusable, match=r"would take the place of \S+part-1|is the name of a file of|is a symbolic link"):
+        with pytest.raises(OutputUnusable, match=words):
             join_exports(parts_in(folder), Paths(folder / name), force=force)
     assert contents(folder) == before
 
