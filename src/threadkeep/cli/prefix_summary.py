@@ -9,9 +9,12 @@ import msgspec
 from threadkeep.cli.console import counted, escape, moment, print_error, print_row
 from threadkeep.cli.export_summary import print_held
 from threadkeep.cli.suggestions import command_on, export_again
+from threadkeep.cli.validation_summary import needs_refresh, next_lines
 from threadkeep.scale.progress import PrefixState
+from threadkeep.scale.validation import ValidatedPrefix
+from threadkeep.validation.report import ValidationReport
 
-__all__ = ["prefix_as_json", "print_prefix"]
+__all__ = ["prefix_as_json", "prefix_lines", "print_prefix"]
 
 _AGAIN = "The export command fetches these shards again."
 _MOST = 20
@@ -48,6 +51,40 @@ def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
         files = state.downloads is not None
         yield f"  {export_again(state.header, prefix, 'THREAD_IDS', files=files, is_prefix=True)}"
+
+
+_PLAN = (
+    "Next: Restore the objects of plan/ from a backup. If a shard is of another export, move it away.",
+    "      Until then nothing is exported to the prefix, and it cannot be merged.",
+)
+
+
+def prefix_lines(
+    report: ValidationReport,
+    found: ValidatedPrefix,
+    ids_file: str | None,
+    to_refetch: str | None,
+    column: str | None,
+) -> Iterator[str]:
+    """Yield what to do after the validation of a prefix, a line each.
+
+    Args:
+        report: what was found, the comparison with the API too.
+        found: the validation of the prefix.
+        ids_file, to_refetch, column: as of `threadkeep.cli.validation_summary.next_lines`.
+    """
+    of_objects = {one.code: one for one in report if (one.file or "").startswith(("plan/", "shards/"))}
+    if "unplanned_shard" in report.counts or any(str(one.file).startswith("plan/") for one in report):
+        yield from _PLAN
+    elif found.header is None or needs_refresh(report) or not (report.refetch or of_objects):
+        yield from next_lines(report, found.merged.manifest, ids_file, to_refetch, column, is_prefix=True)
+    else:
+        if "file_mismatch" in of_objects:
+            yield "Next: Remove the damaged objects that are named above. Then this command exports their shards again:"
+        else:
+            yield "Next: This command exports what is not there:"
+        named, column = ("THREAD_IDS", None) if ids_file in (None, "-") else (ids_file, column)
+        yield f"  {export_again(found.header.of, report.name, named, column, files=found.has_files, is_prefix=True)}"
 
 
 def prefix_as_json(state: PrefixState, prefix: str) -> dict[str, Any]:

@@ -2,16 +2,19 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
 
 from threadkeep.scale.collect import merge_parts, prefix_at, with_names
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.validation import ValidatedPrefix, validated_prefix
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
+from threadkeep.validation.entrypoints import Validated, validated
 
-__all__ = ["Readable", "last_part", "readable"]
+__all__ = ["Readable", "last_part", "readable", "validated_at"]
 
 
 @attrs.frozen
@@ -47,10 +50,37 @@ def readable(given: str | Path) -> Iterator[Readable]:
     if store is None:
         yield Readable(Path(given), is_prefix=False)
         return
+    with _temporary(store, given) as path:
+        merge_parts([store], Paths(path))
+        yield Readable(path, is_prefix=True)
+
+
+@contextlib.contextmanager
+def validated_at(given: str | Path, *, ids: Iterable[str] | None, most: int) -> Iterator[Validated | ValidatedPrefix]:
+    """Validate an export or a prefix. The files that were read of a prefix are removed afterwards.
+
+    Args:
+        given: as of `readable`.
+        ids, most: as of `threadkeep.validation.entrypoints.validate`.
+
+    Raises:
+        ExtraMissing, OutputUnusable: as `threadkeep.scale.validation.validated_prefix`. Errors have names as in
+            `readable`.
+    """
+    store = prefix_at(given)
+    if store is None:
+        yield validated(Path(given), ids=ids, most=most)
+        return
+    with _temporary(store, given) as path:
+        yield validated_prefix(store, path, ids=ids, most=most)
+
+
+@contextlib.contextmanager
+def _temporary(store: ObjectStore, given: str | Path) -> Iterator[Path]:
+    """Yield the name of an export in a temporary folder, for a prefix."""
     with contextlib.ExitStack() as opened:
         with on_disk(tempfile.gettempdir()):
             folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="threadkeep-"))
         path = Path(folder).resolve() / last_part(store.url)
         with with_names({str(path): str(given)}):
-            merge_parts([store], Paths(path))
-            yield Readable(path, is_prefix=True)
+            yield path

@@ -15,7 +15,7 @@ from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, REPAIRED_BY_EXPORT, Finding, Severity
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["FORMAT", "MOST_ON_SCREEN", "as_json", "next_lines", "print_verdict"]
+__all__ = ["FORMAT", "MOST_ON_SCREEN", "as_json", "needs_refresh", "next_lines", "print_verdict"]
 
 FORMAT = "threadkeep-report/1"
 """The schema of what `--json` prints: keys are added to it, and never changed or taken away."""
@@ -93,7 +93,7 @@ def _print_places(console: Console, findings: Sequence[Finding], count: int) -> 
     console.print(title, soft_wrap=True)
     for one in findings:
         line = None if one.line is None else f"line {one.line}"
-        names = ((one.file, 80), (line, 80), (one.path, 120), (one.thread_id, 80), (one.message_id, 80))
+        names = ((one.file, 120), (line, 80), (one.path, 120), (one.thread_id, 80), (one.message_id, 80))
         place = " ".join(escape(name, most) for name, most in names if name is not None)
         what = one.message.removesuffix(f" {KINDS[code].remedy}")
         click.echo(f"  {place}{': ' if place else ''}{escape(what, 300)}")
@@ -139,8 +139,7 @@ def next_lines(
     """
     if report.is_complete:
         return
-    found = {one.code for one in report if one.severity is not Severity.NOTE or not report.is_written}
-    refresh = any("--refresh" in KINDS[code].remedy for code in found)
+    found, refresh = _codes_to_act_on(report), needs_refresh(report)
     if ids_file != "-" and not refresh:  # a refresh is of no more threads than needed
         to_refetch = to_refetch or ids_file
     if "lost_index" in found:  # no export resumes without it
@@ -185,6 +184,15 @@ def _remedies(
             yield f"  {export_again(manifest, report.name, ids_file, column, files=files)}"
 
 
+def needs_refresh(report: ValidationReport) -> bool:
+    """Return whether something of a report is repaired only if complete threads are fetched again."""
+    return any("--refresh" in KINDS[code].remedy for code in _codes_to_act_on(report))
+
+
+def _codes_to_act_on(report: ValidationReport) -> set[str]:
+    return {one.code for one in report if one.severity is not Severity.NOTE or not report.is_written}
+
+
 def _export_lines(
     report: ValidationReport, manifest: Manifest, ids_file: str, column: str | None, *, refresh: bool, is_prefix: bool
 ) -> Iterator[str]:
@@ -195,5 +203,4 @@ def _export_lines(
         yield f"  {command_on('merge', report.name, '--output=out.ndjson')} again.ndjson"
     else:
         yield f"Next: Export the threads in {ids_file} again, and validate once more:"
-        again = export_again(manifest, report.name, ids_file, column, files=files, refresh=refresh, is_prefix=is_prefix)
-        yield f"  {again}"
+        yield f"  {export_again(manifest, report.name, ids_file, column, files=files, refresh=refresh)}"

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 import msgspec
 
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import SHARD_NAME, PlannedShard, read_plan, refuse_unplanned
+from threadkeep.scale.plan import SHARD_NAME, PlannedShard, PlanObject, read_plan, refuse_unplanned
 from threadkeep.serialization.lossless_json import dumps_pretty, loads
 from threadkeep.storage.damage import download_rows
 from threadkeep.storage.file_set import open_file_set
@@ -25,8 +25,12 @@ from threadkeep.storage.paths import COMPANIONS, Paths
 
 __all__ = [
     "Generation",
+    "ListedShards",
+    "ObjectFault",
     "StoredObject",
     "encode_marker",
+    "generations_of",
+    "listed_shards",
     "marker_name",
     "newest_generation",
     "newest_generations",
@@ -41,6 +45,9 @@ _OBJECT = re.compile(rf"[0-9a-f]{{64}}\.({_KINDS})|files/[0-9a-f]{{64}}")
 # So many markers are read at a time.
 _READERS = 16
 
+ListedShards: TypeAlias = Mapping[str, Mapping[str, int]]
+"""The sizes of objects by their names, by the names of shards."""
+
 
 class _Marker(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes: objects: their sizes in bytes, by their names below that of the shard."""
@@ -49,6 +56,25 @@ class _Marker(msgspec.Struct, frozen=True, kw_only=True):
     shard: str
     objects: dict[str, int]
     manifest: Manifest
+
+
+@attrs.frozen
+class ObjectFault:
+    """An object that is not as its marker says, or a marker that cannot be used.
+
+    Attributes:
+        name: below the prefix.
+        is_missing: there is no such object.
+        why: it is damaged; None where there is no more to say.
+    """
+
+    name: str
+    is_missing: bool = False
+    why: str | None = None
+
+    def __str__(self) -> str:
+        why = "" if self.why is None else f": {self.why}"
+        return f"{self.name} is {'missing' if self.is_missing else 'damaged'}{why}"
 
 
 @attrs.frozen
@@ -63,7 +89,7 @@ class Generation:
 
     number: int
     manifest: Manifest | None
-    faults: tuple[str, ...]
+    faults: tuple[ObjectFault, ...]
 
     @property
     def sound(self) -> Manifest | None:
@@ -115,8 +141,7 @@ def encode_marker(shard: str, objects: Mapping[str, int], manifest: Manifest) ->
 
 def newest_generation(store: ObjectStore, shard: PlannedShard) -> Generation | None:
     """Return the generation of a shard that counts; None if there is none."""
-    listed = _listed(store, f"shards/{shard.name}").get(shard.name)
-    return None if listed is None else _read(store, shard, listed)
+    return _read(store, shard, listed_shards(store, f"shards/{shard.name}").get(shard.name, {}))
 
 
 def newest_generations(store: ObjectStore) -> Iterator[tuple[PlannedShard, Generation | None]]:
@@ -125,22 +150,41 @@ def newest_generations(store: ObjectStore) -> Iterator[tuple[PlannedShard, Gener
     Raises:
         OutputUnusable: the plan is damaged, or a shard is there that is not planned.
     """
-    listed = _listed(store, "shards")  # before the plan: whoever puts a shard has planned it
-    with ThreadPoolExecutor(_READERS) as readers:
-
-        def read(shard: PlannedShard) -> Generation | None:
-            found = listed.get(shard.name)
-            return None if found is None else _read(store, shard, found)
-
-        for planned in read_plan(store):
-            yield from zip(planned.shards, readers.map(read, planned.shards), strict=True)
-            for shard in planned.shards:
-                listed.pop(shard.name, None)
+    listed = listed_shards(store)  # before the plan: whoever puts a shard has planned it
+    for planned in read_plan(store):
+        yield from generations_of(store, planned, listed)
+        for shard in planned.shards:
+            listed.pop(shard.name, None)
     refuse_unplanned(store, listed)
 
 
-def _listed(store: ObjectStore, below: str) -> dict[str, dict[str, int]]:
-    """Return the sizes of objects by their names, by the names of shards. What else is there is passed over."""
+def generations_of(
+    store: ObjectStore, planned: PlanObject, listed: ListedShards
+) -> Iterator[tuple[PlannedShard, Generation | None]]:
+    """Yield the shards of an object of the plan, each with its generation that counts; None if it has none.
+
+    Args:
+        store: where they are.
+        planned: the object.
+        listed: what `listed_shards` has found.
+
+    Raises:
+        OutputUnusable: the store refuses.
+    """
+
+    def read(shard: PlannedShard) -> Generation | None:
+        return _read(store, shard, listed.get(shard.name, {}))
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        yield from zip(planned.shards, readers.map(read, planned.shards), strict=True)
+
+
+def listed_shards(store: ObjectStore, below: str = "shards") -> dict[str, dict[str, int]]:
+    """Return the sizes of objects by their names, by the names of shards. What else is there is passed over.
+
+    Raises:
+        OutputUnusable: the store refuses.
+    """
     found: dict[str, dict[str, int]] = {}
     for name, size in store.sizes(below):
         if (match := _SHARD_OBJECT.fullmatch(name)) is not None:
@@ -157,9 +201,9 @@ def _read(store: ObjectStore, shard: PlannedShard, sizes: Mapping[str, int]) -> 
         marker = msgspec.convert(loads(store.get(name) or b""), _Marker)
         _refuse_foreign(marker, shard)
     except ValueError as error:
-        return Generation(number, None, (f"{name} is damaged: {error}",))
+        return Generation(number, None, (ObjectFault(name, why=str(error)),))
     faults = tuple(
-        f"shards/{shard.name}/{one} is {'damaged' if one in sizes else 'missing'}"
+        ObjectFault(f"shards/{shard.name}/{one}", is_missing=one not in sizes)
         for one, size in marker.objects.items()
         if sizes.get(one) != size
     )

@@ -13,7 +13,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b, sha256
 from pathlib import Path
 from types import MappingProxyType
@@ -23,14 +23,17 @@ import attrs
 import msgspec
 
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.scale.object_store import Folder, ObjectMissing, ObjectStore
+from threadkeep.scale.object_store import Folder, ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import AUTO, IndexHeader
 from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
 
 __all__ = [
+    "FIRST",
     "MOST_THREADS",
+    "RESTORE",
     "SHARD_NAME",
+    "Damaged",
     "PlanHeader",
     "PlanObject",
     "Planned",
@@ -42,9 +45,11 @@ __all__ = [
     "planned_header",
     "planned_ids",
     "read_plan",
+    "read_plan_of_once",
     "refuse_unplanned",
     "shard_name",
     "shard_size",
+    "unplanned",
 ]
 
 MOST_THREADS = 500
@@ -57,9 +62,14 @@ SHARD_NAME = r"[0-9a-f]{32}"
 _SHARDS = 1000
 
 _OBJECT = re.compile(r"plan/([0-9]{6,})\.ndjson")
+FIRST = "plan/000001.ndjson"
+"""The name of the first object of a plan."""
+
 _SHARD_OBJECT = re.compile(rf"shards/({SHARD_NAME})/.+")
 
-_RESTORE = "Restore the object from a backup, or export to another prefix."
+RESTORE = "Restore the object from a backup, or export to another prefix."
+"""What to do about an object of a plan that is missing or damaged."""
+
 _MOST_NAMED = 5
 
 _Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=rf"^{SHARD_NAME}\Z")]
@@ -216,24 +226,42 @@ def _decoded(line: bytes, kind: Any, place: str) -> Any:
         raise _no_plan(place, str(error)) from None
 
 
-def _no_plan(place: str, why: str) -> OutputUnusable:
-    return OutputUnusable(f"{place} is no plan of threadkeep, or damaged: {why}. {_RESTORE}")
+def _no_plan(place: str, why: str) -> ObjectDamaged:
+    return ObjectDamaged(f"{place} is no plan of threadkeep, or damaged: {why}. {RESTORE}")
 
 
-def read_plan(store: ObjectStore) -> Iterator[PlanObject]:
+Damaged: TypeAlias = Callable[[str, ObjectDamaged], None]
+"""Takes the name of an object of a plan that is missing or damaged, and the error that says why."""
+
+
+def _refuse_damaged(_name: str, error: ObjectDamaged) -> None:
+    raise error
+
+
+def read_plan(store: ObjectStore, on_damaged: Damaged = _refuse_damaged) -> Iterator[PlanObject]:
     """Yield the objects of a plan, in their order.
 
+    Args:
+        store: where they are.
+        on_damaged: receives those that are missing or damaged, or are not of this export or not of this place. If it
+            returns, the next objects are read.
+
     Raises:
-        OutputUnusable: one of them is missing or damaged, or is not of this export or not of this place.
+        ObjectDamaged: there is such an object, and ``on_damaged`` was not given.
+        OutputUnusable: the store refuses.
     """
     numbers = {int(found[1]) for name in store.names("plan") if (found := _OBJECT.fullmatch(name)) is not None}
     first: PlanHeader | None = None
     for number in range(1, max(numbers, default=0) + 1):
-        planned = _planned(store, number)
-        if planned is None:
-            raise OutputUnusable(f"{store.url}/{_name(number)} is missing, and later ones are there. {_RESTORE}")
+        try:
+            planned = _planned(store, number)
+            if planned is None:
+                raise ObjectMissing(f"{store.url}/{_name(number)} is missing, and later ones are there. {RESTORE}")
+            _refuse_misplaced(planned.header, number, first or planned.header, store)
+        except ObjectDamaged as error:
+            on_damaged(_name(number), error)
+            continue
         first = first or planned.header
-        _refuse_misplaced(planned.header, number, first, store)
         yield planned
 
 
@@ -244,7 +272,7 @@ def _planned(store: ObjectStore, number: int) -> PlanObject | None:
 
 def _refuse_misplaced(header: PlanHeader, number: int, first: PlanHeader, store: ObjectStore) -> None:
     if (header.number, header.export_id, header.of) != (number, first.export_id, first.of):
-        raise OutputUnusable(f"{store.url}/{_name(number)} is of another export, or of another place. {_RESTORE}")
+        raise ObjectDamaged(f"{store.url}/{_name(number)} is of another export, or of another place. {RESTORE}")
 
 
 def is_planned(folder: Folder) -> bool:
@@ -273,17 +301,44 @@ def planned_header(store: ObjectStore) -> PlanHeader:
     return header
 
 
+def read_plan_of_once(store: ObjectStore, on_damaged: Damaged = _refuse_damaged) -> Iterator[PlanObject]:
+    """Yield the objects of a plan as `read_plan` does. One that plans an id once more is damaged, too."""
+    with _Lists.opened() as lists:
+        for planned in read_plan(store, on_damaged):
+            try:
+                lists.know(planned, store)
+            except ObjectDamaged as error:
+                on_damaged(_name(planned.header.number), error)
+                continue
+            yield planned
+
+
 def planned_ids(store: ObjectStore) -> Iterator[str]:
     """Yield all ids in the order of the plan.
 
     Raises:
-        OutputUnusable: as `read_plan`; or one of them is planned twice.
+        ObjectDamaged, OutputUnusable: as `read_plan`; or an id is planned twice.
     """
-    with _Lists.opened() as lists:
-        for planned in read_plan(store):
-            lists.know(planned, store)
-            for shard in planned.shards:
-                yield from shard.ids
+    for planned in read_plan_of_once(store):
+        for shard in planned.shards:
+            yield from shard.ids
+
+
+def unplanned(store: ObjectStore, names: Iterable[str], on_damaged: Damaged = _refuse_damaged) -> list[str]:
+    """Return the names of shards that no object of the plan has, in order.
+
+    Args:
+        store: where they are.
+        names: of shards. They were listed before the plan is read here: whoever puts a shard has planned it.
+        on_damaged: as of `read_plan`.
+
+    Raises:
+        ObjectDamaged, OutputUnusable: as `read_plan`.
+    """
+    left = {*names}
+    for planned in read_plan(store, on_damaged) if left else ():
+        left.difference_update(shard.name for shard in planned.shards)
+    return sorted(left)
 
 
 def refuse_unplanned(store: ObjectStore, names: Iterable[str]) -> None:
@@ -291,16 +346,13 @@ def refuse_unplanned(store: ObjectStore, names: Iterable[str]) -> None:
 
     Args:
         store: where they are.
-        names: of shards. They were listed before the plan is read here: whoever puts a shard has planned it.
+        names: as of `unplanned`.
 
     Raises:
         OutputUnusable: there are some; or as `read_plan`.
     """
-    left = {*names}
-    for planned in read_plan(store) if left else ():
-        left.difference_update(shard.name for shard in planned.shards)
-    if left:
-        named = ", ".join(f"shards/{name}" for name in sorted(left)[:_MOST_NAMED])
+    if left := unplanned(store, names):
+        named = ", ".join(f"shards/{name}" for name in left[:_MOST_NAMED])
         raise OutputUnusable(
             f"{store.url}: {len(left):,} shards are in no plan, such as {named}. Restore the objects of plan/ from a"
             " backup. If these shards are of another export, move them away."

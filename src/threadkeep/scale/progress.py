@@ -71,7 +71,7 @@ def prefix_state(store: ObjectStore) -> PrefixState:
     for shard, found in newest_generations(store):
         shards += 1
         if found is not None:
-            faults += found.faults
+            faults += map(str, found.faults)
         if found is None or found.manifest is None:
             outcomes[Outcome.UNFINISHED] += len(shard.ids)
         else:
@@ -133,7 +133,7 @@ def complete_ids(store: ObjectStore) -> Iterator[tuple[str, bool]]:
 def _ids_in(store: ObjectStore, shard: PlannedShard, found: Generation) -> Iterator[tuple[str, bool]]:
     manifest = found.manifest
     if manifest is None:
-        raise OutputUnusable(f"{store.url}: {'; '.join(found.faults)}.")
+        raise OutputUnusable(f"{store.url}: {'; '.join(map(str, found.faults))}.")
     name = f"shards/{shard.name}/{manifest.files['index'].sha256}.index"
     content = store.get(name)
     if content is None or sha256(content).hexdigest() != manifest.files["index"].sha256:

@@ -43,7 +43,6 @@ __all__ = [
     "ShardResult",
     "Stop",
     "export_shard",
-    "fetch_generation",
     "put_fetched",
     "remove_working_folders",
     "work_folder",
@@ -374,33 +373,26 @@ def _draft_of(folder: Path) -> Path:
 # --- the output store
 
 
-def fetch_generation(
-    store: ObjectStore, name: str, generation: Generation, paths: Paths, *, is_checked: bool = True
-) -> None:
-    """Write the files of a shard. The manifest comes last.
+def _fetch_generation(store: ObjectStore, name: str, generation: Generation, paths: Paths) -> None:
+    """Write the files of a shard, and compare their digests. The manifest comes last.
 
     Args:
         store: where they are.
         name: of the shard.
         generation: which files.
         paths: where they go.
-        is_checked: compare their digests. Without it, they are only to be read, and by somebody who does: those of a
-            folder may be linked.
 
     Raises:
         ObjectDamaged: an object is missing or damaged.
         OutputUnusable: the store or the disk refuses.
     """
     if generation.sound is None:
-        raise ObjectDamaged(f"{store.url}: {'; '.join(generation.faults)}.")
+        raise ObjectDamaged(f"{store.url}: {'; '.join(map(str, generation.faults))}.")
     for one in objects_of(generation.sound, paths):
         if one.path.parent == paths.files:
             with on_disk(paths.files):
                 paths.files.mkdir(mode=0o700, exist_ok=True)
-        if is_checked:
-            store.fetch(f"shards/{name}/{one.name}", one.path, one.sha256)
-        else:
-            store.place(f"shards/{name}/{one.name}", one.path)
+        store.fetch(f"shards/{name}/{one.name}", one.path, one.sha256)
     with on_disk(paths.manifest), create(paths.manifest) as file:
         file.write(encode_manifest(generation.sound))
 
@@ -435,7 +427,7 @@ class _Begun:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700)
         try:
-            fetch_generation(self.store, self.shard.name, generation, Paths(folder / name))
+            _fetch_generation(self.store, self.shard.name, generation, Paths(folder / name))
         except ObjectDamaged as error:
             self.damaged.add(generation.number)
             self.notices.append(f"the threads of shard {self.shard.name} are fetched again: {error}")

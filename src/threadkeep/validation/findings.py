@@ -128,8 +128,12 @@ KINDS: Mapping[str, Kind] = {
     "not_wanted": _warning("a thread that the list of ids does not name", "See whether the list is the right one."),
     # The files next to the export
     "lost_file": _error("a file of the export that is not there", _DOWNLOAD),
-    "file_mismatch": _error("a downloaded file of another size or digest", _DOWNLOAD),
+    "file_mismatch": _error("a downloaded file, or an object, of another size or digest", _DOWNLOAD),
     "file_failed": _error("a file that could not be downloaded, though it may be there", _SAME),
+    "unplanned_shard": _error(
+        "a shard that no object of the plan has",
+        "Restore the objects of plan/ from a backup. If the shard is of another export, move it away.",
+    ),
     # What the API itself gave
     "other_assistants": _note("messages of other assistants than the one of their lines", _AUTO),
     "image_not_downloaded": _notes("image", "without a file", "Export with --files to have the file."),

@@ -40,7 +40,7 @@ from threadkeep.storage.paths import Paths
 from threadkeep.validation.entrypoints import Validated
 from threadkeep.validation.findings import Finding, Severity, finding
 from threadkeep.validation.live_compare import Change, ExportedMessage, change, compare, read_line
-from threadkeep.validation.report import Live, ValidationReport, collect
+from threadkeep.validation.report import Live, ValidationReport
 from threadkeep.validation.scan import Place
 
 __all__ = ["CheckedExport", "LiveOutcome", "ThreadToCheck", "check_live", "checked_export", "joined", "sample"]
@@ -139,15 +139,7 @@ class LiveOutcome:
 
 def joined(report: ValidationReport, outcome: LiveOutcome, most: int) -> ValidationReport:
     """Return a report with the result of the live check, and no more than ``most`` listed findings of each code."""
-    collected = collect(outcome.findings, most)
-    return attrs.evolve(
-        report,
-        findings=(*report.findings, *collected.listed),
-        counts={**report.counts, **collected.counts},
-        severities={severity: count + collected.severities[severity] for severity, count in report.severities.items()},
-        refetch=tuple(dict.fromkeys([*report.refetch, *collected.refetch])),
-        live=outcome.live,
-    )
+    return attrs.evolve(report.with_findings(outcome.findings, most), live=outcome.live)
 
 
 async def check_live(

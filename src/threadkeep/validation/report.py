@@ -1,14 +1,18 @@
 """The report of a validation: findings, of which repeated ones are only counted."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
 from threadkeep.validation.findings import KINDS, Finding, Severity, gravest
 
 __all__ = ["Collected", "LineTotals", "Live", "ValidationReport", "collect"]
+
+_Key = TypeVar("_Key")
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +90,33 @@ class ValidationReport:
         """Whether there is an export, and only notes about it."""
         return self.is_written and not self.severities[Severity.ERROR] and not self.severities[Severity.WARNING]
 
+    def with_findings(self, findings: Iterable[Finding], most: int) -> "ValidationReport":
+        """Return a report with more findings, of each code no more than ``most`` listed."""
+        more = collect(findings, most)
+        return attrs.evolve(
+            self,
+            findings=collect((*self.findings, *more.listed), most).listed,
+            counts=_sum(self.counts, more.counts),
+            severities=_sum(self.severities, more.severities),
+            refetch=tuple(dict.fromkeys((*self.refetch, *more.refetch))),
+        )
+
+    def with_parts(self, parts: Sequence["ValidationReport"]) -> "ValidationReport":
+        """Return a report with the numbers and the threads to fetch again of parts; their findings are left out."""
+        of_all = (self, *parts)
+        return attrs.evolve(
+            self,
+            totals=LineTotals(
+                threads=sum(one.totals.threads for one in of_all),
+                messages=sum(one.totals.messages for one in of_all),
+                bytes=sum(one.totals.bytes for one in of_all),
+            ),
+            outcomes=_sum(*(one.outcomes or {} for one in of_all)),
+            months=dict(sorted(_sum(*(one.months for one in of_all)).items())),
+            sizes=dict(sorted(_sum(*(one.sizes for one in of_all)).items())),
+            refetch=tuple(dict.fromkeys(chain.from_iterable(one.refetch for one in of_all))),
+        )
+
     def by_code(self) -> dict[str, list[Finding]]:
         """Return the listed findings by code: those with the gravest finding first, else in the order of `KINDS`."""
         found = {code: list[Finding]() for code in KINDS}
@@ -93,6 +124,14 @@ class ValidationReport:
             found[one.code].append(one)
         order, groups = list(Severity), [(code, own) for code, own in found.items() if own]
         return dict(sorted(groups, key=lambda group: order.index(gravest(group[1]))))
+
+
+def _sum(*counts: Mapping[_Key, int]) -> dict[_Key, int]:
+    sums = dict[_Key, int]()
+    for count in counts:
+        for key, number in count.items():
+            sums[key] = sums.get(key, 0) + number
+    return sums
 
 
 @attrs.frozen

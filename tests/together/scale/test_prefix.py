@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import obstore
 import pytest
 
 from command import Done
@@ -21,10 +22,11 @@ from processes import ended, started
 from pushes import json_rows
 from scaling import Limited, Run
 from threadkeep.api.keys import Key
-from threadkeep.scale.object_store import open_store
+from threadkeep.scale.object_store import Bucket, Folder, ObjectStore, open_store
 from threadkeep.scale.plan import PlannedShard, encode_plan, read_plan
 from threadkeep.scale.shard import Shard, export_shard
 from threadkeep.storage.index import IndexHeader
+from threadkeep.validation.findings import KINDS
 
 EXPORT = "0123456789abcdef" * 2
 SHARDS = ((0, 2), (2, 4), (4, 5))
@@ -195,13 +197,19 @@ def test_status(fake: Limited, put: Put, either: Run, threadkeep: Command, merge
 
 
 def test_a_plan_without_shards(put: Put, run: Run, threadkeep: Command) -> None:
-    """There is a state of it, and nothing to read."""
+    """There is a state of it, nothing to read, and all threads are named as not asked for yet."""
     prefix, names = put(run, finished=())
     done = threadkeep("status", prefix)
     assert (done.code, "0 of 3 complete" in done.out, f"{len(names)} threads" in done.out) == (1, True, True)
     assert threadkeep("status", prefix, "--done") == Done(0, "", "")
-    validated = threadkeep("validate", prefix)
-    assert (validated.code, f"{prefix} has no finished shard yet" in validated.err) == (5, True)
+    for words in (["merge", prefix, "-o", run.folder / "out"], ["convert", prefix, "--to", "chat", "-o", "target"]):
+        refused = threadkeep(*words)
+        assert (refused.code, f"{prefix} has no finished shard yet" in refused.err) == (5, True)
+    run.write_list(*names, "thread_more")
+    validated = threadkeep("validate", prefix, "--ids", run.ids, "--json")
+    found = json.loads(validated.out)
+    assert (validated.code, found["counts"]) == (1, {"thread_unfinished": len(names), "not_exported": 1})
+    assert found["refetch"] == ["thread_more", *names]
 
 
 def first_shard(run: Run) -> str:
@@ -221,7 +229,6 @@ def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
     damaged.write_bytes(damaged.read_bytes().swapcase())
     target = run.folder / "target"
     for words in (
-        ["validate", prefix],
         ["convert", prefix, "--to", "chat", "-o", target],
         ["push", prefix, "--to", "conversations"],
         ["merge", prefix, "-o", target],
@@ -240,13 +247,137 @@ def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
     assert f"{index} is damaged" in threadkeep("status", prefix, "--done").err
 
 
-def test_damage_of_a_file_that_was_downloaded(put: Put, run: Run, threadkeep: Command) -> None:
-    """It is named as well."""
-    prefix, _ = put(run)
-    damaged = next((Path(prefix) / "shards").rglob("files/*"))
-    damaged.write_bytes(b"something else")
-    done = threadkeep("validate", prefix)
-    assert (done.code, str(damaged.relative_to(prefix)) in done.err) == (5, True), done
+def change(store: ObjectStore, name: str, content: bytes | None) -> None:
+    """Write over an object, or remove it."""
+    if isinstance(store, Folder):
+        path = store.path / name
+        path.unlink() if content is None else path.write_bytes(content)
+    elif isinstance(store, Bucket):
+        if content is None:
+            obstore.delete(store._store, name)
+        else:
+            obstore.put(store._store, name, content)
+
+
+def of_the_first(store: ObjectStore, ending: str) -> str:
+    """The name of an object of the first shard."""
+    shard = next(read_plan(store)).shards[0].name
+    return next(name for name in store.names("shards") if name.startswith(f"shards/{shard}/") and ending in name)
+
+
+Damage = tuple[str, bool, dict[str, int]]
+DAMAGES: list[Damage] = [
+    (".out", False, {"file_mismatch": 1, "lost_thread": 2}),
+    (".out", True, {"lost_file": 1, "lost_thread": 2}),
+    (".index", False, {"file_mismatch": 1, "unindexed_lines": 4, "not_exported": 2}),
+    (".index", True, {"lost_file": 1}),
+    (".threads", False, {"file_mismatch": 1, "lost_thread": 2}),
+    (".downloads", True, {"lost_file": 1}),
+    ("/files/", False, {"file_mismatch": 1}),
+    ("/files/", True, {"lost_file": 1}),
+    ("/manifest-", False, {"unreadable_manifest": 1, "thread_unfinished": 2}),
+    ("/manifest-", True, {"lost_manifest": 1, "thread_unfinished": 2}),
+]
+
+
+@pytest.mark.parametrize(("ending", "is_lost", "codes"), DAMAGES)
+def test_validate_names_objects_and_threads(
+    put: Put, run: Run, threadkeep: Command, ending: str, is_lost: bool, codes: dict[str, int]
+) -> None:
+    """Of the damaged shard alone; what is done then as it says makes the prefix complete again."""
+    prefix, names = put(run)
+    store = open_store(prefix)
+    name = of_the_first(store, ending)
+    change(store, name, None if is_lost else (store.get(name) or b"")[::-1])
+    page, again = run.folder / "page.html", run.folder / "again.txt"
+    done = threadkeep("validate", prefix, "--json", "--report", page, "--ids-to-refetch", again)
+    found = json.loads(done.out)
+    assert (done.code, done.err, found["complete"], found["out"]) == (1, "", False, prefix), done
+    errors = {code: number for code, number in found["counts"].items() if KINDS[code].severity == "error"}
+    assert errors == codes
+    objects = [one for one in found["findings"] if one["code"] in {"file_mismatch", "lost_file"}]
+    assert {one["file"] for one in found["findings"] if one["severity"] == "error"} >= {one["file"] for one in objects}
+    assert [one["file"] for one in objects] == [name] * len(objects)
+    assert {*found["refetch"]} <= {*names[:2]}
+    assert [*again.read_text().split()] == found["refetch"]
+    assert name in page.read_text()
+    shown = threadkeep("validate", prefix)
+    assert (shown.code, name in shown.out) == (1, True), shown
+    assert f"--files --base-url={found_source(store)} --keys-file=KEYS --dask=ADDRESS THREAD_IDS" in shown.out
+    assert ("Remove the damaged objects" in shown.out) == ("file_mismatch" in codes)
+    assert_nothing_temporary(run, done, shown)
+    if "file_mismatch" in codes:
+        change(store, name, None)
+    put(run)
+    assert threadkeep("validate", prefix).code == 0
+
+
+def test_validate_of_a_shard_with_nothing_but_its_marker(put: Put, run: Run, threadkeep: Command) -> None:
+    """All of its threads are named, and all of its objects."""
+    prefix, names = put(run)
+    store = open_store(prefix)
+    shard = first_shard(run)
+    lost = [one for one in store.names(f"shards/{shard}") if "/manifest-" not in one]
+    for one in lost:
+        change(store, one, None)
+    done = threadkeep("validate", prefix, "--json")
+    found = json.loads(done.out)
+    assert (done.code, found["counts"]["not_exported"], found["refetch"]) == (1, 2, names[:2]), done
+    assert {one["file"] for one in found["findings"] if one["code"] == "lost_file"} == {*lost}
+
+
+def found_source(store: ObjectStore) -> str:
+    """The address of an export."""
+    return next(read_plan(store)).header.source
+
+
+def test_validate_with_several_damages(put: Put, either: Run, threadkeep: Command) -> None:
+    """Each is named; the numbers are those of all shards, and the comparisons are made of all that can be read."""
+    prefix, names = put(either, finished=(0, 1))
+    store = open_store(prefix)
+    whole = json.loads(threadkeep("validate", prefix, "--json").out)
+    out = of_the_first(store, ".out")
+    lines = (store.get(out) or b"").splitlines(keepends=True)
+    change(store, out, b"".join([lines[0].replace(b"msg_", b"gsm_"), *lines[1:]]))
+    foreign = f"shards/{'0' * 32}"
+    change(store, of_the_first(store, ".threads"), None)
+    if isinstance(store, Folder):
+        (store.path / foreign).mkdir()
+    change(store, f"{foreign}/manifest-0001.json", b"{}")
+    either.write_list(*names, "thread_more")
+    done = threadkeep("validate", prefix, "--ids", either.ids, "--live", "--json")
+    found = json.loads(done.out)
+    assert (done.code, done.err) == (1, ""), done
+    by_code = {one["code"]: one for one in found["findings"]}
+    assert (by_code["digest_mismatch"]["file"], by_code["digest_mismatch"]["thread_id"]) == (out, names[0])
+    assert by_code["file_mismatch"]["file"] == out
+    assert by_code["lost_file"]["file"].endswith(".threads")
+    assert by_code["unplanned_shard"]["file"] == foreign
+    assert by_code["not_exported"]["thread_id"] == "thread_more"
+    assert found["counts"]["thread_unfinished"] == 1
+    assert found["live"]["compared"] == 2
+    assert (found["totals"], found["outcomes"]) == (whole["totals"], whole["outcomes"])
+    assert "out.ndjson" not in done.out
+    assert_nothing_temporary(either, done)
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_validate_without_a_plan(put: Put, either: Run, threadkeep: Command, is_lost: bool) -> None:
+    """The object and all shards are named, and what to do. A prefix without anything is none."""
+    assert threadkeep("validate", either.prefix).code == 5
+    prefix, _ = put(either)
+    store = open_store(prefix)
+    shards = {f"shards/{one.name}" for one in next(read_plan(store)).shards}
+    change(store, "plan/000001.ndjson", None if is_lost else b"{}\n")
+    done = threadkeep("validate", prefix, "--json")
+    found = json.loads(done.out)
+    code = "lost_file" if is_lost else "file_mismatch"
+    assert (done.code, found["counts"]) == (1, {code: 1, "unplanned_shard": 3}), done
+    assert {one["file"] for one in found["findings"]} == {"plan/000001.ndjson", *shards}
+    shown = threadkeep("validate", prefix)
+    assert "Next: Restore the objects of plan/" in shown.out
+    assert "--dask" not in shown.out
+    assert_nothing_temporary(either, done, shown)
 
 
 def test_what_is_no_damage_of_an_object_has_the_names_of_the_prefix(

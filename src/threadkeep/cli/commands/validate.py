@@ -14,7 +14,8 @@ from threadkeep.cli.arguments import OUT_OR_PREFIX, open_ids, put, refuse_column
 from threadkeep.cli.console import counted, ignore_broken_pipe, print_error, print_json
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.option_groups import OUTPUT, WHAT, argument, command, option
-from threadkeep.cli.prefixes import readable
+from threadkeep.cli.prefix_summary import prefix_lines
+from threadkeep.cli.prefixes import validated_at
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import ask
 from threadkeep.cli.shared_options import (
@@ -31,11 +32,12 @@ from threadkeep.cli.validation_summary import as_json as report_as_json
 from threadkeep.clock import now
 from threadkeep.errors import ApiGone, Interrupted
 from threadkeep.exporter.events import Notice, ThreadEnded, ThreadsBegun
+from threadkeep.scale.validation import ValidatedPrefix
 from threadkeep.serialization.thread_ids import is_thread_id
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.paths import Paths
-from threadkeep.validation.entrypoints import MOST, validated
+from threadkeep.validation.entrypoints import MOST
 from threadkeep.validation.live import CheckedExport, LiveOutcome, check_live, checked_export, joined
 from threadkeep.validation.report import ValidationReport
 
@@ -73,7 +75,8 @@ def validate(
 ) -> int:
     """Check that OUT is complete and as it was written: its lines, its index and manifest, and the files next to it.
 
-    OUT may be a prefix of `threadkeep export --dask`: it is read as the export that `threadkeep merge` writes of it.
+    OUT may be a prefix of `threadkeep export --dask`: its shards are read as the export that `threadkeep merge` writes
+    of them, and what is wrong with an object of it is a finding, too.
 
     With --ids, OUT must have the threads of that list and no others. With --live it is compared with the API: with
     the key and the address of the environment, or of the options.
@@ -90,15 +93,18 @@ def validate(
     # Before anything takes its time.
     refuse_impossible(Paths(Path(out)), ids, {"--ids-to-refetch": ids_to_refetch, "--report": page})
     wanted = None if ids is None else (one.thread_id for one in open_ids(ids, column).refuse_empty())
-    with readable(out) as export:
-        found = validated(export.path, ids=wanted, most=most or MOST)
-        report, outcome = attrs.evolve(found.report, name=str(out)), None
+    with validated_at(out, ids=wanted, most=most or MOST) as checked:
+        found = checked.merged if isinstance(checked, ValidatedPrefix) else checked
+        report, outcome = attrs.evolve(checked.report, name=str(out)), None
         if live:
             address = source.source(None if found.header is None else found.header.source)
-            checked = checked_export(found, most=sample, seed=seed or 0)
-            outcome = run_live(checked, address, shown=not as_json, verbose=verbose)
+            to_check = checked_export(found, most=sample, seed=seed or 0)
+            outcome = run_live(to_check, address, shown=not as_json, verbose=verbose)
             report = joined(report, outcome, most or MOST)
-        steps = [*next_lines(report, found.manifest, ids, ids_to_refetch, column, is_prefix=export.is_prefix)]
+        if isinstance(checked, ValidatedPrefix):
+            steps = [*prefix_lines(report, checked, ids, ids_to_refetch, column)]
+        else:
+            steps = [*next_lines(report, found.manifest, ids, ids_to_refetch, column)]
         with ignore_broken_pipe():
             if as_json:
                 print_json(report_as_json(report))
