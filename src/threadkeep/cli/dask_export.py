@@ -1,8 +1,8 @@
 """``threadkeep export --dask``: the shards of a list on a Dask cluster, into an output store."""
 
 import os
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,11 +16,12 @@ from threadkeep.cli.export_options import ExportOptions
 from threadkeep.cli.option_groups import PACE, option
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import under_screen
-from threadkeep.errors import OtherExport
+from threadkeep.cli.suggestions import merge_of
+from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.scale.cluster import Cluster
 from threadkeep.scale.dask_run import ScaleJob, ScaleResult, carry_out_on_dask
 from threadkeep.scale.keys import keys_of
-from threadkeep.scale.object_store import open_store
+from threadkeep.scale.object_store import is_url, open_store
 from threadkeep.storage.index import IndexHeader, Outcome
 
 __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
@@ -82,6 +83,10 @@ class DaskExport:
         exporting = self.exporting
         if self.prefix.startswith("memory:"):
             raise click.UsageError("Each worker has a memory:// of its own: choose a folder or a bucket.")
+        if not is_url(self.prefix) and os.path.lexists(self.prefix) and not Path(self.prefix).is_dir():
+            raise OutputUnusable(
+                f"{self.prefix} is a file, and --dask writes to a folder or a bucket. Name another OUT."
+            )
         what = {"assistant_id": self.assistant_id, "flat": self.flat, "include": self.include}
         header = msgspec.convert({"source": address, **what}, IndexHeader)
         return ScaleJob(
@@ -110,7 +115,8 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     except OtherExport as error:
         print_error(str(error), "Use the same, or choose another prefix.")
         return Exit.OUTPUT
-    merge = f"threadkeep merge {shlex.quote(given.prefix)} -o out.ndjson"
+    has_any = any(number for outcome, number in result.outcomes.items() if outcome != Outcome.UNFINISHED)
+    merge = merge_of(given.prefix) if has_any else None
     code = exit_for(result.ended_by)[0] if result.ended_by is not None else None
     code = code or (Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE)
     with ignore_broken_pipe():
@@ -122,21 +128,21 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     return code
 
 
-def _as_json(prefix: str, result: ScaleResult, code: Exit, merge: str) -> dict[str, Any]:
+def _as_json(prefix: str, result: ScaleResult, code: Exit, merge: str | None) -> dict[str, Any]:
     row = attrs.asdict(result)
     ended_by = None if result.ended_by is None else str(result.ended_by)
     return {"out": prefix, "exit": int(code), **row, "ended_by": ended_by, "next": {"command": merge}}
 
 
-def _print(prefix: str, result: ScaleResult, merge: str) -> None:
+def _print(prefix: str, result: ScaleResult, merge: str | None) -> None:
     click.echo(escape(prefix))
     complete = counted(result.outcomes[Outcome.COMPLETE], "thread")
     print_row("complete", f"{complete} with {counted(result.messages, 'message')}")
     for name, words in _others(result):
         print_row(name, words)
     print_row("shards", f"{result.complete_shards:,} of {result.shards:,} complete")
-    if result.is_complete:
-        click.echo(f"Next: {merge}")
+    if result.is_complete and merge is not None:
+        click.echo(f"Next: {escape(merge, 4000)}")
 
 
 def _others(result: ScaleResult) -> Iterator[tuple[str, str]]:

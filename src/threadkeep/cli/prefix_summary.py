@@ -8,7 +8,7 @@ import msgspec
 
 from threadkeep.cli.console import counted, escape, moment, print_error, print_row
 from threadkeep.cli.export_summary import print_held
-from threadkeep.cli.suggestions import command_on, export_again
+from threadkeep.cli.suggestions import export_again, merge_of
 from threadkeep.cli.validation_summary import needs_refresh, next_lines
 from threadkeep.scale.progress import PrefixState
 from threadkeep.scale.validation import ValidatedPrefix
@@ -46,7 +46,7 @@ def print_prefix(state: PrefixState, prefix: str) -> None:
 
 def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:
     if state.is_complete:
-        yield f"Next: {command_on('merge', prefix, '--output=out.ndjson')}"
+        yield f"Next: {merge_of(prefix)}"
     else:
         yield "Next: with your file of ids in the place of THREAD_IDS, this completes the export:"
         files = state.downloads is not None

@@ -1,7 +1,9 @@
 """What to do after a command, in words, and what to type."""
 
+import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 import attrs
@@ -11,6 +13,7 @@ from threadkeep.errors import ApiGone, Interrupted, OutputUnusable
 from threadkeep.exporter.job import ExportResult
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.paths import Paths
 
 __all__ = [
     "MERGE_AGAIN",
@@ -20,7 +23,9 @@ __all__ = [
     "command_on",
     "export_again",
     "list_options",
+    "merge_of",
     "next_step",
+    "unused_name",
 ]
 
 _AGAIN = "The same command{} resumes the export: complete threads are not asked for again."
@@ -108,6 +113,22 @@ def can_be_resumed(outcomes: Mapping[str, int], manifest: Manifest | None, left_
 def command_on(command: str, out: str | Path, *options: str) -> str:
     """Return one of our commands on an export, as it can be typed; each option has its value behind "="."""
     return _typed([command, *options], str(out))
+
+
+def merge_of(prefix: str, *others: str) -> str:
+    """Return the command that merges a prefix, and other exports with it, to a name that nothing has yet."""
+    return " ".join([command_on("merge", prefix, f"--output={unused_name('out')}"), *map(_quoted, others)])
+
+
+def unused_name(stem: str) -> str:
+    """Return a name for an export in the current folder: ``STEM.ndjson``, or with a number if something has that."""
+    names = chain([f"{stem}.ndjson"], (f"{stem}-{number}.ndjson" for number in count(2)))
+    return next(name for name in names if not any(map(os.path.lexists, _files_of(Paths(Path(name))))))
+
+
+def _files_of(paths: Paths) -> Iterator[Path]:
+    yield from paths.all_files()
+    yield paths.files
 
 
 def list_options(ids_file: str | None, column: str | None) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from threadkeep.cli.console import counted, escape, print_row, print_rows, print_steps, wrapped
-from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again, list_options
+from threadkeep.cli.suggestions import MERGE_AGAIN, command_on, export_again, list_options, merge_of, unused_name
 from threadkeep.storage.index import SEVERAL_SOURCES
 from threadkeep.storage.manifest import Manifest
 from threadkeep.validation.findings import KINDS, REPAIRED_BY_EXPORT, Finding, Severity
@@ -199,8 +199,9 @@ def _export_lines(
     files = manifest.downloads is not None
     if refresh and is_prefix:  # what is complete in a prefix stays as it is
         yield f"Next: Export the threads in {ids_file} to another OUT, and merge that with the prefix:"
-        yield f"  {export_again(manifest, 'again.ndjson', ids_file, column, files=files)}"
-        yield f"  {command_on('merge', report.name, '--output=out.ndjson')} again.ndjson"
+        again = unused_name("again")
+        yield f"  {export_again(manifest, again, ids_file, column, files=files)}"
+        yield f"  {merge_of(report.name, again)}"
     else:
         yield f"Next: Export the threads in {ids_file} again, and validate once more:"
         yield f"  {export_again(manifest, report.name, ids_file, column, files=files, refresh=refresh)}"

@@ -22,11 +22,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 import attrs
 import msgspec
 
-from threadkeep.errors import OtherExport, OutputUnusable
+from threadkeep.errors import OutputUnusable
 from threadkeep.scale.object_store import Folder, ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.index import AUTO, IndexHeader
-from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList
+from threadkeep.storage.session import InvalidId, InvalidIds, ThreadList, refuse_other
 
 __all__ = [
     "FIRST",
@@ -380,7 +380,7 @@ def make_plan(store: ObjectStore, header: IndexHeader, wanted: ThreadList, worke
         number = 1
         for planned in read_plan(store):
             first = first or planned.header
-            _refuse_other(planned.header.of, header, store)
+            refuse_other(planned.header.of, header, store.url)
             lists.know(planned, store)
             number += 1
         added = lists.left()
@@ -393,7 +393,7 @@ def make_plan(store: ObjectStore, header: IndexHeader, wanted: ThreadList, worke
             shards = [tuple(ids[at : at + size]) for at in range(0, len(ids), size)]
             named = {thread_id: one for thread_id, one in found if one is not None and header.assistant_id == AUTO}
             planned = _put(store, number, encode_plan(export_id, number, header, shards, named))
-            _refuse_other(planned.header.of, header, store)
+            refuse_other(planned.header.of, header, store.url)
             first = first or planned.header
             _refuse_misplaced(planned.header, number, first, store)
             export_id = first.export_id
@@ -429,13 +429,6 @@ def _refuse_unusable(store: ObjectStore, *, is_new: bool) -> None:
 
 def _name(number: int) -> str:
     return f"plan/{number:06}.ndjson"
-
-
-def _refuse_other(before: IndexHeader, given: IndexHeader, store: ObjectStore) -> None:
-    for field in ("source", "assistant_id", "flat", "include"):
-        was, now = getattr(before, field), getattr(given, field)
-        if was != now:
-            raise OtherExport(f"{store.url} was begun with {field} {was!r}, and not {now!r}")
 
 
 class _Lists:

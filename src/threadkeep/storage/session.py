@@ -53,7 +53,7 @@ from threadkeep.storage.writer import (
     write_new_set,
 )
 
-__all__ = ["InvalidId", "InvalidIds", "Session", "ThreadList", "write"]
+__all__ = ["InvalidId", "InvalidIds", "Session", "ThreadList", "refuse_other", "write"]
 
 _EXAMPLES = 20
 _DAMAGED_EXAMPLES = 5
@@ -237,7 +237,7 @@ class Session:
         if found is not None:
             self.store, self.resumed = found, True
             if header is not None:
-                _refuse_other(found.header, header, paths)
+                refuse_other(found.header, header, paths.out)
             self.begun = self.progress = found.facts.progress
             if not found.facts.fresh:
                 self._refuse_unknown(old)
@@ -247,7 +247,7 @@ class Session:
         if old.has_index and not fresh:
             before = _header_of(old)
             if header is not None and _has_fetched(old):
-                _refuse_other(before, header, paths)
+                refuse_other(before, header, paths.out)
             header = header or before
         if header is None:
             nothing = f"there is nothing to write: neither {paths.store} nor {paths.index} exists. Check OUT."
@@ -481,12 +481,21 @@ def _is_of_another_run(store: Store, header: IndexHeader | None) -> bool:
 _OPTIONS = {"source": "--base-url", "assistant_id": "ASSISTANT_ID", "flat": "--flat", "include": "--include"}
 
 
-def _refuse_other(was: IndexHeader, now: IndexHeader, paths: Paths) -> None:
-    """Raise if an export is to be resumed as something else than it was begun as."""
+def refuse_other(was: IndexHeader, now: IndexHeader, name: Path | str) -> None:
+    """Refuse to resume an export as something else than it was begun as.
+
+    Args:
+        was: what it was begun as.
+        now: what it is to be resumed as.
+        name: of the export.
+
+    Raises:
+        OtherExport: the two are not the same.
+    """
     for field, option in _OPTIONS.items():
         before, given = getattr(was, field), getattr(now, field)
         if before != given:
-            raise OtherExport(f"{paths.out} was begun {_typed(option, before)}, and not {_typed(option, given)}")
+            raise OtherExport(f"{name} was begun {_typed(option, before)}, and not {_typed(option, given)}")
 
 
 def _typed(option: str, value: object) -> str:

@@ -126,7 +126,7 @@ def test_another_export_is_refused() -> None:
     store = memory()
     make_plan(store, HEADER, listed("thread_a"), 1)
     other = IndexHeader(source=HEADER.source, assistant_id="asst_2", flat=False, include=())
-    with pytest.raises(OtherExport, match="assistant_id 'asst_1'"):
+    with pytest.raises(OtherExport, match="with ASSISTANT_ID asst_1, and not"):
         make_plan(store, other, listed("thread_b"), 1)
     assert planned(store) == ["thread_a"]
     assert planned_header(store).of == HEADER

@@ -1,6 +1,7 @@
 """What the command refuses before anything is planned, and what it prints for programs."""
 
 import json
+import shlex
 
 import pytest
 
@@ -43,6 +44,36 @@ def test_prefixes_and_files(fake: Limited, run: Run) -> None:
     assert (done.code, "ASSISTANT_ID is empty" in done.err) == (2, True), done
     nothing = run_alone("merge", run.prefix + "/", "-o", run.folder / "out.ndjson")
     assert nothing.code == 5
+
+
+def test_a_prefix_and_an_export_are_not_mixed_up(fake: Limited, run: Run) -> None:
+    """Neither is written to as the other; another export is refused with the options that the command has."""
+    load(fake, run, 1, 1)
+    assert run.export().code == 0
+    words, out = run.words(), run.folder / "out.ndjson"
+    out.write_bytes(b"")
+    other = [*words[:2], "asst_other", *words[3:]]
+    for given, said in (
+        ([*words[:3], run.prefix], "Give --dask, or another OUT."),
+        ([*words[:3], out, *words[4:]], "is a file, and --dask writes to a folder or a bucket"),
+        (other, "was begun with ASSISTANT_ID asst_abc123, and not with ASSISTANT_ID asst_other"),
+        ([*words, "--flat"], "was begun without --flat, and not with --flat"),
+    ):
+        done = run_alone(*given, env=run.environment)
+        assert (done.code, said in done.err, "--fresh" in done.err) == (5, True, False), done
+
+
+def test_the_next_command_can_be_typed(fake: Limited, run: Run) -> None:
+    """Also where a file has the name that a merge is given first."""
+    load(fake, run, 1, 1)
+    here = run.folder / "here"
+    here.mkdir()
+    for name in ("out.ndjson", "out-2.ndjson"):
+        done = run_alone(*run.words(), env=run.environment, cwd=here)
+        command = done.out.splitlines()[-1].removeprefix("Next: threadkeep ")
+        merged = run_alone(*shlex.split(command), cwd=here)
+        assert (done.code, merged.code, (here / name).exists()) == (0, 0, True), merged
+    assert run_alone("status", run.prefix, cwd=here).out.splitlines()[-1].endswith(f"=out-3.ndjson {run.prefix}")
 
 
 def test_json(fake: Limited, run: Run) -> None:
