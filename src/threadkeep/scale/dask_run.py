@@ -41,8 +41,9 @@ from threadkeep.scale.keys import KeyRing
 from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.plan import Planned, PlannedShard, make_plan, read_plan
 from threadkeep.scale.sealing import seal
-from threadkeep.scale.shard import Shard, ShardResult, remove_working_folders, working_folders
+from threadkeep.scale.shard import Shard, ShardResult
 from threadkeep.scale.tally import Tally
+from threadkeep.scale.working_folders import remove_working_folders, working_folders
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.session import InvalidId, ThreadList
 

@@ -16,16 +16,14 @@ from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.scale.object_store import ObjectStore, open_store
-from threadkeep.scale.plan import PlannedShard, read_plan
+from threadkeep.scale.plan import FIRST, PlannedShard, read_plan
 from threadkeep.scale.sealing import public_key, unseal
-from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, put_fetched, work_folder, working_folders
+from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, put_fetched
+from threadkeep.scale.working_folders import work_folder, working_folders
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.private_files import on_disk
 
 __all__ = ["WorkerUnusable", "digest_of_plan", "heard_of", "meet", "put_shards", "run_shard", "stop_run"]
-
-# By this object a worker knows that its output store is that of the command.
-_PLAN = "plan/000001.ndjson"
 
 _NO_TRAFFIC = Traffic(sent=0, refused=0, pause=0.0)
 
@@ -49,8 +47,11 @@ def heard_of(dask_scheduler: Any) -> dict[str, float]:
 
 
 def digest_of_plan(store: ObjectStore) -> str | None:
-    """Return the digest of the first object of the plan; None if there is none."""
-    content = store.get(_PLAN)
+    """Return the digest of the first object of the plan, by which a worker knows the output store of the command.
+
+    It is None if there is no such object.
+    """
+    content = store.get(FIRST)
     return None if content is None else sha256(content).hexdigest()
 
 
@@ -76,7 +77,7 @@ def _check(url: str, plan: str | None) -> None:
         raise WorkerUnusable(str(error)) from None
     if found != plan:
         raise WorkerUnusable(
-            f"{url} is not the same place on this worker as where the command runs: {_PLAN} is"
+            f"{url} is not the same place on this worker as where the command runs: {FIRST} is"
             f" {'missing' if found is None else 'another one'}. Choose a folder that all machines share, or a bucket."
         )
 

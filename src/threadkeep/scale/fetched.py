@@ -6,15 +6,15 @@ from pathlib import Path
 
 import attrs
 
-from threadkeep.scale.generations import Generation, ObjectFault, marker_name, objects_of
+from threadkeep.scale.generations import Generation, ObjectFault, StoredObject, marker_name, objects_of, write_files
 from threadkeep.scale.object_store import ObjectMissing, ObjectStore
 from threadkeep.scale.plan import PlanHeader, shard_name
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.lines import digest_of, size_of
-from threadkeep.storage.manifest import Manifest, encode_manifest
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import create, on_disk, open_regular
+from threadkeep.storage.private_files import on_disk, open_regular
 
 __all__ = ["FetchedShards", "ShardFaults"]
 
@@ -79,21 +79,18 @@ class FetchedShards:
         return faults or self._of_other_threads(name, generation, paths)
 
     def _place(self, name: str, manifest: Manifest, paths: Paths) -> list[ObjectFault]:
-        """Place the files of a shard, and return which are missing. The manifest comes last."""
+        """Place the files of a shard, and return which are missing."""
         missing = list[ObjectFault]()
-        for one in objects_of(manifest, paths):
-            stored = f"shards/{name}/{one.name}"
-            if one.path.parent == paths.files:
-                with on_disk(paths.files):
-                    paths.files.mkdir(mode=0o700, exist_ok=True)
+
+        def place(stored: str, one: StoredObject) -> None:
             if one.path.exists():  # a list of downloads that is damaged may name one file twice
-                continue
+                return
             try:
                 self.store.place(stored, one.path)
             except ObjectMissing:
                 missing.append(ObjectFault(stored, is_missing=True))
-        with on_disk(paths.manifest), create(paths.manifest) as file:
-            file.write(encode_manifest(manifest))
+
+        write_files(name, manifest, paths, place)
         return missing
 
     def _of_other_threads(self, name: str, generation: Generation, paths: Paths) -> Collection[ObjectFault]:

@@ -6,7 +6,7 @@ count: the next export of the shard begins anew and puts the next marker.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -20,8 +20,9 @@ from threadkeep.serialization.lossless_json import dumps_pretty, loads
 from threadkeep.storage.damage import download_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.index import DownloadOutcome
-from threadkeep.storage.manifest import Manifest
+from threadkeep.storage.manifest import Manifest, encode_manifest
 from threadkeep.storage.paths import COMPANIONS, Paths
+from threadkeep.storage.private_files import create, on_disk
 
 __all__ = [
     "Generation",
@@ -35,6 +36,7 @@ __all__ = [
     "newest_generation",
     "newest_generations",
     "objects_of",
+    "write_files",
 ]
 
 _SHARD_OBJECT = re.compile(rf"shards/({SHARD_NAME})/(.+)")
@@ -127,6 +129,27 @@ def objects_of(manifest: Manifest, paths: Paths) -> Iterator[StoredObject]:
     for row in rows:
         if row.outcome is DownloadOutcome.SAVED and row.name is not None and row.sha256 is not None:
             yield StoredObject(f"files/{row.sha256}", paths.files / row.name, row.sha256)
+
+
+def write_files(shard: str, manifest: Manifest, paths: Paths, write: Callable[[str, StoredObject], object]) -> None:
+    """Write the files of a shard. The manifest comes last.
+
+    Args:
+        shard: its name.
+        manifest: of the export.
+        paths: where the files go.
+        write: writes one of them; it is given the name of the object too.
+
+    Raises:
+        OutputUnusable: the disk refuses; or as ``write``.
+    """
+    for one in objects_of(manifest, paths):
+        if one.path.parent == paths.files:
+            with on_disk(paths.files):
+                paths.files.mkdir(mode=0o700, exist_ok=True)
+        write(f"shards/{shard}/{one.name}", one)
+    with on_disk(paths.manifest), create(paths.manifest) as file:
+        file.write(encode_manifest(manifest))
 
 
 def marker_name(shard: str, number: int) -> str:
