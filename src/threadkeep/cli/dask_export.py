@@ -19,7 +19,8 @@ from threadkeep.cli.runtime import under_screen
 from threadkeep.cli.suggestions import merge_of
 from threadkeep.errors import OtherExport, OutputUnusable
 from threadkeep.scale.cluster import Cluster
-from threadkeep.scale.dask_run import ScaleJob, ScaleResult, carry_out_on_dask
+from threadkeep.scale.dask_run import carry_out_on_dask
+from threadkeep.scale.job import ScaleJob, ScaleResult
 from threadkeep.scale.keys import keys_of
 from threadkeep.scale.object_store import is_url, open_store
 from threadkeep.storage.index import IndexHeader, Outcome

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 import attrs
@@ -13,9 +14,12 @@ from threadkeep import __version__
 from threadkeep.errors import ExtraMissing, ServerUnreachable
 from threadkeep.scale.dask_worker import WorkerUnusable, heard_of
 
-__all__ = ["Cluster", "Connection", "connected"]
+__all__ = ["SILENCE", "Cluster", "Connection", "connected"]
 
 _ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://[^\s/@?#]+:[0-9]+")
+
+SILENCE = 20
+"""Seconds after which a worker of which the scheduler has not heard is called silent."""
 
 # Seconds for the scheduler to answer, and for a worker.
 _SCHEDULER, _WORKER = 30, 30
@@ -66,6 +70,7 @@ class Connection:
     restart_workers: Callable[[], None]
     _silences: dict[str, float] = attrs.field(factory=dict, init=False)
     _asked_at: float = attrs.field(default=float("-inf"), init=False)
+    _attempts: int = attrs.field(default=0, init=False)
 
     async def workers(self) -> dict[str, float]:
         """Return the workers, and how many seconds ago the scheduler had heard of each when it was last asked for that.
@@ -113,6 +118,38 @@ class Connection:
         if isinstance(answer, Exception):
             raise WorkerUnusable(f"it cannot run this threadkeep. {_INSTALL} ({answer})") from answer
         return answer
+
+    async def result_of(self, run: str, worker: str, function: Callable[..., Any], *given: object) -> Any:
+        """Return the result of a task on a worker, or what it raised; None if it was lost with its process.
+
+        Args:
+            run: the name of the run, with which that of the task begins.
+            worker: where it runs.
+            function: what it runs, with the arguments ``given``.
+
+        Raises:
+            ServerUnreachable: the scheduler does not answer any more.
+        """
+        from distributed import KilledWorker
+
+        self.refuse_closed()
+        self._attempts += 1
+        future = self.client.submit(function, *given, key=f"{run}-{self._attempts}", workers=[worker], pure=False)
+
+        async def result() -> Any:
+            return await future
+
+        waiting = asyncio.create_task(result())
+        try:
+            await asyncio.wait({waiting})
+            error = None if waiting.cancelled() else waiting.exception()
+            if waiting.cancelled() or isinstance(error, CancelledError | KilledWorker):
+                self.refuse_closed()
+                return None
+            return error or waiting.result()
+        finally:
+            waiting.cancel()
+            future.release()
 
 
 @contextlib.asynccontextmanager

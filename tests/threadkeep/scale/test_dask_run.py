@@ -10,8 +10,9 @@ from threadkeep.api.endpoints import ApiSource, Auth
 from threadkeep.api.keys import Key
 from threadkeep.errors import AccessRefused, OutputUnusable, ThreadkeepError
 from threadkeep.scale.cluster import Cluster
-from threadkeep.scale.dask_run import _folded, _secrets_of
 from threadkeep.scale.keys import KeyRing, keys_of
+from threadkeep.scale.run_faults import _folded
+from threadkeep.scale.run_report import _secrets_of
 from threadkeep.scale.sealing import public_key, seal, unseal
 
 

@@ -56,7 +56,7 @@ def test_a_longer_list_adds_shards(fake: Limited, run: Run) -> None:
     assert [*rows(run.merged())] == [*names[4:], *names[:4]]
     refused = run_alone(*run.words()[:2], "asst_other", *run.words()[3:], env=run.environment)
     assert refused.code == 5
-    assert "assistant_id" in refused.err
+    assert "with ASSISTANT_ID asst_other" in refused.err
 
 
 def test_the_threads_of_other_runs_are_in_the_order_of_another_list(fake: Limited, run: Run) -> None:
