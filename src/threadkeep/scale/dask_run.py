@@ -16,7 +16,8 @@ from threadkeep.scale.cluster import Cluster, connected
 from threadkeep.scale.dask_worker import digest_of_plan
 from threadkeep.scale.dispatch import Dispatch
 from threadkeep.scale.job import ScaleJob, ScaleResult
-from threadkeep.scale.plan import Planned, make_plan
+from threadkeep.scale.plan import make_plan
+from threadkeep.scale.planned_ids import Planned
 from threadkeep.scale.run_report import RunReport
 from threadkeep.scale.tally import Tally
 

@@ -16,7 +16,8 @@ from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
 from threadkeep.scale.object_store import ObjectStore, open_store
-from threadkeep.scale.plan import FIRST, PlannedShard, read_plan
+from threadkeep.scale.plan import FIRST, read_plan
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.sealing import public_key, unseal
 from threadkeep.scale.shard import Shard, ShardResult, Stop, export_shard, put_fetched
 from threadkeep.scale.working_folders import work_folder, working_folders

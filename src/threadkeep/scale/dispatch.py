@@ -20,7 +20,8 @@ from threadkeep.scale.dask_worker import WorkerUnusable, meet, run_shard
 from threadkeep.scale.job import ScaleJob
 from threadkeep.scale.keys import KeyRing
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import PlannedShard, read_plan
+from threadkeep.scale.plan import read_plan
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.run_ending import RunEnding, first_ended
 from threadkeep.scale.run_faults import RunFaults
 from threadkeep.scale.run_report import RunReport

@@ -8,7 +8,7 @@ import attrs
 
 from threadkeep.scale.generations import Generation, ObjectFault, StoredObject, marker_name, objects_of, write_files
 from threadkeep.scale.object_store import ObjectMissing, ObjectStore
-from threadkeep.scale.plan import PlanHeader, shard_name
+from threadkeep.scale.plan_objects import PlanHeader, shard_name
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.lines import digest_of, size_of

@@ -15,7 +15,8 @@ import attrs
 import msgspec
 
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import SHARD_NAME, PlannedShard, PlanObject, read_plan, refuse_unplanned
+from threadkeep.scale.plan import read_plan, refuse_unplanned
+from threadkeep.scale.plan_objects import SHARD_NAME, PlannedShard, PlanObject
 from threadkeep.serialization.lossless_json import dumps_pretty, loads
 from threadkeep.storage.damage import download_rows
 from threadkeep.storage.file_set import open_file_set

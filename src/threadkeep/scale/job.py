@@ -7,7 +7,7 @@ import attrs
 from threadkeep.errors import ThreadkeepError
 from threadkeep.scale.cluster import Cluster
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import PlannedShard
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.shard import Shard
 from threadkeep.storage.index import IndexHeader
 from threadkeep.storage.session import InvalidId, ThreadList

@@ -12,7 +12,8 @@ import attrs
 from threadkeep.errors import OutputUnusable
 from threadkeep.scale.generations import Generation, newest_generations
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import PlannedShard, planned_header
+from threadkeep.scale.plan import planned_header
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.index import IndexHeader, Outcome
 from threadkeep.storage.manifest import Manifest

@@ -11,7 +11,7 @@ from threadkeep.errors import ThreadkeepError
 from threadkeep.scale.cluster import SILENCE, Connection
 from threadkeep.scale.dask_worker import WorkerUnusable, put_shards, stop_run
 from threadkeep.scale.job import ScaleJob
-from threadkeep.scale.plan import PlannedShard
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.run_report import RunReport
 from threadkeep.scale.shard import ShardResult
 from threadkeep.scale.working_folders import remove_working_folders, working_folders

@@ -12,7 +12,7 @@ from threadkeep.scale.abandonable import in_thread
 from threadkeep.scale.dask_worker import WorkerUnusable
 from threadkeep.scale.generations import newest_generation
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import PlannedShard
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.shard import ShardResult
 from threadkeep.scale.tally import Tally
 from threadkeep.storage.index import Outcome

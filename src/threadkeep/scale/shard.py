@@ -26,7 +26,8 @@ from threadkeep.exporter.events import Event, Notice, ThreadsBegun
 from threadkeep.exporter.job import Job, carry_out
 from threadkeep.scale.generations import newest_generation
 from threadkeep.scale.object_store import ObjectMissing, ObjectStore
-from threadkeep.scale.plan import PlannedShard, planned_header
+from threadkeep.scale.plan import planned_header
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.shard_commit import ShardCommit
 from threadkeep.scale.working_folders import locked_folder, working_folder
 from threadkeep.serialization.thread_ids import ListedId

@@ -14,7 +14,7 @@ from threadkeep.scale.generations import (
     write_files,
 )
 from threadkeep.scale.object_store import ObjectDamaged, ObjectStore
-from threadkeep.scale.plan import PlannedShard
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.working_folders import draft_of
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.join import join_exports

@@ -8,7 +8,7 @@ import attrs
 from threadkeep.api.rate_control import Traffic
 from threadkeep.scale.generations import Generation, newest_generations
 from threadkeep.scale.object_store import ObjectStore
-from threadkeep.scale.plan import PlannedShard
+from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.storage.index import Outcome
 
 __all__ = ["Tally"]

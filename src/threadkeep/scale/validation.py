@@ -16,15 +16,8 @@ from threadkeep.errors import OutputUnusable
 from threadkeep.scale.fetched import FetchedShards, ShardFaults
 from threadkeep.scale.generations import Generation, ObjectFault, generations_of, listed_shards, marker_name, objects_of
 from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
-from threadkeep.scale.plan import (
-    FIRST,
-    RESTORE,
-    PlanHeader,
-    PlannedShard,
-    planned_header,
-    read_plan_of_once,
-    unplanned,
-)
+from threadkeep.scale.plan import FIRST, planned_header, read_plan_without_repeats, unplanned
+from threadkeep.scale.plan_objects import RESTORE, PlanHeader, PlannedShard
 from threadkeep.storage.index import Outcome
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.paths import Paths
@@ -100,7 +93,7 @@ def _ignore(_name: str, _error: ObjectDamaged) -> None:
 
 def _planned_in(store: ObjectStore, names: Collection[str]) -> dict[str, tuple[str, ...]]:
     """Return the ids of some shards, by the names of the shards."""
-    plan = read_plan_of_once(store, _ignore) if names else ()
+    plan = read_plan_without_repeats(store, _ignore) if names else ()
     return {shard.name: shard.ids for planned in plan for shard in planned.shards if shard.name in names}
 
 
@@ -131,7 +124,7 @@ class _Prefix:
             OutputUnusable: nothing of an export in shards is there, or the store refuses.
         """
         prefix, listed = cls(store), listed_shards(store)
-        for planned in read_plan_of_once(store, prefix._take_damaged):
+        for planned in read_plan_without_repeats(store, prefix._take_damaged):
             prefix.header = prefix.header or planned.header
             for shard, found in generations_of(store, planned, listed):
                 prefix._take(shard, found, has_objects=shard.name in listed)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.scale.plan import SHARD_NAME
+from threadkeep.scale.plan_objects import SHARD_NAME
 from threadkeep.storage.lock import locked
 from threadkeep.storage.private_files import on_disk
 

@@ -23,7 +23,8 @@ from pushes import json_rows
 from scaling import Limited, Run
 from threadkeep.api.keys import Key
 from threadkeep.scale.object_store import Bucket, Folder, ObjectStore, open_store
-from threadkeep.scale.plan import PlannedShard, encode_plan, read_plan
+from threadkeep.scale.plan import read_plan
+from threadkeep.scale.plan_objects import PlannedShard, encode_plan
 from threadkeep.scale.shard import Shard, export_shard
 from threadkeep.storage.index import IndexHeader
 from threadkeep.validation.findings import KINDS

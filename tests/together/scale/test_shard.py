@@ -16,7 +16,7 @@ from threadkeep.exporter.events import Event, Notice, ThreadEnded
 from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.generations import newest_generation
 from threadkeep.scale.object_store import Bucket, ObjectStore
-from threadkeep.scale.plan import PlannedShard, encode_plan
+from threadkeep.scale.plan_objects import PlannedShard, encode_plan
 from threadkeep.scale.progress import complete_ids
 from threadkeep.scale.shard import Shard, Stop, export_shard, put_fetched
 from threadkeep.scale.working_folders import remove_working_folders, working_folders
