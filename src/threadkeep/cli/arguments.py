@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from threadkeep.cli.shared_options import FILE
 from threadkeep.errors import OutputUnusable, UnreadableIds
-from threadkeep.scale.object_store import is_url
+from threadkeep.scale.open_store import is_url
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk

@@ -22,7 +22,7 @@ from threadkeep.scale.cluster import Cluster
 from threadkeep.scale.dask_run import carry_out_on_dask
 from threadkeep.scale.job import ScaleJob, ScaleResult
 from threadkeep.scale.keys import keys_of
-from threadkeep.scale.object_store import is_url, open_store
+from threadkeep.scale.open_store import is_url, open_store
 from threadkeep.storage.index import IndexHeader, Outcome
 
 __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]

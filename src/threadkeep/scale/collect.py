@@ -7,8 +7,10 @@ from pathlib import Path
 
 from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.scale.fetched import FetchedShards, ShardFaults
+from threadkeep.scale.folder import Folder
 from threadkeep.scale.generations import newest_generations
-from threadkeep.scale.object_store import Folder, ObjectStore, is_url, open_store
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.open_store import is_url, open_store
 from threadkeep.scale.plan import is_planned, planned_header, planned_ids
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
@@ -26,7 +28,7 @@ def prefix_at(place: str | Path) -> ObjectStore | None:
     """Return the prefix that is at a place: a URL, or a folder that holds a plan. None if it is something else.
 
     Raises:
-        ExtraMissing, OutputUnusable: as `threadkeep.scale.object_store.open_store`.
+        ExtraMissing, OutputUnusable: as `threadkeep.scale.open_store.open_store`.
     """
     if is_url(str(place)):
         return open_store(place)

@@ -15,7 +15,8 @@ import attrs
 from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import OutputUnusable, ThreadkeepError
 from threadkeep.exporter.events import Event, Notice, ThreadEnded, ThreadsBegun
-from threadkeep.scale.object_store import ObjectStore, open_store
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.open_store import open_store
 from threadkeep.scale.plan import FIRST, read_plan
 from threadkeep.scale.plan_objects import PlannedShard
 from threadkeep.scale.sealing import public_key, unseal

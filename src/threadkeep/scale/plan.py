@@ -13,7 +13,8 @@ from typing import TypeAlias
 import attrs
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.scale.object_store import Folder, ObjectDamaged, ObjectMissing, ObjectStore
+from threadkeep.scale.folder import Folder
+from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.scale.plan_objects import (
     RESTORE,
     SHARD_NAME,

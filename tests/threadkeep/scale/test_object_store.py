@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.scale.object_store import Bucket, Folder, ObjectStore, open_store
+from threadkeep.scale.bucket import Bucket
+from threadkeep.scale.folder import Folder
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.open_store import open_store
 
 
 @pytest.fixture(params=["folder", "bucket"])

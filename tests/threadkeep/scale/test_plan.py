@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from threadkeep.errors import OtherExport, OutputUnusable
-from threadkeep.scale.object_store import Bucket
+from threadkeep.scale.bucket import Bucket
 from threadkeep.scale.plan import MOST_THREADS, make_plan, planned_header, planned_ids, read_plan, shard_size
 from threadkeep.scale.plan_objects import PlannedShard, decode_plan, encode_plan
 from threadkeep.serialization.lossless_json import dumps, loads

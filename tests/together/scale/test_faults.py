@@ -25,7 +25,7 @@ from threadkeep.errors import ServerUnreachable
 from threadkeep.scale import cluster
 from threadkeep.scale.cluster import Cluster, connected
 from threadkeep.scale.dask_worker import WorkerUnusable, digest_of_plan, meet
-from threadkeep.scale.object_store import open_store
+from threadkeep.scale.open_store import open_store
 from threadkeep.scale.plan import make_plan, read_plan
 from threadkeep.scale.shard import Shard, Stop, export_shard
 from threadkeep.scale.working_folders import working_folders

@@ -16,9 +16,9 @@ from exports import ASSISTANT, rows
 from scaling import Limited
 from threadkeep.api.keys import Key
 from threadkeep.errors import OutputUnusable
+from threadkeep.scale.bucket import Bucket
 from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.generations import newest_generations
-from threadkeep.scale.object_store import Bucket
 from threadkeep.scale.plan import make_plan
 from threadkeep.scale.progress import prefix_state
 from threadkeep.scale.shard import Shard, export_shard

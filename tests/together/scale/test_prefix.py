@@ -22,7 +22,10 @@ from processes import ended, started
 from pushes import json_rows
 from scaling import Limited, Run
 from threadkeep.api.keys import Key
-from threadkeep.scale.object_store import Bucket, Folder, ObjectStore, open_store
+from threadkeep.scale.bucket import Bucket
+from threadkeep.scale.folder import Folder
+from threadkeep.scale.object_store import ObjectStore
+from threadkeep.scale.open_store import open_store
 from threadkeep.scale.plan import read_plan
 from threadkeep.scale.plan_objects import PlannedShard, encode_plan
 from threadkeep.scale.shard import Shard, export_shard

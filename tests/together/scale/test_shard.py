@@ -13,9 +13,10 @@ from scaling import Limited, Run, load
 from threadkeep.api.keys import Key
 from threadkeep.errors import ApiGone, Interrupted, OutputUnusable, RunEnded
 from threadkeep.exporter.events import Event, Notice, ThreadEnded
+from threadkeep.scale.bucket import Bucket
 from threadkeep.scale.collect import merge_parts
 from threadkeep.scale.generations import newest_generation
-from threadkeep.scale.object_store import Bucket, ObjectStore
+from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.plan_objects import PlannedShard, encode_plan
 from threadkeep.scale.progress import complete_ids
 from threadkeep.scale.shard import Shard, Stop, export_shard, put_fetched
