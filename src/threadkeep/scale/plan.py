@@ -129,6 +129,7 @@ def planned_header(store: ObjectStore) -> PlanHeader:
     except ObjectMissing:
         raise ObjectMissing(
             f"{store.url} has no plan of threadkeep, {_name(1)}: nothing was exported there, or the plan was removed."
+            " Check the name, or restore the plan from a backup."
         ) from None
     return decode_header(first.partition(b"\n")[0], _place(store, 1))
 

@@ -23,6 +23,9 @@ __all__ = ["PrefixState", "complete_ids", "prefix_state"]
 # So many indexes are read at a time, and the rows of so many are in memory.
 _READERS, _AT_ONCE = 16, 64
 
+_AGAIN = "Run the same export command again: it exports the shard again."
+_REMOVE = f"Remove it. {_AGAIN}"
+
 
 @attrs.frozen(kw_only=True)
 class PrefixState:
@@ -134,12 +137,14 @@ def complete_ids(store: ObjectStore) -> Iterator[tuple[str, bool]]:
 def _ids_in(store: ObjectStore, shard: PlannedShard, found: Generation) -> Iterator[tuple[str, bool]]:
     manifest = found.manifest
     if manifest is None:
-        raise OutputUnusable(f"{store.url}: {'; '.join(map(str, found.faults))}.")
+        raise OutputUnusable(f"{store.url}: {'; '.join(map(str, found.faults))}. {_AGAIN}")
     name = f"shards/{shard.name}/{manifest.files['index'].sha256}.index"
     content = store.get(name)
-    if content is None or sha256(content).hexdigest() != manifest.files["index"].sha256:
-        raise OutputUnusable(f"{store.url}/{name} is {'missing' if content is None else 'damaged'}.")
+    if content is None:
+        raise OutputUnusable(f"{store.url}/{name} is missing. {_AGAIN}")
+    if sha256(content).hexdigest() != manifest.files["index"].sha256:
+        raise OutputUnusable(f"{store.url}/{name} is damaged. {_REMOVE}")
     rows = [*index_rows(BytesIO(content), name)]
     if tuple(row.thread_id for row in rows) != shard.ids:
-        raise OutputUnusable(f"{store.url}/{name} has other threads than are planned.")
+        raise OutputUnusable(f"{store.url}/{name} has other threads than are planned. {_REMOVE}")
     yield from ((row.thread_id, found.sound is not None) for row in rows if row.outcome is Outcome.COMPLETE)
