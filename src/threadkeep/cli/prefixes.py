@@ -5,8 +5,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import attrs
-
 from threadkeep.scale.collect import merge_parts, prefix_at, with_names
 from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.validation import ValidatedPrefix, validated_prefix
@@ -14,20 +12,7 @@ from threadkeep.storage.paths import Paths
 from threadkeep.storage.private_files import on_disk
 from threadkeep.validation.entrypoints import Validated, validated
 
-__all__ = ["Readable", "last_part", "readable", "validated_at"]
-
-
-@attrs.frozen
-class Readable:
-    """An export to be read.
-
-    Attributes:
-        path: where it is.
-        is_prefix: whether it was merged from a prefix, for as long as it is read.
-    """
-
-    path: Path
-    is_prefix: bool
+__all__ = ["last_part", "readable", "validated_at"]
 
 
 def last_part(prefix: str | Path) -> str:
@@ -36,8 +21,8 @@ def last_part(prefix: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def readable(given: str | Path) -> Iterator[Readable]:
-    """Yield an export to be read. A prefix is merged in a temporary folder, which is removed afterwards.
+def readable(given: str | Path) -> Iterator[Path]:
+    """Yield the place of an export to be read. A prefix is merged in a temporary folder, which is removed afterwards.
 
     Args:
         given: the name of an export, or a prefix.
@@ -48,11 +33,11 @@ def readable(given: str | Path) -> Iterator[Readable]:
     """
     store = prefix_at(given)
     if store is None:
-        yield Readable(Path(given), is_prefix=False)
+        yield Path(given)
         return
     with _temporary(store, given) as path:
         merge_parts([store], Paths(path))
-        yield Readable(path, is_prefix=True)
+        yield path
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from threadkeep.errors import OutputUnusable
+from threadkeep.scale.collect import with_names
 from threadkeep.scale.fetched import FetchedShards, ShardFaults
 from threadkeep.scale.generations import Generation, ObjectFault, generations_of, listed_shards, marker_name, objects_of
 from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
@@ -68,7 +69,8 @@ def validated_prefix(store: ObjectStore, out: Path, *, ids: Iterable[str] | None
         nothing = _nothing(out)
         return ValidatedPrefix(nothing, nothing.report.with_findings(prefix.findings, most), None, has_files=False)
     fetched = FetchedShards(store, out.with_name(f"{out.name}.parts"), prefix.header, prefix.generations)
-    faults = _merged(fetched, out)
+    with with_names({f"{fetched.folder}/": f"{store.url}/"}):
+        faults = _merged(fetched, out)
     wanted = None if ids is None else dict.fromkeys(filter(None, map(str.strip, ids))).keys()
     others = _planned_in(store, {*faults, *prefix.unfinished})
     in_others = frozenset(chain.from_iterable(others.values()))

@@ -80,9 +80,9 @@ def convert(out: Path | str, only: tuple[str, ...], strict: bool, as_json: bool,
         raise click.UsageError("--output takes a file or folder: standard output has the summary.")
     Target(Path(asked["target"])).refuse(Path(out), force=asked["force"])  # before a prefix is fetched
     try:
-        with readable(out) as export, ThreadsBar(shown=not as_json and not quiet, clock=_seconds) as bar:
+        with readable(out) as path, ThreadsBar(shown=not as_json and not quiet, clock=_seconds) as bar:
             wanted = {"only": only or None, **asked}
-            done = converted(export.path, on_event=lambda event: bar.take(event.messages, event.total), **wanted)
+            done = converted(path, on_event=lambda event: bar.take(event.messages, event.total), **wanted)
     except UnknownThread as error:
         raise click.UsageError(str(error)) from None
     code = Exit.INCOMPLETE if strict and done.losses else Exit.COMPLETE

@@ -108,8 +108,8 @@ def push(
     if store is not None and not dry_run:  # before the prefix is fetched
         refuse_unusable(job)
     try:
-        with readable(out) as export:
-            job = attrs.evolve(job, export=export.path, name=str(out))
+        with readable(out) as path:
+            job = attrs.evolve(job, export=path, name=str(out))
             if dry_run:
                 result = asyncio.run(plan_only(job))
             else:
