@@ -7,7 +7,7 @@
   - UnreadableIds         a list of thread ids that cannot be read as text
   - UnreadableKeys        a file of keys that cannot be read, or that has malformed lines
   - MalformedAddress      a base URL that is not an HTTP address
-  - ExtraMissing          a library is not installed that an extra of threadkeep brings
+  - ExtraMissing          a library is not installed that a call needs, such as one of an extra
   + OutputUnusable        the export or one of its files cannot be opened or written
     - OtherExport         the export was begun as another one: address, assistant, what it saves
   + HistoryUnusable       a chat history cannot be opened, read or written
@@ -105,7 +105,7 @@ class MalformedAddress(ThreadkeepError):
 
 
 class ExtraMissing(ThreadkeepError):
-    """A library is not installed that an extra of threadkeep brings; the message names the command that installs it."""
+    """A library is not installed that a call needs, such as one of an extra. The message has the command for it."""
 
 
 class OutputUnusable(ThreadkeepError):

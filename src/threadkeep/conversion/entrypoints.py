@@ -145,6 +145,7 @@ def convert(
         MalformedLine: a line of OUT is no message.
         OutputUnusable: OUT cannot be read, or the target exists already, is a file of the export, or cannot be written.
             Nothing of it is left then.
+        ExtraMissing: DuckDB is not installed, which writes Parquet.
     """
     refuse_wrong_types(locals(), _TYPES, frozenset({"only", "files_url", "on_event"}))
     if isinstance(only, str):

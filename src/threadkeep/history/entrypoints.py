@@ -42,7 +42,8 @@ def open_history(
         ValueError: the URL names no kind of history, or metadata is given that the kind does not keep, or the
             session id is empty or holds a surrogate.
         TypeError: the URL is neither a str nor a path.
-        HistoryUnusable: there is no such folder, or the extra that the kind needs is not installed.
+        HistoryUnusable: there is no such folder.
+        ExtraMissing: the extra or the driver that the kind needs is not installed.
     """
     if not isinstance(session_id, str) or not session_id:
         raise ValueError("the session id is a string of at least one character")

@@ -290,7 +290,7 @@ def test_a_full_disk_leaves_nothing(messages: int, refused: str, tmp_path: Path)
 
 @pytest.mark.parametrize("found", ["raise ImportError", "__version__ = '1.4.5'"])
 def test_without_duckdb_the_extra_is_named(found: str, tmp_path: Path) -> None:
-    """With exit code 5, and nothing is left. Other formats and the help need no DuckDB."""
+    """With exit code 2, and nothing is left. Other formats and the help need no DuckDB."""
     (tmp_path / "modules").mkdir()
     (tmp_path / "modules" / "duckdb.py").write_text(found)
     put_bare(tmp_path / "o", [text_message(1)])
@@ -302,6 +302,6 @@ def test_without_duckdb_the_extra_is_named(found: str, tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
 
     done = run("o", "--to", "parquet", "-o", "t")
-    assert (done.returncode, "pip install 'threadkeep[parquet]'" in done.stderr) == (5, True)
+    assert (done.returncode, "pip install 'threadkeep[parquet]'" in done.stderr) == (2, True)
     assert {one.name for one in tmp_path.iterdir()} == {"o", "modules"}
     assert run("--help").returncode == run("o", "--to", "csv", "-o", "t").returncode == 0

@@ -22,8 +22,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import history_processes
+from command import Run
 from servers import PostgresqlServed, RedisServed, Served
 from strategies import json_values, raw_text
+from threadkeep.errors import ExtraMissing
 from threadkeep.history import (
     HistoryDamaged,
     HistoryUnusable,
@@ -542,13 +544,18 @@ def test_the_item_that_another_popped_meanwhile_is_not_returned(
 
 
 @pytest.mark.parametrize(("url", "module"), [("redis://h", "redis_server"), ("a+b://h", "sqlalchemy_database")])
-def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch, url: str, module: str) -> None:
+def test_without_the_extra_the_error_names_it(
+    threadkeep: Run, monkeypatch: pytest.MonkeyPatch, url: str, module: str
+) -> None:
     """A history on a server needs libraries that others do not."""
     monkeypatch.delitem(sys.modules, f"threadkeep.history.kinds.{module}", raising=False)
     for name in ("agents", "agents.extensions.memory"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(HistoryUnusable, match=re.escape("pip install 'threadkeep[agents]'")):
+    with pytest.raises(ExtraMissing, match=re.escape("pip install 'threadkeep[agents]'")):
         open_history(url)
+    done = threadkeep("chat", "--history", url, "--model", "m", "--base-url", "http://127.0.0.1:1/v1")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "pip install 'threadkeep[agents]'" in done.err
 
 
 @pytest.mark.parametrize("driver", ["aiosqlite", "aiomysql"])
@@ -556,5 +563,5 @@ def test_without_the_driver_the_error_names_it(monkeypatch: pytest.MonkeyPatch, 
     """SQLAlchemy has more of them than the extra installs."""
     monkeypatch.setitem(sys.modules, driver, None)
     scheme = {"aiosqlite": "sqlite+aiosqlite:///h", "aiomysql": "mysql+aiomysql://h/d"}[driver]
-    with pytest.raises(HistoryUnusable, match=f"pip install {driver}"):
+    with pytest.raises(ExtraMissing, match=f"pip install {driver}"):
         open_history(scheme)

@@ -24,7 +24,7 @@ from threadkeep.conversion.message_rows import (
     message_rows,
 )
 from threadkeep.conversion.source import Thread
-from threadkeep.errors import OutputUnusable
+from threadkeep.errors import ExtraMissing, OutputUnusable
 from threadkeep.records.model import MessageRecord
 from threadkeep.storage.private_files import create
 
@@ -53,7 +53,8 @@ def write(threads: Iterable[Thread], path: Path, conversion: Conversion) -> None
     """Write the threads.
 
     Raises:
-        OutputUnusable: DuckDB is not installed, or too old, or cannot write the file.
+        ExtraMissing: DuckDB is not installed, or too old.
+        OutputUnusable: DuckDB cannot write the file.
     """
     duckdb = _duckdb()
     path = path.absolute()
@@ -113,7 +114,7 @@ def _duckdb() -> Any:
     return duckdb
 
 
-_NO_DUCKDB = OutputUnusable("Parquet is written by DuckDB 2 or newer: pip install 'threadkeep[parquet]'")
+_NO_DUCKDB = ExtraMissing("Parquet is written by DuckDB 2 or newer: pip install 'threadkeep[parquet]'")
 _PATTERN = re.compile(r"([*?\[])")  # DuckDB takes the name of a file that it reads for a pattern
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from threadkeep.errors import HistoryUnusable
+from threadkeep.errors import ExtraMissing, HistoryUnusable
 from threadkeep.history.items import Item, encode_item
 from threadkeep.history.kinds.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
 from threadkeep.history.kinds.server_connection import ServerConnection
@@ -25,9 +25,7 @@ try:
     from redis.backoff import NoBackoff
     from redis.exceptions import AuthenticationError, RedisError, ResponseError
 except ImportError as error:
-    raise HistoryUnusable(
-        f"A history in Redis needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
-    ) from None
+    raise ExtraMissing(f"a history in Redis needs the Agents SDK: pip install 'threadkeep[agents]' ({error})") from None
 
 __all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
 

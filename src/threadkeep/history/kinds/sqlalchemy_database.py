@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from threadkeep.errors import HistoryUnusable, ThreadkeepError
+from threadkeep.errors import ExtraMissing, HistoryUnusable, ThreadkeepError
 from threadkeep.history.items import Item, encode_item
 from threadkeep.history.kinds.files import is_there
 from threadkeep.history.kinds.numbered_rows import MOST, Row, RowPlace, checked_session_id, read_items, undamaged
@@ -25,8 +25,8 @@ try:
     from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 except ImportError as error:
-    raise HistoryUnusable(
-        f"A history in a database needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
+    raise ExtraMissing(
+        f"a history in a database needs the Agents SDK: pip install 'threadkeep[agents]' ({error})"
     ) from None
 
 __all__ = ["KEEPS_METADATA", "MANY_SESSIONS", "delete_session", "list_sessions", "open_store", "recover"]
@@ -284,14 +284,12 @@ def _engine(url: str) -> AsyncEngine:
 
     Raises:
         ValueError: the URL is malformed, or has no async driver.
-        HistoryUnusable: the driver is not installed.
+        ExtraMissing: the driver is not installed.
     """
     try:
         return create_async_engine(url, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError as error:
-        refusal: Exception = HistoryUnusable(
-            f"the driver {error.name} is not installed. Install it: pip install {error.name}"
-        )
+        refusal: Exception = ExtraMissing(f"the driver {error.name} is not installed: pip install {error.name}")
     except (NoSuchModuleError, InvalidRequestError):
         scheme = url.partition("://")[0]
         refusal = ValueError(f"{scheme!r} names no async driver of SQLAlchemy, such as postgresql+asyncpg")
