@@ -38,7 +38,7 @@ def fake() -> FakeAssistants:
 def arguments(tmp_path: Path) -> tuple[object, ...]:
     """The export of all threads, with both keys."""
     ids = write_ids(tmp_path, "thread_a", "thread_b", "thread_c")
-    (tmp_path / "keys.txt").write_text("sk-a\nsk-b\n")
+    (tmp_path / "keys.txt").write_text("# of both projects\n\nsk-a\nsk-b\n")
     keys = ("--keys-file", tmp_path / "keys.txt", "--concurrency", 1)
     return "export", ids, ASSISTANT, tmp_path / "out.ndjson", "--files", *keys
 
@@ -65,13 +65,14 @@ def test_a_file_is_asked_for_with_every_key(arguments: tuple[object, ...], tmp_p
 def test_a_refused_key_does_not_make_its_files_missing(
     fake: FakeAssistants, arguments: tuple[object, ...], tmp_path: Path, threadkeep: Run
 ) -> None:
-    """The others go on, and what none of them knows may be known to that one."""
+    """The others go on, and what none of them knows may be known to that one, which is named by its line."""
     fake.world("sk-b").faults = [{"match": {"path": "/files/"}, "do": REFUSED}]
     done = threadkeep(*arguments)
+    name = "key 2 (line 4 of the file of keys)"
     assert done.code == 1
-    assert "a key was rejected, the run continues with the other keys: 401" in done.err
+    assert f"{name} was rejected, the run continues with the other keys: 401" in done.err
     assert "file-b: failed: " in done.err
-    assert "a key was refused, and no other knows this" in done.err
+    assert f"no other key knows this, and {name} was rejected: " in done.err
     assert outcomes(tmp_path)["file-a"] == "saved"
     fake.world("sk-b").faults = []
     assert threadkeep(*arguments).code == 0

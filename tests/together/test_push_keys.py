@@ -70,7 +70,7 @@ def test_the_others_finish_what_a_refused_key_has_begun(after: int, kind: str, t
         name: len(rows) for name, rows in THREADS.items()
     }
     (notice,) = [event.text for event in target.events if isinstance(event, Notice)]
-    assert notice.startswith("a key was rejected, the run continues with the other keys: 401")
+    assert notice.startswith("key 2 was rejected, the run continues with the other keys: 401")
 
 
 def test_when_all_keys_are_refused_the_run_ends_and_is_resumed(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_keys_come_from_a_file(tmp_path: Path, threadkeep: Run, monkeypatch: pyt
         options = ("--to", "conversations", "--base-url", server.base_url, "--concurrency", "3", "--verify")
         done = threadkeep("push", out, *options, "--keys-file", keys)
     assert done.code == 0
-    assert "a key was rejected, the run continues with the other keys" in done.err
+    assert "key 2 (line 2 of the file of keys) was rejected, the run continues with the other keys" in done.err
     assert f"verified      {len(THREADS)} of {len(THREADS)}" in done.out
     assert [row["items"] for row in rows_of_map(out).values()] == [len(rows) for rows in THREADS.values()]
     printed = done.out + done.err + "".join(path.read_text() for path in tmp_path.glob("out*ndjson"))

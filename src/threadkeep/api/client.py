@@ -35,6 +35,7 @@ class TransportLike(Protocol):
     """`threadkeep.api.transport.Transport`, which is not imported here since that imports the SDK."""
 
     answered: bool
+    key_line: int | None
 
     @property
     def library(self) -> str: ...

@@ -18,7 +18,7 @@ import attrs
 from threadkeep.errors import UnreadableKeys
 from threadkeep.serialization.text_files import decode, lines_of
 
-__all__ = ["Key", "header_fault", "read_keys"]
+__all__ = ["Key", "header_fault", "name_of_key", "read_keys"]
 
 # As in a file of environment variables. A key may end in "=", so something must follow.
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=.|(?:project|organization)=")
@@ -32,11 +32,18 @@ class Key:
         secret: the key or token itself.
         project: the project that it is used for; None for that of ``OPENAI_PROJECT_ID``, if any.
         organization: the same with ``OPENAI_ORG_ID``.
+        line: the number of its line in the file that it came from, for messages.
     """
 
     secret: str = attrs.field(repr=False)
     project: str | None = None
     organization: str | None = None
+    line: int | None = attrs.field(default=None, eq=False)
+
+
+def name_of_key(number: int, line: int | None) -> str:
+    """Return how a message names a key, by its number from 1 and by its line in a file of keys, never by its text."""
+    return f"key {number}" if line is None else f"key {number} (line {line} of the file of keys)"
 
 
 def read_keys(content: bytes) -> tuple[Key, ...]:
@@ -55,7 +62,7 @@ def read_keys(content: bytes) -> tuple[Key, ...]:
         if not words:
             continue
         try:
-            key = _parse(words)
+            key = _parse(words, number)
         except ValueError as error:
             faults.append(f"line {number}: {error}")
         else:
@@ -77,7 +84,7 @@ def header_fault(secret: str) -> str | None:
     return None
 
 
-def _parse(words: Sequence[str]) -> Key:
+def _parse(words: Sequence[str], line: int) -> Key:
     secret, fields = words[0], [word.partition("=") for word in words[1:]]
     if _ASSIGNMENT.match(secret):
         raise ValueError("it must begin with the key itself, without a name before it")
@@ -92,4 +99,4 @@ def _parse(words: Sequence[str]) -> Key:
     named = {name: value for name, _, value in fields}
     if len(named) < len(fields):
         raise ValueError("it names the project or the organization twice")
-    return Key(secret, **named)
+    return Key(secret, **named, line=line)

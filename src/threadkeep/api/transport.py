@@ -34,7 +34,7 @@ from threadkeep.api.endpoints import (
     without_secrets,
 )
 from threadkeep.api.error_mapping import RequestContext, translate
-from threadkeep.api.keys import Key, header_fault
+from threadkeep.api.keys import Key, header_fault, name_of_key
 from threadkeep.api.secrets import Secrets
 from threadkeep.api.sent_requests import OnSent, SentRequest, on_sent
 from threadkeep.api.tokens import TokenCommand, TokenSource
@@ -93,6 +93,7 @@ class Transport:
         is_own: whether the client is not a caller's, so that its connections may be chosen here.
         api: which API it is.
         headers: go with every request.
+        key_line: the line of the key in a file of keys; None if it is in none.
 
     Attributes:
         address: the base URL without user, password and query, so that it can be shown.
@@ -109,7 +110,9 @@ class Transport:
         is_own: bool = False,
         api: Api = Api.ASSISTANTS,
         headers: Mapping[str, str] | None = None,
+        key_line: int | None = None,
     ) -> None:
+        self.key_line = key_line
         self._api, self._headers = api, {**_BETA.get(api, {}), **(headers or {})}
         self._connections = Connections(client, is_own=is_own, follow_redirects=_may_follow(auth, api))
         self._query = endpoint.query if endpoint is not None else {}
@@ -364,7 +367,12 @@ def connect_all(
         tokens = TokenSource(command.run() if token is None else token, command)
         return (Transport(_client(endpoint, tokens.current, api=api), token=tokens, **given),)
     auth, keys = auth_and_keys(source, endpoint.provider, os.environ)
-    return tuple(Transport(_client(endpoint, key, auth, api=api), auth=auth, **given) for key in keys)
+    for number, key in enumerate(keys, 1):
+        if len(keys) > 1 and (fault := header_fault(key.secret)) is not None:
+            raise AccessRefused(f"{name_of_key(number, key.line)} {fault}")
+    return tuple(
+        Transport(_client(endpoint, key, auth, api=api), auth=auth, key_line=key.line, **given) for key in keys
+    )
 
 
 def wrap_client(

@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from threadkeep.api.client import ApiClient, PacingOptions, TransportLike
+from threadkeep.api.keys import name_of_key
 from threadkeep.api.rate_control import Traffic
 from threadkeep.errors import (
     AccessRefused,
     ApiError,
     BadPage,
+    QuotaSpent,
     RequestFailed,
     RunEnded,
     ServerUnreachable,
@@ -135,8 +137,10 @@ class WorkerPool:
                 raise
             self._failures_in_a_row = 0
             return answer
-        if problems[-1].status == 404 and any(isinstance(one.ended_by, AccessRefused) for one in self._clients):
-            raise RequestFailed(f"a key was refused, and no other knows this: {problems[-1]}")
+        refused = [self._name_of(one) for one in self._clients if isinstance(one.ended_by, AccessRefused)]
+        if problems[-1].status == 404 and refused:
+            were = "was" if len(refused) == 1 else "were"
+            raise RequestFailed(f"no other key knows this, and {' and '.join(refused)} {were} rejected: {problems[-1]}")
         # That a key may not have it says more than that another does not know it.
         raise next((problem for problem in reversed(problems) if problem.status != 404), problems[0])
 
@@ -144,12 +148,19 @@ class WorkerPool:
         """End a client whose key was rejected and queue its pending id for the others; any other error ends the run."""
         was_usable = client.ended_by is None
         client.end(ending)
-        if not isinstance(ending, AccessRefused) or not self._usable:
-            self.end(ending)
+        if isinstance(ending, AccessRefused) and self._usable:
+            self._queue.append(pending)
+            if was_usable:
+                name = self._name_of(client)
+                self._on_notice(f"{name} was rejected, the run continues with the other keys: {ending}")
             return
-        self._queue.append(pending)
-        if was_usable:
-            self._on_notice(f"a key was rejected, the run continues with the other keys: {ending}")
+        if isinstance(ending, AccessRefused | QuotaSpent) and len(self._clients) > 1:
+            ending.args = (f"{self._name_of(client)}: {ending}",)
+        self.end(ending)
+
+    def _name_of(self, client: ApiClient) -> str:
+        number = self._clients.index(client)
+        return name_of_key(number + 1, self._transports[number].key_line)
 
     def end(self, ending: RunEnded) -> None:
         """End the work, unless it has ended already. No more is sent; answers on their way still count."""

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 from threadkeep.api.endpoints import ApiSource
+from threadkeep.api.keys import name_of_key
 from threadkeep.errors import AccessRefused, ApiGone, Interrupted, OutputUnusable, QuotaSpent, ThreadkeepError
 from threadkeep.scale.abandonable import in_thread
 from threadkeep.scale.cluster import SILENCE, Connection
@@ -202,7 +203,8 @@ class Dispatch:
         if self._keys.is_spent:
             self._faults.end(why)
         else:
-            self._report.say(f"a key was rejected, the run continues with the other keys: {why}")
+            name = name_of_key(key + 1, next((one.line for one in self._keys.keys[key].keys), None))
+            self._report.say(f"{name} was rejected, the run continues with the other keys: {why}")
 
 
 def _open_shards(store: ObjectStore, names: frozenset[str]) -> Iterator[list[PlannedShard]]:

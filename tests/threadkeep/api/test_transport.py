@@ -375,6 +375,8 @@ def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(key: 
     """A stray blank or line end in the key is named as such, not as a failed connection. An empty key is no key."""
     with pytest.raises(AccessRefused, match="the key holds" if key else "no key|the key is empty"):
         connect_all(ApiSource(base_url="http://127.0.0.1:1/v1", keys=(Key(key),)))
+    with pytest.raises(AccessRefused, match=r"key 2 (holds|is empty)"):
+        connect_all(ApiSource(base_url="http://127.0.0.1:1/v1", keys=(Key("sk-one"), Key(key))))
 
 
 def test_no_key_at_all_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,7 +241,7 @@ async def test_another_key_is_asked_for_what_one_may_not_have(tmp_path: Path) ->
         (tmp_path / name).mkdir()
         entry = await saved(tmp_path / name, serving(FILE, first), serving(FILE, second))
         assert (name, entry.outcome) == (name, outcome)
-        doubt = "a key was refused, and no other knows this: 404 from"
+        doubt = "no other key knows this, and key 1 was rejected: 404 from"
         assert (doubt in (entry.reason or "")) == (name == "unknown")
 
 

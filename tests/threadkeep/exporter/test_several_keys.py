@@ -8,7 +8,7 @@ import pytest
 from canned import HTTP
 from canned_threads import MISSING, ThreadServer
 from exporting import Ending, Export, Spoiled, cut_off_at_commit, threads_of
-from threadkeep.errors import AccessRefused
+from threadkeep.errors import AccessRefused, QuotaSpent
 from threadkeep.storage.index import Outcome
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ async def test_a_refused_key_leaves_its_threads_to_the_others(tmp_path: Path) ->
     export = await Export(tmp_path).run(list(threads), refused, ThreadServer(threads), concurrency=4)
     assert export.messages() == threads
     (notice,) = export.notices
-    assert notice.startswith("a key was rejected, the run continues with the other keys: 401")
+    assert notice.startswith("key 1 was rejected, the run continues with the other keys: 401")
 
 
 async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_what_only_a_refused_key_might_know_is_failed_and_not_missing(tmp_
     assert export.outcomes["thread_none"] is Outcome.MISSING
     entry = export.rows["thread_theirs"]
     assert entry.outcome is Outcome.FAILED
-    assert str(entry.reason).startswith("a key was refused, and no other knows this: No thread found")
+    assert str(entry.reason).startswith("no other key knows this, and key 1 was rejected: No thread found")
 
 
 async def test_pages_that_came_with_a_key_that_is_then_refused_are_kept_aside(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ async def test_pages_that_came_with_a_key_that_is_then_refused_are_kept_aside(tm
     refused = Ending(threads, no, count=1)
     export = await Export(tmp_path).run(["thread_a"], refused, ThreadServer({}), concurrency=1)
     assert export.outcomes == {"thread_a": Outcome.PARTIAL}
-    assert "no other knows this" in str(export.rows["thread_a"].reason)
+    assert "no other key knows this" in str(export.rows["thread_a"].reason)
     assert export.messages(export.paths.partial) == {"thread_a": threads["thread_a"][:100]}
 
 
@@ -78,7 +78,19 @@ async def test_when_every_key_is_refused_the_run_ends(tmp_path: Path) -> None:
     servers = [Ending(threads, no, count=0) for _ in range(2)]
     export = await Export(tmp_path).run(list(threads), *servers, concurrency=2)
     assert isinstance(export.ended_by, AccessRefused)
+    (notice,) = export.notices
+    assert {notice.partition(" was ")[0], str(export.ended_by).partition(":")[0]} == {"key 1", "key 2"}
     assert set(export.outcomes.values()) == {Outcome.UNFINISHED}
+
+
+async def test_a_key_whose_quota_is_used_up_is_named(tmp_path: Path) -> None:
+    """It ends the run, and somebody has to know whose quota to raise."""
+    threads = threads_of(a=5, b=5)
+    body = b'{"error": {"message": "No.", "code": "insufficient_quota"}}'
+    spent = Ending(threads, lambda: HTTP.Response(429, content=body), count=0)
+    export = await Export(tmp_path).run(list(threads), ThreadServer(threads), spent, concurrency=2)
+    assert isinstance(export.ended_by, QuotaSpent)
+    assert str(export.ended_by).startswith("key 2: the quota of this key is used up: 429")
 
 
 async def test_a_thread_that_was_cut_off_is_resumed_with_the_key_that_knows_it(tmp_path: Path) -> None:

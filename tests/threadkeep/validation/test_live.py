@@ -406,7 +406,7 @@ async def test_what_only_a_refused_key_might_know_is_not_called_deleted(tmp_path
     other = ThreadServer({name: threads[name] for name in ("thread_a", "thread_b")})
     outcome = await Check(tmp_path, threads).against(refused, other, concurrency=1)
     assert summary(outcome.findings) == [("not_compared", "thread_theirs", 3)]
-    assert "a key was refused, and no other knows this" in outcome.findings[0].message
+    assert "no other key knows this, and key 1 was rejected: " in outcome.findings[0].message
     assert outcome.live.compared == 2
 
 

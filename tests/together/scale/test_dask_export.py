@@ -147,7 +147,7 @@ def test_a_refused_key(fake: Limited, run: Run) -> None:
     fake.refused = {KEYS[0]}
     done = run.export(workers=2)
     assert done.code == 0, done
-    assert "a key was rejected" in done.err
+    assert "key 1 (line 1 of the file of keys) was rejected" in done.err
     fake.refused = {*KEYS}
     run.write_list(*(f"thread_{number:03}" for number in range(30)), "thread_new")
     done = run.export(workers=2)
