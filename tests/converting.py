@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from threadkeep import Converted, MessageRecord, RefusalPart, TextPart, convert, encode, from_message_json
+from threadkeep import Converted, FormatName, MessageRecord, RefusalPart, TextPart, convert, encode, from_message_json
 from threadkeep.records.model import ImageFilePart, ImageUrlPart
 
 __all__ = ["converted", "lines", "losses", "lost_words", "meant", "put_bare", "text_message"]
@@ -44,7 +44,7 @@ def lines(path: Path) -> list[Any]:
 
 
 def converted(
-    folder: Path, to: str, messages: Iterable[Mapping[str, Any]], **options: Any
+    folder: Path, to: FormatName, messages: Iterable[Mapping[str, Any]], **options: Any
 ) -> tuple[Converted, list[Any], list[dict[str, Any]]]:
     """Convert messages, and return the result, the lines of the target and the rows of the loss report."""
     out, target = put_bare(folder / "out.ndjson", messages), folder / "target"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from converting import losses, lost_words, meant, put_bare
 from strategies import identifiers, odd_messages
-from threadkeep import MessageRecord, convert, from_message_json
+from threadkeep import FormatName, MessageRecord, convert, from_message_json
 
 __all__ = ["by_thread", "has_time", "json_of", "odd_threads", "part_losses", "target_of", "texts"]
 
@@ -38,7 +38,7 @@ def by_thread(messages: Sequence[Mapping[str, Any]]) -> dict[str, list[MessageRe
 
 
 def target_of(
-    to: str, messages: Sequence[Mapping[str, Any]], **options: Any
+    to: FormatName, messages: Sequence[Mapping[str, Any]], **options: Any
 ) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """Convert messages: the files of the target by name (of a single file ""), and the rows of the loss report."""
     with tempfile.TemporaryDirectory() as folder:

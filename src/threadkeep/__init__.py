@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from threadkeep.conversion.entrypoints import Converted, convert
     from threadkeep.conversion.formats.chat import to_chat_messages
     from threadkeep.conversion.formats.items import to_response_items
-    from threadkeep.conversion.job import Citations, Unsupported
+    from threadkeep.conversion.job import Citations, FormatName, Unsupported
     from threadkeep.conversion.losses import Loss
     from threadkeep.conversion.source import ThreadConverted
     from threadkeep.exporter.entrypoints import ExportResult, aexport, export
@@ -132,6 +132,7 @@ __all__ = [
     "FilesBegun",
     "Finding",
     "FlatRecord",
+    "FormatName",
     "GivenIds",
     "History",
     "HistoryDamaged",
@@ -244,7 +245,7 @@ if not TYPE_CHECKING:  # a checker that sees __getattr__ takes any misspelt name
         "conversion.entrypoints": ("Converted", "convert"),
         "conversion.formats.chat": ("to_chat_messages",),
         "conversion.formats.items": ("to_response_items",),
-        "conversion.job": ("Citations", "Unsupported"),
+        "conversion.job": ("Citations", "FormatName", "Unsupported"),
         "conversion.losses": ("Loss",),
         "conversion.source": ("ThreadConverted",),
         "exporter.entrypoints": ("ExportResult", "aexport", "export"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from converting import put_bare, text_message
-from threadkeep import convert
+from threadkeep import FormatName, convert
 from threadkeep.conversion.entrypoints import FORMATS, format_named
 
 PAGE = (Path(__file__).parents[2] / "docs" / "after-the-export.md").read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ def test_every_format_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_a_format_carries_what_its_row_says(to: str, tmp_path: Path) -> None:
+def test_a_format_carries_what_its_row_says(to: FormatName, tmp_path: Path) -> None:
     """By what is lost of a message of each role; and by what it never has a place for."""
     expected = {
         name: WORDS[carried(to, name, "user", tmp_path), carried(to, name, "assistant", tmp_path)] for name in HELD
@@ -72,7 +72,7 @@ def test_a_format_carries_what_its_row_says(to: str, tmp_path: Path) -> None:
     assert CARRIES[to] == {"format": f"`{to}`", **expected, **never(format_named(to).NO_PLACE)}
 
 
-def carried(to: str, name: str, role: str, folder: Path) -> bool:
+def carried(to: FormatName, name: str, role: str, folder: Path) -> bool:
     """Whether nothing is lost of a message of a role, in a thread of a question and its answer."""
     held, options = HELD[name]
     thread = [text_message(n, one, **(held if one == role else {})) for n, one in enumerate(("user", "assistant"))]

@@ -186,7 +186,7 @@ def test_what_is_refused(
 def test_what_python_refuses(bare: Path, tmp_path: Path) -> None:
     """The same, with the errors of the language."""
     with pytest.raises(ValueError, match="there is no format 'toml': choose one of chat, "):
-        library.convert(bare, to="toml", target=tmp_path / "t")
+        library.convert(bare, to="toml", target=tmp_path / "t")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="only is a str"):
         library.convert(bare, to="chat", target=tmp_path / "t", only="thread_a")
     with pytest.raises(library.OutputUnusable, match="does not exist"):

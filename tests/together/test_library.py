@@ -229,7 +229,7 @@ def test_the_sunset_is_a_result(fake: Watched, base_url: str, ids: list[str], ou
     assert isinstance(result.ended_by, ApiGone)
     assert not result.is_complete
     fake.sunset.lift()
-    assert export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", include="threads").is_complete
+    assert export(ids, ASSISTANT, out, base_url=base_url, api_key="sk-test", include=("threads",)).is_complete
 
 
 class Stop(BaseException):
@@ -334,7 +334,9 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"flat": "no"}, TypeError, "flat must be True or False, and is str"),
     ({"files": 1}, TypeError, "files must be True or False, and is int"),
     ({"fresh": None}, TypeError, "fresh must be True or False, and is NoneType"),
-    ({"include": None}, TypeError, "include must be names, and is NoneType"),
+    ({"include": None}, TypeError, "include must be names, such as .*, and is NoneType"),
+    ({"include": "threads"}, TypeError, "include must be names, such as .*, and is str"),
+    ({"include": "threads,runs"}, TypeError, "include must be names, such as .*, and is str"),
     ({"concurrency": "8"}, TypeError, "concurrency must be a whole number, and is str"),
     ({"concurrency": 1.5}, TypeError, "concurrency must be a whole number, and is float"),
     ({"rpm": float("nan")}, TypeError, "rpm must be a whole number, and is float"),

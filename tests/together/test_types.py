@@ -81,7 +81,7 @@ import fake_assistants
 import threadkeep
 from fake_assistants import FakeAssistant  # wrong
 from threadkeep import exprot  # wrong
-from threadkeep import export, open_history, push, read, status, validate, validate_live, write
+from threadkeep import convert, export, open_history, push, read, status, validate, validate_live, write
 from threadkeep.history import open_histori  # wrong
 
 out = Path("out.ndjson")
@@ -94,6 +94,9 @@ export(ids, out, "asst_1")  # wrong
 export(ids, "asst_1", out, on_event=3)  # wrong
 export(ids, "asst_1", out, shard="0/2")  # wrong
 export(ids, "asst_1", out).is_compelte  # wrong
+export(ids, "asst_1", out, include="threads")  # wrong
+export(ids, "asst_1", out, include=["thread"])  # wrong
+convert(out, to="chatt", target="chat.jsonl")  # wrong
 push(out, to="conversation")  # wrong
 push(out, citations="stripped")  # wrong
 read(3)  # wrong
@@ -112,6 +115,12 @@ for record in read(out):
 
 def mypy(program: Path) -> set[int]:
     """Return the lines with errors, by mypy."""
+    found = re.findall(rf"^{re.escape(program.name)}:(\d+): error", printed_by_mypy(program), re.MULTILINE)
+    return {int(line) for line in found}
+
+
+def printed_by_mypy(*programs: Path) -> str:
+    """Return what mypy prints about programs that are in one folder."""
     command = [
         sys.executable,
         "-m",
@@ -119,13 +128,13 @@ def mypy(program: Path) -> set[int]:
         "--strict",
         "--cache-dir",
         os.fspath(ROOT / ".mypy_cache" / "user"),
-        program.name,
+        *(program.name for program in programs),
     ]
     environment = {**os.environ, "MYPYPATH": os.pathsep.join(SOURCES)}
-    done = subprocess.run(command, cwd=program.parent, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=programs[0].parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stdout + done.stderr
     assert "Found" in done.stdout or "Success" in done.stdout, done.stdout + done.stderr
-    return {int(line) for line in re.findall(rf"^{re.escape(program.name)}:(\d+): error", done.stdout, re.MULTILINE)}
+    return done.stdout
 
 
 def pyright(program: Path) -> set[int]:
@@ -151,3 +160,14 @@ def test_checkers_report_the_mistakes_and_nothing_else(
     program.write_text(text)
     wrong = {number for number, line in enumerate(text.splitlines(), 1) if line.endswith("# wrong")}
     assert checked(program) == wrong
+
+
+def test_the_examples_of_the_pages_can_be_copied_into_typed_code(tmp_path: Path) -> None:
+    """Each block as it stands, in a file of its own."""
+    programs = []
+    for page in ("library", "history"):
+        text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+        for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)):
+            programs.append(tmp_path / f"{page}_{number}.py")
+            programs[-1].write_text(block, encoding="utf-8")
+    assert printed_by_mypy(*programs).startswith("Success"), printed_by_mypy(*programs)

@@ -1,6 +1,6 @@
 """Convert an export: what ``threadkeep convert`` does, from Python.
 
-A format is a module of `threadkeep.conversion.formats` with three names, and a row in `FORMATS`:
+A format is a module of `threadkeep.conversion.formats` with three names, and a name in `FormatName`:
 
 ``DESCRIPTION``
     One line for ``--help``, a sentence.
@@ -19,12 +19,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import attrs
 
 from threadkeep.arguments import A_FUNCTION, A_PATH, A_STR, A_SWITCH, IDS, refuse_wrong_types
-from threadkeep.conversion.job import Citations, Conversion, Options, Unsupported
+from threadkeep.conversion.job import Citations, Conversion, FormatName, Options, Unsupported
 from threadkeep.conversion.losses import LossReport
 from threadkeep.conversion.source import Source, Thread, ThreadConverted
 from threadkeep.conversion.target import Target
@@ -35,20 +35,7 @@ from threadkeep.storage.reader import read
 
 __all__ = ["FORMATS", "Converted", "Format", "convert", "convert_thread", "format_named"]
 
-FORMATS: Mapping[str, str] = {
-    "chat": "chat",
-    "items": "items",
-    "finetune": "finetune",
-    "engramia": "engramia",
-    "markdown": "markdown",
-    "html": "html",
-    "sqlite": "sqlite",
-    "parquet": "parquet",
-    "csv": "csv",
-    "open-webui": "open_webui",
-    "librechat": "librechat",
-    "otlp": "otlp",
-}
+FORMATS: Mapping[str, str] = {name: name.replace("-", "_") for name in get_args(FormatName)}
 """The module of each format, by its name, in the order in which they are listed."""
 
 
@@ -107,7 +94,7 @@ def format_named(name: str) -> Format:
 def convert(
     out: str | os.PathLike[str],
     *,
-    to: str,
+    to: FormatName,
     target: str | os.PathLike[str],
     only: Iterable[str] | None = None,
     citations: Citations = "keep",
@@ -168,7 +155,7 @@ def convert_thread(
     out: str | os.PathLike[str],
     thread_id: str,
     *,
-    to: str,
+    to: FormatName,
     target: str | os.PathLike[str],
     citations: Citations = "keep",
     force: bool = False,

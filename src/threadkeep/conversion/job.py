@@ -8,7 +8,23 @@ import attrs
 
 from threadkeep.conversion.losses import Loss, LossReport
 
-__all__ = ["Citations", "Conversion", "Options", "Unsupported"]
+__all__ = ["Citations", "Conversion", "FormatName", "Options", "Unsupported"]
+
+FormatName: TypeAlias = Literal[
+    "chat",
+    "items",
+    "finetune",
+    "engramia",
+    "markdown",
+    "html",
+    "sqlite",
+    "parquet",
+    "csv",
+    "open-webui",
+    "librechat",
+    "otlp",
+]
+"""The name of a format, in the order in which they are listed."""
 
 Citations: TypeAlias = Literal["keep", "strip", "footnotes"]
 """Texts as they are; without the markers of citations; or with footnotes in the place of the markers."""

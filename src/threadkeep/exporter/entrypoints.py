@@ -22,14 +22,14 @@ from threadkeep.api.calls import (
 from threadkeep.api.client import PacingOptions
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
-from threadkeep.arguments import A_PATH, A_STR, A_SWITCH, A_WHOLE_NUMBER, IDS_OR_PATH
+from threadkeep.arguments import A_PATH, A_STR, A_SWITCH, A_WHOLE_NUMBER, IDS_OR_PATH, wrong_type
 from threadkeep.clock import now
 from threadkeep.errors import OutputUnusable
 from threadkeep.exporter.events import Event
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.serialization.given_ids import GivenIds, given_ids
 from threadkeep.serialization.thread_ids import unlike_assistant_id
-from threadkeep.storage.paths import SIDECAR_KINDS, Paths
+from threadkeep.storage.paths import SIDECAR_KINDS, Paths, SidecarKind
 from threadkeep.storage.session import ThreadList
 from threadkeep.storage.sharding import Shard
 
@@ -49,7 +49,7 @@ async def aexport(
     base_url: str | None = None,
     api_key: str | None = None,
     flat: bool = False,
-    include: Iterable[str] = (),
+    include: Iterable[SidecarKind] = (),
     files: bool = False,
     concurrency: int = DEFAULT_CONCURRENCY,
     rpm: int | None = None,
@@ -77,7 +77,7 @@ async def aexport(
         base_url: where ``/threads`` begins; None for ``OPENAI_BASE_URL``, else OpenAI's own.
         api_key: None for one of the environment.
         flat: write the six flat keys only.
-        include: what to save next to the messages: ``threads``, ``runs``.
+        include: what to save next to the messages, such as ``("threads", "runs")``.
         files: download the files that messages refer to, and steps where runs are saved.
         concurrency: threads at a time, 1 to 256.
         rpm: requests a minute at most; None for a pace that is found.
@@ -136,11 +136,12 @@ async def aexport(
 export = in_own_loop(aexport)
 
 
+_NAMES = 'names, such as ("threads", "runs")'
 _TYPES: Mapping[str, tuple[Any, str]] = {
     **dict.fromkeys(("thread_ids", "done", "drop"), IDS_OR_PATH),
     "assistant_id": A_STR,
     "out": A_PATH,
-    "include": (Iterable, "names"),
+    "include": (Iterable, _NAMES),
     **dict.fromkeys(("flat", "files", "fresh", "refresh"), A_SWITCH),
     "limit": A_WHOLE_NUMBER,
     "shard": (tuple, "a pair of numbers"),
@@ -180,7 +181,9 @@ def _paths(out: str | os.PathLike[str], thread_ids: object) -> Paths:
 
 
 def _kinds(include: Iterable[str]) -> tuple[str, ...]:
-    asked = (include,) if isinstance(include, str) else tuple(include)
+    if isinstance(include, str):
+        raise wrong_type("include", _NAMES, include)
+    asked = tuple(include)
     for kind in asked:
         if kind not in SIDECAR_KINDS:
             raise ValueError(f"include: {kind!r} is none of {', '.join(SIDECAR_KINDS)}")

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal, TypeAlias, get_args
 
 import attrs
 
 from threadkeep.errors import OutputUnusable
 
-__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "new", "refuse_companion"]
+__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "SidecarKind", "new", "refuse_companion"]
 
-SIDECAR_KINDS = ("threads", "runs")
+SidecarKind: TypeAlias = Literal["threads", "runs"]
+SIDECAR_KINDS: tuple[SidecarKind, ...] = get_args(SidecarKind)
 """What may be saved next to the messages, each as NDJSON under this suffix."""
 
 COMPANIONS = ("partial", *SIDECAR_KINDS, "downloads")

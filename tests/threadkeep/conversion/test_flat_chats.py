@@ -8,13 +8,13 @@ import pytest
 
 from converting import losses, put_bare, text_message
 from odd_threads import target_of
-from threadkeep import convert
+from threadkeep import FormatName, convert
 
 FORMATS = ["engramia", "open-webui", "librechat", "otlp"]
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_a_flat_export_has_its_texts_and_times(to: str, tmp_path: Path) -> None:
+def test_a_flat_export_has_its_texts_and_times(to: FormatName, tmp_path: Path) -> None:
     """Of a message nothing else is known, so nothing else is lost."""
     out = put_bare(tmp_path / "out.ndjson", [text_message(1), text_message(2, "assistant")], flat=True)
     done = convert(out, to=to, target=tmp_path / "target")
@@ -26,7 +26,7 @@ def test_a_flat_export_has_its_texts_and_times(to: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_citations_are_footnotes_in_every_format(to: str) -> None:
+def test_citations_are_footnotes_in_every_format(to: FormatName) -> None:
     """The marker is gone, and the source stands behind the text."""
     cited = {"type": "file_citation", "text": "【4:0†a.txt】", "start_index": 3, "end_index": 14}
     body = {"value": "Yes【4:0†a.txt】.", "annotations": [{**cited, "file_citation": {"file_id": "file-1"}}]}
@@ -40,7 +40,7 @@ def test_citations_are_footnotes_in_every_format(to: str) -> None:
 
 
 @pytest.mark.parametrize(("to", "shown"), [("open-webui", '"url":"https://x/'), ("otlp", 'uri\\":\\"https://x/')])
-def test_an_image_is_a_url_where_there_is_one(to: str, shown: str) -> None:
+def test_an_image_is_a_url_where_there_is_one(to: FormatName, shown: str) -> None:
     """By --files-url, for users and for the assistant."""
     image: dict[str, Any] = {"type": "image_file", "image_file": {"file_id": "file-1"}}
     messages = [text_message(1, content=[image]), text_message(2, "assistant", content=[image])]

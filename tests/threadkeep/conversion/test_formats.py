@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from converting import converted, lost_words, meant, put_bare, text_message
 from strategies import identifiers, odd_messages
-from threadkeep import MessageRecord, convert, from_message_json, to_chat_messages, to_response_items
+from threadkeep import FormatName, MessageRecord, convert, from_message_json, to_chat_messages, to_response_items
 
 IDS = st.lists(identifiers("msg_"), min_size=1, max_size=6, unique=True)
 
@@ -84,7 +84,7 @@ FORMATS: dict[str, tuple[str, Callable[[dict[str, Any]], list[tuple[str, Any]]],
 
 @pytest.mark.parametrize("to", FORMATS)
 @given(messages=odd_threads())
-def test_every_part_is_carried_or_named(to: str, messages: list[dict[str, Any]]) -> None:
+def test_every_part_is_carried_or_named(to: FormatName, messages: list[dict[str, Any]]) -> None:
     """In the order of the thread; what is missing is what the report names, message by message."""
     key, said, what = FORMATS[to]
     with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +104,7 @@ def test_every_part_is_carried_or_named(to: str, messages: list[dict[str, Any]])
         assert list(items) == []
 
 
-def _has_files(record: MessageRecord, to: str) -> bool:
+def _has_files(record: MessageRecord, to: FormatName) -> bool:
     attached = record.raw.get("attachments")
     rows = attached if isinstance(attached, list) else [attached]
     named = any(isinstance(row, dict) and isinstance(row.get("file_id"), str) for row in rows)
@@ -113,7 +113,7 @@ def _has_files(record: MessageRecord, to: str) -> bool:
 
 @pytest.mark.parametrize("to", FORMATS)
 @given(messages=odd_threads())
-def test_what_belongs_to_a_message_is_named(to: str, messages: list[dict[str, Any]]) -> None:
+def test_what_belongs_to_a_message_is_named(to: FormatName, messages: list[dict[str, Any]]) -> None:
     """Roles that the format lacks, metadata that is not empty, and lists of attachments and annotations."""
     with tempfile.TemporaryDirectory() as folder:
         _, _, rows = converted(Path(folder), to, messages)
@@ -133,7 +133,7 @@ def test_what_belongs_to_a_message_is_named(to: str, messages: list[dict[str, An
 @pytest.mark.parametrize(("to", "single"), [("chat", to_chat_messages), ("items", to_response_items)])
 @given(messages=odd_threads(), unsupported=st.sampled_from(["skip", "text"]))
 def test_a_single_thread_is_converted_alike(
-    to: str, single: Callable[..., Any], messages: list[dict[str, Any]], unsupported: str
+    to: FormatName, single: Callable[..., Any], messages: list[dict[str, Any]], unsupported: str
 ) -> None:
     """The call for one thread gives the items and the losses of the file."""
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ def test_a_single_thread_is_converted_alike(
 
 @pytest.mark.parametrize("to", FORMATS)
 @given(messages=odd_threads())
-def test_nothing_is_left_out_where_it_is_kept_as_text(to: str, messages: list[dict[str, Any]]) -> None:
+def test_nothing_is_left_out_where_it_is_kept_as_text(to: FormatName, messages: list[dict[str, Any]]) -> None:
     """With ``unsupported="text"`` every part has a part in the target; the report is the same but for its words."""
     with tempfile.TemporaryDirectory() as folder:
         _, _, rows = converted(Path(folder), to, messages)
@@ -204,7 +204,7 @@ def test_a_thread_that_is_not_accepted(messages: list[dict[str, Any]], why: str,
 
 
 @pytest.mark.parametrize("to", ["chat", "items", "otlp", "html"])
-def test_a_caption_is_a_text(to: str, tmp_path: Path) -> None:
+def test_a_caption_is_a_text(to: FormatName, tmp_path: Path) -> None:
     """Servers like the API's have texts beside images and refusals, and they are in the text of the message too."""
     image = {"type": "image_file", "image_file": {"file_id": "file-1"}, "text": "the caption"}
     refusal = {"type": "refusal", "refusal": "no", "text": "the reason"}

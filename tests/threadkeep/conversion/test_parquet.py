@@ -20,7 +20,7 @@ from fake_assistants import FakeAssistants
 from full_disk import full_disk
 from strategies import raw_text
 from table_rows import HOSTILE, escaped, expected_rows, odd_threads
-from threadkeep import OutputUnusable, convert, export, from_message_json, read, to_flat
+from threadkeep import FormatName, OutputUnusable, convert, export, from_message_json, read, to_flat
 from threadkeep.conversion.formats import parquet
 from threadkeep.serialization.lossless_json import dumps
 
@@ -107,7 +107,7 @@ def test_what_no_column_holds_is_named(assistant_id: str, created_at: int, flat:
 
 
 @pytest.mark.parametrize("to", ["csv", "parquet"])
-def test_a_thread_has_its_metadata_in_each_row(to: str, tmp_path: Path) -> None:
+def test_a_thread_has_its_metadata_in_each_row(to: FormatName, tmp_path: Path) -> None:
     """A thread without messages has no row, and is named."""
     fake, metadata = FakeAssistants(), {"thread_a": {"user": "7"}, "thread_b": {"user": "8"}, "thread_c": {}}
     threads = [{"id": thread_id, "metadata": pairs} for thread_id, pairs in metadata.items()]

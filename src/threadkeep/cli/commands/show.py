@@ -24,6 +24,7 @@ from threadkeep.cli.shared_options import (
 from threadkeep.clock import now
 from threadkeep.conversion.content import Footnotes, with_footnotes
 from threadkeep.conversion.entrypoints import FORMATS, convert, convert_thread
+from threadkeep.conversion.job import FormatName
 from threadkeep.conversion.source import UnknownThread
 from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.html_report.visible_text import cut, visible
@@ -61,7 +62,7 @@ _CHECK = "`threadkeep validate` finds what is missing, and the export command re
 @option(WHAT, "--format", "to", type=click.Choice(_PAGES), help="Write pages of this format, in place of text.")
 @output_option("target", FILE, "TARGET")
 @force_option
-def show(out: Path, thread_id: str | None, to: str | None, target: str | None, force: bool) -> int:
+def show(out: Path, thread_id: str | None, to: FormatName | None, target: str | None, force: bool) -> int:
     """Show a thread of OUT as text, or without THREAD_ID list the threads with their first words.
 
     On a terminal the text goes through a pager (PAGER, or less). With --format, pages are written as `threadkeep
@@ -110,7 +111,7 @@ def _nearest(wanted: str, ids: list[str]) -> list[str]:
     return [*itertools.islice(with_it, 3)] or difflib.get_close_matches(wanted, ids, cutoff=0.7)
 
 
-def _write(out: Path, thread_id: str | None, to: str, target: str, *, force: bool) -> int:
+def _write(out: Path, thread_id: str | None, to: FormatName, target: str, *, force: bool) -> int:
     try:
         if thread_id is None:
             with ThreadsBar(shown=True, clock=lambda: now().timestamp()) as bar:
