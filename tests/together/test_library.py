@@ -5,6 +5,7 @@ import inspect
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fake_assistants import demo_world
 from threadkeep import ExportResult, ExportState, aexport, export, read, status, write
 from threadkeep.api.endpoints import ApiSource
 from threadkeep.api.keys import Key
-from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, UnreadableIds
+from threadkeep.errors import AccessRefused, ApiGone, MalformedAddress, OutputUnusable, ServerUnreachable, UnreadableIds
 from threadkeep.exporter.events import Event, ThreadEnded, ThreadsBegun
 from threadkeep.storage.index import Outcome
 from watched import Watched
@@ -369,6 +370,19 @@ def test_a_source_that_cannot_be_meant_is_told_without_its_keys(
     with pytest.raises(error, match=words) as raised:
         ApiSource(**fields)
     assert "secret" not in str(raised.value)
+
+
+def test_the_problems_of_a_run_that_wrote_nothing_are_those_of_its_outcomes(out: Path) -> None:
+    """There is no index to read them from when the first request had no answer."""
+    result = export(
+        ["thread_a", "thread_b"], ASSISTANT, out, base_url="http://127.0.0.1:1/v1", api_key="k", max_retries=0
+    )
+    assert isinstance(result.ended_by, ServerUnreachable)
+    assert (result.manifest, result.outcomes["complete"]) == (None, 0)
+    problems = list(result.problems())
+    assert [row.thread_id for row in problems] == ["thread_a", "thread_b"]
+    assert Counter(str(row.outcome) for row in problems) == +Counter(result.outcomes)
+    assert any("no complete answer from http://127.0.0.1:1/v1" in (row.reason or "") for row in problems)
 
 
 def test_a_closed_client_is_told_before_anything_is_written(out: Path) -> None:

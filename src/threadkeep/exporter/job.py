@@ -29,6 +29,9 @@ __all__ = ["ExportResult", "Job", "carry_out"]
 
 _EXAMPLES = 20
 
+# So many threads of a run that wrote nothing are listed as its problems.
+_PROBLEMS = 1000
+
 # With fewer threads the HTTP library is little of a run.
 _MANY_THREADS = 200
 
@@ -101,6 +104,7 @@ class ExportResult:
     other_assistants: Mapping[str, int] = attrs.field(factory=dict)
     has_no_file: bool = False
     ended_by: ThreadkeepError | None
+    _unwritten: tuple[IndexRow, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -117,12 +121,14 @@ class ExportResult:
     def problems(self) -> Iterator[IndexRow]:
         """Yield the rows of the threads that are not complete, from the index.
 
+        A run that ended early may have written nothing. If there is no index then, they are the first 1,000.
+
         Raises:
             OutputUnusable: the index cannot be read.
         """
         with open_file_set(self.paths) as files:
             index = files.files.get("index")
-            for row in index_rows(index, self.paths.index.name) if index is not None else ():
+            for row in index_rows(index, self.paths.index.name) if index is not None else self._unwritten:
                 if row.outcome not in (Outcome.COMPLETE, Outcome.DROPPED):
                     yield row
 
@@ -238,6 +244,10 @@ def _end(
     manifest = session.manifest
     not_refreshed, examples = session.store.not_refreshed(_EXAMPLES)
     outcomes: Mapping[str, int] = session.store.outcomes()
+    unwritten = tuple(
+        IndexRow(thread_id=one, assistant_id=None, outcome=Outcome(outcome), reason=reason)
+        for one, outcome, reason in session.store.problems(0 if ended_by is None or manifest is not None else _PROBLEMS)
+    )
     if not isinstance(ended_by, Interrupted | OutputUnusable):
         try:
             manifest = _write(session, job, ended_by, now)
@@ -263,6 +273,7 @@ def _end(
         other_assistants=dict(authors.others),
         has_no_file=job.files and manifest is not None and _has_no_file(manifest.downloads or {}),
         ended_by=ended_by,
+        unwritten=unwritten if manifest is None else (),
     )
 
 

@@ -655,15 +655,12 @@ class Store:
 
     def outcomes(self) -> dict[str, int]:
         """Return how many wanted threads have each outcome, with what was fetched."""
-        return dict(
-            self._each(
-                "SELECT CASE WHEN f.outcome='complete' OR w.old IN ('complete','lacking') THEN 'complete'"
-                " WHEN w.dropped THEN 'dropped' WHEN EXISTS(SELECT 1 FROM pages p WHERE p.thread=f.id) THEN 'partial'"
-                " WHEN f.outcome IS NOT NULL THEN f.outcome"
-                " WHEN w.old IN ('missing','failed','partial') THEN w.old ELSE 'unfinished' END AS o, count(*)"
-                " FROM wanted w LEFT JOIN fetched f USING(thread_id) GROUP BY o"
-            )
-        )
+        return dict(self._each(f"SELECT {_OUTCOME} AS o, count(*) {_OF_WANTED} GROUP BY o"))
+
+    def problems(self, most: int) -> list[tuple[str, str, str | None]]:
+        """Return the first wanted threads that are not complete, in the order of the list: id, outcome and reason."""
+        query = f"SELECT w.thread_id, {_OUTCOME} AS o, f.reason {_OF_WANTED} WHERE o NOT IN ('complete','dropped')"
+        return list(self._each(f"{query} ORDER BY w.seq LIMIT ?", most))
 
     # --- writing
 
@@ -758,6 +755,14 @@ _LEFT_OVER = (
     "SELECT count(*) FROM wanted w LEFT JOIN fetched f USING(thread_id) WHERE w.ask=0 AND NOT w.dropped"
     " AND w.old IS NOT 'complete' AND f.outcome IS NOT 'complete'"
 )
+
+_OUTCOME = (
+    "CASE WHEN f.outcome='complete' OR w.old IN ('complete','lacking') THEN 'complete'"
+    " WHEN w.dropped THEN 'dropped' WHEN EXISTS(SELECT 1 FROM pages p WHERE p.thread=f.id) THEN 'partial'"
+    " WHEN f.outcome IS NOT NULL THEN f.outcome"
+    " WHEN w.old IN ('missing','failed','partial') THEN w.old ELSE 'unfinished' END"
+)
+_OF_WANTED = "FROM wanted w LEFT JOIN fetched f USING(thread_id)"
 
 _NEWS = (
     "SELECT EXISTS(SELECT 1 FROM downloads) OR EXISTS("
