@@ -15,13 +15,14 @@ from threadkeep.history.trimming import checked_budget, newest
 __all__ = ["SyncTrimmed", "Trimmed"]
 
 
-@attrs.frozen
+@attrs.define
 class _Window:
     """What a `Trimmed` shows of a session."""
 
     max_tokens: int
     model: str | None
     settings: Any
+    omits_newest: bool = False
 
     @property
     def read_limit(self) -> int | None:
@@ -34,7 +35,8 @@ class _Window:
             limit = settings_limit(self.settings)
         if limit is not None and limit < 0:
             raise ValueError(f"the limit {limit} is negative")
-        return newest(items, self.max_tokens, self.model, limit)
+        left, self.omits_newest = newest(items, self.max_tokens, self.model, limit)
+        return left
 
 
 class Trimmed:
@@ -53,6 +55,11 @@ class Trimmed:
         self._history = history
         self._window = _Window(checked_budget(max_tokens), model, history.session_settings)
         self.sync = SyncTrimmed(history, self._window)
+
+    @property
+    def omits_newest(self) -> bool:
+        """Whether the last `get_items` left out the newest item too, since it does not fit."""
+        return self._window.omits_newest
 
     async def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return what `trim` leaves of the session's items.
@@ -93,6 +100,11 @@ class SyncTrimmed:
         self._history = history
         self._sync = sync_session(history)
         self._window = window
+
+    @property
+    def omits_newest(self) -> bool:
+        """Whether the last `get_items` left out the newest item too, since it does not fit."""
+        return self._window.omits_newest
 
     def get_items(self, limit: int | None = None, *, wrapper: Any = None) -> list[Any]:
         """Return items as `Trimmed.get_items` does."""

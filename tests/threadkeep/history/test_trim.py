@@ -171,6 +171,19 @@ def test_a_trimmed_session_is_a_session() -> None:
     asyncio.run(use())
 
 
+def test_a_trimmed_session_says_that_it_omits_the_newest_item() -> None:
+    """Nothing in what it returns says so: a model would be asked without the question."""
+    history = open_history("memory://omits")
+    trimmed = Trimmed(history, 100)
+    assert (trimmed.sync.get_items(), trimmed.omits_newest) == ([], False)
+    history.sync.add_items([SYSTEM])
+    assert (trimmed.sync.get_items(), trimmed.omits_newest) == ([SYSTEM], False)
+    history.sync.add_items([{"role": "user", "content": "large " * 500}])
+    assert (asyncio.run(trimmed.get_items()), trimmed.omits_newest) == ([SYSTEM], True)
+    history.sync.add_items([USER])
+    assert (trimmed.sync.get_items(), trimmed.sync.omits_newest) == ([SYSTEM, USER], False)
+
+
 @pytest.mark.parametrize("limit", [None, 0, 1, 2, 3, 10])
 def test_a_limit_is_one_more_bound(limit: int | None) -> None:
     """It counts the items behind the system message, and cuts no group."""
