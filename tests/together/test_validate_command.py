@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -282,6 +283,16 @@ def test_a_link_stays_one(complete: Path, threadkeep: Run, tmp_path: Path) -> No
     link.symlink_to(page)
     assert threadkeep("validate", complete, "--report", link).code == 0
     assert (link.is_symlink(), page.read_bytes()[:9].lower()) == (True, b"<!doctype")
+
+
+@pytest.mark.parametrize("option", ["--ids-to-refetch", "--report"])
+def test_only_its_owner_may_read_a_new_file(option: str, complete: Path, threadkeep: Run, tmp_path: Path) -> None:
+    """As those of the export, since texts of users may be in it. One that is replaced keeps its permissions."""
+    written = tmp_path / "written"
+    for mode in (0o600, 0o640):
+        assert threadkeep("validate", complete, option, written).code == 0
+        assert stat.S_IMODE(written.stat().st_mode) == mode
+        written.chmod(0o640)
 
 
 def test_lines_alone_are_not_called_more_than_that(complete: Path, threadkeep: Run) -> None:

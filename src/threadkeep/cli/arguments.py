@@ -16,7 +16,7 @@ from threadkeep.errors import OutputUnusable, UnreadableIds
 from threadkeep.scale.open_store import is_url
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.paths import Paths
-from threadkeep.storage.private_files import on_disk
+from threadkeep.storage.private_files import create, on_disk
 
 __all__ = ["OUT", "OUT_OR_PREFIX", "open_ids", "put", "refuse_column_without_list", "refuse_impossible"]
 
@@ -116,7 +116,10 @@ def refuse_impossible(paths: Paths, ids: str | None, written: Mapping[str, str |
 
 
 def put(name: str, content: bytes) -> None:
-    """Write a file completely or not at all, as `on_disk` raises. A link stays one."""
+    """Write a file completely or not at all, as `on_disk` raises. A link stays one.
+
+    Only its owner may read a new file, as those of an export; one that is replaced keeps its permissions.
+    """
     with on_disk(name):
         if Path(name).exists() and not Path(name).is_file():  # /dev/stdout, a pipe: there is nothing to replace
             Path(name).write_bytes(content)
@@ -124,7 +127,8 @@ def put(name: str, content: bytes) -> None:
         path = Path(os.path.realpath(name))
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".threadkeep-") as folder:
             draft = Path(folder) / "draft"
-            draft.write_bytes(content)
+            with create(draft) as file:
+                file.write(content)
             if path.exists():
                 draft.chmod(path.stat().st_mode)
             draft.replace(path)
