@@ -437,9 +437,9 @@ def test_no_input_at_all(threadkeep: Run, monkeypatch: pytest.MonkeyPatch, histo
 
 
 def test_a_message_beyond_the_budget_is_refused(piped: Any) -> None:
-    """Exit 2."""
+    """Exit 2, and the option is named as it is typed."""
     done = piped("x\n", "--max-tokens", "5")
-    assert (done.code, "does not fit into 5 tokens" in done.err) == (2, True)
+    assert (done.code, "does not fit into 5 tokens. Raise --max-tokens." in done.err) == (2, True)
 
 
 # --- where it asks, and with what

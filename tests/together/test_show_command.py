@@ -160,7 +160,7 @@ def test_what_belongs_to_a_thread(export: Export, threadkeep: Run) -> None:
     shown = threadkeep("show", export.paths.out, "thread_a").out
     assert f"  assistant     {ASSISTANT}\n" in shown
     assert "  created       " in shown
-    assert "[attached file-1.png (file-1)]" in shown
+    assert "[attached file-1.png]" in shown
     assert "[attached file-gone]" in shown
     missing = threadkeep("show", export.paths.out, IDS[-1]).out
     assert "  missing       No thread found" in missing

@@ -39,6 +39,7 @@ __all__ = [
     "data_url",
     "file_name",
     "file_url",
+    "named_file",
     "spans",
     "text_of_part",
     "thread_losses",
@@ -276,10 +277,14 @@ class Footnotes:
     def note(self, one: FileCitation | FilePath) -> tuple[int, str]:
         """Return the number of a source, and its name with the id of the file, and the quote if there is one."""
         quoted = one.quote or None if isinstance(one, FileCitation) else None
-        name = file_name(one, self.files)
-        words = name if name == one.file_id else f"{name} ({one.file_id})"
+        words = named_file(one.file_id, file_name(one, self.files))
         words += "" if quoted is None else f": “{quoted}”"
         return self._notes.setdefault((one.file_id, quoted), (len(self._notes) + 1, words))
+
+
+def named_file(file_id: str, name: str) -> str:
+    """Return the name of a file with its id; the name alone if that is the id, with or without an ending."""
+    return name if name == file_id or name.startswith(f"{file_id}.") else f"{name} ({file_id})"
 
 
 def file_name(annotation: FileCitation | FilePath, files: Mapping[str, Path]) -> str:

@@ -95,7 +95,7 @@ def test_footnotes_have_the_names_of_files() -> None:
     ]
     text, unplaced = with_footnotes(value, annotations, Footnotes(files))
     assert text == (
-        "a[1]b[2][3]c[2] [x]([4])\n\n[1] a.txt (file-1): “so”\n[2] file-2.pdf (file-2)\n[3] file-3\n[4] x.csv (file-4)"
+        "a[1]b[2][3]c[2] [x]([4])\n\n[1] a.txt (file-1): “so”\n[2] file-2.pdf\n[3] file-3\n[4] x.csv (file-4)"
     )
     assert unplaced == annotations[-2:]
 

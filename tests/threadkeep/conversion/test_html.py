@@ -362,7 +362,7 @@ def test_what_is_no_image_is_named(options: dict[str, Any], tmp_path: Path) -> N
         assert ([*(site / "files").iterdir()], lost) == ([], {"image_file": 2})
         page = tree(site / "threads" / "1.html")
         assert [*page.all("img")] == []
-        assert "Image file-1.png (file-1): the download is no PNG, JPEG, GIF or WebP image" in page.text()
+        assert "Image file-1.png: the download is no PNG, JPEG, GIF or WebP image" in page.text()
     files["file-1"].unlink()
     files["file-1"].symlink_to(out)
     assert written(Path(tempfile.mkdtemp(dir=tmp_path)), out, files, **options)[1] == {"image_file": 2}

@@ -177,7 +177,7 @@ class _Chat:
             self._stop_or_raise()
             print_error("the reply was stopped, and nothing of this turn is stored")
         except ValueError as error:
-            return self._failed(Exit.USAGE, str(error))
+            return self._failed(Exit.USAGE, str(error).replace("max_tokens", "--max-tokens"))
         except ApiError as error:
             return self._refused(error)
         else:

@@ -22,7 +22,7 @@ from threadkeep.cli.shared_options import (
     output_option,
 )
 from threadkeep.clock import now
-from threadkeep.conversion.content import Footnotes, with_footnotes
+from threadkeep.conversion.content import Footnotes, named_file, with_footnotes
 from threadkeep.conversion.entrypoints import FORMATS, convert, convert_thread
 from threadkeep.conversion.job import FormatName
 from threadkeep.conversion.source import UnknownThread
@@ -212,7 +212,7 @@ def _blocks(record: MessageRecord, thread: ExportedThread) -> Iterator[str]:
     footnotes = Footnotes(thread.files)
 
     def named(file_id: str) -> str:
-        return f"{thread.files[file_id].name} ({file_id})" if file_id in thread.files else file_id
+        return named_file(file_id, thread.files[file_id].name) if file_id in thread.files else file_id
 
     for part in record.parts:
         yield _part(part, footnotes, named)

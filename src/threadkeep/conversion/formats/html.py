@@ -26,7 +26,7 @@ import attrs
 import jinja2
 from markupsafe import Markup
 
-from threadkeep.conversion.content import Footnotes, data_url, file_url, spans, with_captions
+from threadkeep.conversion.content import Footnotes, data_url, file_url, named_file, spans, with_captions
 from threadkeep.conversion.html_text import link, text_html
 from threadkeep.conversion.job import Conversion, Options
 from threadkeep.conversion.losses import Loss
@@ -403,7 +403,7 @@ def _attachments(attached: Any, files: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _named(file_id: str, files: Mapping[str, Path]) -> str:
-    return f"{files[file_id].name} ({file_id})" if file_id in files else file_id
+    return named_file(file_id, files[file_id].name) if file_id in files else file_id
 
 
 class _Parts:
