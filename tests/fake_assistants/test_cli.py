@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -183,20 +184,47 @@ def test_models_and_files_are_refused_where_that_is_asked_for(tmp_path: Path) ->
         assert (status, body["error"]["code"]) == (400, "unsupported_file")
 
 
+def printed(running: subprocess.Popen[str], count: int) -> list[str]:
+    """The next lines of a server."""
+    assert running.stdout is not None
+    return [running.stdout.readline().rstrip("\n") for _ in range(count)]
+
+
 def test_the_demo_says_what_there_is_and_how_to_get_at_it() -> None:
     """After the address: the assistants, and where the ids of the threads are; those that clients cannot list too."""
     world = demo_world(3, None, seed=5)
     first, *_ = world["assistants"]
-    for options, words in (([], "/_fake/state"), (["--list-threads"], "/v1 threadkeep threads\n")):
+    counts = ", ".join(f"{len(world[kind])} {kind}" for kind in ("threads", "messages", "runs", "files"))
+    for options, words in (([], "/_fake/state"), (["--list-threads"], "/v1 threadkeep threads")):
         with serving("--demo", "3", "--seed", "5", *options) as (running, connection):
-            assert running.stdout is not None
-            lines = [running.stdout.readline() for _ in range(2 + len(world["assistants"]))]
-            assert lines[0] == f"demo: 3 threads, {len(world['messages'])} messages, {len(world['files'])} files\n"
-            assert lines[1] == f"assistant: {first['id']} ({first['name']})\n"
+            lines = printed(running, 2 + len(world["assistants"]))
+            assert lines[0] == f"demo: {counts}"
+            assert lines[1] == f"assistant: {first['id']} ({first['name']})"
             assert lines[-1].startswith("thread ids: ")
             assert words in lines[-1]
             assert ask(connection, "GET", "/_fake/state")[1]["messages"] == world["messages"]
             assert ask(connection, "GET", "/v1/threads")[0] == (200 if options else 403)
+
+
+def test_each_loaded_file_has_a_line_and_the_thread_ids_a_command(tmp_path: Path) -> None:
+    """After the address, as for a demo: what was read of each file. The command prints the ids and nothing else."""
+    state = {"threads": [{"id": "thread_a"}, {"id": "thread_b"}], "runs": [{"id": "run_1", "thread_id": "thread_a"}]}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    message = {"id": "msg_1", "thread_id": "thread_c"}
+    (tmp_path / "out.ndjson").write_text(json.dumps({"thread_id": "thread_c", "message": message}) + "\n")
+    (tmp_path / "empty.ndjson").touch()
+    files = [tmp_path / name for name in ("state.json", "out.ndjson", "empty.ndjson")]
+    with serving(*(word for file in files for word in ("--load", str(file)))) as (running, _):
+        *lines, last = printed(running, 4)
+        assert lines == [
+            f"{files[0]}: 2 threads, 1 run",
+            f"{files[1]}: 1 thread, 1 message",
+            f"{files[2]}: no objects",
+        ]
+        python, *arguments = shlex.split(last.removeprefix("thread ids: "))
+        assert python == Path(sys.executable).name
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, timeout=60)
+        assert done.stdout.split() == ["thread_a", "thread_b", "thread_c"]
 
 
 @pytest.mark.parametrize(

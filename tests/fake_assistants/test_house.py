@@ -1,6 +1,7 @@
 """The house: what may be imported, what is public, and a demo that shows everything."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections import Counter
 from importlib.metadata import version
 from io import StringIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,11 @@ from fake_assistants.cli import record, serve
 from fake_assistants.conformance.command import conformance
 from fake_assistants.dispatch.control import CONTROLS
 from pages import OF_THE_FAKE
+
+HEADERS = {"Authorization": "Bearer sk-test", "OpenAI-Beta": "assistants=v2"}
+
+# The fields of runs and steps that do not depend on when and about what.
+SAME = {"object", "assistant_id", "thread_id", "status", "type", "model", "instructions", "tools", "expires_at"}
 
 HEAVY = ["openai", "respx", "httpx", "httpx2", "starlette", "uvicorn", "threadkeep"]
 
@@ -105,6 +112,51 @@ def test_the_demos_messages_are_in_order_and_in_the_past(threads: int, messages:
     named = re.findall(r"'file_id': '([^']+)'", str(world["messages"]))
     assert set(named) <= files
     assert {row["id"] for row in world["vector_store_files"]} <= files
+
+
+@given(threads=st.integers(0, 9), messages=st.none() | st.integers(0, 60), seed=st.integers(0, 9))
+def test_each_run_that_a_message_of_the_demo_names_is_there(threads: int, messages: int | None, seed: int) -> None:
+    """With one step, which names the message; nothing in it is left open."""
+    fake = FakeAssistants()
+    fake.load(demo_world(threads, messages, seed=seed))
+    written = [message for message in fake.state["messages"] if message["run_id"]]
+    assert len(written) == len(fake.state["runs"]) == len(fake.state["run_steps"])
+    for message in written:
+        path = f"/v1/threads/{message['thread_id']}/runs/{message['run_id']}"
+        run = fake.handle(Request.of("GET", path, HEADERS)).json()
+        (step,) = fake.handle(Request.of("GET", f"{path}/steps", HEADERS)).json()["data"]
+        assert step["step_details"] == {
+            "type": "message_creation",
+            "message_creation": {"message_id": message["id"]},
+        }
+        assert run["assistant_id"] == step["assistant_id"] == message["assistant_id"]
+        assert run["created_at"] <= run["completed_at"] == step["completed_at"] == message["created_at"]
+        assert run["status"] == step["status"] == "completed"
+        assert run["usage"]["total_tokens"] == run["usage"]["prompt_tokens"] + run["usage"]["completion_tokens"] > 0
+
+
+def test_runs_of_the_demo_have_the_shape_of_a_new_one() -> None:
+    """The same keys in the same order, and so have their steps."""
+    fake = FakeAssistants(runs="immediate")
+    fake.load(demo_world(1, 2))
+    of_demo = {kind: fake.state[kind][0] for kind in ("runs", "run_steps")}
+    path = f"/v1/threads/{of_demo['runs']['thread_id']}/runs"
+    body = json.dumps({"assistant_id": of_demo["runs"]["assistant_id"]}).encode()
+    assert fake.handle(Request.of("POST", path, HEADERS, body)).status == 200
+    for kind, value in of_demo.items():
+        new = fake.state[kind][-1]
+        assert new["id"] != value["id"]
+        assert list(new) == list(value)
+        assert {key: new[key] for key in new if key in SAME} == {key: value[key] for key in value if key in SAME}
+
+
+def test_a_demo_that_is_too_large_for_runs_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All else is as in one that has them."""
+    small = demo_world(3, 20)
+    monkeypatch.setattr("fake_assistants.demo._MOST_WITH_RUNS", 59)
+    large = demo_world(3, 20)
+    assert large["runs"] == large["run_steps"] == []
+    assert large["messages"] == [{**message, "run_id": None} for message in small["messages"]]
 
 
 def test_the_demos_files_open() -> None:

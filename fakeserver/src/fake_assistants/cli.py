@@ -246,11 +246,10 @@ def serve(
         models=models,
         check_files=check_files,
     )
-    contents = _load_demo(fake, demo, seed) if demo else []
-    _load(fake, files)
+    contents = [*(_load_demo(fake, demo, seed) if demo else []), *_load(fake, files)]
 
     def notes(server: "Server") -> list[str]:
-        return [*contents, _thread_ids(fake, server)] if demo else []
+        return [*contents, _thread_ids(fake, server)] if contents else []
 
     _until_signal(fake.asgi(latency_ms=latency_ms), host, port, fake.profile.base_path, notes)
 
@@ -285,27 +284,31 @@ def _usage_errors(path: Path) -> Iterator[None]:
         raise click.UsageError(f"{path}: {error.strerror}") from None
 
 
-def _load(fake: FakeAssistants, files: Iterable[Path]) -> None:
+def _load(fake: FakeAssistants, files: Iterable[Path]) -> Iterator[str]:
+    """Load files, and yield a line on the contents of each."""
     for path in files:
         with _usage_errors(path):
-            fake.load(path)
+            yield f"{path}: {_counted(fake.load(path)) or 'no objects'}"
 
 
 def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) -> list[str]:
     """Load a demo, and return the lines that describe it."""
     state = demo_world(*size, seed=seed)
     fake.load(state)
+    counts = {kind: len(state[kind]) for kind in ("threads", "messages", "runs", "files")}
     return [
-        f"demo: {len(state['threads'])} threads, {len(state['messages'])} messages, {len(state['files'])} files",
+        f"demo: {_counted(counts)}",
         *(f"assistant: {assistant['id']} ({assistant['name']})" for assistant in state["assistants"]),
     ]
 
 
 def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
-    """Return a line on how to get the ids of the threads."""
+    """Return a line with a command that prints the ids of the threads. Clients cannot list them at every service."""
     if fake.lists_threads:
         return f"thread ids: OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
-    return f"thread ids: curl {server.url}/_fake/state (or serve with --list-threads, then: threadkeep threads)"
+    state = f"json.load(urllib.request.urlopen('{server.url}/_fake/state'))"
+    code = f"import json, urllib.request; [print(thread['id']) for thread in {state}['threads']]"
+    return f'thread ids: {Path(sys.executable).name} -c "{code}"'
 
 
 def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callable[[Server], list[str]]") -> None:

@@ -1,15 +1,18 @@
-"""A made-up account: assistants, threads over a year in several languages, and files that can be opened."""
+"""A made-up account: assistants, threads over a year in several languages with their runs, and files that open."""
 
 import base64
 import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import attrs
 
+import fake_assistants.simulation.tokens as tokens
+from fake_assistants.engine.run_shapes import step, usage
 from fake_assistants.http.lossless_json import Obj
+from fake_assistants.resources.runs import INHERITED, UNSET
 from fake_assistants.simulation.clock import EPOCH
 from fake_assistants.store.ids import IdSource
 from fake_assistants.store.import_file import uncollected
@@ -26,6 +29,9 @@ _SESSION_LENGTH, _LONGEST_PAUSE = 24, 3 * _DAY
 
 # The longest thread of those whose length is drawn.
 _MAX_LENGTH = 400
+
+# A demo of more messages has no runs: with its step, a run takes 6 KB of memory, twice as much as its two messages.
+_MOST_WITH_RUNS = 100_000
 
 
 @attrs.frozen
@@ -184,19 +190,23 @@ def demo_world(threads: int = 4, messages: int | None = 25, *, seed: int = 0) ->
 
     With `messages=None` the lengths of threads differ: most are short, some are empty, the longest have some hundreds
     of messages. Each thread of 16 messages or more has every kind of content part. The threads were created over a
-    year. The files that messages refer to are in the state; images and tables can be downloaded.
+    year. The files and the runs that messages name are in the state; images and tables can be downloaded. Each run has
+    one step. With more than 100,000 messages there are no runs, and no message names one.
     """
     ids = IdSource(seed)
     state = empty()
     files = _add_files(state, ids)
     state["assistants"] = [_assistant(ids, role, state["vector_stores"][0]["id"]) for role in _ROLES]
-    for number in range(threads):
-        role, author = _ROLES[number % len(_ROLES)], state["assistants"][number % len(_ROLES)]["id"]
+    counts = [_length(seed, number) if messages is None else messages for number in range(threads)]
+    has_runs = sum(counts) <= _MOST_WITH_RUNS
+    for number, count in enumerate(counts):
+        role, author = _ROLES[number % len(_ROLES)], state["assistants"][number % len(_ROLES)]
         thread = _thread(ids, number, threads)
-        count = _length(seed, number) if messages is None else messages
         state["threads"].append(thread)
         settings = [_SceneContext(topic, files) for topic in role.topics]
-        state["messages"] += _conversation(ids, thread, author, number, count, settings)
+        talk = _conversation(ids, thread, author["id"], number, count, settings)
+        state["messages"] += talk
+        _add_runs(state, author, talk) if has_runs else _forget_runs(talk)
     return state
 
 
@@ -263,6 +273,49 @@ def _conversation(
         }
         rows.append(head | scene(settings[(number + turn // 2) % len(settings)]))
     return rows
+
+
+def _add_runs(state: State, author: Obj, talk: Sequence[Obj]) -> None:
+    """Add the runs that wrote the answers of a thread, each with a step."""
+    for asked, answer in pairwise(talk):
+        if answer["run_id"]:
+            run = _run(author, asked, answer)
+            state["runs"].append(run)
+            state["run_steps"].append(_step(run, answer["id"]))
+
+
+def _forget_runs(talk: Sequence[Obj]) -> None:
+    """Let no message name a run. Its id was drawn all the same, so the other ids do not depend on the size."""
+    for message in talk:
+        message["run_id"] = None
+
+
+def _run(author: Obj, asked: Obj, answer: Obj) -> Obj:
+    """Return the completed run that wrote an answer, from the message before it on."""
+    return {
+        "id": answer["run_id"],
+        "object": "thread.run",
+        "created_at": asked["created_at"],
+        "assistant_id": author["id"],
+        "thread_id": answer["thread_id"],
+        **UNSET,
+        **{key: author[key] for key in INHERITED},
+        "status": "completed",
+        "started_at": asked["created_at"],
+        "completed_at": answer["created_at"],
+        "usage": usage(_tokens(asked) + tokens.count(author["instructions"]), _tokens(answer)),
+    }
+
+
+def _step(run: Obj, message_id: str) -> Obj:
+    """Return the only step of a run: its message. The id is that of the run, so that none is drawn."""
+    head = {"id": run["id"].replace("run_", "step_", 1), "created_at": run["completed_at"]}
+    opened = step(head, run, "message_creation", {"message_creation": {"message_id": message_id}})
+    return {**opened, "status": "completed", "completed_at": run["completed_at"], "usage": run["usage"]}
+
+
+def _tokens(message: Obj) -> int:
+    return sum(tokens.count(part["text"]["value"]) for part in message["content"] if part["type"] == "text")
 
 
 # --- files ----------------------------------------------------------------------------------------------

@@ -191,16 +191,18 @@ class FakeAssistants:
             run_scheduler.settle(self._backend)
             return self._backend.database.snapshot()
 
-    def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> None:
-        """Add the objects of a state, of a file or of its bytes; an object with a known id is replaced.
+    def load(self, source: Mapping[str, list[dict[str, Any]]] | bytes | str | Path) -> dict[str, int]:
+        """Add the objects of a state, of a file or of its bytes, and return how many there are of each kind in it.
 
-        `reset()` returns to what was loaded. A file is a state (JSON), or of a full export (NDJSON): its messages, its
-        threads or its runs. Raises BadInput, and OSError for a file that cannot be read; then nothing has changed.
+        An object with a known id is replaced. `reset()` returns to what was loaded. A file is a state (JSON), or of a
+        full export (NDJSON): its messages, its threads or its runs. Raises BadInput, and OSError for a file that cannot
+        be read; then nothing has changed.
         """
         with uncollected():
             state = checked(source, copied) if isinstance(source, Mapping) else _from_file(source)
             with self._lock:
                 self._backend.load(state)
+        return {kind: len(rows) for kind, rows in state.rows.items() if rows}
 
     def reset(self) -> None:
         """Return to the loaded state, an empty request log, and the first clock, sunset, faults, limits and ids."""

@@ -94,6 +94,8 @@ def test_everything_that_was_walked_is_there() -> None:
         recorded.walk(f"/v1/vector_stores/{store['id']}/files")
     for thread in recorded.walk("/v1/threads", order="asc"):
         recorded.walk(f"/v1/threads/{thread['id']}/messages", limit=7)
+        for run in recorded.walk(f"/v1/threads/{thread['id']}/runs", order="asc", limit=7):
+            recorded.walk(f"/v1/threads/{thread['id']}/runs/{run['id']}/steps")
     for file in world["files"]:
         recorded.ask("GET", f"/v1/files/{file['id']}/content")
     closed = {file["id"] for file in world["files"] if file["purpose"] == "assistants"}

@@ -26,7 +26,7 @@ from fake_assistants.schemas.checks import Shape
 from fake_assistants.store.kinds import ASSISTANTS, RUNS, THREADS
 
 # The defaults of a run, in the recorded order of keys.
-_UNSET: Obj = {
+UNSET: Obj = {
     "status": "queued",
     "started_at": None,
     "expires_at": None,
@@ -54,7 +54,7 @@ _UNSET: Obj = {
 }
 
 # The keys that a run inherits from its assistant, and those of its own that are stored as they are given.
-_INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "reasoning_effort", "response_format")
+INHERITED = ("model", "instructions", "tools", "temperature", "top_p", "reasoning_effort", "response_format")
 _OWN = ("metadata", "max_completion_tokens", "max_prompt_tokens", "tool_choice", "parallel_tool_calls")
 
 # --- creating -----------------------------------------------------------------------------------------
@@ -118,12 +118,12 @@ def _has_prompt(fields: Obj, messages: list[Obj]) -> bool:
 
 def _fields(body: Obj, assistant: Obj) -> Obj:
     """Return the run's settings, in the recorded order of keys."""
-    fields = {**_UNSET, **{key: assistant[key] for key in _INHERITED if assistant.get(key) is not None}}
+    fields = {**UNSET, **{key: assistant[key] for key in INHERITED if assistant.get(key) is not None}}
     given = {key: value for key, value in body.items() if value is not None}
-    fields |= {key: given[key] for key in (*_INHERITED, *_OWN) if key in given}
+    fields |= {key: given[key] for key in (*INHERITED, *_OWN) if key in given}
     fields["instructions"] = _instructions(fields["instructions"], given.get("additional_instructions"))
     if "truncation_strategy" in given:
-        fields["truncation_strategy"] = {**_UNSET["truncation_strategy"], **given["truncation_strategy"]}
+        fields["truncation_strategy"] = {**UNSET["truncation_strategy"], **given["truncation_strategy"]}
     for key in ("temperature", "top_p"):
         fields[key] = float(given[key]) if key in given else fields[key]
     if "tools" in given:
