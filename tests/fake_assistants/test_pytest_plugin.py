@@ -23,8 +23,7 @@ import os, subprocess, sys
 import openai, pytest
 from openai import AsyncOpenAI, OpenAI
 import fake_assistants as package
-from fake_assistants import Clock, IdSource, SunsetPlan
-from fake_assistants.pytest_plugin import FakeAssistantsServer
+from fake_assistants import Clock, FakeAssistantsServer, IdSource, SunsetPlan
 
 @pytest.fixture
 def anyio_backend():
@@ -594,6 +593,17 @@ def test_the_tests_of_the_pages_pass(run: Run) -> None:
     done = run("\n".join(TAUGHT))
     done.assert_outcomes(passed="\n".join(TAUGHT).count("def test_"))
     assert TAUGHT
+
+
+def test_the_settings_shown_ignore_the_sdks_own_warning(pytester: pytest.Pytester) -> None:
+    """The first tests of the pages pass where every other warning is an error."""
+    (settings,) = re.findall(r"```toml\n(.*?)```", SHOWN, re.DOTALL)
+    pytester.makepyprojecttoml(settings)
+    pytester.makepyfile(test_shown="\n".join(TAUGHT[:2]))
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "test_shown.py")
+    done.assert_outcomes(passed=2)
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", "test_shown.py")
+    done.assert_outcomes(failed=2)
 
 
 def test_the_fixtures_are_there_in_this_run_too(fake_assistants: FakeAssistants, fake: FakeAssistants) -> None:

@@ -17,7 +17,7 @@ USED = """
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fake_assistants import FakeAssistants, Requests, demo_world
+from fake_assistants import FakeAssistants, FakeAssistantsServer, Requests, Server, demo_world
 from openai import AsyncOpenAI, OpenAI
 
 import threadkeep
@@ -63,6 +63,12 @@ async def carry_on(client: AsyncOpenAI, out: Path) -> str:
     reply = await Conversation(client, history, model="gpt-4o").asay("Hello")
     print(pushed.losses, push(out, dry_run=True).plan.items, trim(await history.get_items(), 100, model="gpt-4o"))
     return reply.text
+
+
+def test_it(fake_assistants: FakeAssistants, fake_assistants_server: FakeAssistantsServer) -> None:
+    with fake_assistants.serve() as server:
+        mine: Server = server
+    assert mine.port and fake_assistants_server.fake.requests == []
 
 
 def walk(client: OpenAI) -> list[str]:

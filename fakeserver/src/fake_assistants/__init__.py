@@ -4,8 +4,9 @@
 as an ASGI app, or as a real server.
 """
 
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.demo import demo_world
-from fake_assistants.fake import FakeAssistants
+from fake_assistants.fake import FakeAssistants, FakeAssistantsServer
 from fake_assistants.http.message import Reply, Request
 from fake_assistants.simulation.clock import Clock
 from fake_assistants.simulation.request_log import Entry, Requests
@@ -18,10 +19,12 @@ __all__ = [
     "Clock",
     "Entry",
     "FakeAssistants",
+    "FakeAssistantsServer",
     "IdSource",
     "Reply",
     "Request",
     "Requests",
+    "Server",
     "SunsetPlan",
     "demo_world",
 ]

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
 import fake_assistants.simulation.fault_plan as fault_plan
 from fake_assistants import __version__
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.demo import demo_world
 from fake_assistants.engine.run_plan import WAYS, By
 from fake_assistants.fake import FakeAssistants
@@ -24,9 +25,6 @@ from fake_assistants.simulation.profiles import PROFILES
 from fake_assistants.simulation.sunset import STYLES, SunsetPlan
 from fake_assistants.store.recording import Recording
 from fake_assistants.user_input import BadInput
-
-if TYPE_CHECKING:
-    from fake_assistants.adapters.server import Server
 
 _NAME = "fake-assistants"
 
@@ -248,7 +246,7 @@ def serve(
     )
     contents = [*(_load_demo(fake, demo, seed) if demo else []), *_load(fake, files)]
 
-    def notes(server: "Server") -> list[str]:
+    def notes(server: Server) -> list[str]:
         return [*contents, _thread_ids(fake, server)] if contents else []
 
     _until_signal(fake.asgi(latency_ms=latency_ms), host, port, fake.profile.base_path, notes)
@@ -302,7 +300,7 @@ def _load_demo(fake: FakeAssistants, size: tuple[int, int | None], seed: int) ->
     ]
 
 
-def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
+def _thread_ids(fake: FakeAssistants, server: Server) -> str:
     """Return a line with a command that prints the ids of the threads. Clients cannot list them at every service."""
     if fake.lists_threads:
         return f"thread ids: OPENAI_API_KEY=KEY OPENAI_BASE_URL={server.base_url} threadkeep threads"
@@ -311,7 +309,7 @@ def _thread_ids(fake: FakeAssistants, server: "Server") -> str:
     return f'thread ids: {Path(sys.executable).name} -c "{code}"'
 
 
-def _until_signal(app: Any, host: str, port: int, base_path: str, notes: "Callable[[Server], list[str]]") -> None:
+def _until_signal(app: Any, host: str, port: int, base_path: str, notes: Callable[[Server], list[str]]) -> None:
     from fake_assistants.adapters.serve_command import serve_until_signal
 
     def warn() -> None:

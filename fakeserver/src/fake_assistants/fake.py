@@ -13,6 +13,7 @@ import fake_assistants.dispatch.api as api
 import fake_assistants.dispatch.control as control
 import fake_assistants.engine.run_scheduler as run_scheduler
 import fake_assistants.store.import_file as import_file
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.adapters.streams import LockedChunks, new_lock
 from fake_assistants.engine.backend import Backend
 from fake_assistants.engine.fakes_by_key import FakesByKey
@@ -31,7 +32,6 @@ from fake_assistants.store.snapshot import Staged, State, checked, copied
 
 if TYPE_CHECKING:
     from fake_assistants.adapters.asgi import AsgiApp
-    from fake_assistants.adapters.server import Server
 
 # The adapters are imported inside the methods that need them, so that `import fake_assistants` loads neither
 # an HTTP library nor a server, and only `mount()` needs respx.
@@ -284,11 +284,23 @@ class FakeAssistants:
 
         return app(self, latency_ms=latency_ms, max_body=max_body)
 
-    def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager["Server"]:
+    def serve(self, *, host: str = "127.0.0.1", port: int = 0, latency_ms: int = 0) -> AbstractContextManager[Server]:
         """Run a real HTTP server on a thread; port 0 picks a free one. Raises OSError if it cannot listen there."""
         from fake_assistants.adapters.server import serving
 
         return serving(self.asgi(latency_ms=latency_ms), host=host, port=port, base_path=self.profile.base_path)
+
+
+@attrs.frozen(kw_only=True)
+class FakeAssistantsServer:
+    """The value of the pytest fixture `fake_assistants_server`: a fake behind a real HTTP server.
+
+    `url` is scheme, host and port; `base_url` is what an OpenAI client takes.
+    """
+
+    fake: FakeAssistants
+    url: str
+    base_url: str
 
 
 def _strings(name: str, given: Iterable[str]) -> frozenset[str]:

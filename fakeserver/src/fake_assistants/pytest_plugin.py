@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import fake_assistants.dispatch.unrouted as unrouted
-from fake_assistants.fake import FakeAssistants
+from fake_assistants.fake import FakeAssistants, FakeAssistantsServer
 from fake_assistants.simulation.request_log import RequestLog
 
 _MARK = "fake_assistants"
@@ -43,15 +43,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     line = f"{_MARK}({', '.join(_options())}): options of the fake of this test; further marks add to it"
     config.addinivalue_line("markers", line)
-
-
-@attrs.frozen(kw_only=True)
-class FakeAssistantsServer:
-    """A fake behind a real HTTP server. `url` is scheme, host and port; `base_url` is what an OpenAI client takes."""
-
-    fake: FakeAssistants
-    url: str
-    base_url: str
 
 
 # --- the fixtures of one test ---------------------------------------------------------------------------

@@ -16,7 +16,8 @@ import pytest
 
 from fake_assistants import Reply, Request
 from fake_assistants.adapters.asgi import app
-from fake_assistants.adapters.server import Server, serving
+from fake_assistants.adapters.server import serving
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.http.message import Chunk, Cut, Pause
 from streaming import HandMade, Watched, streaming, until
 

@@ -14,7 +14,8 @@ import pytest
 
 from fake_assistants import FakeAssistants, Reply, Request
 from fake_assistants.adapters.asgi import app
-from fake_assistants.adapters.server import Server, serving
+from fake_assistants.adapters.server import serving
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.conformance import CASES, Unreachable
 from fake_assistants.conformance.command import main
 from fake_assistants.conformance.http_client import HttpPort, pause

@@ -14,7 +14,7 @@ from openai import APIConnectionError, OpenAI, RateLimitError
 
 import fake_assistants.dispatch.fault_effects as fault_effects
 from fake_assistants import BadInput, FakeAssistants, Reply, Request, demo_world
-from fake_assistants.adapters.server import Server
+from fake_assistants.adapters.server_address import Server
 from fake_assistants.errors.server import _go_duration
 from fake_assistants.http.message import Chunk, Cut, Pause
 from strategies import json_values

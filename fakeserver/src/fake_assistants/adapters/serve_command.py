@@ -10,7 +10,8 @@ from queue import Empty, SimpleQueue
 
 from starlette.types import ASGIApp
 
-from fake_assistants.adapters.server import Server, serving
+from fake_assistants.adapters.server import serving
+from fake_assistants.adapters.server_address import Server
 
 # Seconds that open requests get at shutdown. The complete shutdown takes less than a second.
 _SHUTDOWN_SECONDS = 0.5

@@ -10,12 +10,12 @@ from ipaddress import ip_address
 from threading import Event, Thread
 from typing import Any
 
-import attrs
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from fake_assistants.adapters.asgi_delivery import BOUND_HOST, TRANSPORT
+from fake_assistants.adapters.server_address import Server
 
 # Seconds that open answers get at shutdown; idle connections are closed at once.
 _GRACE = 1
@@ -35,27 +35,6 @@ def _real_monotonic() -> Callable[[], float]:
     assert spec is not None  # `time` is built into the interpreter
     clock: Callable[[], float] = module_from_spec(spec).monotonic
     return clock
-
-
-@attrs.frozen
-class Server:
-    """The address of a running server."""
-
-    host: str
-    port: int
-    base_path: str = "/v1"
-    is_private: bool = True  # other machines cannot reach it
-
-    @property
-    def url(self) -> str:
-        """The URL without a path, such as `http://127.0.0.1:8000`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
-
-    @property
-    def base_url(self) -> str:
-        """The base URL for an OpenAI client, such as `http://127.0.0.1:8000/v1`."""
-        return f"{self.url}{self.base_path}"
 
 
 class _Breakable(asyncio.Protocol):
