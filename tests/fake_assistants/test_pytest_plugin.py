@@ -595,6 +595,29 @@ def test_the_tests_of_the_pages_pass(run: Run) -> None:
     assert TAUGHT
 
 
+MISTAKES = [
+    'fake_assistants.script = {"default": [{"rply": "x"}]}',
+    'fake_assistants.script.when(lambda turn: True, [{"rply": "x"}])',
+    'fake_assistants.faults = [{"match": {"pth": "x"}, "do": {"status": 500}}]',
+    'fake_assistants.faults = [{"do": {"status": 5}}]',
+    'fake_assistants.runs = {"progress": "x"}',
+    'fake_assistants.load({"threads": [{"object": "thread"}]})',
+    'fake_assistants.state = {"thrads": []}',
+    'package.FakeAssistants(faults=[{"do": {}}])',
+]
+
+
+@pytest.mark.parametrize("style", ["short", "long", "auto"])
+def test_the_traceback_of_a_mistake_ends_at_its_line(run: Run, style: str) -> None:
+    """No frame of the package is in it, unless `--full-trace` asks for them."""
+    code = "\n".join(f"def test_{n}(fake_assistants):\n    {mistake}" for n, mistake in enumerate(MISTAKES))
+    done = run(code, f"--tb={style}")
+    done.assert_outcomes(failed=len(MISTAKES))
+    assert len(re.findall(r"^E .*BadInput: .* @ \$", done.stdout.str(), re.MULTILINE)) == len(MISTAKES)
+    done.stdout.no_fnmatch_line("*fake_assistants/*.py:*")
+    run(code, "--full-trace").stdout.fnmatch_lines(["*fake_assistants/*.py:*"])
+
+
 def test_the_settings_shown_ignore_the_sdks_own_warning(pytester: pytest.Pytester) -> None:
     """The first tests of the pages pass where every other warning is an error."""
     (settings,) = re.findall(r"```toml\n(.*?)```", SHOWN, re.DOTALL)

@@ -6,6 +6,7 @@ fake-assistants installed, so HTTP libraries and servers are imported only when 
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import chain
@@ -18,6 +19,7 @@ import pytest
 import fake_assistants.dispatch.unrouted as unrouted
 from fake_assistants.fake import FakeAssistants, FakeAssistantsServer
 from fake_assistants.simulation.request_log import RequestLog
+from fake_assistants.user_input import BadInput
 
 _MARK = "fake_assistants"
 _MARKED = f"@pytest.mark.{_MARK}"
@@ -40,9 +42,19 @@ The client was answered as the real API answers, and may have hidden the error. 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and let the traceback of a BadInput end at the user's line, except for `--full-trace`.
+
+    pytest hides the frames of a module with this variable. To set it here keeps pytest out of all other modules.
+    """
     line = f"{_MARK}({', '.join(_options())}): options of the fake of this test; further marks add to it"
     config.addinivalue_line("markers", line)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fake_assistants."):
+            vars(module)["__tracebackhide__"] = _is_bad_input
+
+
+def _is_bad_input(caught: pytest.ExceptionInfo[BaseException] | None) -> bool:
+    return caught is not None and isinstance(caught.value, BadInput)
 
 
 # --- the fixtures of one test ---------------------------------------------------------------------------
