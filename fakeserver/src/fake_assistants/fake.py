@@ -108,7 +108,10 @@ class FakeAssistants:
 
     @property
     def script(self) -> Script:
-        """The script of the model's answers: `set`, `when`, `clear`. A script can be assigned (raises BadInput)."""
+        """The script of the model's answers: `set`, `when`, `clear`, `json`, `unknown_functions`.
+
+        A script can be assigned (raises BadInput).
+        """
         return self._backend.script
 
     @script.setter
@@ -118,7 +121,7 @@ class FakeAssistants:
 
     @property
     def faults(self) -> Faults:
-        """The plan of faults: `set`, `clear`, `json`. A plan can be assigned (raises BadInput)."""
+        """The plan of faults: `set`, `clear`, `json`, `hits`, `unused`. A plan can be assigned (raises BadInput)."""
         return self._backend.faults
 
     @faults.setter

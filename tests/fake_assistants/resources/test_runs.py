@@ -950,6 +950,34 @@ def test_the_nearest_script_serves(stage: Stage) -> None:
     assert said(stage) == "What is 3x + 11?"
 
 
+def test_functions_that_no_tool_has_are_called_and_named(stage: Stage) -> None:
+    """Once each, for runs, responses and chat completions; tools of the run replace those of its assistant."""
+    weather: dict[str, Any] = {"name": "weather", "parameters": {}}
+    now: dict[str, Any] = {"name": "now", "parameters": {}}
+    stage.ask("POST", f"/assistants/{stage.assistant}", {"tools": [{"type": "function", "function": weather}]})
+    stage.fake.script = {"default": [{"call": [{"name": "weather"}, {"name": "weathr"}]}]}
+    script = stage.fake.script
+    assert list(script.unknown_functions) == []
+    for _ in range(2):
+        run = stage.poll(stage.run())
+        calls = run["required_action"]["submit_tool_outputs"]["tool_calls"]
+        assert [call["function"]["name"] for call in calls] == ["weather", "weathr"]
+        assert list(script.unknown_functions) == ["weathr"]
+        stage.ask("POST", f"/threads/{stage.thread}/runs/{run['id']}/cancel")
+        stage.poll(run)
+    stage.run(tools=[{"type": "function", "function": now}])
+    assert list(script.unknown_functions) == ["weathr", "weather"]
+    stage.fake.script = {"default": [{"call": [{"name": "now"}]}]}
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}]}
+    stage.ask("POST", "/responses", {"model": "gpt-4o", "input": "x", "tools": [{"type": "function", **now}]})
+    stage.ask("POST", "/chat/completions", {**body, "tools": [{"type": "function", "function": now}]})
+    assert list(script.unknown_functions) == []
+    stage.ask("POST", "/chat/completions", body)
+    assert list(script.unknown_functions) == ["now"]
+    stage.fake.reset()
+    assert list(script.unknown_functions) == []
+
+
 @pytest.mark.parametrize(
     ("given", "where"),
     [

@@ -106,6 +106,33 @@ def test_the_same_plan_seed_and_calls_have_the_same_faults(plan: Plan, asked: An
     assert noted(first) == notes
 
 
+@given(plans, calls)
+def test_hits_are_the_faults_of_the_log(plan: Plan, asked: Any) -> None:
+    """Every request with a fault is one hit; the rules without any are the unused ones. A reset begins anew.
+
+    A rewrite that changes nothing is no hit, even if its delay is in the log.
+    """
+    plan = [{**rule, "do": {**rule["do"], "delay": 0}} if "rewrite" in rule["do"] else rule for rule in plan]
+    fake = faulty(plan)
+    told(fake, asked)
+    hits = fake.faults.hits
+    assert sum(hits) == sum(fault is not None for fault in noted(fake))
+    assert fake.faults.unused == [rule for rule, count in zip(fake.faults.json(), hits, strict=True) if not count]
+    fake.reset()
+    assert fake.faults.hits == (0,) * len(plan)
+
+
+def test_a_rule_that_never_applied_is_shown() -> None:
+    """As it was given, so that a failed assertion shows the mistake in it."""
+    fake = faulty([])
+    used: Any = {"match": {"path": "/messages$"}, "do": {"status": 500}}
+    misspelt: Any = {"match": {"path": "/mesages$"}, "do": {"status": 429}}
+    fake.faults = [used, misspelt]
+    told(fake, CALLS)
+    assert fake.faults.hits == (3, 0)
+    assert fake.faults.unused == [misspelt]
+
+
 @given(plans, plans, anything)
 def test_a_plan_is_told_as_it_was_given(plan: Plan, other: Plan, anything: Any) -> None:
     """With nothing added; what is refused changes nothing, and names a path."""

@@ -76,6 +76,16 @@ class Faults:
         copy: list[Obj] = _copied(self._given)
         return copy
 
+    @property
+    def hits(self) -> tuple[int, ...]:
+        """How many requests got the fault of each rule of the current plan, in its order."""
+        return tuple(count.hits for count in self._active.counts)
+
+    @property
+    def unused(self) -> list[Obj]:
+        """A copy of those rules of the current plan that no request got the fault of, as they were given."""
+        return [rule for rule, hits in zip(self.json(), self.hits, strict=True) if not hits]
+
     def copy(self) -> "Faults":
         """Return independent faults that begin with the current plan."""
         return Faults(self._seed, self._given)

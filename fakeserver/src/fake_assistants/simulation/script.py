@@ -34,6 +34,17 @@ class Turn:
         """The assistant of a run; None for other kinds."""
         return self.request.get("assistant_id") if self.kind == "run" else None
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """The names of the functions that the model may call. A loaded run may have any JSON as its tools."""
+        tools = [*_objects(self.request.get("tools")), *_objects(self.request.get("functions"))]
+        names = [tool.get("name") for one in tools for tool in (one, *_objects([one.get("function")]))]
+        return frozenset(name for name in names if isinstance(name, str))
+
+
+def _objects(given: Any) -> list[Obj]:
+    return [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+
 
 Predicate = Callable[[Turn], bool]
 
@@ -65,6 +76,7 @@ class Script:
         self._given: Obj = {}
         self._taken = dict.fromkeys(_QUEUES, 0)
         self._rules: list[tuple[Predicate, tuple[Step, ...]]] = []
+        self._unknown: dict[str, None] = {}
 
     def set(self, given: object) -> None:
         """Use a script, given as JSON: `default`, `runs`, `responses`, `assistants`, `searches`.
@@ -74,6 +86,7 @@ class Script:
         own = plain(given, levels=_LEVELS)
         self._parsed, self._given = parse_script(own), own
         self._taken = dict.fromkeys(_QUEUES, 0)
+        self._unknown = {}
 
     def when(self, predicate: Predicate, steps: Iterable[Mapping[str, Any]]) -> None:
         """Answer turns for which `predicate` is true with these steps. Raises BadInput."""
@@ -88,10 +101,25 @@ class Script:
         """Return an independent script with the steps that are left here."""
         duplicate = copy.copy(self)
         duplicate._taken, duplicate._rules = dict(self._taken), list(self._rules)  # noqa: SLF001 - the same class
+        duplicate._unknown = {}  # noqa: SLF001
         return duplicate
 
     def steps(self, turn: Turn) -> tuple[Step, ...]:
         """Return the steps for a turn, and remove them if they are from a queue."""
+        steps = self._chosen(turn)
+        called = [call["name"] for step in steps if step.kind == "call" for call in step.value]
+        self._unknown |= dict.fromkeys(name for name in called if name not in turn.functions)
+        return steps
+
+    @property
+    def unknown_functions(self) -> tuple[str, ...]:
+        """The functions that this script called, and that were not among the tools of the run or request.
+
+        They are called all the same: real models did so too.
+        """
+        return tuple(self._unknown)
+
+    def _chosen(self, turn: Turn) -> tuple[Step, ...]:
         for predicate, steps in self._rules:
             if predicate(turn):
                 return steps
