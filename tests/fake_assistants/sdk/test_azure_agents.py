@@ -48,7 +48,8 @@ def test_every_list_is_walked_to_its_end(fake: FakeAssistants, client: AgentsCli
         ids = [message["id"] for message in WORLD["messages"] if message["thread_id"] == thread_id]
         for order, wanted in ((ListSortOrder.ASCENDING, ids), (ListSortOrder.DESCENDING, ids[::-1])):
             assert [one.id for one in client.messages.list(thread_id, order=order, limit=50)] == wanted
-        assert list(client.runs.list(thread_id)) == []
+        runs = [run["id"] for run in WORLD["runs"] if run["thread_id"] == thread_id]
+        assert [run.id for run in client.runs.list(thread_id, limit=50)] == runs[::-1]
     made = [client.create_agent(model="gpt-4o", name=f"agent {number}").id for number in range(5)]
     assert [agent.id for agent in client.list_agents(limit=2)][:5] == made[::-1]
     assert {dict(entry.query)["api-version"] for entry in fake.requests} == {"v1"}
