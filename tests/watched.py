@@ -55,10 +55,10 @@ class Watched(FakeAssistants):
 
     @classmethod
     def holding(cls, *worlds: Mapping[str, Any]) -> Self:
-        """One that holds all of these."""
+        """One that holds all of these but their runs: worlds of one seed share the ids of runs. See `add_runs`."""
         fake = cls()
         for world in worlds:
-            fake.load(world)
+            fake.load({**world, "runs": [], "run_steps": []})
         return fake
 
     def add_runs(self) -> None:
