@@ -11,12 +11,12 @@ from threadkeep.scale.folder import Folder
 from threadkeep.scale.generations import newest_generations
 from threadkeep.scale.object_store import ObjectStore
 from threadkeep.scale.open_store import is_url, open_store
-from threadkeep.scale.plan import is_planned, planned_header, planned_ids
+from threadkeep.scale.plan import planned_header, planned_ids
 from threadkeep.storage.damage import index_rows
 from threadkeep.storage.file_set import open_file_set
 from threadkeep.storage.join import join_exports
 from threadkeep.storage.manifest import Manifest
-from threadkeep.storage.paths import Paths
+from threadkeep.storage.paths import Paths, is_prefix
 from threadkeep.storage.private_files import on_disk
 
 __all__ = ["merge_parts", "prefix_at", "with_names"]
@@ -33,7 +33,7 @@ def prefix_at(place: str | Path) -> ObjectStore | None:
     if is_url(str(place)):
         return open_store(place)
     folder = Folder(Path(place).absolute())
-    return folder if is_planned(folder) else None
+    return folder if is_prefix(folder.path) else None
 
 
 def merge_parts(

@@ -34,6 +34,8 @@ def open_store(place: str | Path, seconds: float | None = None) -> ObjectStore:
         if parts.scheme != "file":
             return Bucket.at(place.rstrip("/"), seconds)
         place = unquote(parts.path)
+    if os.path.lexists(place) and not os.path.isdir(place):
+        raise OutputUnusable(f"{place} is a file, and an export in shards is a folder or a bucket. Name another OUT.")
     return Folder(Path(os.path.abspath(place)))
 
 

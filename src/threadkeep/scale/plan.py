@@ -13,7 +13,6 @@ from typing import TypeAlias
 import attrs
 
 from threadkeep.errors import OutputUnusable
-from threadkeep.scale.folder import Folder
 from threadkeep.scale.object_store import ObjectDamaged, ObjectMissing, ObjectStore
 from threadkeep.scale.plan_objects import (
     RESTORE,
@@ -32,7 +31,6 @@ __all__ = [
     "FIRST",
     "MOST_THREADS",
     "Damaged",
-    "is_planned",
     "make_plan",
     "planned_header",
     "planned_ids",
@@ -106,11 +104,6 @@ def _planned(store: ObjectStore, number: int) -> PlanObject | None:
 def _refuse_misplaced(header: PlanHeader, number: int, first: PlanHeader, store: ObjectStore) -> None:
     if (header.number, header.export_id, header.of) != (number, first.export_id, first.of):
         raise ObjectDamaged(f"{_place(store, number)} is of another export, or of another place. {RESTORE}")
-
-
-def is_planned(folder: Folder) -> bool:
-    """Return whether a folder holds a plan, or what is left of an export in shards."""
-    return any((folder.path / name).is_dir() for name in ("plan", "shards"))
 
 
 def planned_header(store: ObjectStore) -> PlanHeader:

@@ -5,6 +5,7 @@ not even in a damaged line.
 """
 
 import codecs
+import shlex
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from itertools import islice
@@ -16,7 +17,7 @@ from threadkeep.records.ndjson import FLAT_KEYS
 from threadkeep.serialization.id_lists import IdList
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.serialization.text_files import BINARY_FILES
-from threadkeep.storage.paths import Paths
+from threadkeep.storage.paths import Paths, is_prefix
 from threadkeep.storage.private_files import on_disk, open_regular
 
 __all__ = ["refuse_no_export"]
@@ -65,9 +66,12 @@ def refuse_no_export(path: Path) -> None:
     """Refuse a file that is plainly no export, and say what it is. What an export has next to it is not looked for.
 
     Raises:
-        OutputUnusable: it is one of another kind, or a folder.
+        OutputUnusable: it is one of another kind, an export in shards, or another folder.
     """
     paths = Paths(path)
+    if is_prefix(path):
+        merge = f"`threadkeep merge {shlex.quote(str(path))} -o out.ndjson`"
+        raise OutputUnusable(f"{path} is an export in shards: make one file of it with {merge}, and give that.")
     if path.is_dir():
         raise OutputUnusable(f"{path} is a folder: {_give(path)}")
     if not path.is_file() or path.is_symlink() or any(one.exists() for one in paths.all_files() if one != path):

@@ -8,7 +8,7 @@ import attrs
 
 from threadkeep.errors import OutputUnusable
 
-__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "SidecarKind", "new", "refuse_companion"]
+__all__ = ["COMPANIONS", "SIDECAR_KINDS", "Paths", "SidecarKind", "is_prefix", "new", "refuse_companion"]
 
 SidecarKind: TypeAlias = Literal["threads", "runs"]
 SIDECAR_KINDS: tuple[SidecarKind, ...] = get_args(SidecarKind)
@@ -16,6 +16,11 @@ SIDECAR_KINDS: tuple[SidecarKind, ...] = get_args(SidecarKind)
 
 COMPANIONS = ("partial", *SIDECAR_KINDS, "downloads")
 """The files that an export has next to OUT, its index and its manifest, where they are needed."""
+
+
+def is_prefix(folder: Path) -> bool:
+    """Return whether a folder is the prefix of an export in shards, or has what is left of one."""
+    return any((folder / name).is_dir() for name in ("plan", "shards"))
 
 
 @attrs.frozen

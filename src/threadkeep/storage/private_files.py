@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from threadkeep.errors import OutputUnusable
+from threadkeep.storage.paths import is_prefix
 
 __all__ = ["create", "on_disk", "open_regular", "refuse_irregular", "sync_folder"]
 
@@ -98,6 +99,10 @@ def refuse_irregular(path: Path, *, folder: bool = False, rewritten: bool = Fals
 
 
 def _irregular(path: Path) -> OutputUnusable:
+    if is_prefix(path):
+        return OutputUnusable(
+            f"{path} has an export in shards, which only --dask writes to. Give --dask, or another OUT."
+        )
     what = "a symbolic link" if path.is_symlink() else "a folder" if path.is_dir() else "not a regular file"
     if path.is_dir() and not path.is_symlink():
         return OutputUnusable(f"{path} is {what}, and no file of an export. Move it away, or choose another OUT.")

@@ -21,7 +21,9 @@ from fake_assistants.demo import demo_world
 from processes import ended, started
 from pushes import json_rows
 from scaling import Limited, Run
+from threadkeep import read
 from threadkeep.api.keys import Key
+from threadkeep.errors import OutputUnusable
 from threadkeep.scale.bucket import Bucket
 from threadkeep.scale.folder import Folder
 from threadkeep.scale.object_store import ObjectStore
@@ -198,6 +200,31 @@ def test_status(fake: Limited, put: Put, either: Run, threadkeep: Command, merge
     assert (complete.code, "threadkeep merge" in complete.out) == (0, True)
     assert len(fake.asked) > sent  # by the shard that was put
     assert_nothing_temporary(either, done, complete)
+
+
+def test_what_takes_no_prefix(put: Put, run: Run, threadkeep: Command) -> None:
+    """Nobody is told to move an export away: each command says what reads or writes such a one."""
+    prefix, _ = put(run)
+    out = run.folder / "out.ndjson"
+    run.write_list("thread_1")
+    writes = "has an export in shards, which only --dask writes to"
+    reads = f"make one file of it with `threadkeep merge {prefix} -o out.ndjson`"
+    for words, said in (
+        (["export", run.ids, ASSISTANT, prefix], writes),
+        (["write", prefix], writes),
+        (["show", prefix], reads),
+        (["split", "--by", "assistant", prefix], reads),
+    ):
+        done = threadkeep(*words)
+        assert (done.code, said in done.err) == (5, True), done
+    with pytest.raises(OutputUnusable, match="is an export in shards"):
+        read(prefix)
+    assert threadkeep("merge", prefix, "-o", out).code == 0
+    done = threadkeep("merge", prefix, out, "-o", prefix)
+    assert (done.code, writes in done.err) == (5, True), done
+    for place in (out, out.as_uri()):
+        done = threadkeep("export", run.ids, ASSISTANT, place, "--dask", "local:1")
+        assert (done.code, f"{out} is a file, and" in done.err, "Name another OUT" in done.err) == (5, True, True), done
 
 
 def test_a_plan_without_shards(put: Put, run: Run, threadkeep: Command) -> None:
