@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +141,11 @@ def workers_of(pid: int) -> list[int]:
     """The worker processes of a command."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if any(b"spawn_main" in word for word in words):
-                found.append(int(child))
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread or a child has ended
+            for child in (task / "children").read_text().split():
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+                if any(b"spawn_main" in word for word in words):
+                    found.append(int(child))
     return found
 
 

@@ -39,6 +39,11 @@ class Terminal:
         self._signal: signal.Signals | None = None
 
     @property
+    def pid(self) -> int:
+        """That of the command."""
+        return self._process.pid
+
+    @property
     def shown(self) -> str:
         return self._bytes.decode("utf-8", "replace").replace("\r\n", "\n")
 

@@ -28,6 +28,11 @@ from threadkeep.storage.index import IndexHeader, Outcome
 __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
 
 _AGAIN = "The same command resumes the export: complete threads are not asked for again."
+_FETCHED_TOO = "The same command resumes the export: what is in it or in a working folder is not asked for again."
+_AT_ONCE = (
+    "What the workers have fetched stays in their working folders.",
+    "The same command resumes the export.",
+)
 
 # Seconds in which this process asks the output store again, so that it ends soon after Ctrl-C. Workers ask for longer.
 _PATIENCE = 20
@@ -112,7 +117,7 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
 
     shown, sunset = not quiet and not as_json, given.exporting.sunset_of(given.source)
     try:
-        result = under_screen((), work, shown=shown, sunset=sunset, ends_at_second=True)
+        result = under_screen((), work, shown=shown, sunset=sunset, words_at_second=_AT_ONCE)
     except OtherExport as error:
         print_error(str(error), "Use the same, or choose another prefix.")
         return Exit.OUTPUT
@@ -139,6 +144,9 @@ def _print(prefix: str, result: ScaleResult, merge: str | None) -> None:
     click.echo(escape(prefix))
     complete = counted(result.outcomes[Outcome.COMPLETE], "thread")
     print_row("complete", f"{complete} with {counted(result.messages, 'message')}")
+    if result.fetched_threads:
+        fetched = f"{counted(result.fetched_threads, 'thread')} with {counted(result.fetched_messages, 'message')}"
+        print_row("fetched", f"{fetched}, which stay in the working folders until their shards are done")
     for name, words in _others(result):
         print_row(name, words)
     print_row("shards", f"{result.complete_shards:,} of {result.shards:,} complete")
@@ -160,6 +168,7 @@ def _report_ending(result: ScaleResult) -> None:
     if result.ended_by is not None:
         needed = sum(result.outcomes.values())
         done = f"{result.outcomes[Outcome.COMPLETE]:,} of {counted(needed, 'thread')} complete"
-        print_error(f"{result.ended_by} ({done})", exit_for(result.ended_by)[1], _AGAIN)
+        again = _FETCHED_TOO if result.fetched_threads else _AGAIN
+        print_error(f"{result.ended_by} ({done})", exit_for(result.ended_by)[1], again)
     elif not result.is_complete:
         print_error("not every thread of the list is complete in the export", _AGAIN)

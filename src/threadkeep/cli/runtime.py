@@ -104,11 +104,12 @@ def under_screen(
     unit: str = "messages",
     second: str = "files",
     is_last: bool = True,
-    ends_at_second: bool = False,
+    words_at_second: Sequence[str] = (),
 ) -> _T:
     """Do some work with transports, which are opened first, in an event loop and under a `Screen`; see `ask`.
 
-    With ``ends_at_second``, Ctrl-C once more ends the process at once: the work may wait for other machines.
+    With ``words_at_second``, Ctrl-C once more ends the process at once, with these words about what is left: the work
+    may wait for other machines.
 
     Raises:
         KeyboardInterrupt: a signal has come.
@@ -117,7 +118,7 @@ def under_screen(
     def screen(clock: Callable[[], float]) -> Screen:
         return Screen(shown=shown, clock=clock, now=now, sunset=sunset, verbose=verbose, unit=unit, second=second)
 
-    result, is_interrupted = asyncio.run(_with_screen(transports, work, screen, ends_at_second))
+    result, is_interrupted = asyncio.run(_with_screen(transports, work, screen, words_at_second))
     if is_interrupted and not is_last:
         raise KeyboardInterrupt
     return result
@@ -127,7 +128,7 @@ async def _with_screen(
     transports: Sequence[Any],
     work: _Work[_T],
     make_screen: Callable[[Callable[[], float]], Screen],
-    ends_at_second: bool,
+    words_at_second: Sequence[str],
 ) -> tuple[_T, bool]:
     """Return the result, and whether a signal has come when it was known."""
 
@@ -144,8 +145,8 @@ async def _with_screen(
         if screen.is_verbose:
             for number, transport in enumerate(transports, 1):
                 transport.watch(screen.show_request, number)
-        if ends_at_second:
-            signals.at_second = lambda: _leave(screen)
+        if words_at_second:
+            signals.at_second = lambda: _leave(screen, words_at_second)
         opened.callback(asyncio.create_task(tick()).cancel)
         try:
             result = await work(transports, screen)
@@ -154,10 +155,14 @@ async def _with_screen(
     return result, signals.is_late
 
 
-def _leave(screen: Screen) -> None:
-    """End the process, without waiting for anything."""
+def _leave(screen: Screen, words: Sequence[str]) -> None:
+    """End the process and those that it has started, without waiting for anything."""
+    from multiprocessing import active_children  # other commands start none
+
     screen.__exit__()
-    print_error("interrupted")
+    for child in active_children():  # else one that is just starting would print a traceback
+        child.kill()
+    print_error("interrupted", *words)
     leave(Exit.INTERRUPTED)
 
 

@@ -4,8 +4,11 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+import signal
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
+from multiprocessing import resource_tracker
 from typing import Any
 
 import attrs
@@ -29,6 +32,9 @@ _LISTENING = 5
 
 # Seconds for the workers and the client to be closed.
 _CLOSING = 30
+
+# Signals that a terminal sends to every process that was started in it.
+_OF_TERMINAL = (signal.SIGINT, signal.SIGHUP)
 
 _INSTALL = f"Install it there: pip install 'threadkeep[dask]=={__version__}'."
 
@@ -199,19 +205,47 @@ async def _local_cluster(processes: int) -> AsyncIterator[Any]:
     from distributed import LocalCluster, Security
 
     # Else it would give up a worker that takes longer to come back.
-    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}):
-        async with LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=processes,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            asynchronous=True,
-            silence_logs=logging.CRITICAL,
-            # Else every user of this machine could run code in its processes.
-            security=Security.temporary(),  # type: ignore[no-untyped-call]
-        ) as workers:
-            yield workers
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1h"}), _terminal_signals_for_this_process():
+        async with contextlib.AsyncExitStack() as opened:
+            workers = LocalCluster(  # type: ignore[no-untyped-call]
+                n_workers=processes,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                asynchronous=True,
+                silence_logs=logging.CRITICAL,
+                # Else every user of this machine could run code in its processes.
+                security=Security.temporary(),  # type: ignore[no-untyped-call]
+            )
+            starting = asyncio.ensure_future(opened.enter_async_context(workers))
+            try:
+                yield await asyncio.shield(starting)
+            finally:
+                # Dask closes in order only what has started: a process that has not would print a traceback.
+                await asyncio.wait({starting}, timeout=_CLOSING)
+
+
+@contextlib.contextmanager
+def _terminal_signals_for_this_process() -> Iterator[None]:
+    """Keep the signals of a terminal from the processes that are started in here: this process asks them for their end.
+
+    A process ignores from its first instruction on what the thread has blocked that starts it. So a thread that starts
+    none takes these signals; Python calls their handlers in the main thread all the same.
+    """
+    resource_tracker.ensure_running()  # else the first process starts it, which unblocks the signals in its thread
+    before, ended = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_TERMINAL), threading.Event()
+
+    def take_signals() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ended.wait()
+
+    threading.Thread(target=take_signals, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        ended.set()
 
 
 def _restart_workers(cluster: Any) -> None:

@@ -56,11 +56,14 @@ async def carry_out_on_dask(
             ended_by = await _work_off(job, keys, tally, on_event)
         except asyncio.CancelledError:
             ended_by = Interrupted("interrupted")
+    fetched_threads, fetched_messages = tally.fetched
     return ScaleResult(
         shards=tally.shards,
         complete_shards=tally.shards - len(tally.open_shards),
         outcomes=tally.outcomes(),
         messages=tally.messages,
+        fetched_threads=fetched_threads,
+        fetched_messages=fetched_messages,
         requests=tally.traffic.sent,
         seconds=(now() - started).total_seconds(),
         invalid=planned.invalid,

@@ -63,6 +63,7 @@ class Dispatch:
             await self._work_off()
         except asyncio.CancelledError:
             self._faults.end(Interrupted("interrupted"))
+            self._report.say("waiting for the workers to stop. Ctrl-C ends the command at once", is_problem=False)
         except ThreadkeepError as error:
             self._faults.end(error)
         try:

@@ -54,6 +54,8 @@ class ScaleResult:
         complete_shards: how many of them have nothing left to be done.
         outcomes: how many threads have each outcome.
         messages: how many are in the output store.
+        fetched_threads, fetched_messages: how many complete threads this run has left in working folders, and how many
+            messages they have: their shards have not ended.
         requests: how many this run has sent.
         invalid, invalid_count: the first entries of the list that cannot be thread ids, and how many there are.
         ended_by: what ended the run before every thread had its turn, or kept some shards from theirs; None when
@@ -64,6 +66,8 @@ class ScaleResult:
     complete_shards: int
     outcomes: Mapping[str, int]
     messages: int
+    fetched_threads: int
+    fetched_messages: int
     requests: int
     seconds: float
     invalid: tuple[InvalidId, ...]

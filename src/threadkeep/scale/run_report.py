@@ -38,9 +38,9 @@ class RunReport:
         self.tally = tally
         self._store, self._secrets, self._on_event = store, _secrets_of(keys), on_event
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, is_problem: bool = True) -> None:
         """Tell a person something."""
-        self._on_event(Notice(self._secrets.clean(text)))
+        self._on_event(Notice(self._secrets.clean(text), is_problem=is_problem))
 
     def cleaned(self, error: _Error) -> _Error:
         """Remove the keys from an error: a worker knows its own only."""
@@ -56,7 +56,7 @@ class RunReport:
         for thread_id, outcome, messages, reason in message["threads"]:
             ended = Outcome(outcome)
             if ended is Outcome.COMPLETE:
-                self.tally.announce(message["shard"])
+                self.tally.announce(message["shard"], messages)
             reason = None if reason is None else self._secrets.clean(reason)
             self._on_event(ThreadEnded(thread_id=thread_id, outcome=ended, messages=messages, reason=reason))
 

@@ -34,7 +34,7 @@ class Tally:
     _outcomes: Counter[str] = attrs.field(factory=Counter)
     _known: dict[str, tuple[Mapping[str, int], int]] = attrs.field(factory=dict)
     _sent: dict[str, tuple[int, int]] = attrs.field(factory=dict)
-    _announced: Counter[str] = attrs.field(factory=Counter)
+    _announced: dict[str, tuple[int, int]] = attrs.field(factory=dict)
 
     @classmethod
     def of(cls, store: ObjectStore, *, files: bool) -> "Tally":
@@ -64,7 +64,7 @@ class Tally:
         self.messages += messages - had
         (self.open_shards.discard if is_done else self.open_shards.add)(planned.name)
         new = outcomes.get(Outcome.COMPLETE, 0) - before.get(Outcome.COMPLETE, 0)
-        return max(0, new - self._announced.pop(planned.name, 0))
+        return max(0, new - self._announced.pop(planned.name, (0, 0))[0]) if new else 0
 
     def is_complete(self, name: str) -> bool:
         """Return whether there is a shard of that name with nothing left to be done."""
@@ -89,6 +89,12 @@ class Tally:
             pause=0.0,
         )
 
-    def announce(self, name: str) -> None:
-        """Count a thread that was shown."""
-        self._announced[name] += 1
+    def announce(self, name: str, messages: int) -> None:
+        """Count a complete thread of so many messages that was shown."""
+        threads, had = self._announced.get(name, (0, 0))
+        self._announced[name] = threads + 1, had + messages
+
+    @property
+    def fetched(self) -> tuple[int, int]:
+        """How many complete threads were shown that are not in the output store, and how many messages they have."""
+        return sum(threads for threads, _ in self._announced.values()), sum(had for _, had in self._announced.values())

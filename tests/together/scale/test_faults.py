@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from exporting import PATIENCE
 from exports import ASSISTANT, exported, rows, served
 from processes import ended, run_alone, started
 from scaling import KEYS, Limited, Run, asked_twice, cluster_of, load, workers_of
+from terminal import INTERRUPT, in_terminal
 from threadkeep.api.keys import Key
 from threadkeep.errors import ServerUnreachable
 from threadkeep.scale import cluster
@@ -176,6 +178,51 @@ def test_ctrl_c_with_a_worker_that_does_not_answer(fake: Limited, run: Run) -> N
             os.kill(pid, signal.SIGKILL)
     assert run.export().code == 0
     assert exported(run.merged()) == served(fake)
+
+
+@pytest.mark.parametrize("keys", [[INTERRUPT], [INTERRUPT, INTERRUPT]])
+def test_ctrl_c_in_a_terminal(fake: Limited, run: Run, keys: list[str]) -> None:
+    """It goes to every process there; the command says what is left where, and no worker says anything."""
+    load(fake, run, 40, 250)
+    is_at_work, is_over = Event(), Event()
+
+    def hold() -> None:
+        is_at_work.set()
+        is_over.wait(PATIENCE)
+
+    fake.before(hold, nth=14)  # a thread has come by then, and no shard
+    try:
+        with in_terminal(*run.words("--concurrency", 2), **run.environment) as terminal:
+            assert is_at_work.wait(PATIENCE)
+            for key in keys:
+                terminal.type(key)
+                terminal.wait_for("threadkeep: ")
+            assert terminal.ended() == 130
+    finally:
+        is_over.set()
+    assert not [line for line in terminal.shown.splitlines() if "Traceback" in line or "distributed" in line]
+    assert "does not answer" not in terminal.shown
+    assert "working folder" in terminal.shown
+    assert "The same command resumes the export" in terminal.shown
+    assert run.export().code == 0
+    assert asked_twice(fake) <= 2 * 2
+    assert exported(run.merged()) == served(fake)
+
+
+@pytest.mark.parametrize("keys", [INTERRUPT, INTERRUPT * 2])
+def test_ctrl_c_in_a_terminal_while_workers_are_started(fake: Limited, run: Run, keys: str) -> None:
+    """A process that has not begun yet says nothing either."""
+    load(fake, run, 4, 1)
+    with in_terminal(*run.words(), **run.environment) as terminal:
+        while not workers_of(terminal.pid):
+            os.sched_yield()
+        for key in keys:
+            terminal.type(key)
+        assert terminal.ended() == 130
+    assert "Traceback" not in terminal.shown
+    assert "distributed" not in terminal.shown
+    assert "interrupted" in terminal.shown
+    assert run.export().code == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
