@@ -23,9 +23,11 @@ from threadkeep.cli.commands.write import write
 from threadkeep.cli.console import print_error
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.option_groups import HELP, write_sections
+from threadkeep.cli.prefix_summary import print_faults
 from threadkeep.cli.runtime import interrupted_by_signals, leave
 from threadkeep.errors import ThreadkeepError
 from threadkeep.scale.abandonable import are_any_left
+from threadkeep.scale.collect import ShardsDamaged
 
 __all__ = ["commands", "main", "run"]
 
@@ -107,6 +109,9 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         _print_usage_error(error, arguments)
         return Exit.USAGE
+    except ShardsDamaged as error:
+        print_faults(error.faults, f" of {error.url}")
+        return Exit.OUTPUT
     except ThreadkeepError as error:
         code, next_step = exit_for(error)
         print_error(str(error), next_step)

@@ -1,6 +1,6 @@
 """The state of a prefix, for people and for programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -8,16 +8,19 @@ import msgspec
 
 from threadkeep.cli.console import counted, escape, moment, print_error, print_row
 from threadkeep.cli.export_summary import print_held
+from threadkeep.cli.problems import folded
 from threadkeep.cli.suggestions import export_again, merge_of
 from threadkeep.cli.validation_summary import needs_refresh, next_lines
 from threadkeep.scale.progress import PrefixState
 from threadkeep.scale.validation import ValidatedPrefix
 from threadkeep.validation.report import ValidationReport
 
-__all__ = ["prefix_as_json", "prefix_lines", "print_prefix"]
+__all__ = ["prefix_as_json", "prefix_lines", "print_faults", "print_prefix"]
 
-_AGAIN = "The export command fetches these shards again."
-_MOST = 20
+_AGAIN = (
+    "Remove what is damaged, and run the same export command again: it exports these shards again. `threadkeep"
+    " validate` lists all of it."
+)
 
 
 def print_prefix(state: PrefixState, prefix: str) -> None:
@@ -37,11 +40,15 @@ def print_prefix(state: PrefixState, prefix: str) -> None:
     if state.ended_by is not None:
         print_row("ended by", escape(state.ended_by, 300))
     if state.faults:
-        more = [f"and {len(state.faults) - _MOST:,} more"] if len(state.faults) > _MOST else []
-        print_error("; ".join([*state.faults[:_MOST], *more]), _AGAIN)
+        print_faults(state.faults)
     click.echo(f"{escape(prefix)}: {'complete, by its manifests' if state.is_complete else 'not complete'}")
     for line in _next_lines(state, prefix):
         click.echo(escape(line, 4000))
+
+
+def print_faults(faults: Sequence[str], of_prefix: str = "") -> None:
+    """Print what is missing or damaged of a prefix, and what to do about it."""
+    print_error(f"{counted(len(faults), 'object')}{of_prefix} missing or damaged:", *folded(faults), _AGAIN)
 
 
 def _next_lines(state: PrefixState, prefix: str) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """Problems of threads, files and lines as people read them: each once, and many with one reason as a number."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from threadkeep.cli.console import escape, problem_line
 
-__all__ = ["Problems", "names_of"]
+__all__ = ["Problems", "folded", "names_of"]
 
 # So many problems of one reason are printed one by one, and so many reasons are distinguished.
 _FIRST, _REASONS = 3, 20
@@ -49,6 +49,17 @@ class Problems:
 
 def _general(name: str, reason: str | None) -> str:
     return _ID.sub("…", (reason or "").replace(name, "…") if name else reason or "")
+
+
+def folded(faults: Iterable[str]) -> list[str]:
+    """Return faults such as "NAME is missing", a line each: the first of each kind, and how many more there are."""
+    problems, lines = Problems(), list[str]()
+    for fault in faults:
+        name, _, what = fault.partition(" is " if " is " in fault else " ")
+        outcome, _, reason = what.partition(": ")
+        if problems.take(name, outcome, reason) is not None:
+            lines.append(fault)
+    return [*lines, *problems.rest()]
 
 
 def names_of(names: Iterator[str], total: int) -> str:

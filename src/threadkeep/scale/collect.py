@@ -19,9 +19,26 @@ from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths, is_prefix
 from threadkeep.storage.private_files import on_disk
 
-__all__ = ["merge_parts", "prefix_at", "with_names"]
+__all__ = ["ShardsDamaged", "merge_parts", "prefix_at", "with_names"]
 
-_MOST_NAMED = 5
+_MOST_NAMED = 3
+
+
+class ShardsDamaged(OutputUnusable):
+    """Objects of a prefix are missing or damaged.
+
+    Attributes:
+        url: of the prefix.
+        faults: a sentence for each. The message has the first of them.
+    """
+
+    def __init__(self, url: str, faults: Sequence[str]) -> None:
+        more = f", and {len(faults) - _MOST_NAMED:,} more" if len(faults) > _MOST_NAMED else ""
+        super().__init__(
+            f"{url}: {', '.join(faults[:_MOST_NAMED])}{more}. Remove what is damaged, and run the same export command"
+            " again: it exports these shards again. `threadkeep validate` lists all that is damaged."
+        )
+        self.url, self.faults = url, tuple(faults)
 
 
 def prefix_at(place: str | Path) -> ObjectStore | None:
@@ -109,11 +126,7 @@ def _refuse_damaged(fetched: FetchedShards) -> None:
 def _refuse(store: ObjectStore, faults: ShardFaults) -> None:
     named = [str(one) for of_shard in faults.values() for one in of_shard]
     if named:
-        more = f", and {len(named) - _MOST_NAMED:,} more" if len(named) > _MOST_NAMED else ""
-        raise OutputUnusable(
-            f"{store.url}: {', '.join(named[:_MOST_NAMED])}{more}. Remove what is damaged, and run the same export"
-            " command again: it exports these shards again. `threadkeep validate` lists all that is damaged."
-        )
+        raise ShardsDamaged(store.url, named)
 
 
 def _exports(place: Paths | FetchedShards) -> list[Paths]:

@@ -265,7 +265,7 @@ def test_a_damaged_object(put: Put, run: Run, threadkeep: Command) -> None:
         ["merge", prefix, "-o", target],
     ):
         done = threadkeep(*words)
-        assert (done.code, f"shards/{first_shard(run)}/{damaged.name} is damaged. " in done.err) == (5, True), done
+        assert (done.code, f"  shards/{first_shard(run)}/{damaged.name} is damaged\n" in done.err) == (5, True), done
         assert_nothing_temporary(run, done)
     assert not [*run.folder.glob("target*"), *run.folder.glob(".threadkeep*")]
     damaged.unlink()
@@ -409,6 +409,23 @@ def test_validate_without_a_plan(put: Put, either: Run, threadkeep: Command, is_
     assert "Next: Restore the objects of plan/" in shown.out
     assert "--dask" not in shown.out
     assert_nothing_temporary(either, done, shown)
+
+
+def test_many_damaged_objects(put: Put, run: Run, threadkeep: Command) -> None:
+    """A line for each of the first, and the number of the others."""
+    prefix, _ = put(run)
+    lost = [path for path in Path(prefix, "shards").rglob("*") if path.suffix in (".out", ".index")]
+    for path in lost:
+        path.unlink()
+    for words in (["status", prefix], ["merge", prefix, "-o", run.folder / "out.ndjson"]):
+        done = threadkeep(*words)
+        first, *lines = done.err.splitlines()
+        assert f"{len(lost)} " in first
+        assert "missing or damaged" in first
+        assert [line for line in lines[:3] if not re.fullmatch("  shards/[^ ]+ is missing", line)] == []
+        assert lines[3] == f"  … and {len(lost) - 3} more missing"
+        assert lines[4].startswith("  Remove what is damaged, and run the same export command again")
+        assert lines[5:] == []
 
 
 def test_what_is_no_damage_of_an_object_has_the_names_of_the_prefix(
