@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,13 +15,14 @@ from threadkeep.cli.export_options import ExportOptions
 from threadkeep.cli.option_groups import PACE, option
 from threadkeep.cli.progress_display import Screen
 from threadkeep.cli.runtime import under_screen
-from threadkeep.cli.suggestions import merge_of
-from threadkeep.errors import OtherExport, OutputUnusable
+from threadkeep.cli.suggestions import list_options, merge_of
+from threadkeep.errors import OtherExport
 from threadkeep.scale.cluster import Cluster
 from threadkeep.scale.dask_run import carry_out_on_dask
 from threadkeep.scale.job import ScaleJob, ScaleResult
 from threadkeep.scale.keys import keys_of
-from threadkeep.scale.open_store import is_url, open_store
+from threadkeep.scale.open_store import open_store
+from threadkeep.serialization.id_lists import IdList
 from threadkeep.storage.index import IndexHeader, Outcome
 
 __all__ = ["DaskExport", "dask_option", "export_on_dask", "refuse_without_use"]
@@ -84,19 +84,15 @@ class DaskExport:
     flat: bool = attrs.field(kw_only=True)
     include: tuple[str, ...] = attrs.field(kw_only=True)
 
-    def job(self, address: str) -> ScaleJob:
-        """Return the export from an address."""
+    def job(self, address: str, ids: IdList) -> ScaleJob:
+        """Return the export of a list from an address."""
         exporting = self.exporting
         if self.prefix.startswith("memory:"):
             raise click.UsageError("Each worker has a memory:// of its own: choose a folder or a bucket.")
-        if not is_url(self.prefix) and os.path.lexists(self.prefix) and not Path(self.prefix).is_dir():
-            raise OutputUnusable(
-                f"{self.prefix} is a file, and --dask writes to a folder or a bucket. Name another OUT."
-            )
         what = {"assistant_id": self.assistant_id, "flat": self.flat, "include": self.include}
         header = msgspec.convert({"source": address, **what}, IndexHeader)
         return ScaleJob(
-            wanted=exporting.wanted(exporting.ids(self.thread_ids)),
+            wanted=exporting.wanted(ids),
             store=open_store(self.prefix, seconds=_PATIENCE),
             cluster=self.cluster,
             header=header,
@@ -110,7 +106,8 @@ class DaskExport:
 def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
     """Make the export under a `Screen`, and print what it came to."""
     address, keys = keys_of(given.source, os.environ)
-    job = given.job(address)
+    ids = given.exporting.ids(given.thread_ids)
+    job = given.job(address, ids)
 
     async def work(_transports: Sequence[Any], screen: Screen) -> ScaleResult:
         return await carry_out_on_dask(job, keys, on_event=screen.take)
@@ -122,7 +119,9 @@ def export_on_dask(given: DaskExport, *, quiet: bool, as_json: bool) -> int:
         print_error(str(error), "Use the same, or choose another prefix.")
         return Exit.OUTPUT
     has_any = any(number for outcome, number in result.outcomes.items() if outcome != Outcome.UNFINISHED)
-    merge = merge_of(given.prefix) if has_any else None
+    is_all = given.thread_ids != "-" and sum(result.outcomes.values()) == ids.count
+    options = list_options(given.thread_ids if is_all else None, given.exporting.column)
+    merge = merge_of(given.prefix, options=options) if has_any else None
     code = exit_for(result.ended_by)[0] if result.ended_by is not None else None
     code = code or (Exit.COMPLETE if result.is_complete else Exit.INCOMPLETE)
     with ignore_broken_pipe():

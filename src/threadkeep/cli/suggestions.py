@@ -115,9 +115,10 @@ def command_on(command: str, out: str | Path, *options: str) -> str:
     return _typed([command, *options], str(out))
 
 
-def merge_of(prefix: str, *others: str) -> str:
+def merge_of(prefix: str, *others: str, options: Sequence[str] = ()) -> str:
     """Return the command that merges a prefix, and other exports with it, to a name that nothing has yet."""
-    return " ".join([command_on("merge", prefix, f"--output={unused_name('out')}"), *map(_quoted, others)])
+    parts = [f"./{name}" if name.startswith("-") else name for name in (prefix, *others)]
+    return " ".join(map(_quoted, ["threadkeep", "merge", *parts, "-o", unused_name("out"), *options]))
 
 
 def unused_name(stem: str) -> str:

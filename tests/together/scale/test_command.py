@@ -87,7 +87,13 @@ def test_json(fake: Limited, run: Run) -> None:
     assert (printed["outcomes"]["complete"], printed["outcomes"]["missing"], printed["messages"]) == (1, 1, 1)
     assert (printed["shards"], printed["complete_shards"], printed["ended_by"]) == (2, 1, None)
     assert printed["requests"] == len(fake.asked)
-    assert printed["next"]["command"].startswith("threadkeep merge")
+    merge = f"threadkeep merge {run.prefix} -o out.ndjson"
+    assert printed["next"]["command"] == f"{merge} --ids={run.ids}"
+    again = run_alone(*shlex.split(printed["next"]["command"])[1:], env=run.environment, cwd=run.folder)
+    assert (again.code, [*rows(run.folder / "out.ndjson")]) == (1, ["thread_000", "thread_missing"]), again
+    run.write_list("thread_000")
+    of_other_lists = json.loads(run.export("--json", keys=KEYS[:1]).out)
+    assert of_other_lists["next"]["command"] == merge  # the prefix has a thread that this list has not
     assert printed["out"] == run.prefix
 
 

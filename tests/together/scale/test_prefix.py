@@ -114,7 +114,7 @@ def test_validate(
     assert f"--keys-file=KEYS --dask=ADDRESS {either.ids} auto {prefix}" in with_list.out
     fake.load({"messages": [{"id": "msg_late", "thread_id": names[0], "role": "user", "content": []}]})
     grown = threadkeep("validate", prefix, "--live", "--ids-to-refetch", either.folder / "again.txt")
-    assert f"threadkeep merge --output=out.ndjson {prefix} again.ndjson" in grown.out, grown
+    assert f"threadkeep merge {prefix} again.ndjson -o out.ndjson" in grown.out, grown
     of_prefix, of_merged = threadkeep("validate", prefix, "--json"), threadkeep("validate", out, "--json")
     assert {**json.loads(of_prefix.out), "out": str(out)} == json.loads(of_merged.out)
     assert json.loads(of_prefix.out)["out"] == prefix
@@ -197,7 +197,7 @@ def test_status(fake: Limited, put: Put, either: Run, threadkeep: Command, merge
     assert threadkeep("status", prefix, "--done").out.split() == [*names[:2], *names[4:]]
     put(either)
     complete = threadkeep("status", prefix)
-    assert (complete.code, "threadkeep merge" in complete.out) == (0, True)
+    assert (complete.code, f"Next: threadkeep merge {prefix} -o out.ndjson\n" in complete.out) == (0, True)
     assert len(fake.asked) > sent  # by the shard that was put
     assert_nothing_temporary(either, done, complete)
 

@@ -25,10 +25,8 @@ from threadkeep.cli.shared_options import (
 from threadkeep.cli.source_options import source_options
 from threadkeep.cli.suggestions import next_step
 from threadkeep.clock import now
-from threadkeep.errors import OutputUnusable
 from threadkeep.exporter.job import ExportResult, Job, carry_out
 from threadkeep.scale.cluster import Cluster
-from threadkeep.scale.collect import prefix_at
 from threadkeep.storage.paths import SIDECAR_KINDS
 
 __all__ = ["export", "run_job"]
@@ -108,10 +106,6 @@ def export(
         return export_on_dask(given, quiet=quiet, as_json=as_json)
     if isinstance(out, str):
         raise click.UsageError(f"OUT is a file; {out} is a prefix of objects, which only --dask writes to.")
-    if prefix_at(out) is not None:
-        raise OutputUnusable(
-            f"{out} has an export in shards, which only --dask writes to. Give --dask, or another OUT."
-        )
     ids = exporting.ids(thread_ids)
     job = exporting.job(ids, assistant_id, out, refresh=refresh, flat=flat, include=include, fresh=fresh)
     shown = not quiet and not as_json
