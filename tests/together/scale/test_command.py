@@ -55,11 +55,11 @@ def test_a_prefix_and_an_export_are_not_mixed_up(fake: Limited, run: Run) -> Non
     other = [*words[:2], "asst_other", *words[3:]]
     for given, said in (
         ([*words[:3], run.prefix], "Give --dask, or another OUT."),
-        ([*words[:3], out, *words[4:]], "is a file, and --dask writes to a folder or a bucket"),
+        ([*words[:3], out, *words[4:]], "is a file, and an export in shards is a folder or a bucket"),
         (other, "was begun with ASSISTANT_ID asst_abc123, and not with ASSISTANT_ID asst_other"),
         ([*words, "--flat"], "was begun without --flat, and not with --flat"),
     ):
-        done = run_alone(*given, env=run.environment)
+        done = run_alone(*given, env={**run.environment, "OPENAI_API_KEY": "sk-any"})
         assert (done.code, said in done.err, "--fresh" in done.err) == (5, True, False), done
 
 
@@ -73,7 +73,7 @@ def test_the_next_command_can_be_typed(fake: Limited, run: Run) -> None:
         command = done.out.splitlines()[-1].removeprefix("Next: threadkeep ")
         merged = run_alone(*shlex.split(command), cwd=here)
         assert (done.code, merged.code, (here / name).exists()) == (0, 0, True), merged
-    assert run_alone("status", run.prefix, cwd=here).out.splitlines()[-1].endswith(f"=out-3.ndjson {run.prefix}")
+    assert run_alone("status", run.prefix, cwd=here).out.splitlines()[-1].endswith(f"{run.prefix} -o out-3.ndjson")
 
 
 def test_json(fake: Limited, run: Run) -> None:

@@ -211,7 +211,7 @@ def test_what_takes_no_prefix(put: Put, run: Run, threadkeep: Command) -> None:
     reads = f"make one file of it with `threadkeep merge {prefix} -o out.ndjson`"
     for words, said in (
         (["export", run.ids, ASSISTANT, prefix], writes),
-        (["write", prefix], writes),
+        (["write", prefix], reads),
         (["show", prefix], reads),
         (["split", "--by", "assistant", prefix], reads),
     ):
