@@ -62,7 +62,8 @@ def test_a_dry_run_asks_nobody_needs_no_key_and_writes_nothing(
             "  requests      11 that write, if each is answered",
             "  time          about 0:01:50 at 6 requests a minute",
             "  lost          1 metadata",
-            "  files         1 file of messages, 0 downloaded; lost if not at the target",
+            "  files         1 file of messages, 0 downloaded; what the target does not have",
+            "                and is not sent is lost",
             "  empty         1 thread with nothing to send",
             "  not complete  1 thread of the export: not pushed",
         ]

@@ -104,7 +104,7 @@ def test_what_is_printed(out: Path, url: str, engramia: Engramia, threadkeep: Ru
     assert (done.code, done.err.splitlines()[-2:]) == (
         1,
         [
-            "threadkeep: 1 thread not pushed, or not stored as it was sent (1 of 1 thread pushed)",
+            "threadkeep: 1 thread not verified (1 of 1 thread pushed)",
             "  A push changes and deletes nothing that is there. The same command with --anew sends the patterns again"
             " that are gone, and those of which the export has other texts now.",
         ],

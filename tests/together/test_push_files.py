@@ -194,26 +194,52 @@ def test_files_that_are_not_to_be_uploaded_are_lost(target: Target, out: Path) -
     """By name, with what helps; the texts are sent."""
     result = target.push(out, verify=True)
     assert (result.is_complete, result.losses) == (True, {"image_file": 3, "attachments": 3})
-    why = "the target does not have the file {}, and neither --upload-files nor --inline-images was given"
+    no_file = "the target does not have the file {}, and "
+    why = f"{no_file}neither --upload-files nor --inline-images was given"
     assert losses(out) == [
         ("msg_1", "image_file", why.format("file-image")),
-        ("msg_2", "attachments", why.format("file-text")),
-        ("msg_2", "attachments", why.format("file-both")),
+        ("msg_2", "attachments", f"{no_file}--upload-files was not given".format("file-text")),
+        ("msg_2", "attachments", f"{no_file}--upload-files was not given".format("file-both")),
         ("msg_3", "image_file", why.format("file-image")),
         ("msg_3", "image_file", why.format("file-both")),
-        ("msg_3", "attachments", why.format("file-text")),
+        ("msg_3", "attachments", f"{no_file}--upload-files was not given".format("file-text")),
     ]
     assert named(target, "thread_a") == []
     assert {name: len(items) for name, items in target.items.items()} == {"thread_a": 2, "thread_b": 1}
     assert uploads(target) == []
 
 
-def test_files_that_were_not_downloaded_are_lost(target: Target, tmp_path: Path) -> None:
-    """With what helps."""
-    out = export_of(tmp_path, THREADS)
-    assert target.push(out, upload_files=True, only=frozenset({"thread_a"})).is_complete
+def test_files_of_a_file_without_an_index_are_lost(target: Target, tmp_path: Path) -> None:
+    """No export command downloads them."""
+    out = put_bare(tmp_path / "out.ndjson", THREADS["thread_a"])
+    assert target.push(out, upload_files=True).is_complete
     why = "the target does not have the file file-image, and it is not among the files that were downloaded"
     assert losses(out)[0] == ("msg_1", "image_file", why)
+
+
+@pytest.mark.parametrize("choices", [{"upload_files": True}, {"inline_images": True}], ids=str)
+def test_threads_wait_for_files_that_were_not_downloaded(
+    choices: dict[str, Any], target: Target, tmp_path: Path
+) -> None:
+    """They are sent when the files are there. Threads that need none do not wait."""
+    threads = {**THREADS, "thread_c": [message(4, "thread_c")]}
+    out = export_of(tmp_path, threads)
+    result = target.push(out, **choices)
+    assert (result.is_complete, result.awaiting, result.pushed, [*target.items]) == (False, 2, 1, ["thread_c"])
+    assert result.problems[0] == ("thread_a", "the file file-image is not downloaded yet")
+    assert losses(out) == []
+    export_of(tmp_path, threads, files=FILES)
+    result = target.push(out, **choices, verify=True)
+    assert (result.is_complete, result.awaiting, result.pushed) == (True, 0, 3)
+    assert not [row for row in losses(out) if row[1] == "image_file"]
+
+
+def test_no_thread_waits_for_a_file_that_the_target_has(target: Target, tmp_path: Path) -> None:
+    """Nothing is to be uploaded then."""
+    out = export_of(tmp_path, THREADS)
+    target.fake.load({"files": [{"id": name, "object": "file"} for name in FILES]})
+    result = target.push(out, upload_files=True, verify=True)
+    assert (result.is_complete, result.losses, result.awaiting) == (True, {}, 0)
 
 
 def test_a_file_that_the_target_refuses_is_lost_with_its_words(target: Target, out: Path) -> None:
@@ -231,13 +257,16 @@ def test_a_file_that_the_target_refuses_is_lost_with_its_words(target: Target, o
     assert len(named(target, "thread_a")) == 2
 
 
-def test_a_file_that_is_not_there_any_more_is_lost(target: Target, out: Path) -> None:
-    """It was downloaded, and somebody has removed it."""
+@pytest.mark.parametrize("choices", [{"upload_files": True}, {"inline_images": True}], ids=str)
+def test_a_thread_waits_for_a_file_that_is_not_there_any_more(
+    choices: dict[str, Any], target: Target, out: Path
+) -> None:
+    """It was downloaded, and somebody has removed it: the export command downloads it again."""
     path = next(out.with_suffix(".files").glob("file-image*"))
     path.unlink()
-    assert target.push(out, upload_files=True, only=frozenset({"thread_a"})).is_complete
-    why = f"the file file-image was downloaded, and {path.name} is not there any more"
-    assert losses(out) == [("msg_1", "image_file", why)]
+    result = target.push(out, **choices, only=frozenset({"thread_a"}))
+    assert (result.is_complete, result.awaiting, target.items, losses(out)) == (False, 1, {}, [])
+    assert result.problems == (("thread_a", f"the file file-image was downloaded, and {path.name} cannot be read"),)
 
 
 def test_a_message_of_a_lost_file_has_no_item(target: Target, tmp_path: Path) -> None:

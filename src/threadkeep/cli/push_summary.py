@@ -9,16 +9,23 @@ import click
 from threadkeep.cli.console import counted, escape, print_error, print_path, print_row, print_rows, span
 from threadkeep.cli.exit_codes import Exit, exit_for
 from threadkeep.cli.problems import Problems, names_of
-from threadkeep.cli.suggestions import command_on
+from threadkeep.cli.suggestions import command_on, export_again
 from threadkeep.errors import ApiGone, Interrupted, ServerUnreachable, ThreadkeepError, WrongAddress
 from threadkeep.migration.job import PushJob, PushResult
 from threadkeep.migration.planning import PushPlan
 from threadkeep.migration.store import State
+from threadkeep.storage.index import SEVERAL_SOURCES
+from threadkeep.storage.manifest import Manifest
 
 __all__ = ["print_dry_run", "print_push", "push_as_json", "report_push_ending"]
 
 _AGAIN = "The same command resumes the push: what was sent is not sent again."
-_NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command with --anew"
+_NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command{} {}."
+_DOWNLOADS_TOO = "The same command downloads the files that are not here yet, and pushes these threads then."
+_DOWNLOAD = (
+    "Threads wait for files that are not downloaded. The export command with --files downloads them, and the same push"
+    " sends these threads then{}"
+)
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
     " Foundry. Of Engramia it is that of the server, with or without /v1."
@@ -32,6 +39,7 @@ def print_dry_run(job: PushJob, plan: PushPlan) -> None:
     rows = [("conversations", f"{plan.conversations:,} to create")] if job.kind.has_conversations else []
     rows += [
         (f"{job.kind.item}s", f"{plan.items:,} to send"),
+        *_left_out(job, plan.left_out),
         ("requests", f"{plan.requests:,} that write, if each is answered"),
     ]
     if rpm is not None:
@@ -42,7 +50,14 @@ def print_dry_run(job: PushJob, plan: PushPlan) -> None:
 def _files(plan: PushPlan) -> Iterator[tuple[str, str]]:
     if plan.files:
         files = f"{counted(plan.files, 'file')} of messages, {plan.files_here:,} downloaded"
-        yield "files", f"{files}; lost if not at the target"
+        yield "files", f"{files}; what the target does not have and is not sent is lost"
+    if plan.awaiting:
+        yield "not here yet", f"files of {counted(plan.awaiting, 'thread')}: not pushed before they are downloaded"
+
+
+def _left_out(job: PushJob, left_out: int) -> Iterator[tuple[str, str]]:
+    if left_out:
+        yield "left out", f"{counted(left_out, 'message')} without content for an {job.kind.item}"
 
 
 def _others(job: PushJob, plan: PushPlan) -> Iterator[tuple[str, str]]:
@@ -68,7 +83,9 @@ def _lost(losses: Mapping[str, int]) -> str:
 def print_push(job: PushJob, result: PushResult) -> None:
     """Print the summary of a push on standard output."""
     click.echo(f"{escape(job.name)}: {counted(result.pushed, 'thread')} pushed to {escape(job.address)}")
-    print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s")
+    others = "; others have some of theirs" if result.states.get(State.SENDING) else ""
+    print_row(f"{job.kind.item}s", f"{result.items:,} in these {job.kind.thread}s{others}")
+    print_rows(_left_out(job, result.left_out))
     print_row("this run", f"{counted(result.sent, job.kind.item)} sent, {counted(result.requests, 'request')}")
     if job.verify or result.verified:
         print_row("verified", f"{result.verified:,} of {result.pushed:,}")
@@ -84,9 +101,9 @@ def print_push(job: PushJob, result: PushResult) -> None:
         print_row("times", f"of {counted(result.in_map_only, 'conversation')} in the map only: metadata has no room")
     if result.leftovers:
         print_row("left over", _leftovers(result.leftovers))
-    if result.replaced:
-        what = counted(len(result.replaced), "conversation")
-        names = names_of(iter(result.replaced), len(result.replaced))
+    if replaced := result.replaced_now:
+        what = counted(len(replaced), "conversation")
+        names = names_of(iter(replaced), len(replaced))
         print_row("replaced", f"{what} of threads that were pushed anew: {names}")
     print_rows(row for row in _others(job, result.plan) if row[0] != "pushed before")
 
@@ -120,6 +137,7 @@ def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> 
         "flat": plan.is_flat,
         "pushed": result.pushed,
         "items": result.items,
+        "left_out": plan.left_out if dry_run else result.left_out,
         "sent": result.sent,
         "requests": result.requests,
         "verified": result.verified,
@@ -127,6 +145,7 @@ def push_as_json(job: PushJob, result: PushResult, *, dry_run: bool = False) -> 
         "times_in_map_only": result.in_map_only,
         "losses": dict(result.losses),
         "problem_count": result.problem_count,
+        "awaiting_files": plan.awaiting if dry_run else result.awaiting,
         "leftovers": iter(result.leftovers),
         "replaced": iter(result.replaced),
         "problems": ({"thread_id": thread_id, "reason": reason} for thread_id, reason in result.problems),
@@ -138,7 +157,12 @@ def _name(path: Path | None) -> str | None:
 
 
 def report_push_ending(
-    job: PushJob, result: PushResult, printed: Problems | None = None, *, prefix: str = "--"
+    job: PushJob,
+    result: PushResult,
+    printed: Problems | None = None,
+    *,
+    prefix: str = "--",
+    downloads: bool = False,
 ) -> Exit:
     """Print on standard error why a push is not complete, if it is not, and what to do; returns the exit code.
 
@@ -147,22 +171,41 @@ def report_push_ending(
         result: what came of it.
         printed: the problems that were printed already.
         prefix: of the options of the target.
+        downloads: the command downloads files that the push needs.
     """
-    lines = [*_unprinted(result, printed)]
     done = f"{result.pushed:,} of {counted(result.plan.threads - result.plan.empty, 'thread')} pushed"
     if result.ended_by is not None:
         print_error(f"{result.ended_by} ({done})", _next_step(result.ended_by).replace("--", prefix))
     elif result.problem_count:
-        states = (State.PLANNED, State.CREATING, State.SENDING)
-        pending = sum(result.states.get(state, 0) for state in states) - result.broken
-        steps = [_AGAIN] if pending else []
-        steps += [f"{_NOT_REPAIRED} {job.kind.anew}."] if result.problem_count > pending else []
-        what = counted(result.problem_count, "thread")
-        print_error(f"{what} not pushed, or not stored as it was sent ({done})", *lines, *steps)
+        print_error(f"{_problems(job, result)} ({done})", *_unprinted(result, printed), *_steps(job, result, downloads))
     elif result.plan.not_complete:
         what = counted(result.plan.not_complete, "thread")
         print_error(f"not pushed, since not complete: {what} of the export", command_on("status", job.name))
     return _exit_code(result)
+
+
+def _problems(job: PushJob, result: PushResult) -> str:
+    not_pushed = result.problem_count - result.unverified
+    counts = ((not_pushed, "thread", "not pushed"), (result.unverified, job.kind.thread, "not verified"))
+    return ", ".join(f"{counted(number, one)} {what}" for number, one, what in counts if number)
+
+
+def _steps(job: PushJob, result: PushResult, downloads: bool) -> Iterator[str]:
+    if result.problem_count > result.broken + result.awaiting:
+        yield _AGAIN
+    if result.broken:
+        yield _NOT_REPAIRED.format("" if job.anew else " with --anew", job.kind.anew)
+    if result.awaiting:
+        yield from (_DOWNLOADS_TOO,) if downloads else _download(job, result.manifest)
+
+
+def _download(job: PushJob, manifest: Manifest | None) -> Iterator[str]:
+    """Yield what downloads files, with the command if there is one: of one address, and with one OUT."""
+    if manifest is None or manifest.source == SEVERAL_SOURCES or job.export != job.out:
+        yield _DOWNLOAD.format(".")
+    else:
+        yield _DOWNLOAD.format(":")
+        yield export_again(manifest, job.name, "THREAD_IDS", files=True)
 
 
 def _unprinted(result: PushResult, printed: Problems | None) -> Iterator[str]:

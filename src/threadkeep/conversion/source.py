@@ -14,7 +14,7 @@ import msgspec
 from threadkeep.errors import MalformedLine, OutputUnusable
 from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
-from threadkeep.storage.index import Outcome
+from threadkeep.storage.index import DownloadRow, Outcome
 from threadkeep.storage.private_files import on_disk
 from threadkeep.storage.reader import Export, ExportedThread, Records
 
@@ -73,6 +73,7 @@ class Thread:
         thread_id, assistant_id: its id, and the assistant that it was exported for.
         thread: the thread object as the API gave it, with its metadata; None where it was not saved.
         files: where downloaded files are, by their ids, as far as it refers to them.
+        not_saved: what became of the other files that it refers to, likewise, as far as the export knows.
         place: its number among all threads of the export, from 0.
         messages: how many were read when they were last read.
         is_flat: whether a flat line was among them.
@@ -83,6 +84,7 @@ class Thread:
         self.thread_id, self.assistant_id = exported.thread_id, exported.assistant_id
         self.thread: Mapping[str, Any] | None = exported.thread
         self.files: Mapping[str, Path] = exported.files
+        self.not_saved: Mapping[str, DownloadRow] = exported.not_saved
         self.messages = 0
         self.is_flat = False
 

@@ -12,7 +12,7 @@ from threadkeep.errors import ApiError
 from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.storage.store_thread import StoreThread
 
-__all__ = ["Delivery", "Destination", "OtherItems", "PushContext"]
+__all__ = ["Delivery", "Destination", "FilesAwaited", "OtherItems", "PushContext"]
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +42,10 @@ class OtherItems(Exception):
     """A destination does not have what was sent."""
 
 
+class FilesAwaited(Exception):
+    """A thread needs a file that is not downloaded, and that another export run may download."""
+
+
 class Delivery(Protocol):
     """One thread that is sent.
 
@@ -64,6 +68,7 @@ class Delivery(Protocol):
         Raises:
             ApiError: there is no usable answer. The store says how far it came.
             OtherItems: there is something else than what was sent.
+            FilesAwaited: nothing was sent, since a file is not here yet.
             MalformedLine, OutputUnusable: the export or the store cannot be read.
         """
 

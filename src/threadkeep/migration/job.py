@@ -14,6 +14,7 @@ from threadkeep.migration.conversations.conversation_map import (
 )
 from threadkeep.migration.planning import PushPlan
 from threadkeep.migration.targets import TARGETS, PushTarget, Target
+from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
 __all__ = ["CHOICES", "PushJob", "PushResult"]
@@ -114,8 +115,9 @@ class PushResult:
     Attributes:
         plan: what there was to do when it began.
         map_path, losses_path: what was written; None where nothing was, since the run was interrupted or only planned.
-        pushed: how many threads have all their items there.
+        pushed: how many threads have had all their items there.
         items: how many items these have.
+        left_out: how many messages have no item, since nothing of them is left.
         verified: how many of them were read back, and are as they were sent.
         sent: how many items this run has sent.
         requests: how many requests it has sent.
@@ -125,10 +127,15 @@ class PushResult:
             creation was lost, and the server lists no conversations.
         continued: how many conversations had items of others behind ours when they were verified.
         replaced: the conversations that are in no map any more, since their threads were pushed anew.
+        replaced_now: those of them whose threads this run has pushed anew.
         in_map_only: how many conversations have the times of their items in the map only.
         problems: the first threads that are not complete or not as they were sent, with the reason.
         problem_count: how many there are.
-        broken: how many of them have a conversation that is not complete, and is gone or not as it was sent.
+        awaiting: how many of them need a file that is not here yet, and that the export command may still download.
+        broken: how many of the others have a conversation that is gone or not as it was sent, or is not as the thread
+            is now. To push them anew repairs that.
+        unverified: how many of them have had all their items, and are not as they were sent or could not be read back.
+        manifest: of the export; None without one.
         seconds: how long this run took.
         ended_by: what ended the run before every thread had its turn; None when nothing did.
     """
@@ -138,6 +145,7 @@ class PushResult:
     losses_path: Path | None = None
     pushed: int = 0
     items: int = 0
+    left_out: int = 0
     verified: int = 0
     sent: int = 0
     requests: int = 0
@@ -146,10 +154,14 @@ class PushResult:
     continued: int = 0
     leftovers: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
+    replaced_now: tuple[str, ...] = ()
     in_map_only: int = 0
     problems: tuple[tuple[str, str], ...] = ()
     problem_count: int = 0
+    awaiting: int = 0
     broken: int = 0
+    unverified: int = 0
+    manifest: Manifest | None = None
     seconds: float = 0.0
     ended_by: ThreadkeepError | None = None
 

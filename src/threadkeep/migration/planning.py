@@ -27,6 +27,9 @@ class PushPlan:
         losses: how many losses there are, by what is lost, as far as the target is not asked.
         files: how many files messages refer to that the target may not know.
         files_here: how many of these were downloaded.
+        left_out: how many messages have no item.
+        awaiting: how many threads are not pushed yet, since they need a file that the export command may still
+            download, as far as the target is not asked.
         not_complete: how many threads of the export are not complete, and so not pushed.
         is_flat: whether the export is flat: it had texts only, and what else the messages held is not known.
         has_thread_objects: whether it has thread objects, whose metadata goes along.
@@ -42,6 +45,8 @@ class PushPlan:
     losses: Mapping[str, int]
     files: int
     files_here: int
+    left_out: int
+    awaiting: int
     not_complete: int
     is_flat: bool
     has_thread_objects: bool
@@ -109,6 +114,8 @@ def planned(store: PushStore, source: Source, requests_for: Callable[[bool, int]
         losses=store.losses(),
         files=files,
         files_here=files_here,
+        left_out=store.left_out,
+        awaiting=store.awaiting,
         not_complete=source.not_complete,
         is_flat=source.is_flat,
         has_thread_objects=store.has_thread_objects,

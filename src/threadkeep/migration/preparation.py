@@ -1,7 +1,7 @@
 """What must be right before anything is sent, and the plan of a push."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -34,9 +34,8 @@ class ItemChoices:
     upload_files: bool
 
     @classmethod
-    def chosen(cls, store: PushStore, job: PushJob) -> "ItemChoices":
-        """Return what this push says, or the first one did."""
-        chosen: dict[str, Any] = store.choose(job.choices, CHOICES)
+    def of(cls, chosen: Mapping[str, Any]) -> "ItemChoices":
+        """Return them, from the names and values of `threadkeep.migration.job.CHOICES`."""
         options = Options(
             citations=chosen["citations"],
             unsupported=chosen["unsupported"],
@@ -44,18 +43,21 @@ class ItemChoices:
         )
         return cls(options, chosen["upload_files"] == "yes")
 
-    def in_vain(self, export: Export) -> Iterator[str]:
-        """Say which of them can do nothing."""
-        manifest = export.manifest
-        if (self.upload_files or self.options.inline_images) and manifest is not None and manifest.downloads is None:
-            yield "the export has no files to send: export with --files, before anything is pushed"
+    @property
+    def need_files(self) -> bool:
+        """Whether they send downloaded files."""
+        return self.upload_files or self.options.inline_images
 
 
-def refuse_unusable(job: PushJob) -> None:
+def refuse_unusable(job: PushJob) -> ItemChoices:
     """Refuse a push whose store or map cannot be used, before the export is made that it is of. Nothing changes.
 
+    Returns:
+        What this push says about items, or the first one did.
+
     Raises:
-        OutputUnusable: they belong to another target or are something else, or another push is at work.
+        OutputUnusable: they belong to another target or are something else, another push is at work, or the first push
+            said something else about items.
     """
     refuse_files(job)
     with locked(job.lock_path), contextlib.ExitStack() as opened:
@@ -63,6 +65,7 @@ def refuse_unusable(job: PushJob) -> None:
         store = (PushStore.open if is_there else PushStore.in_memory)(job.store_path, job.target)
         opened.callback(store.close)
         refuse_files_of_other(job, store)
+        return ItemChoices.of(store.choices(job.choices, CHOICES))
 
 
 def refuse_files(job: PushJob) -> None:
@@ -116,7 +119,7 @@ def make_plan(
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:
-        store.plan(batch)
+        store.plan(batch, job.anew)
     return planned(store, source, job.kind.requests_for)
 
 

@@ -18,9 +18,9 @@ from threadkeep.migration.conversations.conversation_map import (
     write_losses,
     write_map,
 )
-from threadkeep.migration.destination import Destination, OtherItems, PushContext
+from threadkeep.migration.destination import Destination, FilesAwaited, OtherItems, PushContext
 from threadkeep.migration.events import ConversationVerified, PushBegun, PushEvent, ThreadPushed, VerificationBegun
-from threadkeep.migration.job import PushJob, PushResult
+from threadkeep.migration.job import CHOICES, PushJob, PushResult
 from threadkeep.migration.planning import PushPlan
 from threadkeep.migration.preparation import ItemChoices, make_plan, refuse_files, refuse_files_of_other, source_of
 from threadkeep.migration.store import PushStore, State, StoredThread
@@ -57,7 +57,7 @@ async def plan_only(job: PushJob) -> PushResult:
             store = PushStore.in_memory(job.store_path, job.target)
             opened.callback(store.close)
             refuse_files_of_other(job, store)
-            made = make_plan(store, export, job, ItemChoices.chosen(store, job), _checked(over))
+            made = make_plan(store, export, job, ItemChoices.of(store.choose(job.choices, CHOICES)), _checked(over))
             return PushResult(plan=made, states=store.count(), losses=store.losses())
 
     try:
@@ -127,17 +127,13 @@ def _begin(
     opened.callback(store.close)
     try:
         refuse_files_of_other(job, store)
-        items = ItemChoices.chosen(store, job)
-        if job.anew:
-            store.forget_broken(job.only)
+        items = ItemChoices.of(store.choose(job.choices, CHOICES))
         plan = make_plan(store, export, job, items, check)
     except BaseException:
         if is_new:
             store.close()
             job.store_path.unlink()
         raise
-    for words in items.in_vain(export):
-        on_event(Notice(words))
     context = PushContext(
         options=items.options,
         store=store,
@@ -168,6 +164,7 @@ class _Push:
     _rest: float = attrs.field(default=0.0, init=False)  # the seconds that the server asks to wait
     _has_found: bool = attrs.field(default=False, init=False)
     _missing: dict[str, str] = attrs.field(factory=dict, init=False)
+    _awaiting: set[str] = attrs.field(factory=set, init=False)  # the threads that need files which may still come
     _uncertain: set[str] = attrs.field(factory=set, init=False)
     _sent: int = attrs.field(default=0, init=False)
 
@@ -247,9 +244,11 @@ class _Push:
             await self._pool.ask(thread_id, client, delivery.run, delivery.may_be_anothers)
         except RunEnded:
             return  # another key takes over, or the run has ended: the store knows how far it came
-        except OtherItems as problem:
+        except (OtherItems, FilesAwaited) as problem:
             self._failures[thread_id] = _TRIES
-            await self._fail(thread_id, str(problem), is_broken=True)
+            if isinstance(problem, FilesAwaited):
+                self._awaiting.add(thread_id)
+            await self._fail(thread_id, str(problem), is_broken=isinstance(problem, OtherItems))
         except ApiError as problem:
             row = await self._thread.call(self._store.thread, thread_id)
             if row.state is State.CREATING:  # of which more than this is to be found out
@@ -355,25 +354,32 @@ class _Push:
                 is_written = True
             except OutputUnusable as error:
                 ended_by = error
-        states, (items, verified, continued) = store.count(), store.totals()
+        totals, problem_count = store.totals(), store.count_problems()
+        awaiting, broken = store.held + len(self._awaiting), store.count_broken() - store.held
+        unverified = store.count_unverified()
         return PushResult(
             plan=self._plan,
             map_path=job.map_path if is_written else None,
             losses_path=job.losses_path if is_written else None,
-            pushed=states[State.DONE],
-            items=items,
-            verified=verified,
+            pushed=totals["pushed"],
+            items=totals["items"],
+            left_out=self._plan.left_out + totals["left_out"],
+            verified=totals["verified"],
             sent=self._sent,
             requests=requests,
-            states=states,
+            states=store.count(),
             losses=store.losses(),
-            continued=continued,
+            continued=totals["continued"],
             leftovers=tuple(store.leftovers()),
             replaced=tuple(store.replaced()),
+            replaced_now=tuple(store.replaced_now),
             in_map_only=store.count_in_map_only(),
             problems=tuple((row.thread_id, _reason(row)) for row in store.problems(_MOST_PROBLEMS)),
-            problem_count=store.count_problems(),
-            broken=store.count_broken(),
+            problem_count=problem_count,
+            awaiting=awaiting,
+            broken=broken,
+            unverified=unverified,
+            manifest=self._export.manifest,
             seconds=seconds,
             ended_by=ended_by,
         )

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ class ThreadPlan:
         paths: where files were downloaded to, likewise.
         has_thread_object: whether the export has the thread object.
         metadata: of the conversation, as far as the target is not asked.
+        left_out: how many of its messages have no item.
+        awaited: why it is not sent yet, if it needs a file that another export run may download.
     """
 
     thread_id: str
@@ -107,6 +109,8 @@ class ThreadPlan:
     paths: Mapping[str, str]
     has_thread_object: bool
     metadata: Mapping[str, str] = attrs.field(factory=dict)
+    left_out: int = 0
+    awaited: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -149,6 +153,10 @@ class PushStore:
     Attributes:
         path: of the database; None for one in memory.
         has_thread_objects: whether any thread of the plan has its thread object in the export.
+        left_out: how many messages of the plan have no item.
+        awaiting: how many threads of the plan are not sent yet, since they need a file that may still be downloaded.
+        held: how many of these were sent before, and keep their conversation until then.
+        replaced_now: the conversations of threads that the plan pushes anew.
     """
 
     def __init__(self, path: Path | None, db: sqlite3.Connection) -> None:
@@ -157,6 +165,8 @@ class PushStore:
         self._db.row_factory = sqlite3.Row
         self._run = 0
         self.has_thread_objects = False
+        self.left_out = self.awaiting = self.held = 0
+        self.replaced_now: list[str] = []
 
     @classmethod
     def open(cls, path: Path, target: Mapping[str, str]) -> "PushStore":
@@ -260,7 +270,14 @@ class PushStore:
     # --- choices
 
     def choose(self, asked: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
-        """Remember how items are made, and return that: the choices of an earlier push count for all later ones.
+        """Remember how items are made, and return that, as `choices` does."""
+        chosen = self.choices(asked, allowed)
+        with self._changes() as db:
+            db.executemany("INSERT OR REPLACE INTO choices VALUES (?, ?)", chosen.items())
+        return chosen
+
+    def choices(self, asked: Mapping[str, str], allowed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Return how items are made: what an earlier push has said counts for all later ones.
 
         Args:
             asked: the choices of this push, by their names; those that it leaves open are left out.
@@ -283,43 +300,13 @@ class PushStore:
                 " out: those of the first push count."
             )
         first = {name: values[0] for name, values in allowed.items()}
-        chosen = {**first, **({} if is_first else known), **asked}
-        with self._changes() as db:
-            db.executemany("INSERT OR REPLACE INTO choices VALUES (?, ?)", chosen.items())
-        return chosen
+        return {**first, **({} if is_first else known), **asked}
 
     @property
     def _name(self) -> str:
         return _IN_MEMORY if self.path is None else self.path.name
 
     # --- the plan
-
-    def forget_broken(self, thread_ids: Set[str] | None) -> None:
-        """Forget the conversations that are gone or not as they were sent, so that their threads are pushed anew.
-
-        Of patterns it is forgotten that they are there. Those that still are will be found in the list.
-
-        Args:
-            thread_ids: the threads that this is for; None for all.
-        """
-        broken = self._threads(
-            "SELECT * FROM threads WHERE state='changed' OR (state IN ('done', 'sending') AND broken)"
-        )
-        with self._changes() as db:
-            for row in broken:
-                if thread_ids is not None and row.thread_id not in thread_ids:
-                    continue
-                if not self.patterns.can_be_found(row.thread_id):
-                    continue
-                db.execute(
-                    "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
-                    " pushed_digest=NULL, verified=0, behind=0, broken=0, reason=NULL WHERE thread_id=?",
-                    (row.thread_id,),
-                )
-                db.execute("DELETE FROM lost_files WHERE thread_id=?", (row.thread_id,))
-                if row.conversation_id is not None:
-                    db.execute("INSERT INTO replaced(conversation_id) VALUES (?)", (row.conversation_id,))
-                self.patterns.forget(db, row.thread_id)
 
     def pushed_of(self, thread_id: str) -> int:
         """Return how many messages of a thread were sent when it was complete last; 0 if it never was."""
@@ -329,34 +316,83 @@ class PushStore:
         """Begin a new plan. Threads of earlier runs that it does not have keep what became of them."""
         self._run = self._number("SELECT coalesce(max(run), 0) + 1 FROM threads")
 
-    def plan(self, plans: Iterable[tuple[int, ThreadPlan]]) -> None:
-        """Store what is to be sent of threads, each with its place in the export."""
+    def plan(self, plans: Iterable[tuple[int, ThreadPlan]], anew: bool = False) -> None:
+        """Store what is to be sent of threads, each with its place in the export.
+
+        Args:
+            plans: of the threads.
+            anew: forget the conversations that are gone or not as they were sent, or of whose threads the export has
+                other items now, so that their threads are pushed anew. Of patterns it is forgotten that they are there:
+                those that still are will be found in the list.
+        """
         with self._changes() as db:
             for place, plan in plans:
                 self.has_thread_objects |= plan.has_thread_object
-                found = db.execute(
-                    "SELECT state, pushed, pushed_digest, metadata FROM threads WHERE thread_id=?", (plan.thread_id,)
-                ).fetchone()
-                state = _state(plan, *(found or (State.PLANNED, 0, None, None)))
+                self.left_out += plan.left_out
+                found = self._found(plan.thread_id)
+                state, held = _state(plan, found), None
+                if state is State.CHANGED or (anew and found.is_broken and state in (State.DONE, State.SENDING)):
+                    held = plan.awaited  # what is there stays until there is something better
+                    if anew and held is None and self.patterns.can_be_found(plan.thread_id):
+                        self._forget(db, plan.thread_id, found.conversation_id)
+                        found = self._found(plan.thread_id)
+                        state = _state(plan, found)
                 if state is State.DONE and self._has_new_losses(db, plan):
                     state = State.SENDING  # no items, but the report is to have them
-                new_metadata = found is not None and _sent(found["metadata"]) not in (None, plan.metadata)
-                db.execute(
-                    "INSERT INTO threads(thread_id, place, state, messages, new_metadata, digest, run)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET place=excluded.place, state=excluded.state, messages=excluded.messages,"
-                    " new_metadata=excluded.new_metadata, digest=excluded.digest, run=excluded.run,"
-                    # What a verification has found stays true until the next one.
-                    " reason=CASE WHEN excluded.state='done' THEN reason END",
-                    (plan.thread_id, place, state, plan.messages, new_metadata, plan.digest, self._run),
-                )
-                if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
-                    self._put_losses(db, plan.thread_id, plan.losses)
-                    db.executemany(
-                        "INSERT INTO files VALUES (?1, ?2, ?3, 'wanted', NULL) ON CONFLICT DO UPDATE SET"
-                        " path=coalesce(?2, path), is_image=max(is_image, ?3)",
-                        [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
-                    )
+                self._put(db, place, plan, state, found, held)
+
+    def _found(self, thread_id: str) -> "_Found":
+        """Return what is known of a thread before it is planned."""
+        rows = self._rows(
+            "SELECT state, pushed, pushed_digest, metadata, conversation_id, broken FROM threads WHERE thread_id=?",
+            thread_id,
+        )
+        return _Found(*rows[0]) if rows else _Found()
+
+    def _forget(self, db: sqlite3.Connection, thread_id: str, conversation_id: str | None) -> None:
+        db.execute(
+            "UPDATE threads SET state='planned', conversation_id=NULL, metadata=NULL, pushed=0, items=0,"
+            " pushed_digest=NULL, verified=0, behind=0, broken=0, reason=NULL WHERE thread_id=?",
+            (thread_id,),
+        )
+        db.execute("DELETE FROM lost_files WHERE thread_id=?", (thread_id,))
+        if conversation_id is not None:
+            db.execute("INSERT INTO replaced(conversation_id) VALUES (?)", (conversation_id,))
+            self.replaced_now.append(conversation_id)
+        self.patterns.forget(db, thread_id)
+
+    def _put(
+        self, db: sqlite3.Connection, place: int, plan: ThreadPlan, state: State, found: "_Found", held: str | None
+    ) -> None:
+        """Store the plan of a thread; ``held`` is why what was sent of it before is not replaced."""
+        is_over = state in (State.DONE, State.CHANGED, State.EMPTY)
+        self.held += held is not None
+        self.awaiting += held is not None or (plan.awaited is not None and not is_over)
+        db.execute(
+            "INSERT INTO threads(thread_id, place, state, messages, new_metadata, digest, run)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET place=excluded.place, state=excluded.state, messages=excluded.messages,"
+            " new_metadata=excluded.new_metadata, digest=excluded.digest, run=excluded.run,"
+            # What a verification has found stays true until the next one.
+            " reason=coalesce(?, CASE WHEN excluded.state='done' THEN reason END)",
+            (
+                plan.thread_id,
+                place,
+                state,
+                plan.messages,
+                _has_new_metadata(plan, found),
+                plan.digest,
+                self._run,
+                _text(held),
+            ),
+        )
+        if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
+            self._put_losses(db, plan.thread_id, plan.losses)
+            db.executemany(
+                "INSERT INTO files VALUES (?1, ?2, ?3, 'wanted', NULL) ON CONFLICT DO UPDATE SET"
+                " path=coalesce(?2, path), is_image=max(is_image, ?3)",
+                [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
+            )
 
     def _has_new_losses(self, db: sqlite3.Connection, plan: ThreadPlan) -> bool:
         """Return whether a thread loses more than is recorded: a new message may have no item at all."""
@@ -512,17 +548,19 @@ class PushStore:
         rows = self._rows("SELECT state, count(*) FROM threads WHERE run=? GROUP BY state", self._run)
         return Counter(dict(map(tuple, rows)))
 
-    def totals(self) -> tuple[int, int, int]:
-        """Return how many items of ours the conversations of this plan have, and how many of these are verified.
+    def totals(self) -> Mapping[str, int]:
+        """Return numbers of the conversations of this plan that have had all their items.
 
-        The third number is how many were continued: they have items of others behind ours.
+        They are: how many there are ("pushed"), their items of ours ("items"), the messages that were planned and of
+        which nothing was left ("left_out"), how many are verified ("verified"), and how many have items of others
+        behind ours ("continued").
         """
         query = (
-            "SELECT coalesce(sum(items), 0), coalesce(sum(verified), 0), coalesce(sum(behind > 0), 0) FROM threads"
+            "SELECT count(*) pushed, coalesce(sum(items), 0) items, coalesce(sum(messages - items), 0) left_out,"
+            " coalesce(sum(verified), 0) verified, coalesce(sum(behind > 0), 0) continued FROM threads"
             " WHERE run=? AND state='done'"
         )
-        items, verified, continued = self._rows(query, self._run)[0]
-        return int(items), int(verified), int(continued)
+        return {name: int(value) for name, value in dict(self._rows(query, self._run)[0]).items()}
 
     def to_send(self) -> list[tuple[bool, int]]:
         """Return of each thread that is to be sent whether it has a conversation, and how many items are left."""
@@ -581,8 +619,18 @@ class PushStore:
         return self._number(query, self._run)
 
     def count_broken(self) -> int:
-        """Return how many conversations of this plan are not complete, and gone or not as they were sent."""
-        return self._number("SELECT count(*) FROM threads WHERE run=? AND state='sending' AND broken", self._run)
+        """Return how many conversations of this plan are gone or not as they were sent, or not as the thread is now."""
+        return self._number(
+            "SELECT count(*) FROM threads WHERE run=? AND"
+            " (state='changed' OR (state IN ('done', 'sending') AND broken))",
+            self._run,
+        )
+
+    def count_unverified(self) -> int:
+        """Return how many conversations of this plan had all items, and are not as they were sent or not readable."""
+        return self._number(
+            "SELECT count(*) FROM threads WHERE run=? AND state='done' AND reason IS NOT NULL", self._run
+        )
 
     def count_in_map_only(self) -> int:
         """Return how many conversations of this plan have not the times of their items."""
@@ -597,16 +645,32 @@ class PushStore:
         return [row[0] for row in self._rows("SELECT thread_id FROM leftovers ORDER BY id")]
 
 
-def _state(plan: ThreadPlan, state: str, pushed: int, pushed_digest: bytes | None, metadata: str | None) -> State:
-    """Return what is to be done with a thread whose state was this one."""
-    if state in (State.PLANNED, State.EMPTY):
+@attrs.frozen
+class _Found:
+    """What is known of a thread before it is planned."""
+
+    state: str = State.PLANNED
+    pushed: int = 0
+    pushed_digest: bytes | None = None
+    metadata: str | None = None
+    conversation_id: str | None = None
+    is_broken: bool = False
+
+
+def _state(plan: ThreadPlan, found: _Found) -> State:
+    """Return what is to be done with a thread of which this is known."""
+    if found.state in (State.PLANNED, State.EMPTY):
         return State.PLANNED if plan.messages else State.EMPTY
-    if state in (State.CREATING, State.SENDING):
-        return State(state)
-    if plan.messages < pushed or plan.pushed_digest != pushed_digest:
+    if found.state in (State.CREATING, State.SENDING):
+        return State(found.state)
+    if plan.messages < found.pushed or plan.pushed_digest != found.pushed_digest:
         return State.CHANGED
-    is_same = plan.messages == pushed and not (plan.has_thread_object and _has_other_pairs(plan, metadata))
+    is_same = plan.messages == found.pushed and not (plan.has_thread_object and _has_other_pairs(plan, found.metadata))
     return State.DONE if is_same else State.SENDING
+
+
+def _has_new_metadata(plan: ThreadPlan, found: _Found) -> bool:
+    return _sent(found.metadata) not in (None, plan.metadata)
 
 
 def _has_other_pairs(plan: ThreadPlan, metadata: str | None) -> bool:

@@ -15,7 +15,7 @@ from threadkeep.records.model import MessageRecord
 from threadkeep.records.ndjson import decode
 from threadkeep.serialization.lossless_json import loads
 from threadkeep.storage.file_set import FileSet, faults_of, open_file_set
-from threadkeep.storage.index import IndexRow, Outcome, Span, decode_download, decode_row
+from threadkeep.storage.index import DownloadOutcome, DownloadRow, IndexRow, Outcome, Span, decode_download, decode_row
 from threadkeep.storage.lines import blocks, digest_of, lines_in, refuse_endless
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.not_exports import refuse_no_export
@@ -113,6 +113,7 @@ class ExportedThread:
         messages: its messages in the server's order; of a thread that is not complete, those that came.
         thread: the thread object as the API gave it, with its metadata; None where it was not saved.
         files: where the files are that it refers to, by their ids, as far as they were downloaded.
+        not_saved: what became of the other files that it refers to, likewise; none in a file without an index.
     """
 
     thread_id: str
@@ -122,6 +123,7 @@ class ExportedThread:
     messages: ThreadRecords
     thread: Mapping[str, Any] | None = None
     files: Mapping[str, Path] = attrs.field(factory=dict)
+    not_saved: Mapping[str, DownloadRow] = attrs.field(factory=dict)
     _runs: Callable[[], Iterable[Mapping[str, Any]]] = attrs.field(default=tuple, repr=False, eq=False)
 
     @property
@@ -132,6 +134,10 @@ class ExportedThread:
             MalformedLine, OutputUnusable: as reading the messages does.
         """
         return tuple(self._runs())
+
+
+def _is_saved(row: DownloadRow) -> bool:
+    return row.outcome is DownloadOutcome.SAVED and row.name is not None
 
 
 def _why_nothing_is_there(paths: Paths) -> str:
@@ -154,7 +160,7 @@ class Export:
         self.path = path
         self._opened = contextlib.ExitStack()
         self._set: FileSet = self._opened.enter_context(open_file_set(Paths(path)))
-        self._downloads: dict[str, Path] | None = None
+        self._read_downloads: dict[str, DownloadRow] | None = None
         self._places: dict[str, int] | None = None
         bare = None if self._set.has_index else self._set.files.get("out")
         try:
@@ -245,6 +251,7 @@ class Export:
         span = row.span if is_complete else row.partial
         messages = Records(self._set.files.get(name), self._set.paths.written[name].name, span, self)
         thread = next((value.get("thread") for value in self._sidecar(row, "threads")), None)
+        downloads = {file_id: self._download(file_id) for file_id in row.files}
         return ExportedThread(
             thread_id=row.thread_id,
             assistant_id=row.assistant_id,
@@ -253,7 +260,12 @@ class Export:
             messages=messages,
             thread=thread,
             runs=lambda: self._sidecar(row, "runs"),
-            files={file_id: path for file_id in row.files if (path := self._saved.get(file_id)) is not None},
+            files={
+                one.file_id: self._set.paths.files / Path(one.name or "").name
+                for one in downloads.values()
+                if _is_saved(one)
+            },
+            not_saved={file_id: one for file_id, one in downloads.items() if not _is_saved(one)},
         )
 
     def _sidecar(self, row: IndexRow, kind: str) -> Iterator[Mapping[str, Any]]:
@@ -268,18 +280,16 @@ class Export:
             if isinstance(value, dict):
                 yield value
 
-    @property
-    def _saved(self) -> Mapping[str, Path]:
-        if self._downloads is None:
-            self._downloads = {}
+    def _download(self, file_id: str) -> DownloadRow:
+        """Return what became of a file. One that the list does not have was not asked for."""
+        if self._read_downloads is None:
+            self._read_downloads = {}
             file = self._set.files.get("downloads")
-            if file is not None:
-                for line in lines_in(file, self._set.paths.written["downloads"].name):
-                    with contextlib.suppress(ValueError):
-                        row = decode_download(line)
-                        if row.outcome == "saved" and row.name is not None:
-                            self._downloads[row.file_id] = self._set.paths.files / Path(row.name).name
-        return self._downloads
+            for line in lines_in(file, self._set.paths.written["downloads"].name) if file is not None else ():
+                with contextlib.suppress(ValueError):
+                    row = decode_download(line)
+                    self._read_downloads[row.file_id] = row
+        return self._read_downloads.get(file_id) or DownloadRow(file_id=file_id, outcome=DownloadOutcome.UNFINISHED)
 
     def _threads_of_lines(self) -> Iterator[ExportedThread]:
         """The threads of a file without an index: runs of lines of one thread.

@@ -16,7 +16,7 @@ from threadkeep import from_message_json, read, to_response_items
 from threadkeep.conversion.job import Options
 from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Source
-from threadkeep.migration.conversations.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.conversations.items import FileAtTarget, SentItem, by_kind, items_of_thread
 
 threads = st.lists(st.one_of(messages(long_texts=False), odd_messages()), min_size=1, max_size=4).map(
     lambda rows: [{**row, "thread_id": "thread_a", "id": f"msg_{place}"} for place, row in enumerate(rows)]
@@ -54,24 +54,25 @@ def test_the_items_are_those_of_a_conversion(rows: list[dict[str, Any]]) -> None
         assert ([] if one.item is None else [one.item]) == unicode(items)
         assert any(map(is_of_surrogates, one.losses)) == (unicode(items) != items)
         assert [*one.files] == files_of(items)
+        assert by_kind(one.files).keys() == {file_id for file_id, _ in one.files}
 
 
-def files_of(items: Sequence[Mapping[str, Any]]) -> list[str]:
+def files_of(items: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool]]:
     """The files that items need; a citation needs none."""
     parts = (part for item in items for part in item["content"] if part["type"] in ("input_image", "input_file"))
-    return [part["file_id"] for part in parts if part.get("file_id")]
+    return [(part["file_id"], part["type"] == "input_image") for part in parts if part.get("file_id")]
 
 
 @given(threads, st.data())
 def test_files_have_the_ids_of_the_target_or_are_lost(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     """Nothing else is changed, and an item of which nothing is left is none."""
     plain = sent(rows)
-    names = sorted({file_id for one in plain for file_id in one.files})
+    names = sorted(by_kind(file for one in plain for file in one.files))
     here = data.draw(st.sets(st.sampled_from(names))) if names else set[str]()
     files = {name: FileAtTarget(f"at-target-{name}" if name in here else None, f"no {name}") for name in names}
     for one, before in zip(sent(rows, files), plain, strict=True):
         more = [loss for loss in one.losses if loss not in before.losses]
-        assert [loss.why for loss in more] == [f"no {name}" for name in before.files if name not in here]
+        assert [loss.why for loss in more] == [f"no {name}" for name, _ in before.files if name not in here]
         assert {loss.lost for loss in more} <= {"image_file", "attachments"}
         assert (one.time, one.files) == (before.time, before.files)
         expected = [mapped(part, here) for part in (before.item or {"content": []})["content"]]
@@ -100,7 +101,7 @@ def test_a_file_has_another_id_at_the_target() -> None:
         {"type": "input_text", "text": "See"},
         {"type": "input_file", "file_id": "file-y"},
     ]
-    assert (one.losses, one.files) == ((), ("file-1", "file-2"))
+    assert (one.losses, one.files) == ((), (("file-1", True), ("file-2", False)))
 
 
 def test_files_that_the_target_does_not_have_are_lost_by_the_words_of_the_api() -> None:

@@ -165,7 +165,7 @@ def test_threads_that_a_plan_does_not_have_are_not_counted_and_stay_in_the_map(s
     store.begin_plan()
     store.plan([(0, plan_of("thread_b", ["x", "y"], losses=[Loss("thread_b", "m", "metadata", "no")]))])
     assert store.count() == {State.PLANNED: 1}
-    assert store.totals() == (0, 0, 0)
+    assert not any(store.totals().values())
     assert store.to_send() == [(False, 2)]
     assert store.losses() == {"metadata": 1}
     assert [row.thread_id for row in store.each_done()] == ["thread_a"]
@@ -232,9 +232,11 @@ def test_what_failed_and_what_is_not_as_it_was_sent_are_problems(store: PushStor
     done(store)
     assert store.count_problems() == 0
     store.verified("thread_a", "item 1 is gone")
-    assert (store.totals(), store.count_problems()) == ((1, 0, 0), 1)
+    assert (store.totals()["items"], store.totals()["verified"], store.count_problems()) == (1, 0, 1)
+    assert (store.count_broken(), store.count_unverified()) == (1, 1)
     store.verified("thread_a", None)
-    assert (store.totals(), store.count_problems()) == ((1, 1, 0), 0)
+    assert (store.totals()["items"], store.totals()["verified"], store.count_problems()) == (1, 1, 0)
+    assert (store.count_broken(), store.count_unverified()) == (0, 0)
     store.verified("thread_a", "item 1 is gone")
     planned(store)
     assert (store.count_problems(), store.thread("thread_a").state) == (1, State.DONE)

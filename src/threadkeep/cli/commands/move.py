@@ -94,8 +94,7 @@ def move(
     )
     # The export may take hours: what stops the push is better known before.
     _refuse_without_key(to, push_job)
-    refuse_unusable(push_job)
-    files = bool(exporting.files or pushing.upload_files or pushing.inline_images)
+    files = exporting.files or refuse_unusable(push_job).need_files
     job = exporting.job(exporting.ids(thread_ids), assistant_id, out, include=("threads",), files=files)
     sunset, is_silent = exporting.sunset_of(source), quiet or as_json
     moving = _Move(job, source, sunset, push_job, to, user_identity, verbose, is_silent=is_silent)
@@ -187,7 +186,7 @@ class _Move:
         )
         self.summaries["push"] = push_as_json(job, result)
         self._print(lambda: print_push(job, result))
-        return report_push_ending(job, result, printed, prefix=TARGET)
+        return report_push_ending(job, result, printed, prefix=TARGET, downloads=self._job.files)
 
     def _print(self, summary: Callable[[], None]) -> None:
         if not self.is_silent:

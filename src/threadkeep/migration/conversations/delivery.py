@@ -14,10 +14,11 @@ from threadkeep.errors import AccessRefused, ApiError, RequestFailed, RunEnded
 from threadkeep.migration.conversations import requests
 from threadkeep.migration.conversations.comparison import fingerprint, missing_pairs
 from threadkeep.migration.conversations.conversation import Conversation, Refusals, batches
+from threadkeep.migration.conversations.downloads import awaited, why_not_here
 from threadkeep.migration.conversations.files import FilesAtTarget
-from threadkeep.migration.conversations.items import FileAtTarget, SentItem, items_of_thread
+from threadkeep.migration.conversations.items import FileAtTarget, SentItem, by_kind, items_of_thread
 from threadkeep.migration.conversations.metadata import THREAD_ID, Metadata, encode_times, metadata_of, without_times
-from threadkeep.migration.destination import OtherItems, PushContext
+from threadkeep.migration.destination import FilesAwaited, OtherItems, PushContext
 from threadkeep.migration.store import PushStore, StoredThread
 from threadkeep.serialization.lossless_json import dumps, loads
 from threadkeep.storage.store_thread import StoreThread
@@ -83,6 +84,7 @@ class ConversationDelivery:
         Raises:
             ApiError: there is no usable answer. The store says how far it came.
             OtherItems: the conversation has other items than those that were sent.
+            FilesAwaited: nothing was sent, since a file is not here yet.
             MalformedLine, OutputUnusable: the export or the store cannot be read.
         """
         thread_id = self.thread.thread_id
@@ -156,12 +158,35 @@ class ConversationDelivery:
         """Return the files at the target. Those that a conversation was begun without are not sent later either."""
         thread_id = self.thread.thread_id
         before = await self._call(self._store.lost_files, thread_id)
-        lost = before if is_begun else {}
-        files = await self._files.settle((one for one in self._needed() if one not in lost), client) | lost
-        lost = {file_id: there for file_id, there in files.items() if there.file_id is None}
+        lost = dict(before) if is_begun else {}
+        needed = {file_id: is_image for file_id, is_image in self._needed().items() if file_id not in lost}
+        self._refuse_awaited(one for one, is_image in needed.items() if is_image and self._options.inline_images)
+        files = await self._files.settle(needed, client)
+        absent = [file_id for file_id, there in files.items() if there.file_id is None and not there.why]
+        self._refuse_awaited(one for one in absent if self._is_wanted(needed[one]))
+        files |= {one: FileAtTarget(None, self._why_lost(one, needed[one])) for one in absent}
+        lost |= {file_id: there for file_id, there in files.items() if there.file_id is None}
         if lost != before:
             await self._call(self._store.lose_files, thread_id, lost)
-        return files
+        return files | lost
+
+    def _is_wanted(self, is_image: bool) -> bool:
+        """Return whether the options send such a file."""
+        return self._files.is_uploading or (is_image and self._options.inline_images)
+
+    def _refuse_awaited(self, file_ids: Iterable[str]) -> None:
+        if (why := awaited(self.thread, file_ids)) is not None:
+            raise FilesAwaited(why)
+
+    def _why_lost(self, file_id: str, is_image: bool) -> str:
+        """Return why a file is not at the target that has nothing against it."""
+        if self._is_wanted(is_image):
+            why = why_not_here(self.thread, file_id)
+        elif is_image:  # which option helps depends on the target
+            why = "neither --upload-files nor --inline-images was given"
+        else:
+            why = "--upload-files was not given"
+        return f"the target does not have the file {file_id}, and {why}"
 
     def _own_metadata(self, row: StoredThread) -> object:
         """Return the thread's own metadata: that of the export, else as it was sent before."""
@@ -213,9 +238,8 @@ class ConversationDelivery:
             known=known,
         )
 
-    def _needed(self) -> Iterator[str]:
-        for one in items_of_thread(self.thread, self._options):
-            yield from one.files
+    def _needed(self) -> dict[str, bool]:
+        return by_kind(file for one in items_of_thread(self.thread, self._options) for file in one.files)
 
     def _items(self, files: Mapping[str, FileAtTarget]) -> Iterator[SentItem]:
         return items_of_thread(self.thread, self._options, files)

@@ -31,14 +31,17 @@ class FilesAtTarget:
 
     _store: PushStore
     _thread: StoreThread
-    _is_uploading: bool
+    is_uploading: bool
     _image_purpose: str
     _purpose: str
     _found: dict[str, FileAtTarget] = attrs.field(factory=dict, init=False)
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=lambda: defaultdict(asyncio.Lock), init=False)
 
     async def settle(self, file_ids: Iterable[str], client: ApiClient) -> dict[str, FileAtTarget]:
-        """Return the files at the target, or why they are not there, by their ids at the source.
+        """Return the files at the target, by their ids at the source.
+
+        Of one that it refuses, its reason is returned. Others that are not there have none: the target does not know
+        them, and they are not to be uploaded or cannot be.
 
         Raises:
             ApiError: there is no usable answer about one of them.
@@ -63,14 +66,8 @@ class FilesAtTarget:
             return FileAtTarget(row.target_id)
         if row.state != "sending" and await self._is_there(file_id, client):
             there = FileAtTarget(file_id)
-        elif not self._is_uploading:
-            # Which option helps depends on the target, and on whether it is an image.
-            options = "neither --upload-files nor --inline-images was given"
-            there = FileAtTarget(None, f"the target does not have the file {file_id}, and {options}")
-        elif row.path is None:
-            there = FileAtTarget(
-                None, f"the target does not have the file {file_id}, and it is not among the files that were downloaded"
-            )
+        elif not self.is_uploading or row.path is None:
+            there = FileAtTarget(None)
         else:
             there = await self._upload(row, Path(row.path), client)
         await self._thread.call(self._store.settle_file, file_id, there.file_id)
@@ -91,9 +88,7 @@ class FilesAtTarget:
             try:
                 file = open_regular(path)
             except FileNotFoundError:
-                return FileAtTarget(
-                    None, f"the file {row.file_id} was downloaded, and {path.name} is not there any more"
-                )
+                return FileAtTarget(None)
         purpose = self._image_purpose if row.is_image else self._purpose
         with file:
             size = size_of(file)

@@ -1,6 +1,6 @@
 """The items of a conversation as they are sent: converted, with the target's ids of files, and Unicode throughout."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -11,7 +11,7 @@ from threadkeep.conversion.losses import Loss
 from threadkeep.conversion.source import Thread, Turn
 from threadkeep.serialization.lossless_json import dumps
 
-__all__ = ["FileAtTarget", "SentItem", "items_of_thread"]
+__all__ = ["FileAtTarget", "SentItem", "by_kind", "items_of_thread"]
 
 _FILES = {"input_image": "image_file", "input_file": "attachments"}
 """The API's word for what is lost, by the type of the part that names a file."""
@@ -41,13 +41,13 @@ class SentItem:
         item: None if nothing is left of it.
         time: of the message.
         losses: what the item does not carry of it.
-        files: the ids of the files that it needs, as the source has them.
+        files: the ids of the files that it needs, as the source has them, each with whether it is shown as an image.
     """
 
     item: Mapping[str, Any] | None
     time: int | None
     losses: tuple[Loss, ...] = ()
-    files: tuple[str, ...] = ()
+    files: tuple[tuple[str, bool], ...] = ()
 
 
 def items_of_thread(
@@ -67,7 +67,8 @@ def items_of_thread(
     for turn in thread.turns():
         item, losses = item_of(turn, options, thread.files)
         media = [part for part in item["content"] if part["type"] in _FILES] if item is not None else []
-        needed = tuple(part["file_id"] for part in media if _is_id(part.get("file_id") or ""))
+        ids = ((part.get("file_id") or "", part["type"] == "input_image") for part in media)
+        needed = tuple(one for one in ids if _is_id(one[0]))
         found = [*losses]
         if item is not None and media:
             item = _with_files(turn, item, files, found)
@@ -77,6 +78,14 @@ def items_of_thread(
             why = "half of a surrogate pair is no character: it became U+FFFD"
             found.append(Loss(turn.thread_id, turn.message_id, "text", why))
         yield SentItem(item, turn.created_at, tuple(found), needed)
+
+
+def by_kind(files: Iterable[tuple[str, bool]]) -> dict[str, bool]:
+    """Return whether files are shown as images anywhere, by their ids. ``files`` are those of items."""
+    found = dict[str, bool]()
+    for file_id, is_image in files:
+        found[file_id] = is_image or found.get(file_id, False)
+    return found
 
 
 def _is_id(file_id: str) -> bool:
