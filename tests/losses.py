@@ -380,7 +380,8 @@ def _lost_file(name: str, code: str = "lost_file", *, all_again: bool = False) -
     def cause(files: Files, _draw: random.Random) -> Loss:
         lines = files.lines(name) if name in (OUT, RUNS, THREADS) else []
         owners = files.ids if all_again else [json.loads(line)["thread_id"] for line in lines]
-        return Loss(files=files.without(name), code=code, file=name, refetch=frozenset(owners))
+        refetch = _with_image(files) if name == _IMAGE else frozenset(owners)
+        return Loss(files=files.without(name), code=code, file=name, refetch=refetch)
 
     return cause
 
@@ -420,9 +421,19 @@ def _runs_never_saved(files: Files, _draw: random.Random) -> Loss:
 _IMAGE = "out.files/file-img1.png"
 
 
+def _with_image(files: Files) -> frozenset[str]:
+    """The threads that refer to it: the command that exports them downloads it again."""
+    found = frozenset(row.thread_id for row in files.rows if "file-img1" in row.files)
+    assert found
+    return found
+
+
 def _file(change: Callable[[bytes], bytes]) -> Cause:
     return lambda files, _draw: Loss(
-        files=files.put(_IMAGE, change(files.content[_IMAGE])), code="file_mismatch", file=_IMAGE
+        files=files.put(_IMAGE, change(files.content[_IMAGE])),
+        code="file_mismatch",
+        file=_IMAGE,
+        refetch=_with_image(files),
     )
 
 
@@ -431,7 +442,7 @@ def _download(change: Mapping[str, object], code: str, file: str = _IMAGE, line:
         rows = [json.loads(line) for line in files.lines(DOWNLOADS)]
         next(row for row in rows if row["file_id"] == "file-img1").update(change)
         damaged = files.put(DOWNLOADS, [dumps(row) + b"\n" for row in rows])
-        return Loss(files=damaged, code=code, file=file, line=line)
+        return Loss(files=damaged, code=code, file=file, line=line, refetch=_with_image(files))
 
     return cause
 

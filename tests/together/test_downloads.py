@@ -1,6 +1,7 @@
 """Downloads that are disturbed: a real process, a real server, and what the next run makes of it."""
 
 import base64
+import shlex
 import signal
 from pathlib import Path
 
@@ -81,3 +82,24 @@ def test_a_download_that_the_disk_has_no_room_for_ends_the_run(
     assert threadkeep(*arguments).code == 0
     assert files_in(folder) == CONTENTS
     assert threadkeep("validate", out).code == 0
+
+
+@pytest.mark.usefixtures("base_url")
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_damaged_download_is_repaired_by_the_command_that_is_printed(
+    is_there: bool, fake: Watched, out: Path, arguments: list[object], threadkeep: Run, tmp_path: Path
+) -> None:
+    """Its thread is in the list, and the last line is what to type. Only this file is asked for."""
+    assert threadkeep(*arguments).code == 0
+    path, listed = out.with_name("out.files") / "file-b", tmp_path / "refetch.txt"
+    path.unlink()
+    if is_there:
+        path.write_bytes(b"something else")
+    done = threadkeep("validate", out, "--ids-to-refetch", listed)
+    assert (done.code, listed.read_text()) == (1, "thread_1\n")
+    typed = shlex.split(done.out.splitlines()[-1])
+    asked = len(fake.requests)
+    assert threadkeep(*typed[1:]).code == 0
+    assert [entry.path for entry in fake.requests[asked:]] == ["/v1/files/file-b", "/v1/files/file-b/content"]
+    assert threadkeep("validate", out).code == 0
+    assert path.read_bytes() == CONTENTS["file-b"]

@@ -142,6 +142,7 @@ def validated(
             named, index = frozenset(refetch), index_rows(files.files["index"], paths.index.name)
             known = {*(row.thread_id for row in index if row.thread_id in named), *(wanted or ())}
             refetch = tuple(thread_id for thread_id in refetch if thread_id in known)
+        refetch = tuple(dict.fromkeys([*refetch, *check.without_files]))
     places, messages = check.out.places, check.messages
     sizes = Counter(place.messages for place in places.values())
     sizes[0] = check.empty

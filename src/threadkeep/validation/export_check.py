@@ -68,6 +68,8 @@ class ExportCheck:
         self._saved = set[str]()
         self._downloads: Counter[str] | None = None
         self._known_files = set[str]()
+        self._to_download = set[str]()
+        self.without_files: list[str] = []  # the complete threads that refer to files which are to be downloaded again
         self.outcomes = Counter(dict.fromkeys(map(str, Outcome), 0))
         self.empty = 0
         self.is_proven = False
@@ -156,11 +158,18 @@ class ExportCheck:
             what = f"the row is of assistant {row.assistant_id}, and the export of {self.header.assistant_id}"
             yield finding("index_mismatch", what, path="$.assistant_id", **where)
         yield from self._of_spans(row, where)
-        for file_id in row.files if self._downloads is not None and is_complete else ():
+        if self._downloads is not None and is_complete:
+            yield from self._of_files(row)
+
+    def _of_files(self, row: IndexRow) -> Iterator[Finding]:
+        for file_id in row.files:
             if file_id not in self._known_files:
                 self._known_files.add(file_id)
+                self._to_download.add(file_id)
                 file = f"{self._set.paths.files.name}/{file_id}"
                 yield finding("not_exported", f"nothing is known of the file {file_id}", file=file)
+        if not self._to_download.isdisjoint(row.files):
+            self.without_files.append(row.thread_id)
 
     def _of_spans(self, row: IndexRow, where: dict[str, Any]) -> Iterator[Finding]:
         is_complete = row.outcome is Outcome.COMPLETE
@@ -227,7 +236,9 @@ class ExportCheck:
             self._known_files.add(row.file_id)
             if row.outcome is DownloadOutcome.SAVED:
                 self._saved.add(row.file_id)
-            yield from self._of_download(row)
+            for one in self._of_download(row):
+                self._to_download.add(row.file_id)
+                yield one
         self._downloads = counts if "downloads" in self._set.files else None
 
     def _of_download(self, row: DownloadRow) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ class ValidationReport:
         outcomes: how many threads have each outcome, by the index; None without one.
         months: how many messages each month has, by "2026-03", in order.
         sizes: how many threads have how many messages, by the messages, in order.
-        refetch: the ids of the threads that are to be fetched again, each once, in order.
+        refetch: the ids of the threads that are to be fetched again, or whose files are, each once.
         live: the result of comparing with the live API; None where that was not asked for.
         is_written: whether there is an export: a first run that is under way, or was cut off, has written none.
         name: of the export, for people.
