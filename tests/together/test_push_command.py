@@ -129,6 +129,30 @@ def test_the_summary_says_what_is_there(fake: Watched, base_url: str, out: Path,
     assert f"threadkeep status {out}" in done.err
 
 
+def test_messages_that_become_no_item_are_counted(tmp_path: Path, base_url: str, threadkeep: Run) -> None:
+    """As a conversion counts them: those without content, and those of which a loss leaves nothing."""
+    assert base_url
+    image = {"type": "image_file", "image_file": {"file_id": "file-1"}}
+    rows = [text_message(1), text_message(2, content=[]), text_message(3, content=[image])]
+    out = put_bare(tmp_path / "out.ndjson", rows)
+    push = ("push", out, "--to", "conversations")
+    assert "  left out      1 message without content for an item\n" in threadkeep(*push, "--dry-run").out
+    done = threadkeep(*push, "--verify")
+    assert (done.code, done.err) == (0, "")
+    assert "  items         1 in these conversations\n  left out      2 messages without content" in done.out
+    assert json.loads(threadkeep(*push, "--json").out)["left_out"] == 2
+
+
+def test_items_of_threads_that_are_not_complete_are_told_apart(fake: Watched, push: Push) -> None:
+    """This run may have sent more items than the complete conversations have."""
+    fake.faults = [{"match": {"method": "POST", "path": "/items$", "nth": 2, "times": 99}, "do": {"status": 500}}]
+    done = push("--only", "thread_a", "--max-retries", "0")
+    assert done.code == 1
+    assert "  items         0 in these conversations; others have some of theirs\n" in done.out
+    assert "1 thread not pushed (0 of 1 thread pushed)" in done.err
+    assert "The same command resumes the push" in done.err.splitlines()[-1]
+
+
 def test_a_flat_export_and_one_without_thread_objects_are_named(tmp_path: Path, base_url: str, threadkeep: Run) -> None:
     """What they do not have cannot be carried."""
     assert base_url

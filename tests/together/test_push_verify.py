@@ -54,6 +54,7 @@ def assert_found(push: Callable[..., Done], out: Path, target: Target, words: st
     done = push("--verify", "--json")
     assert done.code == 1
     assert f"{thread_id}: failed: {place}\n" in done.err
+    assert "threadkeep: 1 conversation not verified (3 of 3 threads pushed)\n" in done.err
     assert "--anew" in done.err
     said = json.loads(done.out)
     assert (said["exit"], said["pushed"], said["verified"], said["problem_count"]) == (1, 3, 2, 1)
@@ -170,7 +171,8 @@ def test_threads_are_pushed_anew_whose_conversation_is_not_as_it_was_sent(
     new = rows_of_map(out)
     assert {name for name in new if new[name]["conversation_id"] != old[name]["conversation_id"]} == {"thread_a"}
     written = len(target.written)
-    assert pushed("--anew", "--verify").code == 0
+    done = pushed("--anew", "--verify")
+    assert (done.code, "replaced" in done.out) == (0, False)
     assert len(target.written) == written
 
 
