@@ -233,7 +233,7 @@ def test_a_conversation_stays_while_the_files_of_the_next_one_are_not_there(fake
     moves.export("--refresh")
     done = moves.push("--anew")
     assert (done.code, path.read_bytes()) == (1, before)
-    assert "thread_a: not pushed: the file file-c is not downloaded yet" in done.err
+    assert "thread_a: failed: the file file-c is not downloaded yet" in done.err
     assert "--anew" not in done.err
     assert moves.export("--files").code == 0
     assert moves.push("--anew", "--verify").code == 0

@@ -234,6 +234,19 @@ def test_threads_wait_for_files_that_were_not_downloaded(
     assert not [row for row in losses(out) if row[1] == "image_file"]
 
 
+def test_a_thread_that_waits_has_the_losses_of_what_was_sent_of_it(target: Target, tmp_path: Path) -> None:
+    """The report is complete before the rest is sent, and after."""
+    rows = [message(1, "thread_a", attached=["file-text"]), message(2, "thread_a", "file-image")]
+    out = export_of(tmp_path, {"thread_a": rows[:1]}, files=FILES)
+    assert target.push(out, inline_images=True).losses == {"attachments": 1}
+    before = losses(out)
+    export_of(tmp_path, {"thread_a": rows}, files=None, refresh=True)
+    assert target.plan(out).losses == {"attachments": 1}
+    assert (target.push(out).awaiting, losses(out)) == (1, before)
+    export_of(tmp_path, {"thread_a": rows}, files=FILES)
+    assert (target.push(out, verify=True).is_complete, losses(out)) == (True, before)
+
+
 def test_no_thread_waits_for_a_file_that_the_target_has(target: Target, tmp_path: Path) -> None:
     """Nothing is to be uploaded then."""
     out = export_of(tmp_path, THREADS)

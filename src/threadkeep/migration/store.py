@@ -337,7 +337,7 @@ class PushStore:
                         self._forget(db, plan.thread_id, found.conversation_id)
                         found = self._found(plan.thread_id)
                         state = _state(plan, found)
-                if state is State.DONE and self._has_new_losses(db, plan):
+                if state is State.DONE and self._new_losses(db, plan):
                     state = State.SENDING  # no items, but the report is to have them
                 self._put(db, place, plan, state, found, held)
 
@@ -387,18 +387,26 @@ class PushStore:
             ),
         )
         if state not in (State.DONE, State.CHANGED):  # of those the losses are as they were
-            self._put_losses(db, plan.thread_id, plan.losses)
+            if found.conversation_id is None:
+                self._put_losses(db, plan.thread_id, plan.losses)
+            else:  # what was lost of the items that are there stays known until all are sent
+                self._add_losses(db, self._new_losses(db, plan))
             db.executemany(
                 "INSERT INTO files VALUES (?1, ?2, ?3, 'wanted', NULL) ON CONFLICT DO UPDATE SET"
                 " path=coalesce(?2, path), is_image=max(is_image, ?3)",
                 [(file_id, plan.paths.get(file_id), image) for file_id, image in plan.files.items()],
             )
 
-    def _has_new_losses(self, db: sqlite3.Connection, plan: ThreadPlan) -> bool:
-        """Return whether a thread loses more than is recorded: a new message may have no item at all."""
-        known = db.execute("SELECT message_id, lost, why FROM losses WHERE thread_id=?", (plan.thread_id,))
-        planned = Counter((_text(one.message_id), _text(one.lost), _text(one.why)) for one in plan.losses)
-        return bool(planned - Counter(map(tuple, known)))
+    def _new_losses(self, db: sqlite3.Connection, plan: ThreadPlan) -> list[Loss]:
+        """Return what a thread loses and is not recorded: a new message may have no item at all."""
+        rows = db.execute("SELECT message_id, lost, why FROM losses WHERE thread_id=?", (plan.thread_id,))
+        known, new = Counter(map(tuple, rows)), list[Loss]()
+        for one in plan.losses:
+            row = (_text(one.message_id), _text(one.lost), _text(one.why))
+            known[row] -= 1
+            if known[row] < 0:
+                new.append(one)
+        return new
 
     def _put_losses(self, db: sqlite3.Connection, thread_id: str, losses: Iterable[Loss]) -> None:
         db.execute("DELETE FROM losses WHERE thread_id=?", (thread_id,))
