@@ -238,3 +238,18 @@ def test_a_conversation_stays_while_the_files_of_the_next_one_are_not_there(fake
     assert moves.export("--files").code == 0
     assert moves.push("--anew", "--verify").code == 0
     assert path.read_bytes() != before
+
+
+# --- before anything is asked
+
+
+@pytest.mark.parametrize("options", [("--citations", "strip"), ("--citations", "strip", "--files")], ids=str)
+def test_another_choice_than_the_first_one_is_refused_before_the_export(
+    options: tuple[str, ...], fake: Watched, moves: Moves
+) -> None:
+    """The export may take hours."""
+    assert moves.move("--inline-images").code == 0
+    asked = len(fake.asked)
+    done = moves.move(*options)
+    assert (done.code, len(fake.asked)) == (5, asked)
+    assert "what was sent stays as it is" in done.err

@@ -94,7 +94,8 @@ def move(
     )
     # The export may take hours: what stops the push is better known before.
     _refuse_without_key(to, push_job)
-    files = exporting.files or refuse_unusable(push_job).need_files
+    choices = refuse_unusable(push_job)
+    files = exporting.files or choices.need_files
     job = exporting.job(exporting.ids(thread_ids), assistant_id, out, include=("threads",), files=files)
     sunset, is_silent = exporting.sunset_of(source), quiet or as_json
     moving = _Move(job, source, sunset, push_job, to, user_identity, verbose, is_silent=is_silent)
