@@ -234,6 +234,17 @@ def test_threads_wait_for_files_that_were_not_downloaded(
     assert not [row for row in losses(out) if row[1] == "image_file"]
 
 
+def test_no_thread_waits_where_files_are_to_be_left_out(target: Target, tmp_path: Path) -> None:
+    """When the API is gone nobody can download them: the rest is pushed, and each file is a loss with its reason."""
+    out = export_of(tmp_path, THREADS)
+    assert target.push(out, upload_files=True).awaiting == 2
+    result = target.push(out, upload_files=True, without_files=True, verify=True)
+    assert (result.is_complete, result.awaiting, result.pushed) == (True, 0, 2)
+    why = "the target does not have the file file-image, and it is not downloaded yet"
+    assert ("msg_1", "image_file", why) in losses(out)
+    assert target.push(out, verify=True).is_complete
+
+
 def test_a_thread_that_waits_has_the_losses_of_what_was_sent_of_it(target: Target, tmp_path: Path) -> None:
     """The report is complete before the rest is sent, and after."""
     rows = [message(1, "thread_a", attached=["file-text"]), message(2, "thread_a", "file-image")]

@@ -6,7 +6,7 @@ Pure, and without the SDK: no major version has all classes, and those of its HT
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -164,7 +164,7 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
         return RequestFailed(f"an answer that is cut short: {what}", quoted=quoted, may_retry=True)
     if status == 404:
         return _not_found(message, body, context)
-    if (elsewhere := _elsewhere(status, headers.get("location", ""), quoted, context)) is not None:
+    if (elsewhere := _elsewhere(status, headers.get("location", ""), quoted, codes, context)) is not None:
         return elsewhere
     if status == 410:
         return ApiGone(f"the {context.api} at {context.address} is gone", quoted=quoted)
@@ -186,12 +186,15 @@ def _by_status(error: Any, context: RequestContext) -> ApiError:
     return RequestFailed(what, quoted=quoted, may_retry=may_retry, retry_after=wait, code=(*codes, None)[0])
 
 
-def _elsewhere(status: int, location: str, quoted: str | bytes, context: RequestContext) -> WrongAddress | None:
+def _elsewhere(
+    status: int, location: str, quoted: str | bytes, codes: Collection[str], context: RequestContext
+) -> WrongAddress | None:
     """Return the error for an answer that says that the API is at another address; None for any other answer."""
     if 300 <= status < 400 and context.api is not Api.ASSISTANTS:
         what = f"{status} from {context.address}: it redirects to {_host_of(location)}"
         return WrongAddress(f"{what}, and messages are sent to no other address")
-    if status in (405, 501) and not context.answered:  # a web server that takes no such requests
+    takes_none = status == 405 or (status == 501 and not codes)  # a web server, and not an API that lacks something
+    if takes_none and not context.answered:
         what = f"this address does not serve the {context.api}: {context.address}: {status}"
         return WrongAddress(what, quoted=quoted)
     return None

@@ -32,6 +32,9 @@ _OPTIONS = (
         _CONTENT, "--upload-files", is_flag=True, default=None, help="Upload saved files that the target does not know."
     ),
     inline_images_option(_CONTENT, default=None),
+    option(
+        _CONTENT, "--without-files", is_flag=True, help="Push threads also without files that are not downloaded yet."
+    ),
     citations_option(_CONTENT, None),
     unsupported_option(_CONTENT, None),
     option(
@@ -73,6 +76,7 @@ class PushOptions:
     citations: str | None
     unsupported: str | None
     anew: bool
+    without_files: bool
 
     def job(self, out: Path, to: PushTarget, target: ApiSource, kind: Any, **more: Any) -> PushJob:
         """Return the push of an export to a target of this kind."""
@@ -89,6 +93,7 @@ class PushOptions:
             ),
             address=without_secrets(address),
             anew=self.anew,
+            without_files=self.without_files,
             is_foundry=target_is_foundry(kind, address),
             **more,
         )

@@ -23,8 +23,8 @@ _AGAIN = "The same command resumes the push: what was sent is not sent again."
 _NOT_REPAIRED = "A push changes and deletes nothing that is there. The same command{} {}."
 _DOWNLOADS_TOO = "The same command downloads the files that are not here yet, and pushes these threads then."
 _DOWNLOAD = (
-    "Threads wait for files that are not downloaded. The export command with --files downloads them, and the same push"
-    " sends these threads then{}"
+    "Threads wait for files that are not downloaded; --without-files pushes them without these files. The export"
+    " command with --files downloads them, and the same push sends these threads then{}"
 )
 _ADDRESS = (
     "Check the address: it ends where /conversations begins, in /v1 at OpenAI, and in /api/projects/NAME/openai/v1 at"
@@ -213,7 +213,7 @@ def _unprinted(result: PushResult, printed: Problems | None) -> Iterator[str]:
     for thread_id, why in result.problems:
         if printed is None or not printed.knows(thread_id, why):
             is_any = True
-            line = problems.take(thread_id, "not pushed", why)
+            line = problems.take(thread_id, "failed", why)
             if line is not None:
                 yield line
     yield from problems.rest()

@@ -25,7 +25,7 @@ class PushContext:
         thread: uses the store.
         threads: reads all complete threads of the export, on that thread.
         notify: called with a text for people.
-        anew, is_foundry, upload_files: as `threadkeep.migration.job.PushJob` has them.
+        anew, without_files, is_foundry, upload_files: as `threadkeep.migration.job.PushJob` has them.
     """
 
     options: Options
@@ -34,6 +34,7 @@ class PushContext:
     threads: Callable[[], Iterable[Thread]]
     notify: Callable[[str], None]
     anew: bool
+    without_files: bool
     is_foundry: bool
     upload_files: bool
 

@@ -50,6 +50,7 @@ async def apush(
     unsupported: Unsupported | None = None,
     dry_run: bool = False,
     anew: bool = False,
+    without_files: bool = False,
     verify: bool = False,
     concurrency: int | None = None,
     rpm: int | None = None,
@@ -66,7 +67,7 @@ async def apush(
     Args:
         out: the export.
         to: what threads become: "conversations" or "engramia". With "engramia" there is no use for ``target``,
-            ``user_identity``, ``map``, ``upload_files`` and ``inline_images``, nor for several keys.
+            ``user_identity``, ``map``, ``upload_files``, ``inline_images`` and ``without_files``, nor for several keys.
         client: asked through with its own key, address, headers, connections and timeout, and not closed. Its retries
             are left out: a push has its own.
         source: in place of ``base_url`` and ``api_key``, where there are several keys or a token command.
@@ -86,6 +87,8 @@ async def apush(
         dry_run: plan only. Nothing is asked, and nothing is written.
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier ``verify`` has found, or
             whose messages have changed since. The old conversations stay, and are named in ``replaced``.
+        without_files: push threads also without files that are not downloaded yet, which are losses then; else such
+            threads wait for them.
         verify: read everything back, and compare it with what was sent.
         concurrency: threads at a time, 1 to 256; None for 64, and for 1 to Engramia.
         rpm: requests a minute at most; None for a pace that is found, and for 60 to Engramia.
@@ -119,6 +122,7 @@ async def apush(
             citations=citations, unsupported=unsupported, inline_images=inline_images, upload_files=upload_files
         ),
         anew=anew,
+        without_files=without_files,
         address=without_secrets(address),
         user_identity=user_identity,
         is_foundry=target_is_foundry(target, address),
@@ -188,9 +192,9 @@ _TYPES: Mapping[str, tuple[Any, str]] = {
     **dict.fromkeys(("out", "map"), A_PATH),
     "user_identity": A_STR,
     "only": IDS,
-    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew"), A_SWITCH),
+    **dict.fromkeys(("upload_files", "inline_images", "dry_run", "verify", "anew", "without_files"), A_SWITCH),
 }
-_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images")
+_OF_CONVERSATIONS = ("target", "user_identity", "map", "upload_files", "inline_images", "without_files")
 _OPTIONAL = frozenset({"map", "user_identity", "only", "upload_files", "inline_images", "concurrency"})
 _CHOICES = {"to": tuple(TARGETS), "target": (None, "openai", "foundry")}
 

@@ -41,6 +41,7 @@ class PushJob:
         only: the ids of the threads to push; None for all that are complete.
         choices: how items are made, as far as this push says it; see `CHOICES`.
         anew: push threads anew whose conversation is gone or not as it was sent, as an earlier verification has found.
+        without_files: push threads also without files that may still be downloaded: the files are losses then.
         address: of the target, without secrets.
         user_identity: the end user that the conversations belong to, on Foundry.
         is_foundry: whether the target is of the new Foundry: its conversations are listed to find one whose creation
@@ -61,6 +62,7 @@ class PushJob:
     only: frozenset[str] | None = None
     choices: Mapping[str, str] = attrs.field(factory=dict)
     anew: bool = False
+    without_files: bool = False
     address: str
     is_foundry: bool = False
     user_identity: str | None = None

@@ -115,7 +115,8 @@ def make_plan(
         for thread in source:
             check()
             _refuse_unsendable(thread, source)
-            yield thread.place, job.kind.plan_of(thread, items.options, store.pushed_of(thread.thread_id))
+            plan = job.kind.plan_of(thread, items.options, store.pushed_of(thread.thread_id))
+            yield thread.place, attrs.evolve(plan, awaited=None) if job.without_files else plan
 
     rows = plans()
     while batch := [row for _, row in zip(range(_THREADS), rows, strict=False)]:

@@ -141,6 +141,7 @@ def _begin(
         threads=lambda: Source(export, None, lambda _event: None),
         notify=lambda text: on_event(Notice(text)),
         anew=job.anew,
+        without_files=job.without_files,
         is_foundry=job.is_foundry,
         upload_files=items.upload_files,
     )

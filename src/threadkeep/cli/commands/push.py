@@ -134,6 +134,7 @@ def _refuse_useless(
         "--user-identity": user_identity,
         "--map": pushing.map_,
         "--upload-files": pushing.upload_files,
+        "--without-files": pushing.without_files,
         "--inline-images": pushing.inline_images,
         "More than one key": len(target.keys) > 1,
     }

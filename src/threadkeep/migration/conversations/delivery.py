@@ -69,6 +69,7 @@ class ConversationDelivery:
     _store_thread: StoreThread
     _files: FilesAtTarget
     _refusals: Refusals
+    _without_files: bool
     sent: int = attrs.field(default=0, init=False)
     was_found: bool = attrs.field(default=False, init=False)
     behind: int = attrs.field(default=0, init=False)
@@ -175,13 +176,13 @@ class ConversationDelivery:
         return self._files.is_uploading or (is_image and self._options.inline_images)
 
     def _refuse_awaited(self, file_ids: Iterable[str]) -> None:
-        if (why := awaited(self.thread, file_ids)) is not None:
+        if not self._without_files and (why := awaited(self.thread, file_ids)) is not None:
             raise FilesAwaited(why)
 
     def _why_lost(self, file_id: str, is_image: bool) -> str:
         """Return why a file is not at the target that has nothing against it."""
         if self._is_wanted(is_image):
-            why = why_not_here(self.thread, file_id)
+            why = f"it {why_not_here(self.thread, file_id)}"
         elif is_image:  # which option helps depends on the target
             why = "neither --upload-files nor --inline-images was given"
         else:
@@ -275,6 +276,7 @@ class Conversations:
     _is_foundry: bool
     _files: FilesAtTarget = attrs.field(init=False)
     _upload_files: bool = attrs.field(kw_only=True)
+    _without_files: bool = attrs.field(kw_only=True)
     _refusals: Refusals = attrs.field(factory=Refusals, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -286,12 +288,19 @@ class Conversations:
     def of(cls, context: PushContext) -> "Conversations":
         """Return the destination of a push."""
         return cls(
-            context.options, context.store, context.thread, context.is_foundry, upload_files=context.upload_files
+            context.options,
+            context.store,
+            context.thread,
+            context.is_foundry,
+            upload_files=context.upload_files,
+            without_files=context.without_files,
         )
 
     def delivery(self, thread: Thread) -> ConversationDelivery:
         """Return what sends a thread."""
-        return ConversationDelivery(thread, self._options, self._store, self._thread, self._files, self._refusals)
+        return ConversationDelivery(
+            thread, self._options, self._store, self._thread, self._files, self._refusals, self._without_files
+        )
 
     async def settle(self, client: ApiClient, rows: Sequence[StoredThread]) -> None:
         """Find out which conversations are there, of those whose creation was not answered, by this run or another.

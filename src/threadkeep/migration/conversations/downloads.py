@@ -26,19 +26,19 @@ def why_awaited(thread: Thread, file_id: str) -> str | None:
         thread: refers to it.
         file_id: of a file that cannot be read.
     """
-    if (path := thread.files.get(file_id)) is not None:
-        return f"the file {file_id} was downloaded, and {path.name} cannot be read"
     row = thread.not_saved.get(file_id)
-    if row is None or row.outcome in _NEVER:
+    if file_id not in thread.files and (row is None or row.outcome in _NEVER):
         return None
-    if row.outcome is DownloadOutcome.FAILED:
-        return f"the file {file_id} could not be downloaded: {row.reason}"
-    return f"the file {file_id} is not downloaded yet"
+    return f"the file {file_id} {why_not_here(thread, file_id)}"
 
 
 def why_not_here(thread: Thread, file_id: str) -> str:
-    """Return why a file that never comes is not here."""
+    """Return why a file cannot be read, as words behind its name."""
+    if (path := thread.files.get(file_id)) is not None:
+        return f"was downloaded, and {path.name} cannot be read"
     row = thread.not_saved.get(file_id)
-    return (
-        "it is not among the files that were downloaded" if row is None else f"it could not be downloaded: {row.reason}"
-    )
+    if row is None:
+        return "is not among the files that were downloaded"
+    if row.outcome is DownloadOutcome.UNFINISHED:
+        return "is not downloaded yet"
+    return f"could not be downloaded: {row.reason}"
