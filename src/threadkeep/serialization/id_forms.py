@@ -364,7 +364,11 @@ def _rows(lines: Iterator[Line], delimiter: str) -> Iterator[tuple[int, list[str
         for row in csv.reader(texts(), strict=True, skipinitialspace=True, **_dialect(delimiter)):
             text = delimiter.join(row)
             if "\n" in text.strip() and any("\n" in cell.strip() and has_id(cell) for cell in row):
-                raise UnreadableIds(f"line {place}: a quotation mark before it is not closed, so ids would be lost")
+                raise UnreadableIds(
+                    f"a cell that ends in line {place} has several lines and a thread id. Either a quotation mark"
+                    " before it is not closed, and ids would be lost, or the id is in a text. Write a list of the ids"
+                    " alone"
+                )
             if text.strip(BLANK + delimiter) and not _is_rule(text):
                 yield place, _names(row)
     except csv.Error as error:

@@ -255,7 +255,11 @@ def test_a_column_can_be_named(column: str) -> None:
         ('{"message": "begun"}\n{"message": "made thread_a"}', None, "line 1 has 'begun' in the column message"),
         ('{"thread_id":"thread_a"}\n{"thread_id":', None, "line 2 is no JSON"),
         ('thread_id,text\nthread_a,"hello\nthread_b,x\n', None, "line 3 is no row of CSV, by the quotation marks"),
-        ('text,thread_id\n"a,thread_a\nb",thread_b\n', None, "line 3: a quotation mark before it is not closed"),
+        (
+            'text,thread_id\n"a,thread_a\nb",thread_b\n',
+            None,
+            "a cell that ends in line 3 has several lines and a thread id",
+        ),
         ("1,'thread_a','thread_b'", None, "which column has the thread ids"),
         ("alice\nbob\n", None, "line 1 is 'alice', and ids of threads begin with thread_.*--column 1"),
         ("1\n2\n", None, "line 1 is '1', and ids of threads begin with thread_"),
