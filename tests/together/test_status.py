@@ -122,7 +122,11 @@ def test_an_export_that_is_at_work(fake: Watched, arguments: list[object], threa
         process.wait(300)
     *lines, state, codes = shown
     assert lines[0].startswith(f"{path}: an export is running, process {process.pid}, begun 20")
-    assert lines[1:3] == ["  progress      1 of 3 threads", "  fetched       1 thread, 3 messages"]
+    assert lines[1:4] == [
+        "  progress      1 of 3 threads",
+        "  fetched       1 complete thread with 3 messages; pages of other threads are",
+        "                not counted",
+    ]
     assert json.loads(state)["at_work"]["pid"] == process.pid
     assert json.loads(state)["store"]["messages"] == 3
     assert codes == "[5, 5]"

@@ -18,7 +18,7 @@ from threadkeep.storage.index import DownloadOutcome, DownloadRow, Outcome
 from threadkeep.storage.manifest import Manifest
 from threadkeep.storage.paths import Paths
 
-__all__ = ["print_held", "print_manifest", "print_result", "report_ending", "result_as_json"]
+__all__ = ["OTHER_PAGES", "print_held", "print_manifest", "print_result", "report_ending", "result_as_json"]
 
 # So many lines of the list that are no ids are printed; --json has more.
 _FIRST_LINES = 3
@@ -39,6 +39,10 @@ _FILES: Mapping[str, tuple[str, str]] = {
 }
 
 
+OTHER_PAGES = "pages of other threads are not counted"
+"""What else a working store has: a thread with runs may need hundreds of requests before it is complete."""
+
+
 def print_result(result: ExportResult, step: Next) -> None:
     """Print the summary of a run on standard output. Threads that are not complete were named when that was known."""
     paths = result.paths
@@ -46,7 +50,7 @@ def print_result(result: ExportResult, step: Next) -> None:
         stored, complete = result.stored, result.outcomes[Outcome.COMPLETE]
         click.echo(f"{escape(str(paths.out))}: not written; the working store has")
         messages = counted(stored.messages, "message")
-        print_row("fetched", f"{counted(stored.complete, 'complete thread')} with {messages}")
+        print_row("fetched", f"{counted(stored.complete, 'complete thread')} with {messages}; {OTHER_PAGES}")
         before = "those of the files that are there" if complete > stored.complete else ""
         _print_outcomes(result.outcomes, before, _MEANING)
         return

@@ -20,7 +20,7 @@ from threadkeep.cli.console import (
     print_steps,
 )
 from threadkeep.cli.exit_codes import Exit
-from threadkeep.cli.export_summary import print_manifest
+from threadkeep.cli.export_summary import OTHER_PAGES, print_manifest
 from threadkeep.cli.option_groups import OUTPUT, argument, command, option
 from threadkeep.cli.prefix_summary import prefix_as_json, print_prefix
 from threadkeep.cli.shared_options import (
@@ -149,7 +149,8 @@ def _print_progress(state: ExportState) -> None:
     if now.not_complete:
         print_row("", f"{now.not_complete:,} of them are missing or failed")
     files = f", {counted(now.files, 'file')}" if now.files else ""
-    print_row("fetched", f"{counted(now.complete, 'thread')}, {counted(now.messages, 'message')}{files}")
+    messages = f"{counted(now.complete, 'complete thread')} with {counted(now.messages, 'message')}{files}"
+    print_row("fetched", f"{messages}; {OTHER_PAGES}")
     if state.manifest is not None:
         click.echo("The run before has written:")
 
