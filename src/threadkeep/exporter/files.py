@@ -165,7 +165,7 @@ async def _received(path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str,
     digest, size, beginning = hashlib.sha256(), 0, b""
     with on_disk(path):
         file = create(path)
-    with contextlib.closing(file):
+    try:
         async for piece in pieces:
             digest.update(piece)
             size += len(piece)
@@ -175,6 +175,9 @@ async def _received(path: Path, pieces: AsyncIterator[bytes]) -> tuple[int, str,
         with on_disk(path):
             file.flush()
             os.fsync(file.fileno())
+    finally:
+        with on_disk(path):  # what is in the buffer after a failed write is written once more
+            file.close()
     return size, digest.hexdigest(), beginning
 
 
