@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from openai import OpenAI
+from openai.resources.beta.threads.threads import Threads
 
 from fake_assistants import FakeAssistants
 from pages import OF_THE_FAKE, README
@@ -626,7 +627,8 @@ def test_the_settings_shown_ignore_the_sdks_own_warning(pytester: pytest.Pyteste
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "test_shown.py")
     done.assert_outcomes(passed=2)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", "test_shown.py")
-    done.assert_outcomes(failed=2)
+    warned = hasattr(Threads.create, "__deprecated__")  # 1.55 does not warn
+    done.assert_outcomes(**{"failed" if warned else "passed": 2})
 
 
 def test_the_fixtures_are_there_in_this_run_too(fake_assistants: FakeAssistants, fake: FakeAssistants) -> None:
