@@ -187,7 +187,7 @@ class PushStore:
                 _create(path, target)
         store = cls(path, _connected(path))
         try:
-            _refuse_other_target(path, store._target(), target)
+            _refuse_other_target(path, store._target(path), target)
         except BaseException:
             store.close()
             raise
@@ -200,27 +200,23 @@ class PushStore:
         Raises:
             OutputUnusable: as `open`.
         """
-        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        store = cls(None, db)
         with on_disk(path):
             refuse_irregular(path)
             is_there = path.exists()
             if is_there:
                 _refuse_other(path)
+        db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        store = cls(None, db)
         if not is_there:
             _fill(db, target)
             return store
-        # Not mode=ro: a commit that a kill has cut off is rolled back first.
-        with _named(path), contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as old:
-            old.backup(db)
-        store.path = path
         try:
-            known = store._target()
-        finally:
-            store.path = None
-        try:
-            _refuse_other_target(path, known, target)
-        except OutputUnusable:
+            # Not mode=ro: a commit that a kill has cut off is rolled back first.
+            address = f"{path.absolute().as_uri()}?mode=rw"
+            with _named(path), contextlib.closing(sqlite3.connect(address, uri=True)) as old:
+                old.backup(db)
+            _refuse_other_target(path, store._target(path), target)
+        except BaseException:
             store.close()
             raise
         return store
@@ -232,9 +228,9 @@ class PushStore:
                 self._db.execute("PRAGMA journal_mode=DELETE")  # removes the file next to it
         self._db.close()
 
-    def _target(self) -> dict[str, str]:
-        """Return the target that the store belongs to, if it is not damaged."""
-        with _named(self.path):
+    def _target(self, path: Path) -> dict[str, str]:
+        """Return the target that the store belongs to, if it is not damaged. ``path`` is where it was read from."""
+        with _named(path):
             if self._db.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("database disk image is malformed")
             return dict(map(tuple, self._db.execute("SELECT name, value FROM meta")))
