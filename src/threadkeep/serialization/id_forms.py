@@ -219,7 +219,9 @@ def _read_plain(head: Sequence[Line], lines: Iterator[Line], column: str | None)
         is_header = normal(first) in _HEADERS or by_name([first]) is not None or _is_header_of(first, others)
         is_header = is_header and not is_usual_id(first) and not has_id(first)
     place = head[0][0] if is_header else 0
-    is_text = any(not is_thread_id(text) and ids_in(text) != [text] for text in texts[is_header:])
+    below = texts[is_header:]
+    is_text = any(not is_thread_id(text) and ids_in(text, is_annotated=True) != [text] for text in below)
+    is_text = is_text and not any(map(is_usual_id, below))  # with ids alone in lines, others are malformed
     form = "text with thread ids" if is_text else PLAIN
     return Reading(
         f"{form}, header {' '.join(first.split())}" if is_header else form,
@@ -236,7 +238,7 @@ def _is_header_of(first: str, others: Sequence[str]) -> bool:
     return bool(ids) and all(map(is_likely_id, ids))
 
 
-def _plain_entries(lines: Iterator[Line], header: int, name: str) -> Iterator[ListedId]:
+def _plain_entries(lines: Iterator[Line], header: int, name: str, *, is_annotated: bool = False) -> Iterator[ListedId]:
     for place, text in lines:
         if place == header:
             continue
@@ -245,11 +247,12 @@ def _plain_entries(lines: Iterator[Line], header: int, name: str) -> Iterator[Li
         elif not is_ignored(text) and not _is_rule(text):
             plain = _plain(text)
             if plain and (not header or plain != name):  # it is also above the second of two files that were joined
-                yield from (ListedId(place, one) for one in ids_in(value_of(plain)))
+                ids = ids_in(value_of(plain), is_annotated=is_annotated)
+                yield from (ListedId(place, one) for one in ids)
 
 
 def _text_entries(lines: Iterator[Line], header: int) -> Iterator[ListedId]:
-    for entry in _plain_entries(lines, header, ""):
+    for entry in _plain_entries(lines, header, "", is_annotated=True):
         if entry.thread_id and not is_likely_id(entry.thread_id) and kind_of_id(entry.thread_id) is None:
             what = "several thread ids between other words" if has_id(entry.thread_id) else "no thread id"
             raise UnreadableIds(f"line {entry.place} has {what}, and other lines have one. {TAKE_ALL}")

@@ -101,15 +101,22 @@ def is_likely_id(text: str) -> bool:
     return is_usual_id(text) or (_MIXED.match(text) is not None and is_thread_id(text))
 
 
-def ids_in(text: str) -> list[str]:
+def ids_in(text: str, *, is_annotated: bool = False) -> list[str]:
     """Return the ids in a line, a cell or a value: the only id of the API in it, or several next to each other.
 
-    Any other text is returned as it is. So no id is lost: one that is not taken out is in a text that is no id.
+    Any other text is returned as it is. So no id is lost: one that is not taken out is in a text that is no id. A text
+    that begins with its only id is a malformed id, such as ``thread_a/b``: a part of it may be another thread's.
+
+    Args:
+        text: without quotes and blanks around it.
+        is_annotated: notes may follow an id, after a blank.
     """
     if is_usual_id(text):
         return [text]
     found = list(dict.fromkeys(_TOKEN.findall(text)))
-    if _CUT_OFF.search(text) or (len(found) == 1 and text.startswith("thread_") and is_thread_id(text)):
+    if len(found) == 1 and text.startswith(found[0]):
+        return found if is_annotated and text[len(found[0])].isspace() else [text]
+    if _CUT_OFF.search(text):
         return [text]
     return found if len(found) == 1 or (found and _NEXT_TO_EACH_OTHER.fullmatch(text)) else [text]
 

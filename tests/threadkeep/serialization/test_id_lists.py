@@ -399,3 +399,12 @@ def test_an_id_may_have_any_shape(text: str) -> None:
 def test_what_is_plainly_none_is_malformed(text: str) -> None:
     """What cannot stand in a path never reaches a URL; nor does the id of another object."""
     assert not is_thread_id(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["thread_a b", "thread_a/b", "thread_a?b=1", "thread_a\\b", "thread_a\tb", "thread_a.."]
+)
+def test_a_malformed_id_is_no_other_threads(text: str) -> None:
+    """Its beginning may be the id of another thread, which nobody asked for."""
+    ids = IdList(io.BytesIO(f"thread_1\nthread_2\n{text}\n".encode()), "ids")
+    assert [one.thread_id for one in ids] == ["thread_1", "thread_2", text]
