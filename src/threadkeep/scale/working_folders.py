@@ -59,6 +59,11 @@ def working_folder(shard: str, work: Path | None) -> Iterator[Path]:
 
 
 def locked_folder(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Lock a working folder, at once or not at all.
+
+    Raises:
+        OutputUnusable: another run has it, or the disk reports an error.
+    """
     return locked(folder.with_name(f"{folder.name}.lock"), seconds=0)
 
 
